@@ -23,7 +23,7 @@ WINDOWS = os.name == "nt"
 StrPath = str | os.PathLike[str]  # what public functions take for a path
 PARTIAL_SUFFIX = ".part"  # ends the name of a file that is still being written
 _UMASK_LOCK = threading.Lock()
-DISK_FULL_ERRNOS = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
+DISK_FULL_ERRNOS = (errno.ENOSPC, errno.EDQUOT)
 
 
 @contextmanager
@@ -118,16 +118,19 @@ def open_for_append(path: Path, size: int = 0) -> Iterator[BinaryIO]:
 
 @contextmanager
 def disk_full_as_error(path: Path, size: int = 0) -> Iterator[None]:
-    """Turns a full disk while writing `path` into a RunError."""
+    """Turns a full disk while writing `path` into a RunError R06, and a limit of a file's size into R28."""
     try:
         yield
     except OSError as error:
+        needs = f": it needs about {format_bytes(size)}" if size else ""
+        if error.errno == errno.EFBIG:
+            raise RunError(
+                f"the system allows no file as large as {path}{needs}",
+                code="R28",
+                hint="raise the limit of your shell or cluster (ulimit -f unlimited), then run the same command again",
+            ) from error
         if error.errno in DISK_FULL_ERRNOS:
-            needs = (
-                f": it needs about {format_bytes(size)}, and {format_bytes(free_space(path))} are free"
-                if size
-                else ""
-            )
+            needs += f", and {format_bytes(free_space(path))} are free" if size else ""
             raise RunError(
                 f"disk full while writing {path}{needs}",
                 code="R06",

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 import torch
@@ -13,12 +14,12 @@ from torch import Tensor, nn
 from kit.config.models import Experiment
 from kit.config.workspace import Workspace
 from kit.core.files import StrPath, format_bytes, free_space, same_disk
-from kit.core.progress import Progress, Work, finish, stage
+from kit.core.progress import Progress, Work, stage
 from kit.data.table import Table, train_table
 from kit.device import memory
 from kit.device.precision import Precision, choose_device, resolve_auto
 from kit.engine.batches import random_batch
-from kit.engine.learner import Learner
+from kit.engine.learner import Learner, trainable_parameters
 from kit.engine.memory_footprint import Footprint, footprint
 from kit.engine.step import StepPlan, optimizer_step
 from kit.errors import ConfigError, KitWarning, RunError
@@ -34,6 +35,7 @@ USABLE_MEMORY_SHARE = 0.9  # of the free memory, what a step may take: allocator
 LR_REFERENCE_BATCH = 32  # rows of a batch for which optimizer.lr is meant, where batch_size is "auto"
 MIN_STEPS_PER_EPOCH = 16  # that an epoch keeps at least, however much memory there is
 ROOMY = 4  # times a square of the cache's size: images on a disk with so much room are not counted
+NCCL_BYTES = 512 * 2**20  # of each GPU, about what NCCL's channels take; not measured
 SAFE_FACTOR = 4  # times the plainest estimate that must be free for a run to begin without a measurement
 
 
@@ -47,10 +49,12 @@ class StepMemory:
     measured: int | None  # the real peak, where the device says it
     room: memory.DeviceMemory  # beside what `held` is
     held: int
+    exchange: int = 0  # what several ranks take to exchange gradients
+    failed: str = ""  # why a real step of `images` failed; blank if it did not, or none was tried
 
     def peak(self, images: int) -> int:
         """Bytes of a step with so many images at a time, what kernels take for themselves included."""
-        return self.footprint.peak(images) + self._scratch(images)
+        return self.footprint.peak(images) + self._scratch(images) + self.exchange
 
     def _scratch(self, images: int) -> int:
         """What kernels take beside tensors, which grows about as the square root of the batch (measured)."""
@@ -59,10 +63,13 @@ class StepMemory:
     def parts(self, images: int) -> dict[str, int]:
         """The same by part."""
         parts = self.footprint.parts(images)
-        return {**parts, "workspace": parts["workspace"] + self._scratch(images)}
+        workspace = parts["workspace"] + self._scratch(images)
+        return {**parts, "gradients": parts["gradients"] + self.exchange, "workspace": workspace}
 
     def fits(self, images: int) -> bool:
-        """Whether so many images at a time leave a margin."""
+        """Whether so many images at a time leave a margin, and fewer than a real step that failed had."""
+        if self.failed and images >= self.images:
+            return False
         return self.peak(images) - self.held <= USABLE_MEMORY_SHARE * self.room.free
 
     def largest(self) -> int:
@@ -81,10 +88,11 @@ def measure_step(
     precision: Precision,
     device: torch.device,
     images: int,
+    ranks: int = 1,
 ) -> StepMemory:
     """Measures the stage with the largest images: two watched steps, and a real one of `images`, where that fits.
 
-    Each rank measures by itself.
+    Each of several ranks measures by itself, without the exchange of gradients, which is estimated.
     """
     stage = max(techniques.stages, key=lambda stage: stage.experiment.image_size)
     size = stage.experiment.image_size
@@ -94,20 +102,45 @@ def measure_step(
     learner.optimizer.zero_grad(set_to_none=True)
     memory.empty_cache(device)
     held, room = sum(memory.learner_bytes(learner).values()), memory.device_memory(device)
-    made = StepMemory(found, images, 0, None, room, held)
+    exchange = 0 if ranks == 1 else _exchange_bytes(learner)
+    made = StepMemory(found, images, 0, None, room, held, exchange)
     if made.peak(images) - held > room.free / 2:
         return made
     batch = random_batch(table, images, size, experiment.channels)
 
+    failed: list[str] = []
+
     def step() -> None:
-        finish(optimizer_step(learner, stage.loss, batch, plan, precision, 0.0))
+        with _note_oom(failed):
+            # where memory runs out the step goes on with fewer images, and says so first
+            for event in optimizer_step(learner, stage.loss, batch, plan, precision, 0.0):
+                failed.append(str(event).partition("; continuing")[0])
 
     step()  # kernels are chosen, and some compiled, at the first step of a size
     learner.optimizer.zero_grad(set_to_none=True)
-    more = memory.peak_during(device, step)
+    more = None if failed else memory.peak_during(device, step)
+    if failed:
+        return replace(made, failed=failed[0])
     if more is None:
         return made
     return replace(made, scratch=max(0, held + more - found.peak(images)), measured=held + more)
+
+
+def _exchange_bytes(learner: Learner) -> int:
+    """The buckets that gradients travel in, float32, and on GPUs what NCCL takes."""
+    weights = sum(weight.numel() for weight in trainable_parameters(learner.network))
+    return 4 * weights + (NCCL_BYTES if learner.device.type == "cuda" else 0)
+
+
+@contextmanager
+def _note_oom(failed: list[str]) -> Iterator[None]:
+    """A block whose RunError R02 is noted instead of raised."""
+    try:
+        yield
+    except RunError as error:
+        if error.code != "R02":
+            raise
+        failed.append(error.summary)
 
 
 def largest_batch(
@@ -117,13 +150,15 @@ def largest_batch(
     precision: Precision,
     device: torch.device,
     rows: int,
+    ranks: int = 1,
 ) -> int:
     """The rows of a batch where batch_size is "auto": the most that fit, a multiple of 8, at least STEPS an epoch.
 
     Raises RunError R02 where not even one image fits.
     """
     most = max(1, rows // MIN_STEPS_PER_EPOCH)
-    found = measure_step(techniques, experiment, table, precision, device, min(most, LR_REFERENCE_BATCH))
+    tried = min(most, LR_REFERENCE_BATCH)
+    found = measure_step(techniques, experiment, table, precision, device, tried, ranks)
     fitting = found.largest()
     if not fitting:
         raise _none_fits(found)
@@ -170,7 +205,7 @@ def limit_micro_batch(
     device = learner.device
     if SAFE_FACTOR * _plainest(learner, experiment, images) < memory.device_memory(device).free:
         return ""
-    found = measure_step(techniques, experiment, table, precision, device, images)
+    found = measure_step(techniques, experiment, table, precision, device, images, learner.ranks.count)
     if found.fits(images):
         return ""
     fitting = found.largest()

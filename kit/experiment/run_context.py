@@ -285,7 +285,13 @@ def _with_batch(setting: RunContext) -> Work[RunContext]:
 def _largest_batch(setting: RunContext) -> int:
     rows = min(len(setting.training_rows(fold)) for fold in range(setting.folds.count))
     return largest_batch(
-        setting.techniques, setting.experiment, setting.loaded.table, setting.precision, setting.device, rows
+        setting.techniques,
+        setting.experiment,
+        setting.loaded.table,
+        setting.precision,
+        setting.device,
+        rows,
+        setting.ranks.count,
     )
 
 

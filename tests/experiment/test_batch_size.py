@@ -5,16 +5,19 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from kit.commands._menu import run
 from kit.device import memory
+from kit.engine.learner import Learner
 from kit.engine.memory_footprint import PARTS, Footprint
 from kit.errors import ConfigError
-from kit.experiment.batch_size import StepMemory, scale_lr
+from kit.experiment.batch_size import StepMemory, _exchange_bytes, scale_lr
 from kit.kinds import Optimizer
 from tests.drawing import draw_competition
 
@@ -135,3 +138,33 @@ def test_kit_memory_reads_no_image(competition: Path, capsys: pytest.CaptureFixt
 @pytest.mark.parametrize("arguments", [["--out", "m.jpg"], ["--batch-size", "0,8"], ["--batch-size", "many"]])
 def test_kit_memory_refuses_what_it_cannot_do(competition: Path, arguments: list[str]) -> None:
     assert run(["memory", *arguments]) == 2
+
+
+def test_a_real_step_that_runs_out_of_memory_is_reported_and_does_not_fit(
+    competition: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plain = torch.nn.Conv2d.forward
+
+    def short(module: torch.nn.Conv2d, images: torch.Tensor) -> torch.Tensor:
+        if len(images) > 16:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return plain(module, images)
+
+    monkeypatch.setattr(torch.nn.Conv2d, "forward", short)
+    assert run(["memory", "--batch-size", "8,32", "--json"]) == 0
+    made = json.loads(capsys.readouterr().out)
+    assert [size["fits"] for size in made["sizes"]] == [True, False]
+    assert made["largest"] == 31
+    assert made["measured"]["failed"].startswith("R02 out of memory (forward")
+    assert run(["memory", "--batch-size", "32"]) == 0
+    assert "a real step of 32 images failed: R02 out of memory (forward" in capsys.readouterr().out
+
+
+def test_several_ranks_need_their_buckets_too() -> None:
+    network = torch.nn.Linear(3, 5)
+    network.bias.requires_grad_(False)
+    made = Learner(network, torch.optim.SGD(network.parameters()), None, torch.amp.GradScaler("cpu"))
+    assert _exchange_bytes(made) == 4 * 15
+    shared = replace(sized(100 * MIB), exchange=10 * MIB)
+    assert shared.largest() == 10
+    assert shared.parts(1)["gradients"] == sized(100 * MIB).parts(1)["gradients"] + 10 * MIB

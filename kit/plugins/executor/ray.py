@@ -10,14 +10,14 @@ import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout, suppress
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 from pydantic import Field
 
 from kit.core.cores import PART_OF_CORES
 from kit.core.progress import Progress
 from kit.core.stopping import Stop
-from kit.errors import ConfigError, RunError
+from kit.errors import TIME_OVER, ConfigError, RunError, StoppedError
 from kit.kinds import Executor, Function, JobEvents, JobProgress, JobResult
 from kit.kinds.executor import (
     EXECUTOR_TASK,
@@ -182,6 +182,8 @@ def _listen(desk: Any, stop: Stop, done: threading.Event) -> None:
     while not stop.requested and not done.wait(ASK):
         try:
             stop.requested = ray.get(desk.look.remote())
+        except ray.exceptions.ActorUnavailableError:  # Ray starts it anew
+            continue
         except ray.exceptions.RayError:  # the command is gone
             stop.requested = signal.SIGTERM
 
@@ -193,9 +195,13 @@ class _Tasks:
         self, function: Function, jobs: Sequence[Any], retries: int, needs: dict[str, float], threads: int
     ) -> None:
         import ray
+        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
         self.function, self.jobs, self.retries, self.threads = function, jobs, retries, threads
-        self.desk: Any = ray.remote(_EventActor).options(num_cpus=0).remote()
+        # beside the command, so that no other node's end takes it along; Ray replaces one that is killed
+        here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+        options = {"num_cpus": 0, "max_restarts": -1, "scheduling_strategy": here}
+        self.desk: Any = ray.remote(_EventActor).options(**options).remote()
         self.task = ray.remote(_work).options(**needs, max_retries=0)
         self.settings = {name: os.environ[name] for name in ("KIT_PLUGINS",) if name in os.environ}
         self.settings[PART_OF_CORES] = str(threads)
@@ -215,9 +221,10 @@ class _Tasks:
         for number in range(len(self.jobs)):
             self._start(number)
         while self.streams:
+            if stop.requested:  # each time, as an actor that was replaced has forgotten it
+                self.desk.ask.remote(stop.requested)
             if stop.requested and not asked:
                 asked = stop.requested
-                self.desk.ask.remote(asked)
                 for stream, number in self.streams.items():
                     if number not in self.begun:
                         ray.cancel(stream)
@@ -252,7 +259,11 @@ class _Tasks:
             self.begun.add(number)
         elif isinstance(told, JobResult):
             del self.streams[stream]
-            yield JobResult(number, told.result, told.error)
+            is_cut_off = isinstance(told.error, StoppedError) and told.error.number != TIME_OVER
+            if is_cut_off and not stop.requested:
+                yield from self._restart_job(number, cast(StoppedError, told.error), stop)
+            else:
+                yield JobResult(number, told.result, told.error)
         else:
             yield JobProgress(number, told.step)
 

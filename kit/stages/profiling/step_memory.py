@@ -47,7 +47,9 @@ class MemoryResult(Displayed):
         blocks = step.footprint.activations(step.images).items()
         listed = [f"{name} {format_mebibytes(size)}" for name, size in blocks if size >= MIN_BLOCK_BYTES]
         lines = [f"activations of {step.images} images, by block: {', '.join(listed)}"]
-        if step.measured is not None:
+        if step.failed:
+            lines.append(f"a real step of {step.images} images failed: {step.failed}")
+        elif step.measured is not None:
             peak, scratch = format_mebibytes(step.measured), format_mebibytes(step.scratch)
             lines.append(
                 f"a real step of {step.images} images used {peak}, of which {scratch} workspace of the kernels"
@@ -72,7 +74,12 @@ class MemoryResult(Displayed):
                 }
                 for size in self.sizes
             ],
-            "measured": {"images": step.images, "peak": step.measured, "scratch": step.scratch},
+            "measured": {
+                "images": step.images,
+                "peak": step.measured,
+                "scratch": step.scratch,
+                "failed": step.failed,
+            },
             "largest": self.largest,
         }
 

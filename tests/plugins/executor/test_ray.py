@@ -16,7 +16,7 @@ from kit.commands._menu import run
 from kit.contracts import executor as laws
 from kit.core.progress import Progress
 from kit.core.stopping import Stop
-from kit.errors import ConfigError, RunError
+from kit.errors import ConfigError, RunError, StoppedError
 from kit.kinds import Executor, JobProgress, JobResult
 from kit.stages.training.train import train
 from tests.stages.training.test_parallel import made, odd
@@ -117,6 +117,68 @@ def test_a_node_works_on_no_more_than_it_has_cores_for_and_a_lost_worker_is_repl
     assert lost == [
         "its worker on the cluster was lost (WorkerCrashedError); another worker resumes from the last checkpoint"
     ]
+
+
+def patient(job: float, stop: Stop) -> Generator[Progress, None, str]:
+    """A job that lasts so many seconds, or until it is asked to stop."""
+    end = time.monotonic() + job
+    yield Progress("job", 0, 1, "at work", line=True)
+    while time.monotonic() < end:
+        if stop.requested:
+            raise StoppedError("stopped, saved", stop.requested)
+        time.sleep(0.1)
+    return "done"
+
+
+def actors() -> list[int]:
+    """The processes of what jobs ask whether to stop."""
+    files = Path("/proc").glob("[0-9]*/cmdline")
+    return [int(file.parent.name) for file in files if words(file).startswith("ray::_EventActor")]
+
+
+def kill_actors() -> None:
+    for number in actors():
+        os.kill(number, signal.SIGKILL)
+
+
+def test_the_death_of_what_jobs_ask_stops_none_of_them(address: str) -> None:
+    results = []
+    for one in Executor.open(ray(address)).map(patient, [5.0, 5.0], Stop()):
+        if isinstance(one, JobResult):
+            results.append(one)
+        elif "at work" in one.step.detail:
+            kill_actors()
+    assert [one.error for one in results] == [None, None]
+    assert [one.result for one in results] == ["done", "done"]
+
+
+def test_a_stop_reaches_jobs_after_the_death_of_what_they_ask(address: str) -> None:
+    stop, results = Stop(), []
+    for one in Executor.open(ray(address)).map(patient, [60.0, 60.0], stop):
+        if isinstance(one, JobResult):
+            results.append(one)
+        elif "at work" in one.step.detail:
+            kill_actors()
+            stop.requested = signal.SIGINT
+    assert sorted(str(one.error)[:3] for one in results) == ["R05", "R05"]
+
+
+def test_a_job_that_was_cut_off_though_nobody_asked_is_begun_again(address: str, tmp_path: Path) -> None:
+    job = tmp_path / "job"
+    job.write_text("cut off")
+    told = list(Executor.open(ray(address)).map(cut_off, [job], Stop()))
+    lost = [one.step.detail for one in told if isinstance(one, JobProgress) and "lost" in one.step.detail]
+    assert len(lost) == 1
+    assert [one.result for one in told if isinstance(one, JobResult)] == ["done"]
+
+
+def cut_off(job: Path, stop: Stop) -> Generator[Progress, None, str]:
+    """A job that takes the loss of its command for a signal, at its first try."""
+    yield Progress("job", 0, 1, "at work", line=True)
+    if job.read_text():
+        job.write_text("")
+        raise StoppedError("stopped, saved", signal.SIGTERM)
+    return "done"
 
 
 def test_a_job_that_fits_no_node_waits_says_so_and_can_be_stopped(address: str, tmp_path: Path) -> None:
