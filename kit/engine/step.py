@@ -21,7 +21,8 @@ from kit.device.compiling import compiled_input
 from kit.device.precision import Precision
 from kit.device.ranks import Ranks
 from kit.device.torch_internals import all_finite, overflow_flags
-from kit.engine.learner import Learner, gradients_of
+from kit.engine.gradient_exchange import exchange_for
+from kit.engine.learner import Learner
 from kit.engine.out_of_memory import OutOfMemory, describe_oom, sync_batch_norm_oom
 from kit.errors import RunError
 from kit.kinds import Loss
@@ -82,7 +83,7 @@ def optimizer_step(
     image does not fit, or the loss cannot be split.
     """
     learner.saved_buffers.save()
-    learner.gradients = gradients_of(learner.network, learner.gradients, learner.ranks)
+    learner.exchange = exchange_for(learner.network, learner.exchange, learner.ranks)
     mixed: tuple[Tensor, Shares] | None = None
     count = len(batch.step_rows)
     # the most rows that a rank has of the step: all ranks make as many parts
@@ -168,8 +169,8 @@ def _gradients(
         labelled = [(share, labels[rows].to(learner.device, non_blocking=True)) for share, labels in shares]
         summed = _sum_loss(loss, given.float(), labelled)
         learner.phase = "backward"
-        if learner.gradients is not None and number == len(pieces) - 1:
-            learner.gradients.expect_last_pass()
+        if learner.exchange is not None and number == len(pieces) - 1:
+            learner.exchange.expect_last_pass()
         learner.scaler.scale(summed / count).backward()
         value += summed.detach() / count
     return value
@@ -177,11 +178,11 @@ def _gradients(
 
 def _any_rank_failed(learner: Learner, failed: bool) -> bool:
     """Whether no rank has failed; then the gradients are the sums of all ranks'."""
-    if learner.gradients is not None:
-        learner.gradients.complete(failed)
+    if learner.exchange is not None:
+        learner.exchange.complete(failed)
     failed = bool(learner.ranks.all_reduce_max(failed))
-    if learner.gradients is not None:
-        learner.gradients.wait(keep=not failed)
+    if learner.exchange is not None:
+        learner.exchange.wait(keep=not failed)
     return not failed
 
 

@@ -19,7 +19,8 @@ from kit.data.table import Table, train_table
 from kit.device import memory
 from kit.device.precision import Precision, choose_device, resolve_auto
 from kit.engine.batches import random_batch
-from kit.engine.learner import Learner, trainable_parameters
+from kit.engine.gradient_exchange import trainable_parameters
+from kit.engine.learner import Learner
 from kit.engine.memory_footprint import Footprint, footprint
 from kit.engine.step import StepPlan, optimizer_step
 from kit.errors import ConfigError, KitWarning, RunError

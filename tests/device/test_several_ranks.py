@@ -8,20 +8,24 @@ import shutil
 import subprocess
 import sys
 import time
+from contextlib import nullcontext
+from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from kit.commands._menu import run
 from kit.core.progress import finish
 from kit.data.predictions import Predictions
+from kit.device import memory
 from kit.device.precision import Precision
 from kit.device.ranks import ALONE, Ranks, process_group
-from kit.engine import learner as learning
+from kit.engine import gradient_exchange
 from kit.engine.batches import batch
 from kit.engine.learner import learner
 from kit.engine.step import StepPlan, optimizer_step
@@ -118,7 +122,7 @@ PIXELS = torch.randint(
 
 def _as_ddp_does() -> int:
     """Whether a step's weights are those that DistributedDataParallel gives from the same rows, batch norm and all."""
-    learning.BUCKET = 600  # so that there are several
+    gradient_exchange.BUCKET = 600  # so that there are several
     with process_group() as ranks:
         pixels, rows = PIXELS, np.arange(12)
         mine = np.array_split(rows, 2)[ranks.rank]
@@ -158,7 +162,7 @@ def _as_ddp_does() -> int:
 
 def _goes_on_where_a_backward_pass_fails_in_the_middle() -> int:
     """Whether the weights are those of one process, though one rank has sent some of its gradients, and then fails."""
-    learning.BUCKET = 100
+    gradient_exchange.BUCKET = 100
     precision, rows = Precision("float32", "float32", "contiguous"), np.arange(12)
     recipe, loss = Optimizer.open({"name": "sgd", "lr": 0.1}), Loss.open("cross_entropy")
 
@@ -418,3 +422,40 @@ def test_shares_are_whole_batches_and_hold_each_row_once(count: int) -> None:
         shares.append(Ranks(number, count).shard_batches(rows, 8))
     assert np.concatenate(shares).tolist() == rows.tolist()
     assert all(len(one) % 8 == 0 for one in shares[:-1] if len(one) and one[-1] != rows[-1])
+
+
+def _step_of_ddp_that_fails_in_one_rank(joins: str) -> int:
+    """A backward pass in torch's DistributedDataParallel, which runs out of memory after rank 1's first bucket.
+
+    With `joins`, rank 1 stays in the block of `join`, which answers the other rank with zeros from then on.
+    """
+    rank = int(os.environ["RANK"])
+    dist.init_process_group("gloo", timeout=timedelta(seconds=3))
+    torch.manual_seed(1)
+    layers = nn.Conv2d(3, 6, 3), Fails(2 if rank else 99), nn.Tanh(), nn.Flatten(), nn.Linear(216, 4)
+    network = DistributedDataParallel(Cast(nn.Sequential(*layers)), bucket_cap_mb=1e-4)  # type: ignore[arg-type]
+    # rank 1 has an image fewer, so that the gradients of the ranks differ
+    rows = torch.arange(6 - rank)
+    try:
+        with network.join() if joins else nullcontext():
+            try:
+                nn.functional.cross_entropy(network(PIXELS[rows]), rows % 4).backward()
+                print("a pass ended", flush=True)
+            except RuntimeError as error:
+                if not memory.is_out_of_memory(error):
+                    raise
+                print("out of memory", flush=True)
+                if not joins:
+                    time.sleep(4)  # it could begin again with fewer images, if the other one did so too
+    except RuntimeError as error:
+        print(f"left waiting: {str(error).splitlines()[0]}", flush=True)
+    return 0
+
+
+@pytest.mark.parametrize("joins", ["", "joins"])
+def test_ddp_leaves_a_rank_waiting_where_another_s_backward_pass_fails(tmp_path: Path, joins: str) -> None:
+    """The reason of decision 31: kit's exchange passes the test above it."""
+    first, second = ranked(tmp_path, joins, work=_step_of_ddp_that_fails_in_one_rank)
+    assert "out of memory" in second.out
+    assert "a pass ended" not in first.out, (first, second)
+    assert "left waiting" in first.out, (first, second)

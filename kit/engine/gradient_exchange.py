@@ -1,0 +1,135 @@
+"""GradientExchange: gradients are added up over ranks in buckets while the backward pass still runs.
+
+As torch's DistributedDataParallel does, but for one thing: a rank that cannot finish its pass sends zeros for the rest.
+So no rank waits, and all begin the step again. Decision 31 has the reason. A step calls `expect_last_pass` before its
+last backward pass, `complete` after it, and `wait` once the ranks have agreed whether all of them succeeded.
+
+Source: Li et al. 2020, "PyTorch Distributed: Experiences on Accelerating Data Parallel Training", section 3.2.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from kit.device.ranks import AsyncAllReduce, Ranks
+from kit.device.torch_internals import copy_all
+
+BUCKET = 25 * 2**20  # bytes of gradients that travel together, DistributedDataParallel's own number
+
+
+class _Bucket:
+    """Weights whose gradients travel together, and the float32 tensor that they travel in, which stays."""
+
+    def __init__(self, weights: Sequence[nn.Parameter], ranks: Ranks) -> None:
+        self.weights, self.ranks = weights, ranks
+        self.flat = torch.zeros(sum(weight.numel() for weight in weights), device=weights[0].device)
+        parts = self.flat.split([weight.numel() for weight in weights])
+        self.parts = [part.view(weight.shape) for part, weight in zip(parts, weights, strict=True)]
+        self.owed = len(weights)  # gradients that this pass has not given yet
+        self.sent: AsyncAllReduce | None = None
+
+    @torch.no_grad()
+    def send(self, empty: bool = False) -> None:
+        """Sends what there is; zeros for gradients that there are not."""
+        if empty or self.owed:
+            self.flat.zero_()
+        parts, found = self._pairs()
+        if found and not empty:
+            copy_all(parts, found)
+        self.sent = AsyncAllReduce(self.ranks, self.flat)
+
+    @torch.no_grad()
+    def wait(self, keep: bool) -> None:
+        """Waits for the sum and, if it is to be kept, puts it in the gradients' place."""
+        assert self.sent is not None
+        self.sent.wait()
+        parts, found = self._pairs()
+        if found and keep:
+            copy_all(found, parts)
+        self.sent, self.owed = None, len(self.weights)
+
+    def _pairs(self) -> tuple[list[Tensor], list[Tensor]]:
+        """The gradients that there are, and their places in what travels."""
+        pairs = zip(self.parts, self.weights, strict=True)
+        here = [(part, weight.grad) for part, weight in pairs if weight.grad is not None]
+        return [part for part, _ in here], [gradient for _, gradient in here]
+
+
+class GradientExchange:
+    """The gradients of a network's weights that learn, the last layers' first, as a backward pass gives them."""
+
+    def __init__(self, network: nn.Module, ranks: Ranks) -> None:
+        self.weights = trainable_parameters(network)
+        self._buckets = [_Bucket(weights, ranks) for weights in _cut(self.weights)]
+        self._of = {id(weight): bucket for bucket in self._buckets for weight in bucket.weights}
+        self._hooks = [
+            weight.register_post_accumulate_grad_hook(self._on_gradient) for weight in self.weights
+        ]
+        self._next = 0  # the first bucket that is not sent
+        self._is_last = False
+
+    def expect_last_pass(self) -> None:
+        """Says that the pass that follows is the step's last: what it gives is whole, and may be sent."""
+        self._is_last = True
+
+    def _on_gradient(self, weight: Tensor) -> None:
+        if self._is_last:
+            self._of[id(weight)].owed -= 1
+            while self._next < len(self._buckets) and not self._buckets[self._next].owed:
+                self._send()
+
+    def _send(self, empty: bool = False) -> None:
+        self._next += 1
+        self._buckets[self._next - 1].send(empty)
+
+    def complete(self, failed: bool) -> None:
+        """Sends what is left, which of a pass that failed are zeros: the others wait for as many messages from all."""
+        while self._next < len(self._buckets):
+            self._send(empty=failed)
+        self._is_last = False
+
+    def wait(self, keep: bool) -> None:
+        """Waits for all sums and, if no rank has failed, puts them in the gradients' place."""
+        for bucket in self._buckets:
+            bucket.wait(keep)
+        self._next = 0
+
+    def close(self) -> None:
+        """Looks at the weights no more."""
+        for hook in self._hooks:
+            hook.remove()
+
+
+def trainable_parameters(network: nn.Module) -> list[nn.Parameter]:
+    """The weights that learn, the last ones first."""
+    return [weight for weight in reversed(list(network.parameters())) if weight.requires_grad]
+
+
+def exchange_for(
+    network: nn.Module, before: GradientExchange | None, ranks: Ranks
+) -> GradientExchange | None:
+    """What adds up a network's gradients: the one before, while the same weights learn. Alone, nothing."""
+    if ranks.count == 1:
+        return None
+    wanted = trainable_parameters(network)
+    if before is not None:
+        if list(map(id, before.weights)) == list(map(id, wanted)):
+            return before
+        before.close()
+    return GradientExchange(network, ranks)
+
+
+def _cut(weights: Sequence[nn.Parameter]) -> list[list[nn.Parameter]]:
+    """The weights in order, in lists of BUCKET bytes or of one weight."""
+    lists: list[list[nn.Parameter]] = [[]]
+    held = 0
+    for weight in weights:
+        if lists[-1] and held + 4 * weight.numel() > BUCKET:
+            lists.append([])
+            held = 0
+        lists[-1].append(weight)
+        held += 4 * weight.numel()
+    return [each for each in lists if each]
