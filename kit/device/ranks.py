@@ -94,6 +94,24 @@ class Ranks:
         for tensor, part in zip(tensors, parts, strict=True):
             tensor.copy_(part.view(tensor.shape))
 
+    def all_reduce_if(self, ready: bool, sums: Sequence[Tensor], means: Sequence[Tensor]) -> bool:
+        """Whether all ranks are ready; if so, `all_reduce` of the tensors. On a CPU both are one message."""
+        if self.count == 1:
+            return ready
+        if sums[0].device.type != "cpu":  # to read a number of a GPU would wait for it
+            all_ready = self.all_reduce_min(int(ready)) > 0
+            if all_ready:
+                self.all_reduce(sums, means)
+            return all_ready
+        missing = torch.tensor(float(not ready))
+        # a rank that is not ready may hold anything, and all leave their tensors as they are
+        copies = [tensor.clone() for tensor in (*sums, *means)]
+        self.all_reduce([missing, *copies[: len(sums)]], copies[len(sums) :])
+        if missing == 0:
+            for tensor, copied in zip((*sums, *means), copies, strict=True):
+                tensor.copy_(copied)
+        return bool(missing == 0)
+
     def on_rank_zero(self, action: Callable[[], T]) -> T:
         """Broadcasts the result of rank 0's call. If it fails, rank 0 raises the error and the others RemoteError."""
         if self.count == 1:

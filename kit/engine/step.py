@@ -90,7 +90,7 @@ def optimizer_step(
     most = max(len(batch), -(-count // learner.ranks.count))
     while True:
         size = _micro_batch_size(learner, loss, plan, most)
-        short = None
+        short, value = None, torch.zeros((), device=learner.device)
         try:
             if mixed is None:
                 mixed = _apply_mixing(learner, loss, batch, plan, precision, progress)
@@ -106,12 +106,11 @@ def optimizer_step(
                 learner.mixes_on_host = True
             if any(isinstance(module, nn.SyncBatchNorm) for module in learner.network.modules()):
                 raise sync_batch_norm_oom(short) from error
-        if _any_rank_failed(learner, short is not None):
+        if _all_ranks_succeeded(learner, short is None, value):
             break
         yield _halve_micro_batch(
             learner, short, loss
         )  # out of the except block, which holds the failed step's tensors
-    learner.ranks.all_reduce([value], learner.saved_buffers.floating)
     finite = _apply_gradients(learner, plan.clip_grad_norm, value)
     learner.phase = ""
     return value, finite
@@ -176,14 +175,14 @@ def _gradients(
     return value
 
 
-def _any_rank_failed(learner: Learner, failed: bool) -> bool:
-    """Whether no rank has failed; then the gradients are the sums of all ranks'."""
-    if learner.exchange is not None:
-        learner.exchange.complete(failed)
-    failed = bool(learner.ranks.all_reduce_max(failed))
-    if learner.exchange is not None:
-        learner.exchange.wait(keep=not failed)
-    return not failed
+def _all_ranks_succeeded(learner: Learner, succeeded: bool, value: Tensor) -> bool:
+    """Whether no rank has failed; then gradients and loss are the sums of all ranks', and buffers their mean."""
+    if learner.exchange is None:
+        return succeeded
+    learner.exchange.complete(failed=not succeeded)
+    all_succeeded = learner.ranks.all_reduce_if(succeeded, [value], learner.saved_buffers.floating)
+    learner.exchange.wait(keep=all_succeeded)
+    return all_succeeded
 
 
 def outputs(network: nn.Module, images: Tensor, precision: Precision, device: torch.device) -> Tensor:

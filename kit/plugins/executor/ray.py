@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import signal
 import socket
 import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout, suppress
-from typing import Any, ClassVar, cast
+from typing import IO, Any, ClassVar, cast
 
 from pydantic import Field
 
@@ -27,6 +28,7 @@ from kit.kinds.executor import (
     wrap_exception,
 )
 
+DUMPED = re.compile(r"\s+\[")  # a line of a log, such as [state-dump]
 POLL_S = 0.2  # seconds after which is looked whether a signal came
 ASK = 0.5  # seconds between a job's questions whether to stop
 ANSWER = 10.0  # seconds that a cluster's first answer may take
@@ -115,10 +117,26 @@ class Ray(Executor):
         except (ConnectionError, RuntimeError, ValueError, OSError) as error:
             raise _unreachable(address, str(error).splitlines()[0]) from None
         try:
-            with redirect_stdout(sys.stderr):  # where Ray says of its own accord that a worker was lost
+            # Ray prints of its own accord that a worker or a node was lost
+            with redirect_stdout(cast(IO[str], _WithoutDumps(sys.stderr))):
                 yield
         finally:
             ray.shutdown()
+
+
+class _WithoutDumps:
+    """A stream that leaves out the log of a lost node, which Ray prints after the line that says so."""
+
+    def __init__(self, stream: IO[str]) -> None:
+        self.stream = stream
+
+    def write(self, text: str) -> int:
+        """Writes all but indented lines of a log."""
+        self.stream.write("".join(line for line in text.splitlines(True) if not DUMPED.match(line)))
+        return len(text)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.stream, name)
 
 
 def _check_answers(address: str) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import socket
 import time
 from collections.abc import Callable, Generator, Iterator
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ from kit.core.progress import Progress
 from kit.core.stopping import Stop
 from kit.errors import ConfigError, RunError, StoppedError
 from kit.kinds import Executor, JobProgress, JobResult
+from kit.plugins.executor.ray import _WithoutDumps
 from kit.stages.training.train import train
 from tests.stages.training.test_parallel import made, odd
 
@@ -216,6 +219,16 @@ def test_folds_on_a_cluster_come_to_the_same_bytes_with_a_worker_killed(
     (competition / "runs" / "r").rename(competition / "runs" / "ray")
     train(competition, ["loss=odd", "save_every_steps=2"], name="r")
     assert made(competition) == found
+
+
+def test_the_log_of_a_lost_node_is_left_out() -> None:
+    stream = io.StringIO()
+    with redirect_stdout(_WithoutDumps(stream)):  # type: ignore[type-var]
+        print(
+            "(raylet) Raylet is terminated.\n    [state-dump] NodeManager - 1 total\n    [2026-11-30 I 1 1] x"
+        )
+        print("kit's own line")
+    assert stream.getvalue().split("\n") == ["(raylet) Raylet is terminated.", "", "kit's own line", ""]
 
 
 def test_where_nothing_answers_it_says_so_at_once() -> None:
