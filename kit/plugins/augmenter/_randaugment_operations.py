@@ -46,11 +46,11 @@ def plane_map(name: str, share: float, size: int) -> np.ndarray:
 
 
 def _by_table(image: np.ndarray, table: np.ndarray) -> np.ndarray:
-    """The image with each value replaced by its entry: of a table (256,), or (256, 3) of each channel."""
+    """The image with each value replaced by its entry: of a table (256,), or (256, channels) of each channel."""
     import cv2
 
     found: np.ndarray = cv2.LUT(image, table if table.ndim == 1 else table[None])
-    return found
+    return found if found.ndim == 3 else found[:, :, None]
 
 
 def _blend(share: float) -> np.float32:
@@ -74,14 +74,17 @@ def contrast(image: np.ndarray, share: float) -> np.ndarray:
 
     kept = _blend(share)
     # grey is cut to whole numbers before its mean is taken, which costs it half a level
-    grey = np.float32(np.dot(LUMA, cv2.mean(image)[:3]) - 0.5)
+    luma = np.dot(LUMA, cv2.mean(image)[:3]) - 0.5 if image.shape[2] == 3 else image.mean()
+    grey = np.float32(luma)
     return _by_table(image, _bytes(np.arange(256, dtype=np.float32) * kept + grey * (1 - kept)))
 
 
 def colour(image: np.ndarray, share: float) -> np.ndarray:
-    """Blended with its grey."""
+    """Blended with its grey; nothing for channels that are not RGB."""
     import cv2
 
+    if image.shape[2] != 3:
+        return image
     kept = float(_blend(share))
     matrix = np.empty((3, 4))
     matrix[:, :3] = kept * np.eye(3) + (1 - kept) * np.array(LUMA)
@@ -95,10 +98,12 @@ def sharpness(image: np.ndarray, share: float) -> np.ndarray:
     """Blended with its smoothed self; the border stays."""
     import cv2
 
+    from kit.images.channels import in_groups
+
     kept = float(_blend(share))
     kernel = np.full((3, 3), (1 - kept) / 13)
     kernel[1, 1] = kept + 5 * (1 - kept) / 13
-    made: np.ndarray = cv2.filter2D(image, -1, kernel)
+    made = in_groups(lambda part: cv2.filter2D(part, -1, kernel), image)
     made[[0, -1]], made[:, [0, -1]] = image[[0, -1]], image[:, [0, -1]]
     return made
 
@@ -121,8 +126,8 @@ def autocontrast(image: np.ndarray, share: float) -> np.ndarray:
     """Each channel stretched to 0 to 255, unless it has one value."""
     counts = _counts(image)
     values = np.arange(256, dtype=np.float32)
-    table = np.empty((256, 3), np.uint8)
-    for channel in range(3):
+    table = np.empty((256, image.shape[2]), np.uint8)
+    for channel in range(image.shape[2]):
         there = np.flatnonzero(counts[:, channel])
         low, high = np.float32(there[0]), np.float32(there[-1])
         scale = (high - low) * np.float32(1 / 255)
@@ -133,8 +138,8 @@ def autocontrast(image: np.ndarray, share: float) -> np.ndarray:
 def equalize(image: np.ndarray, share: float) -> np.ndarray:
     """Each channel's values spread evenly, by Pillow's rule."""
     counts = _counts(image)
-    table = np.empty((256, 3), np.uint8)
-    for channel in range(3):
+    table = np.empty((256, image.shape[2]), np.uint8)
+    for channel in range(image.shape[2]):
         own = counts[:, channel]
         step = (own.sum() - own[np.flatnonzero(own)[-1]]) // 255
         below = np.cumsum(own) - own
@@ -143,10 +148,12 @@ def equalize(image: np.ndarray, share: float) -> np.ndarray:
 
 
 def _counts(image: np.ndarray) -> np.ndarray:
-    """How often each value is in each channel, (256, 3) int64."""
+    """How often each value is in each channel, (256, channels) int64."""
     import cv2
 
-    channels = [cv2.calcHist([image], [channel], None, [256], [0, 256]).ravel() for channel in range(3)]
+    channels = [
+        cv2.calcHist([image], [channel], None, [256], [0, 256]).ravel() for channel in range(image.shape[2])
+    ]
     return np.stack(channels, axis=1).astype(np.int64)
 
 

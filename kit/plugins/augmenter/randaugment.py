@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Self
 from pydantic import Field, model_validator
 
 from kit.kinds import Augmenter
-from kit.plugins.augmenter._warp import SHRINKS, resize_square, warp
+from kit.plugins.augmenter._warp import SHRINKS, mirrored, resize_square, warp
 from kit.plugins.augmenter.light import crop
 
 if TYPE_CHECKING:
@@ -62,14 +62,12 @@ class Randaugment(Augmenter):
 
 def _square(cut: Pixels, size: int, mirror: bool, moves: list[tuple[str, float]], fill: int) -> np.ndarray:
     """A crop as a square of side `size`, mirrored if so drawn, then moved in the plane."""
-    import cv2
     import numpy as np
 
     across, down = cut.shape[1] / size, cut.shape[0] / size
     if not moves:
         resized = resize_square(cut, size)
-        made: np.ndarray = cv2.flip(resized, 1) if mirror else resized
-        return made
+        return mirrored(resized) if mirror else resized
     if min(across, down) >= SHRINKS:
         cut, across, down = resize_square(cut, size), 1.0, 1.0
     start = np.diag([-across if mirror else across, down, 1.0])

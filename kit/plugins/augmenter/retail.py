@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Self
 from pydantic import Field, model_validator
 
 from kit.kinds import Augmenter
-from kit.plugins.augmenter._warp import resize_square, warp
+from kit.plugins.augmenter._warp import mirrored, resize_square, warp
 
 if TYPE_CHECKING:
     import numpy as np
@@ -47,14 +47,12 @@ class Retail(Augmenter):
         return self
 
     def __call__(self, image: Pixels, size: int, rng: np.random.Generator) -> Pixels:
-        import cv2
-
         height, width = image.shape[:2]
         side = min(height, width)
         top, left = rng.integers((height - side + 1, width - side + 1)).tolist()
         made = resize_square(image[top : top + side, left : left + side], size)
         if rng.random() < self.hflip:
-            made = cv2.flip(made, 1)
+            made = mirrored(made)
         if rng.random() < self.compression_prob:
             made = compress(made, int(rng.integers(self.quality[0], self.quality[1] + 1)))
         turn, grow, *shift = rng.uniform(-1, 1, 4).tolist()
@@ -69,12 +67,18 @@ class Retail(Augmenter):
 
 
 def compress(image: Pixels, quality: int) -> np.ndarray:
-    """The image after JPEG of a quality from 1 to 100."""
+    """The image after JPEG of a quality from 1 to 100; channels that are not RGB are coded one by one."""
     import cv2
+    import numpy as np
 
     options = [cv2.IMWRITE_JPEG_QUALITY, quality]
-    _, coded = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), options)
-    made: np.ndarray = cv2.cvtColor(cv2.imdecode(coded, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
+    if image.shape[2] == 3:
+        _, coded = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), options)
+        return np.asarray(cv2.cvtColor(cv2.imdecode(coded, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB))
+    made = np.empty_like(image)
+    for channel in range(image.shape[2]):
+        _, coded = cv2.imencode(".jpg", image[:, :, channel], options)
+        made[:, :, channel] = cv2.imdecode(coded, cv2.IMREAD_GRAYSCALE)
     return made
 
 

@@ -16,7 +16,10 @@ from kit.plugins.augmenter import _randaugment_operations as operations
 from kit.plugins.augmenter import randaugment
 from kit.plugins.augmenter._randaugment_operations import COLOURS, OPERATIONS, PLANE, plane_map
 from kit.plugins.augmenter._warp import warp
+from kit.plugins.augmenter.heavy import Heavy
+from kit.plugins.augmenter.light import Light
 from kit.plugins.augmenter.randaugment import Randaugment, _moved, _square
+from kit.plugins.augmenter.retail import Retail
 
 prepare_torchvision()
 from torchvision.transforms import v2  # noqa: E402 it needs the line before
@@ -179,3 +182,20 @@ def test_the_options_have_limits() -> None:
     with pytest.raises(ValueError, match="scale must rise within 0 to 1"):
         Randaugment(scale=(0.9, 0.3))
     assert randaugment.RATIO == (3 / 4, 4 / 3)
+
+
+@pytest.mark.parametrize("channels", [1, 2, 4, 6])
+def test_images_of_other_channels_are_augmented_channel_by_channel(channels: int) -> None:
+    image = np.concatenate([drawn(40, 52), drawn(40, 52)[::-1]], axis=2)[:, :, :channels]
+    before = image.copy()
+    for number in range(40):
+        for plugin in (Randaugment(operations=3), Retail(quality=(50, 50)), Light(), Heavy()):
+            made = plugin(image, 32, generator(number))
+            assert made.shape == (32, 32, channels)
+            assert made.dtype == np.uint8
+    assert np.array_equal(image, before)
+    for name in ("autocontrast", "equalize", "posterize", "solarize", "brightness", "sharpness"):
+        whole = COLOURS[name](image, 0.3)
+        for channel in range(channels):
+            alone = COLOURS[name](np.ascontiguousarray(image[:, :, channel : channel + 1]), 0.3)
+            assert np.array_equal(whole[:, :, channel], alone[:, :, 0])
