@@ -78,7 +78,7 @@ def compress(image: Pixels, quality: int) -> np.ndarray:
     made = np.empty_like(image)
     for channel in range(image.shape[2]):
         _, coded = cv2.imencode(".jpg", image[:, :, channel], options)
-        made[:, :, channel] = cv2.imdecode(coded, cv2.IMREAD_GRAYSCALE)
+        made[:, :, channel] = np.asarray(cv2.imdecode(coded, cv2.IMREAD_GRAYSCALE))
     return made
 
 
