@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -47,6 +47,12 @@ class Batch:
     def step_rows(self) -> Tensor:
         """The rows of the whole step."""
         return self.rows if self.global_rows is None else self.global_rows
+
+    def pinned_for(self, device: torch.device) -> Batch:
+        """The batch in page-locked memory for a CUDA GPU, as loaders hand it over; itself for other devices."""
+        if device.type != "cuda":
+            return self
+        return replace(self, images=self.images.pin_memory(), labels=self.labels.pin_memory())
 
 
 class TrainBatches:

@@ -10,11 +10,14 @@ from itertools import islice
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
+import torch
+
 from kit.config.workspace import Workspace
 from kit.core.cores import available_cores
 from kit.core.display import Displayed, frame
 from kit.core.files import StrPath
 from kit.core.progress import Progress, Work, stage
+from kit.device import memory
 from kit.device.precision import worker_count
 from kit.engine import fit
 from kit.engine.batches import TrainBatches
@@ -129,13 +132,13 @@ class _LoaderRun:
     def turn(self, steps: int) -> None:
         stage = self._stage()
         with closing(stage.batches):
-            self.loads += _time_steps(_batches(stage), lambda batch: len(batch), steps)
+            self.loads += _time_steps(_batches(stage), lambda batch: len(batch), steps, self.setting.device)
         stage = self._stage()
         learner, plan = new_learner(self.setting, 0), plan_of(self.setting, 0)
         events = fit.fit(learner, [replace(stage, epochs=1_000_000)], plan, self.setting.precision)
         done = (event for event in events if isinstance(event, fit.StepEvent))
         with closing(stage.batches):
-            self.trains += _time_steps(done, lambda step: step.rows, steps)
+            self.trains += _time_steps(done, lambda step: step.rows, steps, self.setting.device)
 
     def _stage(self) -> FitStage:
         experiment = self.setting.experiment.model_copy(update={"workers": self.workers})
@@ -158,10 +161,14 @@ def _batches(stage: FitStage) -> Iterator[Any]:
         yield from batches.epoch(0)
 
 
-def _time_steps(work: Iterator[Any], rows: Callable[[Any], int], steps: int) -> list[tuple[float, int]]:
-    """Seconds and images of `steps` steps, after those that warm up."""
+def _time_steps(
+    work: Iterator[Any], rows: Callable[[Any], int], steps: int, device: torch.device
+) -> list[tuple[float, int]]:
+    """Seconds and images of `steps` steps, after those that warm up, until the device has done what was queued."""
     for _ in islice(work, WARM_UP_STEPS):
         pass
+    memory.wait_for(device)
     start = time.perf_counter()
     images = sum(rows(one) for one in islice(work, steps))
+    memory.wait_for(device)
     return [(time.perf_counter() - start, images)]

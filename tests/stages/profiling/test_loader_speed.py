@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import torch
 
 from kit.commands._menu import run
+from kit.device import memory
+from kit.engine.batches import Batch
+from kit.stages.profiling import loader_speed
 from kit.stages.profiling.loader_speed import LoaderResult, WorkerRate, _powers
 
 
@@ -49,3 +53,34 @@ def test_the_command_measures_and_leaves_no_run_behind(
 def test_a_negative_number_is_refused(competition: Path, inside: Callable[[Path], None]) -> None:
     inside(competition)
     assert run(["bench", "loader", "--workers", "-1"]) == 2
+
+
+def test_a_gpu_is_waited_for_before_and_after_the_timed_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    events: list[str] = []
+
+    def work() -> Iterator[int]:
+        while True:
+            events.append("step")
+            yield 4
+
+    monkeypatch.setattr(memory, "wait_for", lambda device: events.append("wait"))
+    ((seconds, images),) = loader_speed._time_steps(work(), lambda rows: rows, 2, torch.device("cuda"))
+    warm = loader_speed.WARM_UP_STEPS
+    assert events == [*["step"] * warm, "wait", "step", "step", "wait"]
+    assert images == 8
+    assert seconds >= 0
+
+
+def test_a_gpu_is_measured_with_batches_in_page_locked_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    pinned: list[int] = []
+
+    def noted(self: torch.Tensor) -> torch.Tensor:
+        pinned.append(self.dim())
+        return self
+
+    monkeypatch.setattr(torch.Tensor, "pin_memory", noted)
+    images = torch.zeros(2, 3, 4, 4, dtype=torch.uint8)
+    batch = Batch(images, torch.zeros(2, dtype=torch.int64), torch.arange(2))
+    assert batch.pinned_for(torch.device("cpu")) is batch
+    batch.pinned_for(torch.device("cuda"))
+    assert pinned == [4, 1]
