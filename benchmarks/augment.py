@@ -1,4 +1,4 @@
-"""Images a second of processor time, in one process and one thread, of albumentations against torchvision v2 for the same pipeline.
+"""Images a second of processor time, in one process and one thread: albumentations and torchvision v2 in one pipeline.
 
     python benchmarks/augment.py [--source 160] [--size 128] [--images 400] [--rounds 5] [--json FILE]
 
