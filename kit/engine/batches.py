@@ -48,7 +48,7 @@ class Batch:
         """The rows of the whole step."""
         return self.rows if self.global_rows is None else self.global_rows
 
-    def pinned_for(self, device: torch.device) -> Batch:
+    def pin_for(self, device: torch.device) -> Batch:
         """The batch in page-locked memory for a CUDA GPU, as loaders hand it over; itself for other devices."""
         if device.type != "cuda":
             return self

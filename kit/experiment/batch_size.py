@@ -107,7 +107,7 @@ def measure_step(
     made = StepMemory(found, images, 0, None, room, held, exchange)
     if made.peak(images) - held > room.free / 2:
         return made
-    batch = random_batch(table, images, size, experiment.channels).pinned_for(device)
+    batch = random_batch(table, images, size, experiment.channels).pin_for(device)
 
     failed: list[str] = []
 

@@ -22,9 +22,9 @@ from kit.data.table import Table, train_table
 from kit.device.compiling import check_compiler
 from kit.device.precision import Precision, choose_device, device_line, resolve_auto, warn_of_other_dtype
 from kit.device.ranks import ALONE, Ranks
-from kit.errors import ConfigError, DataError, KitWarning
+from kit.errors import DataError, KitWarning
 from kit.evaluation.competition import metric_of
-from kit.experiment.batch_size import LR_REFERENCE_BATCH, check_room, largest_batch, scale_lr
+from kit.experiment.batch_size import check_room, largest_batch, scale_lr
 from kit.experiment.loading import (
     Loaded,
     PseudoRows,
@@ -34,6 +34,7 @@ from kit.experiment.loading import (
     load_rows,
     write_auto_groups,
 )
+from kit.experiment.rank_shares import check_ranks, describe_idle_gpus
 from kit.experiment.sample_fit import warn_about_prediction
 from kit.experiment.techniques import OpenPlugins, open_executor, open_techniques
 from kit.experiment.tracking import Trackers
@@ -167,8 +168,9 @@ def prepare_run(
     setting = yield from ranks.rank_zero_first(_open(workspace, run, like, ranks))
     if workspace.experiment.batch_size == "auto":
         setting = yield from _with_batch(setting)
-    check_ranks(setting)
-    if note := _idle_gpus(setting):
+    check_ranks(setting.techniques, setting.ranks)
+    rows = setting.experiment.batch_rows()
+    if note := describe_idle_gpus(setting.techniques.optimizer, rows, setting.ranks, setting.device):
         yield Progress("ranks", 1, 1, note, line=True)
     return setting
 
@@ -338,39 +340,3 @@ def _check_rows(setting: RunContext) -> None:
                 code="D38",
                 hint="repair the listed images, or use fewer splitter.folds",
             )
-
-
-def check_ranks(setting: RunContext) -> None:
-    """Raises ConfigError C35 where ranks cannot share a step: its loss compares rows, or they are too few."""
-    count = setting.ranks.count
-    for stage in setting.techniques.stages if count > 1 else ():
-        if not stage.loss.is_splittable():
-            name = stage.loss.plugin_name()
-            raise ConfigError(
-                f"loss {name!r} compares the rows of a batch, but each of {count} ranks sees only its "
-                "own part",
-                code="C35",
-                hint="use one process per fold: --executor processes uses all GPUs",
-            )
-        rows = stage.experiment.batch_rows()
-        if rows < 2 * count:
-            raise ConfigError(
-                f"a batch of {rows} has fewer than two rows for each of {count} ranks",
-                code="C35",
-                hint="use a larger batch_size",
-            )
-
-
-def _idle_gpus(setting: RunContext) -> str:
-    """A note where a GPU gets fewer rows of a batch than keep it busy, with what to set; else nothing."""
-    count, rows = setting.ranks.count, setting.experiment.batch_rows()
-    if count == 1 or setting.device.type == "cpu" or rows >= LR_REFERENCE_BATCH * count:
-        return ""
-    enough, optimizer = LR_REFERENCE_BATCH * count, setting.techniques.optimizer
-    keys = f"batch_size={enough}"
-    if isinstance(getattr(optimizer, "lr", None), float):
-        keys += f" optimizer.lr={getattr(scale_lr(optimizer, enough, rows), 'lr'):.2g}"  # noqa: B009
-    return (
-        f"{count} GPUs share a batch of {rows}, {rows // count} rows per GPU: so few rows leave a GPU idle; "
-        f"use {keys} under another --name"
-    )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +13,8 @@ from kit.core.progress import finish
 from kit.device.ranks import Ranks
 from kit.engine.batches import TrainBatches
 from kit.errors import RunError
-from kit.experiment.run_context import RunContext, _idle_gpus, prepare_run
+from kit.experiment.rank_shares import describe_idle_gpus
+from kit.experiment.run_context import RunContext, prepare_run
 from kit.kinds import Augmenter, Optimizer, Sampler
 from kit.kinds.registry import locations
 from kit.runs.run import find_run
@@ -86,15 +86,6 @@ def test_memory_that_nccl_does_not_get_is_no_lost_rank(text: str) -> None:
         ("cpu", 4, 32, ""),
     ],
 )  # fmt: skip
-def test_few_rows_for_each_gpu_are_noted(
-    setting: RunContext, device: str, count: int, batch: int, said: str
-) -> None:
+def test_few_rows_for_each_gpu_are_noted(device: str, count: int, batch: int, said: str) -> None:
     optimizer = Optimizer.open({"name": "adamw", "lr": 1e-3})
-    changed = replace(
-        setting,
-        device=torch.device(device),
-        ranks=Ranks(0, count),
-        experiment=setting.experiment.model_copy(update={"batch_size": batch}),
-        techniques=replace(setting.techniques, optimizer=optimizer),
-    )
-    assert _idle_gpus(changed) == said
+    assert describe_idle_gpus(optimizer, batch, Ranks(0, count), torch.device(device)) == said

@@ -21,7 +21,7 @@ def warp(image: Pixels, matrix: np.ndarray, size: int, fill: int | None = None) 
 
     from kit.images.channels import in_groups
 
-    def mapped(part: np.ndarray) -> np.ndarray:
+    def map_part(part: np.ndarray) -> np.ndarray:
         found: np.ndarray = cv2.warpAffine(
             part,
             matrix,
@@ -33,8 +33,8 @@ def warp(image: Pixels, matrix: np.ndarray, size: int, fill: int | None = None) 
         return found
 
     if image.shape[2] != 3:
-        return in_groups(mapped, image)
-    made: np.ndarray = cv2.cvtColor(mapped(cv2.cvtColor(image, cv2.COLOR_RGB2RGBA)), cv2.COLOR_RGBA2RGB)
+        return in_groups(map_part, image)
+    made: np.ndarray = cv2.cvtColor(map_part(cv2.cvtColor(image, cv2.COLOR_RGB2RGBA)), cv2.COLOR_RGBA2RGB)
     return made
 
 
@@ -49,7 +49,7 @@ def resize_square(image: Pixels, size: int) -> np.ndarray:
     return made.copy() if made is image else made
 
 
-def mirrored(image: np.ndarray) -> np.ndarray:
+def mirror(image: np.ndarray) -> np.ndarray:
     """The image with left and right exchanged."""
     import cv2
     import numpy as np

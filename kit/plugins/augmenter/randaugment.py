@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Self
 from pydantic import Field, model_validator
 
 from kit.kinds import Augmenter
-from kit.plugins.augmenter._warp import SHRINKS, mirrored, resize_square, warp
+from kit.plugins.augmenter._warp import SHRINKS, mirror, resize_square, warp
 from kit.plugins.augmenter.light import crop
 
 if TYPE_CHECKING:
@@ -47,35 +47,39 @@ class Randaugment(Augmenter):
 
         top, left, tall, wide = map(round, crop(image.shape[0], image.shape[1], self.scale, RATIO, rng))
         cut = image[top : top + max(1, tall), left : left + max(1, wide)]
-        mirror = rng.random() < self.hflip
+        is_mirrored = rng.random() < self.hflip
         names = [OPERATIONS[number] for number in rng.integers(len(OPERATIONS), size=self.operations)]
         shares = self.magnitude / MAGNITUDES * rng.choice((-1.0, 1.0), self.operations)
         first = next((at for at, name in enumerate(names) if name not in PLANE), len(names))
-        made = _square(cut, size, mirror, list(zip(names[:first], shares[:first], strict=True)), self.fill)
+        made = _square(
+            cut, size, is_mirrored, list(zip(names[:first], shares[:first], strict=True)), self.fill
+        )
         for name, share in zip(names[first:], shares[first:], strict=True):
             if name in PLANE:
-                made = _moved(made, size, [(name, share)], self.fill)
+                made = _move(made, size, [(name, share)], self.fill)
             elif name in COLOURS:
                 made = COLOURS[name](made, float(share))
         return made
 
 
-def _square(cut: Pixels, size: int, mirror: bool, moves: list[tuple[str, float]], fill: int) -> np.ndarray:
+def _square(
+    cut: Pixels, size: int, is_mirrored: bool, moves: list[tuple[str, float]], fill: int
+) -> np.ndarray:
     """A crop as a square of side `size`, mirrored if so drawn, then moved in the plane."""
     import numpy as np
 
     across, down = cut.shape[1] / size, cut.shape[0] / size
     if not moves:
         resized = resize_square(cut, size)
-        return mirrored(resized) if mirror else resized
+        return mirror(resized) if is_mirrored else resized
     if min(across, down) >= SHRINKS:
         cut, across, down = resize_square(cut, size), 1.0, 1.0
-    start = np.diag([-across if mirror else across, down, 1.0])
-    start[0, 2] = across * size if mirror else 0.0
-    return _moved(cut, size, moves, fill, start)
+    start = np.diag([-across if is_mirrored else across, down, 1.0])
+    start[0, 2] = across * size if is_mirrored else 0.0
+    return _move(cut, size, moves, fill, start)
 
 
-def _moved(
+def _move(
     image: np.ndarray,
     size: int,
     moves: list[tuple[str, float]],

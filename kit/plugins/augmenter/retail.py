@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Self
 from pydantic import Field, model_validator
 
 from kit.kinds import Augmenter
-from kit.plugins.augmenter._warp import mirrored, resize_square, warp
+from kit.plugins.augmenter._warp import mirror, resize_square, warp
 
 if TYPE_CHECKING:
     import numpy as np
@@ -52,7 +52,7 @@ class Retail(Augmenter):
         top, left = rng.integers((height - side + 1, width - side + 1)).tolist()
         made = resize_square(image[top : top + side, left : left + side], size)
         if rng.random() < self.hflip:
-            made = mirrored(made)
+            made = mirror(made)
         if rng.random() < self.compression_prob:
             made = compress(made, int(rng.integers(self.quality[0], self.quality[1] + 1)))
         turn, grow, *shift = rng.uniform(-1, 1, 4).tolist()

@@ -41,7 +41,7 @@ class FoldDeadline:
             deadline.longest_step_s = max(deadline.longest_step_s, now - self.step_end)
         self.step_end = now
 
-    def measured_save(self, seconds: float) -> None:
+    def note_save_time(self, seconds: float) -> None:
         """Takes up how long a checkpoint took until it was written."""
         if self.stop.deadline is not None:
             self.stop.deadline.longest_save_s = max(self.stop.deadline.longest_save_s, seconds)

@@ -38,7 +38,7 @@ from kit.runs.epoch_log import EpochLog
 from kit.runs.run import Run, lock_folder
 from kit.runs.scoring import scores
 from kit.stages.training.deadline import FoldDeadline
-from kit.stages.training.held_out import check_finite, held_out_batches, predict_held_out
+from kit.stages.training.held_out import check_finite, oof_batches, predict_held_out
 from kit.stages.training.saving import save_checkpoint, write_held_out
 
 SHOW_EVERY_S = 0.2  # between two moves of the progress bar
@@ -171,14 +171,14 @@ class _EpochLoop:
         self.writer = CheckpointWriter(context.setting.device)
         self.saved_at = time.monotonic()
         self.epoch_ends: list[int] = []  # the number of each epoch's last step
-        self.held_out_batches: PlainBatches | None = None
+        self.oof_batches: PlainBatches | None = None
 
     def run(self) -> Work[Predictions | None]:
         """Trains to the last epoch and returns its held-out predictions, or None if no epoch was left."""
         setting, fold = self.setting, self.context.fold
         processes = LoaderProcesses(setting.experiment.workers, setting.device)
         plan, stages = plan_of(setting, fold), train_stages(setting, fold, processes)
-        self.held_out_batches = held_out_batches(setting, fold, processes)
+        self.oof_batches = oof_batches(setting, fold, processes)
         if setting.experiment.compile and self.learner.epoch < self.epochs:
             compile_training(self.learner.network)
             yield self.context.show(0, f"fold {fold}: compiling takes {COST}", line=True)
@@ -218,7 +218,7 @@ class _EpochLoop:
         seconds = self._seconds_of_epoch_end(event) if ends_epoch else 0.0
         if self.setting.ranks.count == 1:  # several ranks must learn of it together, when they wait for it
             self.writer.raise_failure()
-        self.deadline.measured_save(self.writer.longest_s)
+        self.deadline.note_save_time(self.writer.longest_s)
         signal = self.deadline.requested(seconds, self.writer.is_writing)
         saves_before = ends_epoch and self.deadline.saves_before(seconds)
         if signal or saves_before or self._saves_within_epoch():
@@ -255,7 +255,7 @@ class _EpochLoop:
 
     def _wait_for_writer(self) -> None:
         self.setting.ranks.on_rank_zero(self.writer.wait)
-        self.deadline.measured_save(self.writer.longest_s)
+        self.deadline.note_save_time(self.writer.longest_s)
 
     def _validates(self, epoch: int) -> bool:
         """Whether the held-out rows are predicted after so many epochs."""
@@ -313,7 +313,7 @@ class _EpochLoop:
         text = f"{TIME_OVER_TEXT}: stopped while validating {label}, saved before"
         error = (lambda: StoppedError(text, TIME_OVER)) if is_saved else None
         with self.deadline.measure_validation():
-            return (yield from _validate(self.context, self.learner, self.done, error, self.held_out_batches))
+            return (yield from _validate(self.context, self.learner, self.done, error, self.oof_batches))
 
     def _stop_error(self, after: str, signal: int) -> Exception:
         why = f"{TIME_OVER_TEXT}: " if signal == TIME_OVER else ""

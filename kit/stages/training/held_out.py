@@ -18,9 +18,7 @@ from kit.model.non_finite import find_non_finite
 from kit.model.predict import Predictor, for_predicting
 
 
-def held_out_batches(
-    setting: RunContext, fold: int, processes: LoaderProcesses | None = None
-) -> PlainBatches:
+def oof_batches(setting: RunContext, fold: int, processes: LoaderProcesses | None = None) -> PlainBatches:
     """This rank's batches of the rows that a fold's model predicts; `processes` load for others too."""
     mine = setting.ranks.shard_batches(setting.oof_rows(fold), setting.experiment.batch_rows())
     return prediction_batches(setting.loaded, setting.experiment, mine, setting.device, processes)
@@ -31,13 +29,13 @@ def predict_held_out(
 ) -> Work[Predictions]:
     """A fold's predictions of the rows it never saw: each rank predicts whole batches, and all get all of them.
 
-    There are none where all rows train. `batches` are those of `held_out_batches`, by default new ones.
+    There are none where all rows train. `batches` are those of `oof_batches`, by default new ones.
     """
     table, rows = setting.loaded.table, setting.oof_rows(fold)
     if not len(rows):
         nothing, folds = np.zeros((0, len(table.classes)), np.float32), np.zeros(0, np.int64)
         return Predictions(table.ids[rows], folds, table.classes, nothing, target=table.target)
-    batches = held_out_batches(setting, fold) if batches is None else batches
+    batches = oof_batches(setting, fold) if batches is None else batches
     loss, target = setting.loss_of(fold, setting.techniques.parts.loss), table.target
     shown = for_predicting(predictor, setting.precision, setting.experiment.image_size)
     model = Predictor(shown, loss, setting.precision, target)

@@ -18,7 +18,7 @@ from kit.plugins.augmenter._randaugment_operations import COLOURS, OPERATIONS, P
 from kit.plugins.augmenter._warp import warp
 from kit.plugins.augmenter.heavy import Heavy
 from kit.plugins.augmenter.light import Light
-from kit.plugins.augmenter.randaugment import Randaugment, _moved, _square
+from kit.plugins.augmenter.randaugment import Randaugment, _move, _square
 from kit.plugins.augmenter.retail import Retail
 
 prepare_torchvision()
@@ -78,9 +78,9 @@ def test_a_move_in_the_plane_is_torchvision_s(name: str, magnitude: int, sign: i
     image = drawn(48, 48, 3.0)
     moves = [(name, sign * magnitude / 30)]
     # at the image's edge torchvision counts what is beyond twice
-    share = _moved(np.full_like(image, 255), 48, moves, 0)
+    share = _move(np.full_like(image, 255), 48, moves, 0)
     whole = (share == 0) | (share == 255)
-    difference = gap(_moved(image, 48, moves, 128), theirs(name, magnitude, sign, image))[whole]
+    difference = gap(_move(image, 48, moves, 128), theirs(name, magnitude, sign, image))[whole]
     assert whole.mean() > 0.9
     # OpenCV places a point to a 32nd of a pixel
     assert difference.max() <= 6
@@ -92,8 +92,8 @@ def test_moves_that_follow_each_other_are_one_map() -> None:
     moves = [("rotate", 0.3), ("shear_x", -0.2), ("shift_y", 0.1)]
     one_by_one = image
     for move in moves:
-        one_by_one = _moved(one_by_one, 64, [move], 128)
-    together = _moved(image, 64, moves, 128)
+        one_by_one = _move(one_by_one, 64, [move], 128)
+    together = _move(image, 64, moves, 128)
     inside = (slice(16, 48), slice(16, 48))
     assert gap(together, one_by_one)[inside].mean() < 1
     by_hand = plane_map("rotate", 0.3, 64) @ plane_map("shear_x", -0.2, 64) @ plane_map("shift_y", 0.1, 64)

@@ -81,6 +81,6 @@ def test_a_gpu_is_measured_with_batches_in_page_locked_memory(monkeypatch: pytes
     monkeypatch.setattr(torch.Tensor, "pin_memory", noted)
     images = torch.zeros(2, 3, 4, 4, dtype=torch.uint8)
     batch = Batch(images, torch.zeros(2, dtype=torch.int64), torch.arange(2))
-    assert batch.pinned_for(torch.device("cpu")) is batch
-    batch.pinned_for(torch.device("cuda"))
+    assert batch.pin_for(torch.device("cpu")) is batch
+    batch.pin_for(torch.device("cuda"))
     assert pinned == [4, 1]
