@@ -262,7 +262,7 @@ def plant_pathology_2020() -> StandIn:
         "test.csv": csv("image_id", *tests),
         "sample_submission.csv": sample(f"image_id,{classes}", tests, "0.25,0.25,0.25,0.25"),
     }
-    found = {"id": "image_id", "label": "{healthy}{multiple_diseases}{rust}{scab}"}
+    found = {"id": "image_id", "label": "label"}
     return StandIn(files, below("images", [*train, *tests], ".jpg"), found, LOG_LOSS, "probabilities")
 
 
@@ -381,7 +381,7 @@ def isic_2019() -> StandIn:
         "test": "ISIC_2019_Test_Metadata.csv",
         "sample": None,
         "id": "image",
-        "label": "{MEL}{NV}{BCC}{UNK}",
+        "label": "label",
     }
     return StandIn(files, images, found, MACRO_F1, None)
 
@@ -532,7 +532,7 @@ def dfuc() -> StandIn:
         "sample_submission.csv": sample(f"image,{classes}", tests, "0.25,0.25,0.25,0.25"),
     }
     images = below("images/train", train) + below("images/test", tests)
-    return StandIn(files, images, {"label": "{none}{infection}{ischaemia}{both}"}, LOG_LOSS, "probabilities")
+    return StandIn(files, images, {"label": "label"}, LOG_LOSS, "probabilities")
 
 
 def wallpaper() -> StandIn:

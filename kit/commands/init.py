@@ -39,7 +39,22 @@ if TYPE_CHECKING:
     metavar="TIME",
     help="Fit epochs and image size to this time per network, such as 20m or 1h30m.",
 )
-@click.option("--train", help="CSV of labelled rows, or a folder with one subfolder per class.")
+@click.option(
+    "--train",
+    help="Labelled rows: a CSV, a JSON, several of them with commas between, or a folder with one subfolder per "
+    "class.",
+)
+@click.option("--join", metavar="FILE", help="Table with more columns of the rows, such as their labels.")
+@click.option(
+    "--on",
+    metavar="COLUMN",
+    help="Column with the keys of the joined table. COLUMN=OTHER if the joined table calls it OTHER.",
+)
+@click.option(
+    "--label-from-name",
+    metavar="REGEX",
+    help="Regular expression for image paths. Its group is the label, such as '(cat|dog)'.",
+)
 @click.option("--test", help="CSV of rows to predict. By default the sample's ids.")
 @click.option("--sample", help="The sample submission.")
 @click.option("--id", help="Column of the row ids.")
@@ -90,6 +105,8 @@ def command(
     kit init --data /kaggle/input/my-competition
     kit init ~/competition --recipe scratch
     kit init --label species --group site
+    kit init --join labels.csv --on patient_id
+    kit init --label-from-name '(cat|dog)'
     kit init --val holdout
     kit init --weights weights.safetensors --time 20m
     """

@@ -20,6 +20,9 @@ def init(
     network: str | None = None,
     time: str | None = None,
     train: str | None = None,
+    join: str | None = None,
+    on: str | None = None,
+    label_from_name: str | None = None,
     test: str | None = None,
     sample: str | None = None,
     id: str | None = None,  # noqa: A002 - the command's option
@@ -51,6 +54,9 @@ def init(
     check_choice("val", val, ("join", "holdout", "ignore"))
     columns = {
         "train": train,
+        "join": join,
+        "on": on,
+        "label_from_name": label_from_name,
         "test": test,
         "sample": sample,
         "id": id,

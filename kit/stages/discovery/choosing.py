@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from kit.config.models import Data
 from kit.data import csv_file
-from kit.errors import Case, ConfigError, did_you_mean
+from kit.data.json_tables import CATEGORIES
+from kit.errors import ConfigError, did_you_mean
 from kit.stages.discovery import roles
 from kit.stages.discovery.file_scan import ColumnMatch, Scan, TableFile
 
@@ -112,32 +114,38 @@ def explain_missing_header(seen: Scan, sheet: TableFile, found: Sequence[ColumnM
     return why
 
 
-def common_csv_options(sheets: Sequence[TableFile]) -> dict[str, str]:
-    """Separator and encoding, which all tables must share.
+def csv_options(sheets: Sequence[TableFile]) -> tuple[dict[str, Any], list[str]]:
+    """Separator and encoding of the first table, those of the tables that differ, and these in words.
 
-    A table of one column has no separator. UTF-8 and ASCII can be read beside any other encoding.
+    A table of one column has no separator, and a JSON has neither. UTF-8 and ASCII can be read beside any other
+    encoding.
     """
-    seps = {sheet.sep for sheet in sheets if len(sheet.columns) > 1} or {","}
-    encodings = {sheet.encoding for sheet in sheets} - {"utf-8"} or {"utf-8"}
-    if len(seps) > 1 or len(encodings) > 1:
-        cases = [Case(f"separator {sheet.sep!r}, {sheet.encoding}", sheet.name) for sheet in sheets]
-        raise ConfigError(
-            "the tables differ in separator or encoding",
-            code="C20",
-            cases=cases,
-            hint="save them all as CSV UTF-8, with the same separator",
-        )
-    return {"sep": seps.pop(), "encoding": encodings.pop()}
+    csvs = [sheet for sheet in sheets if sheet.sep]
+    sep = next((sheet.sep for sheet in csvs if len(sheet.columns) > 1), ",")
+    encoding = next((sheet.encoding for sheet in csvs if sheet.encoding != "utf-8"), "utf-8")
+    tables: dict[str, dict[str, str]] = {}
+    for sheet in csvs:
+        own = {"sep": sheet.sep} if len(sheet.columns) > 1 and sheet.sep != sep else {}
+        own |= {"encoding": sheet.encoding} if sheet.encoding not in ("utf-8", encoding) else {}
+        tables |= {sheet.name: own} if own else {}
+    said = [
+        f"{name}: {' and '.join(f'{key} {value!r}' for key, value in own.items())}, unlike the other tables"
+        for name, own in tables.items()
+    ]
+    return {"sep": sep, "encoding": encoding, **({"tables": tables} if tables else {})}, said
 
 
-def class_list(seen: Scan, labels: set[str], used: Sequence[TableFile]) -> tuple[str | None, str]:
+def class_list(
+    seen: Scan, labels: set[str], used: Sequence[TableFile], label: str = ""
+) -> tuple[str | None, str]:
     """The table whose first column lists exactly the labels, each once, and that in words.
 
     A table that is called a list of classes and lists others too is named and not taken.
     """
     others = ""
     for sheet in seen.sheets:
-        first = sheet.file.column(sheet.columns[0])
+        of_json = sheet.name.endswith(CATEGORIES) and label in sheet.columns
+        first = sheet.file.column(label if of_json else sheet.columns[0])
         if sheet in used or not labels or len(set(first)) < len(first):
             continue
         if set(first) == labels:

@@ -11,30 +11,26 @@ from typing import Any
 import numpy as np
 
 from kit.config.models import Data
-from kit.data.csv_file import is_number, without_header
+from kit.data.csv_file import is_number
 from kit.data.image_paths import columns_of
+from kit.data.json_tables import CATEGORIES
+from kit.data.label_columns import LABEL
 from kit.data.label_values import SUM_TOLERANCE
 from kit.data.labels import split_cell as labels_in
 from kit.errors import ConfigError
 from kit.stages.discovery import choosing, name_matching, roles, trees
 from kit.stages.discovery.column_format import separator_of
+from kit.stages.discovery.discovery import Discovery, check_headers, count_rows, explain_no_match
 from kit.stages.discovery.file_scan import ColumnMatch, Scan, TableFile, scan
+from kit.stages.discovery.folders import discover_folders, discover_without_table
+from kit.stages.discovery.joins import find_joins
 from kit.stages.discovery.long_sheets import WideSheets, widen_sheets
-from kit.stages.discovery.near_misses import instead_of_images, near_misses
+from kit.stages.discovery.names_with_labels import find_named_labels
+from kit.stages.discovery.split_tables import SplitTables, join_parts
 
+SUPERCATEGORY = "supercategory"  # COCO's key for the superclass of a category
 MIN_FRACTIONS = 10  # different numbers that are not all whole; fewer may be grades such as 0.5
 MAX_VOTES = 1000  # of a row; a larger sum of whole numbers is measured
-
-
-@dataclass(frozen=True)
-class Discovery:
-    """`data` is the config's section as found, and `findings` say what was taken for what, and why."""
-
-    data: dict[str, Any]
-    findings: tuple[str, ...]
-    splitter: dict[str, Any] | None = None  # if the folders ask for one
-    rows: int | None = None  # labelled ones, as the table or the folders count them
-    images: int = 0  # of labelled rows and rows to predict
 
 
 def discover(
@@ -53,22 +49,35 @@ def discover(
     for name, error in seen.headless.items():
         if choosing.is_needed(name, asked):
             raise error
+    regex = asked.pop("label_from_name", None)
+    folder = None
     if "train" in asked and (root / asked["train"]).is_dir():
         folder = posixpath.normpath(asked["train"])
-        return _class_folders(seen, root, "" if skipped and folder == "." else folder, asked, val)
-    wide = widen_sheets(seen)
+        folder = "" if skipped and folder == "." else folder
+    named = None if regex is None else find_named_labels(seen, folder, regex)
+    if folder is not None or named is not None:
+        return discover_folders(seen, root, named.folder if named else folder or "", asked, val, named)
+    files = {sheet.name: sheet for sheet in seen.sheets}
+    split = join_parts(seen, asked, val)
+    wide = widen_sheets(split.seen)
     seen = wide.seen
     matched = {sheet.name: seen.matches(sheet) for sheet in seen.sheets}
-    train = choosing.choose_train_table(seen, matched, asked)
+    train = choosing.choose_train_table(seen, matched, _with_first_part(asked, split))
     if train is None:
-        return _class_folders(seen, root, trees.class_folder(seen, root, skipped is not None), asked, val)
-    if val == "holdout":
+        return discover_without_table(seen, root, asked, val, skipped is not None)
+    if val == "holdout" and split.holdout_splitter(train.name) is None:
         raise ConfigError(
             f"--val holdout is for folders of classes, and the labelled rows are in {train.name}",
             code="C51",
             hint="splitter=column splitter.column=COLUMN 'splitter.held_out=[\"val\"]', if a column names those rows",
         )
-    return _from_tables(wide, matched, train, asked)
+    found = _from_tables(wide, matched, train, asked, split, files)
+    return replace(found, splitter=split.holdout_splitter(train.name) if val == "holdout" else None)
+
+
+def _with_first_part(asked: Mapping[str, str], split: SplitTables) -> Mapping[str, str]:
+    """The given options with the first of several given tables, which stands for all of them."""
+    return {**asked, "train": next(iter(split.parts))} if "," in asked.get("train", "") else asked
 
 
 @dataclass(frozen=True)
@@ -88,8 +97,14 @@ class _Parts:
 
 
 def _from_tables(
-    wide: WideSheets, matched: Mapping[str, list[ColumnMatch]], train: TableFile, asked: Mapping[str, str]
+    wide: WideSheets,
+    matched: Mapping[str, list[ColumnMatch]],
+    train: TableFile,
+    asked: Mapping[str, str],
+    split: SplitTables,
+    files: Mapping[str, TableFile],
 ) -> Discovery:
+    """The data section by tables; `files` are the tables as they are, by name, before parts were joined."""
     seen = wide.seen
     match = name_matching.train_match(train, matched[train.name], asked, seen)
     pool = {
@@ -104,11 +119,14 @@ def _from_tables(
         if "test" in asked
         else choosing.choose_test_table(pool, sample)
     )
+    joins = find_joins(seen, train, match.column, sample, test, asked)
+    pool = {joins.test if joins.test and sheet is test else sheet: other for sheet, other in pool.items()}
+    train, test = joins.train, joins.test
     parts = _Parts(train, match, sample, test, pool, matched[train.name])
     headless = {
         sheet.name: choosing.explain_missing_header(seen, sheet, matched[sheet.name]) for sheet in seen.sheets
     }
-    _check_headers(parts.sheets, headless)
+    check_headers(parts.sheets, headless)
     data, findings = _of_train(parts, asked)
     several = _of_cells(parts, data["label"], asked) if "target" not in data else ({}, [])
     separator = several[0].get("label_separator")
@@ -120,12 +138,19 @@ def _from_tables(
     ):
         data |= more
         findings += lines
-    findings += [*_of_answers(parts, seen), *_of_other_table(parts, seen)]
-    used = {*(sheet.name for sheet in parts.sheets), data.get("class_list")}
-    data |= choosing.common_csv_options([sheet for sheet in seen.sheets if sheet.name in used])
+    findings += [*split.findings, *joins.findings, *_of_answers(parts, seen)]
+    names = split.parts.get(train.name, (train.name,))
+    used = {*(sheet.name for sheet in parts.sheets), *names, *joins.used, data.get("class_list")}
+    first = [files[sheet.name] for sheet in (sample, train) if sheet]
+    options, unlike = choosing.csv_options(
+        [*first, *(sheet for sheet in files.values() if sheet.name in used and sheet not in first)]
+    )
+    data |= {**options, **({"join": list(joins.join)} if joins.join else {})}
+    findings += unlike
     aside = sorted(sheet.name for sheet in seen.sheets if sheet.name not in used)
     findings += [f"left aside: {', '.join(aside)}"] if aside else []
-    data = {**data, **asked}
+    data |= {key: value for key, value in asked.items() if key not in ("train", "join", "on")}
+    data["train"] = list(names) if len(names) > 1 else names[0]
     findings += trees.not_used(
         seen, [trees.base(data[key]) for key in ("images", "test_images") if data.get(key)]
     )
@@ -136,20 +161,13 @@ def _from_tables(
     return Discovery(data, tuple(findings), rows=len(train.file), images=images)
 
 
-def _check_headers(sheets: Sequence[TableFile], headless: Mapping[str, str]) -> None:
-    """Raises DataError D28 for a table in use whose first line is a row of data."""
-    for sheet in sheets:
-        if headless[sheet.name]:
-            raise without_header(sheet.file, headless[sheet.name])
-
-
 Found = tuple[dict[str, Any], list[str]]
 
 
 def _of_train(parts: _Parts, asked: Mapping[str, str]) -> Found:
     """Id, label, images and group of the training rows."""
     train, match = parts.train, parts.match
-    row_id = asked.get("id") or name_matching.id_column(train, match, parts.sample)
+    row_id = asked.get("id") or name_matching.id_column(train, match, parts.sample, parts.test)
     taken = {match.column, row_id} | set(columns_of(match.pattern)) - name_matching.folder_columns(match)
     labelled, used, said = _label(parts, taken, asked)
     taken |= {*used, match.column}
@@ -158,7 +176,7 @@ def _of_train(parts: _Parts, asked: Mapping[str, str]) -> Found:
         name_matching.pattern(each, row_id, train) for each in name_matching.equally_good(parts.ways, match)
     ]
     also = f"; the same names are in {', '.join(same)}: kit init --images takes another" if same else ""
-    findings = [_count_words(train, f"id {row_id!r}, {said}"), f"images: {images}{also}"]
+    findings = [count_rows(train, f"id {row_id!r}, {said}"), f"images: {images}{also}"]
     if group := _group(parts, row_id, taken, asked):
         findings.append(f"group: {group[0]!r}, {group[1]}")
     data = {
@@ -178,21 +196,32 @@ def _label(parts: _Parts, taken: set[str], asked: Mapping[str, str]) -> tuple[di
     columns = parts.sample.columns[1:] if parts.sample else ()
     hot = None if "label" in asked else name_matching.one_hot(parts.train, columns)
     if hot is None and parts.sample is None and "label" not in asked:
-        free = [column for column in parts.train.columns if column not in taken]
+        free = [
+            name
+            for name in parts.train.columns
+            if name not in taken and name_matching.is_binary(parts.train, name)
+        ]
         made = name_matching.one_hot(parts.train, free) if len(free) > 2 else None
-        hot = made if made and made[0] else None
-    if hot and hot[0] is None:
+        hot, columns = (True, tuple(free)) if made else (None, columns)
+    if hot is False:
         return (
             {"label": None},
             set(columns),
             f"{len(columns)} columns of 0 and 1, several labels a row or none",
         )
+    if hot:
+        return (
+            {"label": LABEL, "label_from": {"one_hot": list(columns)}},
+            set(columns),
+            f"label: the one of {len(columns)} columns that has the 1",
+        )
     values = _columns_of_values(parts.train, columns) if "label" not in asked else None
     if values:
         return {"label": None, "target": values}, set(columns), f"{len(columns)} columns of {values}"
-    found = asked.get("label") or (hot[0] if hot else None)
-    label = found or roles.find_label(parts.train, taken, parts.sample, parts.test, parts.match.photos)
-    keys = {"label": label, **({"label_from": {"rename": hot[1]}} if hot else {})}
+    label = asked.get("label") or roles.find_label(
+        parts.train, taken, parts.sample, parts.test, parts.match.photos
+    )
+    keys: dict[str, Any] = {"label": label}
     if asked.get("target", "numbers") == "numbers" and ("target" in asked or _is_measured(parts, label)):
         keys["target"] = "numbers"
         text = f"label {label!r}, numbers to be measured: data.target=classes if each number is a class"
@@ -264,13 +293,13 @@ def _of_test(parts: _Parts, found: Mapping[str, Any], seen: Scan) -> Found:
     if rows is None:
         return {}, ["no sample submission and no test table found: kit init --sample FILE where there is one"]
     if rows not in parts.candidates:
-        text = _count_words(
+        text = count_rows(
             rows, "rows to predict; their images were not found: kit init --test-images PATTERN"
         )
-        return {}, [text, *_nearly(seen, rows)]
+        return {}, [text, *explain_no_match(seen, rows)]
     first = found["id"] if rows is parts.test and found["id"] in rows.columns else rows.columns[0]
     pattern = name_matching.pattern(parts.candidates[rows], first, rows)
-    finding = _count_words(rows, f"to predict, images: {pattern}")
+    finding = count_rows(rows, f"to predict, images: {pattern}")
     return {"test_images": None if pattern == found["images"] else pattern}, [finding]
 
 
@@ -286,18 +315,14 @@ def _of_classes(parts: _Parts, label: str | None, separator: str | None, seen: S
     labels = parts.train.values(label) if label in parts.train.columns else set()
     if separator is not None:
         labels = {each for cell in labels for each in labels_in(cell, separator)}
-    classes, text = choosing.class_list(seen, labels, parts.sheets)
-    return {"class_list": classes} if classes else {}, [text] if text else []
-
-
-def _nearly(seen: Scan, sheet: TableFile) -> list[str]:
-    """Why a table names no image although it nearly does, in words, and what lies there instead of images."""
-    misses = near_misses(seen, [sheet])
-    return [*(f"{miss.case}; {miss.mended}" for miss in misses), *map(str, instead_of_images(seen))]
-
-
-def _count_words(sheet: TableFile, what: str) -> str:
-    return f"{sheet.name}: {len(sheet.file):,} rows, {what}"
+    classes, text = choosing.class_list(seen, labels, parts.sheets, label)
+    keys = {"class_list": classes} if classes else {}
+    listed = next((sheet for sheet in seen.sheets if sheet.name == classes), None)
+    of_json = classes is not None and classes.endswith(CATEGORIES)
+    if listed and of_json and SUPERCATEGORY in listed.columns:
+        several = 1 < len(listed.values(SUPERCATEGORY)) < len(listed.file)
+        keys |= {"superclasses": SUPERCATEGORY} if several else {}
+    return keys, [text] if text else []
 
 
 def _group(parts: _Parts, row_id: str, taken: set[str], asked: Mapping[str, str]) -> tuple[str, str] | None:
@@ -322,7 +347,7 @@ def _of_answers(parts: _Parts, seen: Scan) -> list[str]:
     ids = sample.values(sample.columns[0])
     for sheet in [*(each for each in (parts.test,) if each), *seen.sheets]:
         own = parts.candidates[sheet].column if sheet in parts.candidates else None
-        if sheet is sample or sheet is parts.train or not ids or (own and ids & sheet.values(own)):
+        if sheet is sample or sheet.name == parts.train.name or not ids or (own and ids & sheet.values(own)):
             continue
         for column in sheet.columns:
             repeated = len(sheet.values(column)) < len(sheet.file)
@@ -333,57 +358,3 @@ def _of_answers(parts: _Parts, seen: Scan) -> list[str]:
                     "does not join the predictions to one answer yet"
                 ]
     return []
-
-
-def _of_other_table(parts: _Parts, seen: Scan) -> list[str]:
-    """A column that the sample asks for, and that another table than the training rows' has."""
-    if parts.sample is None or len(parts.sample.columns) != 2:
-        return []
-    asked = parts.sample.columns[1]
-    if asked in parts.train.columns:
-        return []
-    return [
-        f"the sample asks for {asked!r}, a column of {sheet.name} and not of {parts.train.name}: if it is the label, "
-        "join the two tables into one and give it as --train"
-        for sheet in seen.sheets
-        if sheet not in parts.sheets and asked in sheet.columns and roles.words(sheet.name) & roles.TRAIN
-    ]
-
-
-def _class_folders(
-    seen: Scan, root: Path, folder: str, asked: Mapping[str, str], val: trees.ValUse
-) -> Discovery:
-    folder = folder.rstrip("/")
-    inside = replace(
-        seen, folders={f: names for f, names in seen.folders.items() if not trees.is_within(f, folder)}
-    )
-    pool = {}
-    for sheet in seen.sheets:
-        if found := inside.matches(sheet):
-            pool[sheet] = name_matching.choose_naming(found, roles.TEST, roles.TRAIN)
-    sample = choosing.sample_table(seen, pool, None, asked)
-    if sample:
-        _check_headers(
-            [sample], {sample.name: choosing.explain_missing_header(seen, sample, inside.matches(sample))}
-        )
-    data: dict[str, Any] = {"sample": sample.name if sample else None}
-    findings = []
-    if sample and sample in pool:
-        data["test_images"] = name_matching.pattern(pool[sample], sample.columns[0], sample)
-        findings.append(_count_words(sample, f"rows to predict, images: {data['test_images']}"))
-    elif sample and "test_images" not in asked:
-        text = "rows to predict; their images were not found: kit init --test-images PATTERN"
-        findings += [_count_words(sample, text), *_nearly(inside, sample)]
-    if sample is None:
-        findings.append("no sample submission found: kit init --sample FILE where there is one")
-    tree = trees.find_trees(seen, root, folder, {**data, **asked}, sample is not None, val)
-    data = {**tree.data, **data, **(choosing.common_csv_options([sample]) if sample else {}), **asked}
-    aside = [sheet for sheet in seen.sheets if sheet is not sample]
-    if aside:
-        findings.append(f"left aside: {', '.join(sheet.name for sheet in aside)}")
-        findings += [f"{miss.case}; {miss.mended}" for miss in near_misses(seen, aside)]
-    findings += [f"not read: {line}" for line in seen.unreadable]
-    rows = seen.files_below(folder)
-    more = [seen.files_below(data[key]) for key in ("val", "test") if data.get(key)]
-    images = rows + sum(more) + (len(sample.file) if sample else 0)
-    return Discovery(data, (*tree.findings, *findings), tree.splitter, rows, images)

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from kit.data.content import is_image_file, without_ending
 from kit.data.csv_file import SEPARATORS, CsvFile, read_csv
+from kit.data.json_tables import CATEGORIES, has_categories, is_json, looks_like_table, read_json_table
 from kit.data.spelling import nfc
 from kit.errors import DataError
 
@@ -135,7 +136,11 @@ class Scan:
             for base, count in bases.items()
             if (share := count / len(probed)) >= MIN_MATCHED
         ]
-        return found or self._by_column(sheet, column, cells, probed)
+        return (
+            found
+            or self._by_column(sheet, column, cells, probed)
+            or self._by_characters(column, cells, probed)
+        )
 
     def _by_column(
         self, sheet: TableFile, column: str, cells: Sequence[str], probed: range
@@ -163,6 +168,28 @@ class Scan:
             if (share := count / len(probed)) >= MIN_MATCHED
         ]
 
+    def _by_characters(self, column: str, cells: Sequence[str], probed: range) -> list[ColumnMatch]:
+        """Patterns with folders named by the name's own characters, such as {id[0]}/{id[1]}/{id}."""
+        votes: Counter[tuple[str, str]] = Counter()
+        for row in probed:
+            homes = {base.rstrip("/") for base in self._bases(cells[row], self._homes)}
+            votes.update(
+                {each for folder in homes for each in split_by_characters(folder, cells[row], column)}
+            )
+        found = [
+            ColumnMatch(
+                column,
+                posixpath.join(parent, folders, f"{{{column}}}"),
+                share,
+                share * len(cells) / self.files_below(parent),
+                ending=self.ending_below(parent),
+            )
+            for (parent, folders), count in votes.items()
+            if (share := count / len(probed)) >= MIN_MATCHED
+        ]
+        deepest = max((match.pattern.count("/") for match in found), default=0)
+        return [match for match in found if match.pattern.count("/") == deepest][:1]
+
     def _of_folders(self, column: str, cells: Sequence[str]) -> list[ColumnMatch]:
         bases: Counter[str] = Counter()
         for cell in cells:
@@ -184,6 +211,24 @@ class Scan:
             if f"/{nfc(full)}".endswith(f"/{name}"):
                 above = full.split("/")[: -1 - name.count("/")]
                 yield "".join(f"{part}/" for part in above)
+
+
+def split_by_characters(folder: str, name: str, column: str) -> Iterator[tuple[str, str]]:
+    """The upper folder and the pattern of the lower ones, if these are the name's first characters one after another.
+
+    `train/a/b` for the name ab3 gives `train` and `{id[0]}/{id[1]}`, and `a/abc` for abcde gives `a` and `{id[:3]}`.
+    """
+    names = folder.split("/")
+    for depth in range(1, len(names) + 1):
+        lower, place, parts = names[-depth:], 0, list[str]()
+        for each in lower:
+            if not each or name[place : place + len(each)] != each or len(each) >= len(name):
+                break
+            end = place + len(each)
+            parts.append(f"{{{column}[{place}]}}" if len(each) == 1 else f"{{{column}[{place or ''}:{end}]}}")
+            place = end
+        else:
+            yield "/".join(names[:-depth]), "/".join(parts)
 
 
 def _is_below(folder: str, base: str) -> bool:
@@ -216,13 +261,16 @@ def scan(
         )
         if images:
             folders[folder] = images
-        rest = tuple(name for name in sorted(set(names) - set(images)) if not name.lower().endswith(TABLES))
+        tables = {
+            name for name in names if name.lower().endswith(TABLES) or _is_json_table(root, prefix + name)
+        }
+        rest = tuple(sorted(set(names) - set(images) - tables))
         if rest:
             others[folder] = rest
         for name in names:
-            if name.lower().endswith(TABLES):
+            if name in tables:
                 try:
-                    sheets.append(_sheet(root, prefix + name, sep, encoding))
+                    sheets += _sheets(root, prefix + name, sep, encoding)
                 except DataError as error:
                     if "has no header" in error.summary:
                         headless[prefix + name] = error
@@ -258,6 +306,20 @@ def walk(root: Path, skipped: Path | None = None) -> Iterator[tuple[str, list[st
             if not name.startswith((".", "__")) and (folder or skipped or name not in IGNORED_FOLDERS)
         )
         yield folder, sorted(name for name in names if not name.startswith("."))
+
+
+def _is_json_table(root: Path, name: str) -> bool:
+    return is_json(name) and looks_like_table(root / name)
+
+
+def _sheets(root: Path, name: str, sep: str | None, encoding: str | None) -> list[TableFile]:
+    """The table of a CSV, or those of a JSON: its rows, and the categories of its annotations."""
+    if not is_json(name):
+        return [_sheet(root, name, sep, encoding)]
+    rows = read_json_table(root / name)
+    names = [name, name + CATEGORIES] if has_categories(rows) else [name]
+    files = [rows, *(read_json_table(root / each) for each in names[1:])]
+    return [TableFile(each, file, "", "utf-8") for each, file in zip(names, files, strict=True)]
 
 
 def _sheet(root: Path, name: str, sep: str | None, encoding: str | None) -> TableFile:

@@ -22,7 +22,8 @@ from kit.images.cache import Geometry
 from kit.stages.discovery import recipes, trees
 from kit.stages.discovery.attached_weights import find_attached_weights
 from kit.stages.discovery.cache_place import choose_cache_folder, estimate_cache
-from kit.stages.discovery.discover import Discovery, discover
+from kit.stages.discovery.discover import discover
+from kit.stages.discovery.discovery import Discovery
 from kit.stages.discovery.finetuning import choose_start, fit_config
 from kit.stages.discovery.locations import locate
 from kit.stages.discovery.metric import suggest

@@ -15,7 +15,7 @@ from kit.errors import Case, ConfigError
 from kit.stages.discovery import roles
 from kit.stages.discovery.file_scan import TABLES, walk
 
-TABLE_KEYS = ("train", "test", "sample", "class_list")
+TABLE_KEYS = ("train", "test", "sample", "class_list", "join")
 PATTERN_KEYS = ("images", "test_images")
 MAX_TABLE_DEPTH = 3  # folders below an attached folder in which a sample submission is looked for
 

@@ -101,8 +101,18 @@ def test_match(
     return choose_naming(free, roles.TEST, roles.TRAIN, match) if free else None
 
 
-def id_column(train: TableFile, match: ColumnMatch, sample: TableFile | None) -> str:
-    """The column that names a row: the one that names images, unless it holds paths and another is unique."""
+def id_column(
+    train: TableFile, match: ColumnMatch, sample: TableFile | None, test: TableFile | None = None
+) -> str:
+    """The column that names a row: the one whose values in the test table are the sample's ids, if there is one.
+
+    Else the one that names images, unless it holds paths and another is unique.
+    """
+    wanted = sample.values(sample.columns[0]) if sample and test else set[str]()
+    for column in test.columns if test and wanted else ():
+        is_unique = column in train.columns and len(train.values(column)) == len(train.file)
+        if is_unique and test and wanted <= test.values(column):
+            return column
     cells = train.file.column(match.column) if match.column in train.columns else []
     if cells and not match.photos and not any("/" in cell for cell in cells):
         return match.column
@@ -112,28 +122,29 @@ def id_column(train: TableFile, match: ColumnMatch, sample: TableFile | None) ->
     return (sampled or named or [match.column])[0]
 
 
-def one_hot(train: TableFile, columns: Sequence[str]) -> tuple[str | None, dict[str, str]] | None:
-    """Label pattern and names of made labels, where each training row has a 1 in just one of these columns.
+ZEROS, ONES = frozenset({"0", "0.0"}), frozenset({"1", "1.0"})
 
-    No pattern where some have several or none, and None where the columns are not of 0 and 1.
-    """
+
+def is_binary(sheet: TableFile, column: str) -> bool:
+    """Whether all cells of a column are 0 or 1."""
+    return set(sheet.file.column(column)) <= ZEROS | ONES
+
+
+def one_hot(train: TableFile, columns: Sequence[str]) -> bool | None:
+    """Whether each training row has a 1 in just one of these columns; None where they are not of 0 and 1."""
     if len(columns) < 2 or not set(columns) <= set(train.columns):
         return None
-    rows = set(zip(*(train.file.column(column) for column in columns), strict=True))
-    ones = [[cell in ("1", "1.0") for cell in row] for row in rows]
-    known = all(cell in ("0", "0.0", "1", "1.0") for row in rows for cell in row)
-    if not known:
+    if not all(is_binary(train, column) for column in columns):
         return None
-    if any(sum(row) != 1 for row in ones):
-        return None, {}
-    names = {"".join(row): columns[one.index(True)] for row, one in zip(rows, ones, strict=True)}
-    return "".join(f"{{{column}}}" for column in columns), dict(sorted(names.items()))
+    rows = set(zip(*(train.file.column(column) for column in columns), strict=True))
+    ones = [[cell in ONES for cell in row] for row in rows]
+    return all(sum(row) == 1 for row in ones)
 
 
 def pattern(match: ColumnMatch, row_id: str, sheet: TableFile) -> str:
     """The pattern with {id} for the id's column, unless another column is called so."""
     if match.column == row_id and "id" not in set(sheet.columns) - {row_id}:
-        return match.pattern.replace("{" + row_id + "}", "{id}")
+        return re.sub(rf"\{{{re.escape(row_id)}(\[[-\d:]+\])?\}}", r"{id\1}", match.pattern)
     return match.pattern
 
 

@@ -221,7 +221,8 @@ def class_folder(seen: Scan, root: Path, may_be_root: bool = False) -> str:
                 *(Case(f"{len(names)} images", folder) for folder, names in seen.folders.items()),
             ],
             hint=(misses[0].mended if misses else "")
-            or "kit init --train FILE --id COLUMN --label COLUMN --images 'folder/{id}'",
+            or "kit init --train FILE --id COLUMN --label COLUMN --images 'folder/{id}'; or, if file names have the "
+            "labels, kit init --label-from-name REGEX",
         )
     # a class may hold folders itself, and those are no classes then
     outer = [each for each in points if not any(_is_train_above(other, each) for other in points)]

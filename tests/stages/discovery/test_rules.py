@@ -166,7 +166,7 @@ def test_answers_for_groups_of_rows_are_named(tmp_path: Path) -> None:
     )
 
 
-def test_labels_in_a_table_without_images_are_named(tmp_path: Path) -> None:
+def test_labels_in_a_table_without_images_are_joined(tmp_path: Path) -> None:
     photos, shops = ids("a", 30), [f"b{n // 3}" for n in range(30)]
     tests = ids("t", 12)
     files = {
@@ -178,12 +178,15 @@ def test_labels_in_a_table_without_images_are_named(tmp_path: Path) -> None:
         "sample_submission.csv": csv("shop_id,labels", *(f"c{n},1 2" for n in range(4))),
     }
     make(tmp_path, files, [f"photos/{name}.jpg" for name in (*photos, *tests)])
-    findings = "\n".join(discover(tmp_path).findings)
+    found = discover(tmp_path)
+    findings = "\n".join(found.findings)
+    assert found.data["join"] == [{"table": "train.csv", "on": "shop_id"}]
+    assert (found.data["train"], found.data["label"]) == ("train_photos.csv", "labels")
     assert (
         "wants one answer for each 'shop_id', not for each image: all 4 ids are values of that column"
         in findings
     )
-    assert "the sample asks for 'labels', a column of train.csv and not of train_photos.csv" in findings
+    assert "joined: train.csv by 'shop_id', because it has the sample's labels" in findings
 
 
 def test_a_column_called_label_goes_before_one_whose_name_contains_it(tmp_path: Path) -> None:

@@ -1,0 +1,96 @@
+"""Finds out what the data section must say of folders of images: a folder per class, or labels in file names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from kit.data.label_columns import LABEL
+from kit.errors import ConfigError
+from kit.stages.discovery import choosing, name_matching, roles, trees
+from kit.stages.discovery.discovery import Discovery, check_headers, count_rows, explain_no_match
+from kit.stages.discovery.file_scan import Scan
+from kit.stages.discovery.names_with_labels import NamedLabels, find_named_labels
+from kit.stages.discovery.near_misses import near_misses
+
+
+def discover_without_table(
+    seen: Scan, root: Path, asked: Mapping[str, str], val: trees.ValUse, may_be_root: bool
+) -> Discovery:
+    """The labelled rows of folders, or else of file names."""
+    try:
+        folder, named = trees.class_folder(seen, root, may_be_root), None
+    except ConfigError:
+        named = find_named_labels(seen, None, None)
+        if named is None:
+            raise
+        folder = named.folder
+    return discover_folders(seen, root, folder, asked, val, named)
+
+
+def discover_folders(
+    seen: Scan,
+    root: Path,
+    folder: str,
+    asked: Mapping[str, str],
+    val: trees.ValUse,
+    named: NamedLabels | None = None,
+) -> Discovery:
+    """The data section of folders of images, each a class, or with labels in their names."""
+    folder = folder.rstrip("/")
+    inside = replace(
+        seen, folders={f: names for f, names in seen.folders.items() if not trees.is_within(f, folder)}
+    )
+    pool = {}
+    for sheet in seen.sheets:
+        if found := inside.matches(sheet):
+            pool[sheet] = name_matching.choose_naming(found, roles.TEST, roles.TRAIN)
+    sample = choosing.sample_table(seen, pool, None, asked)
+    if sample:
+        check_headers(
+            [sample], {sample.name: choosing.explain_missing_header(seen, sample, inside.matches(sample))}
+        )
+    test = None
+    if "test" in asked and not (root / asked["test"]).is_dir():
+        test = choosing.find_table(seen, asked["test"], "--test")
+    elif "test" not in asked and sample not in pool:
+        test = choosing.choose_test_table(pool, sample)
+    data: dict[str, Any] = {"sample": sample.name if sample else None}
+    findings = []
+    if test and test in pool:
+        data |= {"test": test.name, "test_images": name_matching.pattern(pool[test], test.columns[0], test)}
+        data["id"] = test.columns[0]
+        findings.append(count_rows(test, f"rows to predict, images: {data['test_images']}"))
+    elif sample and sample in pool:
+        data["test_images"] = name_matching.pattern(pool[sample], sample.columns[0], sample)
+        findings.append(count_rows(sample, f"rows to predict, images: {data['test_images']}"))
+    elif sample and "test_images" not in asked:
+        text = "rows to predict; their images were not found: kit init --test-images PATTERN"
+        findings += [count_rows(sample, text), *explain_no_match(inside, sample)]
+    if sample is None:
+        findings.append("no sample submission found: kit init --sample FILE where there is one")
+    tree = trees.find_trees(seen, root, folder, {**data, **asked}, sample is not None, val)
+    used = [sheet for sheet in (sample, test) if sheet]
+    options, unlike = choosing.csv_options(used) if used else ({}, [])
+    given: dict[str, Any] = {key: value for key, value in asked.items() if key not in ("join", "on")}
+    if "join" in asked:
+        joined = choosing.find_table(seen, asked["join"], "--join")
+        on, _, key = asked.get("on", "id").partition("=")
+        given["join"] = [{"table": joined.name, "on": on, **({"key": key} if key else {})}]
+        used.append(joined)
+    data = {**tree.data, **data, **options, **given}
+    findings = [*tree.findings, *findings, *unlike]
+    if named is not None:
+        data |= {"label": asked.get("label", LABEL), "label_from": {"regex": named.regex}}
+        findings[0] = named.finding
+    aside = [sheet for sheet in seen.sheets if sheet not in used]
+    if aside:
+        findings.append(f"left aside: {', '.join(sheet.name for sheet in aside)}")
+        findings += [f"{miss.case}; {miss.mended}" for miss in near_misses(seen, aside)]
+    findings += [f"not read: {line}" for line in seen.unreadable]
+    rows = seen.files_below(folder)
+    more = [seen.files_below(data[key]) for key in ("val", "test") if data.get(key)]
+    images = rows + sum(more) + (len(sample.file) if sample else 0)
+    return Discovery(data, tuple(findings), tree.splitter, rows, images)

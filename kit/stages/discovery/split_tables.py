@@ -1,0 +1,138 @@
+"""Finds labelled rows in several tables: parts of one table, a validation table, and older versions."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import PurePosixPath
+
+from kit.data.rows import TABLE
+from kit.errors import ConfigError
+from kit.stages.discovery import roles
+from kit.stages.discovery.file_scan import ColumnMatch, Scan, TableFile
+from kit.stages.discovery.trees import ValUse
+
+VERSION = re.compile(r"[_-]?v(?:ersion)?[_-]?(\d+)$", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class SplitTables:
+    """The scan with the parts of a table as one, the files of each such table by its name, and what was found."""
+
+    seen: Scan
+    parts: Mapping[str, tuple[str, ...]]
+    findings: tuple[str, ...] = ()
+
+    def holdout_splitter(self, train: str) -> dict[str, object] | None:
+        """The splitter that holds out the validation tables among the parts of a table; None without any."""
+        held = [_stem(name) for name in self.parts.get(train, ()) if roles.words(_stem(name)) & roles.VAL]
+        return {"name": "column", "column": TABLE, "held_out": held} if held else None
+
+
+def join_parts(seen: Scan, asked: Mapping[str, str], val: ValUse) -> SplitTables:
+    """The tables with labelled rows as one where they have the same columns and names that differ by a number or
+    by `val`; of two versions, such as `train_v1` and `train_v2`, the later one.
+
+    Raises ConfigError C20 for given tables that do not exist.
+    """
+    if "train" in asked and "," in asked["train"]:
+        names = [posixpath.normpath(name.strip()) for name in asked["train"].split(",")]
+        known = {sheet.name: sheet for sheet in seen.sheets}
+        lost = [name for name in names if name not in known]
+        if lost:
+            raise ConfigError(f"--train: no table {lost[0]!r}", code="C20", hint=", ".join(known))
+        return _with_joined(seen, [[known[name] for name in names]], [])
+    if "train" in asked:
+        return SplitTables(seen, {})
+    seen, findings = _latest(seen)
+    groups: dict[tuple[str, tuple[str, ...]], list[TableFile]] = defaultdict(list)
+    for sheet in seen.sheets:
+        named = roles.words(_stem(sheet.name))
+        of_val = bool(named & roles.VAL)
+        if named & (roles.TEST | roles.SAMPLE | roles.SUBMISSION | roles.OTHER - roles.VAL):
+            continue
+        if of_val and val == "ignore":
+            continue
+        groups[(_shape(sheet.name), sheet.columns)].append(sheet)
+    several = [group for group in groups.values() if len(group) > 1 and _are_parts(seen, group)]
+    return _with_joined(seen, several, findings)
+
+
+def _with_joined(seen: Scan, groups: Sequence[Sequence[TableFile]], findings: Sequence[str]) -> SplitTables:
+    sheets, parts, found = list(seen.sheets), dict[str, tuple[str, ...]](), list(findings)
+    for group in groups:
+        ordered = sorted(group, key=lambda sheet: bool(roles.words(_stem(sheet.name)) & roles.VAL))
+        first, names = ordered[0], tuple(sheet.name for sheet in ordered)
+        columns = tuple(dict.fromkeys(column for sheet in ordered for column in sheet.columns))
+        rows = tuple(row for sheet in ordered for row in _in_order(sheet, columns))
+        file = replace(first.file, columns=columns, rows=rows, lines=range(2, len(rows) + 2), begun={})
+        sheets = [sheet for sheet in sheets if sheet not in ordered[1:]]
+        sheets[sheets.index(first)] = replace(first, file=file)
+        parts[first.name] = names
+        counts = ", ".join(f"{sheet.name} ({len(sheet.file):,})" for sheet in ordered)
+        found.append(f"labelled rows of {len(names)} tables: {counts}; kit init --train takes fewer")
+    return SplitTables(replace(seen, sheets=tuple(sheets)), parts, tuple(found))
+
+
+def _in_order(sheet: TableFile, columns: Sequence[str]) -> Sequence[tuple[str, ...]]:
+    if sheet.columns == columns:
+        return sheet.file.rows
+    cells = [sheet.file.column(name) if name in sheet.columns else [""] * len(sheet.file) for name in columns]
+    return list(zip(*cells, strict=True))
+
+
+def _are_parts(seen: Scan, group: Sequence[TableFile]) -> bool:
+    """Whether each table has a label and names images of its own."""
+    known: set[str] = set()
+    for sheet in group:
+        found = seen.matches(sheet)
+        if not found or found[0].photos or not _has_label(sheet, found[0]):
+            return False
+        names = sheet.values(found[0].column)
+        if names & known:
+            return False
+        known |= names
+    return True
+
+
+def _has_label(sheet: TableFile, match: ColumnMatch) -> bool:
+    return any(
+        column != match.column and roles.label_points(column, sheet, None, None) > 0
+        for column in sheet.columns
+    )
+
+
+def _latest(seen: Scan) -> tuple[Scan, list[str]]:
+    """The scan without older versions of a table, and a line for each of these."""
+    versions: dict[tuple[str, tuple[str, ...]], list[tuple[int, TableFile]]] = defaultdict(list)
+    for sheet in seen.sheets:
+        path = PurePosixPath(sheet.name)
+        number = VERSION.search(path.stem)
+        base = VERSION.sub("", path.stem)
+        versions[(f"{path.parent}/{base}{path.suffix}", sheet.columns)].append(
+            (int(number[1]) if number else 1, sheet)
+        )
+    older = {
+        sheet.name: max(group, key=lambda pair: pair[0])[1].name
+        for group in versions.values()
+        for _, sheet in group
+        if len(group) > 1
+    }
+    older = {name: latest for name, latest in older.items() if name != latest}
+    findings = [f"{name} is an older version of {latest}, and not used" for name, latest in older.items()]
+    return replace(seen, sheets=tuple(sheet for sheet in seen.sheets if sheet.name not in older)), findings
+
+
+def _stem(name: str) -> str:
+    return PurePosixPath(name).stem
+
+
+def _shape(name: str) -> str:
+    """A name with a star for numbers and for the words train and val; single letters after `_` count as numbers."""
+    path = PurePosixPath(name)
+    stem = re.sub(r"([a-z])([A-Z])", r"\1_\2", path.stem).lower()
+    stem = re.sub(r"[a-z]+", lambda found: "train" if found[0] in roles.TRAIN | roles.VAL else found[0], stem)
+    return f"{path.parent}/{re.sub(r'[_-]?(?:part)?[_-]?(?:[0-9]+|[_-][a-z])$', '', stem)}{path.suffix}"

@@ -1,0 +1,167 @@
+"""kit init reads tables of other shapes: JSON, joined and split tables, labels in file names, folders by characters."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from kit.commands.init import command
+from kit.config.models import Data
+from kit.config.workspace import Workspace
+from kit.data.table import read_labelled_rows
+from kit.errors import ConfigError
+from kit.stages.discovery.discover import discover
+from tests.drawn_competitions import StandIn
+from tests.drawn_shapes import SHAPES
+from tests.drawn_tables import csv, make, usual
+
+
+@pytest.mark.parametrize("shape", SHAPES.values(), ids=list(SHAPES))
+def test_kit_init_finds_the_shape(shape: StandIn, tmp_path: Path) -> None:
+    make(tmp_path, shape.files, shape.images)
+    given = [word for key, value in shape.given.items() for word in (f"--{key.replace('_', '-')}", value)]
+    result = CliRunner().invoke(command, [str(tmp_path), "--recipe", "scratch", "--json", *given])
+    assert result.exit_code == 0, result.output
+    written, shown = Workspace.open(tmp_path).competition, json.loads(result.stdout)
+    data = written.data.model_dump(mode="json")
+    assert {key: data[key] for key in shape.found} == shape.found
+    if shape.metric:
+        assert written.metric == shape.metric
+        assert shown["format"] == shape.format, result.stderr
+
+
+def of(root: Path, name: str) -> Path:
+    return make(root, SHAPES[name].files, SHAPES[name].images)
+
+
+def test_a_validation_table_joins_or_is_held_out_or_ignored(tmp_path: Path) -> None:
+    root = of(tmp_path, "iNaturalist 2019")
+    assert discover(root).splitter is None
+    held = discover(root, val="holdout")
+    assert held.splitter == {"name": "column", "column": "table", "held_out": ["val2019"]}
+    table = read_labelled_rows(root, Data(**held.data))
+    assert table.frame["table"].tolist() == ["train2019"] * 24 + ["val2019"] * 8
+    ignored = discover(root, val="ignore")
+    assert ignored.data["train"] == "train2019.json"
+    assert any(line.startswith("left aside:") and "val2019.json" in line for line in ignored.findings)
+
+
+def test_tables_that_share_images_are_not_one(tmp_path: Path) -> None:
+    usual(tmp_path)
+    first = (tmp_path / "train.csv").read_text()
+    (tmp_path / "train.csv").unlink()
+    make(tmp_path, {"train_1.csv": first, "train_2.csv": first})
+    with pytest.raises(ConfigError, match="2 candidates for the labelled rows") as caught:
+        discover(tmp_path)
+    assert "--train" in caught.value.hint
+
+
+def test_several_tables_may_be_given(tmp_path: Path) -> None:
+    root = of(tmp_path, "labels in two tables")
+    (root / "train_labels_2.csv").rename(root / "more.csv")
+    assert discover(root).data["train"] == "train_labels_1.csv"
+    found = discover(root, {"train": "train_labels_1.csv,more.csv"})
+    assert found.data["train"] == ["train_labels_1.csv", "more.csv"]
+    assert found.rows == 24
+    with pytest.raises(ConfigError, match="--train: no table 'mor.csv'"):
+        discover(root, {"train": "train_labels_1.csv,mor.csv"})
+
+
+def test_a_table_to_join_may_be_given(tmp_path: Path) -> None:
+    root = of(tmp_path, "labels by patient")
+    text = (root / "train_labels.csv").read_text().replace("patient_id,grade", "who,grade")
+    (root / "train_labels.csv").unlink()
+    make(root, {"clinic.csv": text})
+    found = discover(root, {"join": "clinic.csv", "on": "patient_id=who", "train": "train_images.csv"})
+    assert found.data["join"] == [{"table": "clinic.csv", "on": "patient_id", "key": "who"}]
+    assert found.data["label"] == "grade"
+    assert "joined: clinic.csv by 'patient_id'" in found.findings
+    assert len(read_labelled_rows(root, Data(**found.data))) == 24
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"join": "clinc.csv"}, "--join: no table 'clinc.csv'; did you mean 'clinic.csv'"),
+        (
+            {"join": "clinic.csv"},
+            "--join clinic.csv: the column of the keys is unknown; no column is in both",
+        ),
+        ({"join": "clinic.csv", "on": "patient"}, "--on: train_images.csv has no column 'patient'"),
+        ({"join": "clinic.csv", "on": "patient_id"}, "--on: clinic.csv has no column 'patient_id'"),
+    ],
+)
+def test_a_join_that_cannot_be_is_named(given: dict[str, str], said: str, tmp_path: Path) -> None:
+    root = of(tmp_path, "labels by patient")
+    make(root, {"clinic.csv": csv("who,stage", *(f"p{n:03},{n % 2}" for n in range(12)))})
+    with pytest.raises(ConfigError, match=said) as caught:
+        discover(root, {"train": "train_images.csv", **given})
+    assert caught.value.code == "C20"
+
+
+def test_more_columns_of_the_rows_are_named_and_not_joined(tmp_path: Path) -> None:
+    usual(tmp_path)
+    names = [line.partition(",")[0] for line in (tmp_path / "train.csv").read_text().splitlines()[1:]]
+    make(tmp_path, {"weather.csv": csv("image_id,rain", *(f"{name},{n}" for n, name in enumerate(names)))})
+    found = discover(tmp_path)
+    assert "join" not in found.data
+    more = [line for line in found.findings if line.startswith("weather.csv has more columns")]
+    assert more[0].endswith("(rain): kit init --join weather.csv --on image_id adds them")
+
+
+@pytest.mark.parametrize(
+    ("names", "labels"),
+    [
+        (["cat.{n}", "dog.{n}"], 2),
+        (["Abyssinian_{n}", "american_bulldog_{n}"], 2),
+        (["IMG_{n}"], 0),
+        (["{n}"], 0),
+        (["train_{n}", "train_{n}x"], 0),
+    ],
+)
+def test_labels_in_names_are_taken_where_they_are_evident(
+    names: list[str], labels: int, tmp_path: Path
+) -> None:
+    images = [f"train/{names[n % len(names)].format(n=n)}.jpg" for n in range(40)]
+    make(tmp_path, {"sample_submission.csv": csv("id,label", *(f"{n},0.5" for n in range(9)))}, images)
+    make(tmp_path, images=[f"test/{n}.jpg" for n in range(9)])
+    if not labels:
+        with pytest.raises(ConfigError, match="no labelled rows found") as caught:
+            discover(tmp_path)
+        assert "--label-from-name" in caught.value.hint
+        return
+    table = read_labelled_rows(tmp_path, Data(**discover(tmp_path).data))
+    assert len(table.classes) == labels
+    assert len(table) == 40
+
+
+@pytest.mark.parametrize(
+    ("regex", "code", "said"),
+    [
+        ("(eel)", "C20", "--label-from-name: no image in train matches"),
+        ("cat", "C02", "has no group"),
+        ("(cat", "C02", "not a regular expression"),
+    ],
+)
+def test_a_regex_that_cannot_be_used_is_an_error(regex: str, code: str, said: str, tmp_path: Path) -> None:
+    root = of(tmp_path, "Dogs vs. Cats")
+    with pytest.raises(ConfigError, match=said) as caught:
+        discover(root, {"label_from_name": regex})
+    assert caught.value.code == code
+
+
+def test_a_json_beside_the_tables_is_no_table_by_itself(tmp_path: Path) -> None:
+    usual(tmp_path)
+    make(tmp_path, {"dataset-metadata.json": '{"title": "x", "id": "a/b"}', "a.json": "[1, 2]"})
+    found = discover(tmp_path)
+    assert found.data["train"] == "train.csv"
+    assert not any("json" in line for line in found.findings)
+
+
+def test_a_json_that_is_cut_off_is_named(tmp_path: Path) -> None:
+    usual(tmp_path)
+    make(tmp_path, {"extra.json": '{"images": [{"id": 1'})
+    assert any("not read: extra.json: D80" in line for line in discover(tmp_path).findings)
