@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import posixpath
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 from kit.data.content import is_image_file, without_ending
 from kit.data.csv_file import SEPARATORS, CsvFile, read_csv
@@ -21,7 +22,7 @@ IGNORED_FOLDERS = frozenset({"cache", "runs", "submissions", "plugins"})  # a wo
 MIN_MATCHED = 0.9  # of a column's cells must name an image, so that a few missing ones mislead nobody
 
 WAYS = {f"data.sep={mark!r}": mark for mark in SEPARATORS}  # hints of the strict reader
-TABLES = (".csv", ".tsv")  # endings
+TABLES, JSON = (".csv", ".tsv"), ".json"  # endings
 MAX_CELLS_PROBED = 1000  # cells of a column that are looked up, evenly spread
 
 
@@ -33,6 +34,7 @@ class TableFile:
     file: CsvFile
     sep: str
     encoding: str
+    _values: dict[str, set[str]] = field(default_factory=dict, repr=False)
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -41,7 +43,13 @@ class TableFile:
 
     def values(self, column: str) -> set[str]:
         """The different cells of a column, without blank ones."""
-        return {cell for cell in self.file.column(column) if cell.strip()}
+        if column not in self._values:
+            self._values[column] = {cell for cell in set(self.file.column(column)) if cell.strip()}
+        return self._values[column]
+
+    def with_file(self, file: CsvFile) -> TableFile:
+        """The table with other cells."""
+        return replace(self, file=file, _values={})
 
 
 @dataclass(frozen=True)
@@ -65,6 +73,15 @@ class Scan:
     unreadable: tuple[str, ...] = ()
     others: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # files that are neither, by folder
     headless: Mapping[str, DataError] = field(default_factory=dict)  # of unread tables those without a header
+
+    def with_sheets(self, sheets: Iterable[TableFile]) -> Scan:
+        """The scan with other tables; what was found of the images is kept."""
+        made = replace(self, sheets=tuple(sheets))
+        known: dict[str, Any] = {
+            name: self.__dict__[name] for name in ("_homes", "_parents") if name in self.__dict__
+        }
+        made.__dict__.update(known)
+        return made
 
     @cached_property
     def _homes(self) -> dict[str, list[str]]:
@@ -262,7 +279,10 @@ def scan(
         if images:
             folders[folder] = images
         tables = {
-            name for name in names if name.lower().endswith(TABLES) or _is_json_table(root, prefix + name)
+            name
+            for name in names
+            if (lower := name.lower()).endswith(TABLES)
+            or (lower.endswith(JSON) and looks_like_table(root / f"{prefix}{name}"))
         }
         rest = tuple(sorted(set(names) - set(images) - tables))
         if rest:
@@ -306,10 +326,6 @@ def walk(root: Path, skipped: Path | None = None) -> Iterator[tuple[str, list[st
             if not name.startswith((".", "__")) and (folder or skipped or name not in IGNORED_FOLDERS)
         )
         yield folder, sorted(name for name in names if not name.startswith("."))
-
-
-def _is_json_table(root: Path, name: str) -> bool:
-    return is_json(name) and looks_like_table(root / name)
 
 
 def _sheets(root: Path, name: str, sep: str | None, encoding: str | None) -> list[TableFile]:

@@ -137,8 +137,8 @@ def _join(found: Joins, sheet: TableFile, on: str, key: str, why: str) -> Joins:
         else f"joined: {sheet.name} by {on!r}"
     )
     return Joins(
-        replace(found.train, file=_wide(found.train.file, sheet, on, key)),
-        replace(test, file=_wide(test.file, sheet, on, key)) if test is not None and for_test else test,
+        found.train.with_file(_wide(found.train.file, sheet, on, key)),
+        test.with_file(_wide(test.file, sheet, on, key)) if test is not None and for_test else test,
         (*found.join, join),
         (*found.used, sheet.name),
         (*found.findings, text),

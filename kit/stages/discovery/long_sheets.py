@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from kit.config.models import Data, LongTable
 from kit.data.long_rows import find_endings, split_cell, widen
@@ -53,9 +53,9 @@ def widen_sheets(seen: Scan) -> WideSheets:
             data = Data(id=sheet.columns[0], long=found)
             wide = widen(sheet.file, data, "test" if found.value_column is None else "train")
             long[sheet.name] = found
-            sheet = replace(sheet, file=wide)
+            sheet = sheet.with_file(wide)
         sheets.append(sheet)
-    return WideSheets(replace(seen, sheets=tuple(sheets)), long)
+    return WideSheets(seen.with_sheets(sheets), long)
 
 
 def _of_cells(seen: Scan, sheet: TableFile) -> LongTable | None:

@@ -70,11 +70,11 @@ def _with_joined(seen: Scan, groups: Sequence[Sequence[TableFile]], findings: Se
         rows = tuple(row for sheet in ordered for row in _in_order(sheet, columns))
         file = replace(first.file, columns=columns, rows=rows, lines=range(2, len(rows) + 2), begun={})
         sheets = [sheet for sheet in sheets if sheet not in ordered[1:]]
-        sheets[sheets.index(first)] = replace(first, file=file)
+        sheets[sheets.index(first)] = first.with_file(file)
         parts[first.name] = names
         counts = ", ".join(f"{sheet.name} ({len(sheet.file):,})" for sheet in ordered)
         found.append(f"labelled rows of {len(names)} tables: {counts}; kit init --train takes fewer")
-    return SplitTables(replace(seen, sheets=tuple(sheets)), parts, tuple(found))
+    return SplitTables(seen.with_sheets(sheets), parts, tuple(found))
 
 
 def _in_order(sheet: TableFile, columns: Sequence[str]) -> Sequence[tuple[str, ...]]:
@@ -123,7 +123,7 @@ def _latest(seen: Scan) -> tuple[Scan, list[str]]:
     }
     older = {name: latest for name, latest in older.items() if name != latest}
     findings = [f"{name} is an older version of {latest}, and not used" for name, latest in older.items()]
-    return replace(seen, sheets=tuple(sheet for sheet in seen.sheets if sheet.name not in older)), findings
+    return seen.with_sheets(sheet for sheet in seen.sheets if sheet.name not in older), findings
 
 
 def _stem(name: str) -> str:
