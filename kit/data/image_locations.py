@@ -38,9 +38,14 @@ class ImagePattern:
     text: str
 
     @cached_property
+    def reader(self) -> Reader:
+        """The reader of the config."""
+        return Reader.open(self.data.reader, self.root, where="data.reader")
+
+    @cached_property
     def folders(self) -> list[tuple[ImageFolder, str, str]]:
         """Of each file its folder, the pattern below it, and the pattern of the key."""
-        reader = Reader.open(self.data.reader, self.root, where="data.reader")
+        reader = self.reader
         own = type(reader).endings
         endings = tuple(dict.fromkeys([*own, *self.data.extensions])) if own else self.data.extensions
         found = []

@@ -156,6 +156,7 @@ def _csv_rows(root: Path, data: Data, file: CsvFile, name: str, images: str, spl
     if images.endswith(ALL_IMAGES):
         return _photos(root, data, file, columns, name, images.removesuffix(ALL_IMAGES), split)
     found = ImagePattern(root, data, images)
+    columns = {column: columns[column] for column in found.reader.text_columns(file.columns)}
     _check_first_line(found, file, name)
     numbered = with_index(columns, len(file))
     ids = fill(name, numbered, "data.id")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
@@ -67,6 +67,17 @@ class Reader(Plugin):
     def order(self, locations: Sequence[Path]) -> list[Path]:
         """The locations in the order in which they are read fastest. Default: as given."""
         return list(locations)
+
+    def find_keys(self, files: Sequence[Path], columns: Collection[str]) -> list[tuple[str, frozenset[str]]]:
+        """What stands before the keys of containers, such as `images/`, and the keys themselves.
+
+        `columns` are the names of tables' columns, by which a container may name its records. Default: none.
+        """
+        return []
+
+    def text_columns(self, names: Sequence[str]) -> list[str]:
+        """The columns of the table of rows that are not pixels. Default: all."""
+        return list(names)
 
     def suggest(self, locations: Sequence[Path]) -> tuple[Self, str]:
         """The recipe with options that fit some images, and in words why: what `kit init` writes. Default: itself."""

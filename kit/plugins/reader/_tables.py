@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import re
 import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,6 +13,7 @@ import numpy as np
 from pydantic import Field
 
 from kit.core.locations import Part
+from kit.data.pixel_columns import pixel_columns
 from kit.errors import DataError
 from kit.kinds import ReadRules
 from kit.kinds.reader import Keys
@@ -21,9 +21,6 @@ from kit.plugins.reader._records import RecordReader, as_record, unknown_key
 
 if TYPE_CHECKING:
     from kit.kinds.reader import Record
-
-MIN_SERIES = 16  # columns of one name with numbers that are taken for pixels
-_NUMBERED = re.compile(r"(.*?)(\d+)(x\d+)?")
 
 
 class TableReader(RecordReader):
@@ -38,6 +35,10 @@ class TableReader(RecordReader):
     size: tuple[int, int] | None = Field(
         None, description="height and width of an image; by default images are square"
     )
+
+    def text_columns(self, names: Sequence[str]) -> list[str]:
+        pixels = set(pixel_columns(names, self.columns))
+        return [name for name in names if name not in pixels]
 
     def rows(self, file: Path) -> Rows:
         """The opened table of a file."""
@@ -111,38 +112,6 @@ class Rows:
             if name not in self._indexes:
                 self._indexes[name] = {cell: row for row, cell in enumerate(self.column(name))}
         return self._indexes[name]
-
-
-def pixel_columns(names: Sequence[str], wanted: Sequence[str] = ()) -> tuple[str, ...]:
-    """The columns of pixels, series in the order of their numbers; none if no column is evidently one."""
-    if not wanted:
-        return longest_series(names)
-    found: list[str] = []
-    for each in wanted:
-        if "*" not in each:
-            found += [each] if each in names else []
-            continue
-        before, _, after = each.partition("*")
-        numbered = [
-            (int(middle), name)
-            for name in names
-            if name.startswith(before)
-            and name.endswith(after)
-            and (middle := name[len(before) : len(name) - len(after)]).isdecimal()
-        ]
-        found += [name for _, name in sorted(numbered)]
-    return tuple(found)
-
-
-def longest_series(names: Sequence[str]) -> tuple[str, ...]:
-    """The most columns of one name and a number, such as pixel0 to pixel783, in the order of their numbers."""
-    series: dict[str, list[tuple[int, int, str]]] = {}
-    for name in names:
-        if found := _NUMBERED.fullmatch(name):
-            second = int(found[3][1:]) if found[3] else -1
-            series.setdefault(found[1] + "x" * (second >= 0), []).append((int(found[2]), second, name))
-    longest = max(series.values(), key=len, default=[])
-    return tuple(name for *_, name in sorted(longest)) if len(longest) >= MIN_SERIES else ()
 
 
 def cell_values(cell: Any) -> np.ndarray:

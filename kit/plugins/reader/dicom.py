@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
 
 import numpy as np
 from pydantic import BeforeValidator, Field, field_validator
 
+from kit.core.image_files import read_image_bytes
+from kit.core.locations import parts_of
 from kit.errors import DataError
 from kit.kinds import Decoded, ReadRules
 from kit.kinds.reader import Keys
-from kit.plugins.reader._arrays import ArrayReader, check_size
+from kit.plugins.reader._arrays import SAMPLE_IMAGES, ArrayReader, check_size
 
 if TYPE_CHECKING:
     from kit.kinds.reader import Record
@@ -77,6 +80,24 @@ class Dicom(ArrayReader):
             return Decoded(_colours(stored, image))
         pixels = self._grey(stored, image)
         return Decoded(255 - pixels if image.PhotometricInterpretation == "MONOCHROME1" else pixels)
+
+    def suggest(self, locations: Sequence[Path]) -> tuple[Self, str]:
+        """Itself, and how the files say that they are shown."""
+        words = set()
+        for each in locations[:SAMPLE_IMAGES]:
+            try:
+                image = _open(read_image_bytes(Path(parts_of(each)[0].file)))
+            except DataError:
+                continue
+            way = (
+                "VOI LUT"
+                if image.get("VOILUTSequence")
+                else "window"
+                if "WindowWidth" in image
+                else "full range"
+            )
+            words.add(f"{image.PhotometricInterpretation} of {image.BitsStored} bits by {way}")
+        return self, ", ".join(sorted(words))
 
     def array(self, record: Record, rules: ReadRules) -> np.ndarray:
         assert isinstance(record, bytes)

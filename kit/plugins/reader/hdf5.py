@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -15,11 +16,14 @@ from kit.plugins.reader._records import RecordReader, as_record, check_bytes, un
 if TYPE_CHECKING:
     from kit.kinds.reader import Record
 
+MAX_GROUPS = 16  # groups of a file that are looked into
+
 
 class Hdf5(RecordReader):
     """HDF5 files: the data set of a key is an array or an encoded image, or `images/{index}` of a stack.
 
-    `train.hdf5::{id}` is a data set by its name. Links to other files are refused.
+    `train.hdf5::{id}` is a data set by its name. Without a key the file's only data set is the image. Links to other
+    files are refused.
 
     Source: h5py.
     """
@@ -27,7 +31,7 @@ class Hdf5(RecordReader):
     package: ClassVar[str] = "h5py"
     extra: ClassVar[str] = "arrays"
     endings: ClassVar[tuple[str, ...]] = (".hdf5", ".h5", ".hdf")
-    keys: ClassVar[Keys] = "required"
+    keys: ClassVar[Keys] = "optional"
 
     def load(self, file: Path, key: str) -> Record:
         found, number = _find(open_once(_open, file), key)
@@ -42,6 +46,16 @@ class Hdf5(RecordReader):
         if isinstance(values, str):
             return values.encode("utf-8", "surrogateescape")
         return as_record(np.asarray(values))
+
+    def find_keys(self, files: Sequence[Path], columns: Collection[str]) -> list[tuple[str, frozenset[str]]]:
+        import h5py
+
+        opened = open_once(_open, files[0])
+        names = [name for name in opened if isinstance(opened.get(name, getlink=True), h5py.HardLink)]
+        few = names[:MAX_GROUPS] if len(names) <= MAX_GROUPS else []
+        groups = [name for name in few if isinstance(opened[name], h5py.Group)]
+        inner = [(f"{name}/", frozenset(opened[name])) for name in groups]
+        return [*inner, *([("", frozenset(names) - set(groups))] if len(names) > len(groups) else [])]
 
 
 def _open(file: Path) -> Any:
@@ -74,6 +88,11 @@ def _find(file: Any, key: str) -> tuple[Any, int | None]:
             place = place[part]
         except KeyError:
             raise unknown_key(key, len(place), next(iter(place), "")) from None
+    while not parts and isinstance(place, h5py.Group) and len(place) == 1:  # the only one
+        name = next(iter(place))
+        if not isinstance(place.get(name, getlink=True), h5py.HardLink):
+            break
+        place = place[name]
     if not isinstance(place, h5py.Dataset):
         raise unknown_key(key, len(place), next(iter(place), ""))
     return place, None

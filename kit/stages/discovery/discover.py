@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,8 @@ from typing import Any
 import numpy as np
 
 from kit.config.models import Data
+from kit.core.locations import KEY
+from kit.data.content import ending
 from kit.data.csv_file import is_number
 from kit.data.image_paths import columns_of
 from kit.data.json_tables import CATEGORIES
@@ -18,10 +21,11 @@ from kit.data.label_columns import LABEL
 from kit.data.label_values import SUM_TOLERANCE
 from kit.data.labels import split_cell as labels_in
 from kit.errors import ConfigError
-from kit.stages.discovery import choosing, name_matching, roles, trees
+from kit.kinds.readers import other_readers
+from kit.stages.discovery import choosing, name_matching, reading, roles, trees
 from kit.stages.discovery.column_format import separator_of
 from kit.stages.discovery.discovery import Discovery, check_headers, count_rows, explain_no_match
-from kit.stages.discovery.file_scan import ColumnMatch, Scan, TableFile, scan
+from kit.stages.discovery.file_scan import ColumnMatch, Scan, TableFile, scan, walk
 from kit.stages.discovery.folders import discover_folders, discover_without_table
 from kit.stages.discovery.joins import find_joins
 from kit.stages.discovery.long_sheets import WideSheets, widen_sheets
@@ -42,10 +46,35 @@ def discover(
 ) -> Discovery:
     """The `data` section for the files of a folder and those `outside`, without the folder `skipped`.
 
-    Raises ConfigError C20 for what the files do not show.
+    Files of other readers are images if no table and no folder names image files. Raises ConfigError C20 for what the
+    files do not show.
     """
-    asked = dict(given or {})
-    seen = scan(root, Data().extensions, asked.get("sep"), asked.get("encoding"), outside, skipped)
+    extensions = Data().extensions
+    try:
+        return _discover(root, extensions, given or {}, val, outside, skipped)
+    except ConfigError as error:
+        if error.code != "C20":
+            raise
+        present = {ending(name) for _, names in walk(root, skipped) for name in names}
+        for reader in other_readers(root):
+            endings = type(reader).endings
+            if present & set(endings) - set(extensions):
+                with suppress(ConfigError):
+                    return _discover(root, endings, given or {}, val, outside, skipped)
+        raise
+
+
+def _discover(
+    root: Path,
+    extensions: tuple[str, ...],
+    given: Mapping[str, str],
+    val: trees.ValUse,
+    outside: Sequence[Path],
+    skipped: Path | None,
+) -> Discovery:
+    """The `data` section if files with these endings are the images."""
+    asked = dict(given)
+    seen = scan(root, extensions, asked.get("sep"), asked.get("encoding"), outside, skipped)
     for name, error in seen.headless.items():
         if choosing.is_needed(name, asked):
             raise error
@@ -71,7 +100,7 @@ def discover(
             code="C51",
             hint="splitter=column splitter.column=COLUMN 'splitter.held_out=[\"val\"]', if a column names those rows",
         )
-    found = _from_tables(wide, matched, train, asked, split, files)
+    found = _from_tables(root, wide, matched, train, asked, split, files)
     return replace(found, splitter=split.holdout_splitter(train.name) if val == "holdout" else None)
 
 
@@ -97,6 +126,7 @@ class _Parts:
 
 
 def _from_tables(
+    root: Path,
     wide: WideSheets,
     matched: Mapping[str, list[ColumnMatch]],
     train: TableFile,
@@ -122,6 +152,7 @@ def _from_tables(
     joins = find_joins(seen, train, match.column, sample, test, asked)
     pool = {joins.test if joins.test and sheet is test else sheet: other for sheet, other in pool.items()}
     train, test = joins.train, joins.test
+    match = name_matching.same_container(match, pool.get(test or sample or train), matched[train.name])
     parts = _Parts(train, match, sample, test, pool, matched[train.name])
     headless = {
         sheet.name: choosing.explain_missing_header(seen, sheet, matched[sheet.name]) for sheet in seen.sheets
@@ -147,8 +178,12 @@ def _from_tables(
     )
     data |= {**options, **({"join": list(joins.join)} if joins.join else {})}
     findings += unlike
+    how = reading.read_table_images(root, train, match, seen.pixel_tables, {**data, **asked})
+    findings += how.findings
+    used |= {str(data.get(key)).partition(KEY)[0] for key in ("images", "test_images")}
     aside = sorted(sheet.name for sheet in seen.sheets if sheet.name not in used)
     findings += [f"left aside: {', '.join(aside)}"] if aside else []
+    data |= how.data
     data |= {key: value for key, value in asked.items() if key not in ("train", "join", "on")}
     data["train"] = list(names) if len(names) > 1 else names[0]
     findings += trees.not_used(
@@ -158,7 +193,7 @@ def _from_tables(
     findings += [f"not read: {line}" for line in seen.unreadable]
     rows = sum(len(sheet.file) for sheet in (train, parts.test or parts.sample) if sheet)
     images = seen.files_below(trees.base(data["images"])) if parts.match.photos else rows
-    return Discovery(data, tuple(findings), rows=len(train.file), images=images)
+    return Discovery(data, tuple(findings), None, len(train.file), images, how.config, how.sizes)
 
 
 Found = tuple[dict[str, Any], list[str]]

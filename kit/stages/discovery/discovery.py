@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from kit.data.csv_file import without_header
@@ -20,6 +20,8 @@ class Discovery:
     splitter: dict[str, Any] | None = None  # if the folders ask for one
     rows: int | None = None  # labelled ones, as the table or the folders count them
     images: int = 0  # of labelled rows and rows to predict
+    config: Mapping[str, Any] = field(default_factory=dict)  # keys beside `data` that the images ask for
+    sizes: tuple[tuple[int, int], ...] = ()  # width and height of some images, if they are no image files
 
 
 def explain_no_match(seen: Scan, sheet: TableFile) -> list[str]:

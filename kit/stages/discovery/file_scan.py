@@ -12,11 +12,15 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
+from kit.core.locations import KEY
+from kit.data.content import ending as ending_of
 from kit.data.content import is_image_file, without_ending
 from kit.data.csv_file import SEPARATORS, CsvFile, read_csv
+from kit.data.image_locations import INDEX
 from kit.data.json_tables import CATEGORIES, has_categories, is_json, looks_like_table, read_json_table
 from kit.data.spelling import nfc
 from kit.errors import DataError
+from kit.stages.discovery.containers import Container, SeveralFiles, find_containers, narrow_pixel_tables
 
 IGNORED_FOLDERS = frozenset({"cache", "runs", "submissions", "plugins"})  # a workspace's own folders
 MIN_MATCHED = 0.9  # of a column's cells must name an image, so that a few missing ones mislead nobody
@@ -73,6 +77,10 @@ class Scan:
     unreadable: tuple[str, ...] = ()
     others: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # files that are neither, by folder
     headless: Mapping[str, DataError] = field(default_factory=dict)  # of unread tables those without a header
+    containers: tuple[Container, ...] = ()  # files of many images
+    pixel_tables: Mapping[str, Container] = field(
+        default_factory=dict
+    )  # tables with columns of pixels, by name
 
     def with_sheets(self, sheets: Iterable[TableFile]) -> Scan:
         """The scan with other tables; what was found of the images is kept."""
@@ -132,6 +140,8 @@ class Scan:
             cells = sheet.file.column(column)
             if len(set(cells)) >= 0.98 * len(cells):  # a few double ids are an error to show, not to hide
                 found += self._of_files(sheet, column, cells) or self._of_folders(column, cells)
+                found += self._of_containers(column, cells)
+        found = found or self._of_several_files(sheet) or self._of_pixels(sheet)
         place = {column: number for number, column in enumerate(sheet.columns)}
         return sorted(
             found, key=lambda match: (-match.covered, -match.used, place[match.column], match.pattern)
@@ -219,6 +229,53 @@ class Scan:
             if (share := count / len(cells)) >= MIN_MATCHED
         ]
 
+    def _of_containers(self, column: str, cells: Sequence[str]) -> list[ColumnMatch]:
+        """The containers whose keys are the cells of a column."""
+        different = set(cells)
+        return [
+            ColumnMatch(
+                column,
+                each.locate(column),
+                share,
+                share * len(different) / max(each.records, 1),
+                ending=ending_of(each.pattern),
+            )
+            for each in self.containers
+            if each.keys and (share := len(different & each.keys) / len(different)) >= MIN_MATCHED
+        ]
+
+    def _of_several_files(self, sheet: TableFile) -> list[ColumnMatch]:
+        """A column whose cells name several files each, such as one per colour."""
+        for column in sheet.columns:
+            cells = sheet.file.column(column)
+            pattern, share = self._several_files.pattern(column, cells)
+            if share >= MIN_MATCHED:
+                return [ColumnMatch(column, pattern, share, 1.0, ending=ending_of(pattern))]
+        return []
+
+    @cached_property
+    def _several_files(self) -> SeveralFiles:
+        return SeveralFiles.of(self.folders)
+
+    def _of_pixels(self, sheet: TableFile) -> list[ColumnMatch]:
+        """The pixels of a table's own rows if it has labels too, or of another table with as many rows."""
+        if own := self.pixel_tables.get(sheet.name):
+            labels = [name for name in sheet.columns if 1 < len(sheet.values(name)) < len(sheet.file)]
+            return [ColumnMatch(INDEX, own.locate(INDEX), 1.0, 1.0)] if labels else []
+        found = []
+        for each in self.sheets:
+            other = self.pixel_tables.get(each.name)
+            if other is None or each is sheet:
+                continue
+            first = sheet.columns[0]
+            cells = set(sheet.file.column(first))
+            named = [name for name in each.columns[1:] if set(each.file.column(name)) == cells]
+            if named:
+                found.append(ColumnMatch(first, f"{other.pattern}{KEY}{named[0]}/{{{first}}}", 1.0, 1.0))
+            elif other.records == len(sheet.file):
+                found.append(ColumnMatch(first, other.locate(INDEX), 1.0, 1.0))
+        return found
+
     @staticmethod
     def _bases(cell: str, homes: Mapping[str, Sequence[str]]) -> Iterator[str]:
         """The folders, ending in /, below which a cell names something."""
@@ -296,7 +353,10 @@ def scan(
                         headless[prefix + name] = error
                     hint = f"; try: {error.hint}" if error.hint else ""
                     unread.append(f"{prefix}{name}: {error.code} {error.summary}{hint}")
-    return Scan(tuple(sheets), folders, tuple(unread), others, headless)
+    narrow, pixels = narrow_pixel_tables(sheets)
+    columns = {column for sheet in narrow for column in sheet.columns}
+    found = find_containers(root, others, columns)
+    return Scan(tuple(narrow), folders, tuple(unread), others, headless, tuple(found), pixels)
 
 
 def _walk_outside(path: Path) -> Iterator[tuple[str, list[str]]]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from kit.data.label_columns import LABEL
 from kit.errors import ConfigError
-from kit.stages.discovery import choosing, name_matching, roles, trees
+from kit.stages.discovery import choosing, name_matching, reading, roles, trees
 from kit.stages.discovery.discovery import Discovery, check_headers, count_rows, explain_no_match
 from kit.stages.discovery.file_scan import Scan
 from kit.stages.discovery.names_with_labels import NamedLabels, find_named_labels
@@ -93,4 +93,6 @@ def discover_folders(
     rows = seen.files_below(folder)
     more = [seen.files_below(data[key]) for key in ("val", "test") if data.get(key)]
     images = rows + sum(more) + (len(sample.file) if sample else 0)
-    return Discovery(data, tuple(findings), tree.splitter, rows, images)
+    how = reading.read_folders(root, seen.folders, str(data["train"]))
+    said = (*findings, *how.findings)
+    return Discovery({**data, **how.data}, said, tree.splitter, rows, images, how.config, how.sizes)

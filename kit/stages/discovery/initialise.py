@@ -81,12 +81,13 @@ def initialise(
     start = choose_start(root, recipe, weights, network)
     as_given = "weights are attached" if attached and weights else "as asked for"
     name, why = recipes.choose(recipe) if start is None else ("finetune", as_given)
-    sizes = recipes.image_sizes(_some_images(root, Data(**found.data)))
+    sizes = list(found.sizes) or recipes.image_sizes(_some_images(root, Data(**found.data)))
     scored, reason = suggest(root, Data(**found.data), metric)
     config, reasons = recipes.config(
         name, found.data, [min(size) for size in sizes], scored, start, found.rows
     )
     config |= {"splitter": found.splitter} if found.splitter else {}
+    config |= found.config
     if seconds:
         reasons = fit_config(root, config, reasons, seconds)
     by_recipe = {key: value for key, value in config.items() if key not in ("data", "metric")}

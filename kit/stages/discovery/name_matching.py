@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 
 from kit.config.models import Data
+from kit.core.locations import KEY
 from kit.data.image_paths import columns_of
 from kit.errors import Case, ConfigError
 from kit.stages.discovery import roles
@@ -164,3 +165,11 @@ def words_for_files(seen: Scan, match: ColumnMatch) -> dict[str, str]:
 def folder_columns(match: ColumnMatch) -> set[str]:
     """Columns of the pattern that name folders, and may well be the label too."""
     return set(columns_of(match.pattern)) - {match.column}
+
+
+def same_container(match: ColumnMatch, other: ColumnMatch | None, ways: Sequence[ColumnMatch]) -> ColumnMatch:
+    """How the training rows name images: in containers if the rows to predict do, as one reader reads both."""
+    if other is None or KEY not in other.pattern or KEY in match.pattern:
+        return match
+    alike = [each for each in ways if KEY in each.pattern and each.ending == other.ending]
+    return choose_naming(alike, roles.TRAIN, roles.TEST) if alike else match

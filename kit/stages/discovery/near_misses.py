@@ -13,6 +13,7 @@ from kit.core.legible import legible
 from kit.data.content import ARCHIVES, FORMATS, UNREAD, ending, without_ending
 from kit.data.spelling import nfc
 from kit.errors import Case
+from kit.kinds.readers import other_readers
 from kit.stages.discovery.file_scan import MIN_MATCHED, Scan, TableFile
 
 MAX_CELLS_COMPARED = 200  # cells of a column that are looked at, evenly spread
@@ -74,11 +75,17 @@ def near_misses(seen: Scan, sheets: Sequence[TableFile]) -> list[Miss]:
 
 
 def instead_of_images(seen: Scan) -> list[Case]:
-    """Archives, and files of formats that kit does not read, counted by ending."""
+    """Archives, and files of other readers and of formats that kit does not read, counted by ending."""
     files = [posixpath.join(folder, name) for folder, names in seen.others.items() for name in names]
     cases = [Case("is packed: unpack it first", legible(file)) for file in files if ending(file) in ARCHIVES]
     counts = Counter(ending(file) for file in files if ending(file) in UNREAD - ARCHIVES)
+    readers = {kind: each.plugin_name() for each in other_readers() for kind in type(each).endings}
     for kind, count in counts.most_common():
+        if kind in readers:
+            example = next(file for file in files if ending(file) == kind)
+            text = f"{count:,} {kind} files, which data.reader={readers[kind]} reads if a column names them"
+            cases.append(Case(text, legible(example)))
+            continue
         example = next(file for file in files if ending(file) == kind)
         form = f" ({FORMATS[kind]})" if kind in FORMATS else ""
         cases.append(Case(f"{count:,} {kind} files{form}, which kit does not read yet", legible(example)))

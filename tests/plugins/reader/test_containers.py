@@ -46,6 +46,13 @@ def test_records_of_hdf5_are_encoded_images_or_arrays(hdf5: Path) -> None:
     assert np.array_equal(read(f"{hdf5}::stack/7", "hdf5", 1)[:, :, 0], PIXELS[7])
 
 
+def test_the_only_data_set_of_a_file_needs_no_key(hdf5: Path, tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "one.h5", "w") as file:
+        file["volume/image"] = PIXELS[3]
+    assert np.array_equal(read(tmp_path / "one.h5", "hdf5", 1)[:, :, 0], PIXELS[3])
+    assert refusal(hdf5, "hdf5").startswith("D02 no record '' among 7")
+
+
 def test_hdf5_does_not_follow_links_and_names_missing_keys(hdf5: Path) -> None:
     assert refusal(f"{hdf5}::outside", "hdf5") == "D20 record 'outside' is a link to another file"
     assert refusal(f"{hdf5}::other", "hdf5") == "D20 record 'other' is stored in another file"

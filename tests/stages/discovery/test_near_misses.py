@@ -108,12 +108,8 @@ def test_images_that_are_missing_are_counted(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("ending", "form"),
     [
-        (".dcm", " (DICOM)"),
-        (".npy", " (NumPy arrays)"),
         (".jp2", " (JPEG 2000)"),
         (".heic", " (HEIC)"),
-        (".parquet", " (Parquet)"),
-        (".h5", " (HDF5)"),
         (".mp4", " (video)"),
         (".tfrec", " (TFRecord)"),
     ],
@@ -122,6 +118,17 @@ def test_formats_that_kit_does_not_read_are_counted_and_named(tmp_path: Path, en
     error = refused(tables(tmp_path, STEMS, [f"train/{stem}{ending}" for stem in STEMS]))
     shown = list(map(str, error.cases))
     assert f"train/0001{ending}: 30 {ending} files{form}, which kit does not read yet" in shown
+
+
+@pytest.mark.parametrize(("ending", "name"), [(".dcm", "dicom"), (".npy", "npy"), (".h5", "hdf5")])
+def test_formats_of_other_readers_are_named_if_no_column_names_them(
+    tmp_path: Path, ending: str, name: str
+) -> None:
+    error = refused(tables(tmp_path, STEMS, [f"train/other{stem}x{ending}" for stem in STEMS]))
+    line = (
+        f"train/other0001x{ending}: 30 {ending} files, which data.reader={name} reads if a column names them"
+    )
+    assert line in list(map(str, error.cases))
 
 
 def test_packed_archives_are_named(tmp_path: Path) -> None:

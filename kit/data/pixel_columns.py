@@ -1,0 +1,41 @@
+"""Which columns of a table hold pixels."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+MIN_SERIES = 16  # columns of one name with numbers that are taken for pixels
+_NUMBERED = re.compile(r"(.*?)(\d+)(x\d+)?")
+
+
+def pixel_columns(names: Sequence[str], wanted: Sequence[str] = ()) -> tuple[str, ...]:
+    """The columns of pixels, series in the order of their numbers; none if no column is evidently one."""
+    if not wanted:
+        return longest_series(names)
+    found: list[str] = []
+    for each in wanted:
+        if "*" not in each:
+            found += [each] if each in names else []
+            continue
+        before, _, after = each.partition("*")
+        numbered = [
+            (int(middle), name)
+            for name in names
+            if name.startswith(before)
+            and name.endswith(after)
+            and (middle := name[len(before) : len(name) - len(after)]).isdecimal()
+        ]
+        found += [name for _, name in sorted(numbered)]
+    return tuple(found)
+
+
+def longest_series(names: Sequence[str]) -> tuple[str, ...]:
+    """The most columns of one name and a number, such as pixel0 to pixel783, in the order of their numbers."""
+    series: dict[str, list[tuple[int, int, str]]] = {}
+    for name in names:
+        if found := _NUMBERED.fullmatch(name):
+            second = int(found[3][1:]) if found[3] else -1
+            series.setdefault(found[1] + "x" * (second >= 0), []).append((int(found[2]), second, name))
+    longest = max(series.values(), key=len, default=[])
+    return tuple(name for *_, name in sorted(longest)) if len(longest) >= MIN_SERIES else ()

@@ -1,0 +1,144 @@
+"""Containers: files with many images, the keys of their records, and tables whose rows are the pixels."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from kit.core.locations import KEY
+from kit.data.content import ending
+from kit.data.csv_file import CsvFile, is_number
+from kit.data.image_locations import INDEX
+from kit.data.pixel_columns import longest_series
+from kit.errors import KitError
+from kit.kinds import Reader
+
+if TYPE_CHECKING:
+    from kit.stages.discovery.file_scan import TableFile
+
+READERS = ("hdf5", "parquet")  # readers of files with keys
+MAX_PARTS = 64  # files of one name with numbers that are the parts of a container; more are an image each
+MIN_PIXELS = 64  # numbers in each of some cells that are taken for pixels
+PROBED_ROWS = 5
+
+
+@dataclass(frozen=True, eq=False)
+class Container:
+    """Files of records: their pattern, what stands before a key, and the keys; None: a row's number is the key."""
+
+    pattern: str
+    before: str = ""
+    keys: frozenset[str] | None = None
+    records: int = 0
+    columns: tuple[str, ...] = ()  # of pixels, if the reader does not find them itself
+
+    def locate(self, column: str) -> str:
+        """The pattern of a row's image, by the column of its key."""
+        return f"{self.pattern}{KEY}{self.before}{{{column}}}"
+
+
+def narrow_pixel_tables(
+    sheets: Sequence[TableFile],
+) -> tuple[list[TableFile], dict[str, Container]]:
+    """The tables without columns of pixels, with a column `index` instead, and those tables as containers by name."""
+    made, found = [], {}
+    for sheet in sheets:
+        columns, option = _pixels(sheet)
+        if not columns:
+            made.append(sheet)
+            continue
+        found[sheet.name] = Container(sheet.name, "", None, len(sheet.file), option)
+        made.append(replace(sheet, file=_without(sheet.file, set(columns))))
+    return made, found
+
+
+def _pixels(sheet: TableFile) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The columns of pixels of a table, and the reader's option that names them; none for other tables."""
+    series = longest_series(sheet.columns)
+    probe = sheet.file.rows[:PROBED_ROWS]
+    place = {name: number for number, name in enumerate(sheet.columns)}
+    if len(series) >= MIN_PIXELS and all(is_number(row[place[name]]) for row in probe for name in series):
+        return series, ()
+    cells = [
+        name
+        for name in sheet.columns
+        if all(len(row[place[name]]) >= 2 * MIN_PIXELS and _is_pixels(row[place[name]]) for row in probe)
+    ]
+    return tuple(cells), tuple(cells)
+
+
+def _is_pixels(cell: str) -> bool:
+    words = re.split(r"[\s,]+", cell.strip().strip("[]"))
+    return len(words) >= MIN_PIXELS and all(map(is_number, words[:MIN_PIXELS]))
+
+
+def _without(file: CsvFile, columns: set[str]) -> CsvFile:
+    kept = [number for number, name in enumerate(file.columns) if name not in columns]
+    rows = tuple((str(number), *(row[place] for place in kept)) for number, row in enumerate(file.rows))
+    return replace(file, columns=(INDEX, *(file.columns[place] for place in kept)), rows=rows)
+
+
+def find_containers(root: Path, others: Mapping[str, Sequence[str]], columns: set[str]) -> list[Container]:
+    """The files that hold many records with keys; `columns` are names of the tables' columns."""
+    by_pattern: dict[str, list[str]] = defaultdict(list)
+    for folder, names in others.items():
+        for name in names:
+            by_pattern[re.sub(r"\d+(?=\.[a-z0-9]+$)", "*", posixpath.join(folder, name))].append(
+                posixpath.join(folder, name)
+            )
+    found = []
+    for name in READERS:
+        reader = Reader.open(name)
+        for pattern, files in by_pattern.items():
+            if ending(pattern) not in reader.endings or len(files) > MAX_PARTS:
+                continue
+            paths = [root / file for file in files]
+            with suppress(KitError, OSError, ImportError):
+                shown = pattern if len(files) > 1 else files[0]
+                found += [
+                    Container(shown, before, keys, len(keys))
+                    for before, keys in reader.find_keys(paths, columns)
+                ]
+    return found
+
+
+@dataclass(frozen=True)
+class SeveralFiles:
+    """Image files whose names are an id and one of some endings, such as `_red.png`, by id."""
+
+    by_id: Mapping[str, frozenset[tuple[str, str]]]  # folder and ending
+
+    @classmethod
+    def of(cls, folders: Mapping[str, Sequence[str]]) -> SeveralFiles:
+        """The files of these folders."""
+        found: dict[str, set[tuple[str, str]]] = defaultdict(set)
+        for folder, names in folders.items():
+            for name in names:
+                if match := re.fullmatch(r"(.+)([_-][A-Za-z]*\d{0,2}\.\w+)", name):
+                    found[match[1]].add((folder, match[2]))
+        return cls({key: frozenset(each) for key, each in found.items() if len(each) > 1})
+
+    def pattern(self, column: str, cells: Sequence[str]) -> tuple[str, float]:
+        """The pattern by which a column names several files of each row, and the share of cells that it fits."""
+        counts: Counter[frozenset[tuple[str, str]]] = Counter(
+            self.by_id[cell] for cell in cells if cell in self.by_id
+        )
+        if not counts:
+            return "", 0.0
+        files, count = counts.most_common(1)[0]
+        ordered = sorted(files, key=lambda each: (_COLOURS.get(_word(each[1]), 9), each))
+        paths = (posixpath.join(folder, f"{{{column}}}{name}") for folder, name in ordered)
+        return " | ".join(paths), count / len(cells)
+
+
+_COLOURS = {"red": 0, "r": 0, "green": 1, "g": 1, "blue": 2, "b": 2, "yellow": 3, "y": 3}
+
+
+def _word(name: str) -> str:
+    return re.sub(r"[^a-z]", "", name.partition(".")[0].lower())

@@ -1,0 +1,161 @@
+"""How the images that were found are read: the reader by their ending, and the options that fit some of them."""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from kit.config.models import Data
+from kit.core.locations import JOIN, KEY, parts_of
+from kit.data.content import ending
+from kit.data.image_locations import ImagePattern, with_index
+from kit.errors import ConfigError, DataError, KitError
+from kit.images.source import ImageSource
+from kit.kinds import Reader, ReadRules
+from kit.kinds.readers import IMAGE, other_readers
+from kit.stages.discovery.containers import Container
+from kit.stages.discovery.file_scan import ColumnMatch, TableFile
+
+SAMPLED = 32  # images that are looked at
+
+
+@dataclass(frozen=True)
+class Reading:
+    """Keys of `data` and of the experiment for reading images, their sizes and what `kit init` says."""
+
+    data: Mapping[str, Any] = field(default_factory=dict)
+    config: Mapping[str, Any] = field(default_factory=dict)
+    findings: tuple[str, ...] = ()
+    sizes: tuple[tuple[int, int], ...] = ()  # width and height of some images; none for image files
+
+
+def reader_of(root: Path, pattern: str, found_ending: str = "") -> str:
+    """The name of the reader for a pattern of images, by its ending or that of the files that it names."""
+    first = pattern.split(JOIN)[0]
+    file, mark, _ = first.partition(KEY)
+    kind = ending(file) or found_ending
+    if kind in Data().extensions and not mark:
+        return IMAGE
+    fitting = [each for each in other_readers(root) if kind in each.endings]
+    keyed = [each for each in fitting if mark and each.keys != "none"]
+    chosen = (keyed or fitting)[:1]
+    return chosen[0].plugin_name() if chosen else IMAGE
+
+
+def sample_locations(
+    root: Path, data: Data, images: str, ids: Sequence[str], columns: Mapping[str, Sequence[str]]
+) -> list[Path]:
+    """Where some rows' images are, evenly spread; those that are not there are left out."""
+    step = max(1, len(ids) // SAMPLED)
+    chosen = slice(0, step * SAMPLED, step)
+    numbered = with_index(columns, len(ids))
+    some = {name: cells[chosen] for name, cells in numbered.items()}
+    try:
+        located = ImagePattern(root, data, images).locate(ids[chosen], some)
+    except (ConfigError, DataError):
+        return []
+    return [path for path, code in zip(located.paths, located.codes, strict=True) if not code]
+
+
+def fit_reader(
+    root: Path, name: str, found: Sequence[Path], options: Mapping[str, Any] | None = None
+) -> Reading:
+    """The reader with options that fit some images, and the channels that these have."""
+    reader = Reader.open({"name": name, **(options or {})}, root)
+    try:
+        reader.check_package()
+    except ConfigError as error:
+        return Reading(_spec(reader), {}, (f"reader {name}: {error.summary}; {error.hint}",))
+    fitted, why = reader.suggest(found)
+    shapes = [shape for each in found[:8] if (shape := _shape(fitted, each))]
+    parts = max((len(parts_of(each)) for each in found[:1]), default=1)
+    per_part = {shape[2] for shape in shapes} - {1} or {1}
+    channels = parts * max(per_part) if parts * max(per_part) > 1 else 3
+    words = [f"reader: {name}" + (f", {why}" if why else "")]
+    if channels != 3:
+        words.append(f"channels: {channels}, by {len(shapes)} images")
+    sizes = tuple((shape[1], shape[0]) for shape in shapes)
+    config = {"channels": channels} if channels != 3 else {}
+    return Reading(
+        _spec(fitted) if name != IMAGE else {}, config, tuple(words if name != IMAGE else words[1:]), sizes
+    )
+
+
+def _spec(reader: Reader) -> dict[str, Any]:
+    default = type(reader)().spec()
+    chosen = {key: value for key, value in reader.spec().items() if value != default[key] or key == "name"}
+    return {"reader": chosen}
+
+
+def _shape(reader: Reader, location: Path) -> tuple[int, int, int] | None:
+    """Height, width and channels of an image, None for one that cannot be read."""
+    part = parts_of(location)[0]
+    several = len(parts_of(location)) > 1
+    try:
+        file = Path(part.files()[0] if len(part.files()) == 1 else part.file)
+        pixels = reader.decode(
+            reader.load(file, part.key), ReadRules(1 if several else 3, data=Data())
+        ).pixels
+    except (KitError, OSError, IndexError):
+        return None
+    return (*pixels.shape, 1)[:3] if pixels.ndim == 2 else pixels.shape
+
+
+def fits_images(root: Path, data: Data, found: Sequence[Path]) -> bool:
+    """Whether the reader of image files opens some of these, or none is refused for its format."""
+    source = ImageSource.open(data, root)
+    refused = 0
+    for each in found[:4]:
+        try:
+            source.read(each)
+        except DataError as error:
+            refused += error.code == "D13"
+    return refused < len(found[:4])
+
+
+def read_table_images(
+    root: Path,
+    train: TableFile,
+    match: ColumnMatch,
+    pixels: Mapping[str, Container],
+    data: Mapping[str, Any],
+) -> Reading:
+    """How the images of training rows are read; `pixels` are the tables with columns of pixels, by name."""
+    images = str(data["images"])
+    if images.endswith("/*"):
+        return Reading()
+    name, is_joined = reader_of(root, images, match.ending), JOIN in images
+    if name == IMAGE and not is_joined and not match.ending.startswith(".tif"):
+        return Reading()
+    columns = {column: train.file.column(column) for column in train.columns}
+    ids = columns.get(str(data["id"]), [str(number) for number in range(len(train.file))])
+    own = pixels.get(train.name)
+    options = {"columns": list(own.columns)} if own and own.columns else {}
+    known = {key: value for key, value in data.items() if key in Data.model_fields}
+    section = Data.model_validate({**known, "reader": {"name": name, **options}})
+    found = sample_locations(root, section, section.images, ids, columns)
+    if name == IMAGE and not is_joined:
+        if fits_images(root, section, found):
+            return Reading()
+        name = "tiff"
+    return fit_reader(root, name, found, options)
+
+
+def read_folders(root: Path, folders: Mapping[str, Sequence[str]], train: str) -> Reading:
+    """How the images of folders of classes are read."""
+    base = posixpath.normpath(train)
+    files = [
+        posixpath.join(folder, name)
+        for folder, names in folders.items()
+        if folder == base or folder.startswith(base + "/")
+        for name in names
+    ]
+    name = reader_of(root, files[0]) if files else IMAGE
+    if name == IMAGE:
+        return Reading()
+    step = max(1, len(files) // SAMPLED)
+    how = fit_reader(root, name, [root / file for file in files[::step][:SAMPLED]])
+    return replace(how, data={**how.data, "extensions": sorted({ending(file) for file in files})})

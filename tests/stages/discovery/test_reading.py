@@ -1,0 +1,213 @@
+"""Stand-ins of competitions whose images are no image files are entered, from kit init to a valid submission."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pandas as pd
+import pytest
+import tifffile
+from PIL import Image
+
+from kit.config.workspace import Workspace
+from kit.stages.blending.blend import Submitted, blend
+from kit.stages.discovery.initialise import initialise
+from kit.stages.prediction.tta import tta
+from kit.stages.submission.validation import check_submission
+from kit.stages.training.train import train
+from tests.stages.test_metric_competitions import TINY
+
+RNG = np.random.default_rng(0)
+ROWS, TESTS, SIDE = 24, 8, 12
+TRAIN, TEST = [f"a{number:03d}" for number in range(ROWS)], [f"t{number:03d}" for number in range(TESTS)]
+Found = tuple[dict[str, Any], int]  # keys of `data`, and the channels
+
+
+def pixels(*shape: int) -> np.ndarray:
+    return RNG.integers(0, 256, shape, dtype=np.uint8)
+
+
+def jpeg(file: Path) -> bytes:
+    Image.fromarray(pixels(SIDE, SIDE, 3)).save(file, "JPEG")
+    return file.read_bytes()
+
+
+def write_labels(
+    root: Path, name: str, column: str, classes: Sequence[Any], **columns: Sequence[Any]
+) -> None:
+    labels = [classes[row % len(classes)] for row in range(ROWS)]
+    pd.DataFrame({name: TRAIN, **columns, column: labels}).to_csv(root / "train.csv", index=False)
+
+
+def write_sample(root: Path, name: str, columns: Mapping[str, Any], ids: Sequence[Any] = TEST) -> None:
+    pd.DataFrame({name: list(ids), **columns}).to_csv(root / "sample_submission.csv", index=False)
+
+
+def digit_recognizer(root: Path) -> Found:
+    names = [f"pixel{number}" for number in range(784)]
+    frame = pd.DataFrame(pixels(ROWS, 784), columns=names)
+    frame.insert(0, "label", [row % 3 for row in range(ROWS)])
+    frame.to_csv(root / "train.csv", index=False)
+    pd.DataFrame(pixels(TESTS, 784), columns=names).to_csv(root / "test.csv", index=False)
+    write_sample(root, "ImageId", {"Label": 0}, range(1, TESTS + 1))
+    return {"reader": {"name": "table"}, "images": "train.csv::{id}", "test_images": "test.csv::{index}"}, 3
+
+
+def kannada_mnist(root: Path) -> Found:
+    digit_recognizer(root)
+    test = pd.read_csv(root / "test.csv")
+    test = pd.concat([pd.DataFrame({"id": range(100, 100 + TESTS)}), test], axis=1)
+    test.sample(frac=1, random_state=0).to_csv(
+        root / "test.csv", index=False
+    )  # in another order than the sample
+    write_sample(root, "id", {"label": 0}, range(100, 100 + TESTS))
+    return {"reader": {"name": "table"}, "test_images": "test.csv::id/{id}"}, 3
+
+
+def fer2013(root: Path) -> Found:
+    def cells(count: int) -> list[str]:
+        return [" ".join(map(str, image)) for image in pixels(count, 2304)]
+
+    emotions = [row % 3 for row in range(ROWS)]
+    pd.DataFrame({"emotion": emotions, "pixels": cells(ROWS)}).to_csv(root / "train.csv", index=False)
+    pd.DataFrame({"pixels": cells(TESTS)}).to_csv(root / "test.csv", index=False)
+    write_sample(root, "id", {"emotion": 0}, range(TESTS))
+    return {"reader": {"name": "table", "columns": ["pixels"]}, "images": "train.csv::{id}"}, 3
+
+
+def seti(root: Path) -> Found:
+    for folder, ids in (("train", TRAIN), ("test", TEST)):
+        for name in ids:  # in folders by the first letter of the id
+            (root / folder / name[0]).mkdir(parents=True, exist_ok=True)
+            np.save(root / folder / name[0] / f"{name}.npy", RNG.normal(size=(6, 30, 20)).astype(np.float16))
+    write_labels(root, "id", "target", [0, 1])
+    write_sample(root, "id", {"target": 0.5})
+    return {"images": "train/a/{id}"}, 6
+
+
+def isic_2024(root: Path) -> Found:
+    (root / "train-image" / "image").mkdir(parents=True)
+    with h5py.File(root / "train-image.hdf5", "w") as file:
+        for name in TRAIN:
+            file[name] = np.void(jpeg(root / "train-image" / "image" / f"{name}.jpg"))
+    with h5py.File(root / "test-image.hdf5", "w") as file:
+        for name in TEST:
+            file[name] = np.void(jpeg(root / "x.jpg"))
+    (root / "x.jpg").unlink()
+    patients = [f"IP_{row // 2}" for row in range(ROWS)]
+    write_labels(root, "isic_id", "target", [0, 1], patient_id=patients)
+    write_sample(root, "isic_id", {"target": 0.3})
+    return {"reader": {"name": "hdf5"}, "images": "train-image.hdf5::{id}"}, 3
+
+
+def melanoma(root: Path) -> Found:
+    import pydicom
+
+    like = Path(pydicom.__file__).parent / "data" / "test_files" / "MR_small.dcm"
+
+    for folder, ids in (("train", TRAIN), ("test", TEST)):
+        (root / folder).mkdir()
+        for name in ids:
+            image = pydicom.dcmread(like)
+            image.Rows = image.Columns = 20
+            image.WindowCenter, image.WindowWidth = 2000, 1000
+            image.PixelData = RNG.integers(0, 4096, (20, 20), dtype=np.uint16).tobytes()
+            image.save_as(root / folder / f"{name}.dcm")
+    write_labels(root, "image_name", "target", [0, 1])
+    write_sample(root, "image_name", {"target": 0})
+    return {"reader": {"name": "dicom"}, "images": "train/{id}", "test_images": "test/{id}"}, 3
+
+
+def protein_atlas(root: Path) -> Found:
+    for folder, ids in (("train", TRAIN), ("test", TEST)):
+        (root / folder).mkdir()
+        for name in ids:
+            for colour in ("red", "green", "blue", "yellow"):
+                Image.fromarray(pixels(SIDE, SIDE)).save(root / folder / f"{name}_{colour}.png")
+    write_labels(root, "Id", "Target", ["0", "16", "0 25", "16 25"])
+    write_sample(root, "Id", {"Predicted": "0"})
+    joined = " | ".join(f"train/{{id}}_{colour}.png" for colour in ("red", "green", "blue", "yellow"))
+    return {"images": joined, "label_separator": " ", "reader": {"name": "image"}}, 4
+
+
+def bengali(root: Path) -> Found:
+    for split, ids in (("train", TRAIN), ("test", TEST)):
+        for part in range(2):
+            frame = pd.DataFrame(pixels(len(ids) // 2, 100), columns=[str(number) for number in range(100)])
+            frame.insert(0, "image_id", ids[part::2])
+            frame.to_parquet(root / f"{split}_image_data_{part}.parquet")
+    write_labels(root, "image_id", "grapheme_root", [1, 2, 3])
+    write_sample(root, "image_id", {"grapheme_root": 1})
+    pattern = "train_image_data_*.parquet::image_id/{id}"
+    return {"reader": {"name": "parquet"}, "images": pattern}, 3
+
+
+def spectrograms(root: Path) -> Found:
+    for folder, ids in (("train", TRAIN), ("test", TEST)):
+        (root / folder).mkdir()
+        for name in ids:
+            frame = pd.DataFrame(RNG.random((20, 16)), columns=[f"LL_{number}" for number in range(16)])
+            frame.insert(0, "time", range(20))
+            frame.to_parquet(root / folder / f"{name}.parquet")
+    write_labels(root, "eeg_id", "expert", ["seizure", "other"])
+    write_sample(root, "eeg_id", {"expert": "other"})
+    return {"reader": {"name": "parquet", "range": [0.0, 1.0]}}, 3
+
+
+def satellite(root: Path) -> Found:
+    for folder, ids in (("train", TRAIN), ("test", TEST)):
+        (root / folder).mkdir()
+        for name in ids:
+            image = RNG.integers(0, 3000, (SIDE, SIDE, 13), dtype=np.uint16)
+            kind = {"photometric": "minisblack", "planarconfig": "contig"}
+            tifffile.imwrite(root / folder / f"{name}.tif", image, **kind)
+    write_labels(root, "id", "label", ["forest", "river"])
+    write_sample(root, "id", {"label": "river"})
+    return {"reader": {"name": "tiff", "range": [0.0, 4095.0]}}, 13
+
+
+COMPETITIONS: dict[str, Callable[[Path], Found]] = {
+    "Digit Recognizer": digit_recognizer,
+    "Kannada MNIST": kannada_mnist,
+    "FER2013": fer2013,
+    "SETI": seti,
+    "ISIC 2024, HDF5": isic_2024,
+    "SIIM-ISIC Melanoma, DICOM": melanoma,
+    "Human Protein Atlas": protein_atlas,
+    "Bengali.AI, one component": bengali,
+    "HMS, one label": spectrograms,
+    "13 bands of a satellite": satellite,
+}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def entered() -> Iterator[list[str]]:
+    """The competitions that were entered; the table is printed at the end."""
+    found: list[str] = []
+    yield found
+    print("\n".join([*found, f"{len(found)} of {len(COMPETITIONS)} competitions entered"]))
+
+
+@pytest.mark.parametrize("name", COMPETITIONS)
+def test_a_competition_with_other_images_is_entered(name: str, tmp_path: Path, entered: list[str]) -> None:
+    wanted, channels = COMPETITIONS[name](tmp_path)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        made = initialise(tmp_path, "scratch")
+        written = json.loads(made.path.read_text())
+        space = Workspace.open(tmp_path)
+        data = space.competition.data.model_dump(mode="json")
+        assert {key: data[key] for key in wanted} == wanted, made.findings
+        assert written.get("channels", 3) == channels, made.findings
+        run = train(tmp_path, TINY, name="a")
+        tta(tmp_path, [run.folder], views="plain")
+        submission = blend(tmp_path, ["runs/a@plain"])
+        assert isinstance(submission, Submitted)
+        assert check_submission(Workspace.open(tmp_path), submission.path).faults == ()
+    entered.append(f"{name}: kit init, {data['reader']['name']}, {channels} channels")
