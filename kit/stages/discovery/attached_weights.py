@@ -6,7 +6,7 @@ from pathlib import Path
 
 from kit.core import kaggle_folders
 from kit.errors import MAX_CASES, CheckpointError, ConfigError
-from kit.stages.discovery.file_scan import walk
+from kit.stages.discovery.walking import walk
 
 ENDINGS = (".safetensors", ".pth", ".pt", ".bin", ".ckpt")
 OTHER_STATE = (

@@ -25,12 +25,13 @@ from kit.kinds.readers import other_readers
 from kit.stages.discovery import choosing, name_matching, reading, roles, trees
 from kit.stages.discovery.column_format import separator_of
 from kit.stages.discovery.discovery import Discovery, check_headers, count_rows, explain_no_match
-from kit.stages.discovery.file_scan import ColumnMatch, Scan, TableFile, scan, walk
+from kit.stages.discovery.file_scan import ColumnMatch, Scan, TableFile, scan
 from kit.stages.discovery.folders import discover_folders, discover_without_table
 from kit.stages.discovery.joins import find_joins
 from kit.stages.discovery.long_sheets import WideSheets, widen_sheets
 from kit.stages.discovery.names_with_labels import find_named_labels
 from kit.stages.discovery.split_tables import SplitTables, join_parts
+from kit.stages.discovery.walking import walk
 
 SUPERCATEGORY = "supercategory"  # COCO's key for the superclass of a category
 MIN_FRACTIONS = 10  # different numbers that are not all whole; fewer may be grades such as 0.5

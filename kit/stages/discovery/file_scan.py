@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import posixpath
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -21,8 +20,8 @@ from kit.data.json_tables import CATEGORIES, has_categories, is_json, looks_like
 from kit.data.spelling import nfc
 from kit.errors import DataError
 from kit.stages.discovery.containers import Container, SeveralFiles, find_containers, narrow_pixel_tables
+from kit.stages.discovery.walking import walk, walk_outside
 
-IGNORED_FOLDERS = frozenset({"cache", "runs", "submissions", "plugins"})  # a workspace's own folders
 MIN_MATCHED = 0.9  # of a column's cells must name an image, so that a few missing ones mislead nobody
 
 WAYS = {f"data.sep={mark!r}": mark for mark in SEPARATORS}  # hints of the strict reader
@@ -325,7 +324,7 @@ def scan(
     folder `skipped` is left out.
     """
     sheets, folders, unread, others, headless = [], {}, [], {}, {}
-    walks = [walk(root, skipped), *(_walk_outside(path) for path in outside)]
+    walks = [walk(root, skipped), *(walk_outside(path) for path in outside)]
     for folder, names in chain(*walks):
         prefix = folder + "/" if folder else ""
         images = tuple(
@@ -357,35 +356,6 @@ def scan(
     columns = {column for sheet in narrow for column in sheet.columns}
     found = find_containers(root, others, columns)
     return Scan(tuple(narrow), folders, tuple(unread), others, headless, tuple(found), pixels)
-
-
-def _walk_outside(path: Path) -> Iterator[tuple[str, list[str]]]:
-    if path.is_file():
-        yield path.parent.as_posix(), [path.name]
-        return
-    for folder, names in walk(path):
-        yield posixpath.join(path.as_posix(), folder).rstrip("/"), names
-
-
-def walk(root: Path, skipped: Path | None = None) -> Iterator[tuple[str, list[str]]]:
-    """The folders below one, by their paths below it, each with its files; hidden ones are left out.
-
-    So is the folder `skipped`, a workspace. Without it `root` may be one, and its own folders are left out.
-    """
-    seen = set[str]() if skipped is None else {os.path.realpath(skipped)}
-    for path, inner, names in os.walk(root, followlinks=True):
-        real = os.path.realpath(path)
-        if real in seen:
-            inner.clear()
-            continue
-        seen.add(real)
-        folder = Path(path).relative_to(root).as_posix().removeprefix(".")
-        inner[:] = sorted(
-            name
-            for name in inner
-            if not name.startswith((".", "__")) and (folder or skipped or name not in IGNORED_FOLDERS)
-        )
-        yield folder, sorted(name for name in names if not name.startswith("."))
 
 
 def _sheets(root: Path, name: str, sep: str | None, encoding: str | None) -> list[TableFile]:

@@ -13,7 +13,8 @@ from kit.core import kaggle_folders
 from kit.core.files import StrPath
 from kit.errors import Case, ConfigError
 from kit.stages.discovery import roles
-from kit.stages.discovery.file_scan import TABLES, walk
+from kit.stages.discovery.file_scan import TABLES
+from kit.stages.discovery.walking import walk
 
 TABLE_KEYS = ("train", "test", "sample", "class_list", "join")
 PATTERN_KEYS = ("images", "test_images")
