@@ -146,7 +146,7 @@ def law_down_its_gradient_the_true_class_is_likeliest(loss: Loss) -> None:
     """From uninformative outputs, a step against the gradient makes the true classes the most probable."""
     import torch
 
-    for case in _cases_of_classes(loss):
+    for case in _cases_of_classes(loss) if not loss.is_ordered() else []:
         leaf = case.with_logits(torch.zeros_like(case.logits)).requires_grad_()
         case.loss.rows(leaf, case.labels).sum().backward()
         gradient = torch.zeros_like(leaf) if leaf.grad is None else leaf.grad
@@ -189,6 +189,21 @@ def law_probabilities_are_probabilities(loss: Loss) -> None:
         if case.loss.is_per_class():
             same = torch.equal(found.argsort(1), case.outputs.argsort(1))
             assert same, "the likeliest class is not that of the largest output, or the next not of the next"
+
+
+def law_down_its_gradient_grades_are_nearer(loss: Loss) -> None:
+    """If classes are grades: a step against the gradient brings the expected grade nearer to the true one."""
+    import torch
+
+    for case in _cases(loss) if loss.is_ordered() else []:
+        grades = torch.arange(len(COUNTS)).float()
+        leaf = torch.zeros_like(case.logits).requires_grad_()
+        case.loss.rows(leaf, case.labels).sum().backward()
+        assert leaf.grad is not None, "no gradient reaches the outputs"
+        before = (case.loss.probabilities(leaf.detach()) @ grades - case.hot.float() @ grades).abs()
+        after = case.loss.probabilities(leaf.detach() - 0.01 * leaf.grad) @ grades
+        wrong = int(((after - case.hot.float() @ grades).abs() > before + 0.01).sum())
+        assert wrong == 0, f"{wrong} of {ROWS} rows end at a farther grade"
 
 
 def law_down_its_gradient_numbers_are_nearer(loss: Loss) -> None:

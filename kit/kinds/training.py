@@ -21,6 +21,7 @@ class Loss(Plugin):
 
     kind: ClassVar[str] = "loss"
     takes: ClassVar[Outputs] = "logits"
+    ordered: ClassVar[bool] = False  # True: classes are grades, in their order
     splittable: ClassVar[bool] = True  # False: it compares rows within the batch, so no micro-batches
 
     def mix(
@@ -48,6 +49,11 @@ class Loss(Plugin):
     def is_per_class(self) -> bool:
         """Whether output k is that of class k, as a margin needs it; a wrapper asks its base."""
         return (base := self.base_loss()) is None or base.is_per_class()
+
+    def is_ordered(self) -> bool:
+        """Whether it takes classes for grades in an order; a wrapper asks its base."""
+        base = self.base_loss()
+        return self.ordered or (base is not None and base.is_ordered())
 
     def base_loss(self) -> Loss | None:
         """The loss that this one wraps, in its field `base`, if any."""

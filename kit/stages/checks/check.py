@@ -23,7 +23,7 @@ from kit.evaluation.competition import metric_of
 from kit.experiment.loading import geometry, open_source, write_auto_groups
 from kit.images.cache import Cache, fill_cache
 from kit.images.near_duplicates import compute_thumbnails, find_near_duplicates
-from kit.kinds import Splitter
+from kit.kinds import Loss, Splitter
 from kit.stages.checks import (
     adversarial,
     by_embeddings,
@@ -31,6 +31,7 @@ from kit.stages.checks import (
     copies,
     external,
     factors,
+    grades,
     groups,
     label_errors,
     labels,
@@ -109,6 +110,8 @@ def run_checks(
         spellings.check_class_spellings(train, data.label_from.rename) if train.target.has_classes else ()
     )
     found += labels.check_label_numbers(train)
+    loss = workspace.experiment.open(Loss, root)
+    found += grades.check_grades(train, workspace.competition.metric, loss)
     found += labels.check_class_counts(train, folds, splitter, workspace.experiment)
     found += groups.check_group_columns(train, folds, splitter, data.group, _non_group_columns(workspace))
     found += factors.check_factors(train, data.label_parts, workspace.experiment.loss["name"])

@@ -1,0 +1,51 @@
+"""Grades: labels that are whole numbers in an order, taken for classes without one or for numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from kit.data.table import Table
+from kit.errors import Case
+from kit.kinds import Loss
+from kit.stages.checks.finding import Finding
+
+MAX_GRADES = 20  # different whole numbers; more are measured
+CUT = "then kit blend RUN --ensembler cut_points"
+
+
+def check_grades(train: Table, metric: Mapping[str, Any], loss: Loss) -> Iterator[Finding]:
+    """K45 for grades whose order the loss ignores, and for numbers that may be grades."""
+    if not train.target.has_classes:
+        yield from _check_numbers(train)
+    ranks = metric.get("name") == "cohen_kappa" and metric.get("weights", "none") != "none"
+    if train.has_one_class and len(train.classes) > 2 and ranks and not loss.is_ordered():
+        yield Finding(
+            "K45",
+            "note",
+            f"the metric ranks the {len(train.classes)} classes, and loss {loss.plugin_name()!r} ignores their order",
+            "to the loss all wrong grades are equally wrong, but far ones cost more in the score",
+            f"loss=grade_regression, {CUT}; or loss=coral",
+        )
+
+
+def _check_numbers(train: Table) -> Iterator[Finding]:
+    values = train.targets()
+    counts = [len(np.unique(column)) for column in values.T]
+    whole = (values == np.round(values)).all(axis=0)
+    few = [
+        Case(f"{count} different whole numbers", name)
+        for name, count, is_whole in zip(train.classes, counts, whole, strict=True)
+        if is_whole and count <= MAX_GRADES
+    ]
+    if few:
+        yield Finding(
+            "K45",
+            "note",
+            f"{len(few)} of {len(train.classes)} columns of numbers have few different values, so they may be grades",
+            "predicted numbers lie between the grades, and metrics of grades do not take them",
+            f"nothing if they are numbers; as grades: data.target=classes loss=grade_regression, {CUT}",
+            tuple(few),
+        )

@@ -1,0 +1,43 @@
+"""Grades that a loss takes for classes without an order, and numbers that may be grades."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from kit.data.table import Table
+from kit.kinds import Loss
+from kit.kinds.targets import NUMBERS
+from kit.stages.checks.grades import check_grades
+
+QWK = {"name": "cohen_kappa", "weights": "quadratic"}
+
+
+def table(labels: np.ndarray, **more: object) -> Table:
+    ids = np.array([f"{row:03d}" for row in range(len(labels))])
+    return Table(ids, [Path(name) for name in ids], ("0", "1", "2"), labels, **more)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("metric", "loss", "codes"),
+    [
+        (QWK, "cross_entropy", ["K45"]),
+        (QWK, {"name": "mixup", "base": "bce"}, ["K45"]),
+        (QWK, {"name": "mixup", "base": "coral"}, []),
+        (QWK, "grade_regression", []),
+        ({"name": "cohen_kappa"}, "cross_entropy", []),
+        ({"name": "accuracy"}, "cross_entropy", []),
+    ],
+)
+def test_a_metric_of_grades_wants_a_loss_of_grades(metric: dict, loss: object, codes: list[str]) -> None:
+    found = list(check_grades(table(np.arange(6) % 3), metric, Loss.open(loss)))
+    assert [one.code for one in found] == codes
+
+
+def test_few_different_whole_numbers_may_be_grades() -> None:
+    values = np.stack([np.arange(40) % 5, np.arange(40), np.arange(40) / 7], axis=1).astype(float)
+    (found,) = check_grades(table(values, target=NUMBERS), {"name": "rmse"}, Loss.open("mse"))
+    assert [str(case.path) for case in found.cases] == ["0"]
+    assert found.summary.startswith("1 of 3 columns of numbers")
