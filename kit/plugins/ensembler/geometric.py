@@ -18,7 +18,7 @@ class Geometric(Ensembler):
     Source: the logarithmic opinion pool, Genest and Zidek 1986, "Combining Probability Distributions", section 3.
     """
 
-    label_kinds = ("class_index", "multi_hot")
+    label_kinds = ("class_index", "multi_hot", "soft")
 
     floor: float = Field(1e-7, gt=0, lt=0.1, description="smaller probabilities count as this one")
 

@@ -19,7 +19,7 @@ class PowerMean(Ensembler):
     Source: Hardy, Littlewood and Polya 1934, "Inequalities", section 2.2.
     """
 
-    label_kinds = ("class_index", "multi_hot")
+    label_kinds = ("class_index", "multi_hot", "soft")
 
     power: float = Field(2.0, ge=-20, le=20, description="above 1 sure members weigh more; not 0")
     floor: float = Field(1e-7, gt=0, lt=0.1, description="smaller probabilities count as this one")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
+from kit.data.csv_file import is_number
 from kit.errors import did_you_mean
 
 MAX_SUGGESTIONS = 20  # wrong labels for which the nearest class is looked up
@@ -43,3 +44,10 @@ def no_shares(cells: Iterable[str], column: str) -> Iterator[tuple[int, str]]:
             right = False
         if not right:
             yield row, f"column {column!r} holds {cell!r}, no number from 0 to 1"
+
+
+def no_numbers(cells: Iterable[str], column: str) -> Iterator[tuple[int, str]]:
+    """Rows whose cell in this column is no finite number."""
+    for row, cell in enumerate(cells):
+        if not is_number(cell):
+            yield row, f"column {column!r} holds {cell!r}, not a finite number"

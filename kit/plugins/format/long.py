@@ -12,7 +12,7 @@ from pydantic import Field
 from kit.data.long_rows import LongRows, read_long_rows
 from kit.data.predictions import Predictions
 from kit.errors import ConfigError
-from kit.kinds import Format
+from kit.kinds import Format, LabelKind
 from kit.plugins.format._cells import no_shares
 from kit.plugins.format._numbers import are_shares, text
 
@@ -26,7 +26,7 @@ class Long(Format):
     Source: such as the sample submission of RSNA Intracranial Hemorrhage, `ID,Label`; pandas.melt makes such tables.
     """
 
-    label_kinds = ("class_index", "multi_hot")
+    label_kinds: ClassVar[tuple[LabelKind, ...]] = ("class_index", "multi_hot", "soft")
     several_rows: ClassVar[bool] = True
 
     separator: str | None = Field(

@@ -9,6 +9,7 @@ import pandas as pd
 from kit.data.csv_file import is_number
 from kit.data.predictions import Predictions
 from kit.kinds import Format
+from kit.plugins.format._cells import no_numbers
 from kit.plugins.format._numbers import text
 
 
@@ -28,12 +29,7 @@ class Numbers(Format):
     def check_rows(
         self, table: pd.DataFrame, sample: pd.DataFrame, classes: Sequence[str]
     ) -> list[tuple[int, str]]:
-        return [
-            (row, f"column {name!r} holds {cell!r}, not a finite number")
-            for name in table.columns[1:]
-            for row, cell in enumerate(table[name])
-            if not is_number(cell)
-        ]
+        return [fault for name in table.columns[1:] for fault in no_numbers(table[name], str(name))]
 
     def write(self, predictions: Predictions, sample: pd.DataFrame) -> pd.DataFrame:
         values = predictions.align(sample.iloc[:, 0])

@@ -18,7 +18,7 @@ class Probabilities(Format):
     Source: such as State Farm's and Plant Pathology's sample submissions, `id,class,class,...`.
     """
 
-    label_kinds = ("class_index", "multi_hot")
+    label_kinds = ("class_index", "multi_hot", "soft")
 
     def matches(self, sample: pd.DataFrame, classes: Sequence[str]) -> bool:
         named = len(classes) > 1 and sorted(sample.columns[1:]) == sorted(classes)
