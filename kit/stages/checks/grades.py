@@ -17,13 +17,13 @@ CUT = "then kit blend RUN --ensembler cut_points"
 
 
 def check_grades(train: Table, metric: Mapping[str, Any], loss: Loss) -> Iterator[Finding]:
-    """K45 for grades whose order the loss ignores, and for numbers that may be grades."""
+    """K47 for grades whose order the loss ignores, and for numbers that may be grades."""
     if not train.target.has_classes:
         yield from _check_numbers(train)
     ranks = metric.get("name") == "cohen_kappa" and metric.get("weights", "none") != "none"
     if train.has_one_class and len(train.classes) > 2 and ranks and not loss.is_ordered():
         yield Finding(
-            "K45",
+            "K47",
             "note",
             f"the metric ranks the {len(train.classes)} classes, and loss {loss.plugin_name()!r} ignores their order",
             "to the loss all wrong grades are equally wrong, but far ones cost more in the score",
@@ -42,7 +42,7 @@ def _check_numbers(train: Table) -> Iterator[Finding]:
     ]
     if few:
         yield Finding(
-            "K45",
+            "K47",
             "note",
             f"{len(few)} of {len(train.classes)} columns of numbers have few different values, so they may be grades",
             "predicted numbers lie between the grades, and metrics of grades do not take them",
