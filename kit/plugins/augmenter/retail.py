@@ -47,6 +47,8 @@ class Retail(Augmenter):
         return self
 
     def __call__(self, image: Pixels, size: int, rng: np.random.Generator) -> Pixels:
+        from kit.images.recompress import compress
+
         height, width = image.shape[:2]
         side = min(height, width)
         top, left = rng.integers((height - side + 1, width - side + 1)).tolist()
@@ -64,22 +66,6 @@ class Retail(Augmenter):
             top, left = rng.integers(size - hole + 1, size=2).tolist()
             made[top : top + hole, left : left + hole] = 0
         return made
-
-
-def compress(image: Pixels, quality: int) -> np.ndarray:
-    """The image after JPEG of a quality from 1 to 100; channels that are not RGB are coded one by one."""
-    import cv2
-    import numpy as np
-
-    options = [cv2.IMWRITE_JPEG_QUALITY, quality]
-    if image.shape[2] == 3:
-        _, coded = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), options)
-        return np.asarray(cv2.cvtColor(cv2.imdecode(coded, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB))
-    made = np.empty_like(image)
-    for channel in range(image.shape[2]):
-        _, coded = cv2.imencode(".jpg", image[:, :, channel], options)
-        made[:, :, channel] = np.asarray(cv2.imdecode(coded, cv2.IMREAD_GRAYSCALE))
-    return made
 
 
 def affine(size: int, turn: float, zoom: float, across: float, down: float) -> np.ndarray:

@@ -13,8 +13,9 @@ from PIL import Image
 
 from kit.core.randomness import generator
 from kit.errors import ConfigError
+from kit.images.recompress import compress
 from kit.plugins.augmenter._warp import warp
-from kit.plugins.augmenter.retail import Retail, affine, compress
+from kit.plugins.augmenter.retail import Retail, affine
 
 STILL: dict[str, Any] = {"hflip": 0, "compression_prob": 0, "affine_prob": 0, "cutout_prob": 0}
 
