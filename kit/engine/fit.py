@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
@@ -15,6 +15,7 @@ from kit.core import randomness
 from kit.core.batching import even_batches
 from kit.device.precision import Precision
 from kit.device.ranks import ALONE, Ranks
+from kit.device.torch_internals import AnyBatchNorm
 from kit.engine.learner import Learner, float_tensors
 from kit.engine.out_of_memory import OutOfMemory
 from kit.engine.step import SkippedStep, StepPlan, optimizer_step
@@ -103,12 +104,16 @@ class NotFiniteError(RunError):
 
 
 def lr_factors(stages: Sequence[FitStage]) -> Iterator[float]:
-    """What the peak learning rate is multiplied by at each step of a fit."""
+    """What the peak learning rate is multiplied by at each step of a fit.
+
+    Step n of N has the progress n / (N + 1), so neither the first nor the last step has the rate of an end, which is
+    0 for most schedules.
+    """
     total, begun = sum(stage.steps for stage in stages), 0
     for stage in stages:
         first, length = (begun, stage.steps) if stage.own_schedule else (0, total)
         for step in range(begun, begun + stage.steps):
-            yield stage.lr_scale * stage.scheduler.factor((step + 1 - first) / length)
+            yield stage.lr_scale * stage.scheduler.factor((step + 1 - first) / (length + 1))
         begun += stage.steps
 
 
@@ -166,7 +171,15 @@ def _epoch(
     if learner.average is not None:
         learner.average.after_epoch(learner.epoch / epochs)
         if learner.epoch == epochs and learner.average.needs_bn_update():
-            update_batch_norm(learner.average.module, stage.batches, plan, precision, epochs, learner.ranks)
+            update_batch_norm(
+                learner.average.module,
+                stage.batches,
+                plan,
+                precision,
+                epochs,
+                learner.ranks,
+                learner.average.still_modules,
+            )
     yield EpochEvent(learner.epoch, mean, lr, rows, time.perf_counter() - start, left_out, overflows)
 
 
@@ -222,10 +235,13 @@ def update_batch_norm(
     precision: Precision,
     epoch: int,
     ranks: Ranks = ALONE,
+    still_modules: Collection[str] = (),
 ) -> None:
-    """Takes batch norm's statistics anew over one epoch of training batches, none of them mixed.
+    """Measures batch norm's statistics again over one epoch of training batches, none of them mixed.
 
-    Source: Izmailov et al. 2018, section 3.2; torch.optim.swa_utils.update_bn.
+    Those of `still_modules`, named as in `network.named_modules()`, stay as they are.
+
+    Source: Izmailov et al. 2018, section 3.2; torch.optim.swa_utils.update_bn, which has no frozen parts.
     """
     device = next(network.parameters()).device
     torch.manual_seed(randomness.number(plan.seed, "statistics", plan.fold))
@@ -236,8 +252,26 @@ def update_batch_norm(
             for part in even_batches(len(images), plan.micro_batch_size or len(images)):
                 yield images[part[0] : part[-1] + 1]
 
-    with precision.autocast_training(device):
-        torch.optim.swa_utils.update_bn(inputs(), network)
+    norms = [
+        module
+        for name, module in network.named_modules()
+        if isinstance(module, AnyBatchNorm) and name not in still_modules
+    ]
+    momenta, was_training = [norm.momentum for norm in norms], network.training
+    network.train()
+    for name, module in network.named_modules():
+        if name in still_modules:
+            module.train(False)
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None  # the statistics are the mean of the batches'
+    if norms:
+        with precision.autocast_training(device), torch.no_grad():
+            for images in inputs():
+                network(images)
+    for norm, momentum in zip(norms, momenta, strict=True):
+        norm.momentum = momentum
+    network.train(was_training)
     ranks.all_reduce([], float_tensors(network.buffers()))
 
 

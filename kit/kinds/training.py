@@ -104,5 +104,5 @@ class Scheduler(Plugin):
     kind: ClassVar[str] = "scheduler"
 
     def factor(self, progress: float) -> float:
-        """The factor of the peak learning rate after `progress` (0, 1] of the run's steps."""
+        """The factor of the peak learning rate at `progress` (0, 1) of the run's steps."""
         raise NotImplementedError

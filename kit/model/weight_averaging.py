@@ -28,7 +28,11 @@ class WeightAverage(Protocol):
         """Told that an epoch is over, after which `done` (0, 1] of the run's epochs are."""
 
     def needs_bn_update(self) -> bool:
-        """Whether batch norm's statistics must be taken anew at the end of the run."""
+        """Whether batch norm's statistics must be measured again at the end of the run."""
+
+    @property
+    def still_modules(self) -> frozenset[str]:
+        """The names of modules that were frozen in every epoch it averaged, whose statistics stay."""
 
     def state(self) -> dict[str, Any]:
         """All but the weights."""
@@ -46,6 +50,7 @@ class Ema:
     """
 
     has_averaged = True
+    still_modules: frozenset[str] = frozenset()
 
     def __init__(self, network: nn.Module, decay: float) -> None:
         torch_internals.prepare_torchvision()
@@ -75,8 +80,8 @@ class Ema:
 class Swa:
     """The equal mean of the weights at the end of each epoch from a share of the run on.
 
-    It predicts from its first epoch on; batch norm's statistics are averaged along, and taken anew over the training
-    rows when the run ends.
+    It predicts from its first epoch on. Batch norm's statistics are averaged along, and measured again over the
+    training rows when the run ends, except in parts that were frozen in every averaged epoch.
 
     Source: Izmailov et al. 2018, "Averaging Weights Leads to Wider Optima and Better Generalization", algorithm 1;
     torch.optim.swa_utils.AveragedModel.
@@ -84,6 +89,8 @@ class Swa:
 
     def __init__(self, network: nn.Module, start: float) -> None:
         self._start, self._epochs = start, 0
+        self._network = network
+        self.still_modules: frozenset[str] = frozenset()
         self.module: nn.Module = deepcopy(network).eval().requires_grad_(False)
         self._floats, self._others = _pairs(self.module, network)
 
@@ -97,6 +104,8 @@ class Swa:
     @torch.no_grad()
     def after_epoch(self, done: float) -> None:
         if done > self._start:
+            still = frozenset(name for name, module in self._network.named_modules() if not module.training)
+            self.still_modules = self.still_modules & still if self._epochs else still
             self._epochs += 1
             _move(self._floats, self._others, 1.0 / self._epochs)
 
@@ -104,10 +113,11 @@ class Swa:
         return self.has_averaged
 
     def state(self) -> dict[str, Any]:
-        return {"epochs": self._epochs}
+        return {"epochs": self._epochs, "still_modules": sorted(self.still_modules)}
 
     def load(self, state: dict[str, Any], weights: dict[str, Tensor]) -> None:
         self._epochs = int(state["epochs"])
+        self.still_modules = frozenset(state["still_modules"])
         self.module.load_state_dict(weights)
 
 

@@ -125,7 +125,7 @@ def resumed(
         (EMA, 6, without("epoch", 0)),
         (EMA, 6, without("begun", 0)),
         (EMA, 6, without("summed", None)),
-        (SWA, 8, without("average", {"epochs": 1})),
+        (SWA, 8, without("average", {"epochs": 1, "still_modules": []})),
         (
             HALF,
             6,

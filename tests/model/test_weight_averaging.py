@@ -113,3 +113,46 @@ def test_at_the_end_of_a_run_batch_norms_statistics_are_torchs_for_the_averaged_
     assert torch.equal(reference.inner[1].running_mean, made.average_network.inner[1].running_mean)
     assert torch.equal(reference.inner[1].running_var, made.average_network.inner[1].running_var)
     assert not made.average_network.training
+
+
+class TwoNorms(Pixels):
+    """Pixels with a second batch norm behind the part that a test freezes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.outer = nn.BatchNorm1d(2)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return self.outer(super().forward(images))
+
+
+def test_parts_frozen_in_all_averaged_epochs_keep_their_statistics() -> None:
+    network, batches = TwoNorms(), Drawn()
+    nn.init.constant_(network.inner[1].running_mean, 9.0)
+    made = learner(network, torch.optim.SGD(network.parameters(), lr=0.1), FLOAT, swa_start=0.3)
+    stages = [
+        fit.FitStage(4, batches, Loss.open("cross_entropy"), Scheduler.open("constant"), frozen=("inner",))
+    ]
+    list(fit.fit(made, stages, StepPlan(0, 0), FLOAT))
+    average = made.average_network
+    assert isinstance(average, TwoNorms)
+    assert average.inner[1].running_mean.tolist() == [9.0] * 4
+    with torch.no_grad():  # the frozen part as it predicts
+        features = [average.inner.eval()(batch.images.float() / 255) for batch in batches.epoch(4)]
+    torch.testing.assert_close(
+        average.outer.running_mean, torch.stack([part.mean(0) for part in features]).mean(0)
+    )
+
+
+def test_a_part_that_thaws_during_the_averaged_epochs_is_measured_again() -> None:
+    network = TwoNorms()
+    average = Swa(network, start=0.0)
+    network.inner.eval()
+    average.after_epoch(0.5)
+    assert "inner.1" in average.still_modules
+    network.inner.train()
+    average.after_epoch(1.0)
+    assert average.still_modules == frozenset()
+    again = Swa(network, start=0.0)
+    again.load(average.state(), average.module.state_dict())
+    assert again.state() == average.state()

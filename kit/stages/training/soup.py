@@ -23,6 +23,7 @@ from kit.core.files import StrPath, remove_partial_files
 from kit.core.progress import Progress, Work, finish, stage
 from kit.data.predictions import Predictions
 from kit.data.provenance import Provenance
+from kit.device.torch_internals import AnyBatchNorm
 from kit.engine.fit import update_batch_norm
 from kit.errors import Case, CheckpointError, ConfigError, InvalidError, KitWarning
 from kit.evaluation.competition import bind_rows
@@ -97,10 +98,11 @@ class SoupResult(Displayed):
 def make_soup(
     workspace: Workspace | StrPath, paths: Sequence[str | Path], name: str, greedy: bool = False
 ) -> Work[SoupResult]:
-    """The mean of runs' weights, fold by fold, as the run `name`; batch norm's statistics are taken anew.
+    """The mean of runs' weights, fold by fold, as the run `name`; batch norm's statistics are measured again.
 
-    Raises ConfigError C15 for paths that are no finished runs, C16 for runs that do not mix, CheckpointError D53 for
-    weights of other shapes, InvalidError D42 and D43 for other classes and folds.
+    Those of parts that all runs froze stay. Raises ConfigError C15 for paths that are no finished runs, C16 for runs
+    that do not mix, CheckpointError D53 for weights of other shapes, InvalidError D42 and D43 for other classes and
+    folds.
 
     Source: Wortsman et al. 2022, "Model soups: averaging weights of multiple fine-tuned models", recipe 1; its greedy
     choice is made here on other folds than the one it predicts.
@@ -143,6 +145,20 @@ class FoldWeights:
             else first
             for key, first in found[0].items()
         }
+
+    def still_norms(self, network: nn.Module, runs: Sequence[str]) -> frozenset[str]:
+        """The names of the batch norms that have the same statistics in all of some runs: those in frozen parts."""
+        first, *others = [self.checkpoints[name].prediction_weights for name in runs]
+        norms = [name for name, module in network.named_modules() if isinstance(module, AnyBatchNorm)]
+        return frozenset(
+            name
+            for name in norms
+            if all(
+                torch.equal(first[key], other[key])
+                for key in (f"{name}.running_mean", f"{name}.running_var")
+                for other in others
+            )
+        )
 
     def check(self, setting: RunContext) -> None:
         """Raises for runs whose weights, classes, folds or settings do not let them be averaged."""
@@ -236,7 +252,7 @@ class _SoupContext:
         return list(self.folds[0].checkpoints)
 
     def average(self, fold_weights: FoldWeights, runs: Sequence[str]) -> nn.Module:
-        """The network of the mean weights, batch norm's statistics taken anew over the fold's training rows."""
+        """The network of the mean weights, batch norm's statistics measured again over the fold's training rows."""
         setting = self.setting
         parts = setting.techniques.parts.without_pretrained()
         built = network.build(parts, len(setting.loaded.table.classes), setting.experiment.image_size)
@@ -246,7 +262,12 @@ class _SoupContext:
             stage = train_stages(setting, fold_weights.fold)[-1]
             try:
                 update_batch_norm(
-                    made, stage.batches, plan_of(setting, fold_weights.fold), setting.precision, 0
+                    made,
+                    stage.batches,
+                    plan_of(setting, fold_weights.fold),
+                    setting.precision,
+                    0,
+                    still_modules=fold_weights.still_norms(made, runs),
                 )
             finally:
                 stage.batches.close()

@@ -70,6 +70,18 @@ def test_the_weights_are_the_mean_and_batch_norm_is_as_torch_takes_it_anew(pantr
             torch.testing.assert_close(value, found[key], rtol=1e-5, atol=1e-6, msg=key)
 
 
+def test_statistics_of_parts_that_all_runs_froze_stay_in_a_soup(trained_once: Path, tmp_path: Path) -> None:
+    root = Path(shutil.copytree(trained_once, tmp_path / "space"))
+    frozen = ['stages=[{"freeze":["backbone"]}]', "init_from=runs/a"]
+    train(root, frozen, name="d")
+    train(root, [*frozen, "seed=1"], name="e")
+    make_soup(root, ["runs/d", "runs/e"], "s")
+    found, start = weights(root, "s", 0), weights(root, "d", 0)
+    kept = [key for key in found if "running" in key]
+    assert kept
+    assert all(torch.equal(found[key], start[key]) for key in kept)
+
+
 def test_the_soup_is_a_run_like_any_other_whose_rows_are_predicted_by_the_fold_that_held_them_out(
     pantry: Path,
 ) -> None:
