@@ -137,9 +137,19 @@ def command(
         _say(each)
     say_decision(workspace)
     if all(each.scores for each in made):
-        echo(f"next: kit blend {' '.join(each.member for each in made)}")
+        echo(_next_step(made))
     told = [{"member": e.member, "folder": e.folder, "folds": e.folds, "scores": e.scores} for e in made]
     print_result(told, [each.member for each in made], as_json)
+
+
+def _next_step(made: Sequence[TtaResult]) -> str:
+    """A blend of the members; of plain predictions instead, where the views lowered the score of each."""
+    if all(each.gain is not None and each.gain.value < 0 for each in made):
+        from kit.runs.records import split_ref
+
+        runs = " ".join(split_ref(each.member)[0] for each in made)
+        return f"next: kit tta --checkpoints {runs} --views plain    (these views lower the score)"
+    return f"next: kit blend {' '.join(each.member for each in made)}"
 
 
 def _policy(

@@ -55,3 +55,7 @@ class Augmenter(Plugin):
     def __call__(self, image: Pixels, size: int, rng: np.random.Generator) -> Pixels:
         """uint8 (height, width, channels) to uint8 (size, size, channels); three channels are RGB."""
         raise NotImplementedError
+
+    def mirrors(self) -> bool:
+        """Whether it may show an image mirrored left to right: by its option `hflip`, if it has one."""
+        return bool(getattr(self, "hflip", False))

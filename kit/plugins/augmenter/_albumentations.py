@@ -71,6 +71,12 @@ def build(recipe: Recipe, size: int) -> Any:
     return albumentations.Compose([_transform(entry, size) for entry in recipe])
 
 
+def try_once(recipe: Recipe, image: Pixels) -> Pixels:
+    """The image after all transforms of a recipe. Raises what the library raises."""
+    made: np.ndarray = build(recipe, 64)(image=image)["image"]
+    return made
+
+
 def _transform(entry: Mapping[str, Any], size: int) -> Any:
     """One transform, or a group such as OneOf with its own `transforms`."""
     maker, name = _maker(entry)

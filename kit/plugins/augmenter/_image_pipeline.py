@@ -1,12 +1,19 @@
-"""Recipes of another library's transforms: the arguments of one entry, checked against its class."""
+"""Recipes of another library's transforms: checked arguments, one try of all transforms, and which of them mirror."""
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from kit.errors import did_you_mean
+
+if TYPE_CHECKING:
+    import numpy as np
+
+Recipe = Sequence[Mapping[str, Any]]
+TRIAL_SIDES = (256, 1536)  # pixels; the second is for crops that the first is too small for
+MIRRORING = frozenset({"HorizontalFlip", "RandomHorizontalFlip", "D4", "SquareSymmetry", "Transpose"})
 
 
 def arguments_of(
@@ -27,3 +34,46 @@ def arguments_of(
             raise ValueError(f"{name} needs a list of transforms")
         arguments["transforms"] = [inner(part) for part in parts]
     return arguments, known
+
+
+def mirrors(recipe: Recipe) -> bool:
+    """Whether a transform of the recipe may show an image mirrored."""
+    return any(entry.get("name") in MIRRORING for entry in _single_transforms(recipe))
+
+
+def try_all(recipe: Recipe, run: Callable[[Recipe, np.ndarray], np.ndarray]) -> None:
+    """Applies every transform that may act once, groups too, to a drawn image.
+
+    `run` applies a recipe to an image (height, width, 3) uint8. Raises ValueError if it raises, or returns other
+    values than uint8 or other channels.
+    """
+    import numpy as np
+
+    certain = [{**entry, "p": 1.0} if "p" in entry else entry for entry in _single_transforms(recipe)]
+    for side in TRIAL_SIDES:
+        image = np.random.default_rng(0).integers(0, 256, (side, side, 3), dtype=np.uint8)
+        try:
+            made = run(certain, image)
+        except Exception as error:  # whatever a library's transform raises
+            if side == TRIAL_SIDES[-1]:
+                raise ValueError(
+                    f"one try with every p = 1 failed: {' '.join(str(error).split())}"
+                ) from error
+        else:
+            break
+    if made.dtype != np.uint8 or made.shape[2:] != (3,):
+        raise ValueError(
+            f"with every p = 1 the transforms return {made.dtype} {made.shape}, not uint8 (height, width, 3); "
+            "leave Normalize and conversions of the type to kit"
+        )
+
+
+def _single_transforms(recipe: Recipe) -> Iterator[Mapping[str, Any]]:
+    """The transforms of a recipe and of its groups, without those that never act."""
+    for entry in recipe:
+        if entry.get("p") == 0:
+            continue
+        if "transforms" in entry:
+            yield from _single_transforms(entry["transforms"])
+        else:
+            yield entry

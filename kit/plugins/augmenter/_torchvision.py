@@ -72,6 +72,17 @@ def build(recipe: Recipe, size: int) -> Any:
     return _library().Compose([_transform(entry, size) for entry in recipe])
 
 
+def try_once(recipe: Recipe, image: Pixels) -> Pixels:
+    """The image after all transforms of a recipe. Raises what the library raises."""
+    import torch
+
+    with _seed_torch(0), torch.no_grad():
+        made = build(recipe, 64)(torch.from_numpy(image).permute(2, 0, 1))
+    if not isinstance(made, torch.Tensor):
+        raise ValueError(f"the transforms return a {type(made).__name__}, not a tensor")
+    return made.permute(1, 2, 0).numpy()
+
+
 def _library() -> Any:
     from kit.device.torch_internals import prepare_torchvision
 

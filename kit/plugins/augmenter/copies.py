@@ -53,6 +53,9 @@ class Copies(Augmenter):
         default_factory=_build_pipeline, description="what makes the variants, any augmenter"
     )
 
+    def mirrors(self) -> bool:
+        return self.base.mirrors()
+
     def __call__(self, image: Pixels, size: int, rng: np.random.Generator) -> Pixels:
         from kit.images.reader import center_crop
 

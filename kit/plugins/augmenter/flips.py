@@ -24,6 +24,9 @@ class Flips(Augmenter):
     vertical: bool = Field(False, description="mirror top and bottom; for what has no up, such as cells")
     quarter_turns: bool = Field(False, description="turn by 0, 90, 180 or 270 degrees, all as likely")
 
+    def mirrors(self) -> bool:
+        return self.horizontal or self.vertical
+
     def __call__(self, image: Pixels, size: int, rng: np.random.Generator) -> Pixels:
         import cv2
 

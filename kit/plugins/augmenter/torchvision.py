@@ -8,6 +8,7 @@ from pydantic import Field, field_validator
 
 from kit.kinds import Augmenter
 from kit.plugins.augmenter import _torchvision
+from kit.plugins.augmenter._image_pipeline import mirrors, try_all
 
 if TYPE_CHECKING:
     import numpy as np
@@ -38,7 +39,11 @@ class Torchvision(Augmenter):
     @classmethod
     def _check_transforms(cls, transforms: tuple[dict[str, Any], ...]) -> tuple[dict[str, Any], ...]:
         _torchvision.build(transforms, size=64)
+        try_all(transforms, _torchvision.try_once)
         return transforms
+
+    def mirrors(self) -> bool:
+        return mirrors(self.transforms)
 
     def __call__(self, image: Pixels, size: int, rng: np.random.Generator) -> Pixels:
         return _torchvision.augment(self.transforms, image, size, rng)

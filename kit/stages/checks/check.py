@@ -23,7 +23,7 @@ from kit.evaluation.competition import metric_of
 from kit.experiment.loading import geometry, open_source, write_auto_groups
 from kit.images.cache import Cache, fill_cache
 from kit.images.near_duplicates import compute_thumbnails, find_near_duplicates
-from kit.kinds import Loss, Splitter
+from kit.kinds import Augmenter, Loss, Splitter
 from kit.stages.checks import (
     adversarial,
     by_embeddings,
@@ -35,6 +35,7 @@ from kit.stages.checks import (
     groups,
     label_errors,
     labels,
+    mirroring,
     sample,
     scenes,
     score,
@@ -122,6 +123,8 @@ def run_checks(
     seen = yield from compute_thumbnails(filled.cache)
     pairs = find_near_duplicates(seen)
     units = connected_components(len(ids), [*pairs.tolist(), *_of_groups(train)])
+    augmenter, count = workspace.experiment.open(Augmenter, root), len(train)
+    found += mirroring.check_mirroring(train, seen.pictures[:count], units[:count], augmenter)
     found += _between(measures, train, test, units, _non_group_columns(workspace))
     found += _copies(filled.cache, train, test, folds, splitter, data.group, pairs)
     side, source = geometry(workspace.experiment).cache_size, open_source(workspace)

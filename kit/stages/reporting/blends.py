@@ -19,6 +19,7 @@ from kit.runs.scoring import gain_over_plain
 from kit.stages.blending.blend import diversity
 from kit.stages.blending.diversity import Diversity
 from kit.stages.leaderboard.overview import overview
+from kit.stages.prediction.suggestions import suggest_views
 from kit.stages.reporting.facts import (
     BlendSection,
     BoardSection,
@@ -51,8 +52,9 @@ def view_scores(
             found.append(ViewScores(record.run.name, views, score, plain.get(name), gain))
     if found:
         return tuple(found)
-    run = f"runs/{records[0].run.name}" if records else "runs/first"
-    return Missing("no run has predicted by views", f"kit tta --checkpoints {run} --views hflip")
+    views = suggest_views(records[0].run) if records else "hflip"
+    run = records[0].run.name if records else "first"
+    return Missing("no run has predicted by views", f"kit tta --checkpoints runs/{run} --views {views}")
 
 
 def blend_section(workspace: Workspace, entries: Sequence[Entry]) -> BlendSection | Missing:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from kit.kinds import Metric
 from kit.runs.run import STATE_UNTRAINED
+from kit.stages.prediction.suggestions import suggest_views
 from kit.stages.reporting.facts import (
     BlendSection,
     BoardSection,
@@ -175,7 +176,10 @@ def _steps(best: Candidate | None, higher: bool, told: Sections) -> Iterator[Nex
         why = "see how the unfinished run was started, and resume it"
         yield NextStep(why, f"kit runs show {stopped[0].name}")
     if isinstance(told.views, Missing) and best:
-        yield NextStep("see whether views help", f"kit tta --checkpoints runs/{best.run.name} --views hflip")
+        views = suggest_views(best.run)
+        yield NextStep(
+            "see whether views help", f"kit tta --checkpoints runs/{best.run.name} --views {views}"
+        )
     yield from _submission_steps(best, higher, told)
 
 

@@ -133,14 +133,45 @@ def test_what_the_library_does_not_know_is_an_error_at_the_door(
     assert "augmenter.transforms" in str(caught.value)
 
 
-@pytest.mark.parametrize(
-    "transforms",
-    [[{"name": "HorizontalFlip"}], [{"name": "RandomResizedCrop"}, {"name": "Normalize"}]],
-    ids=["size", "dtype"],
-)
-def test_a_pipeline_must_end_in_a_square_of_bytes(transforms: list[dict[str, Any]]) -> None:
+def test_a_pipeline_must_end_in_a_square() -> None:
     with pytest.raises(ConfigError, match="the transforms give"):
-        opened(*transforms)(IMAGE, 32, generator(0))
+        opened({"name": "HorizontalFlip"})(IMAGE, 32, generator(0))
+
+
+@pytest.mark.parametrize(
+    ("transforms", "words"),
+    [
+        ([{"name": "RandomResizedCrop"}, {"name": "Normalize", "p": 0.01}], "return float32"),
+        (
+            [{"name": "OneOf", "p": 0.1, "transforms": [{"name": "Blur"}, {"name": "ToFloat"}]}],
+            "return float",
+        ),
+        ([{"name": "MaskDropout", "p": 0.01}], "one try with every p = 1 failed: .*mask"),
+    ],
+    ids=["normalize", "within a group", "masks"],
+)
+def test_rare_transforms_that_do_not_fit_are_refused_by_one_try(
+    transforms: list[dict[str, Any]], words: str
+) -> None:
+    with pytest.raises(ConfigError, match=words):
+        opened(*transforms)
+
+
+def test_large_crops_and_transforms_that_never_act_pass_the_try() -> None:
+    opened({"name": "RandomCrop", "height": 1000, "width": 1000}, {"name": "Normalize", "p": 0})
+
+
+@pytest.mark.parametrize(
+    ("transform", "expected"),
+    [
+        ({"name": "HorizontalFlip"}, True),
+        ({"name": "HorizontalFlip", "p": 0}, False),
+        ({"name": "SomeOf", "n": 1, "transforms": [{"name": "D4"}, {"name": "Blur"}]}, True),
+        ({"name": "Blur"}, False),
+    ],
+)
+def test_flips_are_known(transform: dict[str, Any], expected: bool) -> None:
+    assert opened(transform).mirrors() is expected
 
 
 def test_it_pickles_and_the_pipeline_is_built_once_a_process() -> None:

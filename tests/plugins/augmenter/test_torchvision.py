@@ -67,8 +67,8 @@ def test_the_global_generator_is_put_back_after_an_error() -> None:
     torch.manual_seed(7)
     expected = torch.rand(4)
     torch.manual_seed(7)
-    with pytest.raises(TypeError, match="bounding boxes"):
-        opened({"name": "RandomIoUCrop"})(IMAGE, 32, generator(0))
+    with pytest.raises(ConfigError, match="bounding boxes"):
+        opened({"name": "RandomIoUCrop"})
     assert torch.equal(torch.rand(4), expected)
 
 
@@ -161,11 +161,15 @@ def test_whether_the_compiled_operators_are_there_is_found_out() -> None:
     ("transforms", "words"),
     [
         ([{"name": "RandomHorizontalFlip"}], r"torch.uint8 \(3, 40, 60\), not torch.uint8 \(3, 32, 32\)"),
-        ([CROP, {"name": "ConvertImageDtype"}], r"give torch.float32 \(3, 32, 32\)"),
-        ([{"name": "FiveCrop"}], "give a tuple"),
-        ([CROP, {"name": "ToPILImage"}], "give a Image"),
+        ([CROP, {"name": "ConvertImageDtype"}], r"return float32 \(64, 64, 3\), not uint8"),
+        (
+            [CROP, {"name": "RandomApply", "p": 0.001, "transforms": [{"name": "ConvertImageDtype"}]}],
+            "return float32",
+        ),
+        ([{"name": "FiveCrop"}], "return a tuple"),
+        ([CROP, {"name": "ToPILImage"}], "return a Image"),
     ],
-    ids=["size", "dtype", "several", "picture"],
+    ids=["size", "dtype", "rare dtype", "several", "picture"],
 )
 def test_a_pipeline_must_end_in_a_square_of_bytes(transforms: list[dict[str, Any]], words: str) -> None:
     with pytest.raises(ConfigError, match=words):
