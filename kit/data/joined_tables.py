@@ -76,7 +76,7 @@ def _find(
         double = [name for name, times in Counter(keys).items() if times > 1]
         cases = [Case(f"{key} {name!r} is on several rows", joined.table, code="D81") for name in double[:50]]
         raise DataError(
-            f"data.join: {len(double)} keys are on several rows of {joined.table}",
+            f"data.join: {len(double)} key{'s' * (len(double) > 1)} on several rows of {joined.table}",
             code="D81",
             cases=cases,
             hint="a joined table has each key once; if its rows are the images, give it as data.train",

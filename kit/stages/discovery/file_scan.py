@@ -75,11 +75,11 @@ class Scan:
     folders: Mapping[str, tuple[str, ...]]
     unreadable: tuple[str, ...] = ()
     others: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # files that are neither, by folder
-    headless: Mapping[str, DataError] = field(default_factory=dict)  # of unread tables those without a header
+    # of unread tables those without a header, and JSONs
+    headless: Mapping[str, DataError] = field(default_factory=dict)
     containers: tuple[Container, ...] = ()  # files of many images
-    pixel_tables: Mapping[str, Container] = field(
-        default_factory=dict
-    )  # tables with columns of pixels, by name
+    # tables with columns of pixels, by name
+    pixel_tables: Mapping[str, Container] = field(default_factory=dict)
 
     def with_sheets(self, sheets: Iterable[TableFile]) -> Scan:
         """The scan with other tables; what was found of the images is kept."""
@@ -348,7 +348,7 @@ def scan(
                 try:
                     sheets += _sheets(root, prefix + name, sep, encoding)
                 except DataError as error:
-                    if "has no header" in error.summary:
+                    if "has no header" in error.summary or is_json(name):
                         headless[prefix + name] = error
                     hint = f"; try: {error.hint}" if error.hint else ""
                     unread.append(f"{prefix}{name}: {error.code} {error.summary}{hint}")

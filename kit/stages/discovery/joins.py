@@ -11,6 +11,8 @@ from kit.errors import ConfigError
 from kit.stages.discovery import choosing, roles
 from kit.stages.discovery.file_scan import Scan, TableFile
 
+MIN_COVERED = 0.5  # of the rows' keys must be in a table of labels; reading it names the others
+MAX_DOUBLE = 0.2  # of such a table's rows may repeat a key, which is an error too
 MAX_KEYS_PROBED = 50  # keys that are compared first, so that most tables cost nothing
 
 
@@ -45,7 +47,7 @@ def find_joins(
         named = roles.words(sheet.name)
         if named & (roles.SAMPLE | roles.SUBMISSION | roles.OTHER) and not roles.is_ground_truth(sheet.name):
             continue
-        on = _key(sheet, found.train, image_column)
+        on = _key(sheet, found.train, image_column) or _key_of_answers(sheet, found.train, sample)
         if on is None:
             continue
         why = _use(sheet, found.train, sample, test)
@@ -91,6 +93,19 @@ def _key(sheet: TableFile, train: TableFile, image_column: str) -> str | None:
         wanted = train.file.column(name)
         step = max(len(wanted) // MAX_KEYS_PROBED, 1)
         if all(cell in keys for cell in wanted[::step]) and keys.issuperset(wanted):
+            return name
+    return None
+
+
+def _key_of_answers(sheet: TableFile, train: TableFile, sample: TableFile | None) -> str | None:
+    """The column by which a table with the sample's answer columns fits the rows, apart from faults."""
+    answers = sample.columns[1:] if sample else ()
+    if not answers or set(answers) & set(train.columns) or not set(answers) <= set(sheet.columns):
+        return None
+    for name in (name for name in sheet.columns if name in train.columns):
+        keys, cells = sheet.values(name), train.file.column(name)
+        doubles = 1 - len(keys) / len(sheet.file)
+        if doubles <= MAX_DOUBLE and sum(cell in keys for cell in cells) >= MIN_COVERED * len(cells):
             return name
     return None
 

@@ -12,7 +12,7 @@ from kit.commands.init import command
 from kit.config.models import Data
 from kit.config.workspace import Workspace
 from kit.data.table import read_labelled_rows
-from kit.errors import ConfigError
+from kit.errors import ConfigError, DataError
 from kit.stages.discovery.discover import discover
 from tests.drawn_competitions import StandIn
 from tests.drawn_shapes import SHAPES
@@ -165,3 +165,26 @@ def test_a_json_that_is_cut_off_is_named(tmp_path: Path) -> None:
     usual(tmp_path)
     make(tmp_path, {"extra.json": '{"images": [{"id": 1'})
     assert any("not read: extra.json: D80" in line for line in discover(tmp_path).findings)
+
+
+@pytest.mark.parametrize("fault", ["missing", "double"])
+def test_a_table_of_labels_with_a_fault_is_joined_and_the_fault_named(fault: str, tmp_path: Path) -> None:
+    root = of(tmp_path, "labels by patient")
+    text = (root / "train_labels.csv").read_text()
+    text = text.replace("p011,mild\n", "") if fault == "missing" else text + "p001,mild\n"
+    (root / "train_labels.csv").write_text(text)
+    result = CliRunner().invoke(command, [str(root), "--recipe", "scratch"])
+    assert result.exit_code == 0, result.output
+    assert "the data is not usable yet: D81" in result.stderr
+    assert (
+        "no row with patient_id 'p011'" in result.stderr or "patient_id 'p001' is on several" in result.stderr
+    )
+
+
+def test_a_json_of_labels_with_a_fault_is_refused_with_its_own_error(tmp_path: Path) -> None:
+    root = of(tmp_path, "iWildCam 2020")
+    file = root / "iwildcam2020_train_annotations.json"
+    file.write_text(file.read_text().replace('"image_id": "', '"image_id": "x', 1))
+    with pytest.raises(DataError, match="1 annotations have an image that does not exist") as caught:
+        discover(root)
+    assert (caught.value.code, caught.value.exit_code) == ("D80", 3)
