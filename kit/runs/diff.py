@@ -110,9 +110,9 @@ def _compare(workspace: Workspace, one: Run, other: Run) -> Compared:
     (gained,) = compute_gains(metric, rows.targets(), after, {one.name: before}, rows.groups)
     truth = rows.targets()
     scores = [metric.score(truth, shares) for shares in (before, after)]
+    by_class = _classes(truth, before, after, mine.classes, metric.decision)
     moved = sorted(
-        _classes(truth, before, after, mine.classes, metric.decision),
-        key=lambda each: -abs(each.other - each.one),
+        by_class if rows.target.has_decisions else (), key=lambda each: -abs(each.other - each.one)
     )
     return Compared(metric.plugin_name(), len(rows), scores[0], scores[1], gained, tuple(moved))
 
