@@ -229,10 +229,10 @@ class Data(Strict):
         "share a fold; auto: near-duplicates share a fold, as listed in groups.csv; scene: "
         "near-duplicates and photos of one scene, as listed in scenes.csv",
     )
-    score_weight: str | None = Field(
+    weight: str | None = Field(
         None,
-        description="column with the weight of a row in the score, a number of 0 or more, for metrics "
-        "such as row_weighted",
+        description="column with the weight of a row, a number of 0 or more, for metric=row_weighted and "
+        "loss=row_weighted",
     )
     external: External = Field(External(), description="labelled rows from elsewhere")
     average_predictions_by: str | None = Field(

@@ -49,6 +49,7 @@ CONFIG_KEYS: Mapping[str, Mapping[str, str]] = {
         "file_labels": "label_from.files",
         "label_factors": "label_parts",
         "rename": "label_from.rename",
+        "score_weight": "weight",
         "source": "external.source_column",
     },
 }

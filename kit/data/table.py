@@ -197,7 +197,7 @@ def train_table(workspace: Workspace | StrPath, data: Data | None = None) -> Tab
         classes=classes,
         labels=found,
         groups=_groups(root, rows, data),
-        weights=None if data.score_weight is None else _weights(rows, data.score_weight),
+        weights=None if data.weight is None else _weights(rows, data.weight),
         sources=np.array(rows.sources, dtype=str) if rows.sources else None,
         class_groups=labels.superclasses(root, data),
         class_factors=factors,
@@ -313,7 +313,7 @@ def _weights(rows: SourceRows, column: str) -> np.ndarray:
     """The rows' weights. Raises ConfigError C07 for an unknown column, DataError D31 for a cell that is no weight."""
     if column not in rows.columns:
         raise ConfigError(
-            f"data.score_weight: the training table has no column {column!r}{did_you_mean(column, rows.columns)}",
+            f"data.weight: the training table has no column {column!r}{did_you_mean(column, rows.columns)}",
             code="C07",
             hint=f"its columns: {', '.join(rows.columns)}",
         )
@@ -325,7 +325,7 @@ def _weights(rows: SourceRows, column: str) -> np.ndarray:
     ]
     if wrong:
         raise DataError(
-            f"{len(wrong)} training rows have no weight (data.score_weight {column!r})",
+            f"{len(wrong)} training rows have no weight (data.weight {column!r})",
             code="D31",
             cases=wrong,
             hint="write a number of 0 or more into each cell of the column",

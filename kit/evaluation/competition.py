@@ -99,7 +99,7 @@ def bind_classes(metric: Metric, workspace: Workspace, table: Table, decision: D
 
 NEEDED_KEYS = {
     "groups": ("groups of rows", "data.group=COLUMN"),
-    "weights": ("weights of rows", "data.score_weight=COLUMN"),
+    "weights": ("weights of rows", "data.weight=COLUMN"),
     "superclasses": ("superclasses of the classes", "data.superclasses=COLUMN"),
 }
 

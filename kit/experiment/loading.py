@@ -125,6 +125,42 @@ class TrainingData:
     targets: np.ndarray | None = None  # what the loss is given, where it is not the labels
 
 
+def check_row_weights(losses: Sequence[Loss], table: Table, pseudo_labels: str | None) -> None:
+    """Raises ConfigError for losses that weigh rows: C08 without weights or inside another loss, C17 with teachers."""
+    for loss in losses:
+        inner = loss.base_loss()
+        while inner is not None and not inner.weighs_rows:
+            inner = inner.base_loss()
+        if inner is not None:
+            name = inner.plugin_name()
+            text = f"loss {name!r} is the base of {loss.plugin_name()!r}, and must be the outermost loss"
+            raise ConfigError(text, code="C08", hint=f"loss={name} loss.base={loss.plugin_name()}")
+        if not loss.weighs_rows:
+            continue
+        if table.weights is None:
+            text = f"loss {loss.plugin_name()!r} needs weights of rows, and the config names none"
+            raise ConfigError(text, code="C08", hint="data.weight=COLUMN")
+        if pseudo_labels is not None:
+            text = f"loss {loss.plugin_name()!r} does not weigh pseudo-labelled rows"
+            raise ConfigError(text, code="C17", hint=f"loss={getattr(loss, 'base', loss).plugin_name()}")
+
+
+def add_weights(own: TrainingData, table: Table) -> TrainingData:
+    """The same with each row's weight, scaled to a mean of 1 over the training rows, in a column behind its labels.
+
+    Raises DataError D31 if all training rows have the weight 0.
+    """
+    assert table.weights is not None
+    mean = float(table.weights[own.rows].mean())
+    if mean == 0:
+        raise DataError(
+            "all training rows of a fold have the weight 0", code="D31", hint="another data.weight"
+        )
+    labels = own.labels[:, None] if own.labels.ndim == 1 else own.labels
+    targets = np.concatenate([labels, table.weights[:, None] / mean], axis=1).astype(np.float32)
+    return replace(own, targets=targets)
+
+
 @dataclass(frozen=True, eq=False)
 class PseudoRows:
     """Pseudo-labels, and all test rows with their images, which follow the training rows in what is made here."""

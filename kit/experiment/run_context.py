@@ -29,6 +29,8 @@ from kit.experiment.loading import (
     Loaded,
     PseudoRows,
     TrainingData,
+    add_weights,
+    check_row_weights,
     geometry,
     load_pseudo_rows,
     load_rows,
@@ -91,6 +93,8 @@ class RunContext:
     def training_data(self, fold: int, loss: Loss) -> TrainingData:
         """The images and labels that a fold's model trains on, as a loss takes them. Raises ConfigError C36."""
         own = TrainingData(self.loaded.cache, self.training_rows(fold), self.loaded.table.targets())
+        if loss.weighs_rows:
+            own = add_weights(own, self.loaded.table)
         return own if self.taught is None else self.taught.add_to(own, self.loaded.table, fold, loss)
 
     def loss_of(self, fold: int, loss: Loss) -> Loss:
@@ -185,6 +189,7 @@ def _open(workspace: Workspace, run: Run, like: Run | None, ranks: Ranks) -> Wor
     table, rename = _name_classes(workspace, now, run if run.is_started or like is None else like)
     metric = metric_of(workspace, table)
     techniques = open_techniques(workspace, network.classes_from_table(table), metric)
+    check_row_weights([stage.loss for stage in techniques.stages], table, experiment.pseudo_labels)
     warn_about_prediction(workspace, now)
     folds = make_folds(table, techniques.splitter, experiment.split_seed)
     # a new run builds its network with its initial weights, so that their faults show before images are read

@@ -27,7 +27,7 @@ class ScoreContext:
     target: Target = ONE_CLASS  # what labels and predictions of a row are
     ids: np.ndarray | None = None  # (N,) of str
     groups: np.ndarray | None = None  # (N,) of str, from data.group
-    weights: np.ndarray | None = None  # (N,) float64, from data.score_weight
+    weights: np.ndarray | None = None  # (N,) float64, from data.weight
 
     @property
     def multi_label(self) -> bool:

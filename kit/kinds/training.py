@@ -22,6 +22,7 @@ class Loss(Plugin):
     kind: ClassVar[str] = "loss"
     takes: ClassVar[Outputs] = "logits"
     ordered: ClassVar[bool] = False  # True: classes are grades, in their order
+    weighs_rows: ClassVar[bool] = False  # True: labels may have a column of weights behind them
     splittable: ClassVar[bool] = True  # False: it compares rows within the batch, so no micro-batches
 
     def mix(

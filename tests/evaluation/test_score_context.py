@@ -124,14 +124,14 @@ class Named(PatientAccuracy):
 
 
 def test_weights_are_read_and_a_cell_that_is_no_weight_is_an_error(tmp_path: Path) -> None:
-    data = Data(sample=None, score_weight="w")
+    data = Data(sample=None, weight="w")
     rows = csv("id,label,w", "a,x,0.5", "b,y,2")
     root = make(tmp_path, {"data/train.csv": rows}, ["data/images/a.png", "data/images/b.png"])
     found = train_table(root, data)
     assert found.weights is not None
     assert found.weights.tolist() == [0.5, 2]
     assert found.take([1]).weights.tolist() == [2]  # type: ignore[union-attr]
-    error = train_error(root, Data(sample=None, score_weight="wt"))
+    error = train_error(root, Data(sample=None, weight="wt"))
     assert isinstance(error, ConfigError)
     assert error.code == "C07"
     assert "did you mean 'w'?" in error.summary
@@ -176,7 +176,7 @@ def test_a_metric_of_the_workspace_scores_groups_in_a_blend(ensembler: str, tmp_
 
 
 def test_rows_count_by_their_weights_in_a_blend(tmp_path: Path) -> None:
-    space = competition(tmp_path, metric="row_weighted", data={"score_weight": "w"})
+    space = competition(tmp_path, metric="row_weighted", data={"weight": "w"})
     file = tmp_path / "data" / "train.csv"
     header, *rows = file.read_text().splitlines()
     # the row that run b has wrong is the fifth
@@ -186,7 +186,7 @@ def test_rows_count_by_their_weights_in_a_blend(tmp_path: Path) -> None:
     assert scores["b@plain"].cv == pytest.approx(8 / 11)
     assert scores["b@plain"].folds == {0: 1, 1: pytest.approx(2 / 5), 2: 1}
     file.write_text("\n".join([header, *rows]) + "\n")
-    with pytest.raises(ConfigError, match="C07 data.score_weight"):
+    with pytest.raises(ConfigError, match="C07 data.weight"):
         blend(space, ["runs/a"])
 
 

@@ -17,7 +17,7 @@ from kit.plugins.metric.accuracy import Accuracy
 
 
 class RowWeighted(Metric):
-    """The score of `of` with each row counted by its weight in the column that `data.score_weight` names.
+    """The score of `of` with each row counted by its weight in the column that `data.weight` names.
 
     A row of weight 2 counts as two rows. Raises InvalidError if all weights are 0.
 

@@ -225,7 +225,7 @@ def _non_group_columns(workspace: Workspace) -> tuple[str, ...]:
 def _no_facts(workspace: Workspace) -> tuple[str, ...]:
     """Columns that are no facts of a row: the id, and what the label, the weight and the source are read from."""
     data = workspace.competition.data
-    names = (*_non_group_columns(workspace), data.score_weight, data.external.source_column)
+    names = (*_non_group_columns(workspace), data.weight, data.external.source_column)
     return tuple(name for name in names if name)
 
 
