@@ -82,7 +82,7 @@ def begin_call(progress: bool, strict: bool = False) -> Iterator[Call]:
     except StoppedError as error:
         _forget_frames(error)
         if error.number == TIME_OVER:
-            raise
+            _raise_in_python(error)
         if error.exit_code == 128 + signal.SIGTERM:
             _terminate()
         raise Interrupted(f"{error.code} {error.summary}; run the same call again to resume") from None
@@ -93,9 +93,19 @@ def begin_call(progress: bool, strict: bool = False) -> Iterator[Call]:
         raise Interrupted("run the same call again to resume from the last checkpoint") from None
     except KitError as error:
         _forget_frames(error)
-        raise
+        _raise_in_python(error)
     finally:
         _free_memory()
+
+
+def _raise_in_python(error: KitError) -> NoReturn:
+    """Raises the error that is handled, with commands and options of its message as calls and keywords."""
+    from kit.session.advice import error_in_python
+
+    translated = error_in_python(error)
+    if translated is error:
+        raise
+    raise translated.with_traceback(error.__traceback__) from None
 
 
 def _terminate() -> NoReturn:
@@ -107,7 +117,9 @@ def _terminate() -> NoReturn:
 def _show_warning(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
     """A KitWarning as one line; other libraries' warnings stay away from users, as in a command."""
     if issubclass(category, KitWarning):
-        print_line(escape_control(f"warning: {message}"))
+        from kit.session.advice import in_python
+
+        print_line(escape_control(f"warning: {in_python(str(message))}"))
 
 
 def _forget_frames(error: BaseException | None) -> None:
