@@ -6,10 +6,11 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, get_args
 
 from pydantic import Field
 
+from kit.errors import did_you_mean
 from kit.kinds.plugin import Plugin, bound_field
 
 if TYPE_CHECKING:
@@ -20,6 +21,18 @@ Outputs = Literal["logits", "cosines", "logits_and_embedding"]  # logits, then u
 
 
 DEFAULT_HEAD: dict[Outputs, str] = {"logits": "linear", "cosines": "cosine", "logits_and_embedding": "joint"}
+
+
+def find_outputs_fault(name: str, value: object) -> str:
+    """What is wrong with a constant that says what a network gives; empty if it is one of `Outputs`."""
+    known = get_args(Outputs)
+    if value in known:
+        return ""
+    means = next(
+        (f"; head {value!r} gives {outputs!r}" for outputs, head in DEFAULT_HEAD.items() if head == value), ""
+    )
+    near = means or did_you_mean(str(value), known)
+    return f"{name} = {value!r} is not one of {', '.join(map(repr, known))}{near}"
 
 
 @dataclass(frozen=True)
@@ -113,6 +126,11 @@ class Head(Plugin):
 
     kind: ClassVar[str] = "head"
     gives: ClassVar[Outputs] = "logits"
+
+    @classmethod
+    def find_fault(cls) -> str:
+        """What is wrong with `gives`."""
+        return find_outputs_fault("gives", cls.gives)
 
     def build(self, features: int, classes: int) -> nn.Module:
         """A module from (N, features) to (N, outputs)."""

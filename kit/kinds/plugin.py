@@ -55,6 +55,11 @@ class Plugin(BaseModel):
         Mapping[str, str]
     ] = {}  # options that it had, and the config key that replaced each
 
+    @classmethod
+    def find_fault(cls) -> str:
+        """What is wrong with the class itself, such as a constant that is no choice; empty if nothing is."""
+        return ""
+
     def takes_labels(self, labels: LabelKind) -> bool:
         """Whether it takes labels of this kind, and so do the plugins that are nested in it."""
         if self.kind not in SEE_LABELS:

@@ -22,7 +22,7 @@ import os
 import sys
 import traceback
 import types
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -162,6 +162,9 @@ def load_plugin_class(place: PluginLocation, base: type[T]) -> type[T]:
     if len(found) != 1:
         names = ", ".join(sorted({value.__name__ for value in found})) or "none"
         raise PluginError(f"{place} must define one public class of its kind, it defines {names}", code="P04")
+    find_fault: Callable[[], str] = getattr(found[0], "find_fault", str)
+    if fault := find_fault():
+        raise PluginError(f"{place}: {fault}", code="P04")
     return found[0]
 
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-from kit.kinds.network import DEFAULT_HEAD, Outputs
+from kit.kinds.network import DEFAULT_HEAD, Outputs, find_outputs_fault
 
 
 class Loss(Plugin):
@@ -24,6 +24,11 @@ class Loss(Plugin):
     ordered: ClassVar[bool] = False  # True: classes are grades, in their order
     weighs_rows: ClassVar[bool] = False  # True: labels may have a column of weights behind them
     splittable: ClassVar[bool] = True  # False: it compares rows within the batch, so no micro-batches
+
+    @classmethod
+    def find_fault(cls) -> str:
+        """What is wrong with `takes`."""
+        return find_outputs_fault("takes", cls.takes)
 
     def mix(
         self, images: Tensor, labels: Tensor, rng: np.random.Generator, progress: float = 0.0

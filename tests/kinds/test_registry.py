@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from kit.errors import PluginError
-from kit.kinds import Metric, registry
+from kit.kinds import Loss, Metric, registry
 
 GOOD = '''
     """Half of everything."""
@@ -218,3 +218,22 @@ def test_listing_names_imports_nothing_heavy() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
     )
     assert done.stdout == "[]\n"
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        (
+            "joint",
+            "takes = 'joint' is not one of 'logits', 'cosines', 'logits_and_embedding'; head 'joint' gives "
+            "'logits_and_embedding'",
+        ),
+        ("logit", "did you mean 'logits'?"),
+    ],
+)
+def test_a_loss_that_takes_unknown_outputs_is_named(value: str, words: str, tmp_path: Path) -> None:
+    text = f"from kit.kinds import Loss\n\n\nclass Mine(Loss):\n    takes = {value!r}\n"
+    put(tmp_path, "loss", "mine", text)
+    with pytest.raises(PluginError, match="P04") as caught:
+        Loss.open("mine", tmp_path)
+    assert words in str(caught.value)
