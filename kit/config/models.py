@@ -117,6 +117,15 @@ class Stage(Strict):
     )
 
 
+class Statistics(Strict):
+    """Mean and standard deviation of each channel, of pixels from 0 to 1."""
+
+    mean: tuple[float, ...] = Field(min_length=1, description="mean of each channel")
+    std: tuple[Annotated[float, Field(gt=0)], ...] = Field(
+        min_length=1, description="standard deviation of each channel"
+    )
+
+
 class Experiment(Strict):
     """One experiment's hyperparameters; plugins are specs, `{"name": ..., options}`."""
 
@@ -136,6 +145,11 @@ class Experiment(Strict):
     image_size: int = Field(224, ge=8, le=4096, description="side of the network's input in pixels")
     channels: int = Field(
         3, ge=1, le=512, description="channels of the network's input; an image of another number is refused"
+    )
+    normalisation: Literal["auto", "backbone", "measured"] | Statistics = Field(
+        "auto",
+        description="mean and deviation of the channels: the backbone's, those measured on each fold's training "
+        "rows, or given ones; auto: measured unless images have three channels",
     )
     cache_size: int | None = Field(
         None,
@@ -238,6 +252,16 @@ class Experiment(Strict):
             for stage in values["stages"]
         ]
         return {**values, "stages": stages}
+
+    @model_validator(mode="after")
+    def _statistics_of_each_channel(self) -> Self:
+        given = self.normalisation
+        if isinstance(given, Statistics) and {len(given.mean), len(given.std)} != {self.channels}:
+            raise ValueError(
+                f"normalisation has {len(given.mean)} means and {len(given.std)} deviations for {self.channels} "
+                "channels"
+            )
+        return self
 
     @model_validator(mode="after")
     def _stages_fill_the_run(self) -> Self:

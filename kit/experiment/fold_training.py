@@ -10,6 +10,7 @@ from kit.engine.batches import TrainBatches
 from kit.engine.learner import Learner
 from kit.engine.loader import LoaderProcesses
 from kit.engine.step import StepPlan
+from kit.experiment.normalisation import fold_statistics
 from kit.experiment.run_context import RunContext
 from kit.experiment.techniques import OpenStage, build_learner
 
@@ -66,5 +67,11 @@ def new_learner(setting: RunContext, fold: int) -> Learner:
     torch.manual_seed(randomness.number(setting.experiment.seed, "weights", fold))
     classes = len(setting.loaded.table.classes)
     return build_learner(
-        setting.techniques, setting.experiment, classes, setting.precision, setting.device, setting.ranks
+        setting.techniques,
+        setting.experiment,
+        classes,
+        setting.precision,
+        setting.device,
+        setting.ranks,
+        fold_statistics(setting, fold),
     )

@@ -8,6 +8,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from kit.config.models import Experiment, OneKind
@@ -167,9 +168,15 @@ def build_learner(
     precision: Precision,
     device: torch.device,
     ranks: Ranks = ALONE,
+    statistics: tuple[np.ndarray, np.ndarray] | None = None,
 ) -> Learner:
-    """A learner before its first step; its weights are drawn from torch's global generator."""
+    """A learner before its first step; its weights are drawn from torch's global generator.
+
+    `statistics` are the mean and deviation of each channel, by default the backbone's.
+    """
     built = network.build(techniques.parts, classes, experiment.image_size)
+    if statistics is not None:
+        built.normalise_by(*statistics)
     if experiment.sync_batch_norm and ranks.count > 1:
         network.convert_sync_batch_norm(built, device)
     placed = precision.to_device(built, device)

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from kit.device.torch_internals import import_timm
 from kit.errors import CheckpointError, KitWarning
 from kit.kinds.network import Original
 from kit.model.weight_files import WeightFile, common_start
@@ -223,11 +224,22 @@ def _final_norm(name: str, wanted: Collection[str], state: State) -> str:
 
 
 def _reshape(found: Any, wanted: Tensor) -> Any:
-    """A matrix as the convolution of one pixel, and the reverse, where a network without pooling has the other one."""
+    """A matrix as the convolution of one pixel, and the reverse, where a network without pooling has the other one.
+
+    The kernels of three colours become those of other channels as in timm, which repeats and scales them.
+    """
+    if torch.is_tensor(found) and found.dim() == wanted.dim() == 4 and _is_of_other_channels(found, wanted):
+        adapted: Tensor = import_timm().models.adapt_input_conv(wanted.shape[1], found)
+        return adapted
     if torch.is_tensor(found) and sorted((found.dim(), wanted.dim())) == [2, 4]:
         shapes = (*found.shape, 1, 1)[:4], (*wanted.shape, 1, 1)[:4]
         return found.reshape(wanted.shape) if shapes[0] == shapes[1] else found
     return found
+
+
+def _is_of_other_channels(found: Tensor, wanted: Tensor) -> bool:
+    others = (found.shape[0], *found.shape[2:]) == (wanted.shape[0], *wanted.shape[2:])
+    return others and found.shape[1] == 3 != wanted.shape[1]
 
 
 def _shape_fault(wanted: Tensor, found: Any) -> str:

@@ -33,6 +33,7 @@ class CommonKeys(TypedDict, total=False):
     scheduler: Spec
     image_size: int
     channels: int
+    normalisation: Literal["auto", "backbone", "measured"] | Mapping[str, Any]
     cache_size: int | None
     cache_folder: str
     resize: Literal["short_side", "squash", "pad"]

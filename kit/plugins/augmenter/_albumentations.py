@@ -11,7 +11,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from kit.errors import ConfigError, did_you_mean
-from kit.plugins.augmenter._image_pipeline import arguments_of
+from kit.plugins.augmenter._image_pipeline import arguments_of, warn_of_rgb_only
 
 if TYPE_CHECKING:
     import numpy as np
@@ -23,7 +23,7 @@ MAX_CACHED_PIPELINES = 16  # pipelines that are kept
 
 
 _BUILT: dict[
-    tuple[int, int], tuple[object, Any]
+    tuple[int, int, int], tuple[object, Any]
 ] = {}  # by the plugin's identity, which a call need not write down
 
 
@@ -33,7 +33,7 @@ def augment(
     """The image after a plugin's transforms, size x size x channels uint8. Raises ConfigError for another shape."""
     import numpy as np
 
-    pipeline = _of(plugin, recipe, size)
+    pipeline = _of(plugin, recipe, size, image.shape[2])
     # one generator for all: `set_random_seed` gives each transform its own of the same seed, so that those of p=0.5
     # would all act on the same half of the images
     pipeline.set_random_state(rng, random.Random(int(rng.integers(2**63))))
@@ -47,20 +47,24 @@ def augment(
     return made
 
 
-def _of(plugin: object, recipe: Callable[[], Recipe], size: int) -> Any:
+def _of(plugin: object, recipe: Callable[[], Recipe], size: int, channels: int) -> Any:
     """The plugin's pipeline; the plugin is kept with it, so that its identity stays its own."""
-    found = _BUILT.get((id(plugin), size))
+    found = _BUILT.get((id(plugin), size, channels))
     if found is None:
         if len(_BUILT) >= MAX_CACHED_PIPELINES:
             _BUILT.clear()
-        found = _BUILT[id(plugin), size] = plugin, _pipeline(json.dumps(recipe()), size)
+        made = plugin, _pipeline(json.dumps(recipe()), size, channels)
+        found = _BUILT[id(plugin), size, channels] = made
     return found[1]
 
 
 @lru_cache(maxsize=MAX_CACHED_PIPELINES)
-def _pipeline(recipe: str, size: int) -> Any:
+def _pipeline(recipe: str, size: int, channels: int) -> Any:
     """The pipeline, built once a process. Albumentations draws from generators of its own: one for each call."""
-    return build(json.loads(recipe), size)
+    pipeline = build(json.loads(recipe), size)
+    if channels != 3:
+        warn_of_rgb_only(_leave_out(pipeline, channels), channels)
+    return pipeline
 
 
 def build(recipe: Recipe, size: int) -> Any:
@@ -75,6 +79,28 @@ def try_once(recipe: Recipe, image: Pixels) -> Pixels:
     """The image after all transforms of a recipe. Raises what the library raises."""
     made: np.ndarray = build(recipe, 64)(image=image)["image"]
     return made
+
+
+def _leave_out(group: Any, channels: int) -> list[str]:
+    """Replaces transforms that do not take images of so many channels; returns their names."""
+    import albumentations
+    import numpy as np
+
+    image, names = np.random.default_rng(0).integers(0, 256, (64, 64, channels), np.uint8), []
+    for place, each in enumerate(group.transforms):
+        if hasattr(each, "transforms"):
+            names += _leave_out(each, channels)
+        elif isinstance(each, albumentations.ImageOnlyTransform):
+            share, each.p = each.p, 1.0
+            try:
+                takes = each(image=image)["image"].shape == image.shape
+            except Exception:  # each transform has errors of its own
+                takes = False
+            each.p = share
+            if not takes:
+                names.append(type(each).__name__)
+                group.transforms[place] = albumentations.NoOp(p=share)
+    return names
 
 
 def _transform(entry: Mapping[str, Any], size: int) -> Any:

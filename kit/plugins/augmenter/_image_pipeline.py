@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import inspect
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from kit.errors import did_you_mean
+from kit.errors import KitWarning, did_you_mean
 
 if TYPE_CHECKING:
     import numpy as np
@@ -77,3 +78,14 @@ def _single_transforms(recipe: Recipe) -> Iterator[Mapping[str, Any]]:
             yield from _single_transforms(entry["transforms"])
         else:
             yield entry
+
+
+def warn_of_rgb_only(names: Sequence[str], channels: int) -> None:
+    """Warns (W84) of transforms that take RGB images alone, and are left out."""
+    if names:
+        warnings.warn(
+            KitWarning(
+                f"W84 images have {channels} channels, so transforms for RGB are left out: {', '.join(names)}"
+            ),
+            stacklevel=3,
+        )

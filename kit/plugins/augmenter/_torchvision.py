@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from kit.errors import ConfigError, did_you_mean
-from kit.plugins.augmenter._image_pipeline import arguments_of
+from kit.plugins.augmenter._image_pipeline import arguments_of, warn_of_rgb_only
 
 if TYPE_CHECKING:
     import numpy as np
@@ -26,7 +26,7 @@ def augment(recipe: Recipe, image: Pixels, size: int, rng: np.random.Generator) 
     """The image after the recipe's transforms, size x size x channels uint8. Raises ConfigError for another shape."""
     import torch
 
-    pipeline = _pipeline(json.dumps(recipe), size)
+    pipeline = _pipeline(json.dumps(recipe), size, image.shape[2])
     with _seed_torch(int(rng.integers(2**63))), torch.no_grad():
         made = pipeline(torch.from_numpy(image.copy()).permute(2, 0, 1))
     if (
@@ -63,8 +63,25 @@ def _seed_torch(seed: int) -> Iterator[None]:
 
 
 @lru_cache(maxsize=16)
-def _pipeline(recipe: str, size: int) -> Any:
-    return build(json.loads(recipe), size)
+def _pipeline(recipe: str, size: int, channels: int) -> Any:
+    entries = json.loads(recipe)
+    if channels == 3:
+        return build(entries, size)
+    kept = [entry for entry in entries if _takes(entry, size, channels)]
+    warn_of_rgb_only([entry["name"] for entry in entries if entry not in kept], channels)
+    return build(kept, size)
+
+
+def _takes(entry: Mapping[str, Any], size: int, channels: int) -> bool:
+    """Whether a transform takes an image of so many channels."""
+    import torch
+
+    image = torch.zeros((channels, size, size), dtype=torch.uint8)
+    with _seed_torch(0):
+        try:
+            return all(build([entry], size)(image).shape[0] == channels for _ in range(4))
+        except Exception:  # each transform has errors of its own
+            return False
 
 
 def build(recipe: Recipe, size: int) -> Any:

@@ -1,0 +1,109 @@
+"""data.box: the part of an image that columns or a detector's file name, and what is no box."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from kit.config.models import Data
+from kit.core.locations import Box, parts_of
+from kit.data.table import train_table
+from kit.errors import ConfigError, DataError
+from kit.images.boxes import crop
+from kit.images.source import ImageSource
+
+IMAGE = np.random.default_rng(0).integers(0, 256, (40, 60, 3), dtype=np.uint8)
+
+
+def workspace(root: Path, cells: str = "10,4,20,30", names: str = "x,y,w,h") -> None:
+    (root / "data" / "images").mkdir(parents=True)
+    for name in "ab":
+        cv2.imwrite(str(root / "data" / "images" / f"{name}.png"), IMAGE[:, :, ::-1])
+    rows = [f"a,cat,{cells}", "b,dog" + "," * (names.count(",") + 1)]
+    (root / "data" / "train.csv").write_text("\n".join([f"id,label,{names}", *rows]) + "\n")
+
+
+def pixels(root: Path, **options: Any) -> list[np.ndarray]:
+    data = Data(sample=None, **options)
+    table = train_table(root, data)
+    source = ImageSource.open(data)
+    return [source.read(path).pixels for path in table.paths]
+
+
+@pytest.mark.parametrize("names", ["x,y,w,h", "box"])
+def test_a_box_of_columns_is_cropped_and_blank_cells_use_the_whole(tmp_path: Path, names: str) -> None:
+    workspace(tmp_path, "10,4,20,30" if "," in names else "[10 4 20 30]", names)
+    first, second = pixels(tmp_path, box=names.split(","))
+    assert np.array_equal(first, IMAGE[4:34, 10:30])
+    assert np.array_equal(second, IMAGE)
+
+
+def test_a_margin_is_added_and_ends_at_the_border(tmp_path: Path) -> None:
+    workspace(tmp_path)
+    first, _ = pixels(tmp_path, box=["x", "y", "w", "h"], box_margin=0.5)
+    assert np.array_equal(first, IMAGE[0:40, 0:40])  # y from -11 to 49, x from 0 to 40
+
+
+def detections(kind: str) -> Any:
+    if kind == "coco":
+        annotations = [
+            {"image_id": 1, "bbox": [10, 4, 20, 30]},
+            {"image_id": 1, "bbox": [0, 0, 2, 2]},
+        ]
+        return {"images": [{"id": 1, "file_name": "sub/a.png"}], "annotations": annotations}
+    found = [{"conf": 0.3, "bbox": [0, 0, 1, 1]}, {"conf": 0.9, "bbox": [1 / 6, 0.1, 1 / 3, 0.75]}]
+    return {"images": [{"file": "sub/a.png", "detections": found}, {"file": "b.png", "detections": []}]}
+
+
+@pytest.mark.parametrize("kind", ["coco", "megadetector", "yolo"])
+def test_a_detectors_box_of_each_image_is_used(tmp_path: Path, kind: str) -> None:
+    workspace(tmp_path)
+    if kind == "yolo":
+        (tmp_path / "boxes").mkdir()
+        lines = ["0 0.5 0.5 1 1 0.2", f"0 {1 / 3:.6f} 0.475 {1 / 3:.6f} 0.75 0.9"]
+        (tmp_path / "boxes" / "a.txt").write_text("\n".join(lines))
+    else:
+        (tmp_path / "boxes").write_text(json.dumps(detections(kind)))
+    first, second = pixels(tmp_path, box="boxes")
+    assert np.array_equal(first, IMAGE[4:34, 10:30])
+    assert np.array_equal(second, IMAGE)
+
+
+@pytest.mark.parametrize("cells", ["10,4,0,30", "10,4,-2,30", "10,4,x,30", "10,,20,30", "nan,4,20,30"])
+def test_what_is_no_box_is_refused_before_training(tmp_path: Path, cells: str) -> None:
+    workspace(tmp_path, cells)
+    with pytest.raises(DataError, match="1 rows have an invalid box") as caught:
+        pixels(tmp_path, box=["x", "y", "w", "h"])
+    assert caught.value.code == "D16"
+
+
+def test_a_box_outside_the_image_is_refused() -> None:
+    for box in (Box(60, 0, 5, 5), Box(-9, 0, 5, 5), Box(0, 100, 5, 5, is_percent=True)):
+        with pytest.raises(DataError, match="lies outside the image of 60 x 40 pixels"):
+            crop(IMAGE, box)
+    assert np.array_equal(crop(IMAGE, Box(50, 30, 50, 50)), IMAGE[30:, 50:])
+
+
+def test_a_file_of_unknown_ids_is_refused(tmp_path: Path) -> None:
+    workspace(tmp_path)
+    (tmp_path / "boxes.json").write_text(json.dumps({"annotations": [{"image_id": 9, "bbox": [0, 0, 1, 1]}]}))
+    with pytest.raises(DataError, match="names none of the 2 rows"):
+        pixels(tmp_path, box="boxes.json")
+    (tmp_path / "boxes.json").write_text("[]")
+    with pytest.raises(DataError, match="neither boxes of COCO nor of MegaDetector"):
+        pixels(tmp_path, box="boxes.json")
+    with pytest.raises(ConfigError, match="no column and no file"):
+        pixels(tmp_path, box="nothing")
+
+
+def test_a_file_with_the_marks_of_a_location_is_itself(tmp_path: Path) -> None:
+    odd = tmp_path / "a::b | c [1, 2, 3, 4]"
+    odd.write_bytes(b"x")
+    assert [part.file for part in parts_of(odd)] == [str(odd)]
+    parts = parts_of(f"{tmp_path}/x.h5::key | {tmp_path}/y.png [1, 2, 3, 4]")
+    assert [(part.key, part.box) for part in parts] == [("key", Box(1, 2, 3, 4)), ("", Box(1, 2, 3, 4))]
