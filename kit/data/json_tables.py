@@ -210,9 +210,8 @@ def _check_annotations(
                 )
                 for each in lost
             ]
-            why = (
-                f"{len(lost)} annotations have {'an' if what == 'image' else 'a'} {what} that does not exist"
-            )
+            count = f"{len(lost)} annotation{'s name' if len(lost) > 1 else ' names'}"
+            why = f"{count} {'an' if what == 'image' else 'a'} {what} that does not exist"
             raise _unusable(path, why, "check that the file is complete", cases)
 
 

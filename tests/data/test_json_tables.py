@@ -128,12 +128,12 @@ def test_a_list_of_objects_is_a_table(tmp_path: Path) -> None:
         (
             coco([*ONE_EACH, {"id": 8, "image_id": 70, "category_id": 3}]),
             "D80",
-            "1 annotations have an image",
+            "1 annotation names an image",
         ),
         (
             coco([*ONE_EACH, {"id": 8, "image_id": 7, "category_id": 4}]),
             "D80",
-            "annotations have a category that does",
+            "annotation names a category that does",
         ),
         (coco(ONE_EACH, images=[*IMAGES, IMAGES[0]]), "D24", "1 duplicate image ids"),
         (coco(ONE_EACH, categories=[*CATEGORIES, CATEGORIES[0]]), "D24", "1 duplicate category ids"),

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 
 from kit.config.models import Data
-from kit.core.locations import KEY
+from kit.core.locations import JOIN, KEY
 from kit.data.image_paths import columns_of
 from kit.errors import Case, ConfigError
 from kit.stages.discovery import roles
@@ -90,14 +90,20 @@ def equally_good(found: Sequence[ColumnMatch], chosen: ColumnMatch) -> list[Colu
 def test_match(
     sheet: TableFile, found: list[ColumnMatch], train: TableFile, match: ColumnMatch
 ) -> ColumnMatch | None:
-    """How a table names images that are none of the training rows'; None where it names those or none."""
+    """How a table names images that are none of the training rows'; None where it names those or none.
+
+    A row has as many images as a training row.
+    """
     mine = train.values(match.column) if match.column in train.columns else set()
     shape = re.sub(r"\{.*", "", match.pattern)
     free = [
         each
         for each in found
-        if re.sub(r"\{.*", "", each.pattern) != shape
-        or len(sheet.values(each.column) & mine) < 0.01 * len(sheet.file)
+        if each.pattern.count(JOIN) == match.pattern.count(JOIN)
+        and (
+            re.sub(r"\{.*", "", each.pattern) != shape
+            or len(sheet.values(each.column) & mine) < 0.01 * len(sheet.file)
+        )
     ]
     return choose_naming(free, roles.TEST, roles.TRAIN, match) if free else None
 

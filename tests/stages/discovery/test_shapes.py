@@ -185,6 +185,6 @@ def test_a_json_of_labels_with_a_fault_is_refused_with_its_own_error(tmp_path: P
     root = of(tmp_path, "iWildCam 2020")
     file = root / "iwildcam2020_train_annotations.json"
     file.write_text(file.read_text().replace('"image_id": "', '"image_id": "x', 1))
-    with pytest.raises(DataError, match="1 annotations have an image that does not exist") as caught:
+    with pytest.raises(DataError, match="1 annotation names an image that does not exist") as caught:
         discover(root)
     assert (caught.value.code, caught.value.exit_code) == ("D80", 3)
