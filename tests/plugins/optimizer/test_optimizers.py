@@ -82,3 +82,45 @@ def test_plain_gradient_descent_keeps_no_state() -> None:
     assert not any(
         isinstance(value, torch.Tensor) for state in made.state.values() for value in state.values()
     )
+
+
+def step(optimizer: torch.optim.Optimizer, weight: torch.nn.Parameter) -> None:
+    optimizer.zero_grad()
+    (weight**2 / 2).sum().backward()
+    optimizer.step()
+
+
+LOOKAHEAD = {
+    "name": "lookahead",
+    "base": {"name": "sgd", "lr": 0.1, "momentum": 0.0, "nesterov": False, "weight_decay": 0.0},
+    "every": 3,
+}
+
+
+def test_lookahead_is_the_papers_algorithm() -> None:
+    """By hand: a fast step of w^2 / 2 at rate .1 is a factor .9, so three of them and half of the way back."""
+    weight = torch.nn.Parameter(torch.full((2,), 8.0, dtype=torch.float64))
+    optimizer = Optimizer.open(LOOKAHEAD).build([("w", weight)])
+    slow = fast = 8.0
+    for number in range(1, 8):
+        step(optimizer, weight)
+        fast *= 0.9
+        if number % 3 == 0:
+            fast = slow = slow + 0.5 * (fast - slow)
+        assert weight.tolist() == pytest.approx([fast] * 2)
+
+
+def test_lookahead_continues_from_its_state_to_the_same_bits() -> None:
+    spec = {"name": "lookahead", "every": 3}
+    whole, first = (torch.nn.Parameter(torch.linspace(1, 2, 6)) for _ in range(2))
+    one, other = (Optimizer.open(spec).build([("w", weight)]) for weight in (whole, first))
+    for _ in range(8):
+        step(one, whole)
+    for _ in range(4):
+        step(other, first)
+    resumed = torch.nn.Parameter(first.detach().clone())
+    again = Optimizer.open(spec).build([("w", resumed)])
+    again.load_state_dict(other.state_dict())
+    for _ in range(4):
+        step(again, resumed)
+    assert torch.equal(resumed, whole)

@@ -1,0 +1,26 @@
+"""Poly loss: cross-entropy whose first polynomial term counts more or less."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pydantic import Field
+
+from kit.kinds import Loss
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class Poly(Loss):
+    """Cross-entropy + epsilon * (1 - p), p the true class's probability.
+
+    Source: Leng et al. 2022, "PolyLoss: A Polynomial Expansion Perspective of Classification Loss Functions",
+    equation 4 (Poly-1).
+    """
+
+    epsilon: float = Field(1.0, ge=-1, le=10, description="weight of the first term; 0 is cross-entropy")
+
+    def rows(self, outputs: Tensor, labels: Tensor) -> Tensor:
+        logs = outputs.log_softmax(1).gather(1, labels[:, None])[:, 0]
+        return -logs - self.epsilon * logs.expm1()

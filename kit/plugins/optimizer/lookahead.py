@@ -1,0 +1,68 @@
+"""Lookahead: slow weights that follow those of another optimizer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from pydantic import Field
+
+from kit.kinds import Optimizer
+from kit.plugins.optimizer.adamw import Adamw
+
+if TYPE_CHECKING:
+    import torch
+
+SLOW, STEPS = "slow", "lookahead_steps"  # in a weight's state, and in a group
+
+
+class Lookahead(Optimizer):
+    """After every `every` steps of `base` the weights go back to the slow ones, plus `share` of the way they came.
+
+    With `base` timm's radam it is Ranger. The learning rate is the base's.
+
+    Source: Zhang et al. 2019, "Lookahead Optimizer: k steps forward, 1 step back", algorithm 1.
+    """
+
+    base: Optimizer = Field(Adamw(), description="the optimizer of the fast weights")
+    every: int = Field(6, ge=1, le=1000, description="k, fast steps for each slow one")
+    share: float = Field(0.5, gt=0, le=1, description="alpha, of the way; 1 is the base alone")
+
+    @property
+    def state_tensors(self) -> int:
+        """Those of the base, and the slow weights."""
+        return self.base.state_tensors + 1 if self.base.state_tensors else 0
+
+    def build(self, parameters: Sequence[tuple[str, torch.nn.Parameter]]) -> torch.optim.Optimizer:
+        import torch
+
+        made = self.base.build(parameters)
+        for group in made.param_groups:
+            group[STEPS] = 0
+        begun: dict[
+            Any, Any
+        ] = {}  # weights before their first step; an optimizer's own state must be empty then
+
+        @torch.no_grad()
+        def before(optimizer: torch.optim.Optimizer, *_: Any) -> None:
+            for group in optimizer.param_groups:
+                for weight in group["params"]:
+                    if weight.grad is not None and SLOW not in optimizer.state.get(weight, {}):
+                        begun[weight] = weight.detach().clone()
+
+        @torch.no_grad()
+        def after(optimizer: torch.optim.Optimizer, *_: Any) -> None:
+            for weight, value in begun.items():
+                optimizer.state[weight][SLOW] = value
+            begun.clear()
+            for group in optimizer.param_groups:
+                group[STEPS] += 1
+                if group[STEPS] % self.every:
+                    continue
+                for weight in group["params"]:
+                    if SLOW in optimizer.state.get(weight, {}):
+                        weight.copy_(optimizer.state[weight][SLOW].lerp_(weight, self.share))
+
+        made.register_step_pre_hook(before)
+        made.register_step_post_hook(after)
+        return made
