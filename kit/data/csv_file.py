@@ -110,7 +110,7 @@ def _content(path: Path) -> bytes:
                 code="D21",
                 hint=f"rename it to {path.name}",
             ) from None
-        hint = f"the columns are {', '.join(beside[:5])}" if beside else "kit init finds the tables"
+        hint = f"tables in the folder: {', '.join(beside[:5])}" if beside else "kit init finds the tables"
         raise DataError(f"no table {path}{did_you_mean(path.name, beside)}", code="D21", hint=hint) from None
     except IsADirectoryError:
         raise DataError(f"{path} is a directory, not a CSV", code="D08") from None

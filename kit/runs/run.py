@@ -116,8 +116,8 @@ class Run(Displayed):
 
     @property
     def config(self) -> dict[str, Any]:
-        """The resolved config. Raises CheckpointError D51 where it is missing or damaged."""
-        return self._read("config.json")
+        """The resolved config; empty for a run without networks. Raises CheckpointError D51 if it is damaged."""
+        return {} if self.made_by else self._read("config.json")
 
     def _lines(self) -> list[str]:
         about = self._plain_scores()

@@ -91,7 +91,8 @@ def test_the_score_is_that_of_scikit_learn_by_hand(workspace: Workspace) -> None
     for fold in range(FOLDS):
         out = (table["fold"] == fold).to_numpy()
         trees = HistGradientBoostingClassifier(
-            max_iter=200, learning_rate=0.05, max_leaf_nodes=15, l2_regularization=1.0, early_stopping=False,
+            max_iter=100, learning_rate=0.05, max_leaf_nodes=4, min_samples_leaf=40, l2_regularization=10.0,
+            early_stopping=False,
             categorical_features="from_dtype", random_state=0,
         )  # fmt: skip
         held[out] = trees.fit(features[~out], truth[~out]).predict_proba(features[out])[:, 1]
@@ -190,6 +191,8 @@ def test_the_commands_say_what_they_did(
     shown = capsys.readouterr()
     assert json.loads(shown.out)["run"] == "trees"
     assert "cross-fitted" in shown.err
+    assert run(["runs", "diff", "m", "trees", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)
     assert run(["stack", "runs/m", "--as", "other", "--options", "max_iter=20"]) == 2
     assert "is not a JSON object" in capsys.readouterr().err
 

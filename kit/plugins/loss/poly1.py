@@ -1,4 +1,4 @@
-"""Poly loss: cross-entropy whose first polynomial term counts more or less."""
+"""Poly-1 loss: cross-entropy whose first polynomial term counts more or less."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-class Poly(Loss):
+class Poly1(Loss):
     """Cross-entropy + epsilon * (1 - p), p the true class's probability.
 
     Source: Leng et al. 2022, "PolyLoss: A Polynomial Expansion Perspective of Classification Loss Functions",
