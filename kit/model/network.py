@@ -219,6 +219,28 @@ def _features(backbone: nn.Module, pooling: nn.Module, image_size: int, channels
     return int(found)
 
 
+@torch.no_grad()
+def check_view_sizes(backbone: Backbone, views: str, sizes: Iterable[int]) -> None:
+    """Raises ConfigError C12 for a side in pixels that the backbone does not accept, before an image is read.
+
+    It is tried on torch's meta device, which computes shapes alone, and again on the CPU if that fails.
+    """
+    for size in dict.fromkeys(sizes):
+        for device in ("meta", "cpu"):
+            try:
+                with torch.device(device), torch.random.fork_rng(devices=[]):
+                    backbone.build().eval()(torch.zeros(1, backbone.channels, size, size))
+                break
+            except Exception as error:  # what a network raises for a size is its own choice
+                if device == "cpu":
+                    raise ConfigError(
+                        f"views {views!r} return {size} px, which the network does not accept: "
+                        f"{(str(error).splitlines() or [type(error).__name__])[0]}",
+                        code="C12",
+                        hint="other factors, so that sides are multiples of the network's stride, often 32",
+                    ) from error
+
+
 def parameters(network: nn.Module) -> int:
     """How many weights are trained."""
     return sum(weight.numel() for weight in network.parameters() if weight.requires_grad)

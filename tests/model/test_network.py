@@ -282,3 +282,29 @@ def test_what_is_frozen_can_thaw() -> None:
     assert all(weight.requires_grad for weight in made.parameters())
     assert all(module.training for module in made.modules())
     assert isinstance(made(torch.zeros(2, 3, 32, 32)), torch.Tensor)
+
+
+class Patches(Backbone):
+    """Tokens of 16 px, for sides that are multiples of it."""
+
+    def build(self) -> nn.Module:
+        class Strict(nn.Module):
+            def __init__(self) -> None:
+                super().__init__()
+                self.embed = nn.Conv2d(3, 4, 16, 16)
+
+            def forward(self, images: torch.Tensor) -> torch.Tensor:
+                assert images.shape[-1] % 16 == 0, f"{images.shape[-1]} px is no multiple of 16"
+                return self.embed(images)
+
+        return Strict()
+
+
+def test_sides_of_views_that_a_network_does_not_take_are_refused_before_any_image() -> None:
+    network.check_view_sizes(Patches(), "scale", [32, 48])
+    torch.manual_seed(1)
+    expected = torch.rand(3)
+    torch.manual_seed(1)
+    with pytest.raises(ConfigError, match=r"C12 views 'scale' return 40 px.*40 px is no multiple of 16"):
+        network.check_view_sizes(Patches(), "scale", [32, 40])
+    assert torch.equal(torch.rand(3), expected)

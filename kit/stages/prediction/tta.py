@@ -190,6 +190,8 @@ class _TtaContext:
         experiment = same_experiment(run, target.folds, train)
         parts = network.open_parts(experiment, space.root, network.classes_from_table(train))
         chosen = open_views(views, experiment.image_size, parts.backbone.input_size())
+        others = [size for size in views.sizes(experiment.image_size) if size != experiment.image_size]
+        network.check_view_sizes(parts.without_pretrained().backbone, views.plugin_name(), others)
         average = space.competition.data.average_predictions_by
         provenance = replace(
             prediction_provenance(
