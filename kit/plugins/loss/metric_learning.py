@@ -18,14 +18,25 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 Spec = Mapping[str, Any]
-ENDINGS = {"losses": "Loss", "miners": "Miner"}  # of the names of classes
+Frozen = tuple[tuple[str, Any], ...]
+# the endings of the classes' names
+ENDINGS = {
+    "losses": ("Loss",),
+    "miners": ("Miner",),
+    "distances": ("Distance", "Similarity"),
+    "reducers": ("Reducer",),
+    "regularizers": ("Regularizer",),
+}
+# arguments that are objects of the library, written as {"name": ..., arguments}
+NESTED = {"distance": "distances", "reducer": "reducers", "embedding_regularizer": "regularizers"}
 
 
 class MetricLearning(AuxiliaryLoss):
     """A loss of pytorch-metric-learning on the unit vectors, with a miner's choice of pairs or triplets.
 
-    `{"name": "TripletMarginLoss", "margin": 0.1}` with the miner `{"name": "BatchHardMiner"}` is triplets, mined.
-    Losses with weights of their own are not taken: `arcface`, `proxy_anchor` and their kin are kit's.
+    `{"name": "TripletMarginLoss", "margin": 0.1}` with the miner `{"name": "BatchHardMiner"}` is triplets, mined. The
+    arguments `distance`, `reducer` and `embedding_regularizer` are written the same way. Each is tried on four drawn
+    vectors. Losses with weights of their own are not taken: `arcface`, `proxy_anchor` and their kin are kit's.
 
     Source: Musgrave, Belongie and Lim 2020, "PyTorch Metric Learning"; the default is Wang et al. 2019,
     "Multi-Similarity Loss with General Pair Weighting", with its miner.
@@ -39,9 +50,7 @@ class MetricLearning(AuxiliaryLoss):
     @model_validator(mode="after")
     def _build(self) -> Self:
         if importlib.util.find_spec("pytorch_metric_learning") is not None:
-            _make("losses", _freeze(self.loss))
-            if self.miner is not None:
-                _make("miners", _freeze(self.miner))
+            _try_out(_freeze(self.loss), None if self.miner is None else _freeze(self.miner))
         return self
 
     def among(self, vectors: Tensor, labels: Tensor) -> Tensor:
@@ -51,12 +60,44 @@ class MetricLearning(AuxiliaryLoss):
 
 
 def _freeze(spec: Spec) -> tuple[tuple[str, Any], ...]:
-    return tuple(sorted(spec.items()))
+    """The entries of a spec and of those within, by name, so that they can be a key."""
+    return tuple(
+        (
+            key,
+            _freeze(value)
+            if isinstance(value, Mapping)
+            else tuple(value)
+            if isinstance(value, list)
+            else value,
+        )
+        for key, value in sorted(spec.items())
+    )
 
 
 @lru_cache(maxsize=32)
-def _make(shelf: str, spec: tuple[tuple[str, Any], ...]) -> Any:
-    """A loss or miner of the library; none of them keeps a state.
+def _try_out(loss: Frozen, miner: Frozen | None) -> None:
+    """Raises ConfigError C02 for a loss or miner that fails on four vectors of two classes."""
+    import torch
+
+    vectors = torch.nn.functional.normalize(torch.tensor([[1.0, 0.1], [1.0, 0.3], [0.2, 1.0], [0.4, 1.0]]))
+    vectors.requires_grad_()
+    labels = torch.tensor([0, 0, 1, 1])
+    made, mine = _make("losses", loss), None if miner is None else _make("miners", miner)
+    names = " with ".join(str(dict(one).get("name")) for one in (loss, miner) if one is not None)
+    try:
+        values = [made(vectors, labels)]
+        if mine is not None:
+            values.append(made(vectors, labels, mine(vectors, labels)))
+        torch.stack(values).sum().backward()
+    except Exception as error:  # what the library raises for its options is its own choice
+        raise ConfigError(f"{names} fails on four drawn vectors: {error}", code="C02") from error
+    if not all(torch.isfinite(value) for value in values):
+        raise ConfigError(f"{names} is {values[0].item()} on four drawn vectors", code="C02")
+
+
+@lru_cache(maxsize=32)
+def _make(shelf: str, spec: Frozen) -> Any:
+    """A loss, miner or part of them of the library; none of them keeps a state.
 
     Raises ConfigError C24 where the library is missing, C07 for a name or an argument that it has not.
     """
@@ -82,6 +123,10 @@ def _make(shelf: str, spec: tuple[tuple[str, Any], ...]) -> Any:
             f"{name} has no argument {wrong!r}{did_you_mean(wrong, arguments)} (it has {', '.join(arguments)})",
             code="C02",
         )
+    options = {
+        key: _make(NESTED[key], value) if key in NESTED and isinstance(value, tuple) else value
+        for key, value in options.items()
+    }
     try:
         made = known[name](**options)
     except (TypeError, ValueError, AssertionError) as error:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from pytorch_metric_learning import losses, miners
+from pytorch_metric_learning import distances, losses, miners, reducers, regularizers
 from torch import Tensor
 from torch.nn import functional
 
@@ -65,6 +65,21 @@ def test_a_batch_without_pairs_costs_what_the_classifier_costs() -> None:
         ({"name": "MultiSimilarityLoss", "alpha": 3}, None, losses.MultiSimilarityLoss(alpha=3), None),
         ({"name": "SupConLoss"}, None, losses.SupConLoss(), None),
         (
+            {
+                "name": "TripletMarginLoss",
+                "distance": {"name": "CosineSimilarity"},
+                "reducer": {"name": "ThresholdReducer", "low": 0.1},
+                "embedding_regularizer": {"name": "LpRegularizer", "p": 1},
+            },
+            {"name": "BatchHardMiner", "distance": {"name": "LpDistance", "p": 1}},
+            losses.TripletMarginLoss(
+                distance=distances.CosineSimilarity(),
+                reducer=reducers.ThresholdReducer(low=0.1),
+                embedding_regularizer=regularizers.LpRegularizer(p=1),
+            ),
+            miners.BatchHardMiner(distance=distances.LpDistance(p=1)),
+        ),
+        (
             {"name": "MultiSimilarityLoss"},
             {"name": "MultiSimilarityMiner", "epsilon": 0.2},
             losses.MultiSimilarityLoss(),
@@ -104,6 +119,19 @@ def test_proxy_anchor_is_the_librarys_on_the_heads_vectors() -> None:
         ({"loss": {"name": "TripletMarginLoss", "marginn": 1}}, "C02 .*'marginn'; did you mean 'margin'"),
         ({"loss": {"name": "ArcFaceLoss", "num_classes": 4, "embedding_size": 6}}, "has weights of its own"),
         ({"miner": {"name": "HardMiner"}}, "C07 pytorch-metric-learning has no 'HardMiner' among its miners"),
+        (
+            {"loss": {"name": "TripletMarginLoss", "distance": {"name": "Cosine"}}},
+            "C07 .*no 'Cosine' among its distances; did you mean 'CosineSimilarity'",
+        ),
+        (
+            {"miner": {"name": "BatchHardMiner", "distance": {"name": "LpDistance", "q": 1}}},
+            "C02 LpDistance has no argument 'q'",
+        ),
+        (
+            {"loss": {"name": "TripletMarginLoss", "margin": "x"}},
+            "C02 TripletMarginLoss with .* fails on four",
+        ),
+        ({"loss": {"name": "NTXentLoss", "temperature": 0}}, "C02 NTXentLoss with .* is nan on four"),
         ({"base": "arcface"}, "arcface takes cosines, not logits"),
     ],
 )
