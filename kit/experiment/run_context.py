@@ -36,6 +36,7 @@ from kit.experiment.loading import (
     load_rows,
     write_auto_groups,
 )
+from kit.experiment.positives import describe_positives
 from kit.experiment.rank_shares import check_ranks, describe_idle_gpus
 from kit.experiment.sample_fit import warn_about_prediction
 from kit.experiment.techniques import OpenPlugins, open_executor, open_techniques
@@ -176,6 +177,10 @@ def prepare_run(
     rows = setting.experiment.batch_rows()
     if note := describe_idle_gpus(setting.techniques.optimizer, rows, setting.ranks, setting.device):
         yield Progress("ranks", 1, 1, note, line=True)
+    labels = setting.loaded.table.targets()[setting.training_rows(0)]
+    for stage in setting.techniques.stages if ranks.is_zero else ():
+        if note := describe_positives(stage, labels):
+            yield Progress("positives", 1, 1, note, line=True)
     return setting
 
 

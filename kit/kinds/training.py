@@ -24,6 +24,7 @@ class Loss(Plugin):
     ordered: ClassVar[bool] = False  # True: classes are grades, in their order
     weighs_rows: ClassVar[bool] = False  # True: labels may have a column of weights behind them
     splittable: ClassVar[bool] = True  # False: it compares rows within the batch, so no micro-batches
+    needs_positives: ClassVar[bool] = False  # True: it learns from pairs of rows of one class in a batch
 
     @classmethod
     def find_fault(cls) -> str:

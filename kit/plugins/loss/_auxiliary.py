@@ -21,6 +21,7 @@ class AuxiliaryLoss(Loss):
 
     takes: ClassVar[Outputs] = "logits_and_embedding"
     splittable: ClassVar[bool] = False
+    needs_positives: ClassVar[bool] = True
 
     base: Loss = Field(CrossEntropy(), description="the classifier's loss, of logits")
     auxiliary_weight: float = Field(1.0, gt=0, description="of the comparison, beside the classifier's 1")
