@@ -52,8 +52,20 @@ class ImageSource:
     def load(self, location: Path) -> Records:
         """A location's records. Raises DataError for what cannot be read, without the path."""
         parts = parts_of(location)
-        records = tuple(self.reader.load(_only_file(part), part.key) for part in parts)
+        records = tuple(self._load_part(part) for part in parts)
         return Records(parts, records, _digest(parts, records))
+
+    def _load_part(self, part: Part) -> Record:
+        try:
+            return self.reader.load(_only_file(part), part.key)
+        except (DataError, MemoryError):
+            raise
+        except Exception as error:  # a library raises what its parsing happens to raise
+            raise self._wrap(error) from error
+
+    def _wrap(self, error: Exception) -> DataError:
+        words = f"{type(error).__name__}: {error}".splitlines()[0]
+        return DataError(f"reader {self.reader.plugin_name()!r}: {words}", code="D05")
 
     def decode(self, loaded: Records, least_side: int = 0) -> Decoded:
         """The image of a location's records, uint8 (height, width, channels).
@@ -80,8 +92,7 @@ class ImageSource:
         except (DataError, MemoryError):
             raise
         except Exception as error:  # a library raises what its parsing happens to raise
-            text = f"reader {self.reader.plugin_name()!r}: {type(error).__name__}: {error}".splitlines()[0]
-            raise DataError(text, code="D05") from error
+            raise self._wrap(error) from error
         pixels = made.pixels[:, :, None] if made.pixels.ndim == 2 else made.pixels
         if pixels.dtype != np.uint8 or pixels.ndim != 3 or 0 in pixels.shape:
             raise DataError(
