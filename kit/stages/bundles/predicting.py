@@ -24,6 +24,7 @@ from kit.data.predictions import Predictions
 from kit.data.provenance import Provenance
 from kit.data.quarantine import quarantine
 from kit.data.table import Table, sample_frame, test_table
+from kit.data.table_files import format_of
 from kit.device.precision import choose_device
 from kit.errors import MAX_CASES, ConfigError, DataError, KitWarning
 from kit.evaluation.competition import for_labels
@@ -261,6 +262,8 @@ def _workspace(
     if data.get("test") is not None and given.test is None:
         raise ConfigError("the competition has a test table", code="C07", hint="--test FILE")
     data |= {
+        "tables": _table_formats(Data(**data), given),
+        "join": [],  # the bundle has no table of the competition
         "folder": ".",
         "sample": str(given.sample.resolve()),
         "test": None if given.test is None else str(given.test.resolve()),
@@ -281,6 +284,14 @@ def _workspace(
     )
     _copy_plugins(folder / "plugins", work / "plugins")
     return Workspace.open(work, given.overrides)
+
+
+def _table_formats(data: Data, given: PredictionInput) -> dict[str, dict[str, str]]:
+    """How the given test table is written: as the competition's own."""
+    if given.test is None or data.test is None:
+        return {}
+    sep, encoding = format_of(data, data.test)
+    return {str(given.test.resolve()): {"sep": sep, "encoding": encoding}}
 
 
 def _copy_plugins(source: Path, target: Path) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from kit.config.models import Data
+from kit.config.models import Data, TableFormat
 from kit.config.workspace import Workspace
 from kit.core import files
 from kit.data.csv_file import CsvFile, read_csv
@@ -23,7 +23,7 @@ from kit.data.image_paths import fill
 from kit.data.row_sources import ALL_IMAGES
 from kit.data.sample_answers import find_answers
 from kit.data.table import read_labelled_rows, test_table
-from kit.data.table_files import read_table
+from kit.data.table_files import format_of, read_table
 from kit.errors import MAX_CASES, ConfigError, RunError
 from kit.stages.bundles.bare_python import bare_environment, bare_python, without_network
 from kit.stages.bundles.packing import SCRIPT
@@ -109,9 +109,11 @@ def write_trial_rows(workspace: Workspace, rows: int, base: Path) -> tuple[int, 
     if data.test is not None:
         table = read_table(root, data, data.test)
         chosen = _with_images(test_table(workspace, lenient, classes).paths, len(table), rows)
-        _write(table, chosen, base / "test.csv", data)
+        sep, encoding = format_of(data, data.test)
+        _write(table, chosen, base / "test.csv", sep, encoding)
         words += ["--test", str(base / "test.csv")]
-        lenient = lenient.model_copy(update={"test": str(base / "test.csv")})
+        tables = {str(base / "test.csv"): TableFormat(sep=sep, encoding=encoding)}
+        lenient = lenient.model_copy(update={"test": str(base / "test.csv"), "tables": tables})
         found = test_table(workspace, lenient, classes)
     else:
         found = test_table(workspace, lenient, classes)
@@ -119,7 +121,7 @@ def write_trial_rows(workspace: Workspace, rows: int, base: Path) -> tuple[int, 
     ids = set(found.ids.tolist())
     names = find_answers(root, sample.frame(), classes, workspace.competition.format)
     kept = [place for place, name in enumerate(names) if name in ids] or list(range(min(rows, len(names))))
-    _write(sample, kept, base / "sample.csv", data)
+    _write(sample, kept, base / "sample.csv", data.sep, data.encoding)
     is_here = any(path.is_file() for path in found.paths)
     images = image_folder(root, data) if is_here else base / "images"
     if not is_here:
@@ -136,11 +138,11 @@ def _with_images(paths: Sequence[Path], count: int, rows: int) -> list[int]:
     return list(islice(here, rows)) or list(range(min(rows, count)))
 
 
-def _write(table: CsvFile, rows: Sequence[int], path: Path, data: Data) -> None:
+def _write(table: CsvFile, rows: Sequence[int], path: Path, sep: str, encoding: str) -> None:
     text = io.StringIO()
-    writer = csv.writer(text, delimiter=data.sep, lineterminator="\n")
+    writer = csv.writer(text, delimiter=sep, lineterminator="\n")
     writer.writerows([table.columns, *(table.rows[row] for row in rows)])
-    files.write_bytes(path, text.getvalue().encode(data.encoding))
+    files.write_bytes(path, text.getvalue().encode(encoding))
 
 
 def _draw_images(folder: Path, data: Data, names: Sequence[str]) -> None:
