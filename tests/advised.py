@@ -157,7 +157,8 @@ class _Line:
             before = (
                 tokens[place + 1][0] if place + 1 < len(tokens) else ""
             )  # `kit sweep lr optimizer.lr=1,2`
-            value = value or (not self.words and place == 0 and re.fullmatch(r"\w+", token) and "=" in before)
+            is_name = place == 0 and re.fullmatch(r"\w+", token) is not None and "=" in before
+            value = value or (not self.words and is_name)
             word = token if self.text.typed or token[-1] in "'\"" else token.rstrip(".,;:)?`")
             if not (self.text.typed or value or _is_argument(word)):
                 break

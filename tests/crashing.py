@@ -72,7 +72,7 @@ class Calls:
                 self._cut_stream(stream)
             return stream
 
-        io.open = opened  # type: ignore[assignment]
+        io.open = opened
 
     def _before(self, module: Any, name: str) -> None:
         plain = getattr(module, name)

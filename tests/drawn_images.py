@@ -21,7 +21,8 @@ DATA = Data()
 
 def drawn(height: int = 96, width: int = 128, seed: int = 0) -> np.ndarray:
     noise = np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
-    return cv2.GaussianBlur(noise, (0, 0), 1.5)
+    blurred: np.ndarray = cv2.GaussianBlur(noise, (0, 0), 1.5)
+    return blurred
 
 
 def encoded(image: np.ndarray | Image.Image, form: str, **options: Any) -> bytes:

@@ -139,7 +139,9 @@ def predictions_bomb(file: Path) -> None:
 
 def predictions_with(meta: str) -> Callable[[Path], None]:
     def write(file: Path) -> None:
-        table = pyarrow.table({"id": ["a"], "fold": [0], "x": np.float32([0.5]), "y": np.float32([0.5])})
+        table = pyarrow.table(
+            {"id": ["a"], "fold": [0], "x": np.array([0.5], np.float32), "y": np.array([0.5], np.float32)}
+        )
         parquet.write_table(table.replace_schema_metadata({METADATA_KEY: meta.encode()}), file)
 
     return write

@@ -48,7 +48,7 @@ def test_public_names_are_documented() -> None:
 
 def test_an_unknown_name_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="no attribute 'trian'"):
-        kit.trian  # noqa: B018
+        getattr(kit, "trian")  # noqa: B009 - a type checker refuses kit.trian
 
 
 def modules_after(*arguments: str) -> set[str]:

@@ -6,22 +6,24 @@ import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, cast
 
 from kit.config.models import keys
 from kit.errors import ConfigError, did_you_mean
 from kit.kinds import KINDS, registry
 
 if TYPE_CHECKING:
-    from kit.core.display import Results
     from kit.core.files import StrPath
-    from kit.stages.prediction.tta import TtaResult
-    from kit.stages.prediction.view_policy import ViewPolicyResult
 
-    # a run, a run with views, or what `tta` returned
-    Reference: TypeAlias = (
-        StrPath | TtaResult | ViewPolicyResult | Results[TtaResult] | Results[ViewPolicyResult]
-    )
+    class HasMember(Protocol):
+        """A result that stands for a run with views, such as those of `tta`, `embed`, `retrieve` and `soup`."""
+
+        @property
+        def member(self) -> str:
+            """Such as runs/r@hflip."""
+
+    # a run, a run with views, or what `tta` and others returned for one run; a list of these names several
+    Reference: TypeAlias = StrPath | HasMember
 
 SECTIONS = ("data", "decision")  # keys whose values are not plugins
 

@@ -30,7 +30,7 @@ class PredictionMethods(OpenedFolder):
     @overload
     def tta(
         self,
-        checkpoints: StrPath | Sequence[StrPath],
+        checkpoints: Reference | Sequence[Reference],
         *,
         views: Spec = "plain",
         merge: Literal["mean", "geometric"] = "mean",
@@ -46,7 +46,7 @@ class PredictionMethods(OpenedFolder):
     @overload
     def tta(
         self,
-        checkpoints: StrPath | Sequence[StrPath],
+        checkpoints: Reference | Sequence[Reference],
         *,
         views: Spec = "plain",
         merge: Literal["mean", "geometric"] = "mean",
@@ -62,7 +62,7 @@ class PredictionMethods(OpenedFolder):
     @completes
     def tta(
         self,
-        checkpoints: StrPath | Sequence[StrPath],
+        checkpoints: Reference | Sequence[Reference],
         *,
         views: Spec = "plain",
         merge: Literal["mean", "geometric"] = "mean",

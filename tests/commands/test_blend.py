@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from kit.config.workspace import Workspace
-from kit.stages.blending.blend import blend
+from kit.stages.blending.blend import Submitted, blend
 from tests.conftest import Kit
 from tests.written_runs import competition
 
@@ -102,6 +102,7 @@ def test_top_k_labels_stand_in_one_cell(tmp_path: Path, monkeypatch: pytest.Monk
     root = tmp_path / "ranked"
     workspace = competition(root, cells=",ant bee")
     submitted = blend(workspace, ["a", "b"], top_k=3)
+    assert isinstance(submitted, Submitted)
     assert submitted.path.read_text().splitlines()[1:3] == ["007,ant bee cat", "1e5,bee cat ant"]
 
 

@@ -11,7 +11,7 @@ import pytest
 from kit.config.workspace import Workspace
 from kit.core.files import sha256
 from kit.errors import KitWarning
-from kit.stages.blending.blend import blend
+from kit.stages.blending.blend import Submitted, blend
 from kit.stages.submission.board import Board
 from tests.conftest import Kit
 from tests.written_runs import TEST, competition, write_run
@@ -129,7 +129,9 @@ def test_undo_takes_the_last_one_back_unless_it_was_sent(kit: Kit, workspace: Wo
     kept = sorted(file.name for file in (workspace.submissions / "undone").iterdir())
     assert kept == ["0003-c.csv", "0003-c.json"]
     assert not (workspace.submissions / "0003-c.csv").exists()
-    assert blend(workspace, ["c"], name="new").number == 3
+    new = blend(workspace, ["c"], name="new")
+    assert isinstance(new, Submitted)
+    assert new.number == 3
     kit("board", "score", "3", "0.5")
     status, _, err = kit("board", "undo")
     assert status == 2

@@ -45,8 +45,17 @@ def test_the_name_is_taken_only_after_the_content_is_synced(
 ) -> None:
     order: list[str] = []
     sync, replace = os.fsync, os.replace
-    monkeypatch.setattr(os, "fsync", lambda handle: (order.append("sync"), sync(handle))[1])
-    monkeypatch.setattr(os, "replace", lambda a, b: (order.append("rename"), replace(a, b))[1])
+
+    def note_sync(handle: int) -> None:
+        order.append("sync")
+        sync(handle)
+
+    def note_replace(old: Path, new: Path) -> None:
+        order.append("rename")
+        replace(old, new)
+
+    monkeypatch.setattr(os, "fsync", note_sync)
+    monkeypatch.setattr(os, "replace", note_replace)
     files.write_bytes(tmp_path / "a", b"x")
     assert order == ["sync", "rename", "sync"]
 

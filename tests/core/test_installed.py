@@ -49,7 +49,7 @@ def hide(monkeypatch: pytest.MonkeyPatch, *names: str, **others: str) -> None:
             raise importlib.metadata.PackageNotFoundError(name)
         return others.get(name.replace("-", "_")) or plain(name)
 
-    monkeypatch.setattr(installed.importlib.metadata, "version", find)
+    monkeypatch.setattr("kit.core.installed.importlib.metadata.version", find)
 
 
 def test_what_kit_needs_is_what_setup_cfg_installs() -> None:

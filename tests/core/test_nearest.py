@@ -21,7 +21,8 @@ def drawn(rows: int, seed: int, clusters: int = 0) -> np.ndarray:
             0.1 * vectors
             + np.repeat(rng.standard_normal((clusters, 24)), -(-rows // clusters), axis=0)[:rows]
         )
-    return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+    unit: np.ndarray = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    return unit.astype(np.float32)
 
 
 @pytest.mark.parametrize("engine", ["numpy", "faiss"])

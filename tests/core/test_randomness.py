@@ -18,7 +18,7 @@ def test_the_same_name_gives_the_same_draws() -> None:
 
 
 def test_every_part_of_the_name_counts() -> None:
-    names = [
+    names: list[tuple[int, *tuple[str | int, ...]]] = [
         (0, "a", 1, 2),
         (1, "a", 1, 2),
         (0, "b", 1, 2),

@@ -36,6 +36,7 @@ from kit.stages.training.train import train
 from tests.drawing import draw_competition
 from tests.engine.test_step import Failing
 from tests.ranked import ranked, with_plugins
+from tests.slow_steps import add_slow_loss
 
 BARE = ("backbone=bare", "augmenter=light")
 FAULTY = (*BARE, "loss=faulty")
@@ -459,3 +460,14 @@ def test_ddp_leaves_a_rank_waiting_where_another_s_backward_pass_fails(tmp_path:
     assert "out of memory" in second.out
     assert "a pass ended" not in first.out, (first, second)
     assert "left waiting" in first.out, (first, second)
+
+
+def test_two_ranks_stop_together_at_the_deadline_and_resume(space: Path) -> None:
+    slow = add_slow_loss(space)
+    command = ("train", *BARE, "loss=slow", "--name")
+    assert [each.status for each in ranked(space, *command, "whole")] == [0, 0]
+    slow.touch()
+    assert [each.status for each in ranked(space, *command, "r", "--time", "6s")] == [6, 6]
+    slow.unlink()
+    assert [each.status for each in ranked(space, *command, "r")] == [0, 0]
+    assert np.array_equal(oof(space, "r").probabilities, oof(space, "whole").probabilities)

@@ -13,7 +13,7 @@ from kit.data.folds import make_folds
 from kit.data.table import Table
 from kit.errors import DataError, InvalidError
 from kit.kinds import Classes, Ensembler, Loss, Splitter
-from kit.stages.blending.blend import blend
+from kit.stages.blending.blend import BlendResult, blend
 from kit.stages.training.train import train
 from tests.drawing import draw_competition
 from tests.written_runs import competition, write_run
@@ -158,4 +158,6 @@ def test_medians_are_brought_back_to_one_and_blend_by_name(space: Path) -> None:
     np.testing.assert_allclose(found, [[0.5, 0.5, 0.0]], atol=1e-9)  # medians .1 .1 0
     from kit.config.workspace import Workspace
 
-    assert blend(Workspace.open(space), ["a", "b"], "median").scores[-1].cv == 1
+    made = blend(Workspace.open(space), ["a", "b"], "median")
+    assert isinstance(made, BlendResult)
+    assert made.scores[-1].cv == 1

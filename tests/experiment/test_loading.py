@@ -124,7 +124,8 @@ def test_a_students_weights_are_the_same_whatever_another_folds_teachers_say(sch
         all(torch.equal(one[key], other[key]) for key in one) for one, other in zip(*weights, strict=True)
     ]
     assert same == [True, False]
-    assert np.array_equal(*scored)
+    first, second = scored
+    assert np.array_equal(first, second)
 
 
 # --------------------------------------------------------------------------------------- as a run does

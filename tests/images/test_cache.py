@@ -228,7 +228,7 @@ def test_a_changed_file_is_noticed_even_with_its_old_time(tmp_path: Path) -> Non
 def test_a_clock_that_goes_back_does_not_make_stats_trusted(
     tmp_path: Path, paths: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(stores.time, "time_ns", lambda: 0)
+    monkeypatch.setattr("kit.images.cache_store.time.time_ns", lambda: 0)
     fill(tmp_path, paths)
     assert (tmp_path / "cache" / "hashes.json").read_text(encoding="utf-8") == "{}"
 

@@ -6,6 +6,7 @@ import random
 import warnings
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,9 +23,9 @@ ROUNDS = 300
 PIXELS = np.random.default_rng(0).integers(0, 256, (40, 30, 3), dtype=np.uint8)
 
 
-def encoded(form: str, mode: str = "RGB", **options: object) -> bytes:
+def encoded(form: str, mode: str = "RGB", **options: Any) -> bytes:
     content = BytesIO()
-    Image.fromarray(PIXELS).convert(mode).save(content, form, **options)  # type: ignore[arg-type]
+    Image.fromarray(PIXELS).convert(mode).save(content, form, **options)
     return content.getvalue()
 
 

@@ -30,7 +30,8 @@ def place(seed: int, side: int = 300) -> np.ndarray:
         cv2.resize(rng.normal(0, 1, (n, n, 3)), (side, side), interpolation=cv2.INTER_CUBIC)
         for n in (8, 20, 50)
     ]
-    return np.clip(128 + 45 * sum(layers), 0, 255).astype(np.uint8)
+    image: np.ndarray = np.clip(128 + 45 * sum(layers), 0, 255)
+    return image.astype(np.uint8)
 
 
 def seen_from(image: np.ndarray, turn: float, zoom: float, light: int = 0) -> np.ndarray:
@@ -38,9 +39,8 @@ def seen_from(image: np.ndarray, turn: float, zoom: float, light: int = 0) -> np
     side = len(image)
     turned = cv2.getRotationMatrix2D((side / 2, side / 2), turn, zoom)
     view = np.vstack([turned, [0.0002, 0.0001, 1]])
-    return np.clip(cv2.warpPerspective(image, view, (side, side)).astype(int) + light, 0, 255).astype(
-        np.uint8
-    )
+    moved: np.ndarray = cv2.warpPerspective(image, view, (side, side))
+    return np.clip(moved.astype(int) + light, 0, 255).astype(np.uint8)
 
 
 @pytest.fixture
@@ -60,7 +60,8 @@ def photos(tmp_path: Path) -> tuple[list[Path], np.ndarray]:
 
 def pictures(count: int) -> np.ndarray:
     made = np.random.default_rng(0).standard_normal((count, 256)).astype(np.float32)
-    return made / np.linalg.norm(made, axis=1, keepdims=True)
+    made /= np.linalg.norm(made, axis=1, keepdims=True)
+    return made
 
 
 def test_photos_of_one_place_from_other_sides_are_one_group(photos: tuple[list[Path], np.ndarray]) -> None:

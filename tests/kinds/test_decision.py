@@ -20,7 +20,8 @@ SHARES = np.array([[0.6, 0.2, 0.5], [0.1, 0.4, 0.3], [0.2, 0.2, 0.1]])
 
 
 def given(rule: Decision) -> list[list[int]]:
-    return rule.assign_labels(SHARES).astype(int).tolist()
+    rows: list[list[int]] = rule.assign_labels(SHARES).astype(int).tolist()
+    return rows
 
 
 def test_labels_that_reach_the_threshold_are_given_and_the_most_probable_ones_fill_up() -> None:

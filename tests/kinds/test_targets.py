@@ -23,10 +23,10 @@ def faults(target: Target, *row: float) -> list[str]:
 
 
 def test_each_kind_refuses_the_rows_that_it_cannot_have() -> None:
-    for target in (ONE_CLASS, SOFT):
-        assert faults(target, 0.3, 0.7) == []
-        assert faults(target, 0.9, 0.7) == ["its sum is not 1"]
-        assert faults(target, 1.5, -0.5) == ["a negative value"]
+    for shared in (ONE_CLASS, SOFT):
+        assert faults(shared, 0.3, 0.7) == []
+        assert faults(shared, 0.9, 0.7) == ["its sum is not 1"]
+        assert faults(shared, 1.5, -0.5) == ["a negative value"]
     assert faults(MULTI_HOT, 0.9, 0.7) == []
     assert faults(MULTI_HOT, 1.1, 0.7) == ["a value above 1"]
     assert faults(NUMBERS, -300, 1e6) == []

@@ -31,7 +31,7 @@ def test_a_finished_run_is_a_line_with_its_scores(workspace: Workspace, kit: Kit
     assert status == 0
     heading, line = out.splitlines()
     assert heading.split()[:4] == ["run", "network", "px", "macro_f1"]
-    scores = oof(workspace.root, "a").provenance.scores
+    scores = oof(workspace.root, "a").provenance.require_scores()
     assert line.split()[:4] == ["a", "small", "16", f"{scores['macro_f1']:.4f}"]
     assert "2/2" in line
     assert "finished" in line

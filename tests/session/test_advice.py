@@ -55,7 +55,9 @@ def test_every_call_that_a_message_becomes_is_taken() -> None:
             changed = in_python(text.text)
             for call in re.findall(r"(?:comp|kit)\.[a-z_.]+\([^()]*\)", changed):
                 found += 1
-                faults += [f"{text.place}: {call}: {fault}" for fault in python_faults(call)]
+                # a message may name an option alone, as it does of the command
+                told = [fault for fault in python_faults(call) if "missing a required argument" not in fault]
+                faults += [f"{text.place}: {call}: {fault}" for fault in told]
     assert found > 30
     assert not faults, "\n".join(faults)
 

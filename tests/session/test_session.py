@@ -54,8 +54,11 @@ def test_blend_and_board_show_themselves(written: kit.Session) -> None:
 
 def test_blend_takes_what_tta_returned_in_a_list_or_not(trained: kit.Session) -> None:
     flipped = trained.tta(["a"], views="hflip", progress=False)
-    for members in (flipped, [flipped], ["a@hflip"]):
-        assert trained.blend(members, name="x", progress=False).cv == flipped[0].scores["macro_f1"]
+    given: tuple[Any, ...] = (flipped, [flipped], ["a@hflip"])
+    for members in given:
+        made = trained.blend(members, name="x", progress=False)
+        assert isinstance(made, Submitted)
+        assert made.cv == flipped[0].scores["macro_f1"]
     with pytest.raises(ConfigError, match="int is not a run"):
         trained.blend([3])  # type: ignore[list-item]
 

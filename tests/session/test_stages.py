@@ -14,6 +14,7 @@ import kit
 from kit.commands._menu import run
 from kit.data.predictions import Predictions
 from kit.errors import ConfigError
+from kit.stages.blending.blend import Submitted
 from tests.session.displayed import check_display
 
 
@@ -44,7 +45,7 @@ def test_rows_are_embedded_retrieved_and_paired(
     assert json.loads(capsys.readouterr().out)[0]["scores"] == dict(found[0].scores)
 
     (two.folder / "pairs.csv").write_text("one,other\n060,061\n060,062\n")
-    paired = two.pairs(embedded, two.folder / "pairs.csv", out=two.folder / "scored.csv", progress=False)
+    paired = two.pairs(embedded[0], two.folder / "pairs.csv", out=two.folder / "scored.csv", progress=False)
     check_display(paired, "id_1", "id_2", "probability", "same")
     with (two.folder / "scored.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
@@ -100,6 +101,7 @@ def test_the_final_networks_are_planned_and_trained(two: kit.Session) -> None:
     assert planned.to_frame().run.tolist() == ["a-final", "b-final"]
     assert not (two.folder / "runs/a-final").exists()
     blended = two.blend(["a", "b"], ensembler="mean", name="x", progress=False)
+    assert isinstance(blended, Submitted)
     record = next((two.folder / "submissions").glob("0001-x.json"))
     made = two.final(blend=record, progress=False)
     check_display(made, "name", "nested")
@@ -126,7 +128,8 @@ def test_a_bundle_predicts_what_the_workspace_does(two: kit.Session, tmp_path: P
     )
     check_display(predicted, "id")
     blended = two.blend("a", name="x", progress=False)
-    expected = pd.read_csv(getattr(blended, "path"), dtype=str)  # noqa: B009 - a submission was written
+    assert isinstance(blended, Submitted)
+    expected = pd.read_csv(blended.path, dtype=str)
     pd.testing.assert_frame_equal(predicted.to_frame(), expected)
     with pytest.raises(ConfigError, match="time limit of a notebook"):
         two.bundle("a", out=tmp_path / "other", time="1h")

@@ -22,6 +22,7 @@ from kit.errors import ConfigError, RunError, StoppedError
 from kit.kinds import Executor, JobProgress, JobResult
 from kit.plugins.executor.ray import _WithoutDumps
 from kit.stages.training.train import train
+from tests.slow_steps import check_deadline
 from tests.stages.training.test_parallel import made, odd
 
 ROOT = Path(__file__).parents[3]
@@ -247,3 +248,7 @@ def test_without_the_package_it_says_what_to_install(monkeypatch: pytest.MonkeyP
     ) as caught:
         Executor.open("ray").check()
     assert "pip install 'kit-competitions[ray]', or executor=processes" in str(caught.value)
+
+
+def test_folds_on_a_cluster_stop_at_the_deadline(competition: Path, address: str) -> None:
+    check_deadline(competition, f'{{"name": "ray", "address": "{address}"}}')

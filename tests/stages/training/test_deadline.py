@@ -13,7 +13,6 @@ import pytest
 from kit.commands._menu import run
 from kit.config.workspace import Workspace
 from kit.core.stopping import Deadline, Stop
-from kit.data.predictions import Predictions
 from kit.device.ranks import ALONE
 from kit.errors import ConfigError, StoppedError
 from kit.model import checkpoints
@@ -22,6 +21,7 @@ from kit.stages.training.deadline import FoldDeadline
 from kit.stages.training.remaining import describe_remaining
 from kit.stages.training.sweep import run_sweep
 from kit.stages.training.train import train, train_run
+from tests.slow_steps import check_deadline, oof
 
 
 @pytest.fixture
@@ -35,10 +35,6 @@ def after(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], Deadline]:
 
     monkeypatch.setattr(FoldDeadline, "end_step", end_step)
     return lambda steps: Deadline(steps, lambda: now[0])
-
-
-def oof(space: Path, name: str) -> np.ndarray:
-    return Predictions.read(space / "runs" / name / "predictions" / "plain" / "oof.parquet").probabilities
 
 
 def test_a_run_that_is_stopped_again_and_again_ends_with_the_same_bits(
@@ -103,6 +99,10 @@ def test_folds_of_an_executor_stop_too(space: Path, after: Callable[[float], Dea
     assert caught.value.exit_code == 6
     train_run(workspace, "r")
     assert np.array_equal(oof(space, "r"), oof(space, "a"))
+
+
+def test_folds_in_other_processes_stop_too(competition: Path) -> None:
+    check_deadline(competition, '{"name": "processes", "workers": 2, "threads": 1}')
 
 
 def test_the_margin_is_twice_the_longest_step_and_save_and_two_seconds() -> None:
