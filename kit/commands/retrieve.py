@@ -20,24 +20,81 @@ from kit.commands._plugin_options import read_spec
     metavar="RERANKER",
     help="Reranker plugin, or JSON with options. kit tries all combinations of several and uses the best.",
 )
+@click.option("--within", type=click.Choice(["test"]), help="Answer test rows with similar test rows.")
+@click.option("--index", metavar="FILE", help="Answer test rows with similar images of this CSV.")
+@click.option(
+    "--answer",
+    type=click.Choice(["ranking", "set"]),
+    help="Of images: a ranked list, or all above a threshold. Default: a set within test, a ranking of an index.",
+)
+@click.option("--at-least", type=click.IntRange(1), default=1, show_default=True, help="Images in a set.")
+@click.option(
+    "--at-most", type=click.IntRange(1), default=100, show_default=True, help="Images in an answer."
+)
+@click.option("--threshold", type=float, help="Least cosine of a set. Default: fitted on held-out rows.")
+@click.option("--pca", type=click.IntRange(1), metavar="N", help="Reduce joined embeddings to N numbers.")
+@click.option("--whiten", is_flag=True, help="Give each number of --pca the same variance.")
+@click.option("--name", help="Name of the submission of images.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
-def command(members: tuple[str, ...], scorer: str, rerankers: tuple[str, ...], as_json: bool) -> None:
+def command(
+    members: tuple[str, ...],
+    scorer: str,
+    rerankers: tuple[str, ...],
+    within: str | None,
+    index: str | None,
+    answer: str | None,
+    at_least: int,
+    at_most: int,
+    threshold: float | None,
+    pca: int | None,
+    whiten: bool,
+    name: str | None,
+    as_json: bool,
+) -> None:
     """Predict rows from their nearest training images. The images are compared by the embeddings of `kit
     embed`.
 
     Held-out rows are compared with the rows that their fold was trained on. Test rows are compared with the
     training rows of each fold. `kit blend` takes the result like any other predictions.
 
+    With --within or --index the answers are images, and kit writes a submission. The embeddings of several runs
+    are joined.
+
     \b
     kit retrieve runs/r@hflip
     kit retrieve r s --scorer product
     kit retrieve r --scorer '{"name": "power", "k": 20}' --reranker query_expansion --reranker database_augmentation
     kit blend runs/r runs/r@plain-power
+    kit retrieve r s --within test --at-least 2 --at-most 50
+    kit retrieve r@hflip --index index.csv --pca 256 --whiten
     """
     from kit.config.workspace import Workspace
     from kit.stages.retrieval.retrieve import retrieve
 
+    of_images = {"answer": answer, "threshold": threshold, "pca": pca, "name": name}
+    if within is None and index is None:
+        given = [f"--{key}" for key, value in of_images.items() if value is not None]
+        if given or whiten or at_least != 1 or at_most != 100:
+            raise click.UsageError("options of images need --within test or --index FILE")
+    if within is not None and index is not None:
+        raise click.UsageError("give either --within or --index")
+    if whiten and pca is None:
+        raise click.UsageError("--whiten needs --pca N")
+    if at_least > at_most:
+        raise click.UsageError(f"--at-least {at_least} is more than --at-most {at_most}")
     specs = [read_spec(text, "--reranker") for text in rerankers]
+    if within is not None or index is not None:
+        from kit.stages.retrieval.joined_vectors import Reduction
+        from kit.stages.retrieval.retrieve_images import ImageQuestion, choose_answer, retrieve_images
+
+        chosen = choose_answer(answer, index)
+        reduction, space = Reduction(pca, whiten), Workspace.find(".")
+        question = ImageQuestion(chosen, index, at_least, at_most, threshold, reduction, tuple(specs))
+        found = show_progress(retrieve_images.with_progress(space, members, question, name))
+        echo(repr(found))
+        paths = [] if found.path is None else [str(found.path)]
+        print_result({**asdict(found), "path": next(iter(paths), None)}, paths, as_json)
+        return
     made = show_progress(
         retrieve.with_progress(Workspace.find("."), members, read_spec(scorer, "--scorer"), specs)
     )

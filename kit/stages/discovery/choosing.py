@@ -63,9 +63,14 @@ def sample_table(
     if "sample" in asked:
         return find_table(seen, asked["sample"], "--sample")
     ids = {sheet: sheet.values(match.column) for sheet, match in pool.items()}
+    firsts = {sheet: sheet.values(sheet.columns[0]) for sheet in pool}
     points = {
         sheet: roles.sample_points(
-            sheet, pool.get(sheet), train, [other for each, other in ids.items() if each is not sheet]
+            sheet,
+            pool.get(sheet),
+            train,
+            [other for each, other in ids.items() if each is not sheet],
+            [other for each, other in firsts.items() if each is not sheet],
         )
         for sheet in seen.sheets
         if sheet is not train

@@ -27,6 +27,7 @@ from kit.stages.discovery.column_format import separator_of
 from kit.stages.discovery.discovery import Discovery, check_headers, count_rows, explain_no_match
 from kit.stages.discovery.file_scan import ColumnMatch, Scan, TableFile, scan
 from kit.stages.discovery.folders import discover_folders, discover_without_table
+from kit.stages.discovery.index_table import find_index
 from kit.stages.discovery.joins import find_joins
 from kit.stages.discovery.long_sheets import WideSheets, widen_sheets
 from kit.stages.discovery.names_with_labels import find_named_labels
@@ -170,7 +171,8 @@ def _from_tables(
     ):
         data |= more
         findings += lines
-    findings += [*split.findings, *joins.findings, *_of_answers(parts, seen)]
+    index = find_index(seen, matched, parts.sheets, sample)
+    findings += [*split.findings, *joins.findings, *_of_answers(parts, seen), *index.findings]
     names = split.parts.get(train.name, (train.name,))
     used = {*(sheet.name for sheet in parts.sheets), *names, *joins.used, data.get("class_list")}
     first = [files[sheet.name] for sheet in (sample, train) if sheet]
@@ -194,7 +196,9 @@ def _from_tables(
     findings += [f"not read: {line}" for line in seen.unreadable]
     rows = sum(len(sheet.file) for sheet in (train, parts.test or parts.sample) if sheet)
     images = seen.files_below(trees.base(data["images"])) if parts.match.photos else rows
-    return Discovery(data, tuple(findings), None, len(train.file), images, how.config, how.sizes)
+    return Discovery(
+        data, tuple(findings), None, len(train.file), images, {**how.config, **index.config}, how.sizes
+    )
 
 
 Found = tuple[dict[str, Any], list[str]]

@@ -101,6 +101,11 @@ def _by_format(root: Path, sample: pd.DataFrame, classes: tuple[str, ...], label
             _default(),
             "the sample is of no known format" if not names else "the sample fits several formats",
         )
+    if names[0] == "id_list":
+        return (
+            _default(),
+            "the sample wants ids of images: kit retrieve RUN --within test scores them by the mean F1 of rows",
+        )
     if names[0] == "long":
         return {"name": "log_loss"}, "the sample has a row for each id and class, read as probabilities"
     ranks = _ranks(names[0], sample)

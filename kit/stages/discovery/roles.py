@@ -78,9 +78,16 @@ def is_ground_truth(name: str) -> bool:
 
 
 def sample_points(
-    sheet: TableFile, match: ColumnMatch | None, train: TableFile | None, ids: Sequence[set[str]]
+    sheet: TableFile,
+    match: ColumnMatch | None,
+    train: TableFile | None,
+    ids: Sequence[set[str]],
+    firsts: Sequence[set[str]] = (),
 ) -> float:
-    """What speaks for a sample submission; `ids` are those of the other tables of test rows."""
+    """What speaks for a sample submission; `ids` are those of the other tables of test rows.
+
+    `firsts` are the first columns of the other tables that name images.
+    """
     named = words(sheet.name)
     others = sheet.columns[1:]
     if not others:
@@ -104,7 +111,7 @@ def sample_points(
         - 4 * bool(named & OTHER)
         + (match is not None and match.used > 0.95)
         - 3 * any(mine < each for each in ids)
-        - 3 * (match is None)
+        - 3 * (match is None and mine not in firsts)
     )
 
 

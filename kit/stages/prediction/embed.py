@@ -6,6 +6,7 @@ that its network was trained on, as a test row is: cross-validation of retrieval
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -48,6 +49,7 @@ from kit.model.predict import View, for_predicting, open_views
 from kit.runs.checkpoint_paths import RunCheckpoints, find_targets
 from kit.runs.run import STATE_UNTRAINED, Run, config_identity, find_run, plugin_hashes
 from kit.stages.prediction.tta import views_name
+from kit.stages.retrieval.index_source import INDEX_SUFFIX
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -99,14 +101,47 @@ def embed(
     return made
 
 
+@stage
+def embed_index(
+    workspace: Workspace | StrPath,
+    paths: Sequence[str | Path],
+    index: StrPath,
+    images: str | None = None,
+    views: Any = "plain",
+    device: str = "auto",
+) -> Work[list[EmbedResult]]:
+    """Embeds the images that a CSV lists, beside the embeddings of the same checkpoints and views.
+
+    `images` is the path pattern of the index images, by default that of the test rows. Raises what `embed` raises.
+    """
+    workspace = Workspace.of(workspace)
+    opened, place = Views.open(views, workspace.root, "views"), choose_device(device)
+    data = workspace.competition.data
+    train = train_table(workspace.root, data).sort_by_id()
+    pattern = images or data.test_images or data.images
+    found = data.model_copy(
+        update={"test": os.fspath(workspace.path(index)), "sample": None, "test_images": pattern}
+    )
+    table = test_table(workspace, found, train.classes)
+    made = []
+    for target in find_targets(workspace, paths):
+        with target.run.lock():
+            made.append((yield from _of_run(workspace, target, (train, table), opened, place, INDEX_SUFFIX)))
+    return made
+
+
 def _of_run(
     workspace: Workspace,
     target: RunCheckpoints,
     tables: tuple[Table, Table],
     views: Views,
     device: torch.device,
+    suffix: str = "",
 ) -> Work[EmbedResult]:
-    """One run, checked: its classes and rows are the tables', its network takes the views."""
+    """One run, checked: its classes and rows are the tables', its network takes the views.
+
+    With `suffix` only the second table is embedded, into a folder of that ending.
+    """
     run = target.run
     train = table_of(run.folder, tables[0], workspace.competition.data)
     tables = (train, replace(tables[1], classes=train.classes))
@@ -116,6 +151,9 @@ def _of_run(
     provenance = _provenance(
         run, views, target.epoch_suffix, train, parts.without_pretrained().all(), folds.fingerprint()
     )
+    if suffix:
+        provenance = replace(provenance, views=provenance.views + suffix)
+        tables = (train.take([]), tables[1])
     warn_of_changed(run, provenance.plugins)
     networks = {
         str(fold): (checkpoints.tag(path), partial(_restore, path, workspace.root, device))

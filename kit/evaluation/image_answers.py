@@ -1,0 +1,94 @@
+"""Scores of answers that are images: ranked lists of similar images, or sets of those above a threshold."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Self
+
+import numpy as np
+
+THRESHOLDS_TRIED = 201  # thresholds, quantiles of the similarities
+
+
+@dataclass(frozen=True, eq=False)
+class RankedImages:
+    """The nearest images of N queries, the nearest first, and which of them are right."""
+
+    similarities: np.ndarray  # (N, k) float32
+    relevant: np.ndarray  # (N, k) bool
+    wanted: np.ndarray  # (N,) int64: how many relevant images a query has in the gallery
+
+    def take(self, rows: np.ndarray) -> Self:
+        """The queries at these positions, or where a mask is true."""
+        return replace(
+            self,
+            similarities=self.similarities[rows],
+            relevant=self.relevant[rows],
+            wanted=self.wanted[rows],
+        )
+
+
+def mean_average_precision(found: RankedImages, k: int) -> float:
+    """mAP@k: the mean over queries of sum P(i) rel(i) / min(wanted, k); queries without a relevant image do not count.
+
+    P(i) is the precision of the first i images. Source: Google Landmark Retrieval 2019-2021, evaluation page.
+    """
+    asked = found.wanted > 0
+    relevant = found.relevant[asked, :k]
+    precision = np.cumsum(relevant, axis=1) / np.arange(1, relevant.shape[1] + 1)
+    scores = (precision * relevant).sum(axis=1) / np.minimum(found.wanted[asked], k)
+    return float(scores.mean()) if len(scores) else float("nan")
+
+
+@dataclass(frozen=True)
+class SetRule:
+    """Which of a query's nearest images its set has: those of at least `threshold`, from `least` to `most` of them.
+
+    `with_self`: the query is in the gallery and in its own set, as in Shopee Price Match Guarantee.
+    """
+
+    threshold: float = 0.5
+    least: int = 1
+    most: int = 50
+    with_self: bool = True
+
+    def count_images(self, similarities: np.ndarray) -> np.ndarray:
+        """How many of the nearest images (N, k) each set has beside the query itself, int64 (N,)."""
+        own = int(self.with_self)
+        counts = (similarities >= self.threshold).sum(axis=1)
+        least, most = max(self.least - own, 0), min(self.most - own, similarities.shape[1])
+        return np.asarray(np.clip(counts, least, most))
+
+    def score_rows(self, found: RankedImages) -> np.ndarray:
+        """The F1 of each query's set, (N,)."""
+        own = int(self.with_self)
+        counts = self.count_images(found.similarities)
+        hits = np.concatenate([np.zeros((len(counts), 1), int), np.cumsum(found.relevant, axis=1)], axis=1)
+        right = hits[np.arange(len(counts)), counts] + own
+        total = counts + own + found.wanted + own
+        scores = np.zeros(len(counts))
+        return np.asarray(np.divide(2 * right, total, out=scores, where=total > 0))
+
+    def fit(self, found: RankedImages) -> Self:
+        """The rule with the threshold of the best mean F1; of equals the one in the middle."""
+        values = np.unique(np.quantile(found.similarities, np.linspace(0, 1, THRESHOLDS_TRIED)))
+        rules = [replace(self, threshold=float(value)) for value in values]
+        scores = np.array([rule.score_rows(found).mean() for rule in rules])
+        best = np.flatnonzero(scores == scores.max())
+        return rules[int(best[len(best) // 2])]
+
+
+def cross_fit_sets(rule: SetRule, found: RankedImages, folds: np.ndarray) -> tuple[float, SetRule]:
+    """The mean F1 of sets by thresholds that other folds' queries gave, and the rule fitted on all.
+
+    With one fold alone the threshold is scored on the queries that it was fitted on.
+    """
+    numbers = np.unique(folds)
+    fitted = rule.fit(found)
+    if len(numbers) < 2:
+        return float(fitted.score_rows(found).mean()), fitted
+    scores = np.empty(len(folds))
+    for fold in numbers:
+        held = folds == fold
+        scores[held] = rule.fit(found.take(~held)).score_rows(found.take(held))
+    return float(scores.mean()), fitted

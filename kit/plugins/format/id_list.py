@@ -1,0 +1,57 @@
+"""Id list: ids of other images in one cell, of `kit retrieve --within test` and `kit retrieve --index`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+import pandas as pd
+from pydantic import Field
+
+from kit.data.predictions import Predictions
+from kit.errors import ConfigError
+from kit.kinds import Format
+from kit.plugins.format._cells import doubles
+
+
+class IdList(Format):
+    """One column with ids of similar images, such as a ranking of index images or the set of a row's matches.
+
+    `kit retrieve` writes it, because probabilities of classes name no images. Raises ConfigError for `write`.
+
+    Source: such as the sample submissions of Shopee Price Match Guarantee, `posting_id,matches`, and of Google Landmark
+    Retrieval, `id,images`.
+    """
+
+    separator: str = Field(" ", min_length=1, description="between ids")
+    images: Literal["sample", "other"] = Field(
+        "sample", description="ids are those of the sample's own rows, or of other images such as an index"
+    )
+
+    def matches(self, sample: pd.DataFrame, classes: Sequence[str]) -> bool:
+        return sample.shape[1] == 2 and len(sample) > 0 and not self.check_rows(sample, sample, classes)
+
+    def check_rows(
+        self, table: pd.DataFrame, sample: pd.DataFrame, classes: Sequence[str]
+    ) -> list[tuple[int, str]]:
+        lists = [cell.split(self.separator) for cell in table.iloc[:, 1]]
+        known = set(sample.iloc[:, 0])
+        found = [(row, "no ids") for row, names in enumerate(lists) if names == [""]]
+        if self.images == "sample":
+            for row, names in enumerate(lists):
+                strange = next((name for name in names if name and name not in known), None)
+                if strange is not None:
+                    found.append((row, f"{strange!r} is not an id of the sample"))
+        return [*found, *doubles(lists)]
+
+    def write(self, predictions: Predictions, sample: pd.DataFrame) -> pd.DataFrame:
+        raise ConfigError(
+            "the sample wants ids of images, and these are probabilities of classes",
+            code="C21",
+            hint="kit retrieve RUN --within test, or kit retrieve RUN --index FILE",
+        )
+
+    def write_lists(self, lists: Mapping[str, Sequence[str]], sample: pd.DataFrame) -> pd.DataFrame:
+        """The submission with the ids that `lists` has for each of the sample's ids."""
+        cells = [self.separator.join(lists[name]) for name in sample.iloc[:, 0]]
+        return sample.assign(**{str(sample.columns[1]): cells})

@@ -1,0 +1,66 @@
+"""Embeddings of several runs as one: joined, and reduced by PCA if asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from kit.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class FittedReduction:
+    """A reduction that knows its directions."""
+
+    pca: Any = None
+
+    def apply(self, parts: Sequence[np.ndarray]) -> np.ndarray:
+        """Unit vectors float32 of the rows of several runs; zeros for rows that have a vector in none."""
+        joined = join_vectors(parts)
+        if self.pca is None or not len(joined):
+            return joined
+        reduced = _to_unit_length(self.pca.transform(joined).astype(np.float32))
+        reduced[~joined.any(axis=1)] = 0
+        return reduced
+
+
+@dataclass(frozen=True)
+class Reduction:
+    """PCA to `components` numbers; `whiten` gives each the same variance. Without components nothing is reduced."""
+
+    components: int | None = None
+    whiten: bool = False
+
+    def fit(self, parts: Sequence[np.ndarray]) -> FittedReduction:
+        """Learns the directions from vectors of several runs, a (rows, features) each, in the same order of rows.
+
+        Raises ConfigError C28 for more components than rows or features.
+        """
+        if self.components is None:
+            return FittedReduction()
+        from sklearn.decomposition import PCA
+
+        joined = join_vectors(parts)
+        if self.components > min(joined.shape):
+            raise ConfigError(
+                f"--pca {self.components}, but there are {joined.shape[0]} vectors of {joined.shape[1]} numbers",
+                code="C28",
+                hint=f"--pca {min(joined.shape)} or less",
+            )
+        return FittedReduction(PCA(self.components, whiten=self.whiten, random_state=0).fit(joined))
+
+
+NO_REDUCTION = Reduction()
+
+
+def join_vectors(parts: Sequence[np.ndarray]) -> np.ndarray:
+    """Vectors side by side, at unit length: their cosine is the mean of the parts' cosines."""
+    return _to_unit_length(np.concatenate([np.asarray(part, np.float32) for part in parts], axis=1))
+
+
+def _to_unit_length(vectors: np.ndarray) -> np.ndarray:
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return np.asarray(np.divide(vectors, lengths, out=np.zeros_like(vectors), where=lengths > 0))

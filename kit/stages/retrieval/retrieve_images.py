@@ -1,0 +1,356 @@
+"""retrieve_images: test rows answered with similar images: of the test rows themselves, or of an index.
+
+Held-out training rows are compared among themselves, by the network that has not seen them, and images of one class
+are the right answers. A threshold is fitted on other folds' rows than those that it is scored on.
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from kit.config.workspace import Workspace
+from kit.core.display import Displayed, frame
+from kit.core.files import StrPath, sha256
+from kit.core.nearest import Neighbours, Search, nearest, nearest_excluding_self
+from kit.core.progress import Progress, Work, stage
+from kit.data.embeddings import Vectors
+from kit.data.predictions import ids_fingerprint
+from kit.data.table import sample_frame
+from kit.errors import Case, ConfigError, InvalidError
+from kit.evaluation.image_answers import RankedImages, SetRule, cross_fit_sets, mean_average_precision
+from kit.experiment.sample_format import check_table
+from kit.kinds import Format, Reranker
+from kit.kinds.label_kinds import MEANING
+from kit.stages.blending.members import labels
+from kit.stages.retrieval.index_source import read_index
+from kit.stages.retrieval.joined_vectors import NO_REDUCTION, FittedReduction, Reduction, join_vectors
+from kit.stages.retrieval.source import EmbeddedRun, read_source
+from kit.stages.submission import submission
+from kit.stages.submission.board import Board, Entry
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+TASK = "retrieve"
+
+Answer = Literal["ranking", "set"]
+
+
+@dataclass(frozen=True)
+class ImageQuestion:
+    """Which images answer, how many, and how embeddings are joined; `index` is None within the test rows."""
+
+    answer: Answer
+    index: str | None = None
+    least: int = 1
+    most: int = 100
+    threshold: float | None = None  # of a set; None: fitted
+    reduction: Reduction = NO_REDUCTION
+    rerankers: tuple[Any, ...] = ()
+
+    @property
+    def metric(self) -> str:
+        """The name of the score on the board."""
+        return "mean_f1_of_rows" if self.answer == "set" else f"mean_average_precision_at_{self.most}"
+
+    def to_json(self) -> dict[str, Any]:
+        """What the submission's record says of it."""
+        return {
+            "name": "similar_images",
+            "answer": self.answer,
+            "index": self.index,
+            "least": self.least,
+            "most": self.most,
+            "pca": self.reduction.components,
+            "whiten": self.reduction.whiten,
+            "rerankers": [one if isinstance(one, str) else dict(one) for one in self.rerankers],
+        }
+
+
+def choose_answer(asked: str | None, index: str | None) -> Answer:
+    """What is asked for, by default a set within the test rows and a ranking of an index."""
+    if asked is None:
+        return "set" if index is None else "ranking"
+    return "set" if asked == "set" else "ranking"
+
+
+@dataclass(frozen=True, repr=False)
+class ImageAnswers(Displayed):
+    """The submission of similar images, and the score of held-out training rows that were answered alike."""
+
+    members: tuple[str, ...]
+    metric: str
+    score: float
+    queries: int  # held-out rows that were scored
+    threshold: float | None
+    number: int | None  # None: there is no sample, so no submission was written
+    path: Path | None
+    rows: int
+    images: float  # a row's answers, on average
+
+    def _lines(self) -> list[str]:
+        rule = "" if self.threshold is None else f", threshold {self.threshold:.4f}"
+        lines = [
+            f"{' '.join(self.members)}: {self.metric} {self.score:.4f} of {self.queries} held-out rows{rule}"
+        ]
+        if self.path is None:
+            return [*lines, "data.sample is null, so no submission was written"]
+        place = f"{self.path.parent.name}/{self.path.name}"
+        return [
+            *lines,
+            f"submission {self.number}: {place}, {self.rows} rows with {self.images:.1f} images on average",
+        ]
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row: the members, the score and the submission."""
+        return frame([{
+            "members": " ".join(self.members), "metric": self.metric, "score": self.score,
+            "threshold": self.threshold, "number": self.number, "rows": self.rows, "images": self.images,
+        }])  # fmt: skip
+
+
+@stage
+def retrieve_images(
+    workspace: Workspace | StrPath, members: Sequence[str], question: ImageQuestion, name: str | None = None
+) -> Work[ImageAnswers]:
+    """Answers test rows with similar images by the joined embeddings of members, and writes the submission.
+
+    Raises what `read_source` raises, InvalidError D48 for members of different folds or without embeddings of the
+    index, ConfigError C17 for rows with several labels, C28 for more components than vectors have, C21 for a sample
+    of another form.
+    """
+    workspace = Workspace.of(workspace)
+    table = labels(workspace).sort_by_id()
+    if table.label_kind != "class_index":
+        raise ConfigError(
+            f"the table has {MEANING[table.label_kind]}, but images of one class are the right answers",
+            code="C17",
+            hint="data.label=<the column of the group that images share>",
+        )
+    sources = [read_source(workspace, member, table) for member in members]
+    _check_folds(sources)
+    search = _chain(
+        [Reranker.open(one, workspace.root, "reranker") for one in question.rerankers], workspace.root
+    )
+    sample, shape = _open_sample(workspace, question)
+    yield Progress(TASK, 0, 2, "held-out rows")
+    reductions = {fold: question.reduction.fit(_training(sources, fold)) for fold in sources[0].by_fold}
+    found, folds = _held_out(sources, reductions, question, search)
+    rule = SetRule(question.threshold or 0.0, question.least, question.most, question.index is None)
+    threshold: float | None = None
+    if question.answer == "ranking":
+        score = mean_average_precision(found, question.most)
+    elif question.threshold is None:
+        score, rule = cross_fit_sets(rule, found, folds)
+        threshold = rule.threshold
+    else:
+        score, threshold = float(rule.score_rows(found).mean()), question.threshold
+    named = tuple(f"runs/{source.member}" for source in sources)
+    made = ImageAnswers(named, question.metric, score, len(folds), threshold, None, None, 0, 0.0)
+    if sample is None or shape is None:
+        return made
+    yield Progress(TASK, 1, 2, "test rows")
+    lists = _answer_test(workspace, sources, reductions, question, rule, search)
+    lost = [Case("has no test row", id=name, code="D41") for name in sample.iloc[:, 0] if name not in lists]
+    if lost:
+        raise InvalidError(
+            f"{len(lost)} of {len(sample)} ids of the sample are not test rows",
+            code="D41",
+            cases=lost,
+            hint="data.id=<the column of the sample's ids>, then kit train, or another data.test",
+        )
+    filled = shape.write_lists(lists, sample)
+    check_table(filled, sample, shape, table.classes)
+    written = _enter(workspace, made, question, filled, name)
+    images = float(np.mean([len(lists[one]) for one in sample.iloc[:, 0]]))
+    return replace(made, number=written.number, path=written.path, rows=len(filled), images=images)
+
+
+def _check_folds(sources: Sequence[EmbeddedRun]) -> None:
+    """Raises InvalidError D48 for runs of other folds than the first one's."""
+    first = sources[0]
+    wrong = [
+        Case(f"has other folds than {first.member}", one.member, code="D48")
+        for one in sources[1:]
+        if one.folds.fingerprint() != first.folds.fingerprint() or set(one.by_fold) != set(first.by_fold)
+    ]
+    if wrong:
+        raise InvalidError(
+            "embeddings of runs with different folds cannot be joined",
+            code="D48",
+            cases=wrong,
+            hint="train the runs with the same splitter and seed, or give one run",
+        )
+
+
+def _chain(rerankers: Sequence[Reranker], root: Path) -> Search:
+    search: Search = nearest
+    for reranker in rerankers:
+        search = partial(reranker.in_workspace(root).of_fold(None).search, inner=search)
+    return search
+
+
+def _open_sample(workspace: Workspace, question: ImageQuestion) -> tuple[pd.DataFrame | None, Any]:
+    """The sample and the format that writes lists of ids. Raises ConfigError C21 for a sample of another form."""
+    if workspace.competition.data.sample is None:
+        return None, None
+    sample = sample_frame(workspace.root, workspace.competition.data)
+    spec = workspace.competition.format or {
+        "name": "id_list", "images": "sample" if question.index is None else "other",
+    }  # fmt: skip
+    shape = Format.open(spec, workspace.root, "format")
+    if not hasattr(shape, "write_lists") or sample.shape[1] != 2:
+        raise ConfigError(
+            f"the sample has {sample.shape[1]} columns and format {shape.plugin_name()!r}, not ids of images in a cell",
+            code="C21",
+            hint="format=id_list, and a sample of two columns: the id, and the ids of similar images",
+        )
+    return sample, shape
+
+
+def _training(sources: Sequence[EmbeddedRun], fold: int) -> list[np.ndarray]:
+    rows = sources[0].gallery(fold)
+    return [source.by_fold[fold].train.vectors[rows] for source in sources]
+
+
+def _held_out(
+    sources: Sequence[EmbeddedRun],
+    reductions: Mapping[int, FittedReduction],
+    question: ImageQuestion,
+    search: Search,
+) -> tuple[RankedImages, np.ndarray]:
+    """What held-out rows are answered with among their fold's other held-out rows, and the fold of each."""
+    first, parts, folds = sources[0], [], []
+    truth = first.table.targets()
+    for fold, reduction in reductions.items():
+        held = first.oof_mask(fold)
+        vectors = reduction.apply([source.by_fold[fold].train.vectors[held] for source in sources])
+        seen = vectors.any(axis=1)
+        held, vectors = held[seen], vectors[seen]
+        if len(held) < 2:
+            continue
+        near = nearest_excluding_self(vectors, min(question.most, len(held) - 1), search)
+        mine = truth[held]
+        counts = np.bincount(mine)[mine] - 1
+        parts.append(RankedImages(near.similarities, mine[near.rows] == mine[:, None], counts))
+        folds.append(np.full(len(held), fold))
+    if not parts:
+        raise InvalidError("no fold holds out two images, so nothing can be scored", code="D48")
+    return _stack(parts), np.concatenate(folds)
+
+
+def _stack(parts: Sequence[RankedImages]) -> RankedImages:
+    """The queries of all folds; lists of small folds are filled with images that no set has."""
+    width = max(part.similarities.shape[1] for part in parts)
+
+    def fill(values: np.ndarray, empty: Any) -> np.ndarray:
+        return np.pad(values, ((0, 0), (0, width - values.shape[1])), constant_values=empty)
+
+    return RankedImages(
+        np.concatenate([fill(part.similarities, -1) for part in parts]),
+        np.concatenate([fill(part.relevant, False) for part in parts]),
+        np.concatenate([part.wanted for part in parts]),
+    )
+
+
+def _answer_test(
+    workspace: Workspace,
+    sources: Sequence[EmbeddedRun],
+    reductions: Mapping[int, FittedReduction],
+    question: ImageQuestion,
+    rule: SetRule,
+    search: Search,
+) -> dict[str, list[str]]:
+    """The ids that answer each test row; all folds' networks together say how similar two images are."""
+    ids, queries = _join(reductions, lambda fold: [source.by_fold[fold].test for source in sources])
+    if question.index is None:
+        names, count = ids, min(question.most, len(ids) - 1)
+        near = nearest_excluding_self(queries, count, search)
+    else:
+        by_run = [read_index(workspace, source, question.index) for source in sources]
+        names, gallery = _join(reductions, lambda fold: [one[fold] for one in by_run])
+        near = search(queries, gallery, min(question.most, len(names)))
+    return dict(_list_ids(ids, names, near, question, rule))
+
+
+def _list_ids(
+    ids: np.ndarray, names: np.ndarray, near: Neighbours, question: ImageQuestion, rule: SetRule
+) -> Iterator[tuple[str, list[str]]]:
+    counts = (
+        np.full(len(ids), near.rows.shape[1])
+        if question.answer == "ranking"
+        else rule.count_images(near.similarities)
+    )
+    own = question.answer == "set" and rule.with_self
+    for name, rows, count in zip(ids.tolist(), near.rows, counts.tolist(), strict=True):
+        yield name, [*([name] if own else []), *names[rows[:count]].tolist()]
+
+
+def _join(reductions: Mapping[int, FittedReduction], parts_of: Any) -> tuple[np.ndarray, np.ndarray]:
+    """The ids and the vectors of a split, those of all folds side by side; folds that share embeddings count once."""
+    joined, seen, ids = [], set[int](), np.array([], dtype=str)
+    for fold, reduction in reductions.items():
+        parts: list[Vectors] = parts_of(fold)
+        ids = parts[0].ids
+        if id(parts[0].vectors) in seen:
+            continue
+        seen.add(id(parts[0].vectors))
+        at = [_places(part, ids) for part in parts]
+        joined.append(reduction.apply([part.vectors[rows] for part, rows in zip(parts, at, strict=True)]))
+    return ids, join_vectors(joined)
+
+
+def _places(part: Vectors, ids: np.ndarray) -> np.ndarray:
+    """Where the rows of these ids stand."""
+    order = np.argsort(part.ids)
+    return np.asarray(order[np.searchsorted(part.ids, ids, sorter=order)])
+
+
+def _enter(
+    workspace: Workspace, made: ImageAnswers, question: ImageQuestion, table: pd.DataFrame, name: str | None
+) -> submission.WrittenSubmission:
+    """Writes the submission with its record, and enters it into the board."""
+    created = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    data = workspace.competition.data
+    record = {
+        "created": created,
+        "members": [{"member": member} for member in made.members],
+        "ensembler": {**question.to_json(), "threshold": made.threshold},
+        "format": {"name": "id_list"},
+        "metric": {"name": made.metric},
+        "written_score": made.score,
+        "rows": made.queries,
+        "test_rows": len(table),
+        "fingerprints": {
+            "test_rows": ids_fingerprint(table.iloc[:, 0].to_numpy(str)),
+            "sample": sha256(workspace.path(str(data.sample))),
+        },
+    }
+    named = name or f"images-{'-'.join(member.removeprefix('runs/') for member in made.members)}"
+    with submission.lock_submissions(workspace.submissions):
+        board = Board.read(workspace.submissions)
+        entered = {entry.file for entry in board.entries}
+        written = submission.write(workspace.submissions, named, table, record, data.sep, board.last, entered)
+        if written.is_new:
+            entry = Entry(
+                number=written.number,
+                name=written.path.stem.partition("-")[2],
+                file=written.path.name,
+                cv=made.score,
+                metric=made.metric,
+                better="higher",
+                leaderboard=None,
+                members=" ".join(made.members),
+                ensembler="similar_images",
+                rows=made.queries,
+                created=created,
+            )
+            board.enter(entry)
+    return written
