@@ -70,27 +70,12 @@ def command(
     """
     from kit.config.workspace import Workspace
     from kit.stages.retrieval.retrieve import retrieve
+    from kit.stages.retrieval.retrieve_images import open_question, retrieve_images
 
-    of_images = {"answer": answer, "threshold": threshold, "pca": pca, "name": name}
-    if within is None and index is None:
-        given = [f"--{key}" for key, value in of_images.items() if value is not None]
-        if given or whiten or at_least != 1 or at_most != 100:
-            raise click.UsageError("options of images need --within test or --index FILE")
-    if within is not None and index is not None:
-        raise click.UsageError("give either --within or --index")
-    if whiten and pca is None:
-        raise click.UsageError("--whiten needs --pca N")
-    if at_least > at_most:
-        raise click.UsageError(f"--at-least {at_least} is more than --at-most {at_most}")
     specs = [read_spec(text, "--reranker") for text in rerankers]
-    if within is not None or index is not None:
-        from kit.stages.retrieval.joined_vectors import Reduction
-        from kit.stages.retrieval.retrieve_images import ImageQuestion, choose_answer, retrieve_images
-
-        chosen = choose_answer(answer, index)
-        reduction, space = Reduction(pca, whiten), Workspace.find(".")
-        question = ImageQuestion(chosen, index, at_least, at_most, threshold, reduction, tuple(specs))
-        found = show_progress(retrieve_images.with_progress(space, members, question, name))
+    question = open_question(within, index, answer, at_least, at_most, threshold, pca, whiten, specs)
+    if question is not None:
+        found = show_progress(retrieve_images.with_progress(Workspace.find("."), members, question, name))
         echo(repr(found))
         paths = [] if found.path is None else [str(found.path)]
         print_result({**asdict(found), "path": next(iter(paths), None)}, paths, as_json)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from kit.stages.pseudo_labelling.pseudo import PseudoResult
     from kit.stages.retrieval.pairs import PairsResult
     from kit.stages.retrieval.retrieve import RetrievalResult
+    from kit.stages.retrieval.retrieve_images import ImageAnswers
 
 
 class PredictionMethods(OpenedFolder):
@@ -106,6 +107,8 @@ class PredictionMethods(OpenedFolder):
         checkpoints: Reference | Sequence[Reference] = (),
         *,
         untrained: str | None = None,
+        index: StrPath | None = None,
+        index_images: str | None = None,
         views: Spec = "plain",
         device: str = "auto",
         progress: bool = True,
@@ -114,17 +117,55 @@ class PredictionMethods(OpenedFolder):
         """Embeds training and test images for `retrieve`: each image becomes a vector of length 1.
 
         `untrained` embeds with the config's untrained network, as a run of this name, in place of checkpoints.
+        `index` is a CSV of other images, which are embedded instead; `index_images` is the path pattern of one.
         """
-        from kit.stages.prediction.embed import embed, embed_untrained
+        from kit.stages.prediction.embed import embed, embed_index, embed_untrained
 
         with begin_call(progress) as call:
             paths = as_references(checkpoints)
             if bool(paths) == (untrained is not None):
                 raise ConfigError("give either checkpoints, or untrained", code="C05")
+            if index is not None and untrained is not None:
+                raise ConfigError("an index is embedded by checkpoints", code="C05")
+            if index is None and index_images is not None:
+                raise ConfigError("index_images needs index", code="C05")
             workspace = self._configured(config, PredictionMethods.embed)
+            if index is not None:
+                work = embed_index.with_progress(workspace, paths, index, index_images, views, device)
+                return Results(call.follow(work))
             if untrained is None:
                 return Results(call.follow(embed.with_progress(workspace, paths, views, device)))
             return Results([call.follow(embed_untrained.with_progress(workspace, untrained, views, device))])
+
+    @overload
+    def retrieve(
+        self,
+        members: Reference | Sequence[Reference],
+        *,
+        scorer: Spec = "power",
+        reranker: Spec | Sequence[Spec] = (),
+        within: None = None,
+        index: None = None,
+        progress: bool = True,
+    ) -> Results[RetrievalResult]: ...
+
+    @overload
+    def retrieve(
+        self,
+        members: Reference | Sequence[Reference],
+        *,
+        reranker: Spec | Sequence[Spec] = (),
+        within: Literal["test"] | None = None,
+        index: StrPath | None = None,
+        answer: Literal["ranking", "set"] | None = None,
+        at_least: int = 1,
+        at_most: int = 100,
+        threshold: float | None = None,
+        pca: int | None = None,
+        whiten: bool = False,
+        name: str | None = None,
+        progress: bool = True,
+    ) -> ImageAnswers: ...
 
     def retrieve(
         self,
@@ -132,16 +173,34 @@ class PredictionMethods(OpenedFolder):
         *,
         scorer: Spec = "power",
         reranker: Spec | Sequence[Spec] = (),
+        within: Literal["test"] | None = None,
+        index: StrPath | None = None,
+        answer: Literal["ranking", "set"] | None = None,
+        at_least: int = 1,
+        at_most: int = 100,
+        threshold: float | None = None,
+        pca: int | None = None,
+        whiten: bool = False,
+        name: str | None = None,
         progress: bool = True,
-    ) -> Results[RetrievalResult]:
+    ) -> Results[RetrievalResult] | ImageAnswers:
         """Predicts rows from their nearest training images, by the embeddings of runs. `blend` takes the results.
 
-        Of several rerankers kit tries all combinations and uses the best.
+        Of several rerankers kit tries all combinations and uses the best. With `within` or `index`, test rows are
+        answered with images of the test rows or of a CSV: a ranked list, or a set above a threshold. kit writes the
+        submission, and joins the embeddings of several runs.
         """
         from kit.stages.retrieval.retrieve import retrieve
+        from kit.stages.retrieval.retrieve_images import open_question, retrieve_images
 
         with begin_call(progress) as call:
             rerankers = [reranker] if isinstance(reranker, str | Mapping) else [*reranker]
+            question = open_question(
+                within, index, answer, at_least, at_most, threshold, pca, whiten, rerankers
+            )
+            if question is not None:
+                steps = retrieve_images.with_progress(self.workspace, as_references(members), question, name)
+                return call.follow(steps)
             work = retrieve.with_progress(self.workspace, as_references(members), scorer, rerankers)
             return Results(call.follow(work))
 

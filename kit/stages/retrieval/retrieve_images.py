@@ -7,6 +7,7 @@ are the right answers. A threshold is fitted on other folds' rows than those tha
 from __future__ import annotations
 
 import datetime
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -74,11 +75,42 @@ class ImageQuestion:
         }
 
 
-def choose_answer(asked: str | None, index: str | None) -> Answer:
-    """What is asked for, by default a set within the test rows and a ranking of an index."""
-    if asked is None:
-        return "set" if index is None else "ranking"
-    return "set" if asked == "set" else "ranking"
+def open_question(
+    within: str | None,
+    index: StrPath | None,
+    answer: str | None,
+    at_least: int = 1,
+    at_most: int = 100,
+    threshold: float | None = None,
+    pca: int | None = None,
+    whiten: bool = False,
+    rerankers: Sequence[Any] = (),
+) -> ImageQuestion | None:
+    """What the options of `kit retrieve` ask for; None if test rows are to be answered with classes.
+
+    By default the answer is a set within the test rows, and a ranking of an index. Raises ConfigError C05 for options
+    that do not go together.
+    """
+    if within is None and index is None:
+        if (answer, at_least, at_most, threshold, pca, whiten) != (None, 1, 100, None, None, False):
+            raise ConfigError("options of images need --within test or --index FILE", code="C05")
+        return None
+    plain = "set" if index is None else "ranking"
+    wrong = {
+        "give either --within or --index": within is not None and index is not None,
+        f"--within {within}: test rows are compared with test rows alone": within not in (None, "test"),
+        f"--answer {answer}: ranking or set": answer not in (None, "ranking", "set"),
+        "--whiten needs --pca N": whiten and pca is None,
+        f"--at-least {at_least} is more than --at-most {at_most}": at_least > at_most,
+        "--threshold is for sets": threshold is not None and (answer or plain) == "ranking",
+    }
+    found = next((text for text, is_wrong in wrong.items() if is_wrong), None)
+    if found is not None:
+        raise ConfigError(found, code="C05")
+    chosen: Answer = "set" if (answer or plain) == "set" else "ranking"
+    listed = None if index is None else os.fspath(index)
+    reduction = Reduction(pca, whiten)
+    return ImageQuestion(chosen, listed, at_least, at_most, threshold, reduction, tuple(rerankers))
 
 
 @dataclass(frozen=True, repr=False)

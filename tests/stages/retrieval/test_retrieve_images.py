@@ -1,0 +1,160 @@
+"""Stand-ins of Shopee and of Landmark retrieval are answered with images, as brute force answers them."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from kit.config.workspace import Workspace
+from kit.data.embeddings import Embeddings
+from kit.data.folds import Folds
+from kit.data.table import train_table
+from kit.errors import ConfigError, InvalidError
+from kit.stages.discovery.initialise import initialise
+from kit.stages.prediction.embed import embed, embed_index
+from kit.stages.retrieval.joined_vectors import Reduction
+from kit.stages.retrieval.retrieve_images import ImageQuestion, open_question, retrieve_images
+from kit.stages.submission.board import Board
+from kit.stages.submission.validation import check_submission
+from kit.stages.training.train import train
+from tests.drawn_tables import csv, make
+from tests.stages.test_metric_competitions import TINY
+
+GROUPS, PHOTOS = 8, 3
+SEEN = [(group, photo) for group in range(GROUPS) for photo in range(PHOTOS)]
+
+
+def draw(root: Path, folder: str, prefix: str, first: int) -> list[str]:
+    """A photo of noise in its group's colour for each group and number."""
+    rng = np.random.default_rng(first)
+    colours = np.random.default_rng(7).uniform(0, 255, (2 * GROUPS, 3))
+    (root / folder).mkdir()
+    for group, photo in SEEN:
+        pixels = rng.normal(0, 25, (12, 12, 3)) + colours[first + group]
+        Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(
+            root / folder / f"{prefix}{group}{photo}.png"
+        )
+    return [f"{prefix}{group}{photo}" for group, photo in SEEN]
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Shopee: ids are not the images' names, and a row is in its own set."""
+    root = tmp_path_factory.mktemp("shop")
+    photos, tests = draw(root, "train_images", "a", 0), draw(root, "test_images", "t", GROUPS)
+    rows = [f"train_{name},{name}.png,{group}" for name, (group, _) in zip(photos, SEEN, strict=True)]
+    make(root, {
+        "train.csv": csv("posting_id,image,label_group", *rows),
+        "test.csv": csv("posting_id,image", *(f"test_{name},{name}.png" for name in tests)),
+        "sample_submission.csv": csv("posting_id,matches", *(f"test_{n},test_{n}" for n in tests)),
+    })  # fmt: skip
+    return enter(root, "a", "b")
+
+
+@pytest.fixture(scope="module")
+def landmarks(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Landmark retrieval: images of an index, the most similar first."""
+    root = tmp_path_factory.mktemp("landmarks")
+    photos, tests = draw(root, "train", "a", 0), draw(root, "test", "t", GROUPS)
+    listed = draw(root, "index", "i", GROUPS)
+    make(root, {
+        "train.csv": csv("id,landmark_id", *(f"{n},{g}" for n, (g, _) in zip(photos, SEEN, strict=True))),
+        "index.csv": csv("id", *listed),
+        "sample_submission.csv": csv("id,images", *(f"{name},{listed[0]} {listed[1]}" for name in tests)),
+    })  # fmt: skip
+    return enter(root, "a")
+
+
+def enter(root: Path, *runs: str) -> Path:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        initialise(root, "scratch")
+        for number, name in enumerate(runs):
+            train(root, [*TINY, f"backbone.width={4 + 4 * number}"], name=name)
+        embed(root, [f"runs/{name}" for name in runs])
+    return root
+
+
+def test_kit_init_finds_the_ids_and_the_format_of_both(shop: Path, landmarks: Path) -> None:
+    data = Workspace.open(shop).competition.data
+    assert (data.id, data.label, data.images) == ("posting_id", "label_group", "train_images/{image}")
+    space = Workspace.open(landmarks)
+    assert space.competition.format == {"name": "id_list", "images": "other"}
+    assert space.competition.data.test is None
+
+
+def test_sets_within_test_are_those_of_brute_force(shop: Path) -> None:
+    question = ImageQuestion("set", None, 2, 4, 0.97)
+    made = retrieve_images(shop, ["a", "b"], question, "sets")
+    assert made.path is not None
+    assert check_submission(Workspace.open(shop), made.path).faults == ()
+    parts = [
+        Embeddings.read(shop / f"runs/{run}/embeddings/plain/{fold}").test
+        for fold in (0, 1)
+        for run in ("a", "b")
+    ]
+    ids = parts[0].ids.tolist()
+    cosines = np.mean([one.vectors.astype(float) @ one.vectors.astype(float).T for one in parts], axis=0)
+    written = pd.read_csv(made.path, index_col=0)["matches"]
+    for row, name in enumerate(ids):
+        others = [one for one in np.argsort(-cosines[row], kind="stable") if one != row]
+        near = [one for one in others if cosines[row, one] >= 0.97]
+        wanted = {ids[one] for one in (near if near else others[:1])[:3]} | {name}
+        assert set(written[name].split()) == wanted
+    (entry,) = [one for one in Board.read(shop).entries if one.file == made.path.name]
+    assert (entry.metric, entry.cv, entry.rows) == ("mean_f1_of_rows", made.score, len(SEEN))
+    record = json.loads(made.path.with_suffix(".json").read_text())
+    assert [one["member"] for one in record["members"]] == ["runs/a@plain", "runs/b@plain"]
+
+
+def test_held_out_rows_are_compared_among_themselves(shop: Path) -> None:
+    made = retrieve_images(shop, ["a"], ImageQuestion("ranking", None, 1, 3), "ranks")
+    table, folds = train_table(shop).sort_by_id(), Folds.read(shop / "runs/a/folds.csv")
+    scores = []
+    for fold in (0, 1):
+        held = np.flatnonzero(folds.oof_mask(fold))
+        vectors = Embeddings.read(shop / f"runs/a/embeddings/plain/{fold}").train.vectors[held].astype(float)
+        labels = table.targets()[held]
+        for row, vector in enumerate(vectors):
+            others = [one for one in np.argsort(-(vectors @ vector), kind="stable") if one != row][:3]
+            hits = labels[others] == labels[row]
+            wanted = int((labels == labels[row]).sum()) - 1
+            if wanted:
+                precision = np.cumsum(hits) / np.arange(1, len(hits) + 1)
+                scores.append((precision * hits).sum() / min(wanted, 3))
+    assert made.score == pytest.approx(np.mean(scores), abs=0.02)
+
+
+def test_index_images_answer_with_pca_and_whitening(landmarks: Path) -> None:
+    with pytest.raises(InvalidError, match=r"D48 a@plain has no embeddings of index.csv") as error:
+        retrieve_images(landmarks, ["a"], ImageQuestion("ranking", "index.csv", 1, 3))
+    assert "--index index.csv" in error.value.hint
+    embed_index(landmarks, ["runs/a"], "index.csv", "index/{id}")
+    question = ImageQuestion("ranking", "index.csv", 1, 3, reduction=Reduction(3, whiten=True))
+    made = retrieve_images(landmarks, ["a"], question)
+    assert made.path is not None
+    assert made.metric == "mean_average_precision_at_3"
+    assert check_submission(Workspace.open(landmarks), made.path).faults == ()
+    cells = pd.read_csv(made.path)["images"].str.split()
+    assert cells.map(len).tolist() == [3] * len(SEEN)
+    assert {name for cell in cells for name in cell} <= {f"i{group}{photo}" for group, photo in SEEN}
+
+
+def test_options_that_do_not_go_together_are_refused() -> None:
+    assert open_question(None, None, None) is None
+    assert open_question("test", None, None) == ImageQuestion("set")
+    for given, text in (
+        ((None, None, "set"), "need --within test or --index FILE"),
+        (("test", "index.csv", None), "either --within or --index"),
+        (("test", None, None, 3, 2), "--at-least 3 is more than --at-most 2"),
+        (("test", None, "ranking", 1, 9, 0.5), "--threshold is for sets"),
+        (("test", None, None, 1, 9, None, None, True), "--whiten needs --pca N"),
+    ):
+        with pytest.raises(ConfigError, match=text):
+            open_question(*given)  # type: ignore[arg-type]
