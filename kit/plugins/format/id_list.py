@@ -29,7 +29,16 @@ class IdList(Format):
     )
 
     def matches(self, sample: pd.DataFrame, classes: Sequence[str]) -> bool:
-        return sample.shape[1] == 2 and len(sample) > 0 and not self.check_rows(sample, sample, classes)
+        if sample.shape[1] != 2 or not len(sample) or self.check_rows(sample, sample, classes):
+            return False
+        return self.images == "other" or not self._may_be_labels(sample, classes)
+
+    def _may_be_labels(self, sample: pd.DataFrame, classes: Sequence[str]) -> bool:
+        """Whether cells are classes as well as ids, and rows do not name themselves, as they do in a set of matches."""
+        rows = [(name, cell.split(self.separator)) for name, cell in sample.to_numpy().tolist()]
+        return set(classes).issuperset(*(ids for _, ids in rows)) and not all(
+            name in ids for name, ids in rows
+        )
 
     def check_rows(
         self, table: pd.DataFrame, sample: pd.DataFrame, classes: Sequence[str]
