@@ -36,9 +36,8 @@ class IdList(Format):
     def _may_be_labels(self, sample: pd.DataFrame, classes: Sequence[str]) -> bool:
         """Whether cells are classes as well as ids, and rows do not name themselves, as they do in a set of matches."""
         rows = [(name, cell.split(self.separator)) for name, cell in sample.to_numpy().tolist()]
-        return set(classes).issuperset(*(ids for _, ids in rows)) and not all(
-            name in ids for name, ids in rows
-        )
+        known = set(classes)
+        return all(known.issuperset(ids) for _, ids in rows) and not all(name in ids for name, ids in rows)
 
     def check_rows(
         self, table: pd.DataFrame, sample: pd.DataFrame, classes: Sequence[str]
