@@ -142,10 +142,19 @@ class ImageAnswers(Displayed):
 
     def to_frame(self) -> pd.DataFrame:
         """One row: the members, the score and the submission."""
-        return frame([{
-            "members": " ".join(self.members), "metric": self.metric, "score": self.score,
-            "threshold": self.threshold, "number": self.number, "rows": self.rows, "images": self.images,
-        }])  # fmt: skip
+        return frame(
+            [
+                {
+                    "members": " ".join(self.members),
+                    "metric": self.metric,
+                    "score": self.score,
+                    "threshold": self.threshold,
+                    "number": self.number,
+                    "rows": self.rows,
+                    "images": self.images,
+                }
+            ]
+        )
 
 
 @stage
@@ -173,8 +182,10 @@ def retrieve_images(
     )
     sample, shape = _open_sample(workspace, question)
     yield Progress(TASK, 0, 2, "held-out rows")
-    reductions = {fold: question.reduction.fit(_training(sources, fold)) for fold in sources[0].by_fold}
-    found, folds = _held_out(sources, reductions, question, search)
+    reductions = {
+        fold: question.reduction.fit(_training_vectors(sources, fold)) for fold in sources[0].by_fold
+    }
+    found, folds = _compare_held_out(sources, reductions, question, search)
     rule = SetRule(question.threshold or 0.0, question.least, question.most, question.index is None)
     threshold: float | None = None
     if question.answer == "ranking":
@@ -235,8 +246,9 @@ def _open_sample(workspace: Workspace, question: ImageQuestion) -> tuple[pd.Data
         return None, None
     sample = sample_frame(workspace.root, workspace.competition.data)
     spec = workspace.competition.format or {
-        "name": "id_list", "images": "sample" if question.index is None else "other",
-    }  # fmt: skip
+        "name": "id_list",
+        "images": "sample" if question.index is None else "other",
+    }
     shape = Format.open(spec, workspace.root, "format")
     if not hasattr(shape, "write_lists") or sample.shape[1] != 2:
         raise ConfigError(
@@ -247,12 +259,12 @@ def _open_sample(workspace: Workspace, question: ImageQuestion) -> tuple[pd.Data
     return sample, shape
 
 
-def _training(sources: Sequence[EmbeddedRun], fold: int) -> list[np.ndarray]:
+def _training_vectors(sources: Sequence[EmbeddedRun], fold: int) -> list[np.ndarray]:
     rows = sources[0].gallery(fold)
     return [source.by_fold[fold].train.vectors[rows] for source in sources]
 
 
-def _held_out(
+def _compare_held_out(
     sources: Sequence[EmbeddedRun],
     reductions: Mapping[int, FittedReduction],
     question: ImageQuestion,
