@@ -49,11 +49,14 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("shop")
     photos, tests = draw(root, "train_images", "a", 0), draw(root, "test_images", "t", GROUPS)
     rows = [f"train_{name},{name}.png,{group}" for name, (group, _) in zip(photos, SEEN, strict=True)]
-    make(root, {
-        "train.csv": csv("posting_id,image,label_group", *rows),
-        "test.csv": csv("posting_id,image", *(f"test_{name},{name}.png" for name in tests)),
-        "sample_submission.csv": csv("posting_id,matches", *(f"test_{n},test_{n}" for n in tests)),
-    })  # fmt: skip
+    make(
+        root,
+        {
+            "train.csv": csv("posting_id,image,label_group", *rows),
+            "test.csv": csv("posting_id,image", *(f"test_{name},{name}.png" for name in tests)),
+            "sample_submission.csv": csv("posting_id,matches", *(f"test_{n},test_{n}" for n in tests)),
+        },
+    )
     return enter(root, "a", "b")
 
 
@@ -63,11 +66,14 @@ def landmarks(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("landmarks")
     photos, tests = draw(root, "train", "a", 0), draw(root, "test", "t", GROUPS)
     listed = draw(root, "index", "i", GROUPS)
-    make(root, {
-        "train.csv": csv("id,landmark_id", *(f"{n},{g}" for n, (g, _) in zip(photos, SEEN, strict=True))),
-        "index.csv": csv("id", *listed),
-        "sample_submission.csv": csv("id,images", *(f"{name},{listed[0]} {listed[1]}" for name in tests)),
-    })  # fmt: skip
+    make(
+        root,
+        {
+            "train.csv": csv("id,landmark_id", *(f"{n},{g}" for n, (g, _) in zip(photos, SEEN, strict=True))),
+            "index.csv": csv("id", *listed),
+            "sample_submission.csv": csv("id,images", *(f"{name},{listed[0]} {listed[1]}" for name in tests)),
+        },
+    )
     return enter(root, "a")
 
 
