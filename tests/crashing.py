@@ -220,16 +220,21 @@ def _steady(value: Any) -> Any:
 
 def half_files(root: Path) -> list[str]:
     """Files under their final names that do not read, as a killed process left them."""
+    from pyarrow.parquet import read_table
+
     from kit.data.predictions import Predictions
     from kit.errors import KitError
     from kit.model import checkpoints
+    from kit.runs import row_checksums
 
     wrong = []
     for file in root.glob("runs/**/*"):
         if any(part.endswith(".part") for part in file.parts):
             continue
         try:
-            if file.suffix == ".parquet":
+            if file.name == row_checksums.FILE:
+                read_table(file)
+            elif file.suffix == ".parquet":
                 Predictions.read(file)
             elif file.suffix == ".json":
                 json.loads(file.read_bytes())
