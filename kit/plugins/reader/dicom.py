@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from kit.kinds.reader import Record
 
 GREY = ("MONOCHROME1", "MONOCHROME2")
+MAX_LOOKUP = 2**16  # values whose pixels are computed once and looked up
 INSTALL = "pip install 'kit-competitions[medical]'"
 
 
@@ -130,6 +131,15 @@ class Dicom(ArrayReader):
         return values
 
     def _grey(self, stored: np.ndarray, image: Any) -> np.ndarray:
+        """The pixels of stored values, looked up in those of each possible value where that is less work."""
+        low, high = int(stored.min()), int(stored.max())
+        if stored.dtype.kind not in "iu" or high - low >= min(stored.size, MAX_LOOKUP) or self.percentiles:
+            return self._show_all(stored, image)
+        every = np.arange(low, high + 1).astype(stored.dtype)[None]
+        pixels: np.ndarray = self._show_all(every, image)[0][stored.astype(np.int64) - low]
+        return pixels
+
+    def _show_all(self, stored: np.ndarray, image: Any) -> np.ndarray:
         from pydicom.pixels import apply_modality_lut, apply_voi
 
         values = apply_modality_lut(stored, image)

@@ -1,0 +1,115 @@
+"""Reading images through kit, against a bare loop of pydicom, h5py and pyarrow in the same process.
+
+    python -m benchmarks.readers --images 64
+
+Prints kit's images per second divided by the library's, on one core; both end with the array of each image.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import cv2
+import h5py
+import numpy as np
+import pandas as pd
+import pydicom
+from pyarrow import parquet
+
+from kit.config.models import Data
+from kit.images.source import ImageSource
+
+SIDE, JPEG_SIDE, REPEATS = 64, 512, 5
+
+
+def rate(work: Callable[[], object], images: int) -> float:
+    """Images per second, the best of some repeats."""
+    times = []
+    for _ in range(REPEATS):
+        start = time.perf_counter()
+        work()
+        times.append(time.perf_counter() - start)
+    return images / min(times)
+
+
+def read_all(source: ImageSource, paths: Sequence[Path]) -> None:
+    """Reads images as the cache does, without resizing them."""
+    for path in source.reader.order(paths):
+        source.read(path)
+
+
+def dicom(folder: Path, images: int) -> tuple[float, float]:
+    """JPEG 2000 files of 512 x 512 pixels."""
+    content = (Path(pydicom.__file__).parent / "data" / "test_files" / "693_J2KI.dcm").read_bytes()
+    paths = [folder / f"{number}.dcm" for number in range(images)]
+    for path in paths:
+        path.write_bytes(content)
+    source = ImageSource.open(Data(reader={"name": "dicom"}), channels=1)
+
+    def bare() -> None:
+        for path in paths:
+            image = pydicom.dcmread(path)
+            pydicom.pixels.apply_voi_lut(pydicom.pixels.apply_modality_lut(image.pixel_array, image), image)
+
+    return rate(lambda: read_all(source, paths), images), rate(bare, images)
+
+
+def hdf5(folder: Path, images: int) -> tuple[float, float]:
+    """JPEG of 512 x 512 pixels by key."""
+    rng, file = np.random.default_rng(0), folder / "a.hdf5"
+    coarse = rng.integers(0, 256, (16, 16, 3)).astype(np.uint8)
+    photo = cv2.imencode(".jpg", cv2.resize(coarse, (JPEG_SIDE, JPEG_SIDE), interpolation=cv2.INTER_CUBIC))[1]
+    with h5py.File(file, "w") as opened:
+        for number in range(images):
+            opened[f"k{number}"] = np.void(photo.tobytes())
+    paths = [Path(f"{file}::k{number}") for number in range(images)]
+    source = ImageSource.open(Data(reader={"name": "hdf5"}))
+
+    def bare() -> None:
+        with h5py.File(file) as opened:
+            for number in range(images):
+                coded = np.frombuffer(opened[f"k{number}"][()], np.uint8)
+                cv2.cvtColor(cv2.imdecode(coded, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
+
+    return rate(lambda: read_all(source, paths), images), rate(bare, images)
+
+
+def table(folder: Path, images: int) -> tuple[float, float]:
+    """Parquet with a column for each of 64 x 64 pixels."""
+    rng, file = np.random.default_rng(0), folder / "a.parquet"
+    pixels = rng.integers(0, 256, (images, SIDE * SIDE), dtype=np.uint8)
+    pd.DataFrame(pixels, columns=[str(number) for number in range(SIDE * SIDE)]).to_parquet(file)
+    paths = [Path(f"{file}::{number}") for number in range(images)]
+
+    def through_kit() -> None:
+        file.touch()  # opened anew, as the library's loop opens it
+        read_all(ImageSource.open(Data(reader={"name": "parquet"}), channels=1), paths)
+
+    def bare() -> None:
+        frame = parquet.read_table(file).to_pandas()
+        for row in frame.to_numpy():
+            np.ascontiguousarray(row).reshape(SIDE, SIDE)
+
+    return rate(through_kit, images), rate(bare, images)
+
+
+def main() -> None:
+    """Prints the ratio of each reader."""
+    options = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    options.add_argument("--images", type=int, default=64)
+    images = options.parse_args().images
+    cv2.setNumThreads(1)
+    for name, measure in (("dicom", dicom), ("hdf5", hdf5), ("parquet", table)):
+        with tempfile.TemporaryDirectory() as folder:
+            kit, library = measure(Path(folder), images)
+        print(f"{name:8} kit {kit:8.1f} images/s, library {library:8.1f} images/s, ratio {kit / library:.2f}")
+
+
+if __name__ == "__main__":
+    main()
