@@ -16,7 +16,12 @@ from kit.plugins.loss._device_tensors import _MADE
 
 NAMES = tuple("abcd")
 CLASSES = Classes(
-    NAMES, (9, 7, 8, 6), ("x", "x", "y", "y"), (("u", "l"), ("u", "r"), ("v", "l"), ("v", "r")), 30
+    NAMES,
+    (9, 7, 8, 6),
+    ("x", "x", "y", "y"),
+    (("u", "l"), ("u", "r"), ("v", "l"), ("v", "r")),
+    30,
+    target_range=(-9, 9),
 )
 # they look for pairs in the numbers of a batch, and cannot but wait
 MINES = {"metric_learning", "contrastive"}
