@@ -77,6 +77,12 @@ def landmarks(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return enter(root, "a")
 
 
+def unit(vectors: np.ndarray) -> np.ndarray:
+    """Stored vectors, which float16 rounds, at length 1."""
+    wide = vectors.astype(float)
+    return np.asarray(wide / np.linalg.norm(wide, axis=1, keepdims=True))
+
+
 def enter(root: Path, *runs: str) -> Path:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -106,7 +112,7 @@ def test_sets_within_test_are_those_of_brute_force(shop: Path) -> None:
         for run in ("a", "b")
     ]
     ids = parts[0].ids.tolist()
-    cosines = np.mean([one.vectors.astype(float) @ one.vectors.astype(float).T for one in parts], axis=0)
+    cosines = np.mean([unit(one.vectors) @ unit(one.vectors).T for one in parts], axis=0)
     written = pd.read_csv(made.path, index_col=0)["matches"]
     for row, name in enumerate(ids):
         others = [one for one in np.argsort(-cosines[row], kind="stable") if one != row]
@@ -125,7 +131,7 @@ def test_held_out_rows_are_compared_among_themselves(shop: Path) -> None:
     scores = []
     for fold in (0, 1):
         held = np.flatnonzero(folds.oof_mask(fold))
-        vectors = Embeddings.read(shop / f"runs/a/embeddings/plain/{fold}").train.vectors[held].astype(float)
+        vectors = unit(Embeddings.read(shop / f"runs/a/embeddings/plain/{fold}").train.vectors[held])
         labels = table.targets()[held]
         for row, vector in enumerate(vectors):
             others = [one for one in np.argsort(-(vectors @ vector), kind="stable") if one != row][:3]
