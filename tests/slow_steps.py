@@ -13,7 +13,7 @@ from kit.data.predictions import Predictions
 from kit.errors import StoppedError
 from kit.stages.training.train import train, train_run
 
-SECONDS_PER_STEP, SECONDS = 1.0, 6.0  # a fold of 8 steps never ends within the time
+SECONDS_PER_STEP, SECONDS = 1.0, 3.0  # a fold of 8 steps never ends within the time
 LOSS = f'''"""Cross-entropy, slowly."""
 
 import time

@@ -467,7 +467,7 @@ def test_two_ranks_stop_together_at_the_deadline_and_resume(space: Path) -> None
     command = ("train", *BARE, "loss=slow", "--name")
     assert [each.status for each in ranked(space, *command, "whole")] == [0, 0]
     slow.touch()
-    assert [each.status for each in ranked(space, *command, "r", "--time", "6s")] == [6, 6]
+    assert [each.status for each in ranked(space, *command, "r", "--time", "3s")] == [6, 6]
     slow.unlink()
     assert [each.status for each in ranked(space, *command, "r")] == [0, 0]
     assert np.array_equal(oof(space, "r").probabilities, oof(space, "whole").probabilities)
