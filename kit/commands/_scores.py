@@ -82,6 +82,19 @@ def format_recipe(spec: Mapping[str, Any], members: Sequence[str]) -> str:
     return "\n".join([*lines, *filter(None, (format_recipe(one, members) for one in inner))])
 
 
+def format_aggregators(specs: Sequence[Mapping[str, Any]], members: Sequence[str]) -> str:
+    """Which aggregator makes the answers, with the options of each member if they differ."""
+    texts = []
+    for spec in specs:
+        options = [f"{key} {value:.3g}" for key, value in spec.items() if isinstance(value, int | float)]
+        texts.append(", ".join(options))
+    name = str(specs[0]["name"])
+    if len(set(texts)) == 1:
+        return f"answers by aggregator {name}" + (f", {texts[0]}" if texts[0] else "")
+    listed = "; ".join(f"{member} {text}" for member, text in zip(members, texts, strict=True))
+    return f"answers by aggregator {name}: {listed}"
+
+
 def _rows(comparison: Comparison) -> tuple[Score, ...]:
     mean = () if comparison.blend_is_mean or len(comparison.members) == 1 else (comparison.mean,)
     return (*comparison.members, *mean, comparison.blend)

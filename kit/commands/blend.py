@@ -64,7 +64,7 @@ def command(
 
 def _show(made: BlendResult) -> None:
     """The scores and what they show as two small tables, on stderr."""
-    from kit.commands._scores import format_recipe, gains, recommendation, scores
+    from kit.commands._scores import format_aggregators, format_recipe, gains, recommendation, scores
     from kit.stages.blending.blend import Submitted
 
     comparison = made.comparison
@@ -78,7 +78,10 @@ def _show(made: BlendResult) -> None:
         _console.echo(recommendation(comparison))
     for line in _describe_file(made):
         _console.echo(line)
-    scored = f"scored on {made.rows} out-of-fold rows that all members predict"
+    if made.aggregators:
+        _console.echo(format_aggregators(made.aggregators, [score.name for score in comparison.members]))
+    what = "answers" if made.aggregators else "rows"
+    scored = f"scored on {made.rows} out-of-fold {what} that all members predict"
     if not isinstance(made, Submitted):
         _console.echo(scored)
         return

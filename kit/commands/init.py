@@ -67,6 +67,7 @@ if TYPE_CHECKING:
 )
 @click.option("--images", help="Path of a row's image, such as images/{id}.")
 @click.option("--test-images", help="The same for test rows.")
+@click.option("--answer", help="Column of the sample's ids, if several images share an answer.")
 @click.option("--group", help="Column of groups. Rows of one group share a fold.")
 @click.option("--classes", "class_list", help="CSV whose first column lists the classes.")
 @click.option(

@@ -229,17 +229,18 @@ class Data(Strict):
         "share a fold; auto: near-duplicates share a fold, as listed in groups.csv; scene: "
         "near-duplicates and photos of one scene, as listed in scenes.csv",
     )
+    answer: str | None = Field(
+        None,
+        description="column or pattern such as {folder}, whose values are the sample's ids: images with equal "
+        "values share one answer, which `aggregator` makes of their predictions; by default each image is "
+        "its own answer",
+    )
     weight: str | None = Field(
         None,
         description="column with the weight of a row, a number of 0 or more, for metric=row_weighted and "
         "loss=row_weighted",
     )
     external: External = Field(External(), description="labelled rows from elsewhere")
-    average_predictions_by: str | None = Field(
-        None,
-        description="test column: predictions of rows with equal values are averaged, with all "
-        "rows of a fold in memory",
-    )
     columns: Annotated[tuple[str, ...], BeforeValidator(_one_or_several)] = Field(
         (),
         description="columns of the training and test tables that say more of a row, such as age and site; "

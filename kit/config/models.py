@@ -73,6 +73,7 @@ class Competition(Strict):
     data: Data = Data()
     metric: Spec = _spec("macro_f1")
     decision: DecisionRule = DecisionRule()
+    aggregator: Spec = _spec("mean")
     ensembler: Spec = _spec("mean")
     format: Spec | None = Field(
         None, description="format of the submission; by default inferred from the sample"

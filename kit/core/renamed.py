@@ -37,7 +37,8 @@ CONFIG_KEYS: Mapping[str, Mapping[str, str]] = {
         "start_from": "init_from",
     },
     "data": {
-        "average_group": "average_predictions_by",
+        "average_group": "answer",
+        "average_predictions_by": "answer",
         "bad_test": "on_unreadable_test",
         "bad_train": "on_unreadable_train",
         "bins": "label_from.bins",

@@ -70,7 +70,6 @@ class EmbeddingProvenance:
     run: str
     views: str
     merge: str
-    average_group: str | None
     classes: tuple[str, ...]
     plugins: Mapping[str, str]  # hashes of their sources
     folds: str  # fingerprint

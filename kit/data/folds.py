@@ -105,7 +105,7 @@ class Folds:
 
 
 def make_folds(table: Table, splitter: Splitter, seed: int = 0) -> Folds:
-    """Splits the rows, sorted by id; byte-identical images share a fold, and so do the rows of a group.
+    """Splits the rows, sorted by id; identical images, images of one answer and rows of one group share a fold.
 
     Rows of other sources are never held out, and train in no fold that holds out a row of their group.
     Warns of identical images (W01, W02), rare classes (W04), classes that a fold does not train on (W06). Raises
@@ -114,6 +114,8 @@ def make_folds(table: Table, splitter: Splitter, seed: int = 0) -> Folds:
     table = table.sort_by_id()
     same = file_groups(table.paths)
     warn_of_duplicates(table, same)
+    if table.answers is not None:
+        same = merge_groups(same, table.answers)
     if splitter.asks_for_groups() and table.groups is None:
         name = splitter.plugin_name()
         raise ConfigError(
@@ -123,7 +125,7 @@ def make_folds(table: Table, splitter: Splitter, seed: int = 0) -> Folds:
             f"{choose_stratified_splitter(table.label_kind, grouped=False)}",
         )
     groups = same if table.groups is None else merge_groups(same, table.groups)
-    # one row stands for all its copies: a splitter that knows no groups cannot tear them
+    # one row stands for its copies and its answer: a splitter that knows no groups cannot tear them
     own = np.flatnonzero(table.competition_rows)
     _, first, twin = np.unique(same[own], return_index=True, return_inverse=True)
     shown, place = np.unique(own[first][twin], return_inverse=True)
@@ -134,7 +136,7 @@ def make_folds(table: Table, splitter: Splitter, seed: int = 0) -> Folds:
     placed[own] = numbers[place]
     folds = Folds(table.ids, placed, _related(placed, groups, table.competition_rows))
     _check_groups(folds, splitter, groups, table)
-    _warn_of_rare(folds, splitter, table)
+    _warn_of_rare(folds, splitter, table, own if table.answers is None else shown)
     return folds
 
 
@@ -196,12 +198,12 @@ def _per_repeat(folds: Folds) -> int:
     return len(set(folds.numbers[:, 0].tolist()) - {-1})
 
 
-def _warn_of_rare(folds: Folds, splitter: Splitter, table: Table) -> None:
-    """Warns of classes with fewer rows than folds (W04), and of those that a fold does not train on (W06)."""
+def _warn_of_rare(folds: Folds, splitter: Splitter, table: Table, counted: np.ndarray) -> None:
+    """Warns of classes with fewer rows, of those `counted`, than folds (W04), and of those that a fold lacks (W06)."""
     needed = max(_per_repeat(folds), 2) if splitter.holds_out else 0
     rare = [
         f"{name} {count}"
-        for name, count in zip(table.classes, table.counts(table.competition_rows), strict=True)
+        for name, count in zip(table.classes, table.counts(counted), strict=True)
         if count < needed
     ]
     if rare:

@@ -80,7 +80,6 @@ class Provenance:
     views: str = ""
     spec: Spec | None = None  # of the views
     merge: str = ""
-    average_group: str | None = None  # the column of rows that share a mean; written wherever `merge` is
     classes: tuple[str, ...] = ()
     plugins: Mapping[str, str] = field(default_factory=dict)  # hashes of their sources
     checkpoints: Mapping[str, str] = field(default_factory=dict)  # tags by fold
@@ -110,8 +109,6 @@ class Provenance:
             value = getattr(self, each.name)
             if each.name in PARTS:
                 made |= {} if value is None else _part(each.name, value)
-            elif each.name == "average_group":
-                made |= {each.name: value} if self.merge else {}
             elif each.name not in ("other", "source") and not _is_empty(each.name, value):
                 made[each.name] = list(value) if isinstance(value, tuple) else value
         return {**made, **self.other}
@@ -169,6 +166,7 @@ def _read(found: Mapping[str, Any]) -> dict[str, Any]:
         ):
             raise ValueError(f"{each.name} is {value!r}")
         made[each.name] = tuple(value) if each.name == "classes" else value
+    # kit wrote it before its first release
     rest.pop("average_group", None)
     return {**made, "other": rest}
 

@@ -12,6 +12,7 @@ from kit.core.kaggle_folders import list_attached
 from kit.core.legible import legible
 from kit.data import class_folders
 from kit.data.csv_file import CsvFile, check_header, without_header
+from kit.data.image_columns import OR, row_per_image
 from kit.data.image_locations import ImagePattern, with_index
 from kit.data.image_paths import ImageFolder, columns_of, fill, split_pattern
 from kit.data.joined_tables import join_to_file, join_to_rows
@@ -108,10 +109,10 @@ def test_rows(root: Path, data: Data, classes: Sequence[str], spec: Any) -> Sour
     # the sample's first column is the id whatever its name; a test table may lack the train table's column
     name_of_row = data.id if data.test and named <= set(file.columns) else file.columns[0]
     rows = _csv_rows(root, data, file, name_of_row, images, "test")
-    return replace(rows, ids=_as_the_sample_spells(root, data, rows.ids, classes, spec))
+    return replace(rows, ids=as_the_sample_spells(root, data, rows.ids, classes, spec))
 
 
-def _as_the_sample_spells(
+def as_the_sample_spells(
     root: Path, data: Data, ids: tuple[str, ...], classes: Sequence[str], spec: Any
 ) -> tuple[str, ...]:
     """The ids of a test table, in the Unicode normal form that the sample has them in."""
@@ -128,10 +129,11 @@ def _columns_of_rows(data: Data, images: str) -> set[str]:
         *data.label_columns,
         images,
         data.group,
+        data.answer,
         data.external.source_column,
-        data.average_predictions_by,
     ]
-    return {name for each in patterns if each is not None for name in columns_of(each) or (each,)}
+    names = {name for each in patterns if each is not None for name in columns_of(each) or (each,)}
+    return {part.strip() for name in names for part in name.split(OR)}
 
 
 def one_row_per_id(sample: CsvFile) -> CsvFile:
@@ -158,8 +160,13 @@ def _csv_rows(root: Path, data: Data, file: CsvFile, name: str, images: str, spl
     found = ImagePattern(root, data, images)
     columns = {column: columns[column] for column in found.reader.text_columns(file.columns)}
     _check_first_line(found, file, name)
+    file, stems = row_per_image(file, images, split)
+    if stems:
+        columns = {column: file.column(column) for column in file.columns}
     numbered = with_index(columns, len(file))
     ids = fill(name, numbered, "data.id")
+    if stems:
+        ids = [f"{owner}_{stem}" for owner, stem in zip(ids, stems, strict=True)]
     check_ids(ids, file.lines, file.path, split)
     located = found.locate(ids, numbered)
     refuse_unusable(found.first_folder, data, located.names, ids, located.codes, split)

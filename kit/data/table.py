@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,17 +14,17 @@ import pandas as pd
 from kit.config.workspace import Workspace
 from kit.core.arrays import Ids
 from kit.core.files import StrPath
-from kit.core.legible import legible
 from kit.data import labels, row_sources
-from kit.data.csv_file import check_header, is_number, read_csv
-from kit.data.image_paths import PathList, fill
+from kit.data.answers import answer_table, check_agreement, read_answers
+from kit.data.csv_file import check_header, is_number
+from kit.data.groups import named_columns, read_groups
+from kit.data.image_paths import PathList
 from kit.data.labels import Factors
 from kit.data.read_labels import read_labels
 from kit.data.rows import (
     ExternalSource,
     SourceRows,
     check_ids,
-    external_groups,
     sources_of,
 )
 from kit.data.spelling import Spelled
@@ -34,9 +34,6 @@ from kit.kinds.targets import ONE_CLASS, LabelKind, Target
 
 if TYPE_CHECKING:
     from kit.config.models import Data
-
-# data.group: groups that kit finds, by near copies or by scenes, and the file that names them
-AUTO_GROUP_FILES = {"auto": "groups.csv", "scene": "scenes.csv"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,6 +52,9 @@ class Table:
         None  # (rows,) int64, multi-hot (rows, classes) int8, or numbers and shares float64
     )
     groups: np.ndarray | None = None  # (rows,) of str
+    answers: np.ndarray | None = (
+        None  # (rows,) of str: images with equal ones share an answer; None: each its own
+    )
     weights: np.ndarray | None = (
         None  # (rows,) float64: how much each counts in the score, if the config says so
     )
@@ -81,10 +81,16 @@ class Table:
             paths=PathList(self.paths[i] for i in index.tolist()),
             labels=None if self.labels is None else self.labels[index],
             groups=None if self.groups is None else self.groups[index],
+            answers=None if self.answers is None else self.answers[index],
             weights=None if self.weights is None else self.weights[index],
             sources=None if self.sources is None else self.sources[index],
             frame=self.frame.iloc[index].reset_index(drop=True) if len(self.frame.columns) else self.frame,
         )
+
+    @cached_property
+    def by_answer(self) -> Table:
+        """A row per answer, see `answer_table`; the table itself if each image is its own answer."""
+        return answer_table(self)
 
     def sort_by_id(self) -> Table:
         """The same rows in the order of their ids as text."""
@@ -191,12 +197,13 @@ def train_table(workspace: Workspace | StrPath, data: Data | None = None) -> Tab
     root, data = _locate(workspace, data)
     rows = row_sources.train_rows(root, data)
     target, (found, classes, factors, spellings) = read_labels(root, data, rows)
-    return Table(
+    table = Table(
         ids=np.array(rows.ids, dtype=str),
         paths=PathList(rows.paths),
         classes=classes,
         labels=found,
-        groups=_groups(root, rows, data),
+        groups=read_groups(root, rows, data),
+        answers=read_answers(rows, data, named_columns(rows), "train"),
         weights=None if data.weight is None else _weights(rows, data.weight),
         sources=np.array(rows.sources, dtype=str) if rows.sources else None,
         class_groups=labels.superclasses(root, data),
@@ -206,6 +213,8 @@ def train_table(workspace: Workspace | StrPath, data: Data | None = None) -> Tab
         target=target,
         target_range=data.target_range,
     )
+    check_agreement(table)
+    return table
 
 
 def read_labelled_rows(root: Path, data: Data) -> Table:
@@ -232,13 +241,12 @@ def test_table(
     if classes is None:
         classes = read_labelled_rows(root, data).classes
     rows = row_sources.test_rows(root, data, classes, spec)
-    if data.average_predictions_by is not None and data.average_predictions_by not in rows.columns:
-        raise ConfigError(
-            f"data.average_predictions_by: the test table has no column {data.average_predictions_by!r}",
-            code="C07",
-            hint=f"its columns: {', '.join(rows.columns)}",
-        )
-    return Table(np.array(rows.ids, dtype=str), PathList(rows.paths), classes, frame=_frame(rows))
+    answers = read_answers(rows, data, named_columns(rows), "test")
+    if answers is not None:
+        spelled = row_sources.as_the_sample_spells(root, data, tuple(answers.tolist()), classes, spec)
+        answers = np.array(spelled, dtype=str)
+    ids = np.array(rows.ids, dtype=str)
+    return Table(ids, PathList(rows.paths), classes, answers=answers, frame=_frame(rows))
 
 
 def rows_to_predict(workspace: Workspace | StrPath, data: Data, classes: tuple[str, ...]) -> Table:
@@ -264,45 +272,6 @@ def sample_frame(root: Path, data: Data) -> pd.DataFrame:
     firsts = row_sources.one_row_per_id(file)
     check_ids(firsts.column(file.columns[0]), firsts.lines, file.path, "sample")
     return file.frame()
-
-
-def _find_groups(root: Path, how: str, ids: Sequence[str]) -> np.ndarray:
-    names = group_names(root / AUTO_GROUP_FILES[how])
-    lost = [Case("has no group", id=row, split="train", code="D62") for row in ids if row not in names]
-    if lost:
-        raise DataError(
-            f"{len(lost)} training rows are not in {AUTO_GROUP_FILES[how]}",
-            code="D62",
-            cases=lost,
-            hint="kit check creates it again",
-        )
-    return np.array([names[row] for row in ids], dtype=str)
-
-
-def group_names(path: Path) -> dict[str, str]:
-    """The group of each id in groups.csv or its kin; none where there is no such file.
-
-    Raises DataError for a damaged one.
-    """
-    if not path.is_file():
-        return {}
-    file = read_csv(path, fixed="delete it; kit check creates it again")
-    if tuple(file.columns) != ("id", "group"):
-        raise DataError(
-            f"{path.name} has the columns {', '.join(file.columns)}, not id, group",
-            code="D62",
-            hint="delete it; kit check creates it again",
-        )
-    return dict(zip(file.column("id"), file.column("group"), strict=True))
-
-
-def derive_columns(ids: Sequence[str], paths: Sequence[Path]) -> dict[str, list[str]]:
-    """Names that data.group may use beside the table's columns.
-
-    `prefix` is the id up to its last `_`, `-`, `.` or `/`: `003_female` of `003_female_2`; `folder` the image's.
-    """
-    prefixes = [re.sub(r"[_\-./][^_\-./]*$", "", name) for name in ids]
-    return {"prefix": prefixes, "folder": [legible(path.parent.name) for path in paths]}
 
 
 def _frame(rows: SourceRows) -> pd.DataFrame:
@@ -331,25 +300,3 @@ def _weights(rows: SourceRows, column: str) -> np.ndarray:
             hint="write a number of 0 or more into each cell of the column",
         )
     return np.array(cells, dtype=np.float64)
-
-
-def _groups(root: Path, rows: SourceRows, data: Data) -> np.ndarray | None:
-    if data.group is None:
-        return None
-    if data.group in AUTO_GROUP_FILES and data.group not in rows.columns:
-        return _find_groups(root, data.group, rows.ids)
-    given = {"id": rows.ids, **derive_columns(rows.ids, rows.paths), **rows.columns}
-    groups = external_groups(rows, fill(data.group, given, "data.group"))
-    blank = [
-        Case("no group", "", row, "train", "D30")
-        for row, group in zip(rows.ids, groups, strict=True)
-        if not group.strip()
-    ]
-    if blank:
-        raise DataError(
-            f"{len(blank)} training rows have no group (data.group {data.group!r})",
-            code="D30",
-            cases=blank,
-            hint="give each of these rows its own group, such as its id",
-        )
-    return np.array(groups, dtype=str)

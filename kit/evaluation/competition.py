@@ -16,7 +16,7 @@ from kit.config.models import DecisionRule
 from kit.config.workspace import Workspace
 from kit.data.table import Table
 from kit.errors import ConfigError, KitWarning
-from kit.kinds import KINDS, Ensembler, Metric, Scorer
+from kit.kinds import KINDS, Aggregator, Ensembler, Metric, Scorer
 from kit.kinds.decision import Decision
 from kit.kinds.label_kinds import check_takes
 from kit.kinds.plugin import Plugin
@@ -145,17 +145,19 @@ def _wants(plugin: Plugin) -> frozenset[str]:
 
 
 def check_scoring(workspace: Workspace) -> None:
-    """Raises ConfigError C45 if the metric or the decision rule differ from those of config.json.
+    """Raises ConfigError C45 if the metric, the decision rule or the aggregator differ from those of config.json.
 
     `kit train` calls it: `kit tta` and `kit blend` read config.json, and would score the run in another way.
     """
     kept = Workspace.open(workspace.root).competition
     asked = workspace.competition
-    wrong = [name for name in ("metric", "decision") if getattr(asked, name) != getattr(kept, name)]
+    wrong = [
+        name for name in ("metric", "decision", "aggregator") if getattr(asked, name) != getattr(kept, name)
+    ]
     if not wrong:
         return
     name = wrong[0]
-    was, now = _assignments(getattr(kept, name), getattr(asked, name))
+    was, now = _assignments(name, getattr(kept, name), getattr(asked, name))
     raise ConfigError(
         f"kit train got {now}, but config.json has {was}: kit tta, kit blend and kit board would score "
         "the run by the value in config.json",
@@ -165,7 +167,7 @@ def check_scoring(workspace: Workspace) -> None:
     )
 
 
-def _assignments(kept: object, asked: object) -> tuple[str, str]:
+def _assignments(name: str, kept: object, asked: object) -> tuple[str, str]:
     """Two values as overrides that work, such as `metric=auc` or `decision.threshold=0.4`."""
     if isinstance(kept, DecisionRule) and isinstance(asked, DecisionRule):
         one, other = kept.model_dump(), asked.model_dump()
@@ -175,15 +177,15 @@ def _assignments(kept: object, asked: object) -> tuple[str, str]:
         )  # type: ignore[return-value]
     assert isinstance(kept, dict)
     assert isinstance(asked, dict)
-    return _metric(kept), _metric(asked)
+    return _plugin(name, kept), _plugin(name, asked)
 
 
-def _metric(spec: Mapping[str, Any]) -> str:
-    options = [f"metric.{key}={json.dumps(option)}" for key, option in spec.items() if key != "name"]
-    return " ".join([f"metric={spec['name']}", *options])
+def _plugin(kind: str, spec: Mapping[str, Any]) -> str:
+    options = [f"{kind}.{key}={json.dumps(option)}" for key, option in spec.items() if key != "name"]
+    return " ".join([f"{kind}={spec['name']}", *options])
 
 
-R = TypeVar("R", Ensembler, Scorer)
+R = TypeVar("R", Aggregator, Ensembler, Scorer)
 
 
 def open_ensembler(workspace: Workspace, spec: Any, table: Table) -> tuple[Ensembler, Metric]:

@@ -18,9 +18,10 @@ from kit.config.workspace import Workspace
 from kit.core.files import fingerprint
 from kit.core.progress import Work
 from kit.data.folds import Folds, connected_components, merge_groups
+from kit.data.groups import AUTO_GROUP_FILES, group_names
 from kit.data.pseudo_labels import PseudoLabels, images_digest
 from kit.data.quarantine import quarantine
-from kit.data.table import AUTO_GROUP_FILES, Table, group_names, test_table, train_table
+from kit.data.table import Table, test_table, train_table
 from kit.errors import Case, ConfigError, DataError, KitWarning, RunError, format_cases
 from kit.images.cache import Cache, Geometry, fill_cache
 from kit.images.concat_cache import ConcatCache

@@ -25,9 +25,10 @@ from kit.data.table import Table
 from kit.engine.batches import PlainBatches
 from kit.engine.loader import LoaderProcesses
 from kit.errors import InvalidError
+from kit.evaluation.answers import Scoring
 from kit.experiment.loading import Loaded
 from kit.experiment.run_context import RunContext
-from kit.kinds import Metric, Splitter, Target, Views
+from kit.kinds import Splitter, Target, Views
 from kit.model import checkpoints
 from kit.model.batch_prediction import NetworkReader
 from kit.model.predict import Merge, Predictor, View
@@ -53,7 +54,7 @@ class PredictionJob:
     experiment: Experiment
     checkpoints: Mapping[int, Path]  # by fold
     folds: Folds
-    metric: Metric
+    scoring: Scoring
     provenance: Provenance
     train: Table | None = None  # the labelled rows, their classes named and ordered as the run has them
 
@@ -145,7 +146,7 @@ class PredictionFile:
         Rows that a stopped command has predicted are filled in. They were whole batches, and so are the others.
         """
         table, rows, job = self.loaded.table, self.rows(fold), self.job
-        written, places = np.arange(len(table)) if self.split == "test" else rows, self._places(rows)
+        written, places = self._rows_to_write(rows), self._places(rows)
         found = _memory_map((len(written), len(table.classes)), job)
         found[np.setdiff1d(np.arange(len(written)), places)] = self.prior
         made = Provenance(checkpoints={str(fold): self.provenance.checkpoint(fold)})
@@ -192,42 +193,33 @@ class PredictionFile:
 
         Out-of-fold rows are scored whether kept or not: the labels and the metric may be others.
         """
-        for fold in self.made:
-            self._average(fold)
         parts = {**self.kept, **self.made}
         provenance = replace(self.provenance, checkpoints=checkpoint_tags(parts))
         ordered = [parts[fold] for fold in sorted(parts)]
         if self.split == "oof":
             whole = concat_predictions(ordered, provenance)
-            provenance = with_scores(whole, self.job.metric, self.loaded.table).provenance
+            provenance = with_scores(whole, self.job.scoring, self.loaded.table).provenance
         file = self.job.folder / f"{self.split}.parquet"
         if self.made or provenance_of(file) != provenance:
             write_parts(file, ordered, provenance)
         _unfinished_file(self.job, self.split).unlink(missing_ok=True)
         return provenance
 
-    def _average(self, fold: int) -> None:
-        """Puts the mean over rows of equal `data.average_predictions_by` in their places, if the table has the column.
+    def _rows_to_write(self, rows: np.ndarray) -> np.ndarray:
+        """The rows of the table that a fold's predictions have, ascending; `rows` are those with an image.
 
-        A blank is no group, and rows without an image take no part.
+        Test rows without an image are there too, with the prior, unless their answer has another image.
         """
-        column, frame = self.job.provenance.average_group, self.loaded.table.frame
-        if column is None or column not in frame.columns:
-            return
-        rows, probabilities = self.rows(fold), self.made[fold].probabilities
-        places = self._places(rows)
-        names = frame[column].to_numpy()[rows].astype(str)
-        _, group = np.unique(names, return_inverse=True)
-        blank = np.char.strip(names) == ""
-        group[blank] = group.max(initial=-1) + 1 + np.arange(blank.sum())
-        _, group = np.unique(group, return_inverse=True)
-        sums = np.zeros((group.max(initial=-1) + 1, probabilities.shape[1]))
-        np.add.at(sums, group, probabilities[places])
-        probabilities[places] = (sums / np.bincount(group)[:, None])[group]
+        if self.split != "test":
+            return rows
+        answers = self.loaded.table.answers
+        if answers is None or not self.loaded.bad.any():
+            return np.arange(len(self.loaded.table))
+        return np.flatnonzero(~(self.loaded.bad & np.isin(answers, answers[~self.loaded.bad])))
 
     def _places(self, rows: np.ndarray) -> np.ndarray:
-        """Where rows of the table stand in a fold's predictions: all test rows are there, of others those asked for."""
-        return rows if self.split == "test" else np.arange(len(rows))
+        """Where rows with an image stand in a fold's predictions."""
+        return np.asarray(np.searchsorted(self._rows_to_write(rows), rows))
 
 
 def _unfinished_file(job: PredictionJob, split: Split) -> Path:
@@ -275,7 +267,7 @@ def assemble(setting: RunContext) -> Predictions:
         checkpoints=checkpoint_tags(parts),
     )
     joined = concat_predictions(list(parts.values()), provenance)
-    whole = with_scores(joined, setting.metric, setting.loaded.table)
+    whole = with_scores(joined, setting.scoring, setting.loaded.table)
     whole.write(run.predictions("plain") / "oof.parquet")
     return whole
 

@@ -23,7 +23,7 @@ from kit.device.compiling import check_compiler
 from kit.device.precision import Precision, choose_device, device_line, resolve_auto, warn_of_other_dtype
 from kit.device.ranks import ALONE, Ranks
 from kit.errors import DataError, KitWarning
-from kit.evaluation.competition import metric_of
+from kit.evaluation.answers import Scoring
 from kit.experiment.batch_size import check_room, largest_batch, scale_lr
 from kit.experiment.loading import (
     Loaded,
@@ -58,7 +58,7 @@ class RunContext:
     run: Run
     experiment: Experiment  # precision and layout resolved
     techniques: OpenPlugins
-    metric: Metric
+    scoring: Scoring
     loaded: Loaded
     folds: Folds
     precision: Precision
@@ -69,6 +69,11 @@ class RunContext:
         default_factory=dict
     )  # the data.label_from.rename that names the table's classes
     ranks: Ranks = ALONE  # the processes that train the run together
+
+    @property
+    def metric(self) -> Metric:
+        """The competition's metric."""
+        return self.scoring.metric
 
     @property
     def asked(self) -> Precision:
@@ -192,8 +197,8 @@ def _open(workspace: Workspace, run: Run, like: Run | None, ranks: Ranks) -> Wor
     yield from write_auto_groups(workspace)
     now = train_table(workspace.root, workspace.competition.data).sort_by_id()
     table, rename = _name_classes(workspace, now, run if run.is_started or like is None else like)
-    metric = metric_of(workspace, table)
-    techniques = open_techniques(workspace, network.classes_from_table(table), metric)
+    scoring = Scoring.of(workspace, table)
+    techniques = open_techniques(workspace, network.classes_from_table(table), scoring.metric)
     check_row_weights([stage.loss for stage in techniques.stages], table, experiment.pseudo_labels)
     warn_about_prediction(workspace, now)
     folds = make_folds(table, techniques.splitter, experiment.split_seed)
@@ -208,7 +213,7 @@ def _open(workspace: Workspace, run: Run, like: Run | None, ranks: Ranks) -> Wor
         run=run,
         experiment=experiment.model_copy(update=precision.config()),
         techniques=techniques,
-        metric=metric,
+        scoring=scoring,
         loaded=loaded,
         folds=folds,
         precision=precision,

@@ -83,32 +83,41 @@ def counterparts(ids: Sequence[str], others: Sequence[str]) -> dict[str, str]:
 def _of_rows(workspace: Workspace, sample: pd.DataFrame, test: Table) -> Iterator[Misfit]:
     """Ids of the test table that the sample does not have, and the other way round."""
     data = workspace.competition.data
-    answers = find_answers(workspace.root, sample, test.classes, workspace.competition.format)
-    wanted, rows = list(dict.fromkeys(answers)), test.ids.tolist()
-    needed, there = set(wanted), set(rows)
-    if data.test is None or needed == there:
+    wanted = list(
+        dict.fromkeys(find_answers(workspace.root, sample, test.classes, workspace.competition.format))
+    )
+    rows, what = test.ids.tolist(), "rows"
+    if data.test is None or set(wanted) == set(rows):
         return
+    if test.answers is not None:
+        rows, what = np.unique(test.answers).tolist(), "answers"
+    needed, there = set(wanted), set(rows)
+    if needed == there:
+        return
+    absent = "is not in the test table" if test.answers is None else "has no image in the test table"
     extra = [name for name in rows if name not in needed]
     missing = [name for name in wanted if name not in there]
     meant = counterparts(extra, missing)
     paired = set(meant.values())
     cases = [
         Case(
-            f"row {quote(name)} is not in the sample{_hint(name, meant, missing, at)}", id=name, split="test"
+            f"{what[:-1]} {quote(name)} is not in the sample{_hint(name, meant, missing, at)}",
+            id=name,
+            split="test",
         )
         for at, name in enumerate(extra)
     ]
     cases += [
-        Case(f"the sample's id {quote(name)} is not in the test table", id=name, split="test")
+        Case(f"the sample's id {quote(name)} {absent}", id=name, split="test")
         for name in missing
         if name not in paired
     ]
     yield Misfit(
         "rows",
-        f"{len(extra)} of {len(rows)} rows of {data.test} are not in {data.sample}, and {len(missing)} "
+        f"{len(extra)} of {len(rows)} {what} of {data.test} are not in {data.sample}, and {len(missing)} "
         f"of its {len(wanted)} ids are not in {data.test}",
         tuple(_without_place(cases)),
-        _find_repair(workspace, test.classes, wanted, rows, meant),
+        _find_repair(workspace, wanted, test, meant),
     )
 
 
@@ -123,30 +132,31 @@ def _hint(name: str, meant: Mapping[str, str], known: Sequence[str], at: int) ->
     return did_you_mean(name, known[:2000]) if at < MAX_CASES else ""
 
 
-def _find_repair(
-    workspace: Workspace,
-    classes: tuple[str, ...],
-    wanted: Sequence[str],
-    rows: Sequence[str],
-    meant: Mapping[str, str],
-) -> str:
+def _find_repair(workspace: Workspace, wanted: Sequence[str], test: Table, meant: Mapping[str, str]) -> str:
     """The change of the config after which the rows are the sample's, tried beforehand; else what to look at."""
     data, root = workspace.competition.data, workspace.root
-    for change in _changes(data, rows, meant):
+    for change in _changes(data, test, set(wanted), meant):
         tried = data.model_copy(update=change)
         with suppress(KitError), warnings.catch_warnings():
             warnings.simplefilter("ignore", KitWarning)
-            if set(test_table(workspace, tried, classes).ids.tolist()) == set(wanted) and len(
-                train_table(root, tried)
-            ):
+            found = test_table(workspace, tried, test.classes)
+            if set(found.by_answer.ids.tolist()) == set(wanted) and len(train_table(root, tried)):
                 ((key, value),) = change.items()
                 return shlex.quote(f"data.{key}={'null' if value is None else value}")
-    return f"use a test table with the sample's ids: data.test is {data.test}, data.id is {data.id}"
+    answer = "" if data.answer is None else f", data.answer is {data.answer}"
+    return f"use a test table with the sample's ids: data.test is {data.test}, data.id is {data.id}{answer}"
 
 
-def _changes(data: Data, rows: Sequence[str], meant: Mapping[str, str]) -> Iterator[dict[str, Any]]:
-    """Changes of the config that may mend ids: the sample's as rows; a name with another beginning or ending."""
+def _changes(data: Data, test: Table, wanted: set[str], meant: Mapping[str, str]) -> Iterator[dict[str, Any]]:
+    """Changes of the config that may mend ids.
+
+    The sample's ids as rows; a column of answers; a name with another beginning or ending.
+    """
     yield {"test": None}
+    rows = test.ids.tolist()
+    for column in test.frame.columns:
+        if column != data.answer and set(test.frame[column].tolist()) == wanted:
+            yield {"answer": str(column)}
     around = {
         (other[: other.find(name)], other[other.find(name) + len(name) :]) if name in other else None
         for name, other in meant.items()

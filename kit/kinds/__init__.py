@@ -1,8 +1,8 @@
 """The kinds of plugin: one base class a kind, whose one method is the plugin's work.
 
-One word a kind everywhere: the folder, the config key, the entry-point group. Shapes: N rows, K classes, M members,
-H and W pixels, C channels, T tokens. Labels and truth are class numbers (N,), or multi-hot (N, K) for plugins whose
-`label_kinds` say so: then a row may have several labels, or none.
+One word a kind everywhere: the folder, the config key, the entry-point group. Shapes: N rows, A answers, K classes, M
+members, H and W pixels, C channels, T tokens. Labels and truth are class numbers (N,), or multi-hot (N, K) for plugins
+whose `label_kinds` say so: then a row may have several labels, or none.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from kit.kinds.aggregation import Aggregator, AnswerImages
     from kit.kinds.base_classes import KINDS
     from kit.kinds.classes import Classes
     from kit.kinds.data import Augmenter, Sampler, Splitter
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
 # the module that defines each name; it is imported when the name is first used, so that `kit --help` stays light
 PUBLIC = {
+    "Aggregator": "aggregation",
+    "AnswerImages": "aggregation",
     "Augmenter": "data",
     "Backbone": "network",
     "Classes": "classes",
@@ -66,6 +69,8 @@ PUBLIC = {
 
 __all__ = [
     "KINDS",
+    "Aggregator",
+    "AnswerImages",
     "Augmenter",
     "Backbone",
     "Classes",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from kit.kinds.aggregation import Aggregator
 from kit.kinds.data import Augmenter, Sampler, Splitter
 from kit.kinds.executor import Executor
 from kit.kinds.network import Backbone, Head, Pooling
@@ -27,6 +28,7 @@ KINDS: dict[str, type[Plugin]] = {
         Scheduler,
         Views,
         Metric,
+        Aggregator,
         Ensembler,
         Format,
         Tracker,

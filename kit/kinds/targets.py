@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 # it, (N, 1 + K), those 0 where no teacher saw the row
 LabelKind = Literal["class_index", "multi_hot", "numbers", "soft", "taught"]
 SEE_LABELS = frozenset(
-    {"splitter", "sampler", "loss", "metric", "ensembler", "format", "scorer"}
+    {"splitter", "sampler", "loss", "metric", "aggregator", "ensembler", "format", "scorer"}
 )  # of the kinds of plugin
 LABEL_KINDS: tuple[LabelKind, ...] = ("class_index", "multi_hot", "numbers", "soft")  # of tables
 

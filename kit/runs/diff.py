@@ -14,8 +14,9 @@ from kit.data.predictions import Predictions
 from kit.data.renamed_classes import predictions_now
 from kit.data.table import read_labelled_rows
 from kit.errors import InvalidError
+from kit.evaluation.answers import Scoring
 from kit.evaluation.bootstrap import Gain, common_rows, compute_gains
-from kit.evaluation.competition import bind_rows, metric_of
+from kit.evaluation.competition import bind_rows
 from kit.kinds.decision import Decision
 from kit.runs.run import Run
 from kit.runs.watching import epochs_of
@@ -105,8 +106,10 @@ def _compare(workspace: Workspace, one: Run, other: Run) -> Compared:
     )
     if mine.classes != theirs.classes:
         raise InvalidError("the runs predict different classes", code="D42")
-    rows, before, after = common_rows(mine, theirs, table)
-    metric = bind_rows(metric_of(workspace, table), rows)
+    scoring = Scoring.of(workspace, table)
+    mine, theirs = (scoring.answers(made, table)[0] for made in (mine, theirs))
+    rows, before, after = common_rows(mine, theirs, table.by_answer)
+    metric = bind_rows(scoring.metric, rows)
     (gained,) = compute_gains(metric, rows.targets(), after, {one.name: before}, rows.groups)
     truth = rows.targets()
     scores = [metric.score(truth, shares) for shares in (before, after)]

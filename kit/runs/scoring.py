@@ -12,6 +12,7 @@ from kit.data.predictions import Predictions
 from kit.data.provenance import Provenance
 from kit.data.table import Table
 from kit.errors import InvalidError
+from kit.evaluation.answers import Scoring
 from kit.evaluation.bootstrap import Gain, compute_gains
 from kit.evaluation.competition import bind_rows
 from kit.kinds import Metric
@@ -19,8 +20,16 @@ from kit.kinds.plugin import Plugin
 from kit.runs.run import Run, plugin_hashes
 
 
-def scores(metric: Metric, predictions: Predictions, table: Table) -> dict[str, float]:
-    """Each score of predictions with one row an id, by the metric's name, but those that these rows do not define.
+def scores(scoring: Scoring, predictions: Predictions, table: Table) -> dict[str, float]:
+    """Each score of out-of-fold predictions, by the metric's name, but those that these rows do not define.
+
+    `table` has the images that are predicted; their answers are scored.
+    """
+    return _scores(scoring.metric, scoring.answers(predictions, table)[0].mean(), table.by_answer)
+
+
+def _scores(metric: Metric, predictions: Predictions, table: Table) -> dict[str, float]:
+    """The scores of predictions with one row an answer.
 
     AUC, for one, needs rows of two classes, which a fold of whole groups may lack. No rows have no score.
     """
@@ -51,18 +60,22 @@ def concat_predictions(parts: Sequence[Predictions], provenance: Provenance) -> 
     )
 
 
-def with_scores(predictions: Predictions, metric: Metric, table: Table) -> Predictions:
-    """The same out-of-fold predictions, with their scores, pooled and by fold, in their provenance."""
-    folds = sorted(set(predictions.folds.tolist()))
-    by_fold = {str(k): scores(metric, predictions.take(predictions.folds == k), table) for k in folds}
-    pooled = scores(metric, predictions.mean(), table)
+def with_scores(predictions: Predictions, scoring: Scoring, table: Table) -> Predictions:
+    """The same out-of-fold predictions, with their answers' scores, pooled and by fold, in their provenance.
+
+    `table` has the images that are predicted.
+    """
+    answers, metric = scoring.answers(predictions, table)[0], scoring.metric
+    folds = sorted(set(answers.folds.tolist()))
+    by_fold = {str(k): _scores(metric, answers.take(answers.folds == k), table.by_answer) for k in folds}
+    pooled = _scores(metric, answers.mean(), table.by_answer)
     return replace(
         predictions, provenance=replace(predictions.provenance, scores=pooled, fold_scores=by_fold)
     )
 
 
 def prediction_provenance(
-    run: Run, views: str, merge: str, table: Table, plugins: Sequence[Plugin], average: str | None = None
+    run: Run, views: str, merge: str, table: Table, plugins: Sequence[Plugin]
 ) -> Provenance:
     """What a run's predictions by a set of views are made from, before their rows are known."""
     return Provenance(
@@ -70,22 +83,25 @@ def prediction_provenance(
         views=views,
         merge=merge,
         classes=table.classes,
-        average_group=average,
         plugins=plugin_hashes(plugins),
     )
 
 
 def gain_over_plain(
-    run: Run, oof: Predictions, metric: Metric, table: Table
+    run: Run, oof: Predictions, scoring: Scoring, table: Table
 ) -> tuple[dict[str, float], Gain | None]:
-    """Scores without views of the rows in `oof`, and its gain over them; nothing where training left some out."""
+    """Scores without views of the answers in `oof`, and its gain over them; nothing where training left some out.
+
+    `table` has the images that are predicted.
+    """
     file = run.predictions("plain") / "oof.parquet"
-    found = Predictions.read(file).mean() if file.is_file() else oof.take(oof.folds < 0)
-    mine = oof.mean()
+    plain_oof = Predictions.read(file) if file.is_file() else oof.take(oof.folds < 0)
+    found, mine = (scoring.answers(made, table)[0].mean() for made in (plain_oof, oof))
+    metric, table = scoring.metric, table.by_answer
     same = found.take(np.isin(found.ids, mine.ids))
     if len(same) != len(mine):
         return {}, None
-    plain = scores(metric, same, table)
+    plain = _scores(metric, same, table)
     before = same.align(mine.ids)
     if metric.plugin_name() not in plain or np.array_equal(before, mine.probabilities):
         return plain, None

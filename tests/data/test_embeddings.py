@@ -16,7 +16,6 @@ ABOUT = {
     "views": "hflip",
     "merge": "mean",
     "classes": ["cat", "dog"],
-    "average_group": None,
     "plugins": {"views/hflip": "12"},
     "folds": "34",
     "checkpoint": "0002:ab",

@@ -18,7 +18,6 @@ POOLED: dict[str, Any] = {
     "views": "hflip-greedy",
     "merge": "mean",
     "classes": ["cat", "dog"],
-    "average_group": None,
     "plugins": {"views/hflip": "12"},
     "spec": {"name": "hflip"},
     "checkpoints": {"0": "0002:ab", "1": "0002:cd"},
@@ -35,7 +34,7 @@ POOLED: dict[str, Any] = {
     "fold_scores": {"0": {"accuracy": 0.5}, "1": {}},
 }
 RETRIEVED = {
-    **{key: POOLED[key] for key in ("run", "merge", "classes", "average_group", "plugins", "checkpoints")},
+    **{key: POOLED[key] for key in ("run", "merge", "classes", "plugins", "checkpoints")},
     "views": "plain-vote",
     "retrieval": {"embeddings": "plain", "scorer": {"name": "vote"}, "rerankers": [{"name": "pairs"}]},
     "rows": "test",
@@ -84,10 +83,8 @@ def test_keys_of_another_version_are_kept() -> None:
     assert replace(made, run="b").to_json() == {**FOLD, "run": "b", "weather": "rain"}
 
 
-def test_an_average_group_is_written_wherever_views_were_merged() -> None:
-    assert "average_group" not in Provenance(run="a").to_json()
-    assert Provenance(merge="mean").to_json() == {"merge": "mean", "average_group": None}
-    assert Provenance(merge="mean", average_group="patient").to_json()["average_group"] == "patient"
+def test_a_key_of_before_the_first_release_is_left_out() -> None:
+    assert "average_group" not in Provenance.from_json({**FOLD, "average_group": None}).to_json()
 
 
 @pytest.mark.parametrize("missing", ["checkpoints", "scores", "fold_scores"])

@@ -49,13 +49,15 @@ def test_test_rows_come_from_the_test_table_where_there_is_one(tmp_path: Path) -
         [*IMAGES, "other/x/t1.jpg", "other/x/t3.jpg"],
     )
     data = PLAIN.model_copy(
-        update={"test": "test.csv", "test_images": "other/{folder}/{id}", "average_predictions_by": "box"}
+        update={"test": "test.csv", "test_images": "other/{folder}/{id}", "answer": "box"}
     )
     test = test_table(tmp_path, data, ("cat",))
     assert test.ids.tolist() == ["t1", "t3"]
     assert test.frame["box"].tolist() == ["b", "b"]
+    assert test.answers is not None
+    assert test.answers.tolist() == ["b", "b"]
     with pytest.raises(ConfigError, match="no column 'bx'"):
-        test_table(tmp_path, data.model_copy(update={"average_predictions_by": "bx"}), ())
+        test_table(tmp_path, data.model_copy(update={"answer": "bx"}), ())
 
 
 def test_the_samples_first_column_is_the_id_whatever_its_name(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from kit.core.progress import Progress, Work, stage
 from kit.data.predictions import Predictions, ids_fingerprint
 from kit.data.table import sample_frame
 from kit.errors import InvalidError
+from kit.evaluation.answers import Scoring, open_aggregator
 from kit.evaluation.bootstrap import format_gain, gain_columns
 from kit.evaluation.competition import bind_rows, explain_decision, for_labels, open_ensembler
 from kit.evaluation.crossfit import cross_fit
@@ -29,12 +30,16 @@ from kit.stages.blending.entering import enter_submission
 from kit.stages.blending.members import (
     Member,
     OutOfFold,
+    add_aggregators,
+    aggregator_record,
     blend_test_rows,
     labels,
     lack_folds,
     out_of_fold,
     read_members,
+    read_test_images,
     warn_of_partial,
+    with_answers,
     with_current_names,
 )
 from kit.stages.blending.scores import BLEND, MEAN, Comparison, MemberPredictions, Score, compare, sole_member
@@ -67,6 +72,8 @@ class BlendResult(Displayed):
     comparison: Comparison
     rows: int  # out-of-fold rows that all members cover
     written: WrittenRows  # what a file holds of such rows
+    # of each member, as it was fitted; empty if each image is its own answer
+    aggregators: tuple[Mapping[str, Any], ...] = ()
 
     @property
     def scores(self) -> tuple[Score, ...]:
@@ -158,7 +165,13 @@ class CrossValidatedBlend:
             comparison=self.comparison,
             rows=len(self.rows.ids),
             written=self.written,
+            aggregators=self.aggregators,
         )
+
+    @property
+    def aggregators(self) -> tuple[Mapping[str, Any], ...]:
+        """The aggregators of the members; none if each image is its own answer."""
+        return tuple(one.aggregator.spec() for one in self.members if one.aggregator is not None)
 
     def open_sample_and_format(self, workspace: Workspace) -> tuple[pd.DataFrame, Format]:
         """The sample and the format of the submission. Raises ConfigError C07 if there is no sample."""
@@ -208,8 +221,10 @@ def cross_validate(
     read = read_members(workspace, members)
     table = labels(workspace)
     read = with_current_names(workspace, read, table)
-    recipe, metric = open_ensembler(workspace, spec_of(workspace, ensembler), table)
+    answers = table.by_answer
+    recipe, metric = open_ensembler(workspace, spec_of(workspace, ensembler), answers)
     check_together(read, table)
+    read = with_answers(read, Scoring(metric, open_aggregator(workspace, table, metric)), table)
     sample = shape = None
     if workspace.competition.data.sample is not None:
         sample = sample_frame(workspace.root, workspace.competition.data)
@@ -220,7 +235,7 @@ def cross_validate(
     read = tuple(member.without_oof() for member in read)
     fitted, comparison, honest = _blend(rows, recipe, metric)
     warn_of_partial(read, len(rows.ids))
-    written = _score_written_rows(rows, honest, metric, shape, explain_decision(workspace, table))
+    written = _score_written_rows(rows, honest, metric, shape, explain_decision(workspace, answers))
     return CrossValidatedBlend(read, rows, metric, recipe, fitted, comparison, sample, shape, written)
 
 
@@ -266,10 +281,12 @@ def submit(
     """
     (sample, shape), metric = judged.open_sample_and_format(workspace), judged.metric
     wanted = list(dict.fromkeys(shape.ids(sample, predicting[0].test.classes)))
-    test = blend_test_rows(predicting, judged.ensembler, wanted)
+    images = read_test_images(workspace, predicting[0].test.classes)
+    test = blend_test_rows(predicting, judged.ensembler, wanted, images)
     blended = Blended(test, judged.ensembler, judged.comparison, judged.rows.ids)
     table = sample_format.make_table(test, sample, shape)
     record = {**_record(workspace, judged, blended, shape), **(more or {})}
+    notes = add_aggregators(notes, judged.members)
     written, board, entry = enter_submission(
         workspace, name, table, record, metric, blended.comparison.blend.cv, notes
     )
@@ -285,6 +302,7 @@ def submit(
         rows=len(blended.oof_ids),
         test_rows=len(table),
         written=judged.written,
+        aggregators=judged.aggregators,
         rank=board.rank_of(entry),
         is_apart=board.is_apart(entry),
         elsewhere=len(of_metric) - len(board.comparable_entries(entry)),
@@ -299,8 +317,9 @@ def diversity(
     read = read_members(workspace, members)
     table = labels(workspace)
     read = with_current_names(workspace, read, table)
-    recipe, metric = open_ensembler(workspace, spec_of(workspace, ensembler), table)
+    recipe, metric = open_ensembler(workspace, spec_of(workspace, ensembler), table.by_answer)
     check_together(read, table)
+    read = with_answers(read, Scoring(metric, open_aggregator(workspace, table, metric)), table)
     rows = out_of_fold(read, table, workspace.cache)
     recipe, metric = bind_rows(recipe, rows.table), bind_rows(metric, rows.table)
     warn_of_partial(read, len(rows.ids))
@@ -348,7 +367,12 @@ def _record(
     return {
         "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "members": [
-            {"member": str(one), "oof": one.oof.provenance.to_json(), "test": one.test.provenance.to_json()}
+            {
+                "member": str(one),
+                "oof": one.oof.provenance.to_json(),
+                "test": one.test.provenance.to_json(),
+                **aggregator_record(one),
+            }
             for one in members
         ],
         "ensembler": blended.ensembler.spec(),

@@ -27,7 +27,9 @@ def check_together(members: Sequence[Member], table: Table) -> None:
         if shared not in seen:
             _check_held_out(member)
             if table.groups is not None:
-                _check_groups(member, table.ids, table.groups)
+                _check_groups(member, table.ids, table.groups, "groups (data.group)")
+            if table.answers is not None:
+                _check_groups(member, table.ids, table.answers, "answers (data.answer)")
         elif member.oof.provenance.folds != members[0].oof.provenance.folds:
             _check_fingerprint(member)
         seen.add(shared)
@@ -138,8 +140,8 @@ def _check_checkpoints(member: Member) -> None:
         )
 
 
-def _check_groups(member: Member, ids: np.ndarray, groups: np.ndarray) -> None:
-    """Rows of one group share a fold in every repeat."""
+def _check_groups(member: Member, ids: np.ndarray, groups: np.ndarray, what: str) -> None:
+    """Rows of one group, or images of one answer, share a fold in every repeat."""
     known = dict(zip(ids.tolist(), groups.tolist(), strict=True))
     folds: dict[tuple[str, int], set[int]] = {}
     for name, numbers in zip(
@@ -151,8 +153,8 @@ def _check_groups(member: Member, ids: np.ndarray, groups: np.ndarray) -> None:
     torn = {group: numbers for (group, _), numbers in folds.items() if len(numbers) > 1}
     if torn:
         raise InvalidError(
-            f"{member}: folds separate {len(torn)} of {len(set(known.values()))} groups (data.group)",
+            f"{member}: folds separate {len(torn)} of {len(set(known.values()))} {what}",
             code="D43",
             cases=[Case(f"is in folds {sorted(numbers)}", id=group) for group, numbers in torn.items()],
-            hint="train again under another --name; kit train never separates a group",
+            hint="train again under another --name; kit train never separates a group or an answer",
         )

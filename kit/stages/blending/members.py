@@ -12,18 +12,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from kit.config.workspace import Workspace
 from kit.core.files import StrPath, sha256
 from kit.core.memmaps import MEMMAP_FROM_BYTES_PER_MEMBER, empty_or_memmap
+from kit.data.answers import first_images
 from kit.data.folds import Folds, file_groups, merge_groups
 from kit.data.predictions import Predictions, common_ids
 from kit.data.renamed_classes import predictions_now
-from kit.data.table import Table, read_labelled_rows
+from kit.data.table import Table, read_labelled_rows, test_table
 from kit.errors import Case, ConfigError, InvalidError, KitWarning
-from kit.kinds import Ensembler
+from kit.evaluation.answers import Scoring, expand_to_images, join_test_images
+from kit.kinds import Aggregator, Ensembler
 from kit.kinds.advice import predict_command
 from kit.runs.records import RunRef
 
@@ -37,6 +40,8 @@ class Member:
     folds: Folds
     oof: Predictions  # a row an id and repeat
     test: Predictions  # a row an id and fold; without rows if the competition has none to predict
+    # fitted; makes answers of the test images. `oof` has answers as soon as it is there
+    aggregator: Aggregator | None = None
 
     @classmethod
     def unverified(cls, run: str, views: str, test: Predictions) -> Member:
@@ -111,6 +116,31 @@ def with_current_names(workspace: Workspace, members: Sequence[Member], table: T
         replace(member, oof=of_now(member, member.oof), test=of_now(member, member.test))
         for member in members
     )
+
+
+def with_answers(members: Sequence[Member], scoring: Scoring, table: Table) -> tuple[Member, ...]:
+    """The members with out-of-fold predictions of answers in place of images, and the aggregator fitted on them.
+
+    `table` has the training images. Nothing changes if each image is its own answer.
+    """
+    if table.answers is None:
+        return tuple(members)
+    found = []
+    for member in members:
+        oof, fitted = scoring.answers(member.oof, table)
+        found.append(replace(member, oof=oof, aggregator=fitted))
+    return tuple(found)
+
+
+def aggregator_record(member: Member) -> dict[str, Any]:
+    """What a record says of the aggregator of a member, as JSON; nothing if each image is its own answer."""
+    return {} if member.aggregator is None else {"aggregator": member.aggregator.spec()}
+
+
+def add_aggregators(notes: str, members: Sequence[Member]) -> str:
+    """Notes of a submission, and which aggregators made its answers."""
+    names = dict.fromkeys(one.aggregator.plugin_name() for one in members if one.aggregator is not None)
+    return "; ".join([*filter(None, [notes]), *(f"answers by {name}" for name in names)])
 
 
 def _share_ids(member: Member, first: Member) -> Member:
@@ -201,6 +231,7 @@ class OutOfFold:
     members: np.ndarray
     folds: np.ndarray  # which fold held a row out
     table: Table  # the same rows
+    images: Table | None = None  # of answers: the training images
 
     @cached_property
     def truth(self) -> np.ndarray:
@@ -213,18 +244,21 @@ class OutOfFold:
 
     def row_clusters(self) -> np.ndarray | None:
         """What must stay together when rows are cut into parts."""
-        return row_clusters(self.folds, self.table)
+        if self.images is None:
+            return row_clusters(self.folds, self.table)
+        found = row_clusters(self.folds, self.images)
+        return None if found is None else found[first_images(self.images, self.ids)]
 
 
 def row_clusters(folds: np.ndarray, table: Table) -> np.ndarray | None:
-    """What must stay together when rows are cut into parts: groups, and images that are the same byte for byte.
+    """What must stay together when rows are cut into parts: groups, answers, and identical images.
 
-    Several folds keep those together already, and reading all images takes long: then it is the groups alone.
+    Several folds keep identical images together already, and reading all images takes long.
     """
+    keys = [key for key in (table.groups, table.answers) if key is not None]
     if len(np.unique(folds)) > 1:
-        return table.groups
-    same = file_groups(table.paths)
-    return same if table.groups is None else merge_groups(same, table.groups)
+        return merge_groups(*keys) if len(keys) > 1 else next(iter(keys), None)
+    return merge_groups(file_groups(table.paths), *keys)
 
 
 def labels(workspace: Workspace) -> Table:
@@ -233,14 +267,16 @@ def labels(workspace: Workspace) -> Table:
 
 
 def out_of_fold(members: Sequence[Member], table: Table, folder: Path) -> OutOfFold:
-    """The rows that all members predict; large ones are mapped to a file in `folder`.
+    """The answers that all members predict; large ones are mapped to a file in `folder`. `table` has the images.
 
     Raises InvalidError (D41) for none, and for rows that the table lacks.
     """
     ids, shares = align(members, folder)
     folds = np.array([members[0].fold_by_id[name] for name in ids.tolist()])
     names = tuple(map(str, members))
-    return OutOfFold(names, ids, shares, folds, table.take(table.index_of(ids)))
+    answers = table.by_answer
+    images = None if table.answers is None else table
+    return OutOfFold(names, ids, shares, folds, answers.take(answers.index_of(ids)), images)
 
 
 def warn_of_partial(members: Sequence[Member], shared: int) -> None:
@@ -251,12 +287,23 @@ def warn_of_partial(members: Sequence[Member], shared: int) -> None:
         warnings.warn(KitWarning(text), stacklevel=3)
 
 
-def blend_test_rows(members: Sequence[Member], fitted: Ensembler, ids: Sequence[str]) -> Predictions:
-    """The blend of the test rows, in the order of `ids`.
+def read_test_images(workspace: Workspace, classes: tuple[str, ...]) -> Table | None:
+    """The images to predict, if they share answers; a machine that blends need not have them."""
+    data = workspace.competition.data
+    if data.answer is None:
+        return None
+    return test_table(workspace, data.model_copy(update={"on_unreadable_test": "class_prior"}), classes)
+
+
+def blend_test_rows(
+    members: Sequence[Member], fitted: Ensembler, ids: Sequence[str], images: Table | None = None
+) -> Predictions:
+    """The blend of the test rows, in the order of `ids`; `images` are those that are predicted, if they share answers.
 
     Where members have other folds than one another, each one's mean over its folds is blended. Raises InvalidError
     (D41) for a member that does not predict these rows.
     """
+    members = [_with_test_answers(member, ids, images) for member in members]
     folds = sorted({int(fold) for fold in np.unique(members[0].test.folds)})
     if any(sorted(set(member.test.folds.tolist())) != folds for member in members[1:]):
         folds = [-1]
@@ -269,6 +316,13 @@ def blend_test_rows(members: Sequence[Member], fitted: Ensembler, ids: Sequence[
     at = np.full(len(ids), -1)
     made = Predictions(np.array(ids, dtype=str), at, members[0].test.classes, shares, target=fitted.target)
     return made.check("the blend", fitted.gives_distributions())
+
+
+def _with_test_answers(member: Member, ids: Sequence[str], images: Table | None) -> Member:
+    if images is None or member.aggregator is None:
+        return member
+    joined = join_test_images(member.test, images, member.aggregator)
+    return replace(member, test=expand_to_images(joined, images, ids))
 
 
 def _rows(member: Member, fold: int | None, ids: Sequence[str]) -> np.ndarray:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,11 +14,19 @@ from kit.core.files import StrPath, sha256
 from kit.data.predictions import ids_fingerprint
 from kit.data.table import sample_frame
 from kit.errors import ConfigError
+from kit.evaluation.answers import open_aggregator
 from kit.evaluation.competition import bind_rows, open_ensembler
 from kit.experiment import sample_format
 from kit.stages.blending.compatibility import check_together
 from kit.stages.blending.entering import enter_submission
-from kit.stages.blending.members import blend_test_rows, labels, read_members, with_current_names
+from kit.stages.blending.members import (
+    aggregator_record,
+    blend_test_rows,
+    labels,
+    read_members,
+    read_test_images,
+    with_current_names,
+)
 from kit.stages.submission.board import Board
 
 if TYPE_CHECKING:
@@ -72,7 +80,7 @@ def submit_unscored(
     read = read_members(workspace, members, allow_unverified=True)
     table = labels(workspace)
     read = with_current_names(workspace, read, table)
-    recipe, metric = open_ensembler(workspace, spec, table)
+    recipe, metric = open_ensembler(workspace, spec, table.by_answer)
     unverified = tuple(str(member) for member in read if not member.is_verified)
     if recipe.fitted:
         weights = ",".join("1" * len(read))
@@ -82,15 +90,31 @@ def submit_unscored(
             hint=f"ensembler=mean, or ensembler=weighted ensembler.weights=[{weights}]",
         )
     check_together(read, table)
+    if table.answers is not None:
+        aggregator = open_aggregator(workspace, table, metric)
+        if aggregator.needs_fit():
+            raise ConfigError(
+                f"aggregator {aggregator.plugin_name()!r} has an option that is fitted on out-of-fold rows, and "
+                f"{unverified[0]} has none",
+                code="C80",
+                hint="aggregator=mean, or set the option",
+            )
+        read = tuple(replace(member, aggregator=aggregator) for member in read)
     sample = sample_frame(workspace.root, workspace.competition.data)
     shape = sample_format.choose_format(workspace, sample, read[0].test.classes, top_k, table.label_kind)
     shape = shape.with_known(decision=metric.decision)
     wanted = list(dict.fromkeys(shape.ids(sample, read[0].test.classes)))
-    test = blend_test_rows(read, bind_rows(recipe, table), wanted)
+    images = read_test_images(workspace, read[0].test.classes)
+    test = blend_test_rows(read, bind_rows(recipe, table.by_answer), wanted, images)
     record = {
         "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "members": [
-            {"member": str(one), "oof": one.oof.provenance.to_json(), "test": one.test.provenance.to_json()}
+            {
+                "member": str(one),
+                "oof": one.oof.provenance.to_json(),
+                "test": one.test.provenance.to_json(),
+                **aggregator_record(one),
+            }
             for one in read
         ],
         "unverified": list(unverified),

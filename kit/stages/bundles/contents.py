@@ -34,6 +34,7 @@ class Packed:
     views: Mapping[str, Any]
     merge: str
     networks: tuple[BundledNetwork, ...]
+    aggregator: Mapping[str, Any] | None = None  # as it was fitted; None: each image is its own answer
 
     def numbers(self) -> list[int]:
         """The numbers that its networks blend as, ascending."""
@@ -93,6 +94,7 @@ class Contents:
                     one["views"],
                     one["merge"],
                     tuple(BundledNetwork(**each) for each in one["networks"]),
+                    one.get("aggregator"),
                 )
                 for one in found.pop("members")
             )

@@ -21,13 +21,14 @@ from kit.data.table import Table, read_labelled_rows
 from kit.errors import ConfigError, InvalidError, RunError
 from kit.evaluation.competition import decision_of
 from kit.experiment.restore import classes_of_checkpoint, experiment_of
-from kit.kinds import Ensembler, Format, Views
+from kit.kinds import Aggregator, Ensembler, Format, Views
 from kit.kinds.plugin import Plugin
 from kit.model import checkpoints
 from kit.model.network import open_parts
 from kit.runs.records import split_ref
 from kit.runs.run import Run, versions
 from kit.stages.blending.blend import cross_validate
+from kit.stages.blending.members import aggregator_record
 from kit.stages.bundles.contents import BundledNetwork, Contents, Packed
 from kit.stages.bundles.dependencies import packages_of
 from kit.stages.final.jobs import find_asked
@@ -127,7 +128,10 @@ def _blend_record(
     """What a record of the members' blend would say."""
     found = cross_validate(workspace, members, ensembler)
     _, shape = found.open_sample_and_format(workspace)
-    told = [{"member": str(one), "test": one.test.provenance.to_json()} for one in found.members]
+    told = [
+        {"member": str(one), "test": one.test.provenance.to_json(), **aggregator_record(one)}
+        for one in found.members
+    ]
     return {
         "members": told,
         "ensembler": found.ensembler.spec(),
@@ -161,7 +165,7 @@ def _pack_member(workspace: Workspace, told: Mapping[str, Any], final: Mapping[s
             networks.append(BundledNetwork(run.name, int(fold), place, int(fold) if seed is None else seed))
     first = Run(workspace.runs / networks[0].run)
     asked = find_asked(workspace, f"{first.name}@{split_ref(name)[1]}", first)
-    return Packed(name, asked.views.spec(), asked.merge, tuple(networks))
+    return Packed(name, asked.views.spec(), asked.merge, tuple(networks), told.get("aggregator"))
 
 
 def _slim(source: Path, target: Path, run: str, table: Table, rename: Mapping[str, str]) -> None:
@@ -215,6 +219,8 @@ def requirements(workspace: Workspace, packed: Sequence[Packed], ensembler: Any,
     plugins: list[Plugin] = [Ensembler.open(ensembler, root), Format.open(shape, root)]
     for one in packed:
         plugins.append(Views.open(one.views, root))
+        if one.aggregator is not None:
+            plugins.append(Aggregator.open(one.aggregator, root))
         for path in dict.fromkeys(network.checkpoint for network in one.networks):
             trained = checkpoints.provenance_of(root / path)
             parts = open_parts(experiment_of(trained), root, classes_of_checkpoint(trained))

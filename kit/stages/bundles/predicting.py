@@ -27,12 +27,13 @@ from kit.data.table import Table, sample_frame, test_table
 from kit.data.table_files import format_of
 from kit.device.precision import choose_device
 from kit.errors import MAX_CASES, ConfigError, DataError, KitWarning
+from kit.evaluation.answers import Scoring
 from kit.evaluation.competition import for_labels
 from kit.experiment import sample_format
 from kit.experiment.loading import Loaded, geometry, load_rows
 from kit.experiment.prediction_file import PredictionFile, PredictionJob
 from kit.experiment.restore import classes_of_checkpoint, experiment_of, load_for_prediction
-from kit.kinds import Ensembler, Format, Metric, Views
+from kit.kinds import Aggregator, Ensembler, Format, Metric, Views
 from kit.kinds.decision import Decision
 from kit.model import checkpoints, network
 from kit.model.predict import open_views
@@ -150,14 +151,15 @@ def _predict(folder: Path, contents: Contents, space: Workspace, out: Path, cloc
     fitted = for_labels(Ensembler.open(contents.ensembler, space.root), contents.target, decision)
     shape = Format.open(contents.format, space.root).with_known(decision=decision)
     wanted = list(dict.fromkeys(shape.ids(sample, contents.classes)))
-    members = [_member(space, one, contents.classes) for one in predicted.members]
-    blended = blend_test_rows(members, fitted, wanted)
+    members = [_member(space, one, contents, decision) for one in predicted.members]
+    images = None if test.answers is None else test
+    blended = blend_test_rows(members, fitted, wanted, images)
     table = sample_format.make_table(blended, sample, shape)
     write_text(out, submission.text_of(table, data.sep))
     if late or done < rounds:
         _warn_of_time(clock, done, rounds, late)
     by_prior = test.ids[bad].tolist() if len(test) else []
-    yield Progress("predict", 1, 1, _summary(len(test), by_prior, out), line=True)
+    yield Progress("predict", 1, 1, _summary(len(table), by_prior, out), line=True)
     return out
 
 
@@ -169,10 +171,12 @@ def _predict_round(
     Returns which rows have no usable image, and the files that the time was too short for. Of the first round these
     are written, with the class prior in the rows that were not reached.
     """
-    metric = Metric.open(space.competition.metric, space.root, "metric")
+    competition = space.competition
+    metric = Metric.open(competition.metric, space.root, "metric")
+    scoring = Scoring(metric, Aggregator.open(competition.aggregator, space.root, "aggregator"))
     place = choose_device(space.experiment.device)
     prior = dict(zip(contents.classes, contents.prior, strict=True))
-    jobs = [job for one in contents.members for job in _jobs(folder, space, one, contents, metric)]
+    jobs = [job for one in contents.members for job in _jobs(folder, space, one, contents, scoring)]
     groups = group_by_geometry(jobs)
     late = []
     for number, group in enumerate(groups):
@@ -331,15 +335,15 @@ def _first(parts: Sequence[str]) -> int:
 
 
 def _jobs(
-    folder: Path, space: Workspace, packed: Packed, contents: Contents, metric: Metric
+    folder: Path, space: Workspace, packed: Packed, contents: Contents, scoring: Scoring
 ) -> list[PredictionJob]:
     """A job for each run of a member: its networks of all folds."""
     runs = dict.fromkeys(one.run for one in packed.networks)
-    return [_job(folder, space, packed, run, contents, metric) for run in runs]
+    return [_job(folder, space, packed, run, contents, scoring) for run in runs]
 
 
 def _job(
-    folder: Path, space: Workspace, packed: Packed, run: str, contents: Contents, metric: Metric
+    folder: Path, space: Workspace, packed: Packed, run: str, contents: Contents, scoring: Scoring
 ) -> PredictionJob:
     paths = {one.fold: folder / one.checkpoint for one in packed.networks if one.run == run}
     trained = checkpoints.provenance_of(next(iter(paths.values())))
@@ -348,20 +352,18 @@ def _job(
     views = Views.open(packed.views, space.root)
     merge: Any = packed.merge
     name = views_name(views, merge)
-    average = space.competition.data.average_predictions_by
     provenance = Provenance(
         run=run,
         views=name,
         merge=merge,
         classes=trained.classes,
-        average_group=average,
         checkpoints={str(fold): checkpoints.tag(path) for fold, path in paths.items()},
     )
     chosen = open_views(views, experiment.image_size, parts.backbone.input_size())
     loading = experiment.model_copy(update={"workers": space.experiment.workers})
     run_there = Run(space.runs / run)
     return PredictionJob(
-        space, run_there, name, views, chosen, merge, loading, paths, EMPTY_FOLDS, metric, provenance
+        space, run_there, name, views, chosen, merge, loading, paths, EMPTY_FOLDS, scoring, provenance
     )
 
 
@@ -372,8 +374,9 @@ def _sheet(job: PredictionJob, loaded: Loaded, prior: Mapping[str, float]) -> Pr
     return PredictionFile.begin(job, "test", named, np.array([prior[name] for name in classes]))
 
 
-def _member(space: Workspace, packed: Packed, classes: Sequence[str]) -> Member:
+def _member(space: Workspace, packed: Packed, contents: Contents, decision: Decision) -> Member:
     """A member's test predictions, put together from its runs' as they blend."""
+    classes = contents.classes
     views = views_name(Views.open(packed.views, space.root), packed.merge)  # type: ignore[arg-type]
     parts = []
     for run in dict.fromkeys(one.run for one in packed.networks):
@@ -385,4 +388,7 @@ def _member(space: Workspace, packed: Packed, classes: Sequence[str]) -> Member:
         made = replace(made, classes=tuple(classes), probabilities=shares)
         parts.append(replace(made, folds=np.array([numbers[fold] for fold in made.folds.tolist()])))
     test = concat_predictions(parts, parts[0].provenance)
-    return Member(split_ref(packed.member)[0], views, EMPTY_FOLDS, test.take(slice(0, 0)), test)
+    recipe = None if packed.aggregator is None else Aggregator.open(packed.aggregator, space.root)
+    if recipe is not None:
+        recipe = recipe.with_known(target=contents.target, decision=decision)
+    return Member(split_ref(packed.member)[0], views, EMPTY_FOLDS, test.take(slice(0, 0)), test, recipe)

@@ -118,7 +118,7 @@ def write_trial_rows(workspace: Workspace, rows: int, base: Path) -> tuple[int, 
     else:
         found = test_table(workspace, lenient, classes)
         found = found.take(_with_images(found.paths, len(found), rows))
-    ids = set(found.ids.tolist())
+    ids = {*found.ids.tolist(), *(() if found.answers is None else found.answers.tolist())}
     names = find_answers(root, sample.frame(), classes, workspace.competition.format)
     kept = [place for place, name in enumerate(names) if name in ids] or list(range(min(rows, len(names))))
     _write(sample, kept, base / "sample.csv", data.sep, data.encoding)

@@ -19,7 +19,7 @@ from kit.core.progress import Progress, Work, stage
 from kit.data.folds import Folds, connected_components, make_folds, merge_groups
 from kit.data.table import Table, rows_to_predict, train_table
 from kit.errors import Case, KitWarning
-from kit.evaluation.competition import metric_of
+from kit.evaluation.answers import Scoring
 from kit.experiment.loading import geometry, open_source, write_auto_groups
 from kit.images.cache import Cache, fill_cache
 from kit.images.near_duplicates import compute_thumbnails, find_near_duplicates
@@ -117,7 +117,7 @@ def run_checks(
     found += groups.check_group_columns(train, folds, splitter, data.group, _non_group_columns(workspace))
     found += factors.check_factors(train, data.label_parts, workspace.experiment.loss["name"])
     found += side_columns.check_side_columns(train, test, data, _no_facts(workspace))
-    found += _by_predictions(workspace, train, len(test), runs)
+    found += _by_predictions(workspace, train, len(test.by_answer), runs)
     measures = yield from measure_images(filled.cache)
     found += shift.find_outliers(measures, ids)
     seen = yield from compute_thumbnails(filled.cache)
@@ -211,15 +211,15 @@ def _by_predictions(workspace: Workspace, train: Table, test: int, runs: Sequenc
     if seen is None:
         return
     yield from label_errors.of_predictions(seen)
-    metric = metric_of(workspace, train)
+    scoring = Scoring.of(workspace, train)
     if test:
-        yield from score.check_score_noise(seen, metric, test, workspace.competition.public_share)
+        yield from score.check_score_noise(seen, scoring, train, test, workspace.competition.public_share)
 
 
 def _non_group_columns(workspace: Workspace) -> tuple[str, ...]:
     """Columns that are no groups whatever they hold: the id, the label, and what the config groups by already."""
     data = workspace.competition.data
-    return tuple(name for name in (data.id, *data.label_columns, data.group) if name)
+    return tuple(name for name in (data.id, *data.label_columns, data.group, data.answer) if name)
 
 
 def _no_facts(workspace: Workspace) -> tuple[str, ...]:
@@ -230,10 +230,9 @@ def _no_facts(workspace: Workspace) -> tuple[str, ...]:
 
 
 def _of_groups(train: Table) -> list[tuple[int, int]]:
-    """Pairs that link the rows of each group."""
-    if train.groups is None:
-        return []
-    return list(enumerate(merge_groups(train.groups).tolist()))
+    """Pairs that link the rows of each group and of each answer."""
+    keys = [key for key in (train.groups, train.answers) if key is not None]
+    return list(enumerate(merge_groups(*keys).tolist())) if keys else []
 
 
 def _between(

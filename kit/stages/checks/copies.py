@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from kit.data.folds import Folds
-from kit.data.table import AUTO_GROUP_FILES, Table
+from kit.data.groups import AUTO_GROUP_FILES
+from kit.data.table import Table
 from kit.errors import Case
 from kit.kinds import Splitter
 from kit.kinds.advice import keep_whole

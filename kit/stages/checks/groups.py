@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 
 from kit.data.folds import Folds
-from kit.data.table import Table, derive_columns
+from kit.data.groups import derive_columns
+from kit.data.table import Table
 from kit.errors import Case
 from kit.kinds import Splitter
 from kit.kinds.advice import keep_whole

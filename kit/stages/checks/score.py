@@ -4,28 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from kit.data.predictions import Predictions
+from kit.data.table import Table
 from kit.errors import Case, InvalidError
-from kit.evaluation.competition import bind_rows
+from kit.evaluation.answers import Scoring
 from kit.evaluation.standard_error import error
-from kit.kinds import Metric
 from kit.stages.blending.members import OutOfFold
 from kit.stages.checks.finding import Finding
 
 
 def check_score_noise(
-    seen: OutOfFold, metric: Metric, rows: int, public_share: float | None
+    seen: OutOfFold, scoring: Scoring, train: Table, rows: int, public_share: float | None
 ) -> Iterator[Finding]:
-    """K18: the standard error of one score on so many test rows, and on their public part."""
-    metric = bind_rows(metric, seen.table)
-    name, blended = metric.plugin_name(), seen.members.mean(axis=0)
+    """K18: the standard error of one score on so many test answers, and on their public part."""
+    shares = seen.members.mean(axis=0)
+    made = Predictions(seen.ids, seen.folds, train.classes, shares, target=train.target)
+    metric, answers, blended = scoring.bind(made, train)
+    name, truth = metric.plugin_name(), answers.targets()
     sizes = {"the test set": rows}
     if public_share is not None:
         public = min(max(round(public_share * rows), 1), rows - 1)
         sizes |= {"its public part": public, "its private part": rows - public}
     try:
-        score = metric.score(seen.truth, blended)
+        score = metric.score(truth, blended)
         errors = {
-            where: error(metric, seen.truth, blended, size, seen.groups)[0] for where, size in sizes.items()
+            where: error(metric, truth, blended, size, answers.groups)[0] for where, size in sizes.items()
         }
     except InvalidError:  # rows that are all right tell nothing of the noise
         return

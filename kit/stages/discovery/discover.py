@@ -15,6 +15,7 @@ from kit.config.models import Data
 from kit.core.locations import KEY
 from kit.data.content import ending
 from kit.data.csv_file import is_number
+from kit.data.image_columns import OR
 from kit.data.image_paths import columns_of
 from kit.data.json_tables import CATEGORIES
 from kit.data.label_columns import LABEL
@@ -22,7 +23,7 @@ from kit.data.label_values import SUM_TOLERANCE
 from kit.data.labels import split_cell as labels_in
 from kit.errors import ConfigError
 from kit.kinds.readers import other_readers
-from kit.stages.discovery import choosing, name_matching, reading, roles, trees
+from kit.stages.discovery import answers, choosing, name_matching, reading, roles, trees
 from kit.stages.discovery.column_format import separator_of
 from kit.stages.discovery.discovery import Discovery, check_headers, count_rows, explain_no_match
 from kit.stages.discovery.file_scan import ColumnMatch, Scan, TableFile, scan
@@ -172,7 +173,9 @@ def _from_tables(
         data |= more
         findings += lines
     index = find_index(seen, matched, parts.sheets, sample)
-    findings += [*split.findings, *joins.findings, *_of_answers(parts, seen), *index.findings]
+    answer, lines = _of_answers(parts, {**data, **asked}, seen)
+    data |= answer
+    findings += [*split.findings, *joins.findings, *lines, *index.findings]
     names = split.parts.get(train.name, (train.name,))
     used = {*(sheet.name for sheet in parts.sheets), *names, *joins.used, data.get("class_list")}
     first = [files[sheet.name] for sheet in (sample, train) if sheet]
@@ -209,9 +212,14 @@ def _of_train(parts: _Parts, asked: Mapping[str, str]) -> Found:
     train, match = parts.train, parts.match
     row_id = asked.get("id") or name_matching.id_column(train, match, parts.sample, parts.test)
     taken = {match.column, row_id} | set(columns_of(match.pattern)) - name_matching.folder_columns(match)
+    images = name_matching.pattern(match, row_id, train)
+    of_images = "images" in asked or parts.sample in parts.candidates  # then the sample's ids are images
+    several = None if of_images else answers.image_columns(train, match, parts.ways)
+    if several and (owner := asked.get("id") or answers.row_of_images(train, several, parts.sample)):
+        images, row_id = several, owner
+        taken |= {row_id, *columns_of(several)[-1].split(OR)}
     labelled, used, said = _label(parts, taken, asked)
     taken |= {*used, match.column}
-    images = name_matching.pattern(match, row_id, train)
     same = [
         name_matching.pattern(each, row_id, train) for each in name_matching.equally_good(parts.ways, match)
     ]
@@ -339,6 +347,9 @@ def _of_test(parts: _Parts, found: Mapping[str, Any], seen: Scan) -> Found:
         return {}, [text, *explain_no_match(seen, rows)]
     first = found["id"] if rows is parts.test and found["id"] in rows.columns else rows.columns[0]
     pattern = name_matching.pattern(parts.candidates[rows], first, rows)
+    for name in columns_of(found["images"]):
+        if parts.candidates[rows].column in name.split(OR):  # the other columns of images are there too
+            pattern = pattern.replace("{" + parts.candidates[rows].column + "}", "{" + name + "}")
     finding = count_rows(rows, f"to predict, images: {pattern}")
     return {"test_images": None if pattern == found["images"] else pattern}, [finding]
 
@@ -379,22 +390,16 @@ def _folder_group(parts: _Parts) -> tuple[str, str] | None:
     return roles.folder_group(parts.train.file.column(column)) if column in parts.train.columns else None
 
 
-def _of_answers(parts: _Parts, seen: Scan) -> list[str]:
-    """A sample whose ids are values of another column than the rows' ids: one answer for each group of rows."""
-    sample = parts.sample
-    if sample is None or sample in parts.candidates:
-        return []
-    ids = sample.values(sample.columns[0])
-    for sheet in [*(each for each in (parts.test,) if each), *seen.sheets]:
-        own = parts.candidates[sheet].column if sheet in parts.candidates else None
-        if sheet is sample or sheet.name == parts.train.name or not ids or (own and ids & sheet.values(own)):
-            continue
-        for column in sheet.columns:
-            repeated = len(sheet.values(column)) < len(sheet.file)
-            if column != own and repeated and ids <= sheet.values(column):
-                return [
-                    f"{sample.name} wants one answer for each {column!r}, not for each image: all {len(ids)} ids are "
-                    f"values of that column of {sheet.name}, and none is a row's id; kit predicts each image, and "
-                    "does not join the predictions to one answer yet"
-                ]
-    return []
+def _of_answers(parts: _Parts, found: Mapping[str, Any], seen: Scan) -> Found:
+    """What images share an answer: a column or folder that has the sample's ids, or a row of several images."""
+    if "answer" in found:
+        return {}, []
+    if OR in "".join(columns_of(found["images"])):
+        text = f"answer: {found['id']!r}, the images of a row share one prediction"
+        return {"answer": found["id"]}, [text]
+    if folder := answers.answer_of_folders(parts.match, found["id"], parts.sample, parts.candidates):
+        assert parts.sample is not None
+        text = f"answer: {folder!r}, the ids of {parts.sample.name} are folders of images, which share one prediction"
+        return {"answer": folder}, [text]
+    column, text = answers.answer_column(parts.train, parts.test, parts.sample, parts.candidates, seen)
+    return ({"answer": column} if column else {}), [text] if text else []

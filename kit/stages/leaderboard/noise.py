@@ -15,11 +15,12 @@ from kit.config.workspace import Workspace
 from kit.core.files import read_json
 from kit.data.table import Table
 from kit.errors import InvalidError
+from kit.evaluation.answers import Scoring, open_aggregator
 from kit.evaluation.competition import bind_classes, bind_rows, decision_of, for_labels
 from kit.evaluation.standard_error import error
 from kit.kinds import Ensembler, Metric
 from kit.kinds.decision import Decision, upgrade_record
-from kit.stages.blending.members import labels, out_of_fold, read_members, with_current_names
+from kit.stages.blending.members import labels, out_of_fold, read_members, with_answers, with_current_names
 from kit.stages.submission.board import Entry
 
 
@@ -75,9 +76,10 @@ def noise(workspace: Workspace, entry: Entry) -> Noise:
         text = f"submission {entry.number} was blended before its classes were renamed"
         raise InvalidError(text, code="D42", hint="run kit blend again")
     decision = record["decision"] or decision_of(workspace, table)
-    metric = bind_classes(metric, workspace, table, decision)
+    metric = bind_classes(metric, workspace, table.by_answer, decision)
     members = read_members(workspace, [f"runs/{member}" for member in entry.members.split()])
     members = with_current_names(workspace, members, table)
+    members = with_answers(members, Scoring(metric, open_aggregator(workspace, table, metric)), table)
     oof = out_of_fold(members, table, workspace.cache)
     metric = bind_rows(metric, oof.table)
     blended = _recipe(workspace, record, table, decision).blend(oof.members)

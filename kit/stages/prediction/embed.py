@@ -205,7 +205,6 @@ def _provenance(
         run=run.name,
         views=views_name(views, "mean", suffix),
         merge="mean",
-        average_group=None,
         classes=table.classes,
         plugins=plugin_hashes([views, *plugins]),
         folds=folds,

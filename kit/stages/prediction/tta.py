@@ -27,14 +27,14 @@ from kit.data.renamed_classes import table_of
 from kit.data.table import Table, rows_to_predict, train_table
 from kit.device.precision import DEVICE, choose_device, device_line
 from kit.errors import TIME_OVER, StoppedError
+from kit.evaluation.answers import Scoring
 from kit.evaluation.bootstrap import Gain, format_gain, gain_columns
-from kit.evaluation.competition import metric_of
 from kit.experiment.loading import Loaded, geometry, load_rows
 from kit.experiment.prediction_file import PredictionFile, PredictionJob, Split, prediction_batches
 from kit.experiment.restore import check_rows_unchanged, load_for_prediction, same_experiment, warn_of_changed
 from kit.experiment.techniques import open_executor
 from kit.images.cache import Geometry
-from kit.kinds import Executor, Metric, Views
+from kit.kinds import Executor, Views
 from kit.model import checkpoints, network
 from kit.model.batch_prediction import predict_shared
 from kit.model.predict import Merge, Predictor, open_views
@@ -162,7 +162,7 @@ class _TtaContext:
     workspace: Workspace
     train: Table
     test: Table
-    metric: Metric
+    scoring: Scoring
     device: str
     executor: Executor | None  # None: here, where all networks read along in one pass over the images
     stop: Stop
@@ -177,7 +177,7 @@ class _TtaContext:
             workspace,
             train,
             test,
-            metric_of(workspace, train),
+            Scoring.of(workspace, train),
             device,
             open_executor(workspace, device) if workspace.experiment.executor else None,
             stop,
@@ -192,11 +192,8 @@ class _TtaContext:
         chosen = open_views(views, experiment.image_size, parts.backbone.input_size())
         others = [size for size in views.sizes(experiment.image_size) if size != experiment.image_size]
         network.check_view_sizes(parts.without_pretrained().backbone, views.plugin_name(), others)
-        average = space.competition.data.average_predictions_by
         provenance = replace(
-            prediction_provenance(
-                run, name, merge, train, [views, *parts.without_pretrained().all()], average
-            ),
+            prediction_provenance(run, name, merge, train, [views, *parts.without_pretrained().all()]),
             spec=views.spec(),
             checkpoints={str(fold): checkpoints.tag(path) for fold, path in target.folds.items()},
         )
@@ -215,7 +212,7 @@ class _TtaContext:
             loading,
             target.folds,
             folds,
-            self.metric,
+            self.scoring,
             provenance,
             train,
         )
@@ -307,7 +304,7 @@ class _TtaContext:
             used,
             len(job.views),
             provenance.require_scores(),
-            *gain_over_plain(job.run, oof, job.metric, job.train or self.train),
+            *gain_over_plain(job.run, oof, job.scoring, job.train or self.train),
             computed,
         )
 

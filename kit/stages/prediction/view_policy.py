@@ -25,10 +25,11 @@ from kit.data.provenance import PolicyRecord, Provenance
 from kit.data.renamed_classes import table_of
 from kit.data.table import Table, train_table
 from kit.errors import ConfigError
+from kit.evaluation.answers import Scoring
 from kit.evaluation.bootstrap import Gain, compute_gains, format_gain
-from kit.evaluation.competition import bind_rows, for_labels, for_metric, metric_of
+from kit.evaluation.competition import bind_rows, for_labels, for_metric
 from kit.evaluation.crossfit import cross_fit
-from kit.kinds import Ensembler, Metric, Views
+from kit.kinds import Ensembler, Views
 from kit.kinds.label_kinds import check_takes
 from kit.model.predict import PLAIN, unique_views
 from kit.runs.checkpoint_paths import find_targets
@@ -83,7 +84,8 @@ def choose_views(
     whole = Views.open(views, workspace.root, "views")
     asked = Ensembler.open(recipe, workspace.root, "policy")
     table = train_table(workspace.root, workspace.competition.data).sort_by_id()
-    metric = metric_of(workspace, table)
+    scoring = Scoring.of(workspace, table)
+    metric = scoring.metric
     check_takes((asked, metric), table.label_kind, workspace.root)
     if table.target.sums_to_one and not asked.gives_distributions():
         raise ConfigError(
@@ -111,7 +113,7 @@ def choose_views(
         whole,
         list(names.values()),
         for_labels(for_metric(asked, metric), table.target, metric.decision),
-        metric,
+        scoring,
         table,
         workspace.competition.data,
     )
@@ -126,7 +128,7 @@ class _PolicyContext:
     views: Views
     names: list[str]
     recipe: Ensembler
-    metric: Metric
+    scoring: Scoring
     table: Table
     data: Data
 
@@ -139,23 +141,33 @@ class _PolicyContext:
         folds = run.folds().numbers[places, 0]  # a row that several models predicted is one row to choose on
         rows = OutOfFold(tuple(self.names), first.ids, shares, folds, table.take(places))
         truth, relatives = rows.truth, rows.row_clusters()
-        recipe, metric = bind_rows(self.recipe, rows.table), bind_rows(self.metric, rows.table)
-        honest, fitted = cross_fit(recipe, shares, truth, folds, relatives)
+        honest, fitted = cross_fit(bind_rows(self.recipe, rows.table), shares, truth, folds, relatives)
         provenance, folder = self._provenance(first, singles, fitted), run.predictions(self.name)
         made = replace(first, probabilities=honest.astype(np.float32), provenance=provenance)
-        with_scores(made, self.metric, table).write(folder / "oof.parquet")
+        with_scores(made, self.scoring, table).write(folder / "oof.parquet")
         if self.data.has_test_rows:
             self._test(singles, fitted, provenance).write(folder / "test.parquet")
-        others = {"plain": shares[0], self.views.slug(): shares.mean(axis=0)}
+        compared = {
+            "plain": shares[0],
+            self.views.slug(): shares.mean(axis=0),
+            "in-sample": fitted.blend(shares),
+        }
+        metric, answers, cross_fitted = self.scoring.bind(replace(first, probabilities=honest), table)
+        others = {
+            name: self.scoring.bind(replace(first, probabilities=one), table)[2]
+            for name, one in compared.items()
+        }
+        in_sample, truth = others.pop("in-sample"), answers.targets()
+        relatives = relatives if table.answers is None else answers.groups
         weights = dict(zip(self.names, getattr(fitted, "weights", ()), strict=False))
         return ViewPolicyResult(
             f"runs/{run.name}@{self.name}",
             folder,
             {name: w for name, w in weights.items() if w},
-            metric.score(truth, honest),
-            metric.score(truth, fitted.blend(shares)),
+            metric.score(truth, cross_fitted),
+            metric.score(truth, in_sample),
             {name: metric.score(truth, other) for name, other in others.items()},
-            compute_gains(metric, truth, honest, others, relatives),
+            compute_gains(metric, truth, cross_fitted, others, relatives),
         )
 
     def _provenance(self, first: Predictions, singles: Sequence[TtaResult], fitted: Ensembler) -> Provenance:

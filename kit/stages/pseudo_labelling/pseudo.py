@@ -22,6 +22,7 @@ from kit.data.provenance import LabellingRecord, Provenance
 from kit.data.pseudo_labels import PSEUDO_DIR, Form, PseudoLabels, folder_of, images_digest
 from kit.data.table import Table, test_table, train_table
 from kit.errors import ConfigError, KitWarning, format_cases
+from kit.evaluation.answers import open_aggregator
 from kit.evaluation.competition import open_ensembler
 from kit.experiment.loading import write_auto_groups
 from kit.runs.run import Run
@@ -39,7 +40,12 @@ from kit.stages.pseudo_labelling.selection import (
     find_shifted_classes,
     lesson,
 )
-from kit.stages.pseudo_labelling.teachers import Teachers, check_teachers, predict_training_rows
+from kit.stages.pseudo_labelling.teachers import (
+    Teachers,
+    check_teachers,
+    predict_training_rows,
+    spread_answers,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -113,7 +119,9 @@ def pseudo(
     read = with_current_names(workspace, read, train)
     check_teachers(read, train)
     test = test_table(workspace, workspace.competition.data, train.classes)
-    recipe, _ = open_ensembler(workspace, asked.ensembler, train)
+    recipe, metric = open_ensembler(workspace, asked.ensembler, train.by_answer)
+    if train.answers is not None:
+        read = spread_answers(read, open_aggregator(workspace, train, metric), train, test)
     teachers = Teachers(read, recipe, train)
     told = predict_training_rows(workspace, read, train) if "train" in asked.told else []
     shown = yield from load_images(workspace, read, train, test)

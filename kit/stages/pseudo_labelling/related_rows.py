@@ -1,4 +1,4 @@
-"""Kin: test rows that belong to training rows: copies byte for byte, near copies, and rows of the same group."""
+"""Related rows: test rows that are copies or near copies of training rows, or share their group or answer."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from kit.data.folds import Folds, connected_components, merge_groups
+from kit.data.groups import derive_columns
 from kit.data.image_paths import columns_of, fill
-from kit.data.table import Table, derive_columns
+from kit.data.table import Table
 
 if TYPE_CHECKING:
     from kit.config.models import Data
@@ -26,7 +27,8 @@ def row_clusters(
     same = [name or row for name, row in zip(hashes, alone, strict=True)]
     own = [""] * len(train) if train.groups is None else train.groups.tolist()
     groups = [name or row for name, row in zip([*own, *_groups(test, data)], alone, strict=True)]
-    return merge_groups(same, groups, connected_components(len(alone), pairs.tolist()))
+    named = [name for table in (train, test) if table.answers is not None for name in table.answers.tolist()]
+    return merge_groups(same, groups, named or alone, connected_components(len(alone), pairs.tolist()))
 
 
 def _groups(test: Table, data: Data) -> list[str]:

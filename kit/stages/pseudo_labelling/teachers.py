@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -13,9 +13,10 @@ from kit.data.predictions import Predictions
 from kit.data.renamed_classes import predictions_now
 from kit.data.table import Table
 from kit.errors import Case, ConfigError, DataError, InvalidError
+from kit.evaluation.answers import Scoring, expand_to_images, join_test_images
 from kit.evaluation.competition import bind_rows
 from kit.evaluation.crossfit import fit_without
-from kit.kinds import Ensembler
+from kit.kinds import Aggregator, Ensembler, Metric
 from kit.kinds.advice import predict_command
 from kit.kinds.label_kinds import MEANING
 from kit.stages.blending.compatibility import check_together
@@ -147,6 +148,35 @@ def check_teachers(members: Sequence[Member], table: Table) -> None:
             cases=cases,
             hint="use their plain views, such as RUN@d4 or RUN",
         )
+
+
+def spread_answers(
+    members: Sequence[Member], aggregator: Aggregator, train: Table, test: Table
+) -> tuple[Member, ...]:
+    """The members with the prediction of its answer for each image, out of fold and in test.
+
+    Raises DataError D61 for an aggregator with a fitted option: it would be fitted on what students hold out.
+    """
+    if aggregator.needs_fit():
+        raise DataError(
+            f"aggregator {aggregator.plugin_name()!r} would be fitted on answers that the student holds out",
+            code="D61",
+            hint="aggregator=mean, or set the option that it fits",
+        )
+    scoring = Scoring(Metric.open("log_loss"), aggregator)
+    found = []
+    for member in members:
+        known = np.unique(member.oof.ids)
+        oof = expand_to_images(scoring.answers(member.oof, train)[0], train, known.tolist())
+        joined = join_test_images(member.test, test, aggregator)
+        found.append(
+            replace(
+                member,
+                oof=oof.take(np.isin(oof.ids, known)),
+                test=expand_to_images(joined, test, test.ids.tolist()),
+            )
+        )
+    return tuple(found)
 
 
 def predict_training_rows(workspace: Workspace, members: Sequence[Member], table: Table) -> list[Predictions]:

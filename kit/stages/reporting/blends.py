@@ -13,7 +13,7 @@ from kit.data.predictions import Predictions
 from kit.data.renamed_classes import table_of
 from kit.data.table import Table
 from kit.errors import KitError
-from kit.kinds import Metric
+from kit.evaluation.answers import Scoring
 from kit.runs.records import Record
 from kit.runs.scoring import gain_over_plain
 from kit.stages.blending.blend import diversity
@@ -34,10 +34,10 @@ from kit.stages.submission.board import Board, Entry
 
 
 def view_scores(
-    records: Sequence[Record], metric: Metric, table: Table, data: Data
+    records: Sequence[Record], scoring: Scoring, table: Table, data: Data
 ) -> tuple[ViewScores, ...] | Missing:
     """Each run's sets of views, with the gain over the plain images."""
-    found, name = [], metric.plugin_name()
+    found, name = [], scoring.metric.plugin_name()
     for record in records:
         scored = {
             views: numeric_names(scores).get(name)
@@ -48,7 +48,7 @@ def view_scores(
             if score is None:
                 continue
             oof = Predictions.read(record.run.predictions(views) / "oof.parquet")
-            plain, gain = gain_over_plain(record.run, oof, metric, table_of(record.run.folder, table, data))
+            plain, gain = gain_over_plain(record.run, oof, scoring, table_of(record.run.folder, table, data))
             found.append(ViewScores(record.run.name, views, score, plain.get(name), gain))
     if found:
         return tuple(found)

@@ -11,7 +11,7 @@ from typing import TypeVar
 from kit.config.workspace import Workspace
 from kit.data.table import Table, read_labelled_rows
 from kit.errors import KitError, KitWarning
-from kit.evaluation.competition import metric_of
+from kit.evaluation.answers import Scoring
 from kit.kinds import Metric
 from kit.runs.records import Record, RunRef, all_records
 from kit.stages.reporting import member
@@ -29,6 +29,7 @@ class ReportContext:
 
     workspace: Workspace
     metric: Metric
+    scoring: Scoring | None  # None: there is no table, or the metric does not fit it
     records: Sequence[Record]
     table: Table | Missing
     chosen: Candidate | None  # whose rows are looked at
@@ -40,6 +41,7 @@ class ReportContext:
     def open(cls, workspace: Workspace, runs: Sequence[str]) -> ReportContext:
         """The workspace's records and labelled rows. Raises ConfigError C15 for runs that there are not."""
         metric = Metric.open(workspace.competition.metric, workspace.root, where="metric")
+        scoring = None
         refs = {text: RunRef.parse(text, workspace) for text in runs}
         names = {ref.run.name for ref in refs.values()}
         records = [one for one in all_records(workspace) if not runs or one.run.name in names]
@@ -49,9 +51,10 @@ class ReportContext:
         table = section_or_missing(lambda: read_labelled_rows(workspace.root, workspace.competition.data))
         if not isinstance(table, Missing):
             labelled = table
-            known = section_or_missing(lambda: metric_of(workspace, labelled))
-            metric = metric if isinstance(known, Missing) else known
-        return cls(workspace, metric, records, table, wanted[0] if wanted else best, best)
+            known = section_or_missing(lambda: Scoring.of(workspace, labelled))
+            scoring = None if isinstance(known, Missing) else known
+            metric = metric if scoring is None else scoring.metric
+        return cls(workspace, metric, scoring, records, table, wanted[0] if wanted else best, best)
 
 
 def section_or_missing(tell: Callable[[], T]) -> T | Missing:

@@ -12,6 +12,8 @@ from kit.core.files import StrPath
 from kit.core.progress import Progress, ResultOf, Work, stage
 from kit.data.table import Table, rows_to_predict
 from kit.errors import KitError, KitWarning
+from kit.evaluation.answers import Scoring
+from kit.kinds import Aggregator
 from kit.runs.run import versions
 from kit.stages.checks.check import run_checks
 from kit.stages.checks.finding import Finding
@@ -93,11 +95,10 @@ def gather_facts(
 
 def _views(office: ReportContext) -> tuple[ViewScores, ...] | Missing:
     table, data = office.table, office.workspace.competition.data
-    return (
-        table
-        if isinstance(table, Missing)
-        else section_or_missing(lambda: blends.view_scores(office.records, office.metric, table, data))
-    )
+    if isinstance(table, Missing):
+        return table
+    scoring = office.scoring or Scoring(office.metric, Aggregator.open("mean"))
+    return section_or_missing(lambda: blends.view_scores(office.records, scoring, table, data))
 
 
 def _blend(office: ReportContext, board: Board | Missing) -> BlendSection | Missing:

@@ -12,6 +12,7 @@ from kit.data.predictions import Predictions, provenance_of
 from kit.data.provenance import Provenance
 from kit.data.table import Table
 from kit.errors import ConfigError, InvalidError
+from kit.evaluation.answers import Scoring
 from kit.kinds import Metric
 from kit.kinds.advice import predict_command
 from kit.kinds.decision import Decision
@@ -100,11 +101,18 @@ def best_member(found: Sequence[Candidate], metric: Metric) -> Candidate | None:
     return max(scored, key=lambda pair: sign * pair[0])[1] if scored else None
 
 
-def read(chosen: Candidate, table: Table, decision: Decision | None = None) -> EvaluatedMember:
-    """The member's out-of-fold rows. Raises InvalidError for damaged predictions, and for rows that the table lacks."""
+def read(
+    chosen: Candidate, table: Table, decision: Decision | None = None, scoring: Scoring | None = None
+) -> EvaluatedMember:
+    """The member's out-of-fold rows; answers, if images share them and `scoring` is given.
+
+    Raises InvalidError for damaged predictions, and for rows that the table lacks.
+    """
     oof = Predictions.read(chosen.run.predictions(chosen.views) / "oof.parquet")
     if oof.classes != table.classes:
         raise InvalidError(f"{chosen.run.name} was trained for other classes than the table's", code="D42")
+    if scoring is not None:
+        oof, table = scoring.answers(oof, table)[0], table.by_answer
     joined = oof.mean()
     first = dict(zip(oof.ids[::-1].tolist(), oof.folds[::-1].tolist(), strict=True))
     folds = np.array([first[name] for name in joined.ids.tolist()])

@@ -35,7 +35,9 @@ def examine_rows(
     named = table_of(
         chosen.run.folder, table, office.workspace.competition.data
     )  # as the run's networks have it
-    read = section_or_missing(lambda: member_module.read(chosen, named, office.metric.decision))
+    read = section_or_missing(
+        lambda: member_module.read(chosen, named, office.metric.decision, office.scoring)
+    )
     if isinstance(read, Missing):
         return read, read, read
     member: EvaluatedMember = read

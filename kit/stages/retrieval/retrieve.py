@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from kit.config.workspace import Workspace
+from kit.core.arrays import Probabilities
 from kit.core.display import Displayed, frame
 from kit.core.files import StrPath
 from kit.core.progress import Work, stage
@@ -22,8 +23,9 @@ from kit.data.predictions import Predictions
 from kit.data.provenance import Provenance, RetrievalRecord
 from kit.data.table import Table
 from kit.errors import InvalidError
+from kit.evaluation.answers import Scoring
 from kit.evaluation.bootstrap import Gain, compute_gains, format_gain, gain_columns
-from kit.evaluation.competition import bind_rows, for_metric, metric_of
+from kit.evaluation.competition import bind_rows, for_metric
 from kit.evaluation.crossfit import cross_fit
 from kit.kinds import Classes, Ensembler, Metric, Reranker, RetrievedNeighbours, Scorer
 from kit.kinds.label_kinds import check_takes
@@ -108,11 +110,12 @@ def retrieve(
     asked = Scorer.open(scorer, root, "scorer")
     opened = [Reranker.open(spec, root, "reranker").in_workspace(root) for spec in rerankers]
     table = labels(workspace).sort_by_id()
-    metric = metric_of(workspace, table)
+    scoring = Scoring.of(workspace, table)
+    metric = scoring.metric
     check_takes((asked, metric), table.label_kind, root)
     recipe = for_metric(asked, metric).with_classes(Classes(table.classes))
     named = [one.slug() for one in (asked, *opened)]
-    context = _RetrievalContext(workspace, table, metric, recipe, opened, named)
+    context = _RetrievalContext(workspace, table, scoring, recipe, opened, named)
     read = [read_source(workspace, member, table) for member in members]
     made = []
     for source in read:
@@ -154,7 +157,7 @@ class _RetrievalContext:
 
     workspace: Workspace
     table: Table
-    metric: Metric
+    scoring: Scoring
     scorer: Scorer
     rerankers: Sequence[Reranker]
     names: Sequence[str]  # of the scorer and the rerankers as they were asked for
@@ -202,28 +205,34 @@ class _RetrievalContext:
         shares = variant.oof.scatter_scores(honest, prior)
         provenance = replace(made_from, rows="oof", folds=source.provenance.folds)
         oof = Predictions(variant.oof.ids, variant.oof.folds, self.table.classes, shares, provenance)
-        oof = with_scores(oof, self.metric, self.table)
+        oof = with_scores(oof, self.scoring, self.table)
         oof.write(folder / "oof.parquet")
-        answers = variant.test.scatter_scores(variant.scorer.score(variant.test.neighbours), prior)
+        test_shares = variant.test.scatter_scores(variant.scorer.score(variant.test.neighbours), prior)
         test = replace(
             made_from,
             rows="test",
             ids=source.provenance.ids["test"],
             images=source.provenance.images["test"],
         )
-        Predictions(variant.test.ids, variant.test.folds, self.table.classes, answers, test).write(
+        Predictions(variant.test.ids, variant.test.folds, self.table.classes, test_shares, test).write(
             folder / "test.parquet"
         )
-        truth = held.targets()
+        metric, answers, joined = self._bind(held, folds, variant.scorer.score(variant.oof.neighbours))
         return RetrievalResult(
             f"runs/{source.run.name}@{name}",
             folder,
             variant.scorer.spec(),
             oof.provenance.require_scores(),
-            bind_rows(self.metric, held).score(truth, variant.scorer.score(variant.oof.neighbours)),
-            *gain_over_plain(source.run, oof, self.metric, self.table),
-            self._reranker_gains(variants, variant, held),
+            metric.score(answers.targets(), joined),
+            *gain_over_plain(source.run, oof, self.scoring, self.table),
+            self._reranker_gains(variants, variant, held, folds),
         )
+
+    def _bind(
+        self, held: Table, folds: np.ndarray, shares: np.ndarray
+    ) -> tuple[Metric, Table, Probabilities]:
+        """The metric of the answers of held-out images, those answers, and their probabilities."""
+        return self.scoring.bind(Predictions(held.ids, folds, held.classes, shares), self.table)
 
     def _choose(
         self, variants: Sequence[_SearchVariant], held: Table, folds: np.ndarray
@@ -232,7 +241,7 @@ class _RetrievalContext:
         if len(variants) == 1:
             return variants[0].honest, 0
         stack, truth = np.stack([variant.honest for variant in variants]), held.targets()
-        single = for_metric(Ensembler.open("single"), bind_rows(self.metric, held))
+        single = for_metric(Ensembler.open("single"), bind_rows(self.scoring.metric, held))
         try:
             honest, fitted = cross_fit(single, stack, truth, folds, row_clusters(folds, held))
         except InvalidError:  # too few rows to choose on some and to score on others
@@ -240,14 +249,14 @@ class _RetrievalContext:
         return honest, int(getattr(fitted, "member", 0))
 
     def _reranker_gains(
-        self, variants: Sequence[_SearchVariant], kept: _SearchVariant, held: Table
+        self, variants: Sequence[_SearchVariant], kept: _SearchVariant, held: Table, folds: np.ndarray
     ) -> tuple[RerankerGain, ...]:
-        base, truth = variants[0].honest, held.targets()
+        metric, answers, base = self._bind(held, folds, variants[0].honest)
         found = []
         for reranker in self.rerankers:
             alone = next(variant for variant in variants if variant.rerankers == (reranker,))
-            metric = bind_rows(self.metric, held)
-            (gain,) = compute_gains(metric, truth, alone.honest, {"plain search": base}, held.groups)
+            joined = self._bind(held, folds, alone.honest)[2]
+            (gain,) = compute_gains(metric, answers.targets(), joined, {"plain search": base}, answers.groups)
             found.append(RerankerGain(reranker.plugin_name(), gain, reranker in kept.rerankers))
         return tuple(found)
 
@@ -264,7 +273,6 @@ class _RetrievalContext:
             views=name,
             merge=found.merge,
             classes=found.classes,
-            average_group=found.average_group,
             plugins={**found.plugins, **plugin_hashes([variant.scorer, *variant.rerankers])},
             checkpoints=source.tags,
             retrieval=retrieval,

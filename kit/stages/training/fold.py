@@ -290,7 +290,7 @@ class _EpochLoop:
             yield self.context.show(self.done, f"{label}, validating")
             self.held_out = yield from self._validate(label)
             check_finite(setting, self.context.fold, self.learner, self.held_out, label)
-            values = scores(setting.metric, self.held_out, setting.loaded.table)
+            values = scores(setting.scoring, self.held_out, setting.loaded.table)
         seconds, peak = time.monotonic() - self.epoch_start, memory.peak_bytes(setting.device)
         line = self.log.add(event, self.learner.step, values, seconds, peak)
         setting.ranks.on_rank_zero(self.log.write)

@@ -26,7 +26,6 @@ from kit.data.provenance import Provenance
 from kit.device.torch_internals import AnyBatchNorm
 from kit.engine.fit import update_batch_norm
 from kit.errors import Case, CheckpointError, ConfigError, InvalidError, KitWarning
-from kit.evaluation.competition import bind_rows
 from kit.experiment.fold_training import plan_of, train_stages
 from kit.experiment.prediction_file import assemble
 from kit.experiment.restore import check_config, experiment_of_request
@@ -292,10 +291,8 @@ class _SoupContext:
             ],
             Provenance(),
         )
-        table = self.setting.loaded.table
-        rows = table.take(table.index_of(found.ids))
-        metric = bind_rows(self.setting.metric, rows)
-        value = metric.score(rows.targets(), found.probabilities)
+        metric, rows, probabilities = self.setting.scoring.bind(found, self.setting.loaded.table)
+        value = metric.score(rows.targets(), probabilities)
         return value if metric.higher_is_better else -value
 
 

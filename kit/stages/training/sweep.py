@@ -21,8 +21,9 @@ from kit.core.stopping import Stop
 from kit.data.predictions import Predictions
 from kit.data.table import Table, read_labelled_rows
 from kit.errors import TIME_OVER, BusyError, ConfigError, KitError, StoppedError
+from kit.evaluation.answers import Scoring
 from kit.evaluation.bootstrap import Gain, common_rows, compute_gains, gain_columns
-from kit.evaluation.competition import bind_rows, check_scoring, metric_of
+from kit.evaluation.competition import bind_rows, check_scoring
 from kit.experiment.techniques import open_executor
 from kit.kinds import Augmenter, Backbone, Loss, Metric, Optimizer, Pooling, Sampler, Scheduler, Splitter
 from kit.runs.run import Run
@@ -289,20 +290,22 @@ def _compare(space: Workspace, name: str, metric: Metric, done: Sequence[SweepTr
     scored = sorted(found, key=lambda trial: sign * (trial.score or 0.0))
     if len(scored) > 1:
         table = read_labelled_rows(space.root, space.competition.data)
-        metric = metric_of(space, table)
-        best = _oof(Run(space.runs / scored[0].run))
+        scoring = Scoring.of(space, table)
+        best = scoring.answers(_oof(Run(space.runs / scored[0].run)), table)[0]
         scored = [
             scored[0],
-            *(replace(t, gain_of_best=_gain(space, metric, table, best, t)) for t in scored[1:]),
+            *(replace(t, gain_of_best=_gain(space, scoring, table, best, t)) for t in scored[1:]),
         ]
     return SweepResult(
         name, metric.plugin_name(), (*scored, *(trial for trial in told if trial.score is None))
     )
 
 
-def _gain(space: Workspace, metric: Metric, table: Table, best: Predictions, trial: SweepTrial) -> Gain:
-    """The best trial's gain over another, paired."""
-    other = _oof(Run(space.runs / trial.run))
-    rows, one, two = common_rows(best, other, table)
-    (found,) = compute_gains(bind_rows(metric, rows), rows.targets(), one, {trial.run: two}, rows.groups)
+def _gain(space: Workspace, scoring: Scoring, table: Table, best: Predictions, trial: SweepTrial) -> Gain:
+    """The best trial's gain over another, paired; `best` are predictions of answers."""
+    other = scoring.answers(_oof(Run(space.runs / trial.run)), table)[0]
+    rows, one, two = common_rows(best, other, table.by_answer)
+    (found,) = compute_gains(
+        bind_rows(scoring.metric, rows), rows.targets(), one, {trial.run: two}, rows.groups
+    )
     return found

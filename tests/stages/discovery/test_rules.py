@@ -159,11 +159,12 @@ def test_the_larger_of_two_groups_is_taken_if_it_contains_the_other(tmp_path: Pa
 def test_answers_for_groups_of_rows_are_named(tmp_path: Path) -> None:
     competition = COMPETITIONS["Mayo Clinic STRIP AI"]
     make(tmp_path, competition.files, competition.images)
-    line = next(line for line in discover(tmp_path).findings if "one answer" in line)
-    assert line.startswith(
-        "sample_submission.csv wants one answer for each 'patient_id', not for each image: all 4 ids are values of "
-        "that column of test.csv, and none is a row's id"
-    )
+    found = discover(tmp_path)
+    assert found.data["answer"] == "patient_id"
+    assert (
+        "answer: 'patient_id', the 4 ids of sample_submission.csv are its values in test.csv; its images share one "
+        "prediction"
+    ) in found.findings
 
 
 def test_labels_in_a_table_without_images_are_joined(tmp_path: Path) -> None:
@@ -183,8 +184,7 @@ def test_labels_in_a_table_without_images_are_joined(tmp_path: Path) -> None:
     assert found.data["join"] == [{"table": "train.csv", "on": "shop_id"}]
     assert (found.data["train"], found.data["label"]) == ("train_photos.csv", "labels")
     assert (
-        "wants one answer for each 'shop_id', not for each image: all 4 ids are values of that column"
-        in findings
+        "answer: 'shop_id', the 4 ids of sample_submission.csv are its values in test_photos.csv" in findings
     )
     assert "joined: train.csv by 'shop_id', because it has the sample's labels" in findings
 

@@ -131,31 +131,6 @@ def test_a_bad_test_image_stops_and_with_prior_loses_no_row(space: Path) -> None
     np.testing.assert_allclose(found.align(["063"], allow_extra=True)[0], [1 / 3, 1 / 3, 1 / 3], atol=1e-6)
 
 
-def test_test_rows_of_one_group_are_averaged(space: Path) -> None:
-    rows = "".join(f"{n:03d},{'pair' if n in (61, 70) else f'g{n}'}\n" for n in range(60, 72))
-    (space / "data" / "test.csv").write_text("id,object\n" + rows)
-    tta(space, ["runs/a"], "plain")
-    alone = read(space, "plain", "test").mean()
-    tta(
-        Workspace.open(space, ["data.test=data/test.csv", "data.average_predictions_by=object"]),
-        ["runs/a"],
-        "hflip",
-    )
-    tta(
-        Workspace.open(space, ["data.test=data/test.csv", "data.average_predictions_by=object"]),
-        ["runs/a"],
-        "plain",
-    )
-    together = read(space, "plain", "test").mean()
-    expected = alone.align(["061", "070"], allow_extra=True).mean(0)
-    np.testing.assert_allclose(
-        together.align(["061", "070"], allow_extra=True), [expected, expected], atol=1e-6
-    )
-    np.testing.assert_allclose(
-        together.align(["065"], allow_extra=True), alone.align(["065"], allow_extra=True), atol=1e-6
-    )
-
-
 def test_other_rows_than_the_run_was_trained_on_are_refused(space: Path) -> None:
     file = space / "data" / "train.csv"
     file.write_text("".join(file.read_text().splitlines(keepends=True)[:-3]))

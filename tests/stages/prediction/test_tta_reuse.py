@@ -198,30 +198,6 @@ def test_without_any_usable_test_image_every_row_gets_the_prior(space: Path) -> 
     np.testing.assert_allclose(read(space, "test").mean().probabilities, np.full((12, 3), 1 / 3), atol=1e-6)
 
 
-def test_a_group_without_a_name_is_no_group_and_a_bad_image_does_not_dilute_one(space: Path) -> None:
-    predict(space)
-    alone = read(space, "test").mean()
-    named = {60: "pair", 61: "pair", 62: "pair"}
-    rows = "".join(f"{number:03d},{named.get(number, '')}\n" for number in range(60, 72))
-    (space / "data/test.csv").write_text("id,object\n" + rows)
-    (space / "data/images/062.png").write_bytes(b"")
-    with pytest.warns(KitWarning, match="predicted as the class prior"):
-        predict(
-            space,
-            "data.test=data/test.csv",
-            "data.average_predictions_by=object",
-            "data.on_unreadable_test=class_prior",
-        )
-    together = read(space, "test").mean()
-    mean = alone.align(["060", "061"], allow_extra=True).mean(0)
-    np.testing.assert_allclose(together.align(["060", "061"], allow_extra=True), [mean, mean], atol=1e-6)
-    others = [f"{number:03d}" for number in range(63, 72)]
-    np.testing.assert_allclose(
-        together.align(others, allow_extra=True), alone.align(others, allow_extra=True), atol=1e-6
-    )
-    np.testing.assert_allclose(together.align(["062"], allow_extra=True), 1 / 3, atol=1e-6)
-
-
 def test_rows_that_several_folds_hold_out_are_scored_by_their_mean(tmp_path: Path) -> None:
     root = draw_competition(tmp_path / "space", epochs=1, splitter="twice")
     (root / "plugins/splitter").mkdir(parents=True)

@@ -1,0 +1,77 @@
+"""The laws of aggregators, held against drawn images; one with a fitted option is fitted on their truth first."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from kit.core.randomness import generator
+from kit.kinds import Aggregator, AnswerImages
+from kit.kinds.targets import LABEL_KINDS, PLAIN_TARGETS, LabelKind
+
+ANSWERS, CLASSES = 30, 3
+TOLERANCE = 1e-9  # float64 sums in another order
+
+
+def _draw(kind: LabelKind) -> tuple[AnswerImages, np.ndarray]:
+    """Images of answers with one to five each, and their truth; an answer's images are noisy pictures of it."""
+    rng = generator(0, "laws of aggregators", kind)
+    counts = rng.integers(1, 6, ANSWERS)
+    truth = rng.permutation(np.arange(ANSWERS) % CLASSES)
+    hot = np.eye(CLASSES)[truth]
+    noise = rng.dirichlet(np.ones(CLASSES), counts.sum())
+    shares = (noise + np.repeat(hot, counts, axis=0)) / 2
+    images = AnswerImages.of(shares.astype(np.float32), np.repeat(np.arange(ANSWERS), counts))
+    return images, hot.astype(np.int8) if kind == "multi_hot" else truth
+
+
+def _ways(plugin: Aggregator) -> list[tuple[Aggregator, AnswerImages]]:
+    """The plugin, fitted, for each kind of labels of a table that it takes."""
+    found = []
+    for kind in LABEL_KINDS:
+        if plugin.takes_labels(kind):
+            images, truth = _draw(kind)
+            bound = plugin.model_copy(update={"target": PLAIN_TARGETS[kind]})
+            found.append((bound.fit(images, truth), images))
+    return found
+
+
+def law_answers_are_probabilities(plugin: Aggregator) -> None:
+    """An answer (K,) is finite and from 0 to 1, and sums to 1 if `target.sums_to_one` is true."""
+    for made, images in _ways(plugin):
+        joined = images.join(made.combine)
+        assert joined.shape == (ANSWERS, CLASSES), f"{ANSWERS} answers became {joined.shape}"
+        assert np.isfinite(joined).all(), f"{(~np.isfinite(joined)).sum()} values are not finite"
+        assert joined.min() >= 0, f"the least probability is {joined.min()}"
+        over = np.abs(joined.sum(axis=1) - 1).max() if made.target.sums_to_one else joined.max() - 1
+        assert over < 1e-6, f"an answer is {over} away from 1"
+
+
+def law_the_order_of_images_does_not_matter(plugin: Aggregator) -> None:
+    """The order of an answer's images does not change the answer."""
+    for made, images in _ways(plugin):
+        backwards = AnswerImages(images.predictions, images.rows[::-1], images.counts[::-1])
+        off = np.abs(images.join(made.combine) - backwards.join(made.combine)[::-1]).max()
+        assert off < TOLERANCE, f"a probability is {off} away"
+
+
+def law_an_answer_does_not_depend_on_the_others(plugin: Aggregator) -> None:
+    """An answer joined alone is the same as among others."""
+    for made, images in _ways(plugin):
+        whole = images.join(made.combine)
+        for answer in range(0, ANSWERS, 7):
+            off = np.abs(images.take(np.array([answer])).join(made.combine)[0] - whole[answer]).max()
+            assert off < TOLERANCE, f"answer {answer} is {off} away"
+
+
+def law_one_image_keeps_its_most_probable_class(plugin: Aggregator) -> None:
+    """The most probable class of an answer with one image is that of the image."""
+    for made, images in _ways(plugin):
+        single = images.take(images.counts == 1)
+        wrong = single.join(made.combine).argmax(axis=1) != single.predictions[single.rows].argmax(axis=1)
+        assert not wrong.any(), f"{wrong.sum()} of {len(wrong)} answers have another class than their image"
+
+
+def law_a_fitted_one_is_fitted(plugin: Aggregator) -> None:
+    """After `fit` no option is left to be fitted."""
+    for made, _ in _ways(plugin):
+        assert not made.needs_fit(), "needs_fit is still true"

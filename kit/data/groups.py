@@ -1,0 +1,88 @@
+"""Groups: rows that must share a fold, by `data.group`, and the columns that it may name."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from kit.core.legible import legible
+from kit.data.csv_file import read_csv
+from kit.data.image_paths import fill
+from kit.data.rows import SourceRows, external_groups
+from kit.errors import Case, DataError
+
+if TYPE_CHECKING:
+    from kit.config.models import Data
+
+# data.group: groups that kit finds, by near copies or by scenes, and the file that names them
+AUTO_GROUP_FILES = {"auto": "groups.csv", "scene": "scenes.csv"}
+
+
+def read_groups(root: Path, rows: SourceRows, data: Data) -> np.ndarray | None:
+    """The group of each training row, or None if the config names none. Raises ConfigError, DataError D30 and D62."""
+    if data.group is None:
+        return None
+    if data.group in AUTO_GROUP_FILES and data.group not in rows.columns:
+        return _find_groups(root, data.group, rows.ids)
+    groups = external_groups(rows, fill(data.group, named_columns(rows), "data.group"))
+    blank = [
+        Case("no group", "", row, "train", "D30")
+        for row, group in zip(rows.ids, groups, strict=True)
+        if not group.strip()
+    ]
+    if blank:
+        raise DataError(
+            f"{len(blank)} training rows have no group (data.group {data.group!r})",
+            code="D30",
+            cases=blank,
+            hint="give each of these rows its own group, such as its id",
+        )
+    return np.array(groups, dtype=str)
+
+
+def _find_groups(root: Path, how: str, ids: Sequence[str]) -> np.ndarray:
+    names = group_names(root / AUTO_GROUP_FILES[how])
+    lost = [Case("has no group", id=row, split="train", code="D62") for row in ids if row not in names]
+    if lost:
+        raise DataError(
+            f"{len(lost)} training rows are not in {AUTO_GROUP_FILES[how]}",
+            code="D62",
+            cases=lost,
+            hint="kit check creates it again",
+        )
+    return np.array([names[row] for row in ids], dtype=str)
+
+
+def group_names(path: Path) -> dict[str, str]:
+    """The group of each id in groups.csv or its kin; none where there is no such file.
+
+    Raises DataError for a damaged one.
+    """
+    if not path.is_file():
+        return {}
+    file = read_csv(path, fixed="delete it; kit check creates it again")
+    if tuple(file.columns) != ("id", "group"):
+        raise DataError(
+            f"{path.name} has the columns {', '.join(file.columns)}, not id, group",
+            code="D62",
+            hint="delete it; kit check creates it again",
+        )
+    return dict(zip(file.column("id"), file.column("group"), strict=True))
+
+
+def derive_columns(ids: Sequence[str], paths: Sequence[Path]) -> dict[str, list[str]]:
+    """Names that data.group and data.answer may use beside the table's columns.
+
+    `prefix` is the id up to its last `_`, `-`, `.` or `/`: `003_female` of `003_female_2`; `folder` the image's.
+    """
+    prefixes = [re.sub(r"[_\-./][^_\-./]*$", "", name) for name in ids]
+    return {"prefix": prefixes, "folder": [legible(path.parent.name) for path in paths]}
+
+
+def named_columns(rows: SourceRows) -> dict[str, Sequence[str]]:
+    """The columns that data.group and data.answer may name."""
+    return {"id": rows.ids, **derive_columns(rows.ids, rows.paths), **rows.columns}

@@ -1,0 +1,77 @@
+"""Image columns: a table with several columns of images, such as `images/{left|right}`, as a row per image."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import PurePosixPath
+
+from kit.data.csv_file import CsvFile
+from kit.data.image_paths import columns_of
+from kit.errors import Case, ConfigError, DataError, did_you_mean
+
+OR = "|"  # between columns in the braces of a pattern
+
+
+def alternatives(images: str) -> tuple[str, tuple[str, ...]] | None:
+    """The name in a pattern's braces that names several columns, and the columns; None if there is none.
+
+    Raises ConfigError C07 for several such names.
+    """
+    found = [name for name in dict.fromkeys(columns_of(images)) if OR in name]
+    if not found:
+        return None
+    if len(found) > 1:
+        raise ConfigError(
+            f"data.images names several columns of images twice: {', '.join(found)}",
+            code="C07",
+            hint="one pair of braces, such as images/{left|right}",
+        )
+    return found[0], tuple(part.strip() for part in found[0].split(OR))
+
+
+def row_per_image(file: CsvFile, images: str, split: str) -> tuple[CsvFile, list[str]]:
+    """The table with a row per image, in the order of its rows, and each image's name without folder and ending.
+
+    Blank cells are no image. The images are a column under the name in the pattern's braces. If the pattern names one
+    column, the table stays as it is, and there are no names. Raises ConfigError C07 for a column that does not exist,
+    DataError D02 for a row without an image.
+    """
+    several = alternatives(images)
+    if several is None:
+        return file, []
+    name, columns = several
+    lacking = [column for column in columns if column not in file.columns]
+    if lacking:
+        raise ConfigError(
+            f"data.images: no column {lacking[0]!r}{did_you_mean(lacking[0], file.columns)}",
+            code="C07",
+            hint=f"the columns are {', '.join(file.columns)}",
+        )
+    cells = [file.column(column) for column in columns]
+    pairs = [(row, cell[row]) for row in range(len(file)) for cell in cells if cell[row].strip()]
+    there = {row for row, _ in pairs}
+    _refuse_without(file, [row for row in range(len(file)) if row not in there], columns, split)
+    wide = replace(
+        file,
+        columns=(*file.columns, name),
+        rows=tuple((*file.rows[row], cell) for row, cell in pairs),
+        lines=[file.lines[row] for row, _ in pairs],
+        begun={},
+    )
+    return wide, [PurePosixPath(cell).stem for _, cell in pairs]
+
+
+def _refuse_without(file: CsvFile, rows: Sequence[int], columns: Sequence[str], split: str) -> None:
+    if not rows:
+        return
+    cases = [
+        Case(f"row {file.lines[row]} names no image", str(file.path), file.rows[row][0], split, "D02")
+        for row in rows
+    ]
+    raise DataError(
+        f"{len(rows)} {split} rows have no image in {', '.join(columns)}",
+        code="D02",
+        cases=cases,
+        hint="write the name of an image into one of the cells, or remove the rows",
+    )

@@ -1,0 +1,103 @@
+"""Aggregation: predictions of several images that share one answer, and the kind of plugin that joins them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, ClassVar, Self
+
+from kit.kinds.decision import Decision
+from kit.kinds.plugin import Plugin, bound_field
+from kit.kinds.targets import ONE_CLASS, Target
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from kit.core.arrays import Probabilities, RowNumbers, Targets
+
+MAX_STACK_VALUES = 2**22  # values that are joined at once; 32 MiB as float64
+
+
+@dataclass(frozen=True, eq=False)
+class AnswerImages:
+    """Predictions of the images of A answers, each of which has at least one image."""
+
+    predictions: Probabilities  # (N, K)
+    rows: RowNumbers  # which of them are the images of the first answer, then of the second, ...
+    counts: np.ndarray  # (A,) int64: the images of each answer
+
+    @classmethod
+    def of(cls, predictions: Probabilities, answers: RowNumbers) -> Self:
+        """Predictions (N, K) of images whose answers have these numbers, (N,): each of 0 to A - 1 at least once."""
+        import numpy as np
+
+        return cls(predictions, np.argsort(answers, kind="stable"), np.bincount(answers))
+
+    def __len__(self) -> int:
+        return len(self.counts)
+
+    @cached_property
+    def starts(self) -> np.ndarray:
+        """Where the images of each answer begin in `rows`, (A,)."""
+        import numpy as np
+
+        return np.asarray(np.cumsum(self.counts) - self.counts)
+
+    def take(self, answers: np.ndarray) -> AnswerImages:
+        """The images of the answers at these positions, or where a mask is true."""
+        import numpy as np
+
+        starts, counts = self.starts[answers], self.counts[answers]
+        within = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
+        return AnswerImages(self.predictions, self.rows[np.repeat(starts, counts) + within], counts)
+
+    def join(self, combine: Callable[[Probabilities], Probabilities]) -> Probabilities:
+        """One prediction an answer, (A, K) float64, by a function that joins (A, n, K) to (A, K)."""
+        import numpy as np
+
+        made: np.ndarray | None = None
+        for answers, stack in self._stacks():
+            joined = combine(stack)
+            made = np.empty((len(self), joined.shape[1])) if made is None else made
+            made[answers] = joined
+        return np.empty((0, self.predictions.shape[1])) if made is None else made
+
+    def _stacks(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Answers of equally many images, as positions and float64 (A, n, K), not too many at a time."""
+        import numpy as np
+
+        for count in np.unique(self.counts):
+            same = np.flatnonzero(self.counts == count)
+            size = max(1, MAX_STACK_VALUES // (int(count) * self.predictions.shape[1]))
+            for begin in range(0, len(same), size):
+                some = same[begin : begin + size]
+                rows = self.rows[self.starts[some][:, None] + np.arange(count)]
+                yield some, self.predictions[rows].astype(np.float64)
+
+
+class Aggregator(Plugin):
+    """Joins the predictions of the images that share one answer."""
+
+    kind: ClassVar[str] = "aggregator"
+    target: Target = bound_field(ONE_CLASS)  # what the rows' labels and predictions are
+    decision: Decision = bound_field(Decision())  # which labels a row is given where it may have several
+
+    def needs_fit(self) -> bool:
+        """Whether an option is left for `fit` to choose, so that scores are cross-fitted."""
+        return False
+
+    def fit(self, images: AnswerImages, truth: Targets) -> Self:
+        """The aggregator fitted on out-of-fold images of A answers and their truth (A,) or (A, K). Default: self."""
+        return self
+
+    def combine(self, images: Probabilities) -> Probabilities:
+        """Predictions (A, n, K) of the n images of each of A answers, as one prediction an answer (A, K).
+
+        Rows sum to 1 if `target.sums_to_one` is true.
+        """
+        raise NotImplementedError
+
+    def normalise(self, joined: Probabilities) -> Probabilities:
+        """Rows (A, K) brought to sum 1 if they are distributions."""
+        return self.target.normalise(joined)

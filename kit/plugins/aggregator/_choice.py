@@ -1,0 +1,30 @@
+"""What aggregators with a fitted option share: the value with the best score."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import TypeVar
+
+from kit.core.arrays import Targets
+from kit.errors import InvalidError
+from kit.kinds import Aggregator, AnswerImages, Metric
+
+A = TypeVar("A", bound=Aggregator)
+MIN_GAIN = 1e-9  # scores so close are equal
+
+
+def choose_best(recipes: Sequence[A], metric: Metric | None, images: AnswerImages, truth: Targets) -> A:
+    """The recipe whose answers have the best score, the first among equals.
+
+    Log loss decides if no metric is given, or if the metric cannot score these rows.
+    """
+    joined = [images.join(recipe.combine) for recipe in recipes]
+    judge = Metric.open("log_loss")
+    if metric is not None:
+        with suppress(InvalidError):
+            metric.score(truth, joined[0])
+            judge = metric
+    sign = -1.0 if judge.higher_is_better else 1.0
+    costs = [sign * judge.score(truth, one) for one in joined]
+    return recipes[next(place for place, cost in enumerate(costs) if cost <= min(costs) + MIN_GAIN)]
