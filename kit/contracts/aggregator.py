@@ -20,8 +20,11 @@ def _draw(kind: LabelKind) -> tuple[AnswerImages, np.ndarray]:
     hot = np.eye(CLASSES)[truth]
     noise = rng.dirichlet(np.ones(CLASSES), counts.sum())
     shares = (noise + np.repeat(hot, counts, axis=0)) / 2
+    truths = {"class_index": truth, "multi_hot": hot.astype(np.int8), "numbers": 9 * hot - 3, "soft": hot}
+    if kind == "numbers":
+        shares = 9 * shares - 3
     images = AnswerImages.of(shares.astype(np.float32), np.repeat(np.arange(ANSWERS), counts))
-    return images, hot.astype(np.int8) if kind == "multi_hot" else truth
+    return images, truths[kind]
 
 
 def _ways(plugin: Aggregator) -> list[tuple[Aggregator, AnswerImages]]:
@@ -36,11 +39,13 @@ def _ways(plugin: Aggregator) -> list[tuple[Aggregator, AnswerImages]]:
 
 
 def law_answers_are_probabilities(plugin: Aggregator) -> None:
-    """An answer (K,) is finite and from 0 to 1, and sums to 1 if `target.sums_to_one` is true."""
+    """An answer (K,) is finite; probabilities are from 0 to 1, and sum to 1 if `target.sums_to_one` is true."""
     for made, images in _ways(plugin):
         joined = images.join(made.combine)
         assert joined.shape == (ANSWERS, CLASSES), f"{ANSWERS} answers became {joined.shape}"
         assert np.isfinite(joined).all(), f"{(~np.isfinite(joined)).sum()} values are not finite"
+        if not made.target.is_probability:
+            continue
         assert joined.min() >= 0, f"the least probability is {joined.min()}"
         over = np.abs(joined.sum(axis=1) - 1).max() if made.target.sums_to_one else joined.max() - 1
         assert over < 1e-6, f"an answer is {over} away from 1"

@@ -17,10 +17,10 @@ MIN_GAIN = 1e-9  # scores so close are equal
 def choose_best(recipes: Sequence[A], metric: Metric | None, images: AnswerImages, truth: Targets) -> A:
     """The recipe whose answers have the best score, the first among equals.
 
-    Log loss decides if no metric is given, or if the metric cannot score these rows.
+    The usual metric of the target, such as log loss, decides if none is given or if it cannot score these rows.
     """
     joined = [images.join(recipe.combine) for recipe in recipes]
-    judge = Metric.open("log_loss")
+    judge = Metric.open(recipes[0].target.usual_metrics[0])
     if metric is not None:
         with suppress(InvalidError):
             metric.score(truth, joined[0])

@@ -23,7 +23,7 @@ class ConfidenceWeighted(Aggregator):
     Source: a smooth form of the confident mean in S. Seferbekov's 1st place of Deepfake Detection 2020.
     """
 
-    label_kinds = ("class_index", "multi_hot")
+    label_kinds = ("class_index", "multi_hot", "soft")
 
     power: float | None = Field(
         None, ge=0, le=50, description="power of the confidence; null: fitted on out-of-fold rows"

@@ -18,7 +18,7 @@ class ImageGeometricMean(Aggregator):
     number of images.
     """
 
-    label_kinds = ("class_index", "multi_hot")
+    label_kinds = ("class_index", "multi_hot", "soft")
 
     floor: float = Field(1e-7, gt=0, lt=0.1, description="smaller probabilities count as this one")
 

@@ -12,7 +12,7 @@ class ImageMax(Aggregator):
     Source: the max rule, Kittler et al. 1998, "On Combining Classifiers", section 3.1.
     """
 
-    label_kinds = ("class_index", "multi_hot")
+    label_kinds = ("class_index", "multi_hot", "numbers", "soft")
 
     def combine(self, images: Probabilities) -> Probabilities:
         return self.normalise(images.max(axis=1))

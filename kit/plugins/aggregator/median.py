@@ -16,7 +16,7 @@ class ImageMedian(Aggregator):
     Source: the median rule, Kittler et al. 1998, "On Combining Classifiers", section 3.3.
     """
 
-    label_kinds = ("class_index", "multi_hot")
+    label_kinds = ("class_index", "multi_hot", "numbers", "soft")
 
     def combine(self, images: Probabilities) -> Probabilities:
         joined = np.median(images, axis=1)

@@ -23,7 +23,7 @@ class TopKMean(Aggregator):
     Networks", section 3.
     """
 
-    label_kinds = ("class_index", "multi_hot")
+    label_kinds = ("class_index", "multi_hot", "numbers", "soft")
 
     k: int | None = Field(
         None,
