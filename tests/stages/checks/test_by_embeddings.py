@@ -27,7 +27,7 @@ from tests.conftest import Kit
 ROWS, TESTS, FEATURES = 300, 120, 24
 
 
-PROVENANCE = embeddings.EmbeddingProvenance("r", "plain", "mean", None, ("cat", "dog"), {}, "folds")
+PROVENANCE = embeddings.EmbeddingProvenance("r", "plain", "mean", ("cat", "dog"), {}, "folds")
 
 
 def rows(letter: str, count: int) -> Table:
