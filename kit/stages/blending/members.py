@@ -267,16 +267,19 @@ def labels(workspace: Workspace) -> Table:
 
 
 def out_of_fold(members: Sequence[Member], table: Table, folder: Path) -> OutOfFold:
-    """The answers that all members predict; large ones are mapped to a file in `folder`. `table` has the images.
+    """The rows that all members predict; large ones are mapped to a file in `folder`.
+
+    They are answers if the members have an aggregator; `table` has the images.
 
     Raises InvalidError (D41) for none, and for rows that the table lacks.
     """
     ids, shares = align(members, folder)
     folds = np.array([members[0].fold_by_id[name] for name in ids.tolist()])
     names = tuple(map(str, members))
+    if members[0].aggregator is None:
+        return OutOfFold(names, ids, shares, folds, table.take(table.index_of(ids)))
     answers = table.by_answer
-    images = None if table.answers is None else table
-    return OutOfFold(names, ids, shares, folds, answers.take(answers.index_of(ids)), images)
+    return OutOfFold(names, ids, shares, folds, answers.take(answers.index_of(ids)), table)
 
 
 def warn_of_partial(members: Sequence[Member], shared: int) -> None:

@@ -15,7 +15,7 @@ from kit.core.progress import Progress, Work, stage
 from kit.data.predictions import Predictions, ids_fingerprint
 from kit.data.provenance import Provenance
 from kit.errors import ConfigError, InvalidError
-from kit.evaluation.competition import metric_of
+from kit.evaluation.answers import Scoring
 from kit.kinds.label_kinds import MEANING, check_takes
 from kit.kinds.targets import Target
 from kit.runs.records import PLAIN
@@ -104,8 +104,8 @@ def stack(
     yield Progress(TASK, 0, 1, "features")
     made = make_features(space, members, group)
     table, target = made.rows.table, made.rows.table.target
-    metric = metric_of(space, table)
-    check_takes([metric], table.label_kind, space.root)
+    scoring = Scoring.of(space, table)
+    check_takes([scoring.metric], table.label_kind, space.root)
     if table.label_kind not in ("class_index", "multi_hot"):
         raise ConfigError(
             f"kit stack predicts classes, and the training table has {MEANING[table.label_kind]}",
@@ -146,7 +146,7 @@ def stack(
         asked_test = [made.test_features(fold) for fold in made.test_folds()] if len(made.test) else []
         test = _predict(model, options, seeds, (made.train, made.rows.truth), asked_test, target)
         member = _member(run.name, made, held, test)
-        scored = with_scores(member.oof, metric, table)
+        scored = with_scores(member.oof, scoring, table)
         write_member(space, run, manifest, replace(member, oof=scored))
     written = Predictions.read(run.predictions(PLAIN) / "oof.parquet").provenance
     return StackResult(
@@ -154,7 +154,7 @@ def stack(
         model=model,
         scores=dict(written.scores or {}),
         member_scores={
-            str(one): scores(metric, one.oof.mean().take(np.isin(one.oof.mean().ids, made.rows.ids)), table)
+            str(one): scores(scoring, one.oof.mean().take(np.isin(one.oof.mean().ids, made.rows.ids)), table)
             for one in made.members
         },
         rows=len(table),
