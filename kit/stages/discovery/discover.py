@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from kit.config.models import Data
-from kit.core.locations import KEY
+from kit.core.locations import JOIN, KEY
 from kit.data.content import ending
 from kit.data.csv_file import is_number
 from kit.data.image_columns import OR
@@ -145,6 +145,8 @@ def _from_tables(
         for sheet in seen.sheets
         if sheet is not train
         and (other := name_matching.test_match(sheet, matched[sheet.name], train, match))
+        # else the sample's ids are owners of images, and not names of rows with several files
+        and (JOIN in other.pattern) == (JOIN in match.pattern)
     }
     sample = choosing.sample_table(seen, pool, train, asked)
     test = (
