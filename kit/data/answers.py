@@ -54,15 +54,19 @@ def read_answers(
     return np.array(found, dtype=str)
 
 
-def check_agreement(table: Table) -> None:
-    """Raises DataError D87 if the competition's images of one answer have different labels or weights."""
-    if table.answers is None:
-        return
-    labels = table.targets()
-    _refuse_unequal(table, labels, "labels", lambda row: ", ".join(table.label_names(row)) or "no label")
-    if table.weights is not None:
+def check_same_labels(table: Table) -> None:
+    """Raises DataError D89 if the competition's images of one answer have different labels."""
+    if table.answers is not None:
+        _refuse_unequal(
+            table, table.targets(), "labels", lambda row: ", ".join(table.label_names(row)) or "no label"
+        )
+
+
+def check_same_weights(table: Table) -> None:
+    """Raises DataError D89 if the competition's images of one answer have different weights, for their score."""
+    if table.answers is not None and table.weights is not None:
         weights = table.weights
-        _refuse_unequal(table, weights, "weights in the score", lambda row: f"{weights[row]:g}")
+        _refuse_unequal(table, weights, "weights, which the metric uses", lambda row: f"{weights[row]:g}")
 
 
 def _refuse_unequal(table: Table, values: np.ndarray, what: str, text: Callable[[int], str]) -> None:
@@ -83,11 +87,11 @@ def _refuse_unequal(table: Table, values: np.ndarray, what: str, text: Callable[
         shown = [f"{table.ids[row]} ({text(row)})" for row in _different_first(rows, values)]
         more = ", …" if len(rows) > MAX_LISTED_IMAGES else ""
         cases.append(
-            Case(f"answer {str(names[answer])!r}: {', '.join(shown)}{more}", split="train", code="D87")
+            Case(f"answer {str(names[answer])!r}: {', '.join(shown)}{more}", split="train", code="D89")
         )
     raise DataError(
         f"the images of {len(wrong)} of {len(names)} answers have different {what}",
-        code="D87",
+        code="D89",
         cases=cases,
         hint="correct the table, or name the column of the sample's ids in data.answer",
     )

@@ -15,7 +15,7 @@ from kit.config.workspace import Workspace
 from kit.core.arrays import Ids
 from kit.core.files import StrPath
 from kit.data import labels, row_sources
-from kit.data.answers import answer_table, check_agreement, read_answers
+from kit.data.answers import answer_table, check_same_labels, read_answers
 from kit.data.csv_file import check_header, is_number
 from kit.data.groups import named_columns, read_groups
 from kit.data.image_paths import PathList
@@ -213,7 +213,7 @@ def train_table(workspace: Workspace | StrPath, data: Data | None = None) -> Tab
         target=target,
         target_range=data.target_range,
     )
-    check_agreement(table)
+    check_same_labels(table)
     return table
 
 

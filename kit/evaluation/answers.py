@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
+from kit.data.answers import check_same_weights
 from kit.data.predictions import Predictions
 from kit.errors import Case, InvalidError
 from kit.evaluation.competition import bind_rows, for_metric, metric_of
@@ -35,8 +36,13 @@ class Scoring:
 
     @classmethod
     def of(cls, workspace: Workspace, table: Table) -> Scoring:
-        """Both for the labels of a training table. Raises what `metric_of` and `open_aggregator` raise."""
+        """Both for the labels of a training table.
+
+        Raises what `metric_of` and `open_aggregator` raise; DataError D89 for weights that differ within an answer.
+        """
         metric = metric_of(workspace, table.by_answer)
+        if "weights" in metric.all_wants():
+            check_same_weights(table)
         return cls(metric, open_aggregator(workspace, table, metric))
 
     def answers(self, made: Predictions, images: Table) -> tuple[Predictions, Aggregator]:

@@ -11,6 +11,7 @@ import pytest
 
 from kit.config.data_section import Data, External
 from kit.config.workspace import Workspace
+from kit.data.answers import check_same_weights
 from kit.data.folds import make_folds
 from kit.data.table import Table, sample_frame, test_table, train_table
 from kit.errors import ConfigError, DataError, KitError
@@ -59,7 +60,7 @@ def test_an_answer_may_be_a_folder_or_the_beginning_of_a_name(answer: str, tmp_p
 def test_images_of_one_answer_with_two_labels_are_named(tmp_path: Path) -> None:
     make(tmp_path, {**FILES, "train.csv": TRAIN.replace("c,x,dog", "c,x,cat")}, IMAGES)
     error = train_error(tmp_path, CLIPS)
-    assert error.code == "D87"
+    assert error.code == "D89"
     assert "the images of 1 of 3 answers have different labels" in error.summary
     assert "answer 'x': a (dog), c (cat)" in str(error)
 
@@ -68,17 +69,17 @@ def test_images_of_one_answer_with_two_sets_of_labels_are_named(tmp_path: Path) 
     text = csv("frame,clip,label", "a,x,dog cat", "b,y,cat", "c,x,cat dog", "d,y,")
     make(tmp_path, {**FILES, "train.csv": text}, IMAGES)
     error = train_error(tmp_path, CLIPS.model_copy(update={"label_separator": " "}))
-    assert error.code == "D87"
+    assert error.code == "D89"
     assert "answer 'y': b (cat), d (no label)" in str(error)
     assert "'x'" not in str(error)
 
 
-def test_images_of_one_answer_with_two_weights_are_named(tmp_path: Path) -> None:
-    make(tmp_path, FILES, IMAGES)
-    error = train_error(tmp_path, CLIPS.model_copy(update={"score_weight": "site"}))
-    assert error.code == "D87"
-    assert "different weights in the score" in error.summary
-    assert "answer 'x': a (1), c (2)" in str(error)
+def test_images_of_one_answer_with_two_weights_are_named_if_the_metric_uses_them(tmp_path: Path) -> None:
+    table = read(tmp_path, data=CLIPS.model_copy(update={"weight": "site"}))
+    with pytest.raises(DataError, match="different weights, which the metric uses") as caught:
+        check_same_weights(table)
+    assert caught.value.code == "D89"
+    assert "answer 'x': a (1), c (2)" in str(caught.value)
 
 
 def test_an_image_without_an_answer_is_named(tmp_path: Path) -> None:
