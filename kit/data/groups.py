@@ -28,7 +28,7 @@ def read_groups(root: Path, rows: SourceRows, data: Data) -> np.ndarray | None:
         return None
     if data.group in AUTO_GROUP_FILES and data.group not in rows.columns:
         return _find_groups(root, data.group, rows.ids)
-    groups = external_groups(rows, fill(data.group, named_columns(rows), "data.group"))
+    groups = external_groups(rows, fill(data.group, nameable_columns(rows), "data.group"))
     blank = [
         Case("no group", "", row, "train", "D30")
         for row, group in zip(rows.ids, groups, strict=True)
@@ -83,6 +83,6 @@ def derive_columns(ids: Sequence[str], paths: Sequence[Path]) -> dict[str, list[
     return {"prefix": prefixes, "folder": [legible(path.parent.name) for path in paths]}
 
 
-def named_columns(rows: SourceRows) -> dict[str, Sequence[str]]:
+def nameable_columns(rows: SourceRows) -> dict[str, Sequence[str]]:
     """The columns that data.group and data.answer may name."""
     return {"id": rows.ids, **derive_columns(rows.ids, rows.paths), **rows.columns}

@@ -17,7 +17,7 @@ from kit.core.files import StrPath
 from kit.data import labels, row_sources
 from kit.data.answers import answer_table, check_same_labels, read_answers
 from kit.data.csv_file import check_header, is_number
-from kit.data.groups import named_columns, read_groups
+from kit.data.groups import nameable_columns, read_groups
 from kit.data.image_paths import PathList
 from kit.data.labels import Factors
 from kit.data.read_labels import read_labels
@@ -203,7 +203,7 @@ def train_table(workspace: Workspace | StrPath, data: Data | None = None) -> Tab
         classes=classes,
         labels=found,
         groups=read_groups(root, rows, data),
-        answers=read_answers(rows, data, named_columns(rows), "train"),
+        answers=read_answers(rows, data, nameable_columns(rows), "train"),
         weights=None if data.weight is None else _weights(rows, data.weight),
         sources=np.array(rows.sources, dtype=str) if rows.sources else None,
         class_groups=labels.superclasses(root, data),
@@ -241,7 +241,7 @@ def test_table(
     if classes is None:
         classes = read_labelled_rows(root, data).classes
     rows = row_sources.test_rows(root, data, classes, spec)
-    answers = read_answers(rows, data, named_columns(rows), "test")
+    answers = read_answers(rows, data, nameable_columns(rows), "test")
     if answers is not None:
         spelled = row_sources.as_the_sample_spells(root, data, tuple(answers.tolist()), classes, spec)
         answers = np.array(spelled, dtype=str)

@@ -62,7 +62,7 @@ class Scoring:
             shares, fitted = cross_fit(
                 _Joining(recipe), joined.images, rows.targets(), joined.first_folds(), rows.groups
             )
-            return joined.filled(made, shares), fitted.recipe
+            return joined.with_shares(made, shares), fitted.recipe
         return joined.predictions(made, self.aggregator), self.aggregator
 
     def bind(self, made: Predictions, images: Table) -> tuple[Metric, Table, Probabilities]:
@@ -128,9 +128,9 @@ class _JoinedRows:
 
     def predictions(self, made: Predictions, recipe: Aggregator) -> Predictions:
         """Predictions of these rows by an aggregator."""
-        return self.filled(made, self.images.join(recipe.combine))
+        return self.with_shares(made, self.images.join(recipe.combine))
 
-    def filled(self, made: Predictions, shares: np.ndarray) -> Predictions:
+    def with_shares(self, made: Predictions, shares: np.ndarray) -> Predictions:
         """Predictions of these rows, with what else `made` has."""
         return replace(
             made, ids=self.names, folds=self.folds.astype(np.int64), probabilities=shares.astype(np.float32)

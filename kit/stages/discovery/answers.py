@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from kit.data.image_columns import OR
 from kit.data.image_paths import columns_of
@@ -43,6 +44,34 @@ def row_of_images(train: TableFile, images: str, sample: TableFile | None) -> st
     ]
     first = [column for column in unique if sample and column == sample.columns[0]]
     return next(iter([*first, *(column for column in unique if "id" in column.lower())]), None)
+
+
+def find_answer(
+    found: Mapping[str, Any],
+    match: ColumnMatch,
+    train: TableFile,
+    test: TableFile | None,
+    sample: TableFile | None,
+    candidates: Mapping[TableFile, ColumnMatch],
+    seen: Scan,
+) -> tuple[dict[str, Any], list[str]]:
+    """The key `answer` and why: a row of several images, or a folder or column that has the sample's ids.
+
+    Nothing if the sample's ids are images, or if `found` has the key.
+    """
+    if "answer" in found:
+        return {}, []
+    if OR in "".join(columns_of(found["images"])):
+        text = f"answer: {found['id']!r}, the images of a row share one prediction"
+        return {"answer": found["id"]}, [text]
+    folder = answer_of_folders(match, found["id"], sample, candidates)
+    if folder is not None and sample is not None:
+        text = (
+            f"answer: {folder!r}, the ids of {sample.name} are folders of images, which share one prediction"
+        )
+        return {"answer": folder}, [text]
+    column, text = answer_column(train, test, sample, candidates, seen)
+    return ({"answer": column} if column else {}), [text] if text else []
 
 
 def answer_of_folders(

@@ -175,7 +175,7 @@ def _from_tables(
         data |= more
         findings += lines
     index = find_index(seen, matched, parts.sheets, sample)
-    answer, lines = _of_answers(parts, {**data, **asked}, seen)
+    answer, lines = answers.find_answer({**data, **asked}, match, train, test, sample, pool, seen)
     data |= answer
     findings += [*split.findings, *joins.findings, *lines, *index.findings]
     names = split.parts.get(train.name, (train.name,))
@@ -390,18 +390,3 @@ def _folder_group(parts: _Parts) -> tuple[str, str] | None:
     """The folders that paths name, if they are called as groups are, such as patient_012."""
     column = parts.match.column
     return roles.folder_group(parts.train.file.column(column)) if column in parts.train.columns else None
-
-
-def _of_answers(parts: _Parts, found: Mapping[str, Any], seen: Scan) -> Found:
-    """What images share an answer: a column or folder that has the sample's ids, or a row of several images."""
-    if "answer" in found:
-        return {}, []
-    if OR in "".join(columns_of(found["images"])):
-        text = f"answer: {found['id']!r}, the images of a row share one prediction"
-        return {"answer": found["id"]}, [text]
-    if folder := answers.answer_of_folders(parts.match, found["id"], parts.sample, parts.candidates):
-        assert parts.sample is not None
-        text = f"answer: {folder!r}, the ids of {parts.sample.name} are folders of images, which share one prediction"
-        return {"answer": folder}, [text]
-    column, text = answers.answer_column(parts.train, parts.test, parts.sample, parts.candidates, seen)
-    return ({"answer": column} if column else {}), [text] if text else []
