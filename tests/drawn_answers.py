@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.drawn_competitions import LOG_LOSS, ROWS, TESTS, StandIn, below, cycle, names, table
+from tests.drawn_competitions import LOG_LOSS, ROWS, TESTS, StandIn, below, cycle, hashes, names, table
 from tests.drawn_tables import csv
 
 HEMORRHAGES = ("epidural", "intraparenchymal", "any")
@@ -63,7 +63,23 @@ def three_columns() -> StandIn:
     return StandIn(files, images, {"id": "image_id", "label": None, "long": long}, LOG_LOSS, "long")
 
 
+def landmarks() -> StandIn:
+    """Google Landmark Recognition: a label and its confidence in one cell, images in folders by the id's characters."""
+    train, tests = hashes("train", ROWS), hashes("test", TESTS)
+    rows = table("id,landmark_id", train, cycle(("137195", "8815", "20409")))
+    cells = [f"{name},137195 0.9" for name in tests[:-1]] + [f"{tests[-1]},"]
+    files = {"train.csv": rows, "sample_submission.csv": csv("id,landmarks", *cells)}
+    images = [
+        f"{folder}/{'/'.join(name[:3])}/{name}.jpg"
+        for folder, ids in (("train", train), ("test", tests))
+        for name in ids
+    ]
+    found = {"id": "id", "label": "landmark_id", "test_images": "test/{id[0]}/{id[1]}/{id[2]}/{id}"}
+    return StandIn(files, images, found, {"name": "gap"}, "label_confidence")
+
+
 ANSWERS = {
+    "Google Landmark Recognition": landmarks(),
     "RSNA Intracranial Hemorrhage": hemorrhage(),
     "columns for classes, and a long sample": wide_and_long(),
     "id, class and value": three_columns(),

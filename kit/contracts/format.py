@@ -27,6 +27,7 @@ def samples(classes: tuple[str, ...]) -> dict[str, pd.DataFrame]:
         "label": frame(label=classes[0]),
         "probabilities": frame(**dict.fromkeys(reversed(classes), str(1 / len(classes)))),
         "top_k": frame(labels=" ".join(classes[:2])),
+        "label_confidence": frame(label=f"{classes[1]} 0.25"),
         "labels": frame(labels=[classes[0], ",".join(classes[:2]), classes[1], *classes[:2], classes[0]]),
         "multi_hot": frame(**dict.fromkeys(classes, "1")),
         "one_hot": frame(**dict.fromkeys(classes, "0") | {classes[1]: "1"}),

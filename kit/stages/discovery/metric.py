@@ -106,6 +106,8 @@ def _by_format(root: Path, sample: pd.DataFrame, classes: tuple[str, ...], label
             _default(),
             "the sample wants ids of images: kit retrieve RUN --within test scores them by the mean F1 of rows",
         )
+    if names[0] == "label_confidence":
+        return {"name": "gap"}, "the sample has a label and its confidence in a cell"
     if names[0] == "long":
         return {"name": "log_loss"}, "the sample has a row for each id and class, read as probabilities"
     ranks = _ranks(names[0], sample)
