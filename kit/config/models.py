@@ -65,6 +65,15 @@ class DecisionRule(Strict):
         description="minimum number of predicted labels per row; null: 0 if a training row has no label, "
         "otherwise 1",
     )
+    max_labels: int | None = Field(
+        None, ge=1, description="maximum number of predicted labels per row, the most probable ones"
+    )
+
+    @model_validator(mode="after")
+    def _check_limits(self) -> Self:
+        if self.max_labels is not None and (self.min_labels or 0) > self.max_labels:
+            raise ValueError(f"min_labels is {self.min_labels}, which is more than max_labels")
+        return self
 
 
 class Competition(Strict):

@@ -48,9 +48,8 @@ def decision_of(workspace: Workspace, table: Table) -> Decision:
             code="C46",
             hint=f"decision.min_labels={len(table.classes)} or less",
         )
-    return Decision(
-        asked.threshold, default_min_labels(table) if asked.min_labels is None else asked.min_labels
-    )
+    least = default_min_labels(table) if asked.min_labels is None else asked.min_labels
+    return Decision(asked.threshold, least, asked.max_labels)
 
 
 def default_min_labels(table: Table) -> int:

@@ -14,10 +14,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Decision:
-    """Labels whose probability reaches `threshold`; at least `min_labels` a row, the most probable ones."""
+    """Labels whose probability reaches `threshold`; `min_labels` to `max_labels` a row, the most probable ones."""
 
     threshold: float = 0.5
     min_labels: int = 0
+    max_labels: int | None = None
 
     def assign_labels(self, probabilities: Probabilities) -> np.ndarray:
         """The labels that rows are given, bool (N, K), by their probabilities (N, K).
@@ -34,20 +35,27 @@ class Decision:
             few = np.flatnonzero(given.sum(axis=1) < count)
             order = np.argsort(-shares[few], axis=1, kind="stable")
             given[few[:, None], order[:, :count]] = True
+        if self.max_labels is not None:
+            many = np.flatnonzero(given.sum(axis=1) > self.max_labels)
+            order = np.argsort(-shares[many], axis=1, kind="stable")
+            given[many[:, None], order[:, self.max_labels :]] = False
         return given
 
     @classmethod
     def from_spec(cls, spec: Mapping[str, Any]) -> Decision:
         """The rule that `spec` wrote. Raises KeyError, TypeError and ValueError for anything else."""
-        return cls(float(spec["threshold"]), int(spec["min_labels"]))
+        most = spec.get("max_labels")
+        return cls(float(spec["threshold"]), int(spec["min_labels"]), None if most is None else int(most))
 
     def spec(self) -> dict[str, Any]:
         """The rule as JSON values."""
-        return asdict(self)
+        # without a limit it equals the rules of older records, so the same blend is the same submission
+        return {key: value for key, value in asdict(self).items() if value is not None}
 
     def __str__(self) -> str:
         least = "a row may have no label" if self.min_labels == 0 else f"at least {self.min_labels} per row"
-        return f"labels with probability {self.threshold:g} or more, {least}"
+        most = "" if self.max_labels is None else f", at most {self.max_labels}"
+        return f"labels with probability {self.threshold:g} or more, {least}{most}"
 
 
 def upgrade_record(record: Mapping[str, Any]) -> dict[str, Any]:

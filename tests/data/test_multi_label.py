@@ -107,7 +107,14 @@ def test_the_submission_holds_what_reaches_the_threshold(trained: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "rule", [{}, {"threshold": 0.35}, {"min_labels": 1}, {"threshold": 0.6, "min_labels": 2}]
+    "rule",
+    [
+        {},
+        {"threshold": 0.35},
+        {"min_labels": 1},
+        {"threshold": 0.6, "min_labels": 2},
+        {"threshold": 0.1, "max_labels": 1},
+    ],
 )
 def test_what_is_scored_is_what_is_written_and_another_rule_is_another_submission(
     rule: dict[str, float], trained: Path
@@ -124,13 +131,17 @@ def test_what_is_scored_is_what_is_written_and_another_rule_is_another_submissio
     decided = shares >= rule.get("threshold", 0.5)
     for row in np.flatnonzero(decided.sum(axis=1) < rule.get("min_labels", 0)):
         decided[row, np.argsort(-shares[row])[: int(rule["min_labels"])]] = True
+    for row in np.flatnonzero(decided.sum(axis=1) > rule.get("max_labels", len(CLASSES))):
+        decided[row, np.argsort(shares[row])[: -int(rule["max_labels"])]] = False
     expected = f1_score(table.labels, decided, average="macro", zero_division=0)
     assert made.cv == made.written.score == pytest.approx(expected)
     assert made.written.without_label == (~decided.any(axis=1)).sum()
     record = json.loads(made.record.read_text())
     assert record["decision"] == {"threshold": 0.5, "min_labels": 0, **rule}
     cells = pd.read_csv(made.path, dtype=str, keep_default_na=False)["shapes"]
-    assert min(len(cell.split()) for cell in cells) >= rule.get("min_labels", 0)
+    counts = [len(cell.split()) for cell in cells]
+    assert min(counts) >= rule.get("min_labels", 0)
+    assert max(counts) <= rule.get("max_labels", len(CLASSES))
     again = blend(space, ["runs/a@flip", "runs/b@flip"], "mean", name="rule")
     assert (again.number, again.is_new) == (made.number, False)
     other = blend(

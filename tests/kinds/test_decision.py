@@ -33,6 +33,20 @@ def test_labels_that_reach_the_threshold_are_given_and_the_most_probable_ones_fi
     assert given(Decision(0.0)) == [[1, 1, 1]] * 3
 
 
+def test_of_too_many_labels_the_most_probable_ones_are_given() -> None:
+    assert given(Decision(0.2, 0, 1)) == [[1, 0, 0], [0, 1, 0], [1, 0, 0]]  # of equal ones the first class
+    assert given(Decision(0.2, 0, 2)) == [[1, 0, 1], [0, 1, 1], [1, 1, 0]]
+    assert given(Decision(0.5, 1, 1)) == [[1, 0, 0], [0, 1, 0], [1, 0, 0]]
+    assert given(Decision(0.0, 0, 9)) == [[1, 1, 1]] * 3
+
+
+def test_a_record_holds_the_limit_only_if_there_is_one() -> None:
+    assert Decision(0.4, 1).spec() == {"threshold": 0.4, "min_labels": 1}
+    for rule in (Decision(0.4, 1), Decision(0.4, 1, 3)):
+        assert Decision.from_spec(rule.spec()) == rule
+    assert str(Decision(0.4, 1, 3)) == "labels with probability 0.4 or more, at least 1 per row, at most 3"
+
+
 def test_a_float64_mean_and_the_float32_that_is_stored_are_decided_alike() -> None:
     below = np.array([[0.1 + 0.2, 0.3 - 1e-12]])  # of float32 both are 0.3
     for threshold in (0.3, 0.7):
@@ -67,9 +81,11 @@ def test_an_empty_answer_is_allowed_if_a_training_row_has_no_label(tmp_path: Pat
         "labels with probability 0.5 or more, a row may have no label (1 of 4 training rows have no label; "
     )
     assert explain_decision(some, table).startswith(text)
-    asked = Workspace.find(some.root, ["decision.min_labels=2", "decision.threshold=0.3"])
-    assert rule_of(asked) == Decision(0.3, 2)
-    assert metric_of(asked, table).decision == Decision(0.3, 2)
+    asked = Workspace.find(
+        some.root, ["decision.min_labels=2", "decision.threshold=0.3", "decision.max_labels=2"]
+    )
+    assert rule_of(asked) == Decision(0.3, 2, 2)
+    assert metric_of(asked, table).decision == Decision(0.3, 2, 2)
 
 
 def test_rows_of_other_sources_do_not_decide_whether_a_row_may_be_empty(tmp_path: Path) -> None:
@@ -101,6 +117,8 @@ def test_a_rule_for_one_label_a_row_has_no_effect_and_says_so(tmp_path: Path) ->
         ("decision.thresold=0.3", "unknown key; did you mean 'threshold'?"),
         ("decision.threshold=2", "less than or equal to 1"),
         ("decision.min_labels=-1", "greater than or equal to 0"),
+        ("decision.max_labels=0", "greater than or equal to 1"),
+        ('decision={"min_labels":3,"max_labels":2}', "min_labels is 3, which is more than max_labels"),
     ],
 )
 def test_a_wrong_key_or_value_is_named(key: str, text: str, tmp_path: Path) -> None:
@@ -117,6 +135,7 @@ def test_a_wrong_key_or_value_is_named(key: str, text: str, tmp_path: Path) -> N
         (["metric=map_at_k", "metric.k=3"], "metric=map_at_k metric.k=3", "metric=macro_f1"),
         (["decision.threshold=0.4"], "decision.threshold=0.4", "decision.threshold=0.5"),
         (["decision.min_labels=2"], "decision.min_labels=2", "decision.min_labels=null"),
+        (["decision.max_labels=2"], "decision.max_labels=2", "decision.max_labels=null"),
     ],
 )
 def test_scoring_given_to_kit_train_is_refused_before_anything_is_moved(

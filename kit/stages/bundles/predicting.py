@@ -237,7 +237,7 @@ def _decision(space: Workspace, contents: Contents) -> Decision:
             "labels per row"
         )
         raise DataError(text, code="D66", hint="pack it again with kit bundle, or run its predict.py")
-    return Decision(rule.threshold, rule.min_labels or 0)
+    return Decision(rule.threshold, rule.min_labels or 0, rule.max_labels)
 
 
 def _warn_of_versions(packed: Mapping[str, str]) -> None:
