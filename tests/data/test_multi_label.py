@@ -229,7 +229,7 @@ def test_what_takes_one_label_a_row_is_refused_before_anything_is_read(
         said = capsys.readouterr().err
         assert status == 2
         assert "which loss 'label_smoothing' and splitter 'stratified_kfold' do not support" in said
-        assert "  loss: asymmetric, bce\n" in said
+        assert "  loss: asymmetric, bce, pairwise_auc, soft_f1\n" in said
         assert "multilabel_stratified_kfold" in said
     assert not list((tmp_path / "space").glob("runs/r/*/*"))
 
@@ -271,7 +271,7 @@ def test_a_blend_asks_its_ensembler_metric_and_format(trained: Path) -> None:
 
 
 def test_what_takes_one_label_a_row_alone_is_not_offered_for_several_nor_the_other_way_round() -> None:
-    assert plugins_taking("loss", "multi_hot") == "asymmetric, bce"
+    assert plugins_taking("loss", "multi_hot") == "asymmetric, bce, pairwise_auc, soft_f1"
     assert "labels" not in plugins_taking("format", "class_index")
     for kind in ("splitter", "sampler", "loss", "metric", "ensembler", "format"):
         names = locations(kind)
