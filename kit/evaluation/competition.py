@@ -195,7 +195,7 @@ def open_ensembler(workspace: Workspace, spec: Any, table: Table) -> tuple[Ensem
     metric = metric_of(workspace, table)
     recipe = for_metric(Ensembler.open(spec, workspace.root, where="ensembler"), metric)
     check_takes((recipe, metric), table.label_kind, workspace.root)
-    return for_labels(recipe, table.target, metric.decision), metric
+    return for_labels(recipe, table.target, metric.decision, table.classes), metric
 
 
 def for_metric(recipe: R, metric: Metric) -> R:
@@ -204,9 +204,11 @@ def for_metric(recipe: R, metric: Metric) -> R:
     return _with_changes(recipe, {"metric": metric} if lacks else {}, lambda one: for_metric(one, metric))
 
 
-def for_labels(recipe: Ensembler, target: Target, decision: Decision | None = None) -> Ensembler:
-    """The recipe that knows what a row's labels are and the decision rule, nested recipes included."""
-    return recipe.with_known(target=target, decision=decision or Decision())
+def for_labels(
+    recipe: Ensembler, target: Target, decision: Decision | None = None, names: tuple[str, ...] = ()
+) -> Ensembler:
+    """The recipe that knows what a row's labels are, the decision rule and the classes' names, nested ones included."""
+    return recipe.with_known(target=target, decision=decision or Decision(), names=names)
 
 
 def _with_changes(recipe: R, own: dict[str, Any], nested: Callable[[Any], Any]) -> R:

@@ -148,7 +148,8 @@ def _predict(folder: Path, contents: Contents, space: Workspace, out: Path, cloc
         done, predicted, late = count, part, missed
     sample = sample_frame(space.root, data)
     decision = _decision(space, contents)
-    fitted = for_labels(Ensembler.open(contents.ensembler, space.root), contents.target, decision)
+    recipe = Ensembler.open(contents.ensembler, space.root)
+    fitted = for_labels(recipe, contents.target, decision, contents.classes)
     shape = Format.open(contents.format, space.root).with_known(decision=decision)
     wanted = list(dict.fromkeys(shape.ids(sample, contents.classes)))
     members = [_member(space, one, contents, decision) for one in predicted.members]

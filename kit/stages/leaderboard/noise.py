@@ -128,4 +128,4 @@ def _record(workspace: Workspace, entry: Entry) -> dict[str, Any]:
 def _recipe(workspace: Workspace, record: dict[str, Any], table: Table, decision: Decision) -> Ensembler:
     """The ensembler as it was fitted."""
     recipe = Ensembler.open(record["ensembler"], workspace.root, where="ensembler")
-    return for_labels(recipe, table.target, decision)
+    return for_labels(recipe, table.target, decision, table.classes)

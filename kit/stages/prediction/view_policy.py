@@ -112,7 +112,7 @@ def choose_views(
         called,
         whole,
         list(names.values()),
-        for_labels(for_metric(asked, metric), table.target, metric.decision),
+        for_labels(for_metric(asked, metric), table.target, metric.decision, table.classes),
         scoring,
         table,
         workspace.competition.data,

@@ -1,0 +1,62 @@
+"""A class without training rows gets the rows whose highest probability is low: numbers by hand."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from sklearn.metrics import accuracy_score
+
+from kit.errors import ConfigError
+from kit.evaluation.competition import for_labels
+from kit.kinds import Ensembler
+from kit.kinds.targets import ONE_CLASS
+
+MEMBERS = np.array([[[0.9, 0.1, 0], [0.6, 0.4, 0], [0.5, 0.5, 0], [0.2, 0.8, 0]]], np.float32)
+NAMES = ("a", "b", "new")
+
+
+def opened(names: tuple[str, ...] = NAMES, **options: object) -> Ensembler:
+    recipe = Ensembler.open({"name": "unknown_class", "metric": "accuracy", **options})
+    return for_labels(recipe, ONE_CLASS, names=names)
+
+
+def test_the_expected_fraction_of_rows_has_the_class() -> None:
+    made = opened(unknown_rate=0.5).fit(MEMBERS, np.array([0, 0, 1, 1])).blend(MEMBERS)
+    assert made.argmax(axis=1).tolist() == [0, 2, 2, 1]  # the median of 0.9, 0.6, 0.5 and 0.8 is 0.7
+    np.testing.assert_allclose(made[0], np.array([0.9, 0.1, 0.7]) / 1.7, rtol=1e-6)
+    np.testing.assert_allclose(made.sum(axis=1), 1)
+
+
+def test_the_class_may_be_any_column() -> None:
+    moved = MEMBERS[:, :, [2, 0, 1]]
+    made = opened(("new", "a", "b"), threshold=0.7).blend(moved)
+    assert made.argmax(axis=1).tolist() == [1, 0, 0, 2]
+    assert np.argsort(-made[1]).tolist() == [0, 1, 2]  # above the classes below the threshold
+
+
+def test_the_threshold_is_fitted_if_training_rows_have_the_class() -> None:
+    truth = np.array([0, 2, 2, 1])
+    fitted = opened().fit(MEMBERS, truth)
+    assert 0.6 < fitted.spec()["threshold"] <= 0.8
+    assert accuracy_score(truth, fitted.blend(MEMBERS).argmax(axis=1)) == 1
+    again = for_labels(Ensembler.open(fitted.spec()), ONE_CLASS, names=NAMES)
+    np.testing.assert_array_equal(again.blend(MEMBERS), fitted.blend(MEMBERS))
+
+
+def test_it_is_known_within_another_recipe() -> None:
+    inner = {"name": "unknown_class", "label": "a", "threshold": 0.95}
+    outer = for_labels(Ensembler.open({"name": "prior_shift", "base": inner}), ONE_CLASS, names=NAMES)
+    assert outer.base.blend(MEMBERS).argmax(axis=1).tolist() == [0, 0, 0, 0]  # type: ignore[attr-defined]
+
+
+def test_a_row_without_probability_for_known_classes_has_the_class() -> None:
+    assert opened(threshold=0).blend(np.array([[[0, 0, 1]]], np.float32)).tolist() == [[0, 0, 1]]
+
+
+def test_what_cannot_be_fitted_is_an_error() -> None:
+    with pytest.raises(ConfigError, match="C29 no training row is of class 'new'"):
+        opened().fit(MEMBERS, np.array([0, 0, 1, 1]))
+    with pytest.raises(ConfigError, match="C29 ensembler 'unknown_class' predicts 'other'"):
+        opened(label="other").fit(MEMBERS, np.array([0, 0, 1, 1]))
+    with pytest.raises(ConfigError, match="either threshold or unknown_rate"):
+        opened(threshold=0.5, unknown_rate=0.5)
