@@ -21,7 +21,9 @@ from kit.config.models import Data
 from kit.core.error_codes import codes
 from kit.errors import DataError
 from kit.images.source import ImageSource
+from tests.drawn_images import drawn, encoded
 from tests.faults.test_fuzz import fuzzed
+from tests.plugins.reader.tfrecords import write_tfrecord
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (4, 6, 6), dtype=np.uint8)
 
@@ -61,6 +63,10 @@ def write_parquet(file: Path) -> None:
     pd.DataFrame(PIXELS.reshape(4, 36), columns=[str(number) for number in range(36)]).to_parquet(file)
 
 
+def write_tfrec(file: Path) -> None:
+    write_tfrecord(file, [{"id": "a", "image": encoded(drawn(), "JPEG")}] * 2)
+
+
 # the file's ending, the key, the reader's options, and what writes a good file
 KINDS: dict[str, tuple[str, str, dict[str, object], Callable[[Path], None]]] = {
     "npy": (".npy", "", {"name": "npy"}, write_npy),
@@ -71,6 +77,7 @@ KINDS: dict[str, tuple[str, str, dict[str, object], Callable[[Path], None]]] = {
     "csv": (".csv", "::1", {"name": "table"}, write_csv),
     "json": (".json", "::0", {"name": "table"}, write_json),
     "parquet": (".parquet", "::1", {"name": "parquet"}, write_parquet),
+    "tfrecord": (".tfrec", "::id/a", {"name": "tfrecord"}, write_tfrec),
 }
 CHANGES = st.lists(st.tuples(st.integers(0, 2**16), st.integers(0, 255)), min_size=1, max_size=12)
 

@@ -12,14 +12,14 @@ from typing import Any, TypeVar
 
 from kit.core.image_files import read_image_bytes
 
-MAX_OPEN_FILES = 32
+MAX_OPEN_FILES = 128
 _LOCK = threading.RLock()
 _OPEN: OrderedDict[tuple[Any, ...], Any] = OrderedDict()
 Handle = TypeVar("Handle")
 
 
 def open_once(opener: Callable[[Path], Handle], file: Path) -> Handle:
-    """What `opener` makes of a file, kept for the next call; the least recently used of 32 is closed.
+    """What `opener` makes of a file, kept for the next call; the least recently used of 128 is closed.
 
     Raises DataError D01, D02, D08 or D09 for a file that cannot be opened, and what `opener` raises.
     """

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -43,6 +43,15 @@ class TableReader(RecordReader):
     def rows(self, file: Path) -> Rows:
         """The opened table of a file."""
         raise NotImplementedError
+
+    def find_keys(self, files: Sequence[Path], columns: Collection[str]) -> list[tuple[str, frozenset[str]]]:
+        opened = [self.rows(file) for file in files]
+        if not opened[0].pixels:
+            return []
+        names = [name for name in opened[0].names if name in columns and name not in opened[0].pixels]
+        return [
+            (f"{name}/", frozenset(cell for each in opened for cell in each.column(name))) for name in names
+        ]
 
     def load(self, file: Path, key: str) -> Record:
         rows, number = self.find(file, key)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -39,15 +39,6 @@ class Parquet(TableReader):
 
     def rows(self, file: Path) -> ParquetRows:
         return open_once(_OpenParquet(self.columns), file)
-
-    def find_keys(self, files: Sequence[Path], columns: Collection[str]) -> list[tuple[str, frozenset[str]]]:
-        opened = [self.rows(file) for file in files]
-        if not opened[0].pixels:
-            return []
-        names = [name for name in opened[0].names if name in columns and name not in opened[0].pixels]
-        return [
-            (f"{name}/", frozenset(cell for each in opened for cell in each.column(name))) for name in names
-        ]
 
     def load(self, file: Path, key: str) -> Record:
         return super().load(file, key) if key else self.rows(file).whole()

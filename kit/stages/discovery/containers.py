@@ -22,10 +22,11 @@ from kit.kinds import Reader
 if TYPE_CHECKING:
     from kit.stages.discovery.file_scan import TableFile
 
-READERS = ("hdf5", "parquet")  # readers of files with keys
+READERS = ("hdf5", "parquet", "tfrecord")  # readers of files with keys
 MAX_PARTS = 64  # files of one name with numbers that are the parts of a container; more are an image each
 MIN_PIXELS = 64  # numbers in each of some cells that are taken for pixels
 PROBED_ROWS = 5
+_NUMBERS = r"\d+(-(of-)?\d+)*(?=\.[a-z0-9]+$)"  # of a part: 3, 03-2071 or 00003-of-00016
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,7 +90,7 @@ def find_containers(root: Path, others: Mapping[str, Sequence[str]], columns: se
     by_pattern: dict[str, list[str]] = defaultdict(list)
     for folder, names in others.items():
         for name in names:
-            by_pattern[re.sub(r"\d+(?=\.[a-z0-9]+$)", "*", posixpath.join(folder, name))].append(
+            by_pattern[re.sub(_NUMBERS, "*", posixpath.join(folder, name))].append(
                 posixpath.join(folder, name)
             )
     found = []

@@ -21,6 +21,7 @@ from kit.stages.discovery.initialise import initialise
 from kit.stages.prediction.tta import tta
 from kit.stages.submission.validation import check_submission
 from kit.stages.training.train import train
+from tests.plugins.reader.tfrecords import write_tfrecord
 from tests.stages.test_metric_competitions import TINY
 
 RNG = np.random.default_rng(0)
@@ -124,6 +125,22 @@ def melanoma(root: Path) -> Found:
     return {"reader": {"name": "dicom"}, "images": "train/{id}", "test_images": "test/{id}"}, 3
 
 
+def melanoma_tfrecord(root: Path) -> Found:
+    for split, ids in (("train", TRAIN), ("test", TEST)):
+        for part in range(2):
+            rows = [{"image": jpeg(root / "x.jpg"), "image_name": name} for name in ids[part::2]]
+            write_tfrecord(root / f"{split}{part:02d}-{len(rows)}.tfrec", rows)
+    (root / "x.jpg").unlink()
+    write_labels(root, "image_name", "target", [0, 1])
+    write_sample(root, "image_name", {"target": 0})
+    images = "train*.tfrec::image_name/{id}"
+    return {
+        "reader": {"name": "tfrecord"},
+        "images": images,
+        "test_images": images.replace("train", "test"),
+    }, 3
+
+
 def protein_atlas(root: Path) -> Found:
     for folder, ids in (("train", TRAIN), ("test", TEST)):
         (root / folder).mkdir()
@@ -179,6 +196,7 @@ COMPETITIONS: dict[str, Callable[[Path], Found]] = {
     "SETI": seti,
     "ISIC 2024, HDF5": isic_2024,
     "SIIM-ISIC Melanoma, DICOM": melanoma,
+    "SIIM-ISIC Melanoma, TFRecord": melanoma_tfrecord,
     "Human Protein Atlas": protein_atlas,
     "Bengali.AI, one component": bengali,
     "HMS, one label": spectrograms,
