@@ -23,6 +23,7 @@ from kit.errors import DataError
 from kit.images.source import ImageSource
 from tests.drawn_images import drawn, encoded
 from tests.faults.test_fuzz import fuzzed
+from tests.plugins.reader.documents import products
 from tests.plugins.reader.tfrecords import write_tfrecord
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (4, 6, 6), dtype=np.uint8)
@@ -67,6 +68,10 @@ def write_tfrec(file: Path) -> None:
     write_tfrecord(file, [{"id": "a", "image": encoded(drawn(), "JPEG")}] * 2)
 
 
+def write_bson(file: Path) -> None:
+    file.write_bytes(products({7: [encoded(drawn(), "JPEG")] * 2, 9: [b"x"]}))
+
+
 # the file's ending, the key, the reader's options, and what writes a good file
 KINDS: dict[str, tuple[str, str, dict[str, object], Callable[[Path], None]]] = {
     "npy": (".npy", "", {"name": "npy"}, write_npy),
@@ -77,6 +82,7 @@ KINDS: dict[str, tuple[str, str, dict[str, object], Callable[[Path], None]]] = {
     "csv": (".csv", "::1", {"name": "table"}, write_csv),
     "json": (".json", "::0", {"name": "table"}, write_json),
     "parquet": (".parquet", "::1", {"name": "parquet"}, write_parquet),
+    "bson": (".bson", "::_id/7/1", {"name": "bson"}, write_bson),
     "tfrecord": (".tfrec", "::id/a", {"name": "tfrecord"}, write_tfrec),
 }
 CHANGES = st.lists(st.tuples(st.integers(0, 2**16), st.integers(0, 255)), min_size=1, max_size=12)

@@ -48,10 +48,13 @@ class TableReader(RecordReader):
         opened = [self.rows(file) for file in files]
         if not opened[0].pixels:
             return []
-        names = [name for name in opened[0].names if name in columns and name not in opened[0].pixels]
-        return [
-            (f"{name}/", frozenset(cell for each in opened for cell in each.column(name))) for name in names
-        ]
+        found = []
+        for name in opened[0].names:
+            if name in columns and name not in opened[0].pixels:
+                cells = [cell for each in opened for cell in each.column(name)]
+                if len(keys := frozenset(cells)) == len(cells):
+                    found.append((f"{name}/", keys))
+        return found
 
     def load(self, file: Path, key: str) -> Record:
         rows, number = self.find(file, key)

@@ -21,6 +21,7 @@ from kit.stages.discovery.initialise import initialise
 from kit.stages.prediction.tta import tta
 from kit.stages.submission.validation import check_submission
 from kit.stages.training.train import train
+from tests.plugins.reader.documents import products
 from tests.plugins.reader.tfrecords import write_tfrecord
 from tests.stages.test_metric_competitions import TINY
 
@@ -128,7 +129,8 @@ def melanoma(root: Path) -> Found:
 def melanoma_tfrecord(root: Path) -> Found:
     for split, ids in (("train", TRAIN), ("test", TEST)):
         for part in range(2):
-            rows = [{"image": jpeg(root / "x.jpg"), "image_name": name} for name in ids[part::2]]
+            names = ids[part::2]
+            rows = [{"image": jpeg(root / "x.jpg"), "image_name": each, "target": 1} for each in names]
             write_tfrecord(root / f"{split}{part:02d}-{len(rows)}.tfrec", rows)
     (root / "x.jpg").unlink()
     write_labels(root, "image_name", "target", [0, 1])
@@ -139,6 +141,18 @@ def melanoma_tfrecord(root: Path) -> Found:
         "images": images,
         "test_images": images.replace("train", "test"),
     }, 3
+
+
+def cdiscount(root: Path) -> Found:
+    for split, count in (("train", ROWS), ("test", TESTS)):
+        made = {number: [jpeg(root / "x.jpg")] * (1 + number % 2) for number in range(count)}
+        (root / f"{split}.bson").write_bytes(products(made))
+    (root / "x.jpg").unlink()
+    labels = [1000 + row % 3 for row in range(ROWS)]
+    pd.DataFrame({"_id": range(ROWS), "category_id": labels}).to_csv(root / "train.csv", index=False)
+    write_sample(root, "_id", {"category_id": 1000}, range(TESTS))
+    images = "train.bson::_id/{id}"
+    return {"reader": {"name": "bson"}, "images": images, "test_images": images.replace("train", "test")}, 3
 
 
 def protein_atlas(root: Path) -> Found:
@@ -197,6 +211,7 @@ COMPETITIONS: dict[str, Callable[[Path], Found]] = {
     "ISIC 2024, HDF5": isic_2024,
     "SIIM-ISIC Melanoma, DICOM": melanoma,
     "SIIM-ISIC Melanoma, TFRecord": melanoma_tfrecord,
+    "Cdiscount, first photo": cdiscount,
     "Human Protein Atlas": protein_atlas,
     "Bengali.AI, one component": bengali,
     "HMS, one label": spectrograms,

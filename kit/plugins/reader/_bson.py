@@ -1,0 +1,100 @@
+"""BSON documents: names and values. Code that a document holds stays text.
+
+Source: bsonspec.org, version 1.1.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import Any
+
+MAX_DEPTH = 32  # documents in documents
+_SIZES = {
+    0x06: 0,
+    0x07: 12,
+    0x09: 8,
+    0x0A: 0,
+    0x11: 8,
+    0x13: 16,
+    0x7F: 0,
+    0xFF: 0,
+}  # types of a fixed size, by code
+_TEXTS = (0x02, 0x0D, 0x0E)  # text, JavaScript, symbol
+_NUMBERS = {0x01: ("<d", 8), 0x10: ("<i", 4), 0x12: ("<q", 8)}
+
+
+def read_document(content: bytes) -> dict[str, Any]:
+    """A document by the names of its elements: numbers, text, bytes, documents, and lists for arrays.
+
+    Other types are the bytes in hexadecimal digits, as text; null is None. Raises ValueError for no BSON.
+    """
+    return _Document(content).elements(0, len(content), 0)
+
+
+class _Document:
+    """Reads documents at places of some bytes."""
+
+    def __init__(self, content: bytes) -> None:
+        self.content = content
+
+    def elements(self, start: int, end: int, depth: int) -> dict[str, Any]:
+        """The elements of the document that begins at `start`, which must end before `end`."""
+        size = self._size(start, end)
+        if size < 5 or self.content[start + size - 1] != 0:
+            raise ValueError("a document without an end")
+        if depth > MAX_DEPTH:
+            raise ValueError(f"documents in documents, more than {MAX_DEPTH} deep")
+        found: dict[str, Any] = {}
+        at, end = start + 4, start + size - 1
+        while at < end:
+            kind = self.content[at]
+            name, at = self._name(at + 1, end)
+            found[name], at = self._value(kind, at, end, depth)
+        return found
+
+    def _value(self, kind: int, at: int, end: int, depth: int) -> tuple[Any, int]:
+        """A value of a type at a place, and the place behind it."""
+        if kind in _NUMBERS:
+            form, size = _NUMBERS[kind]
+            return struct.unpack(form, self._bytes(at, size, end))[0], at + size
+        if kind in _TEXTS:
+            size = self._size(at, end)
+            return self._bytes(at + 4, size, end)[:-1].decode(), at + 4 + size
+        if kind in (0x03, 0x04):
+            made = self.elements(at, end, depth + 1)
+            return (made if kind == 0x03 else list(made.values())), at + self._size(at, end)
+        if kind == 0x05:
+            size = self._size(at, end)
+            return self._bytes(at + 5, size, end), at + 5 + size
+        if kind == 0x08:
+            return bool(self._bytes(at, 1, end)[0]), at + 1
+        if kind == 0x0B:
+            pattern, at = self._name(at, end)
+            return pattern, self._name(at, end)[1]
+        if kind == 0x0C:
+            size = self._size(at, end) + 16
+            return self._bytes(at, size, end).hex(), at + size
+        if kind == 0x0F:
+            size = self._size(at, end)
+            return self._bytes(at, size, end).hex(), at + size
+        if kind not in _SIZES:
+            raise ValueError(f"an element of the unknown type {kind:#04x}")
+        size = _SIZES[kind]
+        return self._bytes(at, size, end).hex() or None, at + size
+
+    def _size(self, at: int, end: int) -> int:
+        size: int = struct.unpack("<i", self._bytes(at, 4, end))[0]
+        if size < 0 or at + size > end:
+            raise ValueError(f"an element of {size:,} bytes, where {end - at:,} are left")
+        return size
+
+    def _bytes(self, at: int, size: int, end: int) -> bytes:
+        if size < 0 or at + size > end:
+            raise ValueError(f"an element of {size:,} bytes, where {end - at:,} are left")
+        return self.content[at : at + size]
+
+    def _name(self, at: int, end: int) -> tuple[str, int]:
+        stop = self.content.find(b"\0", at, end)
+        if stop < 0:
+            raise ValueError("a name without an end")
+        return self.content[at:stop].decode(), stop + 1
