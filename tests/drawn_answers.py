@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
-from tests.drawn_competitions import LOG_LOSS, ROWS, TESTS, StandIn, below, cycle, hashes, names, table
+from tests.drawn_competitions import (
+    LOG_LOSS,
+    ROWS,
+    TESTS,
+    StandIn,
+    below,
+    cycle,
+    hashes,
+    map_at,
+    names,
+    sample,
+    table,
+)
 from tests.drawn_tables import csv
 
 HEMORRHAGES = ("epidural", "intraparenchymal", "any")
@@ -78,7 +90,19 @@ def landmarks() -> StandIn:
     return StandIn(files, images, found, {"name": "gap"}, "label_confidence")
 
 
+def new_whales() -> StandIn:
+    """Humpback Whale Identification if no training row were new: the sample ranks a class that has no row."""
+    train, tests = names("a", ROWS, ".png"), names("t", TESTS, ".png")
+    files = {
+        "train.csv": table("Image,Id", train, cycle(("w_1", "w_2", "w_3"))),
+        "sample_submission.csv": sample("Image,Id", tests, "new_whale w_1 w_2"),
+    }
+    images = below("train", train) + below("test", tests)
+    return StandIn(files, images, {"label": "Id", "unknown_class": "new_whale"}, map_at(3), "top_k")
+
+
 ANSWERS = {
+    "Humpback Whale, new_whale in the sample alone": new_whales(),
     "Google Landmark Recognition": landmarks(),
     "RSNA Intracranial Hemorrhage": hemorrhage(),
     "columns for classes, and a long sample": wide_and_long(),

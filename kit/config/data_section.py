@@ -255,6 +255,9 @@ class Data(Strict):
         None,
         description="CSV whose first column lists the classes in order; FILE.json#categories for COCO's categories",
     )
+    unknown_class: str | None = Field(
+        None, description="class that no training row has, for rows of none of the others, such as new_whale"
+    )
     superclasses: str | None = Field(
         None, description="column of data.class_list with the superclass of each class"
     )

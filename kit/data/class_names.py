@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import nullcontext, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -42,8 +42,15 @@ def find_classes(root: Path, data: Data, labels: Collection[str]) -> ClassNames:
     """The classes of these labels: of `data.class_list`, else of the sample's columns (one a class), else all labels.
 
     Labels that are equal as numbers are one class. The sample's spelling is the class's name, else that of
-    `data.class_list`. Raises DataError for tables that cannot be read, D24 for a class that is listed twice.
+    `data.class_list`. `data.unknown_class` is the last class if it is not among them. Raises DataError for tables that
+    cannot be read, D24 for a class that is listed twice.
     """
+    found, more = _find_known_classes(root, data, labels), data.unknown_class
+    return found if more is None or more in found.names else replace(found, names=(*found.names, more))
+
+
+def _find_known_classes(root: Path, data: Data, labels: Collection[str]) -> ClassNames:
+    """The classes without one that no training row has."""
     labels = set(labels)
     listed = _read_class_list(root, data)
     sample = _sample(root, data)

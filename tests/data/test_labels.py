@@ -144,7 +144,7 @@ def test_classes_that_are_no_columns_are_named(tmp_path: Path) -> None:
         "C07",
         ["dgo: no such column; did you mean 'dog'?"],
     )
-    assert "the classes are unknown" in str(
+    assert "the columns of labels are unknown" in str(
         train_error(root, data.model_copy(update={"class_list": None, "sample": None}))
     )
 

@@ -87,7 +87,7 @@ class UnknownClass(Ensembler):
             raise ConfigError(
                 f"ensembler 'unknown_class' predicts {self.label!r}, which is not a class of the table",
                 code="C29",
-                hint="ensembler.label=CLASS, or list it in data.class_list",
+                hint="ensembler.label=CLASS, or data.unknown_class if no training row has it",
             )
         return names.index(self.label)
 

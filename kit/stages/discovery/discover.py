@@ -33,6 +33,7 @@ from kit.stages.discovery.joins import find_joins
 from kit.stages.discovery.long_sheets import WideSheets, widen_sheets
 from kit.stages.discovery.names_with_labels import find_named_labels
 from kit.stages.discovery.split_tables import SplitTables, join_parts
+from kit.stages.discovery.unknown_class import find_unknown_class
 from kit.stages.discovery.walking import walk
 
 SUPERCATEGORY = "supercategory"  # COCO's key for the superclass of a category
@@ -370,12 +371,14 @@ def _of_classes(parts: _Parts, label: str | None, separator: str | None, seen: S
         labels = {each for cell in labels for each in labels_in(cell, separator)}
     classes, text = choosing.class_list(seen, labels, parts.sheets, label)
     keys = {"class_list": classes} if classes else {}
+    unknown, line = find_unknown_class(None if separator or classes else parts.sample, labels)
+    keys |= {"unknown_class": unknown} if unknown else {}
     listed = next((sheet for sheet in seen.sheets if sheet.name == classes), None)
     of_json = classes is not None and classes.endswith(CATEGORIES)
     if listed and of_json and SUPERCATEGORY in listed.columns:
         several = 1 < len(listed.values(SUPERCATEGORY)) < len(listed.file)
         keys |= {"superclasses": SUPERCATEGORY} if several else {}
-    return keys, [text] if text else []
+    return keys, [each for each in (text, line) if each]
 
 
 def _group(parts: _Parts, row_id: str, taken: set[str], asked: Mapping[str, str]) -> tuple[str, str] | None:

@@ -1,0 +1,46 @@
+"""Finds a class that the sample names and no training row has, such as new_whale."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection
+
+from kit.data.class_names import SEPARATORS
+from kit.data.spelling import fold_spelling, number_of
+from kit.stages.discovery.file_scan import TableFile
+
+NUMBER = "-1"  # the only number that is taken for such a class
+
+
+def find_unknown_class(sample: TableFile | None, labels: Collection[str]) -> tuple[str | None, str]:
+    """The class and that in words; None unless the cells of one column are labels and one other name."""
+    if sample is None or len(labels) < 2:
+        return None, ""
+    known = set(labels)
+    for column in sample.columns[1:]:
+        name = _find_in(sample.values(column), known)
+        if name is not None:
+            spec = json.dumps(
+                {"name": "unknown_class", "label": name, "unknown_rate": 0.1}, ensure_ascii=False
+            )
+            text = (
+                f"{sample.name}: no training row has the class {name!r}; kit blend RUN --ensembler '{spec}' "
+            )
+            return name, f"{text}predicts it, with the fraction of test rows that you expect"
+    return None, ""
+
+
+def _find_in(cells: Collection[str], known: set[str]) -> str | None:
+    """The one name among cells, or among their parts, that is not a label, if another one is."""
+    spelled = set(map(fold_spelling, known))
+    for separator in (None, *SEPARATORS):
+        parts = {part for cell in cells for part in ([cell] if separator is None else cell.split(separator))}
+        strange = parts - known
+        if len(strange) != 1 or len(parts) < 2:
+            continue
+        name = strange.pop()
+        if any(part in known for by in SEPARATORS for part in name.split(by)):
+            continue  # several labels, or a label with its confidence
+        is_label = fold_spelling(name) in spelled or not name.strip()
+        return None if is_label or (number_of(name) is not None and name != NUMBER) else name
+    return None
