@@ -17,6 +17,7 @@ class CommonKeys(TypedDict, total=False):
     data: Mapping[str, Any]
     metric: Spec
     decision: Mapping[str, Any]
+    aggregator: Spec
     ensembler: Spec
     format: Spec | None
     public_share: float | None
