@@ -72,6 +72,11 @@ def write_bson(file: Path) -> None:
     file.write_bytes(products({7: [encoded(drawn(), "JPEG")] * 2, 9: [b"x"]}))
 
 
+def write_strokes(file: Path) -> None:
+    drawing = "[[[1, 2], [3, 4], [0, 9]], [[5], [6]]]"
+    pd.DataFrame({"key": ["a", "b"], "drawing": drawing}).to_csv(file, index=False)
+
+
 # the file's ending, the key, the reader's options, and what writes a good file
 KINDS: dict[str, tuple[str, str, dict[str, object], Callable[[Path], None]]] = {
     "npy": (".npy", "", {"name": "npy"}, write_npy),
@@ -83,6 +88,7 @@ KINDS: dict[str, tuple[str, str, dict[str, object], Callable[[Path], None]]] = {
     "json": (".json", "::0", {"name": "table"}, write_json),
     "parquet": (".parquet", "::1", {"name": "parquet"}, write_parquet),
     "bson": (".bson", "::_id/7/1", {"name": "bson"}, write_bson),
+    "strokes": (".csv", "::key/b", {"name": "strokes", "size": [40, 40]}, write_strokes),
     "tfrecord": (".tfrec", "::id/a", {"name": "tfrecord"}, write_tfrec),
 }
 CHANGES = st.lists(st.tuples(st.integers(0, 2**16), st.integers(0, 255)), min_size=1, max_size=12)

@@ -112,6 +112,10 @@ class Rows:
         """A column's cells as text."""
         raise NotImplementedError
 
+    def cell(self, number: int, name: str) -> Any:
+        """A row's cell of a column, as the table holds it."""
+        return self.column(name)[number]
+
     def record(self, number: int) -> Record:
         """The record of a row."""
         raise NotImplementedError

@@ -94,6 +94,11 @@ class CsvRows(Rows):
         found: list[str] = self.table[name].to_pylist()
         return found
 
+    def cell(self, number: int, name: str) -> Any:
+        return (
+            self.table[name][number].as_py() if name in self.table.column_names else self.column(name)[number]
+        )
+
     def record(self, number: int) -> Record:
         if self.values is not None:
             row: np.ndarray = self.values[number]
@@ -117,6 +122,9 @@ class JsonRows(Rows):
 
     def column(self, name: str) -> Sequence[str]:
         return [str(record.get(name, "")) for record in self.records]
+
+    def cell(self, number: int, name: str) -> Any:
+        return self.records[number].get(name, "")
 
     def record(self, number: int) -> Record:
         record = self.records[number]

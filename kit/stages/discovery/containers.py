@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import posixpath
 import re
 from collections import Counter, defaultdict
@@ -26,6 +27,8 @@ READERS = ("bson", "hdf5", "parquet", "tfrecord")  # readers of files with keys
 MAX_PARTS = 64  # files of one name with numbers that are the parts of a container; more are an image each
 MIN_PIXELS = 64  # numbers in each of some cells that are taken for pixels
 PROBED_ROWS = 5
+STROKES = "strokes"  # reader of drawings
+_STROKE = re.compile(r"\s*(\[\s*){3}-?\d[\d.,\s-]*\]\s*,\s*\[")  # [[[x, ...], [
 _NUMBERS = r"\d+(-(of-)?\d+)*(?=\.[a-z0-9]+$)"  # of a part: 3, 03-2071 or 00003-of-00016
 
 
@@ -38,6 +41,7 @@ class Container:
     keys: frozenset[str] | None = None
     records: int = 0
     columns: tuple[str, ...] = ()  # of pixels, if the reader does not find them itself
+    reader: str = ""  # by default that of the files' ending
 
     def locate(self, column: str) -> str:
         """The pattern of a row's image, by the column of its key."""
@@ -50,11 +54,14 @@ def narrow_pixel_tables(
     """The tables without columns of pixels, with a column `index` instead, and those tables as containers by name."""
     made, found = [], {}
     for sheet in sheets:
-        columns, option = _pixels(sheet)
+        drawings = _drawings(sheet)
+        columns, option = (drawings, drawings) if drawings else _pixels(sheet)
         if not columns:
             made.append(sheet)
             continue
-        found[sheet.name] = Container(sheet.name, "", None, len(sheet.file), option)
+        found[sheet.name] = Container(
+            sheet.name, "", None, len(sheet.file), option, STROKES if drawings else ""
+        )
         made.append(replace(sheet, file=_without(sheet.file, set(columns))))
     return made, found
 
@@ -72,6 +79,30 @@ def _pixels(sheet: TableFile) -> tuple[tuple[str, ...], tuple[str, ...]]:
         if all(len(row[place[name]]) >= 2 * MIN_PIXELS and _is_pixels(row[place[name]]) for row in probe)
     ]
     return tuple(cells), tuple(cells)
+
+
+def _drawings(sheet: TableFile) -> tuple[str, ...]:
+    """The columns whose cells are strokes."""
+    probe = sheet.file.rows[:PROBED_ROWS]
+    return tuple(
+        name
+        for place, name in enumerate(sheet.columns)
+        if probe and all(_is_drawing(row[place]) for row in probe)
+    )
+
+
+def _is_drawing(cell: str) -> bool:
+    """Whether strokes stand in a cell; polygons, whose points are pairs, do not."""
+    if not _STROKE.match(cell):
+        return False
+    try:
+        strokes = json.loads(cell)
+        lengths = [{len(places) for places in stroke} for stroke in strokes]
+    except (ValueError, TypeError, RecursionError):
+        return False
+    return all(
+        len(stroke) in (2, 3) and len(each) == 1 for stroke, each in zip(strokes, lengths, strict=True)
+    ) and (max(map(max, lengths)) > 3)
 
 
 def _is_pixels(cell: str) -> bool:

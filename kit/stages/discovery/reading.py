@@ -127,12 +127,12 @@ def read_table_images(
     images = str(data["images"])
     if images.endswith("/*"):
         return Reading()
-    name, is_joined = reader_of(root, images, match.ending), JOIN in images
+    own, is_joined = pixels.get(train.name), JOIN in images
+    name = (own.reader if own else "") or reader_of(root, images, match.ending)
     if name == IMAGE and not is_joined and not match.ending.startswith(".tif"):
         return Reading()
     columns = {column: train.file.column(column) for column in train.columns}
     ids = columns.get(str(data["id"]), [str(number) for number in range(len(train.file))])
-    own = pixels.get(train.name)
     options = {"columns": list(own.columns)} if own and own.columns else {}
     known = {key: value for key, value in data.items() if key in Data.model_fields}
     section = Data.model_validate({**known, "reader": {"name": name, **options}})

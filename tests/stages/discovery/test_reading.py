@@ -155,6 +155,20 @@ def cdiscount(root: Path) -> Found:
     return {"reader": {"name": "bson"}, "images": images, "test_images": images.replace("train", "test")}, 3
 
 
+def quick_draw(root: Path) -> Found:
+    def drawings(count: int) -> list[str]:
+        return [json.dumps(RNG.integers(0, 256, (3, 2, 8)).tolist()) for _ in range(count)]
+
+    keys = [str(9000003627287624 + row) for row in range(ROWS + TESTS)]
+    words = [["cat", "dog", "bus"][row % 3] for row in range(ROWS)]
+    known = {"countrycode": "US", "drawing": drawings(ROWS), "key_id": keys[:ROWS], "word": words}
+    pd.DataFrame(known).to_csv(root / "train.csv", index=False)
+    test = {"key_id": keys[ROWS:], "countrycode": "US", "drawing": drawings(TESTS)}
+    pd.DataFrame(test).to_csv(root / "test.csv", index=False)
+    write_sample(root, "key_id", {"word": "cat"}, keys[ROWS:])
+    return {"reader": {"name": "strokes"}, "test_images": "test.csv::key_id/{id}"}, 3
+
+
 def protein_atlas(root: Path) -> Found:
     for folder, ids in (("train", TRAIN), ("test", TEST)):
         (root / folder).mkdir()
@@ -212,6 +226,7 @@ COMPETITIONS: dict[str, Callable[[Path], Found]] = {
     "SIIM-ISIC Melanoma, DICOM": melanoma,
     "SIIM-ISIC Melanoma, TFRecord": melanoma_tfrecord,
     "Cdiscount, first photo": cdiscount,
+    "Quick, Draw!": quick_draw,
     "Human Protein Atlas": protein_atlas,
     "Bengali.AI, one component": bengali,
     "HMS, one label": spectrograms,
