@@ -18,6 +18,8 @@ def find_unknown_class(sample: TableFile | None, labels: Collection[str]) -> tup
         return None, ""
     known = set(labels)
     for column in sample.columns[1:]:
+        if column in known:
+            continue  # a class has this column, so its cells are no labels
         name = _find_in(sample.values(column), known)
         if name is not None:
             spec = json.dumps(
@@ -32,15 +34,24 @@ def find_unknown_class(sample: TableFile | None, labels: Collection[str]) -> tup
 
 def _find_in(cells: Collection[str], known: set[str]) -> str | None:
     """The one name among cells, or among their parts, that is not a label, if another one is."""
-    spelled = set(map(fold_spelling, known))
     for separator in (None, *SEPARATORS):
-        parts = {part for cell in cells for part in ([cell] if separator is None else cell.split(separator))}
-        strange = parts - known
-        if len(strange) != 1 or len(parts) < 2:
-            continue
-        name = strange.pop()
-        if any(part in known for by in SEPARATORS for part in name.split(by)):
+        name = _find_stranger(cells, known, separator)
+        if name is None or any(part in known for by in SEPARATORS for part in name.split(by)):
             continue  # several labels, or a label with its confidence
-        is_label = fold_spelling(name) in spelled or not name.strip()
+        is_label = not name.strip() or fold_spelling(name) in set(map(fold_spelling, known))
         return None if is_label or (number_of(name) is not None and name != NUMBER) else name
     return None
+
+
+def _find_stranger(cells: Collection[str], known: set[str], separator: str | None) -> str | None:
+    """The one part that is not a label; it stops at the second, because a sample may have many probabilities."""
+    strange, has_label = None, False
+    for cell in cells:
+        for part in [cell] if separator is None else cell.split(separator):
+            if part in known:
+                has_label = True
+            elif strange not in (None, part):
+                return None
+            else:
+                strange = part
+    return strange if has_label else None
