@@ -111,7 +111,7 @@ def test_images_that_are_missing_are_counted(tmp_path: Path) -> None:
         (".jp2", " (JPEG 2000)"),
         (".heic", " (HEIC)"),
         (".mp4", " (video)"),
-        (".tfrec", " (TFRecord)"),
+        (".mat", " (MATLAB)"),
     ],
 )
 def test_formats_that_kit_does_not_read_are_counted_and_named(tmp_path: Path, ending: str, form: str) -> None:
@@ -120,7 +120,9 @@ def test_formats_that_kit_does_not_read_are_counted_and_named(tmp_path: Path, en
     assert f"train/0001{ending}: 30 {ending} files{form}, which kit does not read yet" in shown
 
 
-@pytest.mark.parametrize(("ending", "name"), [(".dcm", "dicom"), (".npy", "npy"), (".h5", "hdf5")])
+@pytest.mark.parametrize(
+    ("ending", "name"), [(".dcm", "dicom"), (".npy", "npy"), (".h5", "hdf5"), (".tfrec", "tfrecord")]
+)
 def test_formats_of_other_readers_are_named_if_no_column_names_them(
     tmp_path: Path, ending: str, name: str
 ) -> None:
