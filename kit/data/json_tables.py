@@ -11,11 +11,12 @@ from typing import Any
 
 from kit.data.csv_file import CsvFile
 from kit.data.encodings import BOM
+from kit.data.pixel_columns import MIN_SERIES
 from kit.errors import Case, DataError
 
 Object = Mapping[str, Any]
 CATEGORIES = "#categories"  # after a file's name: its categories instead of its images
-HEAD_BYTES = 2**16  # of a file, in which a list's first object must end
+HEAD_BYTES = 2**20  # of a file, in which a list's first object must end
 IMAGE_KEYS, CATEGORY_KEYS = ("id", "image_id"), ("id", "category_id")
 LABEL_SEPARATOR, NAME_SEPARATOR = " ", "|"  # of the category ids and the names of an image with several
 IMAGES = re.compile(rb'"images"\s*:\s*\[')
@@ -69,12 +70,33 @@ def has_categories(file: CsvFile) -> bool:
     return "category_id" in file.columns
 
 
+def has_bands(path: Path) -> bool:
+    """Whether a JSON file is a list of objects with lists of numbers, such as an image's bands, by its beginning."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(HEAD_BYTES)
+    except OSError:
+        return False
+    first = _first_object(head.decode("utf-8", "replace")) if head.lstrip(b" \t\r\n")[:1] == b"[" else {}
+    return any(map(_is_band, first.values()))
+
+
 def _begins_with_a_flat_object(text: str) -> bool:
+    first = _first_object(text)
+    return (
+        len(first) > 1
+        and any(map(_is_scalar, first.values()))
+        and all(_is_scalar(value) or _is_band(value) for value in first.values())
+    )
+
+
+def _first_object(text: str) -> Object:
+    """The first object of a list, empty if there is none."""
     try:
         first, _ = json.JSONDecoder().raw_decode(text.partition("[")[2].lstrip())
     except (ValueError, RecursionError):
-        return False
-    return isinstance(first, dict) and len(first) > 1 and all(map(_is_scalar, first.values()))
+        return {}
+    return first if isinstance(first, dict) else {}
 
 
 def _content(path: Path) -> Any:
@@ -108,6 +130,10 @@ def _objects(path: Path, values: Any, what: str) -> Sequence[Object]:
 
 def _is_scalar(value: Any) -> bool:
     return value is None or isinstance(value, str | int | float)
+
+
+def _is_band(value: Any) -> bool:
+    return isinstance(value, list) and len(value) >= MIN_SERIES and isinstance(value[0], int | float)
 
 
 def _text(value: Any) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from kit.config.models import Data
-from kit.data.json_tables import looks_like_table, read_json_table
+from kit.data.json_tables import has_bands, looks_like_table, read_json_table
 from kit.data.table import read_labelled_rows, test_table, train_table
 from kit.errors import DataError
 from tests.drawn_tables import make
@@ -185,6 +185,8 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
         ),
         ('[{"id": 1, "label": "a"}]', True),
         ('[{"band_1": [1, 2], "id": 1}]', False),
+        (json.dumps([{"band_1": [0.5] * 64, "id": 1}]), True),
+        (json.dumps([{"band_1": ["a"] * 64, "id": 1}]), False),
         ('{"shapes": [], "imagePath": "a.jpg"}', False),
         ("[1, 2]", False),
         ("", False),
@@ -194,3 +196,16 @@ def test_a_look_at_the_beginning_tells_tables_from_other_files(
     content: str, is_table: bool, tmp_path: Path
 ) -> None:
     assert looks_like_table(written(tmp_path, content)) == is_table
+
+
+def test_lists_of_numbers_are_bands_of_images(tmp_path: Path) -> None:
+    band = [0.5] * 64
+    assert has_bands(written(tmp_path, json.dumps([{"id": 1, "band_1": band}])))
+    for content in (
+        '[{"id": 1, "box": [1, 2, 3, 4]}]',
+        json.dumps({"images": [{"id": 1, "a": band}]}),
+        "",
+        "[1]",
+    ):
+        assert not has_bands(written(tmp_path, content)), content
+    assert not has_bands(tmp_path / "nothing.json")

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from pydantic import Field
 
+from kit.data.pixel_columns import MIN_SERIES
 from kit.errors import DataError
 from kit.plugins.reader._open_files import open_once
 from kit.plugins.reader._records import unknown_key
@@ -114,7 +115,7 @@ class JsonRows(Rows):
     def __init__(self, records: Sequence[Mapping[str, Any]], wanted: Sequence[str]) -> None:
         names = tuple(records[0]) if records else ()
         super().__init__(names, wanted)
-        lists = [name for name in names if isinstance(records[0][name], list)]
+        lists = [name for name in names if _is_band(records[0][name])]
         self.pixels, self.records = self.pixels or tuple(lists), records
 
     def __len__(self) -> int:
@@ -132,6 +133,10 @@ class JsonRows(Rows):
         if missing or not self.pixels:
             raise unknown_key(missing[0] if missing else "pixels", len(record), ", ".join(record))
         return record_of_cells([record[name] for name in self.pixels])
+
+
+def _is_band(cell: Any) -> bool:
+    return isinstance(cell, list) and len(cell) >= MIN_SERIES
 
 
 def _records(content: Any) -> list[Mapping[str, Any]]:

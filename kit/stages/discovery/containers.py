@@ -23,7 +23,7 @@ from kit.kinds import Reader
 if TYPE_CHECKING:
     from kit.stages.discovery.file_scan import TableFile
 
-READERS = ("bson", "hdf5", "parquet", "tfrecord")  # readers of files with keys
+READERS = ("bson", "hdf5", "parquet", "table", "tfrecord")  # readers of files with keys
 MAX_PARTS = 64  # files of one name with numbers that are the parts of a container; more are an image each
 MIN_PIXELS = 64  # numbers in each of some cells that are taken for pixels
 PROBED_ROWS = 5

@@ -16,7 +16,14 @@ from kit.data.content import ending as ending_of
 from kit.data.content import is_image_file, without_ending
 from kit.data.csv_file import SEPARATORS, CsvFile, read_csv
 from kit.data.image_locations import INDEX
-from kit.data.json_tables import CATEGORIES, has_categories, is_json, looks_like_table, read_json_table
+from kit.data.json_tables import (
+    CATEGORIES,
+    has_bands,
+    has_categories,
+    is_json,
+    looks_like_table,
+    read_json_table,
+)
 from kit.data.spelling import nfc
 from kit.errors import DataError
 from kit.stages.discovery.containers import Container, SeveralFiles, find_containers, narrow_pixel_tables
@@ -354,7 +361,8 @@ def scan(
                     unread.append(f"{prefix}{name}: {error.code} {error.summary}{hint}")
     narrow, pixels = narrow_pixel_tables(sheets)
     columns = {column for sheet in narrow for column in sheet.columns}
-    found = find_containers(root, others, columns)
+    bands = [sheet.name for sheet in narrow if is_json(sheet.name) and has_bands(root / sheet.name)]
+    found = find_containers(root, {**others, "": [*others.get("", ()), *bands]}, columns)
     return Scan(tuple(narrow), folders, tuple(unread), others, headless, tuple(found), pixels)
 
 

@@ -169,6 +169,20 @@ def quick_draw(root: Path) -> Found:
     return {"reader": {"name": "strokes"}, "test_images": "test.csv::key_id/{id}"}, 3
 
 
+def statoil(root: Path) -> Found:
+    def write(file: Path, ids: Sequence[str], **more: Sequence[Any]) -> None:
+        bands = [RNG.normal(-20, 5, (len(ids), 75 * 75)).tolist() for _ in range(2)]
+        columns = {"id": ids, "band_1": bands[0], "band_2": bands[1], **more}
+        rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+        file.write_text(json.dumps(rows))
+
+    angles, labels = [30 + row / 10 for row in range(ROWS)], [row % 2 for row in range(ROWS)]
+    write(root / "train.json", TRAIN, inc_angle=angles, is_iceberg=labels)
+    write(root / "test.json", TEST, inc_angle=angles[:TESTS])
+    write_sample(root, "id", {"is_iceberg": 0.5})
+    return {"images": "train.json::id/{id}", "test_images": "test.json::id/{id}"}, 2
+
+
 def protein_atlas(root: Path) -> Found:
     for folder, ids in (("train", TRAIN), ("test", TEST)):
         (root / folder).mkdir()
@@ -227,6 +241,7 @@ COMPETITIONS: dict[str, Callable[[Path], Found]] = {
     "SIIM-ISIC Melanoma, TFRecord": melanoma_tfrecord,
     "Cdiscount, first photo": cdiscount,
     "Quick, Draw!": quick_draw,
+    "Statoil, JSON": statoil,
     "Human Protein Atlas": protein_atlas,
     "Bengali.AI, one component": bengali,
     "HMS, one label": spectrograms,
