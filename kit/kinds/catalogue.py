@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -123,8 +123,14 @@ def _takes(plugin: type[Plugin]) -> str:
     )
     known = [MEANING[labels] for labels in plugin.label_kinds if labels in LABEL_KINDS]
     taught = [MEANING[labels] for labels in plugin.label_kinds if labels not in LABEL_KINDS]
-    kinds = " or ".join(known) + ", if the inner plugins do too" * wraps
-    return kinds + ("\nOf pseudo-labels: " + " or ".join(taught) if taught else "")
+    kinds = _list_words(known) + ", if the inner plugins do too" * wraps
+    return kinds + (f"\nOf pseudo-labels: {_list_words(taught)}" if taught else "")
+
+
+def _list_words(words: Sequence[str]) -> str:
+    """`a`, `a or b`, `a, b or c`."""
+    *first, last = words or ("",)
+    return f"{', '.join(first)} or {last}" if first else last
 
 
 def _split_docstring(text: str, module: str) -> tuple[str, str]:

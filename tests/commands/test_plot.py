@@ -78,7 +78,7 @@ def test_the_learning_rates_are_drawn_and_their_peak_is_said(
     assert run(["plot", "lr", 'scheduler={"name":"constant","warmup":0.5}', "epochs=4"]) == 0
     said = capsys.readouterr()
     assert said.out == "lr.png\n"
-    assert "4 epochs, 16 steps per fold\npeak 0.01 at step 8 (epoch 2.0), 0.01 at the end" in said.err
+    assert "4 epochs, 16 steps per fold\npeak 0.01 at step 9 (epoch 2.2), 0.01 at the end" in said.err
     assert cv2.imread("lr.png") is not None
 
 

@@ -35,7 +35,7 @@ class PredictionTime:
             f"{self.seconds_per_image:.4f} s per image on {self.device}, measured here with {self.images} "
             f"images: {PLANNED:,} images take {total}"
         )
-        if time_limit_s is None or not self.seconds_per_image:
+        if time_limit_s is None:
             return text
         count = int(time_limit_s / self.seconds_per_image)
         return f"{text}; {write_duration(time_limit_s)} is enough for {count:,} images"
@@ -44,7 +44,8 @@ class PredictionTime:
 def measure_prediction_time(workspace: Workspace, folder: Path) -> PredictionTime:
     """Times a bundle with few and with many of the test rows, with decoding, and compares.
 
-    Raises ConfigError C07 without a sample, and what predicting raises.
+    If the longer pass is not slower, its whole time by its rows is the answer, which is too high. Raises ConfigError
+    C07 without a sample, and what predicting raises.
     """
     with tempfile.TemporaryDirectory(prefix="kit-time-") as temporary, warnings.catch_warnings():
         warnings.simplefilter("ignore", KitWarning)
@@ -55,7 +56,8 @@ def measure_prediction_time(workspace: Workspace, folder: Path) -> PredictionTim
         short = _predict(folder, first, base / "first")
         long = _predict(folder, second, base / "second")
     rows = max(1, many - few)
-    return PredictionTime(max(0.0, long - short) / rows, rows, choose_device("auto").type)
+    seconds = (long - short) / rows if long > short else long / max(1, many)
+    return PredictionTime(seconds, rows, choose_device("auto").type)
 
 
 def _give(workspace: Workspace, base: Path, rows: int) -> tuple[int, PredictionInput]:
