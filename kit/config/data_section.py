@@ -183,12 +183,12 @@ class Data(Strict):
         "label",
         description="column of the label, or a pattern such as {file}_{gender}_{age}; a list of columns, or null for "
         "the columns of data.class_list or else of the sample: each class has a column, by `target` of 0 and 1 "
-        "(then a row may have several labels), of numbers or of shares",
+        "(then a row may have several labels), of numbers or of shares, or each part has a column of its classes",
     )
-    target: Literal["classes", "numbers", "shares"] = Field(
+    target: Literal["classes", "numbers", "shares", "several"] = Field(
         "classes",
         description="what labels are: classes; numbers, predicted as numbers; shares of classes, such as votes, a "
-        "column per class",
+        "column per class; several, one class of each of several parts, a column per part",
     )
     target_range: tuple[float, float] | None = Field(
         None, description="lowest and highest number that a label can have, if `target` is numbers"

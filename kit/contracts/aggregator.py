@@ -6,7 +6,7 @@ import numpy as np
 
 from kit.core.randomness import generator
 from kit.kinds import Aggregator, AnswerImages
-from kit.kinds.targets import LABEL_KINDS, PLAIN_TARGETS, LabelKind
+from kit.kinds.targets import PLAIN_TARGETS, LabelKind
 
 ANSWERS, CLASSES = 30, 3
 TOLERANCE = 1e-9  # float64 sums in another order
@@ -30,7 +30,7 @@ def _draw(kind: LabelKind) -> tuple[AnswerImages, np.ndarray]:
 def _ways(plugin: Aggregator) -> list[tuple[Aggregator, AnswerImages]]:
     """The plugin, fitted, for each kind of labels of a table that it takes."""
     found = []
-    for kind in LABEL_KINDS:
+    for kind in PLAIN_TARGETS:
         if plugin.takes_labels(kind):
             images, truth = _draw(kind)
             bound = plugin.model_copy(update={"target": PLAIN_TARGETS[kind]})

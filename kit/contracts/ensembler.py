@@ -6,7 +6,7 @@ import numpy as np
 
 from kit.core.randomness import generator
 from kit.kinds import Ensembler
-from kit.kinds.targets import LABEL_KINDS, PLAIN_TARGETS, LabelKind
+from kit.kinds.targets import PLAIN_TARGETS, LabelKind
 
 ROWS = 40
 TOLERANCE = 1e-9  # float64 sums in another order
@@ -35,7 +35,7 @@ def _ways(plugin: Ensembler) -> list[tuple[Ensembler, LabelKind]]:
     """The plugin as it is for each kind of labels that it takes."""
     return [
         (plugin.with_known(target=PLAIN_TARGETS[kind]), kind)
-        for kind in LABEL_KINDS
+        for kind in PLAIN_TARGETS
         if plugin.takes_labels(kind)
     ]
 

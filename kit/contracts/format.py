@@ -12,7 +12,7 @@ from kit.core.randomness import generator
 from kit.data.predictions import Predictions
 from kit.experiment.sample_format import matches
 from kit.kinds import Format
-from kit.kinds.targets import LABEL_KINDS, PLAIN_TARGETS
+from kit.kinds.targets import PLAIN_TARGETS
 
 IDS = ("007", "1e5", "NA", "b", "a,c", "x y")
 
@@ -55,7 +55,7 @@ def _cases(plugin: Format) -> Iterator[tuple[Predictions, pd.DataFrame]]:
         several = rng.random((len(IDS), len(classes)), dtype=np.float32)
         folds = np.full(len(IDS), -1)
         numbers = rng.normal(0, 100, several.shape).astype(np.float32)
-        for shares, kind in zip((one, several, numbers, one), LABEL_KINDS, strict=True):
+        for shares, kind in zip((one, several, numbers, one), PLAIN_TARGETS, strict=True):
             ids = np.array(IDS[::-1], dtype=str)
             predictions = Predictions(ids, folds, classes, shares, target=PLAIN_TARGETS[kind])
             for sample in samples(classes).values():

@@ -7,6 +7,7 @@ from itertools import product
 from typing import TYPE_CHECKING
 
 from kit.kinds import Classes, LabelKind, Loss
+from kit.kinds.several_target import SeveralTarget
 from kit.kinds.targets import ONE_CLASS, PLAIN_TARGETS
 
 if TYPE_CHECKING:
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 ROWS, FEATURES, COUNTS = 24, 8, (12, 6, 3, 2, 1)
 FACTORS = (("p", "u"), ("p", "v"), ("q", "u"), ("r", "v"), ("s", "u"))
 NUMBERS_MEAN = 20.0
+PARTS = SeveralTarget((("first", 2), ("second", 3)))
 CLASSES = Classes(
     ("a", "b", "c", "d", "e"),
     COUNTS,
@@ -82,6 +84,7 @@ def _cases(loss: Loss) -> list[_Case]:
             NUMBERS_MEAN + 5 * torch.randn(ROWS, len(COUNTS), generator=torch.Generator().manual_seed(2)),
             hot,
         ),
+        "several": (hot.float() * (numbers[:, None] > 4), hot),  # five rows lack the label of one part
     }
     made = [_case(loss, *kinds[kind], kind) for kind in kinds if loss.takes_labels(kind)]
     assert made, "it takes no kind of labels"
@@ -96,7 +99,8 @@ def _cases_of_classes(loss: Loss) -> list[_Case]:
 def _case(loss: Loss, labels: Tensor, hot: Tensor, kind: LabelKind) -> _Case:
     import torch
 
-    bound = loss.with_classes(replace(CLASSES, target=PLAIN_TARGETS.get(kind, ONE_CLASS)))
+    target = PARTS if kind == "several" else PLAIN_TARGETS.get(kind, ONE_CLASS)
+    bound = loss.with_classes(replace(CLASSES, target=target))
     draws = torch.Generator().manual_seed(0)
     outputs = torch.randn(ROWS, bound.width(len(COUNTS)), generator=draws)
     if loss.outputs() == "logits_and_embedding":

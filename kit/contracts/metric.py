@@ -18,6 +18,7 @@ from kit.kinds.metric_shortcuts import (
     true_class_probability,
 )
 from kit.kinds.score_context import ScoreContext
+from kit.kinds.several_target import SeveralTarget
 from kit.kinds.targets import MULTI_HOT, NUMBERS, ONE_CLASS, SOFT, Target
 
 CLASSES = (2, 3, 5)
@@ -48,6 +49,12 @@ def _draw(plugin: Metric) -> Iterator[Draw]:
             votes = rng.dirichlet(np.ones(classes), 60)
             shares = rng.dirichlet(np.ones(classes), 60).astype(np.float32)
             yield _bind(plugin, classes, SOFT), votes, shares
+        if plugin.takes_labels("several"):
+            target = SeveralTarget((("first", classes), ("second", 2)))
+            second = rng.permutation(np.arange(60) % 2)
+            parts = np.concatenate([np.eye(classes)[numbers], np.eye(2)[second]], axis=1).astype(np.int8)
+            shares = target.normalise(parts + rng.random(parts.shape)).astype(np.float32)
+            yield _bind(plugin, classes + 2, target), parts, shares
 
 
 def _bind(plugin: Metric, classes: int, target: Target) -> Metric:

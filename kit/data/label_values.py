@@ -28,7 +28,7 @@ def read_numbers(
 
     Raises DataError D31 for a cell that is not a finite number, or not within `data.target_range`; ConfigError C07.
     """
-    _refuse_idle_keys(data)
+    refuse_idle_keys(data)
     if isinstance(data.label, str):
         names: tuple[str, ...] = (data.label,)
         cells: dict[str, Sequence[str]] = {data.label: fill(data.label, columns, "data.label")}
@@ -47,7 +47,7 @@ def read_shares(root: Path, data: Data, columns: Mapping[str, Sequence[str]], id
     Raises DataError D31 for a cell that is not a number of 0 or more, D18 for rows whose shares do not sum to 1, or
     that have no vote; ConfigError C07.
     """
-    _refuse_idle_keys(data)
+    refuse_idle_keys(data)
     if isinstance(data.label, str):
         raise ConfigError(
             "data.target=shares needs a column per class, but data.label is one column",
@@ -76,7 +76,7 @@ def read_shares(root: Path, data: Data, columns: Mapping[str, Sequence[str]], id
     return values / sums[:, None], names
 
 
-def _refuse_idle_keys(data: Data) -> None:
+def refuse_idle_keys(data: Data) -> None:
     """Raises ConfigError C07 for keys that make classes of labels."""
     idle = [f"data.{key}" for key in ("label_separator", "label_parts") if getattr(data, key)]
     idle += [f"data.label_from.{key}" for key, value in data.label_from if value]

@@ -18,7 +18,8 @@ from kit.core.arrays import FoldNumbers, Ids, StoredProbabilities
 from kit.core.files import StrPath, atomic_file, fingerprint, parse_json
 from kit.data.provenance import Provenance, unreadable
 from kit.errors import MAX_CASES, Case, InvalidError
-from kit.kinds.targets import ONE_CLASS, Target, read_target
+from kit.kinds.target_json import read_target
+from kit.kinds.targets import ONE_CLASS, Target
 
 if TYPE_CHECKING:
     import pyarrow

@@ -16,7 +16,8 @@ from typing import Any, Literal, Self
 
 from kit.core.files import CheckedDict, StrPath
 from kit.errors import Case, CheckpointError, InvalidError, KitError
-from kit.kinds.targets import ONE_CLASS, Target, read_target, target_of
+from kit.kinds.target_json import read_target, target_of
+from kit.kinds.targets import ONE_CLASS, Target
 
 HINT_RECREATE = "delete the file; kit train or kit tta creates it again"
 

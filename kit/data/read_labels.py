@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from kit.data import label_values, labels
+from kit.data import label_values, labels, part_labels
 from kit.data.class_names import ClassNames, check_labels, find_classes
 from kit.data.labels import Factors, class_factors
 from kit.data.rows import SourceRows
 from kit.data.spelling import Spelled, quote, rename_labels
 from kit.errors import MAX_CASES, ConfigError, KitWarning
+from kit.kinds.several_target import SeveralTarget
 from kit.kinds.targets import MULTI_HOT, NUMBERS, ONE_CLASS, SOFT, Target
 
 if TYPE_CHECKING:
@@ -30,6 +31,9 @@ def read_labels(root: Path, data: Data, rows: SourceRows) -> tuple[Target, Label
         return NUMBERS, (*label_values.read_numbers(root, data, rows.columns, rows.ids), (), ())
     if data.target == "shares":
         return SOFT, (*label_values.read_shares(root, data, rows.columns, rows.ids), (), ())
+    if data.target == "several":
+        values, names = part_labels.read_parts(root, data, rows.columns, rows.ids)
+        return SeveralTarget.of(names), (values, names, (), ())
     return MULTI_HOT if data.is_multi_label else ONE_CLASS, _labels_of_classes(root, data, rows)
 
 

@@ -123,6 +123,8 @@ def _by_metric(
     metric: Metric | None,
 ) -> Decided | None:
     """The format that the metric decides on for a sample that shows none; the choice is a warning."""
+    if labels not in PLAIN_TARGETS:
+        return None
     root, spec = workspace.root, workspace.competition.metric
     chosen = metric or Metric.open(spec, root, where="metric")
     if chosen.all_wants():

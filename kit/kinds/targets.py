@@ -22,13 +22,13 @@ if TYPE_CHECKING:
     from kit.core.arrays import Probabilities, Targets
 
 # class_index: class numbers (N,). multi_hot: 0 and 1 of shape (N, K). numbers: values (N, K). soft: rows (N, K) that
-# sum to 1. Losses alone, of rows that teachers labelled: taught: a class number and the teachers' probabilities beside
-# it, (N, 1 + K), those 0 where no teacher saw the row
-LabelKind = Literal["class_index", "multi_hot", "numbers", "soft", "taught"]
+# sum to 1. several: 0 and 1 (N, K), one class of each part. Losses alone, of rows that teachers labelled: taught: a
+# class number and the teachers' probabilities beside it, (N, 1 + K), those 0 where no teacher saw the row
+LabelKind = Literal["class_index", "multi_hot", "numbers", "soft", "several", "taught"]
 SEE_LABELS = frozenset(
     {"splitter", "sampler", "loss", "metric", "aggregator", "ensembler", "format", "scorer"}
 )  # of the kinds of plugin
-LABEL_KINDS: tuple[LabelKind, ...] = ("class_index", "multi_hot", "numbers", "soft")  # of tables
+LABEL_KINDS: tuple[LabelKind, ...] = ("class_index", "multi_hot", "numbers", "soft", "several")  # of tables
 
 MIN_NAMED_SHARE = 0.005  # shares below are not named in words
 TOLERANCE = 1e-3  # of a row's sum; float16 probabilities of 100 classes stay within it
@@ -134,6 +134,10 @@ class Target:
     def describe(self, prediction: np.ndarray, columns: Sequence[str]) -> str:
         """One row of predictions (K,) in words, such as its most probable class."""
         return str(columns[int(prediction.argmax())])
+
+    def blank_missing(self, predictions: Any, labels: Any) -> Any:
+        """Predictions (N, K) of rows, an array or a tensor, with 0 where a row has no label to compare with."""
+        return predictions
 
     def reorder(self, labels: Targets, order: Sequence[int]) -> np.ndarray:
         """The labels after the columns were put in another order; `order` has the old place of each."""
@@ -335,18 +339,4 @@ def _principal_ranks(labels: np.ndarray) -> np.ndarray:
 
 
 ONE_CLASS, MULTI_HOT, NUMBERS, SOFT = OneClassTarget(), MultiHotTarget(), NumbersTarget(), SoftTarget()
-PLAIN_TARGETS: Mapping[str, Target] = {one.kind: one for one in (ONE_CLASS, MULTI_HOT, NUMBERS, SOFT)}
-
-
-def target_of(found: Any) -> Target:
-    """The target that `to_json` wrote. Raises ValueError for another value."""
-    if isinstance(found, str) and found in PLAIN_TARGETS:
-        return PLAIN_TARGETS[found]
-    raise ValueError(f"no target {found!r}")
-
-
-def read_target(found: Mapping[str, Any]) -> Target:
-    """The target that a file's metadata names; files of older versions say only whether rows have several labels."""
-    if "target" in found:
-        return target_of(found["target"])
-    return MULTI_HOT if found.get("multi_label") else ONE_CLASS
+PLAIN_TARGETS: Mapping[LabelKind, Target] = {one.kind: one for one in (ONE_CLASS, MULTI_HOT, NUMBERS, SOFT)}

@@ -17,6 +17,7 @@ from kit.evaluation.bootstrap import Gain, compute_gains
 from kit.evaluation.competition import bind_rows
 from kit.kinds import Metric
 from kit.kinds.plugin import Plugin
+from kit.kinds.score_context import ScoreContext
 from kit.runs.run import Run, plugin_hashes
 
 
@@ -37,7 +38,8 @@ def _scores(metric: Metric, predictions: Predictions, table: Table) -> dict[str,
         return {}
     rows = table.take(table.index_of(predictions.ids))
     names = table.target.usual_metrics  # so that runs of different losses and metrics compare
-    usual = {name: Metric.open(name).with_known(decision=metric.decision) for name in names}
+    known = ScoreContext(target=table.target)
+    usual = {name: Metric.open(name).with_known(decision=metric.decision, context=known) for name in names}
     # the competition's own options win where its metric is one of the usual ones
     asked = {metric.plugin_name(): bind_rows(metric, rows)}
     asked |= {name: each for name, each in usual.items() if name not in asked}

@@ -5,16 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from kit.kinds.targets import (
-    MULTI_HOT,
-    NUMBERS,
-    ONE_CLASS,
-    PLAIN_TARGETS,
-    SOFT,
-    Target,
-    read_target,
-    target_of,
-)
+from kit.kinds.target_json import read_target, target_of
+from kit.kinds.targets import MULTI_HOT, NUMBERS, ONE_CLASS, PLAIN_TARGETS, SOFT, Target
 
 
 def faults(target: Target, *row: float) -> list[str]:

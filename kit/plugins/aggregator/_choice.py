@@ -9,6 +9,7 @@ from typing import TypeVar
 from kit.core.arrays import Targets
 from kit.errors import InvalidError
 from kit.kinds import Aggregator, AnswerImages, Metric
+from kit.kinds.score_context import ScoreContext
 
 A = TypeVar("A", bound=Aggregator)
 MIN_GAIN = 1e-9  # scores so close are equal
@@ -20,7 +21,8 @@ def choose_best(recipes: Sequence[A], metric: Metric | None, images: AnswerImage
     The usual metric of the target, such as log loss, decides if none is given or if it cannot score these rows.
     """
     joined = [images.join(recipe.combine) for recipe in recipes]
-    judge = Metric.open(recipes[0].target.usual_metrics[0])
+    target = recipes[0].target
+    judge = Metric.open(target.usual_metrics[0]).with_known(context=ScoreContext(target=target))
     if metric is not None:
         with suppress(InvalidError):
             metric.score(truth, joined[0])

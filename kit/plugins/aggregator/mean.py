@@ -12,7 +12,7 @@ class ImageMean(Aggregator):
     Source: the sum rule, Kittler et al. 1998, "On Combining Classifiers", section 2.2.
     """
 
-    label_kinds = ("class_index", "multi_hot", "numbers", "soft")
+    label_kinds = ("class_index", "multi_hot", "numbers", "soft", "several")
 
     def combine(self, images: Probabilities) -> Probabilities:
         return self.normalise(images.mean(axis=1))

@@ -13,6 +13,7 @@ from pydantic import Field, field_validator
 from kit.core.arrays import Probabilities, Targets
 from kit.errors import ConfigError, InvalidError
 from kit.kinds import Ensembler, Metric, Target
+from kit.kinds.score_context import ScoreContext
 from kit.kinds.targets import ONE_CLASS
 
 
@@ -22,7 +23,7 @@ class WeightedMean(Ensembler):
     Raises ConfigError where there are not as many weights as members.
     """
 
-    label_kinds = ("class_index", "multi_hot", "numbers", "soft")
+    label_kinds = ("class_index", "multi_hot", "numbers", "soft", "several")
 
     weights: tuple[float, ...] = Field(
         (), description="fitted, do not set: a weight a member, in their order"
@@ -73,4 +74,4 @@ def metric_or_usual(
         with suppress(InvalidError):
             metric.score(truth, members[0])
             return metric
-    return Metric.open(target.usual_metrics[0])
+    return Metric.open(target.usual_metrics[0]).with_known(context=ScoreContext(target=target))

@@ -10,6 +10,8 @@ from pydantic import Field
 from kit.core.arrays import Probabilities, Targets
 from kit.evaluation.hill_climbing import climb
 from kit.kinds import LabelKind, Metric, Target
+from kit.kinds.score_context import ScoreContext
+from kit.kinds.several_target import SeveralTarget
 from kit.kinds.targets import PLAIN_TARGETS
 from kit.plugins.ensembler._weights import WeightedMean
 from kit.plugins.metric.log_loss import LogLoss
@@ -31,7 +33,9 @@ class Greedy(WeightedMean):
     min_gain: float = Field(1e-9, ge=0, description="gain in the metric that an addition must bring")
 
     def takes_labels(self, labels: LabelKind) -> bool:
-        return labels in self.label_kinds and self._metric(PLAIN_TARGETS[labels]).takes_labels(labels)
+        return labels in self.label_kinds and self._metric(
+            PLAIN_TARGETS.get(labels, SeveralTarget())
+        ).takes_labels(labels)
 
     def fit(self, members: Probabilities, truth: Targets) -> Self:
         sums = climb(self._metric(self.target), members, truth)
@@ -51,4 +55,6 @@ class Greedy(WeightedMean):
     def _metric(self, target: Target) -> Metric:
         """The metric, or the usual one in the place of log loss if predictions are not probabilities of classes."""
         usual = target.usual_metrics[0]
-        return Metric.open(usual) if self.metric == LogLoss() and usual != "log_loss" else self.metric
+        if self.metric != LogLoss() or usual == "log_loss":
+            return self.metric
+        return Metric.open(usual).with_known(context=ScoreContext(target=target))

@@ -16,7 +16,7 @@ class Mean(Ensembler):
     Source: the linear opinion pool, Genest and Zidek 1986, "Combining Probability Distributions", section 3.
     """
 
-    label_kinds = ("class_index", "multi_hot", "numbers", "soft")
+    label_kinds = ("class_index", "multi_hot", "numbers", "soft", "several")
 
     def blend(self, members: Probabilities) -> Probabilities:
         return self.normalise(members.mean(axis=0, dtype=np.float64))

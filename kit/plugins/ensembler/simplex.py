@@ -12,7 +12,6 @@ from kit.core.arrays import Probabilities, Targets
 from kit.evaluation.hill_climbing import climb
 from kit.kinds import Metric
 from kit.kinds.metric_shortcuts import true_class_probability
-from kit.kinds.targets import SOFT
 from kit.plugins.ensembler._weights import WeightedMean, metric_or_usual
 
 MIN_WEIGHT = 1e-5  # smaller weights are 0
@@ -51,7 +50,7 @@ class Simplex(WeightedMean):
 
     def _start(self, members: Probabilities, truth: Targets) -> np.ndarray:
         """The weights (M,) of least log loss, of numbers of least squared error."""
-        if self.target == SOFT:
+        if self.target.kind in ("soft", "several"):
             given = np.stack([member.ravel() for member in members]).astype(np.float64)
             return least_log_loss(given, truth.ravel())
         if self.target.has_classes:

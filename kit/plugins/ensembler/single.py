@@ -21,7 +21,7 @@ class Single(Ensembler):
     Source: selection by cross-validation, Stone 1974, "Cross-Validatory Choice and Assessment".
     """
 
-    label_kinds = ("class_index", "multi_hot", "numbers", "soft")
+    label_kinds = ("class_index", "multi_hot", "numbers", "soft", "several")
     fitted: ClassVar[bool] = True
 
     metric: Metric | None = Field(None, description="what decides; where none is named, the competition's")

@@ -19,7 +19,7 @@ Mixed = tuple["Tensor", float]  # the images, and the share of them that is thei
 class BatchMixing(Loss):
     """Pairs each image of a batch with another one of it; `blend` says how a pair becomes one image."""
 
-    label_kinds = ("class_index", "multi_hot", "numbers", "soft", "taught")
+    label_kinds = ("class_index", "multi_hot", "numbers", "soft", "several", "taught")
 
     base: Loss = Field(CrossEntropy(), description="the loss that both labels are measured with")
     alpha: float = Field(1.0, gt=0, description="both parameters of the Beta distribution of the share kept")

@@ -23,7 +23,7 @@ class WeighedRows(Loss):
     Source: sample_weight of scikit-learn's estimators.
     """
 
-    label_kinds = ("class_index", "multi_hot", "numbers", "soft")
+    label_kinds = ("class_index", "multi_hot", "numbers", "soft", "several")
     weighs_rows: ClassVar[bool] = True
 
     base: Loss = Field(CrossEntropy(), description="the loss that is weighted")

@@ -24,7 +24,7 @@ class RowWeighted(Metric):
     Source: sample_weight of scikit-learn's metrics; Camera Model Identification weighs altered images 0.3, others 0.7.
     """
 
-    label_kinds = ("class_index", "multi_hot", "numbers", "soft")
+    label_kinds = ("class_index", "multi_hot", "numbers", "soft", "several")
     wants = ("weights",)
 
     of: Metric = Field(Accuracy(), description="the metric whose rows are weighted")

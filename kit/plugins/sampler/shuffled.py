@@ -16,7 +16,7 @@ class Shuffled(Sampler):
     Source: sampling without replacement, as torch.utils.data.RandomSampler.
     """
 
-    label_kinds = ("class_index", "multi_hot", "numbers", "soft")
+    label_kinds = ("class_index", "multi_hot", "numbers", "soft", "several")
 
     def order(self, labels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         return rng.permutation(len(labels))

@@ -22,7 +22,7 @@ class AllRows(Splitter):
     cross-validation chose is fitted to all the data.
     """
 
-    label_kinds = ("class_index", "multi_hot", "numbers", "soft")
+    label_kinds = ("class_index", "multi_hot", "numbers", "soft", "several")
     holds_out: ClassVar[bool] = False
 
     def split(self, table: Table, rng: np.random.Generator) -> FoldNumbers:

@@ -31,7 +31,7 @@ class Column(Splitter):
     Source: sklearn.model_selection.PredefinedSplit.
     """
 
-    label_kinds = ("class_index", "multi_hot", "numbers", "soft")
+    label_kinds = ("class_index", "multi_hot", "numbers", "soft", "several")
 
     column: str = Field("fold", min_length=1, description="the training table's column with numbers or names")
 

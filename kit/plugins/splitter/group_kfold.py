@@ -22,7 +22,7 @@ class GroupKfold(Splitter):
     Source: sklearn.model_selection.GroupKFold with shuffle.
     """
 
-    label_kinds = ("class_index", "multi_hot", "numbers", "soft")
+    label_kinds = ("class_index", "multi_hot", "numbers", "soft", "several")
     needs_groups: ClassVar[bool] = True
     folds: int = Field(5, ge=2, description="how many parts the groups are split into")
 

@@ -29,7 +29,7 @@ class Holdout(Splitter):
     Source: sklearn.model_selection's KFold, StratifiedKFold, GroupKFold and StratifiedGroupKFold; Sechidis et al. 2011.
     """
 
-    label_kinds = ("class_index", "multi_hot", "numbers", "soft")
+    label_kinds = ("class_index", "multi_hot", "numbers", "soft", "several")
 
     holdout_fraction: float = Field(0.2, ge=0.05, le=0.95, description="part of the rows that is held out")
     stratified: bool = Field(True, description="keep the classes' shares")

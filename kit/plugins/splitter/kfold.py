@@ -23,7 +23,7 @@ class Kfold(Splitter):
     Source: sklearn.model_selection.KFold.
     """
 
-    label_kinds = ("class_index", "multi_hot", "numbers", "soft")
+    label_kinds = ("class_index", "multi_hot", "numbers", "soft", "several")
 
     folds: int = Field(5, ge=2, description="how many parts the rows are split into")
 

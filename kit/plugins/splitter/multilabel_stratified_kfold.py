@@ -28,7 +28,7 @@ class MultilabelStratifiedKfold(Splitter):
     as in stratified_group_kfold.
     """
 
-    label_kinds = ("class_index", "multi_hot", "numbers", "soft")
+    label_kinds = ("class_index", "multi_hot", "numbers", "soft", "several")
 
     folds: int = Field(5, ge=2, description="how many parts the rows are split into")
 

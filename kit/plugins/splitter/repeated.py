@@ -26,7 +26,7 @@ class Repeated(Splitter):
     Source: sklearn.model_selection.RepeatedKFold and RepeatedStratifiedKFold, for any splitter.
     """
 
-    label_kinds = ("class_index", "multi_hot", "numbers", "soft")
+    label_kinds = ("class_index", "multi_hot", "numbers", "soft", "several")
 
     base: Splitter = Field(StratifiedKfold(), description="the splitter that is repeated")
     repeats: int = Field(2, ge=2, le=100, description="how many times")

@@ -30,7 +30,7 @@ class StratifiedGroupKfold(Splitter):
     (rows / equal share - 1)^2.
     """
 
-    label_kinds = ("class_index", "numbers", "soft")
+    label_kinds = ("class_index", "numbers", "soft", "several")
     needs_groups: ClassVar[bool] = True
     folds: int = Field(5, ge=2, description="how many parts the groups are split into")
     tries: int = Field(8, ge=1, le=1000, description="random orders of the groups to begin with")

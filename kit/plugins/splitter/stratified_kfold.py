@@ -25,7 +25,7 @@ class StratifiedKfold(Splitter):
     Source: sklearn.model_selection.StratifiedKFold.
     """
 
-    label_kinds = ("class_index", "numbers", "soft")
+    label_kinds = ("class_index", "numbers", "soft", "several")
 
     folds: int = Field(5, ge=2, description="how many parts the rows are split into")
 

@@ -28,7 +28,7 @@ class Time(Splitter):
     Learning", section 7.4.1.
     """
 
-    label_kinds = ("class_index", "multi_hot", "numbers", "soft")
+    label_kinds = ("class_index", "multi_hot", "numbers", "soft", "several")
 
     column: str = Field(
         "time", min_length=1, description="the training table's column of numbers or ISO dates"

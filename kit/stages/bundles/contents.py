@@ -9,7 +9,8 @@ from typing import Any
 
 from kit.core.files import is_safe_folder_name, read_json, sha256, write_json
 from kit.errors import Case, DataError
-from kit.kinds.targets import Target, read_target
+from kit.kinds.target_json import read_target
+from kit.kinds.targets import Target
 from kit.model.checkpoints import MANIFEST
 
 BUNDLE = "bundle.json"

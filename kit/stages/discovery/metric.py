@@ -62,6 +62,8 @@ def _by_sample(root: Path, table: Table, sample: pd.DataFrame) -> Suggested:
     cells = different_cells(sample)
     if not table.target.has_classes:
         return {"name": "rmse"}, "the label is a number; r2 or mae if the competition's page says so"
+    if table.target.kind == "several":
+        return _of_parts(sample)
     if table.target.kind == "soft":
         return {"name": "kl_divergence"}, "the labels are shares of the classes"
     if len(classes) > 1 and sorted(answers.columns) == sorted(classes):
@@ -70,6 +72,15 @@ def _by_sample(root: Path, table: Table, sample: pd.DataFrame) -> Suggested:
         shown = f"every cell of the sample is {min(cells)}" if len(cells) == 1 else "the sample has fractions"
         return {"name": "auc"}, f"{shown}, for two classes: read as the probability of one"
     return _by_format(root, sample, classes, table.label_kind)
+
+
+def _of_parts(sample: pd.DataFrame) -> Suggested:
+    """Probabilities of each part, or one class, as the sample's columns show."""
+    cells = different_cells(sample)
+    if cells and all(is_number(cell) and not float(cell).is_integer() for cell in cells):
+        return {"name": "parts"}, "the sample has probabilities for each part of an answer"
+    inner = {"name": "recall", "average": "macro"}
+    return {"name": "parts", "of": inner}, "the sample has one class for each part of an answer"
 
 
 def _of_columns(answers: pd.DataFrame, cells: set[str]) -> Suggested:

@@ -124,6 +124,9 @@ def config(
         chosen["loss"] = {"name": "mse"}
     elif target == "shares":
         chosen["loss"] = {"name": "cross_entropy"}
+    elif target == "several":
+        chosen["loss"] = {"name": "several"}
+        splitter = "multilabel_stratified_kfold"
     chosen["splitter"] = {"name": splitter, "folds": 5}
     made = {"data": data, **({"metric": metric} if metric else {}), **chosen}
     validate_config(made)

@@ -12,7 +12,7 @@ from kit.core.files import read_json
 from kit.data.csv_file import CsvFile, read_submission
 from kit.errors import Case, InvalidError
 from kit.kinds.decision import Decision, upgrade_record
-from kit.kinds.targets import read_target
+from kit.kinds.target_json import read_target
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,7 +13,8 @@ ERROR_BINS = 21
 
 def score_columns(table: Table, predictions: np.ndarray) -> tuple[ColumnScore, ...]:
     """Each column's errors, points of a scatter, and the counts of its errors in equal bins around 0."""
-    truth, given = table.targets(), np.asarray(predictions, dtype=np.float64)
+    truth = table.targets()
+    given = table.target.blank_missing(np.asarray(predictions, dtype=np.float64), truth)
     return tuple(
         _column(name, truth[:, at].astype(np.float64), given[:, at]) for at, name in enumerate(table.classes)
     )
@@ -40,5 +41,6 @@ def _column(name: str, truth: np.ndarray, given: np.ndarray) -> ColumnScore:
 def find_costs(table: Table, predictions: np.ndarray) -> np.ndarray:
     """The mean over columns of each row's absolute error, in units of the column's standard deviation, (N,)."""
     truth = table.targets()
+    predictions = table.target.blank_missing(predictions, truth)
     scale = np.maximum(truth.std(axis=0), 1e-300)
     return np.asarray((np.abs(predictions - truth) / scale).mean(axis=1))

@@ -19,6 +19,7 @@ PLAIN_LOSSES = {
     "multi_hot": "bce",
     "numbers": "mse",
     "soft": "cross_entropy",
+    "several": "several",
 }  # of a label kind
 SETTLED_STEPS = 20  # steps without a change
 MIN_LOSS_DROP = 1e-4  # share of the loss at equal outputs that it must be able to fall by

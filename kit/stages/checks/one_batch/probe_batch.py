@@ -115,7 +115,9 @@ class ProbeBatch:
         table = self.setting.loaded.table
         if not table.target.has_decisions:
             scale = torch.tensor(table.scale()[1] or (1.0,), device=labels.device)
-            return ((shares - labels).abs() <= NEAR * scale).all(dim=1)
+            shares = table.target.blank_missing(shares, labels)
+            near: Tensor = ((shares - labels).abs() <= NEAR * scale).all(dim=1)
+            return near
         if labels.ndim == 2:
             return ((shares >= 0.5) == (labels > 0.5)).all(dim=1)
         return shares.argmax(dim=1) == labels

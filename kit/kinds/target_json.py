@@ -1,0 +1,26 @@
+"""Targets of files: what the JSON value of a target means."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from kit.kinds.several_target import SeveralTarget
+from kit.kinds.targets import MULTI_HOT, ONE_CLASS, PLAIN_TARGETS, Target
+
+
+def target_of(found: Any) -> Target:
+    """The target that `to_json` wrote. Raises ValueError for another value."""
+    plain = {str(kind): target for kind, target in PLAIN_TARGETS.items()}
+    if isinstance(found, str) and found in plain:
+        return plain[found]
+    if isinstance(found, Mapping) and set(found) == {"several"}:
+        return SeveralTarget(tuple((str(name), int(size)) for name, size in found["several"]))
+    raise ValueError(f"no target {found!r}")
+
+
+def read_target(found: Mapping[str, Any]) -> Target:
+    """The target that a file's metadata names; files of older versions say only whether rows have several labels."""
+    if "target" in found:
+        return target_of(found["target"])
+    return MULTI_HOT if found.get("multi_label") else ONE_CLASS
