@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, Self
+from typing import TYPE_CHECKING, Self
 
 from pydantic import Field, model_validator
 
@@ -16,8 +16,6 @@ from kit.plugins.loss.cross_entropy import CrossEntropy
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-Weight = Annotated[float, Field(ge=0)]
 
 
 class Several(Loss):
@@ -32,7 +30,7 @@ class Several(Loss):
     label_kinds = ("several",)
 
     base: Loss = Field(CrossEntropy(), description="the loss of each part; it must take shares of classes")
-    weights: Mapping[str, Weight] = Field({}, description="weights of parts by name, by default 1")
+    weights: Mapping[str, float] = Field({}, description="weights of parts by name, by default 1")
     names: tuple[str, ...] = bound_field()
     counts: tuple[int, ...] = bound_field()
     target: Target = bound_field(ONE_CLASS)
@@ -41,6 +39,8 @@ class Several(Loss):
     def _base_has_an_output_per_class(self) -> Self:
         if self.base.outputs() != "logits" or self.base.width(3) != 3 or not self.base.takes_labels("soft"):
             raise ValueError(f"base {self.base.plugin_name()!r} is no loss of logits that takes shares")
+        if any(weight < 0 for weight in self.weights.values()):
+            raise ValueError("weights must be 0 or more")
         return self
 
     def takes_labels(self, labels: LabelKind) -> bool:

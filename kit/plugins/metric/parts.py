@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from typing import Annotated
+from typing import Self
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from kit.core.arrays import Probabilities, Targets
 from kit.errors import ConfigError, InvalidError
@@ -16,8 +16,6 @@ from kit.kinds.several_target import PART_SEPARATOR, SeveralTarget
 from kit.kinds.targets import ONE_CLASS, LabelKind
 from kit.plugins.metric._class_options import check_names
 from kit.plugins.metric.log_loss import LogLoss
-
-Weight = Annotated[float, Field(ge=0)]
 
 
 class Parts(Metric):
@@ -33,7 +31,13 @@ class Parts(Metric):
     wants = ("classes",)
 
     of: Metric = Field(LogLoss(), description="the metric of each part, which must take one label per row")
-    weights: Mapping[str, Weight] = Field({}, description="weights of parts by name, by default 1")
+    weights: Mapping[str, float] = Field({}, description="weights of parts by name, by default 1")
+
+    @model_validator(mode="after")
+    def _weights_are_not_negative(self) -> Self:
+        if any(weight < 0 for weight in self.weights.values()):
+            raise ValueError("weights must be 0 or more")
+        return self
 
     @property
     def higher_is_better(self) -> bool:  # type: ignore[override]

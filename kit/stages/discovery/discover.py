@@ -32,6 +32,7 @@ from kit.stages.discovery.index_table import find_index
 from kit.stages.discovery.joins import find_joins
 from kit.stages.discovery.long_sheets import WideSheets, widen_sheets
 from kit.stages.discovery.names_with_labels import find_named_labels
+from kit.stages.discovery.part_columns import find_part_columns
 from kit.stages.discovery.split_tables import SplitTables, join_parts
 from kit.stages.discovery.unknown_class import find_unknown_class
 from kit.stages.discovery.walking import walk
@@ -123,6 +124,7 @@ class _Parts:
     test: TableFile | None
     candidates: Mapping[TableFile, ColumnMatch]
     ways: Sequence[ColumnMatch]  # all in which the training rows name images
+    wanted: Sequence[str] = ()  # what the sample's ids end in, such as parts of an answer
 
     @property
     def sheets(self) -> list[TableFile]:
@@ -159,7 +161,8 @@ def _from_tables(
     pool = {joins.test if joins.test and sheet is test else sheet: other for sheet, other in pool.items()}
     train, test = joins.train, joins.test
     match = name_matching.same_container(match, pool.get(test or sample or train), matched[train.name])
-    parts = _Parts(train, match, sample, test, pool, matched[train.name])
+    asked_for = wide.long[sample.name].classes if sample and sample.name in wide.long else ()
+    parts = _Parts(train, match, sample, test, pool, matched[train.name], asked_for)
     headless = {
         sheet.name: choosing.explain_missing_header(seen, sheet, matched[sheet.name]) for sheet in seen.sheets
     }
@@ -266,6 +269,10 @@ def _label(parts: _Parts, taken: set[str], asked: Mapping[str, str]) -> tuple[di
             set(columns),
             f"label: the one of {len(columns)} columns that has the 1",
         )
+    named = parts.wanted or columns
+    if "label" not in asked and "target" not in asked and find_part_columns(parts.train, named):
+        text = f"{len(named)} parts of an answer, a class of each: {', '.join(named)}"
+        return {"label": list(named), "target": "several"}, set(named), text
     values = _columns_of_values(parts.train, columns) if "label" not in asked else None
     if values:
         return {"label": None, "target": values}, set(columns), f"{len(columns)} columns of {values}"

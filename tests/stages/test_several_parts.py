@@ -1,0 +1,163 @@
+"""Competitions whose answers have several parts, from kit init to a valid submission."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+from sklearn.metrics import log_loss, recall_score
+
+from kit.config.workspace import Workspace
+from kit.data.predictions import Predictions
+from kit.data.table import train_table
+from kit.errors import ConfigError, DataError
+from kit.stages.blending.blend import Submitted, blend
+from kit.stages.discovery.initialise import initialise
+from kit.stages.prediction.tta import tta
+from kit.stages.reporting.gathering import gather_facts
+from kit.stages.reporting.page import page
+from kit.stages.submission.validation import check_submission
+from kit.stages.training.train import train
+from tests.stages.test_metric_competitions import TINY
+
+ROWS, TESTS = 24, 4
+GRAPHEME = {"grapheme_root": 4, "vowel_diacritic": 3, "consonant_diacritic": 2}
+SEVERITY = ("Normal/Mild", "Moderate", "Severe")
+LEVELS = ("left_foraminal_l1_l2", "right_foraminal_l1_l2", "spinal_canal_l1_l2")
+
+
+def write_images(root: Path, prefix: str, names: list[str]) -> None:
+    (root / prefix).mkdir()
+    rng = np.random.default_rng(len(names))
+    for name in names:
+        Image.fromarray(rng.integers(0, 256, (12, 12, 3), np.uint8)).save(root / prefix / f"{name}.png")
+
+
+def bengali(root: Path, long: bool = True) -> None:
+    trained, tested = [f"Train_{row}" for row in range(ROWS)], [f"Test_{row}" for row in range(TESTS)]
+    write_images(root, "train", trained)
+    write_images(root, "test", tested)
+    rng = np.random.default_rng(0)
+    cells = {part: rng.permutation(np.arange(ROWS) % size) for part, size in GRAPHEME.items()}
+    pd.DataFrame({"image_id": trained, **cells}).to_csv(root / "train.csv", index=False)
+    rows = [f"{name}_{part}" for name in tested for part in sorted(GRAPHEME)]
+    sample = pd.DataFrame({"row_id": rows, "target": 0})
+    if not long:
+        sample = pd.DataFrame({"image_id": tested, **dict.fromkeys(sorted(GRAPHEME), 0)})
+    sample.to_csv(root / "sample_submission.csv", index=False)
+
+
+def lumbar(root: Path) -> None:
+    """Three of the 25 columns; one has no severe row, and labels are missing as in the real table."""
+    trained, tested = [str(1000 + row) for row in range(ROWS)], [str(2000 + row) for row in range(TESTS)]
+    write_images(root, "train", trained)
+    write_images(root, "test", tested)
+    rng = np.random.default_rng(1)
+    cells = {
+        part: rng.permutation([SEVERITY[row % (3 - (at == 1))] for row in range(ROWS)])
+        for at, part in enumerate(LEVELS)
+    }
+    frame = pd.DataFrame({"study_id": trained, **cells})
+    frame.loc[[2, 5], LEVELS[0]] = None
+    frame.to_csv(root / "train.csv", index=False)
+    rows = [f"{name}_{part}" for name in tested for part in LEVELS]
+    sample = pd.DataFrame({"row_id": rows, **dict.fromkeys(("normal_mild", "moderate", "severe"), 1 / 3)})
+    sample.to_csv(root / "sample_submission.csv", index=False)
+
+
+def enter(root: Path, metric: dict[str, object], ensembler: str = "mean") -> pd.DataFrame:
+    """The submission after kit init, train, tta and blend."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        made = initialise(root, "scratch")
+        config = json.loads(made.path.read_text())
+        assert config["data"]["target"] == "several", made.findings
+        assert config["loss"] == "several" or config["loss"]["name"] == "several"
+        made.path.write_text(json.dumps({**config, "metric": metric}))
+        run = train(root, TINY, name="a")
+        tta(root, [run.folder], views="plain")
+        tta(root, [run.folder], views="hflip")
+        submission = blend(root, ["runs/a@plain", "runs/a@hflip"], ensembler=ensembler)
+        assert isinstance(submission, Submitted)
+        assert check_submission(Workspace.open(root), submission.path).faults == ()
+        return pd.read_csv(submission.path, dtype=str)
+
+
+BENGALI = {
+    "name": "parts",
+    "of": {"name": "recall", "average": "macro"},
+    "weights": {"grapheme_root": 2},
+}
+
+
+def test_bengali_is_entered_with_a_row_for_each_part(tmp_path: Path) -> None:
+    bengali(tmp_path)
+    written = enter(tmp_path, BENGALI)
+    assert list(written.columns) == ["row_id", "target"]
+    blended = Predictions.read(tmp_path / "runs/a/predictions/plain/oof.parquet")
+    frame = pd.read_csv(tmp_path / "train.csv").set_index("image_id").loc[blended.ids]
+    recalls = []
+    for part in GRAPHEME:
+        places = [at for at, name in enumerate(blended.classes) if name.startswith(f"{part}=")]
+        own = blended.probabilities[:, places]
+        assert np.allclose(own.sum(axis=1), 1, atol=1e-3)
+        recalls.append(recall_score(frame[part], own.argmax(axis=1), average="macro"))
+    assert blended.provenance.scores is not None
+    assert blended.provenance.scores["parts"] == pytest.approx(np.average(recalls, weights=[2, 1, 1]))
+
+
+def test_a_column_for_each_part_is_written_too_and_reported(tmp_path: Path) -> None:
+    bengali(tmp_path, long=False)
+    written = enter(tmp_path, BENGALI, "hill_climb")
+    assert list(written.columns) == ["image_id", *sorted(GRAPHEME)]
+    assert all(int(cell) < size for part, size in GRAPHEME.items() for cell in written[part])
+    assert "grapheme_root=0" in page(gather_facts(tmp_path, check=False))
+
+
+def test_lumbar_is_entered_with_probabilities_of_each_part(tmp_path: Path) -> None:
+    lumbar(tmp_path)
+    weights = {"Normal/Mild": 1, "Moderate": 2, "Severe": 4}
+    known = {"name": "log_loss", "class_weights": weights}
+    written = enter(tmp_path, {"name": "parts", "of": known}, "simplex")
+    assert list(written.columns) == ["row_id", "normal_mild", "moderate", "severe"]
+    values = written.iloc[:, 1:].astype(float)
+    assert np.allclose(values.sum(axis=1), 1, atol=1e-3)
+    assert (values["severe"][written["row_id"].str.endswith(LEVELS[1])] == 0).all()
+    made = Predictions.read(tmp_path / "runs/a/predictions/plain/oof.parquet")
+    frame = pd.read_csv(tmp_path / "train.csv", dtype=str).set_index("study_id").loc[made.ids]
+    losses, at = [], 0
+    for part in LEVELS:
+        classes = sorted(frame[part].dropna().unique())
+        some = frame[part].notna().to_numpy()
+        own = made.probabilities[some, at : at + len(classes)].astype(float)
+        own /= own.sum(axis=1, keepdims=True)
+        counts = [weights[name] for name in frame[part][some]]
+        losses.append(log_loss(frame[part][some], own, labels=classes, sample_weight=counts))
+        at += len(classes)
+    assert made.provenance.scores is not None
+    assert made.provenance.scores["parts"] == pytest.approx(np.mean(losses), rel=1e-5)
+
+
+def test_bad_columns_of_parts_are_refused(tmp_path: Path) -> None:
+    bengali(tmp_path)
+    initialise(tmp_path, "scratch")
+    frame = pd.read_csv(tmp_path / "train.csv", dtype=str)
+
+    def read(changed: pd.DataFrame) -> None:
+        changed.to_csv(tmp_path / "train.csv", index=False)
+        train_table(tmp_path)
+
+    with pytest.raises(DataError, match="1 parts have nothing to learn") as raised:
+        read(frame.assign(vowel_diacritic="1"))
+    assert raised.value.code == "D39"
+    blank = frame.copy()
+    blank.loc[3, list(GRAPHEME)] = None
+    with pytest.raises(DataError, match="have no label of any part"):
+        read(blank)
+    with pytest.raises(ConfigError, match="are not columns"):
+        read(frame.drop(columns="vowel_diacritic"))
