@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 ROWS, FEATURES, COUNTS = 24, 8, (12, 6, 3, 2, 1)
 FACTORS = (("p", "u"), ("p", "v"), ("q", "u"), ("r", "v"), ("s", "u"))
 NUMBERS_MEAN = 20.0
-PARTS = SeveralTarget((("first", 2), ("second", 3)))
+PARTS = SeveralTarget((("all", len(COUNTS)),))  # one part, which is a softmax over all classes
 CLASSES = Classes(
     ("a", "b", "c", "d", "e"),
     COUNTS,
@@ -84,7 +84,7 @@ def _cases(loss: Loss) -> list[_Case]:
             NUMBERS_MEAN + 5 * torch.randn(ROWS, len(COUNTS), generator=torch.Generator().manual_seed(2)),
             hot,
         ),
-        "several": (hot.float() * (numbers[:, None] > 4), hot),  # five rows lack the label of one part
+        "several": (hot.float(), hot),
     }
     made = [_case(loss, *kinds[kind], kind) for kind in kinds if loss.takes_labels(kind)]
     assert made, "it takes no kind of labels"

@@ -18,7 +18,7 @@ from kit.plugins.metric._class_options import check_names
 from kit.plugins.metric.log_loss import LogLoss
 
 
-class Parts(Metric):
+class PartsMetric(Metric):
     """The weighted mean of a metric over the parts of an answer, each scored on the rows that have its label.
 
     To the inner metric a part's classes are called as in the training table. Raises InvalidError if no row has a label

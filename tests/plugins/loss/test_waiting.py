@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 from collections import Counter
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from kit.kinds import Classes, Loss
 from kit.kinds.registry import locations
+from kit.kinds.several_target import SeveralTarget
 from kit.plugins.loss._device_tensors import _MADE
 
 NAMES = tuple("abcd")
@@ -25,6 +27,7 @@ CLASSES = Classes(
 )
 # they look for pairs in the numbers of a batch, and cannot but wait
 MINES = {"metric_learning", "contrastive"}
+PARTS = SeveralTarget((("first", 2), ("second", 2)))
 
 
 class Waits(TorchDispatchMode):
@@ -45,7 +48,8 @@ class Waits(TorchDispatchMode):
 @pytest.mark.parametrize("name", sorted(set(locations("loss")) - MINES))
 def test_no_loss_waits_in_a_step(name: str) -> None:
     options = {"balance": 1.0} if name == "bce" else {}
-    loss = Loss.open({"name": name, **options}).with_classes(CLASSES)
+    known = replace(CLASSES, target=PARTS) if name == "several" else CLASSES
+    loss = Loss.open({"name": name, **options}).with_classes(known)
     outputs = torch.rand(6, loss.width(4), requires_grad=True)
     labels = torch.arange(6) % 4
     if "class_index" not in loss.label_kinds:

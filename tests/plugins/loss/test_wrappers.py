@@ -12,12 +12,14 @@ from torch.nn import functional
 from kit.core.randomness import generator
 from kit.kinds import Classes, LabelKind, Loss
 from kit.kinds.registry import locations
+from kit.kinds.several_target import SeveralTarget
 from kit.kinds.targets import LABEL_KINDS, MULTI_HOT, PLAIN_TARGETS
 from kit.plugins.loss._batch_mixing import BatchMixing
 
 FACTORS = (("p", "u"), ("p", "v"), ("q", "u"), ("q", "v"))
 CLASSES = Classes(("a", "b", "c", "d"), (40, 10, 5, 1), ("x", "x", "y", "z"), FACTORS, 56)
 SEVERAL = replace(CLASSES, target=MULTI_HOT)
+PARTS = SeveralTarget((("first", 2), ("second", 2)))
 LOSSES = [
     name
     for name in locations("loss")
@@ -33,6 +35,8 @@ def case(loss: Loss, kind: LabelKind = "class_index", rows: int = 7) -> tuple[to
     labels = torch.randint(0, 4, (rows,), generator=draws)
     if kind == "multi_hot":
         labels = torch.randint(0, 2, (rows, 4), generator=draws).float()
+    elif kind == "several":
+        labels = functional.one_hot(labels % 2, 2).float().repeat(1, 2)
     elif kind == "numbers":
         labels = torch.randn(rows, 4, generator=draws)
     elif kind == "soft":
@@ -52,7 +56,7 @@ def test_there_are_wrappers_and_losses_to_wrap() -> None:
 @pytest.mark.parametrize(("base", "kind"), WAYS, ids="-".join)
 @pytest.mark.parametrize("wrapper", MIXTURES)
 def test_a_wrapped_loss_is_the_mixture_of_two(wrapper: str, base: str, kind: LabelKind) -> None:
-    classes = replace(CLASSES, target=PLAIN_TARGETS[kind], target_range=(-9, 9))
+    classes = replace(CLASSES, target=PLAIN_TARGETS.get(kind, PARTS), target_range=(-9, 9))
     plain = Loss.open(base).with_classes(classes)
     wrapped = Loss.open({"name": wrapper, "base": base}).with_classes(classes)
     assert wrapped.takes_labels(kind)
