@@ -59,9 +59,10 @@ class PartsMetric(Metric):
         check_names(self.weights, tuple(target.slices), "weights")
         if not any(self.weights.get(name, 1.0) for name in target.slices):
             raise ConfigError("metric.weights are all 0", code="C47", hint="give a part some weight")
-        every = np.ones(0, bool)
-        for name, place in target.slices.items():
-            self._bind(name, place, every).check_context()
+        # a class that its options name may be absent in some parts
+        classes = dict.fromkeys(name for part in target.slices for name in self._classes_of(part))
+        context = replace(self.context, classes=tuple(classes), superclasses=(), target=ONE_CLASS)
+        self.of.with_known(context=context).check_context()
 
     def score(self, truth: Targets, probabilities: Probabilities) -> float:
         scored = list(self._scores(truth, probabilities))
@@ -78,11 +79,16 @@ class PartsMetric(Metric):
             some = np.asarray(own.any(axis=1))
             if not some.any():
                 raise InvalidError(f"no scored row has a label of part {name!r}", code="D45")
-            metric = self._bind(name, place, some)
+            metric = self._bind(name, some)
             yield metric.score(own[some].argmax(axis=1), probabilities[some, place]), weight
 
-    def _bind(self, name: str, place: slice, rows: np.ndarray) -> Metric:
+    def _bind(self, part: str, rows: np.ndarray) -> Metric:
         """The inner metric that knows the classes of a part and the scored rows, a mask."""
-        classes = tuple(each.removeprefix(name + PART_SEPARATOR) for each in self.context.classes[place])
-        context = replace(self.context, classes=classes, superclasses=(), target=ONE_CLASS)
-        return self.of.with_known(context=context.take(rows) if context.has_rows and len(rows) else context)
+        context = replace(self.context, classes=self._classes_of(part), superclasses=(), target=ONE_CLASS)
+        return self.of.with_known(context=context.take(rows) if context.has_rows else context)
+
+    def _classes_of(self, part: str) -> tuple[str, ...]:
+        """The classes of a part, as the training table has them."""
+        assert isinstance(self.context.target, SeveralTarget)
+        names = self.context.classes[self.context.target.slices[part]]
+        return tuple(name.removeprefix(part + PART_SEPARATOR) for name in names)
