@@ -9,8 +9,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from kit.config.models import Data
 from kit.core.locations import JOIN, KEY
 from kit.data.content import ending
@@ -19,7 +17,6 @@ from kit.data.image_columns import OR
 from kit.data.image_paths import columns_of
 from kit.data.json_tables import CATEGORIES
 from kit.data.label_columns import LABEL
-from kit.data.label_values import SUM_TOLERANCE
 from kit.data.labels import split_cell as labels_in
 from kit.errors import ConfigError
 from kit.kinds.readers import other_readers
@@ -32,14 +29,13 @@ from kit.stages.discovery.index_table import find_index
 from kit.stages.discovery.joins import find_joins
 from kit.stages.discovery.long_sheets import WideSheets, widen_sheets
 from kit.stages.discovery.names_with_labels import find_named_labels
-from kit.stages.discovery.part_columns import find_part_columns
 from kit.stages.discovery.split_tables import SplitTables, join_parts
 from kit.stages.discovery.unknown_class import find_unknown_class
+from kit.stages.discovery.value_columns import find_part_columns, find_values
 from kit.stages.discovery.walking import walk
 
 SUPERCATEGORY = "supercategory"  # COCO's key for the superclass of a category
 MIN_FRACTIONS = 10  # different numbers that are not all whole; fewer may be grades such as 0.5
-MAX_VOTES = 1000  # of a row; a larger sum of whole numbers is measured
 
 
 def discover(
@@ -273,7 +269,7 @@ def _label(parts: _Parts, taken: set[str], asked: Mapping[str, str]) -> tuple[di
     if "label" not in asked and "target" not in asked and find_part_columns(parts.train, named):
         text = f"{len(named)} parts of an answer, a class of each: {', '.join(named)}"
         return {"label": list(named), "target": "several"}, set(named), text
-    values = _columns_of_values(parts.train, columns) if "label" not in asked else None
+    values = find_values(parts.train, columns) if "label" not in asked else None
     if values:
         return {"label": None, "target": values}, set(columns), f"{len(columns)} columns of {values}"
     label = asked.get("label") or roles.find_label(
@@ -302,25 +298,6 @@ def _is_measured(parts: _Parts, label: str) -> bool:
     return (
         len(values) > 2 and len(numbers) == len(shown) and any(not number.is_integer() for number in numbers)
     )
-
-
-def _columns_of_values(train: TableFile, columns: Sequence[str]) -> str | None:
-    """`shares` or `numbers` if the sample's columns are columns of such cells in the training table, else None."""
-    if len(columns) < 2 or not set(columns) <= set(train.columns):
-        return None
-    cells = [train.file.column(column) for column in columns]
-    if not all(is_number(cell) for column in cells for cell in set(column)):
-        return None
-    values = np.array([[float(cell) for cell in column] for column in cells])
-    if set(np.unique(values).tolist()) <= {0.0, 1.0}:
-        return None
-    sums = values.sum(axis=0)
-    are_votes = bool((values == np.round(values)).all()) and values.min() >= 0 and bool((sums > 0).all())
-    if (values.min() >= 0 and np.abs(sums - 1).max() <= SUM_TOLERANCE) or (
-        are_votes and sums.max() <= MAX_VOTES
-    ):
-        return "shares"
-    return "numbers"
 
 
 def _of_cells(parts: _Parts, label: str | None, asked: Mapping[str, str]) -> Found:

@@ -1,0 +1,51 @@
+"""Value columns: whether the columns that a sample asks for hold numbers, shares, or classes of parts of an answer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from kit.data.csv_file import is_number
+from kit.data.label_values import SUM_TOLERANCE
+from kit.data.part_labels import BLANK
+from kit.stages.discovery.file_scan import TableFile
+
+MAX_VOTES = 1000  # of a row; a larger sum of whole numbers is measured
+
+
+def find_part_columns(train: TableFile, wanted: Sequence[str]) -> bool:
+    """Whether all wanted columns are in the training table and hold classes: repeated names, or numbers from 0 up."""
+    if len(wanted) < 2 or not set(wanted) <= set(train.columns):
+        return False
+    return all(_are_classes(train.file.column(name)) for name in wanted)
+
+
+def _are_classes(cells: Sequence[str]) -> bool:
+    """Whether cells are names, most of which repeat, or whole numbers of which none from 0 to the largest is absent."""
+    labels = [cell.strip() for cell in cells if cell.strip().lower() not in BLANK]
+    known = set(labels)
+    if len(known) < 2 or 2 * len(known) > len(labels):
+        return False
+    if not all(map(is_number, known)):
+        return not any(map(is_number, known))
+    return {float(name) for name in known} == set(range(len(known)))
+
+
+def find_values(train: TableFile, columns: Sequence[str]) -> str | None:
+    """`shares` or `numbers` if the sample's columns are columns of such cells in the training table, else None."""
+    if len(columns) < 2 or not set(columns) <= set(train.columns):
+        return None
+    cells = [train.file.column(column) for column in columns]
+    if not all(is_number(cell) for column in cells for cell in set(column)):
+        return None
+    values = np.array([[float(cell) for cell in column] for column in cells])
+    if set(np.unique(values).tolist()) <= {0.0, 1.0}:
+        return None
+    sums = values.sum(axis=0)
+    are_votes = bool((values == np.round(values)).all()) and values.min() >= 0 and bool((sums > 0).all())
+    if (values.min() >= 0 and np.abs(sums - 1).max() <= SUM_TOLERANCE) or (
+        are_votes and sums.max() <= MAX_VOTES
+    ):
+        return "shares"
+    return "numbers"
