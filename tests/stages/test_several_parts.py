@@ -143,6 +143,17 @@ def test_lumbar_is_entered_with_probabilities_of_each_part(tmp_path: Path) -> No
     assert made.provenance.scores["parts"] == pytest.approx(np.mean(losses), rel=1e-5)
 
 
+def test_votes_are_no_parts_if_the_sample_shows_shares(tmp_path: Path) -> None:
+    bengali(tmp_path, long=False)
+    frame = pd.read_csv(tmp_path / "train.csv")
+    frame["consonant_diacritic"] = (3 - frame["grapheme_root"]).clip(lower=0)  # each row has a vote
+    frame.to_csv(tmp_path / "train.csv", index=False)
+    sample = pd.read_csv(tmp_path / "sample_submission.csv").assign(**dict.fromkeys(GRAPHEME, 1 / 3))
+    sample.to_csv(tmp_path / "sample_submission.csv", index=False)
+    config = json.loads(initialise(tmp_path, "scratch").path.read_text())
+    assert config["data"]["target"] == "shares"
+
+
 def test_bad_columns_of_parts_are_refused(tmp_path: Path) -> None:
     bengali(tmp_path)
     initialise(tmp_path, "scratch")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -14,11 +14,18 @@ from kit.stages.discovery.file_scan import TableFile
 MAX_VOTES = 1000  # of a row; a larger sum of whole numbers is measured
 
 
-def find_part_columns(train: TableFile, wanted: Sequence[str]) -> bool:
-    """Whether all wanted columns are in the training table and hold classes: repeated names, or numbers from 0 up."""
+def find_part_columns(train: TableFile, wanted: Sequence[str], shown: Iterable[str]) -> bool:
+    """Whether all wanted columns are in the training table and hold classes: repeated names, or numbers from 0 up.
+
+    Numbers are no classes if the sample's cells, `shown`, are fractions, as they are for shares of votes.
+    """
     if len(wanted) < 2 or not set(wanted) <= set(train.columns):
         return False
-    return all(_are_classes(train.file.column(name)) for name in wanted)
+    columns = [train.file.column(name) for name in wanted]
+    has_fractions = any(is_number(cell) and not float(cell).is_integer() for cell in shown)
+    if has_fractions and any(is_number(cell) for column in columns for cell in column):
+        return False
+    return all(map(_are_classes, columns))
 
 
 def _are_classes(cells: Sequence[str]) -> bool:
