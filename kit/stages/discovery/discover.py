@@ -267,8 +267,8 @@ def _label(parts: _Parts, taken: set[str], asked: Mapping[str, str]) -> tuple[di
         )
     named = parts.wanted or columns
     shown = {cell for name in columns for cell in parts.sample.values(name)} if parts.sample else set()
-    free = "label" not in asked and "target" not in asked
-    if free and find_part_columns(parts.train, named, shown):
+    is_open = "label" not in asked and "target" not in asked
+    if is_open and find_part_columns(parts.train, named, shown):
         text = f"{len(named)} parts of an answer, a class of each: {', '.join(named)}"
         return {"label": list(named), "target": "several"}, set(named), text
     values = find_values(parts.train, columns) if "label" not in asked else None
