@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import ClassVar, Self
-
 import numpy as np
 from pydantic import Field
 
-from kit.core.arrays import Probabilities, Targets
-from kit.kinds import Ensembler
+from kit.core.arrays import Probabilities
+from kit.plugins.ensembler._class_shares import ClassShares
 from kit.plugins.ensembler.class_factors import weigh
-from kit.plugins.ensembler.mean import Mean
 
 MIN_PROBABILITY = 1e-7  # smaller probabilities count as this one, so that each class can be given its share
 MIN_ROWS_PER_CLASS = 5  # with fewer rows the shares of a sample differ too much from those of all rows
@@ -19,7 +15,7 @@ MAX_STEPS = 500
 TOLERANCE = 1e-6  # of a share, relative
 
 
-class PriorMatching(Ensembler):
+class PriorMatching(ClassShares):
     """Probabilities of `base` times one factor per class, so that their mean over the rows is the labels' shares.
 
     It assumes that test rows have the classes of training rows in the same proportions. A network that is trained on
@@ -30,30 +26,15 @@ class PriorMatching(Ensembler):
     section 3, without its choice of rows; the factors are those of Sinkhorn and Knopp 1967.
     """
 
-    fitted: ClassVar[bool] = True
-
-    base: Ensembler = Field(Mean(), description="whose probabilities are matched")
     max_factor: float = Field(
         10.0, gt=1, le=1000, description="the largest factor; the smallest is 1 / max_factor"
     )
-    shares: tuple[float, ...] = Field((), description="fitted, do not set: of the rows, one a class")
-
-    def fit(self, members: Probabilities, truth: Targets) -> Self:
-        counts = np.bincount(truth, minlength=members.shape[2]) + 1  # a class may have no row
-        shares = tuple((counts / counts.sum()).tolist())
-        return self.model_copy(update={"base": self.base.fit(members, truth), "shares": shares})
 
     def blend(self, members: Probabilities) -> Probabilities:
         blended = self.base.blend(members)
         if len(blended) < MIN_ROWS_PER_CLASS * len(self.shares):
             return weigh(blended, np.ones(len(self.shares)))
         return weigh(blended, find_factors(blended, np.asarray(self.shares), self.max_factor))
-
-    def find_used(self, count: int) -> tuple[int, ...]:
-        return self.base.find_used(count)
-
-    def restrict(self, places: Sequence[int]) -> Self:
-        return self.model_copy(update={"base": self.base.restrict(places)})
 
 
 def find_factors(probabilities: np.ndarray, shares: np.ndarray, max_factor: float) -> np.ndarray:

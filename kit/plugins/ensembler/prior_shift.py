@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import ClassVar, Self
-
 import numpy as np
-from pydantic import Field
 
-from kit.core.arrays import Probabilities, Targets
-from kit.kinds import Ensembler
+from kit.core.arrays import Probabilities
+from kit.plugins.ensembler._class_shares import ClassShares
 from kit.plugins.ensembler.class_factors import weigh
-from kit.plugins.ensembler.mean import Mean
 
 MIN_ROWS_PER_CLASS = 5  # with fewer rows nothing is known of the shares
 MIN_SHARE = 1e-6
@@ -19,7 +14,7 @@ MAX_STEPS = 1000
 TOLERANCE = 1e-7  # of a share
 
 
-class PriorShift(Ensembler):
+class PriorShift(ClassShares):
     """Probabilities of `base` for rows whose classes have other shares than in training, found by EM without labels.
 
     It assumes calibrated probabilities, and that images of a class look alike in training and test. Its out-of-fold
@@ -30,28 +25,12 @@ class PriorShift(Ensembler):
     Procedure", equations 2.4 and 2.9.
     """
 
-    fitted: ClassVar[bool] = True
-
-    base: Ensembler = Field(Mean(), description="whose probabilities are corrected")
-    shares: tuple[float, ...] = Field((), description="fitted, do not set: of the training rows, one a class")
-
-    def fit(self, members: Probabilities, truth: Targets) -> Self:
-        counts = np.bincount(truth, minlength=members.shape[2]) + 1  # a class may have no row
-        shares = tuple((counts / counts.sum()).tolist())
-        return self.model_copy(update={"base": self.base.fit(members, truth), "shares": shares})
-
     def blend(self, members: Probabilities) -> Probabilities:
         blended = self.base.blend(members)
         shares = np.asarray(self.shares)
         if blended.shape[1] != len(shares) or len(blended) < MIN_ROWS_PER_CLASS * len(shares):
             return weigh(blended, np.ones(len(shares)))
         return weigh(blended, estimate_shares(blended, shares) / shares)
-
-    def find_used(self, count: int) -> tuple[int, ...]:
-        return self.base.find_used(count)
-
-    def restrict(self, places: Sequence[int]) -> Self:
-        return self.model_copy(update={"base": self.base.restrict(places)})
 
 
 def estimate_shares(probabilities: np.ndarray, shares: np.ndarray) -> np.ndarray:
