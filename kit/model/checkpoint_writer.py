@@ -26,7 +26,7 @@ class CheckpointWriter:
     def __init__(self, device: torch.device) -> None:
         self.longest_s = 0.0  # seconds that a checkpoint took, from its copy until it was written
         self._device = device
-        self._pool = ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
+        self._pool = _start_thread()
         self._pending: Future[None] | None = None
 
     @property
@@ -37,11 +37,12 @@ class CheckpointWriter:
     def save(self, values: Any, write: Write) -> None:
         """Waits for the checkpoint before, copies the tensors of nested values, and has the copy written.
 
-        Where host memory is short the values are written as they are, before this returns.
+        Where there is no thread or host memory is short, the values are written as they are, before this returns.
         """
         self.wait()
         start = time.monotonic()
-        if memory.device_memory(torch.device("cpu")).free < SPARE_FACTOR * size(values):
+        is_short = memory.device_memory(torch.device("cpu")).free < SPARE_FACTOR * size(values)
+        if self._pool is None or is_short:
             self._write(start, write, values)
         else:
             self._pending = self._pool.submit(self._write, start, write, copy_to_host(values, self._device))
@@ -63,7 +64,18 @@ class CheckpointWriter:
 
     def close(self) -> None:
         """Ends the thread when its checkpoint is written; an error of it is not raised."""
-        self._pool.shutdown()
+        if self._pool is not None:
+            self._pool.shutdown()
+
+
+def _start_thread() -> ThreadPoolExecutor | None:
+    """A pool of one thread that runs already, because memory may be short later; None if it cannot be started."""
+    pool = ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
+    try:
+        pool.submit(int).result()
+    except RuntimeError:  # can't start new thread
+        return None
+    return pool
 
 
 def copy_to_host(values: Any, device: torch.device) -> Any:

@@ -102,3 +102,19 @@ def test_views_of_one_tensor_are_copied_apart() -> None:
     assert copied["rest"][0].tolist() == [4, 5, 6, 7]
     assert copied["rest"][1:] == (3, None)
     assert copied["first"].untyped_storage().data_ptr() != copied["rest"][0].untyped_storage().data_ptr()
+
+
+def test_where_no_thread_can_be_started_checkpoints_are_written_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def start(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as context:
+        context.setattr(threading.Thread, "start", start)
+        writer = CheckpointWriter(CPU)
+    written: list[Any] = []
+    writer.save({"weight": torch.ones(2)}, written.append)
+    assert not writer.is_writing
+    assert len(written) == 1
+    writer.close()
