@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -13,7 +12,7 @@ import numpy as np
 from kit.config.specs import respecify
 from kit.config.workspace import Workspace
 from kit.core.display import Displayed, frame
-from kit.core.files import StrPath, sha256
+from kit.core.files import StrPath
 from kit.core.progress import Progress, Work, stage
 from kit.data.predictions import Predictions, ids_fingerprint
 from kit.data.table import sample_frame
@@ -26,12 +25,11 @@ from kit.experiment import sample_format
 from kit.kinds import Ensembler, Format, Metric
 from kit.stages.blending.compatibility import check_together
 from kit.stages.blending.diversity import Diversity, measure_diversity
-from kit.stages.blending.entering import enter_submission
+from kit.stages.blending.entering import describe_blend, enter_submission
 from kit.stages.blending.members import (
     Member,
     OutOfFold,
     add_aggregators,
-    aggregator_record,
     blend_test_rows,
     labels,
     lack_folds,
@@ -362,35 +360,16 @@ def _record(
     workspace: Workspace, judged: CrossValidatedBlend, blended: Blended, shape: Format
 ) -> dict[str, Any]:
     """What the submission was made from, as JSON."""
-    members, metric = judged.members, judged.metric
-    sample = workspace.path(str(workspace.competition.data.sample))
+    made = describe_blend(
+        workspace, judged.members, blended.test, blended.ensembler, judged.recipe, shape, judged.metric
+    )
     return {
-        "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "members": [
-            {
-                "member": str(one),
-                "oof": one.oof.provenance.to_json(),
-                "test": one.test.provenance.to_json(),
-                **aggregator_record(one),
-            }
-            for one in members
-        ],
-        "ensembler": blended.ensembler.spec(),
-        "recipe": judged.recipe.spec(),
-        "format": shape.spec(),
+        **made,
         "decision": judged.written.decision,
-        "metric": metric.spec(),
         "scores": [asdict(score) for score in (*blended.comparison.members, blended.comparison.blend)],
         "mean": asdict(blended.comparison.mean),
         "recommended": blended.comparison.recommended,
         "written_score": judged.written.score,
         "rows": len(blended.oof_ids),
-        "test_rows": len(blended.test),
-        "target": blended.test.target.to_json(),
-        "classes": list(blended.test.classes),
-        "fingerprints": {
-            "rows": ids_fingerprint(blended.oof_ids),
-            "test_rows": ids_fingerprint(blended.test.ids),
-            "sample": sha256(sample),
-        },
+        "fingerprints": {"rows": ids_fingerprint(blended.oof_ids), **made["fingerprints"]},
     }

@@ -2,15 +2,54 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import datetime
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 
 from kit.config.workspace import Workspace
-from kit.kinds import Metric
+from kit.core.files import sha256
+from kit.data.predictions import Predictions, ids_fingerprint
+from kit.kinds import Ensembler, Format, Metric
+from kit.stages.blending.members import Member, aggregator_record
 from kit.stages.submission import submission
 from kit.stages.submission.board import Board, Entry
+
+
+def describe_blend(
+    workspace: Workspace,
+    members: Sequence[Member],
+    test: Predictions,
+    ensembler: Ensembler,
+    recipe: Ensembler,
+    shape: Format,
+    metric: Metric,
+) -> dict[str, Any]:
+    """What a record says of any blend, as JSON: `recipe` as it was asked for, `ensembler` as it blends `test` rows."""
+    return {
+        "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "members": [
+            {
+                "member": str(one),
+                "oof": one.oof.provenance.to_json(),
+                "test": one.test.provenance.to_json(),
+                **aggregator_record(one),
+            }
+            for one in members
+        ],
+        "ensembler": ensembler.spec(),
+        "recipe": recipe.spec(),
+        "format": shape.spec(),
+        "metric": metric.spec(),
+        "test_rows": len(test),
+        "target": test.target.to_json(),
+        "classes": list(test.classes),
+        "fingerprints": {
+            "test_rows": ids_fingerprint(test.ids),
+            "sample": sha256(workspace.path(str(workspace.competition.data.sample))),
+        },
+    }
 
 
 def enter_submission(

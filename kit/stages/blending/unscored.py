@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,17 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 from kit.config.workspace import Workspace
 from kit.core.display import Displayed, frame
-from kit.core.files import StrPath, sha256
-from kit.data.predictions import ids_fingerprint
+from kit.core.files import StrPath
 from kit.data.table import sample_frame
 from kit.errors import ConfigError
 from kit.evaluation.answers import open_aggregator
 from kit.evaluation.competition import bind_rows, open_ensembler
 from kit.experiment import sample_format
 from kit.stages.blending.compatibility import check_together
-from kit.stages.blending.entering import enter_submission
+from kit.stages.blending.entering import describe_blend, enter_submission
 from kit.stages.blending.members import (
-    aggregator_record,
     blend_test_rows,
     labels,
     read_members,
@@ -107,30 +104,10 @@ def submit_unscored(
     images = read_test_images(workspace, read[0].test.classes)
     test = blend_test_rows(read, bind_rows(recipe, table.by_answer), wanted, images)
     record = {
-        "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "members": [
-            {
-                "member": str(one),
-                "oof": one.oof.provenance.to_json(),
-                "test": one.test.provenance.to_json(),
-                **aggregator_record(one),
-            }
-            for one in read
-        ],
+        **describe_blend(workspace, read, test, recipe, recipe, shape, metric),
         "unverified": list(unverified),
-        "ensembler": recipe.spec(),
-        "recipe": recipe.spec(),
-        "format": shape.spec(),
         "decision": metric.decision.spec() if table.is_multi_label else None,
-        "metric": metric.spec(),
         "rows": 0,
-        "test_rows": len(test),
-        "multi_label": test.multi_label,
-        "classes": list(test.classes),
-        "fingerprints": {
-            "test_rows": ids_fingerprint(test.ids),
-            "sample": sha256(workspace.path(str(workspace.competition.data.sample))),
-        },
     }
     named = name or f"{recipe.plugin_name()}-{'-'.join(member.run for member in read)}"
     written, _, _ = enter_submission(
