@@ -15,10 +15,11 @@ from kit.kinds import Metric
 from kit.kinds.several_target import PART_SEPARATOR, SeveralTarget
 from kit.kinds.targets import ONE_CLASS, LabelKind
 from kit.plugins.metric._class_options import check_names
+from kit.plugins.metric._inner_metric import InnerMetric
 from kit.plugins.metric.log_loss import LogLoss
 
 
-class PartsMetric(Metric):
+class PartsMetric(InnerMetric):
     """The weighted mean of a metric over the parts of an answer, each scored on the rows that have its label.
 
     To the inner metric a part's classes are called as in the training table. Raises InvalidError if no row has a label
@@ -38,16 +39,6 @@ class PartsMetric(Metric):
         if any(weight < 0 for weight in self.weights.values()):
             raise ValueError("weights must be 0 or more")
         return self
-
-    @property
-    def higher_is_better(self) -> bool:  # type: ignore[override]
-        """As for the metric of the parts."""
-        return self.of.higher_is_better
-
-    @property
-    def limits(self) -> tuple[float, float]:  # type: ignore[override]
-        """As for the metric of the parts."""
-        return self.of.limits
 
     def takes_labels(self, labels: LabelKind) -> bool:
         return labels == "several" and self.of.takes_labels("class_index")

@@ -13,10 +13,11 @@ from kit.errors import InvalidError
 from kit.kinds import Metric
 from kit.kinds.metric_shortcuts import FromTrueClassProbability, scores_by_weights, true_class_probability
 from kit.kinds.targets import LabelKind
+from kit.plugins.metric._inner_metric import InnerMetric
 from kit.plugins.metric.accuracy import Accuracy
 
 
-class RowWeighted(Metric):
+class RowWeighted(InnerMetric):
     """The score of `of` with each row counted by its weight in the column that `data.weight` names.
 
     A row of weight 2 counts as two rows. Raises InvalidError if all weights are 0.
@@ -36,16 +37,6 @@ class RowWeighted(Metric):
                 f"metric {self.of.plugin_name()!r} cannot weigh rows: it has no score_by_weights"
             )
         return self
-
-    @property
-    def higher_is_better(self) -> bool:  # type: ignore[override]
-        """As for the metric whose rows are weighted."""
-        return self.of.higher_is_better
-
-    @property
-    def limits(self) -> tuple[float, float]:  # type: ignore[override]
-        """As for the metric whose rows are weighted."""
-        return self.of.limits
 
     def takes_labels(self, labels: LabelKind) -> bool:
         return self.of.takes_labels(labels)
