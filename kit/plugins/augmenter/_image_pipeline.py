@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import inspect
+import json
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from kit.errors import KitWarning, did_you_mean
@@ -43,13 +45,19 @@ def mirrors(recipe: Recipe) -> bool:
 
 
 def try_all(recipe: Recipe, run: Callable[[Recipe, np.ndarray], np.ndarray]) -> None:
-    """Applies every transform that may act once, groups too, to a drawn image.
+    """Applies every transform that may act once, groups too, to a drawn image; once per process for equal recipes.
 
     `run` applies a recipe to an image (height, width, 3) uint8. Raises ValueError if it raises, or returns other
     values than uint8 or other channels.
     """
+    _try_all(json.dumps(recipe), run)
+
+
+@lru_cache(maxsize=64)
+def _try_all(written: str, run: Callable[[Recipe, np.ndarray], np.ndarray]) -> None:
     import numpy as np
 
+    recipe = json.loads(written)
     certain = [{**entry, "p": 1.0} if "p" in entry else entry for entry in _single_transforms(recipe)]
     for side in TRIAL_SIDES:
         image = np.random.default_rng(0).integers(0, 256, (side, side, 3), dtype=np.uint8)
