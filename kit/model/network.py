@@ -225,20 +225,31 @@ def check_view_sizes(backbone: Backbone, views: str, sizes: Iterable[int]) -> No
 
     It is tried on torch's meta device, which computes shapes alone, and again on the CPU if that fails.
     """
-    for size in dict.fromkeys(sizes):
-        for device in ("meta", "cpu"):
-            try:
-                with torch.device(device), torch.random.fork_rng(devices=[]):
-                    backbone.build().eval()(torch.zeros(1, backbone.channels, size, size))
-                break
-            except Exception as error:  # what a network raises for a size is its own choice
-                if device == "cpu":
-                    raise ConfigError(
-                        f"views {views!r} return {size} px, which the network does not accept: "
-                        f"{(str(error).splitlines() or [type(error).__name__])[0]}",
-                        code="C12",
-                        hint="other factors, so that sides are multiples of the network's stride, often 32",
-                    ) from error
+    tried = tuple(dict.fromkeys(sizes))
+    if not tried or _find_rejected(backbone, tried, "meta") is None:
+        return
+    rejected = _find_rejected(backbone, tried, "cpu")
+    if rejected is not None:
+        size, error = rejected
+        raise ConfigError(
+            f"views {views!r} return {size} px, which the network does not accept: "
+            f"{(str(error).splitlines() or [type(error).__name__])[0]}",
+            code="C12",
+            hint="other factors, so that sides are multiples of the network's stride, often 32",
+        ) from error
+
+
+def _find_rejected(backbone: Backbone, sizes: Sequence[int], device: str) -> tuple[int, Exception] | None:
+    """The first side that the backbone does not accept on a device, and why; None if it takes all."""
+    size = sizes[0]
+    try:
+        with torch.device(device), torch.random.fork_rng(devices=[]):
+            built = backbone.build().eval()
+            for size in sizes:
+                built(torch.zeros(1, backbone.channels, size, size))
+    except Exception as error:  # what a network raises for a size is its own choice
+        return size, error
+    return None
 
 
 def parameters(network: nn.Module) -> int:
