@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from kit.core.files import StrPath
     from kit.kinds.reader import Record
 
-MAX_CHANNELS = 512  # channels that OpenCV resizes
-
 
 @dataclass(frozen=True, eq=False)
 class Records:

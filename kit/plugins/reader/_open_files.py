@@ -40,13 +40,6 @@ def open_once(opener: Callable[[Path], Handle], file: Path) -> Handle:
         return opened
 
 
-def close_all() -> None:
-    """Closes all files."""
-    with _LOCK:
-        while _OPEN:
-            _close(_OPEN.popitem()[1])
-
-
 def _close(handle: Any) -> None:
     with suppress(Exception):  # whatever a library raises for a file that is gone
         handle.close()
