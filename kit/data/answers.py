@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from kit.data.folds import merge_groups
-from kit.data.image_paths import fill
-from kit.data.rows import SourceRows, external_groups
+from kit.data.rows import SourceRows, fill_keys
 from kit.errors import Case, DataError
 
 if TYPE_CHECKING:
@@ -37,21 +36,8 @@ def read_answers(
         split == "test" and data.test is None and data.answer not in columns and "{" not in data.answer
     )
     pattern = next(iter(rows.columns)) if is_sample else data.answer
-    found = external_groups(rows, fill(pattern, columns, "data.answer"))
-    blank = [
-        Case("no answer", "", row, split, "D30")
-        for row, answer in zip(rows.ids, found, strict=True)
-        if not answer.strip()
-    ]
-    if blank:
-        what = "training" if split == "train" else split
-        raise DataError(
-            f"{len(blank)} {what} rows have no answer (data.answer {data.answer!r})",
-            code="D30",
-            cases=blank,
-            hint="write the id of an answer into each of these cells, or remove the rows",
-        )
-    return np.array(found, dtype=str)
+    hint = "write the id of an answer into each of these cells, or remove the rows"
+    return fill_keys(rows, pattern, columns, "answer", data.answer, split, hint)
 
 
 def check_same_labels(table: Table) -> None:

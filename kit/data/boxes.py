@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from kit.core.locations import JOIN, Box
 from kit.data.csv_file import is_number
+from kit.data.image_paths import unknown_column
 from kit.errors import Case, ConfigError, DataError, did_you_mean
 
 if TYPE_CHECKING:
@@ -53,11 +54,7 @@ def _of_columns(
 ) -> list[Box | None]:
     unknown = [name for name in names if name not in columns]
     if unknown:
-        raise ConfigError(
-            f"data.box: no column {unknown[0]!r}{did_you_mean(unknown[0], columns)}",
-            code="C07",
-            hint=f"the columns are {', '.join(columns)}",
-        )
+        raise unknown_column(unknown[0], columns, "data.box")
     if len(names) == 4:
         rows = list(zip(*(columns[name] for name in names), strict=True))
     else:

@@ -11,8 +11,7 @@ import numpy as np
 
 from kit.core.legible import legible
 from kit.data.csv_file import read_csv
-from kit.data.image_paths import fill
-from kit.data.rows import SourceRows, external_groups
+from kit.data.rows import SourceRows, fill_keys
 from kit.errors import Case, DataError
 
 if TYPE_CHECKING:
@@ -28,20 +27,8 @@ def read_groups(root: Path, rows: SourceRows, data: Data) -> np.ndarray | None:
         return None
     if data.group in AUTO_GROUP_FILES and data.group not in rows.columns:
         return _find_groups(root, data.group, rows.ids)
-    groups = external_groups(rows, fill(data.group, nameable_columns(rows), "data.group"))
-    blank = [
-        Case("no group", "", row, "train", "D30")
-        for row, group in zip(rows.ids, groups, strict=True)
-        if not group.strip()
-    ]
-    if blank:
-        raise DataError(
-            f"{len(blank)} training rows have no group (data.group {data.group!r})",
-            code="D30",
-            cases=blank,
-            hint="give each of these rows its own group, such as its id",
-        )
-    return np.array(groups, dtype=str)
+    hint = "give each of these rows its own group, such as its id"
+    return fill_keys(rows, data.group, nameable_columns(rows), "group", data.group, "train", hint)
 
 
 def _find_groups(root: Path, how: str, ids: Sequence[str]) -> np.ndarray:

@@ -7,8 +7,8 @@ from dataclasses import replace
 from pathlib import PurePosixPath
 
 from kit.data.csv_file import CsvFile
-from kit.data.image_paths import columns_of
-from kit.errors import Case, ConfigError, DataError, did_you_mean
+from kit.data.image_paths import columns_of, unknown_column
+from kit.errors import Case, ConfigError, DataError
 
 OR = "|"  # between columns in the braces of a pattern
 
@@ -43,11 +43,7 @@ def row_per_image(file: CsvFile, images: str, split: str) -> tuple[CsvFile, list
     name, columns = several
     lacking = [column for column in columns if column not in file.columns]
     if lacking:
-        raise ConfigError(
-            f"data.images: no column {lacking[0]!r}{did_you_mean(lacking[0], file.columns)}",
-            code="C07",
-            hint=f"the columns are {', '.join(file.columns)}",
-        )
+        raise unknown_column(lacking[0], file.columns, "data.images")
     cells = [file.column(column) for column in columns]
     pairs = [(row, cell[row]) for row in range(len(file)) for cell in cells if cell[row].strip()]
     there = {row for row, _ in pairs}

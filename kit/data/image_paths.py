@@ -95,14 +95,19 @@ def fill(pattern: str, columns: Mapping[str, Sequence[str]], key: str) -> list[s
     for name in parts[1::2]:
         cells = _cells(name, columns)
         if cells is None:
-            raise ConfigError(
-                f"{key}: no column {name!r}{did_you_mean(name, columns)}",
-                code="C07",
-                hint=f"the columns are {', '.join(columns)}",
-            )
+            raise unknown_column(name, columns, key)
         pieces.append(cells)
     template = "%s".join(text.replace("%", "%%") for text in parts[::2])
     return [template % values for values in zip(*pieces, strict=True)]
+
+
+def unknown_column(name: str, columns: Iterable[str], key: str) -> ConfigError:
+    """The error C07 for a column that the config key `key` names and the rows do not have."""
+    return ConfigError(
+        f"{key}: no column {name!r}{did_you_mean(name, columns)}",
+        code="C07",
+        hint=f"the columns are {', '.join(columns)}",
+    )
 
 
 FOLDER, FILE, LINK = "folder", "file", "link"

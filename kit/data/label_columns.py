@@ -6,8 +6,9 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from kit.data.image_paths import unknown_column
 from kit.data.spelling import number_of
-from kit.errors import Case, ConfigError, DataError, did_you_mean
+from kit.errors import Case, DataError
 
 if TYPE_CHECKING:
     from kit.config.models import Data
@@ -54,11 +55,7 @@ def names_of_ones(
     """
     unknown = [name for name in wanted if name not in columns]
     if unknown:
-        raise ConfigError(
-            f"data.label_from.one_hot: no column {unknown[0]!r}{did_you_mean(unknown[0], columns)}",
-            code="C07",
-            hint=f"the columns are {', '.join(columns)}",
-        )
+        raise unknown_column(unknown[0], columns, "data.label_from.one_hot")
     cells = [columns[name] for name in wanted]
     digit = {cell: _digit(cell) for cell in set().union(*cells)}
     wrong: list[Case] = []

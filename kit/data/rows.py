@@ -10,15 +10,18 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from kit.core.legible import is_legible, legible
 from kit.data.csv_file import CsvFile
 from kit.data.encodings import LINE_END, line_breaks
-from kit.data.image_paths import ImageFolder, raise_missing
+from kit.data.image_paths import ImageFolder, fill, raise_missing, unknown_column
 from kit.data.spelling import nfc
-from kit.errors import MAX_CASES, Case, ConfigError, DataError, KitWarning, did_you_mean
+from kit.errors import MAX_CASES, Case, DataError, KitWarning
 
 if TYPE_CHECKING:
     from kit.config.models import Data
+    from kit.core.arrays import Ids
 
 
 @dataclass(frozen=True)
@@ -181,11 +184,7 @@ def with_source_column(rows: SourceRows, column: str | None) -> SourceRows:
     if column is None:
         return rows
     if column not in rows.columns:
-        raise ConfigError(
-            f"data.external.source_column: no column {column!r}{did_you_mean(column, rows.columns)}",
-            code="C07",
-            hint=f"the columns are {', '.join(rows.columns)}",
-        )
+        raise unknown_column(column, rows.columns, "data.external.source_column")
     return replace(rows, sources=tuple(cell.strip() for cell in rows.columns[column]))
 
 
@@ -258,7 +257,37 @@ def concat_rows(parts: Sequence[SourceRows], names: Sequence[str]) -> SourceRows
     )
 
 
-def external_groups(rows: SourceRows, groups: Sequence[str]) -> list[str]:
+def fill_keys(
+    rows: SourceRows,
+    pattern: str,
+    columns: Mapping[str, Sequence[str]],
+    noun: str,
+    configured: str,
+    split: str,
+    hint: str,
+) -> Ids:
+    """The group or the answer (`noun`) of each row by a pattern; `configured` is what data.group or data.answer holds.
+
+    Raises ConfigError C07 for a column that does not exist, DataError D30 for rows without one.
+    """
+    found = _external_groups(rows, fill(pattern, columns, f"data.{noun}"))
+    blank = [
+        Case(f"no {noun}", "", row, split, "D30")
+        for row, key in zip(rows.ids, found, strict=True)
+        if not key.strip()
+    ]
+    if blank:
+        what = "training" if split == "train" else split
+        raise DataError(
+            f"{len(blank)} {what} rows have no {noun} (data.{noun} {configured!r})",
+            code="D30",
+            cases=blank,
+            hint=hint,
+        )
+    return np.array(found, dtype=str)
+
+
+def _external_groups(rows: SourceRows, groups: Sequence[str]) -> list[str]:
     """The groups; an external row that names none is a group of its own, by its id."""
     if not rows.sources:
         return list(groups)
