@@ -8,17 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from kit.config.workspace import Workspace
 from kit.data.table import test_table
-from kit.stages.blending.blend import Submitted, blend
-from kit.stages.discovery.initialise import initialise
-from kit.stages.prediction.tta import tta
-from kit.stages.submission.validation import check_submission
-from kit.stages.training.train import train
 from tests.drawn_answers import ANSWERS
 from tests.drawn_competitions import TESTS
-from tests.drawn_tables import make
-from tests.stages.test_metric_competitions import TINY, draw
+from tests.entering import enter
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -34,20 +27,12 @@ def entered() -> Iterator[dict[str, str]]:
 @pytest.mark.parametrize("name", ANSWERS)
 def test_a_competition_is_entered(name: str, tmp_path: Path, entered: dict[str, str]) -> None:
     competition = ANSWERS[name]
-    make(tmp_path, competition.files)
-    draw(tmp_path, competition.images)
+    made = enter(tmp_path, competition)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        made = initialise(tmp_path, "scratch", competition.given)
-        space = Workspace.open(tmp_path)
-        data = space.competition.data.model_dump(mode="json")
+        data = made.space.competition.data.model_dump(mode="json")
         assert {key: data[key] for key in competition.found} == competition.found
-        assert made.metric == competition.metric
-        assert len(test_table(space)) == TESTS
-        run = train(tmp_path, TINY, name="a")
-        tta(tmp_path, [run.folder], views="plain")
-        written = blend(tmp_path, ["runs/a@plain"])
-        assert isinstance(written, Submitted)
-        assert written.format == competition.format
-        assert check_submission(space, written.path).faults == ()
+        assert made.made.metric == competition.metric
+        assert len(test_table(made.space)) == TESTS
+        assert made.submitted.format == competition.format
     entered[name] = " ".join(f"--{key} {value}" for key, value in competition.given.items()) or "alone, valid"

@@ -23,7 +23,7 @@ from kit.stages.reporting.gathering import gather_facts
 from kit.stages.reporting.page import page
 from kit.stages.submission.validation import check_submission
 from kit.stages.training.train import train
-from tests.stages.test_metric_competitions import TINY
+from tests.entering import TINY
 
 ROWS, TESTS = 24, 4
 GRAPHEME = {"grapheme_root": 4, "vowel_diacritic": 3, "consonant_diacritic": 2}

@@ -21,9 +21,9 @@ from kit.stages.discovery.initialise import initialise
 from kit.stages.prediction.tta import tta
 from kit.stages.submission.validation import check_submission
 from kit.stages.training.train import train
+from tests.entering import TINY
 from tests.plugins.reader.documents import products
 from tests.plugins.reader.tfrecords import write_tfrecord
-from tests.stages.test_metric_competitions import TINY
 
 RNG = np.random.default_rng(0)
 ROWS, TESTS, SIDE = 24, 8, 12

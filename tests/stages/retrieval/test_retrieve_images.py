@@ -24,7 +24,7 @@ from kit.stages.submission.board import Board
 from kit.stages.submission.validation import check_submission
 from kit.stages.training.train import train
 from tests.drawn_tables import csv, make
-from tests.stages.test_metric_competitions import TINY
+from tests.entering import TINY
 
 GROUPS, PHOTOS = 8, 3
 SEEN = [(group, photo) for group in range(GROUPS) for photo in range(PHOTOS)]
