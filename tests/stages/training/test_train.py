@@ -74,7 +74,8 @@ def test_scores_are_those_of_the_pooled_rows(competition: Path) -> None:
         oof(competition, "r"),
         train_table(competition, Workspace.open(competition).competition.data),
     )
-    assert table.labels is not None and found.provenance.scores is not None
+    assert table.labels is not None
+    assert found.provenance.scores is not None
     truth = table.labels[[table.ids.tolist().index(row) for row in found.ids.tolist()]]
     for name in ("macro_f1", "log_loss", "accuracy"):
         assert found.provenance.scores[name] == pytest.approx(
