@@ -117,7 +117,7 @@ def test_the_tree_in_architecture_names_every_folder(package: str) -> None:
 
 def test_files_stay_readable() -> None:
     lengths = {file: len(file.read_text().splitlines()) for file in FILES}
-    assert max(lengths.values()) <= 400, max(lengths, key=lambda file: lengths[file])
+    assert max(lengths.values()) <= 500, max(lengths, key=lambda file: lengths[file])
     assert statistics.median(lengths.values()) < 120
 
 

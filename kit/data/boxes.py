@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kit.core.locations import JOIN, Box
-from kit.data.csv_file import is_number
-from kit.data.image_paths import unknown_column
+from kit.data.csv_file import is_number, unknown_column
 from kit.errors import Case, ConfigError, DataError, did_you_mean
 
 if TYPE_CHECKING:

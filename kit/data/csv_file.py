@@ -11,7 +11,7 @@ import math
 import re
 import sys
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -313,6 +313,15 @@ def _check_widths(path: Path, rows: Sequence[tuple[str, ...]], lines: Sequence[i
         code="D27",
         cases=cases,
         hint="quote cells that hold the separator",
+    )
+
+
+def unknown_column(name: str, columns: Iterable[str], key: str) -> ConfigError:
+    """The error C07 for a column that the config key `key` names and the rows do not have."""
+    return ConfigError(
+        f"{key}: no column {name!r}{did_you_mean(name, columns)}",
+        code="C07",
+        hint=f"the columns are {', '.join(columns)}",
     )
 
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import PurePosixPath
 
-from kit.data.csv_file import CsvFile
-from kit.data.image_paths import columns_of, unknown_column
+from kit.data.csv_file import CsvFile, unknown_column
+from kit.data.image_paths import columns_of
 from kit.errors import Case, ConfigError, DataError
 
 OR = "|"  # between columns in the braces of a pattern

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from kit.data.image_paths import unknown_column
+from kit.data.csv_file import unknown_column
 from kit.data.spelling import number_of
 from kit.errors import Case, DataError
 

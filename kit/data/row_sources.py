@@ -13,8 +13,7 @@ from kit.core.legible import legible
 from kit.data import class_folders
 from kit.data.csv_file import CsvFile, check_header, without_header
 from kit.data.image_columns import OR, row_per_image
-from kit.data.image_locations import ImagePattern, with_index
-from kit.data.image_paths import ImageFolder, columns_of, fill, split_pattern
+from kit.data.image_paths import ImageFolder, ImagePattern, columns_of, fill, split_pattern, with_index
 from kit.data.joined_tables import join_to_file, join_to_rows
 from kit.data.label_columns import columns_of_names
 from kit.data.long_rows import widen

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from kit.core.legible import is_legible, legible
-from kit.data.csv_file import CsvFile
+from kit.data.csv_file import CsvFile, unknown_column
 from kit.data.encodings import LINE_END, line_breaks
-from kit.data.image_paths import ImageFolder, fill, raise_missing, unknown_column
+from kit.data.image_paths import ImageFolder, fill, raise_missing
 from kit.data.spelling import nfc
 from kit.errors import MAX_CASES, Case, DataError, KitWarning
 

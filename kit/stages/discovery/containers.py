@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from kit.core.locations import KEY
 from kit.data.content import ending
 from kit.data.csv_file import CsvFile, is_number
-from kit.data.image_locations import INDEX
+from kit.data.image_paths import INDEX
 from kit.data.pixel_columns import longest_series
 from kit.errors import KitError
 from kit.kinds import Reader

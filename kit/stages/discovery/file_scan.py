@@ -15,7 +15,7 @@ from kit.core.locations import KEY
 from kit.data.content import ending as ending_of
 from kit.data.content import is_image_file, without_ending
 from kit.data.csv_file import SEPARATORS, CsvFile, read_csv
-from kit.data.image_locations import INDEX
+from kit.data.image_paths import INDEX
 from kit.data.json_tables import (
     CATEGORIES,
     has_bands,

@@ -11,7 +11,7 @@ from typing import Any
 from kit.config.models import Data
 from kit.core.locations import JOIN, KEY, parts_of
 from kit.data.content import ending
-from kit.data.image_locations import ImagePattern, with_index
+from kit.data.image_paths import ImagePattern, with_index
 from kit.errors import ConfigError, DataError, KitError
 from kit.images.source import ImageSource
 from kit.kinds import Reader, ReadRules
