@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from kit.data.folds import merge_groups
-from kit.data.rows import SourceRows, fill_keys
+from kit.data.groups import fill_keys
+from kit.data.rows import SourceRows
 from kit.errors import Case, DataError
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kit.data.csv_file import CsvFile
+from kit.data.rows import read_class_list, read_table
 from kit.data.spelling import as_numbers, fold_spelling, number_of, quote, rename_line
-from kit.data.table_files import read_class_list, read_table
 from kit.errors import Case, DataError, KitError, did_you_mean
 
 if TYPE_CHECKING:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,11 +11,13 @@ import numpy as np
 
 from kit.core.legible import legible
 from kit.data.csv_file import read_csv
-from kit.data.rows import SourceRows, fill_keys
+from kit.data.image_paths import fill
+from kit.data.rows import SourceRows
 from kit.errors import Case, DataError
 
 if TYPE_CHECKING:
     from kit.config.models import Data
+    from kit.core.arrays import Ids
 
 # data.group: groups that kit finds, by near copies or by scenes, and the file that names them
 AUTO_GROUP_FILES = {"auto": "groups.csv", "scene": "scenes.csv"}
@@ -73,3 +75,41 @@ def derive_columns(ids: Sequence[str], paths: Sequence[Path]) -> dict[str, list[
 def nameable_columns(rows: SourceRows) -> dict[str, Sequence[str]]:
     """The columns that data.group and data.answer may name."""
     return {"id": rows.ids, **derive_columns(rows.ids, rows.paths), **rows.columns}
+
+
+def fill_keys(
+    rows: SourceRows,
+    pattern: str,
+    columns: Mapping[str, Sequence[str]],
+    noun: str,
+    configured: str,
+    split: str,
+    hint: str,
+) -> Ids:
+    """The group or the answer (`noun`) of each row by a pattern; `configured` is what data.group or data.answer holds.
+
+    Raises ConfigError C07 for a column that does not exist, DataError D30 for rows without one.
+    """
+    found = _external_groups(rows, fill(pattern, columns, f"data.{noun}"))
+    blank = [
+        Case(f"no {noun}", "", row, split, "D30")
+        for row, key in zip(rows.ids, found, strict=True)
+        if not key.strip()
+    ]
+    if blank:
+        what = "training" if split == "train" else split
+        raise DataError(
+            f"{len(blank)} {what} rows have no {noun} (data.{noun} {configured!r})",
+            code="D30",
+            cases=blank,
+            hint=hint,
+        )
+    return np.array(found, dtype=str)
+
+
+def _external_groups(rows: SourceRows, groups: Sequence[str]) -> list[str]:
+    """The groups; an external row that names none is a group of its own, by its id."""
+    if not rows.sources:
+        return list(groups)
+    told = zip(groups, rows.ids, rows.sources, strict=True)
+    return [group if group.strip() or not source else f"{source} {name}" for group, name, source in told]

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING
 
 from kit.data.csv_file import CsvFile
 from kit.data.image_paths import fill
-from kit.data.rows import SourceRows
-from kit.data.table_files import read_table
+from kit.data.rows import SourceRows, read_table
 from kit.errors import Case, ConfigError, DataError, did_you_mean
 
 if TYPE_CHECKING:

@@ -9,22 +9,16 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from kit.data.csv_file import CsvFile
+from kit.data.csv_file import CATEGORIES, CsvFile
 from kit.data.encodings import BOM
 from kit.data.pixel_columns import MIN_SERIES
 from kit.errors import Case, DataError
 
 Object = Mapping[str, Any]
-CATEGORIES = "#categories"  # after a file's name: its categories instead of its images
 HEAD_BYTES = 2**20  # of a file, in which a list's first object must end
 IMAGE_KEYS, CATEGORY_KEYS = ("id", "image_id"), ("id", "category_id")
 LABEL_SEPARATOR, NAME_SEPARATOR = " ", "|"  # of the category ids and the names of an image with several
 IMAGES = re.compile(rb'"images"\s*:\s*\[')
-
-
-def is_json(name: str) -> bool:
-    """Whether a table's name is that of a JSON file, or of its categories."""
-    return name.removesuffix(CATEGORIES).lower().endswith(".json")
 
 
 def read_json_table(path: Path) -> CsvFile:

@@ -14,8 +14,8 @@ from kit.data.csv_file import is_number
 from kit.data.image_paths import columns_of, fill
 from kit.data.label_columns import LABEL, names_of_ones
 from kit.data.long_rows import read_long_rows
+from kit.data.rows import read_class_list, read_table
 from kit.data.spelling import as_numbers, fold_spelling, number_of, rename_labels
-from kit.data.table_files import read_class_list, read_table
 from kit.errors import Case, ConfigError, DataError, did_you_mean
 
 if TYPE_CHECKING:

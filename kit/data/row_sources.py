@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 from kit.core.kaggle_folders import list_attached
 from kit.core.legible import legible
 from kit.data import class_folders
-from kit.data.csv_file import CsvFile, check_header, without_header
+from kit.data.csv_file import CsvFile
+from kit.data.external_rows import check_allowed, concat_rows, with_external_rows, with_source_column
 from kit.data.image_columns import OR, row_per_image
 from kit.data.image_paths import ImageFolder, ImagePattern, columns_of, fill, split_pattern, with_index
 from kit.data.joined_tables import join_to_file, join_to_rows
@@ -19,17 +20,16 @@ from kit.data.label_columns import columns_of_names
 from kit.data.long_rows import widen
 from kit.data.rows import (
     SourceRows,
-    check_allowed,
+    check_header,
     check_ids,
-    concat_rows,
+    read_rows,
+    read_table,
     refuse_unusable,
     warn_of_names,
-    with_external_rows,
-    with_source_column,
+    without_header,
 )
 from kit.data.sample_answers import find_answers, one_row_per_answer
 from kit.data.spelling import respell
-from kit.data.table_files import read_rows, read_table
 from kit.errors import ConfigError, DataError
 
 if TYPE_CHECKING:

@@ -1,27 +1,26 @@
-"""Rows of a source before labels become numbers: their own checks, cells with line breaks, and external rows."""
+"""Rows of a source before labels become numbers: reads their table, and checks its header, ids and line breaks."""
 
 from __future__ import annotations
 
+import os
+import re
 import warnings
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from fnmatch import fnmatchcase
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from kit.core.legible import is_legible, legible
-from kit.data.csv_file import CsvFile, unknown_column
+from kit.data.csv_file import CsvFile, is_json, read_csv
 from kit.data.encodings import LINE_END, line_breaks
-from kit.data.image_paths import ImageFolder, fill, raise_missing
+from kit.data.image_paths import ImageFolder, raise_missing
+from kit.data.json_tables import read_json_table
 from kit.data.spelling import nfc
 from kit.errors import MAX_CASES, Case, DataError, KitWarning
 
 if TYPE_CHECKING:
     from kit.config.models import Data
-    from kit.core.arrays import Ids
 
 
 @dataclass(frozen=True)
@@ -159,197 +158,114 @@ def _looks_like_rows(file: CsvFile, sep: str, cell: MultiLineCell) -> bool:
     return last > 0 and all(count == last for count in counts)
 
 
-TABLE = "table"  # the column that says from which of several tables a row is
-SOURCE = "source"  # the column of a table of external rows that names where each is from
-LICENCE = ("licence", "license")  # columns that say under which licence a source is
-ORIGIN = "origin"  # and where it was found: an address, a paper
+def read_table(root: Path, data: Data, name: str) -> CsvFile:
+    """The cells of a table that `data` names, by its path relative to the workspace.
 
-
-@dataclass(frozen=True, order=True)
-class ExternalSource:
-    """Rows of one source, licence and origin; the last two blank where the table does not say."""
-
-    name: str
-    licence: str
-    origin: str
-    rows: int = 0
-
-    def __str__(self) -> str:
-        licence = f"licence {self.licence}" if self.licence else "no licence"
-        return ", ".join([f"{self.rows} rows", licence, *([f"from {self.origin}"] if self.origin else [])])
-
-
-def with_source_column(rows: SourceRows, column: str | None) -> SourceRows:
-    """The competition's table, with the source that a column names for each row; blank is the competition itself."""
-    if column is None:
-        return rows
-    if column not in rows.columns:
-        raise unknown_column(column, rows.columns, "data.external.source_column")
-    return replace(rows, sources=tuple(cell.strip() for cell in rows.columns[column]))
-
-
-def with_external_rows(own: SourceRows, more: SourceRows, file: Path) -> SourceRows:
-    """The competition's rows, then those of another table; a column that one of them lacks is blank there.
-
-    Raises DataError D24 for an id that both have.
+    Raises DataError as `read_csv` and `read_json_table` do.
     """
-    known = set(own.ids)
-    double = [
-        Case("is in both tables", str(file), name, "train", "D24") for name in more.ids if name in known
-    ]
-    if double:
-        raise DataError(
-            f"{len(double)} ids of {file} are also in data.train",
-            code="D24",
-            cases=double,
-            hint="use other ids, for example with the name of the source as a prefix",
-        )
-    columns = {
-        name: [*_cells(own, name), *_cells(more, name)]
-        for name in dict.fromkeys([*own.columns, *more.columns])
-    }
-    sources = [cell.strip() or file.stem for cell in _cells(more, SOURCE)]
-    before = own.sources or ("",) * len(own.ids)
-    return replace(
-        own,
-        ids=(*own.ids, *more.ids),
-        paths=(*own.paths, *more.paths),
-        columns=columns,
-        sources=(*before, *sources),
+    if is_json(name):
+        return read_json_table(root / name)
+    sep, encoding = format_of(data, name)
+    return read_csv(root / name, sep, encoding)
+
+
+def format_of(data: Data, name: str) -> tuple[str, str]:
+    """The separator and the encoding of a table, by `data.tables` or else by those of all tables."""
+    own = next((made for key, made in data.tables.items() if _is_same(key, name)), None)
+    if own is None:
+        return data.sep, data.encoding
+    return own.sep or data.sep, own.encoding or data.encoding
+
+
+def _is_same(one: str, other: str) -> bool:
+    return os.path.normpath(one) == os.path.normpath(other)
+
+
+def read_rows(root: Path, data: Data, name: str, columns: Collection[str] | None) -> CsvFile:
+    """A table whose cells of `columns`, by default all, may hold no line breaks. Raises as `read_table` does."""
+    file = read_table(root, data, name)
+    if file.begun:
+        wanted = None if columns is None else {*columns, file.columns[0]}
+        check_multi_line_cells(file, format_of(data, name)[0], wanted)
+    return file
+
+
+def read_class_list(root: Path, data: Data, wanted: Collection[str] = ()) -> CsvFile:
+    """The table `data.class_list`, the classes in its first column. Raises as `read_table` does.
+
+    Of a JSON's categories the column that `data.label` names comes first.
+    """
+    name = str(data.class_list)
+    file = read_rows(root, data, name, wanted)
+    if not is_json(name) or data.label not in file.columns:
+        return file
+    at = file.columns.index(data.label)
+    rows = tuple((row[at], *row[:at], *row[at + 1 :]) for row in file.rows)
+    columns = (file.columns[at], *file.columns[:at], *file.columns[at + 1 :])
+    return CsvFile(file.path, columns, rows, file.lines)
+
+
+ALIKE = 0.95  # of the ids have the header's form
+MIN_LENGTH = 6  # characters from which ids of one length are random names, such as hashes
+
+
+def check_header(file: CsvFile, id_column: str, extensions: Collection[str]) -> None:
+    """Raises DataError D28 if a table's first line is a row: it names an image file or has the form of the ids."""
+    why = explain_missing_header(file, id_column, extensions)
+    if why:
+        raise without_header(file, why)
+
+
+def explain_missing_header(file: CsvFile, id_column: str, extensions: Collection[str]) -> str:
+    """Why the first line is a row and no header, in words; empty if it is a header.
+
+    If the table has no column `id_column`, its first column is taken for the ids.
+    """
+    files = [name for name in file.columns if name.lower().endswith(tuple(extensions))]
+    if files:
+        return f"{files[0]!r} is the name of an image file"
+    header = id_column if id_column in file.columns else file.columns[0]
+    ids = file.column(header)
+    if header not in set(ids) and _has_form_of(header, ids):
+        return f"{header!r} looks like the ids below it, such as {ids[0]!r}"
+    return ""
+
+
+def without_header(file: CsvFile, why: str) -> DataError:
+    """The error for a table whose first line is a row."""
+    shown = ", ".join(file.columns[:5]) + (", …" if len(file.columns) > 5 else "")
+    return DataError(
+        f"{file.path} has no header: its first line is a row",
+        code="D28",
+        cases=[Case(f"the first line is {shown}: {why}", str(file.path))],
+        hint=f"insert a first line with the names of the {len(file.columns)} columns, such as id,label",
     )
 
 
-def _cells(rows: SourceRows, name: str) -> Sequence[str]:
-    return rows.columns.get(name, [""] * len(rows.ids))
-
-
-def concat_rows(parts: Sequence[SourceRows], names: Sequence[str]) -> SourceRows:
-    """The rows of several tables, whose names are in the column `table`; a column that one lacks is blank there.
-
-    Raises DataError D24 for an id that two of them have.
-    """
-    owner: dict[str, str] = {}
-    double: list[Case] = []
-    for rows, file in zip(parts, names, strict=True):
-        double += [
-            Case(f"is in {owner[name]} and in {file}", "", name, "train", "D24")
-            for name in rows.ids
-            if name in owner
-        ]
-        owner |= dict.fromkeys(rows.ids, file)
-    if double:
-        raise DataError(
-            f"{len(double)} ids are in two tables of data.train",
-            code="D24",
-            cases=double,
-            hint="data.train lists tables of different rows; if one is another version, leave it out",
-        )
-    columns = {
-        name: [cell for rows in parts for cell in _cells(rows, name)]
-        for name in dict.fromkeys(name for rows in parts for name in rows.columns)
-    }
-    stems = [Path(file).stem for file, rows in zip(names, parts, strict=True) for _ in rows.ids]
-    columns.setdefault(TABLE, stems)
-    return SourceRows(
-        tuple(name for rows in parts for name in rows.ids),
-        tuple(path for rows in parts for path in rows.paths),
-        columns,
-    )
-
-
-def fill_keys(
-    rows: SourceRows,
-    pattern: str,
-    columns: Mapping[str, Sequence[str]],
-    noun: str,
-    configured: str,
-    split: str,
-    hint: str,
-) -> Ids:
-    """The group or the answer (`noun`) of each row by a pattern; `configured` is what data.group or data.answer holds.
-
-    Raises ConfigError C07 for a column that does not exist, DataError D30 for rows without one.
-    """
-    found = _external_groups(rows, fill(pattern, columns, f"data.{noun}"))
-    blank = [
-        Case(f"no {noun}", "", row, split, "D30")
-        for row, key in zip(rows.ids, found, strict=True)
-        if not key.strip()
-    ]
-    if blank:
-        what = "training" if split == "train" else split
-        raise DataError(
-            f"{len(blank)} {what} rows have no {noun} (data.{noun} {configured!r})",
-            code="D30",
-            cases=blank,
-            hint=hint,
-        )
-    return np.array(found, dtype=str)
-
-
-def _external_groups(rows: SourceRows, groups: Sequence[str]) -> list[str]:
-    """The groups; an external row that names none is a group of its own, by its id."""
-    if not rows.sources:
-        return list(groups)
-    told = zip(groups, rows.ids, rows.sources, strict=True)
-    return [group if group.strip() or not source else f"{source} {name}" for group, name, source in told]
-
-
-def sources_of(sources: Sequence[str], columns: Mapping[str, Sequence[str]]) -> tuple[ExternalSource, ...]:
-    """The external sources among rows, by name: for the rules, the manifest and the write-up."""
-    if not any(sources):  # a competition's own table may have such columns too, and needs no permission
-        return ()
-    blank = [""] * len(sources)
-    licences = next((columns[name] for name in LICENCE if name in columns), blank)
-    told = zip(sources, licences, columns.get(ORIGIN, blank), strict=True)
-    counts = Counter(
-        ExternalSource(name, licence.strip(), origin.strip()) for name, licence, origin in told if name
-    )
-    return tuple(replace(source, rows=count) for source, count in sorted(counts.items()))
-
-
-def describe_sources(sources: Iterable[ExternalSource]) -> dict[str, str]:
-    """What is known of each source by its name, as the manifest and a write-up tell it."""
-    told: dict[str, str] = {}
-    for source in sources:
-        told[source.name] = "; ".join(filter(None, [told.get(source.name), str(source)]))
-    return told
-
-
-def check_allowed(rows: SourceRows, rule: str | Sequence[str]) -> None:
-    """Raises DataError D63 for external rows that the rule does not allow, D29 where no row is the competition's."""
-    found = sources_of(rows.sources, rows.columns)
-    refused = [source for source in found if not is_allowed(source.licence, rule)]
-    if refused:
-        count = sum(source.rows for source in refused)
-        asked = rule if isinstance(rule, str) else ", ".join(rule)
-        raise DataError(
-            f"{count} external rows are not allowed (data.external.policy: {asked})",
-            code="D63",
-            cases=[Case(str(source), source.name, split="train", code="D63") for source in refused],
-            hint="remove them; the rules of the competition define what is allowed",
-        )
-    if rows.sources and all(rows.sources):
-        raise DataError(
-            "all rows are external, so no row can be scored", code="D29", hint="data.external.source_column"
-        )
-
-
-def is_allowed(licence: str, rule: str | Iterable[str]) -> bool:
-    """Whether a licence is one of the patterns of a rule, and none of those that begin with `!`.
-
-    Where all patterns begin so, any other licence is allowed, but not one that is not named.
-    """
-    if isinstance(rule, str):
-        return rule == "allowed"
-    name, patterns = _plain(licence), [_plain(pattern) for pattern in rule]
-    refused = [pattern[1:] for pattern in patterns if pattern.startswith("!")]
-    allowed = [pattern for pattern in patterns if not pattern.startswith("!")]
-    if not name or any(fnmatchcase(name, pattern) for pattern in refused):
+def _has_form_of(header: str, ids: Sequence[str]) -> bool:
+    """Whether a header with a digit looks like the ids: the same text around numbers, or as random as they are."""
+    digits = sum(character.isdigit() for character in header)
+    if not digits:
         return False
-    return any(fnmatchcase(name, pattern) for pattern in allowed) if allowed else bool(refused)
+    form = _form(header)
+    if sum(_form(name) == form for name in ids) >= ALIKE * len(ids):
+        return True
+    lengths, known = {len(name) for name in ids}, set(map(_kind, "".join(ids)))
+    return (
+        digits > 1
+        and lengths == {len(header)}
+        and len(header) >= MIN_LENGTH
+        and set(map(_kind, header)) <= known
+    )
 
 
-def _plain(licence: str) -> str:
-    """`CC BY 4.0` and `cc-by-4.0` are one."""
-    return licence.strip().lower().replace(" ", "-").replace("_", "-")
+def _form(text: str) -> str:
+    """The text with each number as one 9: `Train_17.png` is `Train_9.png`."""
+    return re.sub(r"\d+", "9", text)
+
+
+def _kind(character: str) -> str:
+    """Digits are alike, letters of one case too; any other character stands for itself."""
+    if character.isdigit():
+        return "9"
+    return ("A" if character.isupper() else "a") if character.isalpha() else character

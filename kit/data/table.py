@@ -16,19 +16,14 @@ from kit.core.arrays import Ids
 from kit.core.files import StrPath
 from kit.data import labels, row_sources
 from kit.data.answers import answer_table, check_same_labels, read_answers
-from kit.data.csv_file import check_header, is_number
+from kit.data.csv_file import is_number
+from kit.data.external_rows import ExternalSource, sources_of
 from kit.data.groups import nameable_columns, read_groups
 from kit.data.image_paths import PathList
 from kit.data.labels import Factors
 from kit.data.read_labels import read_labels
-from kit.data.rows import (
-    ExternalSource,
-    SourceRows,
-    check_ids,
-    sources_of,
-)
+from kit.data.rows import SourceRows, check_header, check_ids, read_rows
 from kit.data.spelling import Spelled
-from kit.data.table_files import read_rows
 from kit.errors import Case, ConfigError, DataError, InvalidError, did_you_mean
 from kit.kinds.targets import ONE_CLASS, LabelKind, Target
 

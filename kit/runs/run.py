@@ -20,10 +20,10 @@ from kit.core.files import fingerprint, is_safe_folder_name, read_json, sha256, 
 from kit.core.installed import version
 from kit.core.locks import hold_lock
 from kit.core.renamed import CONFIG_KEYS
+from kit.data.external_rows import describe_sources
 from kit.data.folds import Folds
 from kit.data.predictions import Predictions, provenance_of
 from kit.data.provenance import Provenance
-from kit.data.rows import describe_sources
 from kit.errors import (
     BusyError,
     Case,

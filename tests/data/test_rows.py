@@ -12,9 +12,9 @@ import pytest
 
 from kit.config.models import Data, External
 from kit.config.workspace import Workspace
+from kit.data.external_rows import is_allowed
 from kit.data.folds import Folds, make_folds
 from kit.data.predictions import Predictions
-from kit.data.rows import is_allowed
 from kit.data.table import Table, sample_frame, train_table
 from kit.errors import ConfigError, DataError, KitWarning
 from kit.kinds import Splitter

@@ -23,8 +23,8 @@ from kit.data.folds import Folds
 from kit.data.predictions import Predictions
 from kit.data.provenance import Provenance
 from kit.data.quarantine import quarantine
+from kit.data.rows import format_of
 from kit.data.table import Table, sample_frame, test_table
-from kit.data.table_files import format_of
 from kit.device.precision import choose_device
 from kit.errors import MAX_CASES, ConfigError, DataError, KitWarning
 from kit.evaluation.answers import Scoring

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from kit.config.models import Data
-from kit.data import csv_file
-from kit.data.json_tables import CATEGORIES
+from kit.data.csv_file import CATEGORIES
+from kit.data.rows import explain_missing_header as explain_first_line
 from kit.errors import ConfigError, did_you_mean
 from kit.stages.discovery import roles
 from kit.stages.discovery.file_scan import ColumnMatch, Scan, TableFile
@@ -113,7 +113,7 @@ def is_needed(name: str, asked: Mapping[str, str]) -> bool:
 def explain_missing_header(seen: Scan, sheet: TableFile, found: Sequence[ColumnMatch]) -> str:
     """Why a table's first line is a row of data and no header, in words; empty if it is a header."""
     column = found[0].column if found else sheet.columns[0]
-    why = csv_file.explain_missing_header(sheet.file, column, Data().extensions)
+    why = explain_first_line(sheet.file, column, Data().extensions)
     if not why and found and seen.names_image(column) and column not in sheet.values(column):
         why = f"{column!r} is the name of an image file"
     return why

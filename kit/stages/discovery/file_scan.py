@@ -14,16 +14,9 @@ from typing import Any
 from kit.core.locations import KEY
 from kit.data.content import ending as ending_of
 from kit.data.content import is_image_file, without_ending
-from kit.data.csv_file import SEPARATORS, CsvFile, read_csv
+from kit.data.csv_file import CATEGORIES, SEPARATORS, CsvFile, is_json, read_csv
 from kit.data.image_paths import INDEX
-from kit.data.json_tables import (
-    CATEGORIES,
-    has_bands,
-    has_categories,
-    is_json,
-    looks_like_table,
-    read_json_table,
-)
+from kit.data.json_tables import has_bands, has_categories, looks_like_table, read_json_table
 from kit.data.spelling import nfc
 from kit.errors import DataError
 from kit.stages.discovery.containers import Container, SeveralFiles, find_containers, narrow_pixel_tables

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
-from kit.data.rows import TABLE
+from kit.data.external_rows import TABLE
 from kit.errors import ConfigError
 from kit.stages.discovery import roles
 from kit.stages.discovery.file_scan import ColumnMatch, Scan, TableFile
