@@ -1,6 +1,7 @@
 """Reading images through kit, against a bare loop of pydicom, h5py and pyarrow in the same process.
 
     python -m benchmarks.readers --images 64
+    python -m benchmarks.readers --slide 12000
 
 Prints kit's images per second divided by the library's, on one core; both end with the array of each image.
 """
@@ -10,6 +11,7 @@ from __future__ import annotations
 import argparse
 import tempfile
 import time
+import tracemalloc
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -18,12 +20,14 @@ import h5py
 import numpy as np
 import pandas as pd
 import pydicom
+import tifffile
 from pyarrow import parquet
 
 from kit.config.models import Data
 from kit.images.source import ImageSource
 
 SIDE, JPEG_SIDE, REPEATS = 64, 512, 5
+TILES, TILE_SIDE = 64, 192
 
 
 def rate(work: Callable[[], object], images: int) -> float:
@@ -97,14 +101,55 @@ def table(folder: Path, images: int) -> tuple[float, float]:
     return rate(through_kit, images), rate(bare, images)
 
 
+def tiles(folder: Path, side: int) -> None:
+    """Prints seconds and the peak of arrays for the tiles of a JPEG slide, and for cutting the whole image."""
+    rng, file = np.random.default_rng(0), folder / "a.tif"
+    image = np.full((side, side, 3), 255, np.uint8)
+    half = side // 2
+    coarse = rng.integers(60, 220, (half // 64, half // 64, 3)).astype(np.uint8)
+    image[:half, :half] = cv2.resize(coarse, (half, half), interpolation=cv2.INTER_CUBIC)
+    tifffile.imwrite(file, image, photometric="rgb", tile=(512, 512), compression="jpeg", metadata=None)
+    data = Data.model_validate(
+        {"reader": "tiff", "max_pixels": side**2, "tiles": {"count": TILES, "size": TILE_SIDE}}
+    )
+    source = ImageSource.open(data)
+
+    def whole() -> np.ndarray:
+        down = -side % TILE_SIDE
+        edges = (down // 2, down - down // 2)
+        padded = np.pad(tifffile.imread(file), (edges, edges, (0, 0)), constant_values=255)
+        grid = padded.reshape(len(padded) // TILE_SIDE, TILE_SIDE, -1, TILE_SIDE, 3).swapaxes(1, 2)
+        cut = grid.reshape(-1, TILE_SIDE, TILE_SIDE, 3)
+        chosen = cut[np.argsort(cut.reshape(len(cut), -1).sum(axis=1), kind="stable")[:TILES]]
+        across = int(TILES**0.5)
+        return chosen.reshape(across, across, TILE_SIDE, TILE_SIDE, 3).swapaxes(1, 2)
+
+    found: dict[str, np.ndarray] = {}
+    ways: dict[str, Callable[[], np.ndarray]] = {"kit": lambda: source.read(file).pixels, "whole": whole}
+    for name, work in ways.items():
+        tracemalloc.start()
+        start = time.perf_counter()
+        found[name] = np.asarray(work()).ravel()
+        took, peak = time.perf_counter() - start, tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        print(f"tiles    {name:5} {took:6.1f} s, arrays of {peak / 2**20:,.0f} MiB at most")
+    assert np.array_equal(found["kit"], found["whole"])
+
+
 def main() -> None:
     """Prints the ratio of each reader."""
     options = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     options.add_argument("--images", type=int, default=64)
-    images = options.parse_args().images
+    options.add_argument("--slide", type=int, help="only the tiles of a slide with sides of so many pixels")
+    given = options.parse_args()
+    images = given.images
     cv2.setNumThreads(1)
+    if given.slide:
+        with tempfile.TemporaryDirectory() as folder:
+            tiles(Path(folder), given.slide)
+        return
     for name, measure in (("dicom", dicom), ("hdf5", hdf5), ("parquet", table)):
         with tempfile.TemporaryDirectory() as folder:
             kit, library = measure(Path(folder), images)

@@ -3,147 +3,27 @@
 from __future__ import annotations
 
 import posixpath
-import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, Field, model_validator
 
+from kit.config.data_blocks import (
+    External,
+    JoinedTable,
+    LabelFrom,
+    LongTable,
+    Strict,
+    TableFormat,
+    TileChoice,
+    as_tuple,
+    join_patterns,
+    one_or_several,
+    plugin_name,
+    read_tab,
+)
 from kit.core.locations import JOIN
-
-
-def _tab(sep: Any) -> Any:
-    return "\t" if sep == r"\t" else sep  # as a shell hands it over
-
-
-def plugin_name(spec: Any) -> Any:
-    """A plugin's spec; its name alone stands for it."""
-    return {"name": spec} if isinstance(spec, str) else spec
-
-
-def _one_or_several(value: Any) -> Any:
-    return (value,) if isinstance(value, str) else value
-
-
-def _join_patterns(patterns: Any) -> Any:
-    """A list of patterns as one, as locations join their parts."""
-    texts = isinstance(patterns, list | tuple) and all(isinstance(each, str) for each in patterns)
-    return JOIN.join(patterns) if texts and patterns else patterns
-
-
-def _tuple(value: Any) -> Any:
-    """A list of one entry where it is given without a list."""
-    return (value,) if isinstance(value, str | Mapping) else value
-
-
-def _expression(text: str | None) -> str | None:
-    """A regular expression with a group. Raises ValueError for any other text."""
-    if text is None:
-        return None
-    try:
-        groups = re.compile(text).groups
-    except re.error as error:
-        raise ValueError(f"not a regular expression: {error}") from None
-    if not groups:
-        raise ValueError("a regular expression needs a group, such as (cat|dog)")
-    return text
-
-
-def _licences(rule: Any) -> Any:
-    return [rule] if isinstance(rule, str) and rule not in ("allowed", "forbidden") else rule
-
-
-class Strict(BaseModel):
-    """A part of the config: unknown keys are refused."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class External(Strict):
-    """Labelled rows from elsewhere, and which of them the competition allows."""
-
-    policy: Annotated[Literal["allowed", "forbidden"] | tuple[str, ...], BeforeValidator(_licences)] = Field(
-        "allowed",
-        description="the competition's rule for external data, or the allowed licences: `CC-BY-*`, `!*-NC*`",
-    )
-    train: str | None = Field(
-        None, description="CSV of more labelled rows, all external: its column source names the source"
-    )
-    images: Annotated[str | None, BeforeValidator(_join_patterns)] = Field(
-        None, description="path of an image of external.train, if different"
-    )
-    source_column: str | None = Field(
-        None,
-        description="column of data.train with the external source of a row, blank for the competition's own "
-        "rows; external rows are trained on and never scored",
-    )
-
-
-class LabelFrom(Strict):
-    """How labels are made of columns and of file names."""
-
-    files: dict[str, str] = Field(
-        {}, description="for {file} in data.label: a word for each pattern of the file's stem"
-    )
-    bins: dict[str, tuple[float, ...]] = Field(
-        {}, description="for {column} in data.label: inner edges of the number ranges"
-    )
-    rename: dict[str, str] = Field({}, description="label as composed -> label in the submission")
-    regex: Annotated[str | None, AfterValidator(_expression)] = Field(
-        None,
-        description="regular expression for the path of a labelled row's image below its folder: its group is "
-        "the column label, and named groups such as (?P<label>cat|dog) are columns of these names",
-    )
-    one_hot: tuple[str, ...] = Field(
-        (),
-        description="columns of 0 and 1 with exactly one 1 per row: the column label names the column of the 1",
-    )
-
-
-class JoinedTable(Strict):
-    """A table whose columns join those of the rows, by a key that it has once."""
-
-    table: str = Field(description="the CSV or JSON with more columns")
-    on: str = Field(
-        description="column of the rows with the key, or a pattern such as {study}_study; several rows may have "
-        "the same key"
-    )
-    key: str | None = Field(
-        None, description="column of `table` with the key, if it has another name than `on`"
-    )
-    rows: Literal["train", "test", "all"] = Field("train", description="the rows that the table is for")
-    on_missing: Literal["stop", "blank", "skip"] = Field(
-        "stop", description="rows whose key the table lacks: an error, blank cells, or not used"
-    )
-
-
-class TableFormat(Strict):
-    """How a table is written, if not as `data.sep` and `data.encoding` say."""
-
-    sep: Annotated[str | None, BeforeValidator(_tab)] = Field(
-        None, min_length=1, max_length=1, description="field separator; null: data.sep"
-    )
-    encoding: str | None = Field(None, description="encoding; null: data.encoding")
-
-
-class LongTable(Strict):
-    """A training table with a row for each id and class, which kit reads as a row for each id."""
-
-    classes: tuple[str, ...] = Field(
-        (),
-        description="the classes of each id; given, data.train has a row for each id and class, and each class "
-        "becomes a column",
-    )
-    value_column: str | None = Field(None, description="column of the value, such as 0 or 1")
-    class_column: str | None = Field(
-        None, description="column of the class; null: the cells of data.id end in it, such as ID_7_any"
-    )
-    separator: str = Field(
-        "_",
-        min_length=1,
-        description="between the id and the class in the cells of data.id, if class_column is null",
-    )
 
 
 class Data(Strict):
@@ -163,7 +43,7 @@ class Data(Strict):
         description="labelled rows: a CSV, a JSON (COCO or a list of objects), a list of such tables, or a folder "
         "with one subfolder per class",
     )
-    join: Annotated[tuple[JoinedTable, ...], BeforeValidator(_tuple)] = Field(
+    join: Annotated[tuple[JoinedTable, ...], BeforeValidator(as_tuple)] = Field(
         (), description="tables with more columns of the rows, such as their labels"
     )
     val: str | None = Field(
@@ -193,17 +73,17 @@ class Data(Strict):
     target_range: tuple[float, float] | None = Field(
         None, description="lowest and highest number that a label can have, if `target` is numbers"
     )
-    label_separator: Annotated[str | None, BeforeValidator(_tab)] = Field(
+    label_separator: Annotated[str | None, BeforeValidator(read_tab)] = Field(
         None, min_length=1, description="separator between the labels in a cell; null: one label per row"
     )
-    images: Annotated[str, BeforeValidator(_join_patterns)] = Field(
+    images: Annotated[str, BeforeValidator(join_patterns)] = Field(
         "data/images/{id}",
         description="path of a row's image, with columns in braces, or their characters as in {id[0]}/{id}; "
         "without an extension kit tries the known ones; if it ends in /*, every image of the folder is a row; a "
         "list joins images along their "
         "channels; behind :: follows the key in a container, and {index} is the row's number from 0",
     )
-    test_images: Annotated[str | None, BeforeValidator(_join_patterns)] = Field(
+    test_images: Annotated[str | None, BeforeValidator(join_patterns)] = Field(
         None, description="the same for test rows, if different"
     )
     reader: Annotated[dict[str, Any], BeforeValidator(plugin_name)] = Field(
@@ -215,7 +95,7 @@ class Data(Strict):
         description="extensions to try, in this order, if `images` has none; other files are recognised "
         "by their content",
     )
-    box: Annotated[tuple[str, ...], BeforeValidator(_one_or_several)] = Field(
+    box: Annotated[tuple[str, ...], BeforeValidator(one_or_several)] = Field(
         (),
         description="part of the image to use: columns of x, y, width and height in pixels, or one column with "
         "these four; a file of boxes by COCO or MegaDetector; or a folder of YOLO files",
@@ -241,7 +121,7 @@ class Data(Strict):
         "loss=row_weighted",
     )
     external: External = Field(External(), description="labelled rows from elsewhere")
-    columns: Annotated[tuple[str, ...], BeforeValidator(_one_or_several)] = Field(
+    columns: Annotated[tuple[str, ...], BeforeValidator(one_or_several)] = Field(
         (),
         description="columns of the training and test tables that say more of a row, such as age and site; "
         "kit stack and kit features use them, and kit check looks for leaks in them",
@@ -268,7 +148,7 @@ class Data(Strict):
     )
     label_from: LabelFrom = Field(LabelFrom(), description="how labels are made of columns and of file names")
     long: LongTable = Field(LongTable(), description="a table with a row for each id and class")
-    sep: Annotated[str, BeforeValidator(_tab)] = Field(
+    sep: Annotated[str, BeforeValidator(read_tab)] = Field(
         ",", min_length=1, max_length=1, description="field separator of the CSVs"
     )
     encoding: str = Field("utf-8", description="encoding of the CSVs")
@@ -301,6 +181,7 @@ class Data(Strict):
         description="colour under transparent pixels, as a Pillow colour name; none: use the stored "
         "colours and ignore transparency",
     )
+    tiles: TileChoice = Field(TileChoice(), description="use the tiles with most tissue of a large image")
     follow_symlinks: bool = Field(False, description="allow links that lead out of the image folder")
     on_unreadable_train: Literal["stop", "skip"] = Field(
         "stop", description="how to treat unreadable training images"

@@ -11,16 +11,17 @@ from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from kit.config.data_section import (
-    Data,
+from kit.config.data_blocks import (
     External,
     JoinedTable,
     LabelFrom,
     LongTable,
     Strict,
     TableFormat,
+    TileChoice,
     plugin_name,
 )
+from kit.config.data_section import Data
 from kit.config.specs import respecify
 from kit.core.files import StrPath
 from kit.kinds.plugin import Plugin
@@ -39,6 +40,7 @@ __all__ = [
     "Stage",
     "Strict",
     "TableFormat",
+    "TileChoice",
     "keys",
     "split",
 ]  # fmt: skip

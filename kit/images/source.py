@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from kit.core.files import sha256
 from kit.core.locations import Part, parts_of
 from kit.errors import DataError
 from kit.images import boxes
+from kit.images.tiles import join_tiles
 from kit.kinds import registry
 from kit.kinds.reader import Decoded, Reader, ReadRules
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from kit.config.models import Data
     from kit.core.files import StrPath
     from kit.kinds.reader import Record
+
+Made = TypeVar("Made")
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,6 +33,7 @@ class Records:
     parts: tuple[Part, ...]
     records: tuple[Record, ...]
     digest: str  # 64 hex digits
+    is_tiled: bool = False  # the record is the picture of the image's tiles
 
 
 @dataclass(frozen=True)
@@ -50,12 +54,20 @@ class ImageSource:
     def load(self, location: Path) -> Records:
         """A location's records. Raises DataError for what cannot be read, without the path."""
         parts = parts_of(location)
+        if self.data.tiles.count and len(parts) == 1 and not parts[0].box:
+            tiled = self._try(lambda: self.reader.load_tiles(_only_file(parts[0]), parts[0].key, self.data))
+            if tiled is not None:
+                return Records(parts, (tiled,), _digest(parts, (tiled,)), True)
         records = tuple(self._load_part(part) for part in parts)
         return Records(parts, records, _digest(parts, records))
 
     def _load_part(self, part: Part) -> Record:
+        return self._try(lambda: self.reader.load(_only_file(part), part.key))
+
+    def _try(self, read: Callable[[], Made]) -> Made:
+        """What the reader makes. Raises DataError D05 for an error of its library."""
         try:
-            return self.reader.load(_only_file(part), part.key)
+            return read()
         except (DataError, MemoryError):
             raise
         except Exception as error:  # a library raises what its parsing happens to raise
@@ -72,25 +84,23 @@ class ImageSource:
         """
         parts = loaded.parts
         each = max(1, self.channels // len(parts))
-        has_box = any(part.box for part in parts)
-        rules = ReadRules(each, self.data.max_pixels, 0 if has_box else least_side, self.data)
+        is_whole = self.data.tiles.count or any(part.box for part in parts)
+        rules = ReadRules(each, self.data.max_pixels, 0 if is_whole else least_side, self.data)
         made = [
             self._of_part(part, record, rules) for part, record in zip(parts, loaded.records, strict=True)
         ]
         repairs = tuple(note for one in made for note in one.repairs)
-        return Decoded(self._join([one.pixels for one in made]), repairs)
+        pixels = self._join([one.pixels for one in made])
+        if self.data.tiles.count and not loaded.is_tiled:
+            pixels = join_tiles(pixels, self.data.tiles)
+        return Decoded(pixels, repairs)
 
     def read(self, location: Path) -> Decoded:
         """The image at a location. Raises DataError, without the path."""
         return self.decode(self.load(location))
 
     def _of_part(self, part: Part, record: Record, rules: ReadRules) -> Decoded:
-        try:
-            made = self.reader.decode(record, rules)
-        except (DataError, MemoryError):
-            raise
-        except Exception as error:  # a library raises what its parsing happens to raise
-            raise self._wrap(error) from error
+        made = self._try(lambda: self.reader.decode(record, rules))
         pixels = made.pixels[:, :, None] if made.pixels.ndim == 2 else made.pixels
         if pixels.dtype != np.uint8 or pixels.ndim != 3 or 0 in pixels.shape:
             raise DataError(
@@ -127,6 +137,7 @@ class ImageSource:
         if place.source != "kit" and place.file:
             found.append(sha256(place.file))
         found += [["channels", self.channels]] if self.channels != 3 else []
+        found += [["tiles", self.data.tiles.model_dump()]] if self.data.tiles.count else []
         return found + ([["margin", self.data.box_margin]] if self.data.box else [])
 
 

@@ -57,6 +57,13 @@ class Reader(Plugin):
             raise DataError(f"reader {self.plugin_name()!r} reads whole files, and has no keys", code="D02")
         return read_image_bytes(file)
 
+    def load_tiles(self, file: Path, key: str, data: Any) -> Record | None:
+        """The picture of the tiles of an image, by `data.tiles`, as an array that `decode` takes.
+
+        For images that are too large for the memory. Default: None, and `load` reads the whole image.
+        """
+        return None
+
     def decode(self, record: Record, rules: ReadRules) -> Decoded:
         """The image of a record, uint8 of shape (height, width) or (height, width, channels).
 

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from kit.config.data_section import Data, External
+from kit.config.models import Data, External
 from kit.config.workspace import Workspace
 from kit.data.answers import check_same_weights
 from kit.data.folds import make_folds

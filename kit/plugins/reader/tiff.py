@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
 
 import numpy as np
 from pydantic import Field
 
 from kit.core.image_files import read_image_bytes
 from kit.errors import DataError
-from kit.plugins.reader._arrays import ArrayReader
+from kit.images.tiles import join_streamed
+from kit.plugins.reader._arrays import ArrayReader, check_size
 from kit.plugins.reader._records import check_bytes
 
 if TYPE_CHECKING:
+    from kit.config.models import Data
     from kit.kinds.reader import Record
+
+MEMORY_ROWS = 256  # rows of an uncompressed image that are read at a time
+Opened = TypeVar("Opened")
 
 
 class Tiff(ArrayReader):
@@ -42,14 +49,26 @@ class Tiff(ArrayReader):
     def load(self, file: Path, key: str) -> Record:
         if key:
             return super().load(file, key)
+        return self._with_file(file, self._array)
+
+    def load_tiles(self, file: Path, key: str, data: Data) -> Record | None:
+        """Reads a level part by part, if it has 8 bits and one plane per pixel: slides do not fit into the memory."""
+        return (
+            None
+            if key or self.range or self.percentiles
+            else self._with_file(file, partial(self._tiles, data))
+        )
+
+    def _with_file(self, file: Path, read: Callable[[Any], Opened]) -> Opened:
+        """What `read` makes of the opened file. Raises DataError D01 to D15."""
         import tifffile
 
         if not read_image_bytes(file, 4).startswith((b"II", b"MM")):
             raise DataError(f"not a TIFF: begins with {read_image_bytes(file, 12)!r}", code="D06")
         try:
             with tifffile.TiffFile(file) as opened:
-                return self._array(opened)
-        except DataError:
+                return read(opened)
+        except (DataError, MemoryError):
             raise
         except Exception as error:  # what its parsing happens to raise
             text = (str(error) or type(error).__name__).splitlines()[0]
@@ -59,8 +78,8 @@ class Tiff(ArrayReader):
                 ) from None
             raise DataError(f"corrupt TIFF: {text}", code="D05") from None
 
-    def _array(self, opened: Any) -> np.ndarray:
-        """The image as (rows, columns) or (rows, columns, channels)."""
+    def _level(self, opened: Any) -> Any:
+        """The series of pages that `page`, `level` and `min_side` choose."""
         if self.page >= len(opened.series):
             raise DataError(f"has {len(opened.series)} images, and no number {self.page} (page)", code="D12")
         levels = opened.series[self.page].levels
@@ -68,6 +87,22 @@ class Tiff(ArrayReader):
         if self.min_side is not None:
             large = [each for each in levels if _short_side(each) >= self.min_side]
             chosen = large[-1] if large else levels[0]
+        return chosen
+
+    def _tiles(self, data: Data, opened: Any) -> np.ndarray | None:
+        """The picture of the tiles of `data.tiles`, None for an image that has to be read whole."""
+        level = self._level(opened)
+        page = level.keyframe
+        is_plain = level.axes in ("YXS", "YX") and page.photometric in (1, 2, 6) and not self.take
+        if len(level.pages) != 1 or not is_plain or page.dtype != np.uint8 or page.planarconfig != 1:
+            return None
+        height, width = level.shape[:2]
+        check_size(level.shape, data.max_pixels)
+        return join_streamed(_bands(opened, level, page), height, width, data.tiles)
+
+    def _array(self, opened: Any) -> np.ndarray:
+        """The image as (rows, columns) or (rows, columns, channels)."""
+        chosen = self._level(opened)
         check_bytes(int(chosen.nbytes))
         values, axes = chosen.asarray(), chosen.axes
         order = [axes.index(axis) for axis in "YX" if axis in axes]
@@ -81,6 +116,27 @@ class Tiff(ArrayReader):
         if is_white_zero and made.dtype.kind == "u":
             made = np.iinfo(made.dtype).max - made
         return made
+
+
+def _bands(opened: Any, level: Any, page: Any) -> Iterator[np.ndarray]:
+    """A level's rows from top to bottom, as many at a time as its strips or tiles have."""
+    height, width, channels = (*level.shape, 1)[:3]
+    if level.dataoffset is not None:  # pixels as they are, one row after another
+        shape = (height, width, channels)
+        stored = np.memmap(opened.filehandle.path, np.uint8, "r", level.dataoffset, shape)
+        for top in range(0, height, MEMORY_ROWS):
+            yield np.asarray(stored[top : top + MEMORY_ROWS])
+        return
+    band, start = np.zeros((0, width, channels), np.uint8), 0
+    for segment, (_, _, top, left, _), shape in page.segments(maxworkers=1):
+        rows, columns = min(shape[1], height - top), min(shape[2], width - left)
+        if left == 0:
+            if len(band):
+                yield band
+            band, start = np.full((rows, width, channels), page.nodata, np.uint8), top
+        if segment is not None and top == start:
+            band[:, left : left + columns] = segment[0, :rows, :columns]
+    yield band
 
 
 def _short_side(level: Any) -> int:
