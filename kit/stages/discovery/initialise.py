@@ -28,6 +28,7 @@ from kit.stages.discovery.finetuning import choose_start, fit_config
 from kit.stages.discovery.locations import locate
 from kit.stages.discovery.metric import suggest
 from kit.stages.discovery.metric_names import read_metric
+from kit.stages.discovery.slides import advise_tiles
 
 METRICS_OF_NUMBERS = ("rmse", "mae", "r2")  # metrics that say that labels are numbers
 
@@ -102,7 +103,8 @@ def initialise(
     write_text(path, config_text({"$schema": f"./{SCHEMA_FILE}", **without_defaults(config)}))
     shown = "".join(f" {key}={value}" for key, value in scored.items() if key != "name")
     chosen = f"metric: {scored['name']}{shown} ({reason}); kit init --metric NAME takes another"
-    findings = (*found.findings, chosen, *attached, *reasons, cache.finding)
+    large = advise_tiles(sizes, Data(**found.data).max_pixels)
+    findings = (*found.findings, *large, chosen, *attached, *reasons, cache.finding)
     return InitResult(path, name, why, findings, scored)
 
 

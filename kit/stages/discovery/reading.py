@@ -18,6 +18,7 @@ from kit.kinds import Reader, ReadRules
 from kit.kinds.readers import IMAGE, other_readers
 from kit.stages.discovery.containers import Container
 from kit.stages.discovery.file_scan import ColumnMatch, TableFile
+from kit.stages.discovery.slides import Slides, find_slides
 
 SAMPLED = 32  # images that are looked at
 
@@ -137,11 +138,21 @@ def read_table_images(
     known = {key: value for key, value in data.items() if key in Data.model_fields}
     section = Data.model_validate({**known, "reader": {"name": name, **options}})
     found = sample_locations(root, section, section.images, ids, columns)
+    slides = find_slides(found, section.max_pixels) if name in (IMAGE, "tiff") and not is_joined else None
+    if slides is not None:
+        return _read_slides(root, slides)
     if name == IMAGE and not is_joined:
         if fits_images(root, section, found):
             return Reading()
         name = "tiff"
     return fit_reader(root, name, found, options)
+
+
+def _read_slides(root: Path, slides: Slides) -> Reading:
+    """A level of pyramids, and the option for their tiles."""
+    reader = Reader.open({"name": "tiff", "level": slides.level}, root)
+    words = f"reader: tiff, {slides.words}; data.tiles.count=36 joins the 36 tiles with most tissue"
+    return Reading(_spec(reader), {}, (words,), slides.sizes)
 
 
 def read_folders(root: Path, folders: Mapping[str, Sequence[str]], train: str) -> Reading:

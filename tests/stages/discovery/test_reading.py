@@ -231,6 +231,62 @@ def satellite(root: Path) -> Found:
     return {"reader": {"name": "tiff", "range": [0.0, 4095.0]}}, 13
 
 
+def write_slide(file: Path) -> None:
+    """A pyramid of three levels, each a quarter of the one before; white but for one corner."""
+    levels = [np.full((side, side, 3), 255, np.uint8) for side in (96, 48, 24)]
+    with tifffile.TiffWriter(file) as opened:
+        for level in levels:
+            level[: len(level) // 2, : len(level) // 2] = pixels(len(level) // 2, len(level) // 2, 3)
+            opened.write(level, photometric="rgb", tile=(16, 16), compression="jpeg", metadata=None)
+
+
+def panda(root: Path) -> Found:
+    for folder, ids in (("train_images", TRAIN), ("test_images", TEST)):
+        (root / folder).mkdir()
+        for name in ids:
+            write_slide(root / folder / f"{name}.tiff")
+    write_labels(
+        root, "image_id", "isup_grade", range(6), data_provider=["karolinska", "radboud"] * (ROWS // 2)
+    )
+    pd.DataFrame({"image_id": TEST, "data_provider": "radboud"}).to_csv(root / "test.csv", index=False)
+    write_sample(root, "image_id", {"isup_grade": 0})
+    return {"reader": {"name": "tiff"}, "images": "train_images/{id}", "test_images": "test_images/{id}"}, 3
+
+
+def mayo(root: Path) -> Found:
+    slides = {"train": [f"{name}_{row % 2}" for row, name in enumerate(TRAIN)], "test": TEST}
+    for folder, ids in slides.items():
+        (root / folder).mkdir()
+        for name in ids:
+            write_slide(root / folder / f"{name}.tif")
+    patients = {
+        "train": [f"p{row // 2}" for row in range(ROWS)],
+        "test": [f"q{row // 2}" for row in range(TESTS)],
+    }
+    for split, ids in slides.items():
+        frame = pd.DataFrame({"image_id": ids, "center_id": 1, "patient_id": patients[split], "image_num": 0})
+        if split == "train":
+            frame["label"] = [("CE", "LAA")[row // 2 % 2] for row in range(ROWS)]
+        frame.to_csv(root / f"{split}.csv", index=False)
+    write_sample(root, "patient_id", {"CE": 0.5, "LAA": 0.5}, sorted(set(patients["test"])))
+    return {"reader": {"name": "tiff"}, "answer": "patient_id", "group": "patient_id"}, 3
+
+
+def ubc_ocean(root: Path) -> Found:
+    for folder, ids in (("train_images", TRAIN), ("test_images", TEST)):
+        (root / folder).mkdir()
+        for name in ids:
+            Image.fromarray(pixels(40, 30, 3)).save(root / folder / f"{name}.png")
+    size = {"image_width": [30] * ROWS, "image_height": [40] * ROWS}
+    write_labels(root, "image_id", "label", ["CC", "EC", "HGSC"], is_tma=["False"] * ROWS, **size)
+    test = {"image_id": TEST, "image_width": 30, "image_height": 40}
+    pd.DataFrame(test).to_csv(root / "test.csv", index=False)
+    write_sample(root, "image_id", {"label": "HGSC"})
+    return {"reader": {"name": "image"}, "images": "train_images/{id}", "test_images": "test_images/{id}"}, 3
+
+
+SLIDES = ("PANDA", "Mayo STRIP AI", "UBC-OCEAN")  # trained on tiles
+TILES = ["data.tiles.count=4", "data.tiles.size=8"]
 COMPETITIONS: dict[str, Callable[[Path], Found]] = {
     "Digit Recognizer": digit_recognizer,
     "Kannada MNIST": kannada_mnist,
@@ -246,6 +302,9 @@ COMPETITIONS: dict[str, Callable[[Path], Found]] = {
     "Bengali.AI, one component": bengali,
     "HMS, one label": spectrograms,
     "13 bands of a satellite": satellite,
+    "PANDA": panda,
+    "Mayo STRIP AI": mayo,
+    "UBC-OCEAN": ubc_ocean,
 }
 
 
@@ -268,9 +327,31 @@ def test_a_competition_with_other_images_is_entered(name: str, tmp_path: Path, e
         data = space.competition.data.model_dump(mode="json")
         assert {key: data[key] for key in wanted} == wanted, made.findings
         assert written.get("channels", 3) == channels, made.findings
-        run = train(tmp_path, TINY, name="a")
+        run = train(tmp_path, [*TINY, *(TILES if name in SLIDES else [])], name="a")
         tta(tmp_path, [run.folder], views="plain")
         submission = blend(tmp_path, ["runs/a@plain"])
         assert isinstance(submission, Submitted)
         assert check_submission(Workspace.open(tmp_path), submission.path).faults == ()
     entered.append(f"{name}: kit init, {data['reader']['name']}, {channels} channels")
+
+
+def test_a_level_that_fits_is_chosen_and_tiles_are_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    panda(tmp_path)
+    monkeypatch.setattr("kit.stages.discovery.slides.LEVEL_PIXELS", 3000)
+    made = initialise(tmp_path, "scratch")
+    assert Workspace.open(tmp_path).competition.data.reader == {"name": "tiff", "level": 1}
+    assert (
+        "reader: tiff, slides of up to 96 x 96 pixels; level 1 of 0 to 2 has up to 48 x 48; data.tiles.count=36 "
+        "joins the 36 tiles with most tissue"
+    ) in made.findings
+
+
+def test_images_above_the_limit_of_pixels_are_named(tmp_path: Path) -> None:
+    ubc_ocean(tmp_path)
+    found = initialise(tmp_path, "scratch").findings
+    assert not any("data.tiles" in each for each in found)
+    made = initialise(tmp_path, "scratch", {"max_pixels": "1000"}, force=True)
+    wanted = "images of up to 0 million pixels: data.max_pixels=10000 allows them"
+    assert any(each.startswith(wanted) for each in made.findings), made.findings
