@@ -1,14 +1,21 @@
-"""Columns that labels may be made of besides those of a table: parts of file names, and one of several 0/1 columns."""
+"""Columns that labels are made of: one for each class, parts of file names, words for files, ranges of numbers."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from fnmatch import fnmatchcase
+from itertools import pairwise
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kit.data.csv_file import unknown_column
+import numpy as np
+
+from kit.data.csv_file import is_number, unknown_column
+from kit.data.long_rows import read_long_rows
+from kit.data.rows import read_class_list, read_table
 from kit.data.spelling import number_of
-from kit.errors import Case, DataError
+from kit.errors import Case, ConfigError, DataError, did_you_mean
 
 if TYPE_CHECKING:
     from kit.config.models import Data
@@ -83,3 +90,121 @@ def _digit(cell: str) -> str:
     """`0` or `1` for a cell that is this number, `?` for any other."""
     value = number_of(cell)
     return str(value) if value in (0, 1) else "?"
+
+
+def words_of_files(stems: Sequence[str], words: Mapping[str, str], ids: Sequence[str]) -> list[str]:
+    """The word of the first pattern that each stem matches."""
+    made = {
+        stem: next((word for glob, word in words.items() if fnmatchcase(stem, glob)), None)
+        for stem in set(stems)
+    }
+    cases = [
+        Case(f"no pattern for {stem!r}", "", row, "train", "D30")
+        for row, stem in zip(ids, stems, strict=True)
+        if made[stem] is None
+    ]
+    if cases:
+        raise DataError(
+            f"{len(cases)} images match no pattern of data.label_from.files",
+            code="D30",
+            cases=cases,
+            hint=f"its patterns: {', '.join(words)}",
+        )
+    return [made[stem] or "" for stem in stems]
+
+
+def ranges_of_numbers(
+    cells: Sequence[str], name: str, edges: Sequence[float], ids: Sequence[str]
+) -> list[str]:
+    """`<30`, `30-60` (30 included, 60 not) or `>=60` for each number."""
+    if list(edges) != sorted(set(edges)) or not edges:
+        raise ConfigError(f"data.label_from.bins.{name}: edges must increase, not {list(edges)}", code="C02")
+    texts = [f"{edge:g}" for edge in edges]
+    names = [f"<{texts[0]}", *(f"{low}-{high}" for low, high in pairwise(texts)), f">={texts[-1]}"]
+    cases = [
+        Case(f"{name} is {cell!r}, not a number", "", row, "train", "D31")
+        for row, cell in zip(ids, cells, strict=True)
+        if not is_number(cell)
+    ]
+    if cases:
+        raise DataError(f"{len(cases)} cells of column {name!r} are not numbers", code="D31", cases=cases)
+    places = np.searchsorted(np.asarray(edges), [float(cell) for cell in cells], side="right")
+    return [names[place] for place in places]
+
+
+def class_columns(root: Path, data: Data, columns: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
+    """The classes where each is a column: those of `data.class_list` or `data.long`, else those of the sample.
+
+    They are the sample's columns after the id, or the classes of its rows if it has a row for each id and class.
+    Raises ConfigError C07 where neither names any, the training table lacks one, or the config says how labels are
+    made otherwise.
+    """
+    idle = ["data.label_separator"] if data.label_separator else []
+    idle += [f"data.label_from.{key}" for key, value in data.label_from if value]
+    if idle:
+        text = f"data.label names no single column, so labels are columns and {', '.join(idle)} has no effect"
+        raise ConfigError(text, code="C07", hint="data.label=<column or pattern>, or remove these keys")
+    if isinstance(data.label, tuple):
+        names = data.label
+    elif data.class_list:
+        names = tuple(row[0] for row in read_class_list(root, data).rows)
+    elif data.long.classes:
+        names = data.long.classes
+    else:
+        names = _classes_of_sample(root, data, columns)
+    lost = [
+        Case(f"no such column{did_you_mean(name, columns)}", name)
+        for name in names
+        if column_of(name, columns) is None
+    ]
+    if lost or not names:
+        what = (
+            f"{len(lost)} labels are not columns of {data.train}"
+            if lost
+            else "the columns of labels are unknown"
+        )
+        raise ConfigError(
+            f"{'data.label lists columns' if data.label else 'data.label is null'}, and {what}",
+            code="C07",
+            cases=lost,
+            hint="data.label=<column>, a list of columns, or data.class_list with a CSV that lists them",
+        )
+    return names
+
+
+def _classes_of_sample(root: Path, data: Data, columns: Collection[str]) -> tuple[str, ...]:
+    """The columns of the sample after the id; or the columns of the training table that its rows name, if they do."""
+    if not data.sample:
+        return ()
+    sample = read_table(root, data, data.sample)
+    names = sample.columns[1:]
+    if any(column_of(name, columns) is not None for name in names):
+        return names
+    rows = read_long_rows(sample.frame(), list(columns), None)
+    return names if rows is None else tuple(dict.fromkeys(rows.classes))
+
+
+def column_of(name: str, columns: Iterable[str]) -> str | None:
+    """The column of a class: of its name, else the only one that is the same number; None if there is none."""
+    if name in columns:
+        return name
+    value = number_of(name)
+    same = [column for column in columns if value is not None and number_of(column) == value]
+    return same[0] if len(same) == 1 else None
+
+
+def multi_hot_from_columns(
+    columns: Mapping[str, Sequence[str]], classes: Sequence[str], ids: Sequence[str]
+) -> np.ndarray:
+    """0 and 1, int8 (rows, classes), of a column a class. Raises DataError D31 for cells that are neither."""
+    cells = {name: columns[column_of(name, columns) or name] for name in classes}
+    value = {cell: number_of(cell) for cell in set().union(*cells.values())}
+    wrong = [
+        Case(f"column {name!r} holds {cell!r}", id=row, split="train", code="D31")
+        for name in classes
+        for row, cell in zip(ids, cells[name], strict=True)
+        if value[cell] not in (0, 1)
+    ]
+    if wrong:
+        raise DataError(f"{len(wrong)} cells of the class columns are not 0 or 1", code="D31", cases=wrong)
+    return np.array([[value[cell] == 1 for cell in cells[name]] for name in classes], dtype=np.int8).T.copy()

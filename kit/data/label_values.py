@@ -10,7 +10,7 @@ import numpy as np
 
 from kit.data.csv_file import is_number
 from kit.data.image_paths import fill
-from kit.data.labels import class_columns, column_of
+from kit.data.label_columns import class_columns, column_of
 from kit.errors import Case, ConfigError, DataError
 
 if TYPE_CHECKING:

@@ -1,111 +1,150 @@
-"""Labels of a table: a column or several, one label or several a row, and the values that make up a class."""
+"""Labels of rows and their classes: which classes there are, in which order, and how the sample spells them."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from fnmatch import fnmatchcase
-from itertools import pairwise
+import warnings
+from collections import Counter, defaultdict
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import nullcontext, suppress
+from dataclasses import dataclass, replace
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from kit.data.csv_file import is_number
+from kit.data import label_columns, label_values, part_labels
+from kit.data.class_factors import Factors, class_factors
+from kit.data.csv_file import CsvFile
 from kit.data.image_paths import columns_of, fill
-from kit.data.label_columns import LABEL, names_of_ones
-from kit.data.long_rows import read_long_rows
-from kit.data.rows import read_class_list, read_table
-from kit.data.spelling import as_numbers, fold_spelling, number_of, rename_labels
-from kit.errors import Case, ConfigError, DataError, did_you_mean
+from kit.data.rows import SourceRows, read_class_list, read_table
+from kit.data.spelling import Spelled, as_numbers, fold_spelling, number_of, quote, rename_labels, rename_line
+from kit.errors import MAX_CASES, Case, ConfigError, DataError, KitError, KitWarning, did_you_mean
+from kit.kinds.several_target import SeveralTarget
+from kit.kinds.targets import MULTI_HOT, NUMBERS, ONE_CLASS, SOFT, Target
 
 if TYPE_CHECKING:
     from kit.config.models import Data
 
 Cells = list[tuple[str, ...]]
+Labelled = tuple[np.ndarray, tuple[str, ...], Factors, tuple[Spelled, ...]]
+SEPARATORS = (" ", ",", ";", "|", "/", "+", "_")  # between labels in a cell of a sample
+PAIRS = 3  # so many labels that are there in both cases are a system, not a slip
+MAX_SUGGESTIONS = 50  # wrong labels for which the nearest class is looked up
+
+
+def read_labels(root: Path, data: Data, rows: SourceRows) -> tuple[Target, Labelled]:
+    """What the labels are, and the labels."""
+    if data.target == "numbers":
+        return NUMBERS, (*label_values.read_numbers(root, data, rows.columns, rows.ids), (), ())
+    if data.target == "shares":
+        return SOFT, (*label_values.read_shares(root, data, rows.columns, rows.ids), (), ())
+    if data.target == "several":
+        values, names = part_labels.read_parts(root, data, rows.columns, rows.ids)
+        return SeveralTarget.of(names), (values, names, (), ())
+    return MULTI_HOT if data.is_multi_label else ONE_CLASS, _labels_of_classes(root, data, rows)
+
+
+def _labels_of_classes(root: Path, data: Data, rows: SourceRows) -> Labelled:
+    """Class numbers or multi-hot labels, the classes, the values that make up each class, and all spellings."""
+    if data.is_multi_label and data.label_parts:
+        raise ConfigError("data.label_parts needs one label per row", code="C07", hint="data.label_parts=[]")
+    if data.label_is_columns:
+        classes = label_columns.class_columns(root, data, rows.columns)
+        return label_columns.multi_hot_from_columns(rows.columns, classes, rows.ids), classes, (), ()
+    parts, separator = label_parts(rows.columns, data, rows.ids), data.label_separator
+    if separator is None:
+        made = compose_labels(parts, data, rows.ids)
+        found, texts = _classes(
+            root,
+            data,
+            [(row, label) for row, label in zip(rows.ids, made, strict=True)],
+            "{} training rows have a label outside the {} classes",
+        )
+        factors = class_factors(root, data, found.names, texts, parts) if data.label_parts else ()
+        return encode_labels(texts, found.names), found.names, factors, _spellings(made, texts)
+    cells = split_labels(parts, data, separator)
+    flat = [(row, label) for row, cell in zip(rows.ids, cells, strict=True) for label in cell]
+    found, texts = _classes(root, data, flat, "{} labels of training rows are outside the {} classes")
+    check_separator(found.names, separator)
+    left = iter(texts)
+    spelled = [tuple(next(left) for _ in cell) for cell in cells]
+    hot = multi_hot(spelled, found.names, rows.ids)
+    return hot, found.names, (), _spellings([label for _, label in flat], texts)
+
+
+def _classes(
+    root: Path, data: Data, rows: Sequence[tuple[str, str]], outside: str
+) -> tuple[ClassNames, list[str]]:
+    """The classes, and that of each label; `rows` are ids with labels as made. Raises DataError D24, D32."""
+    made = [label for _, label in rows]
+    plain = rename_labels(made, data.label_from.rename)
+    found = find_classes(root, data, set(plain))
+    texts = found.of(plain)
+    given = zip(rows, texts, strict=True)
+    check_labels(found, [(row, label, text) for (row, label), text in given], data, outside)
+    if found.spelled:
+        known = set(plain)
+        shown = [
+            f"{quote(label)} is {quote(found.spelled[label])}" for label in sorted(known & {*found.spelled})
+        ]
+        more = f" and {len(shown) - MAX_CASES} more" if len(shown) > MAX_CASES else ""
+        by = f", spelled as in {found.source}" if found.shown else ""
+        text = f"W40 labels that are equal as numbers are one class{by}: {', '.join(shown[:MAX_CASES])}{more}"
+        warnings.warn(KitWarning(text), stacklevel=4)
+    return found, texts
+
+
+def _spellings(made: Sequence[str], texts: Sequence[str]) -> tuple[Spelled, ...]:
+    counts = Counter(zip(made, texts, strict=True))
+    return tuple(Spelled(label, name, rows) for (label, name), rows in sorted(counts.items()))
+
+
+def label_parts(
+    columns: Mapping[str, Sequence[str]], data: Data, ids: Sequence[str]
+) -> dict[str, Sequence[str]]:
+    """What a label may be made of, a text a row: the columns, words for files, number ranges.
+
+    Raises DataError D30 for a file without a word, D31 for a number that is none.
+    """
+    parts = dict(columns)
+    if data.label_from.one_hot:
+        parts[label_columns.LABEL] = label_columns.names_of_ones(columns, data.label_from.one_hot, ids)
+    if "file" in columns_of(str(data.label)) and data.label_from.files:
+        parts["file"] = label_columns.words_of_files(columns["file"], data.label_from.files, ids)
+    for name, edges in data.label_from.bins.items():
+        parts[name] = label_columns.ranges_of_numbers(
+            fill(name, columns, "data.label_from.bins"), name, edges, ids
+        )
+    return parts
+
+
+def compose_labels(parts: Mapping[str, Sequence[str]], data: Data, ids: Sequence[str]) -> list[str]:
+    """Every row's label as text, by the column or pattern `data.label`, before `data.label_from.rename`.
+
+    Raises DataError D30 for a row without one, of which there is nothing to see.
+    """
+    made = fill(str(data.label), parts, "data.label")
+    blank = [
+        Case("no label", "", row, "train", "D30")
+        for row, label in zip(ids, rename_labels(made, data.label_from.rename), strict=True)
+        if not fold_spelling(label)
+    ]
+    if blank:
+        raise DataError(f"{len(blank)} training rows have no label", code="D30", cases=blank)
+    return made
+
+
+def encode_labels(labels: Sequence[str], classes: Sequence[str]) -> np.ndarray:
+    """Class numbers, int64 (rows,), of labels that are all classes."""
+    number = {name: index for index, name in enumerate(classes)}
+    return np.array([number[label] for label in labels], dtype=np.int64)
 
 
 def split_labels(columns: Mapping[str, Sequence[str]], data: Data, separator: str) -> Cells:
     """Every row's labels, by the column or pattern `data.label`, before `data.label_from.rename`; a row may have no
     label."""
     return [split_cell(cell, separator) for cell in fill(str(data.label), columns, "data.label")]
-
-
-def class_columns(root: Path, data: Data, columns: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
-    """The classes where each is a column: those of `data.class_list` or `data.long`, else those of the sample.
-
-    They are the sample's columns after the id, or the classes of its rows if it has a row for each id and class.
-    Raises ConfigError C07 where neither names any, the training table lacks one, or the config says how labels are
-    made otherwise.
-    """
-    idle = ["data.label_separator"] if data.label_separator else []
-    idle += [f"data.label_from.{key}" for key, value in data.label_from if value]
-    if idle:
-        text = f"data.label names no single column, so labels are columns and {', '.join(idle)} has no effect"
-        raise ConfigError(text, code="C07", hint="data.label=<column or pattern>, or remove these keys")
-    if isinstance(data.label, tuple):
-        names = data.label
-    elif data.class_list:
-        names = tuple(row[0] for row in read_class_list(root, data).rows)
-    elif data.long.classes:
-        names = data.long.classes
-    else:
-        names = _classes_of_sample(root, data, columns)
-    lost = [
-        Case(f"no such column{did_you_mean(name, columns)}", name)
-        for name in names
-        if column_of(name, columns) is None
-    ]
-    if lost or not names:
-        what = (
-            f"{len(lost)} labels are not columns of {data.train}"
-            if lost
-            else "the columns of labels are unknown"
-        )
-        raise ConfigError(
-            f"{'data.label lists columns' if data.label else 'data.label is null'}, and {what}",
-            code="C07",
-            cases=lost,
-            hint="data.label=<column>, a list of columns, or data.class_list with a CSV that lists them",
-        )
-    return names
-
-
-def _classes_of_sample(root: Path, data: Data, columns: Collection[str]) -> tuple[str, ...]:
-    """The columns of the sample after the id; or the columns of the training table that its rows name, if they do."""
-    if not data.sample:
-        return ()
-    sample = read_table(root, data, data.sample)
-    names = sample.columns[1:]
-    if any(column_of(name, columns) is not None for name in names):
-        return names
-    rows = read_long_rows(sample.frame(), list(columns), None)
-    return names if rows is None else tuple(dict.fromkeys(rows.classes))
-
-
-def column_of(name: str, columns: Iterable[str]) -> str | None:
-    """The column of a class: of its name, else the only one that is the same number; None if there is none."""
-    if name in columns:
-        return name
-    value = number_of(name)
-    same = [column for column in columns if value is not None and number_of(column) == value]
-    return same[0] if len(same) == 1 else None
-
-
-def multi_hot_from_columns(
-    columns: Mapping[str, Sequence[str]], classes: Sequence[str], ids: Sequence[str]
-) -> np.ndarray:
-    """0 and 1, int8 (rows, classes), of a column a class. Raises DataError D31 for cells that are neither."""
-    cells = {name: columns[column_of(name, columns) or name] for name in classes}
-    value = {cell: number_of(cell) for cell in set().union(*cells.values())}
-    wrong = [
-        Case(f"column {name!r} holds {cell!r}", id=row, split="train", code="D31")
-        for name in classes
-        for row, cell in zip(ids, cells[name], strict=True)
-        if value[cell] not in (0, 1)
-    ]
-    if wrong:
-        raise DataError(f"{len(wrong)} cells of the class columns are not 0 or 1", code="D31", cases=wrong)
-    return np.array([[value[cell] == 1 for cell in cells[name]] for name in classes], dtype=np.int8).T.copy()
 
 
 def split_cell(cell: str, separator: str) -> tuple[str, ...]:
@@ -150,179 +189,184 @@ def _double(labels: tuple[str, ...]) -> str:
     return next(label for label in labels if labels.count(label) > 1)
 
 
-Factors = tuple[tuple[str, ...], ...]  # of each class, the value of each factor
+@dataclass(frozen=True)
+class ClassNames:
+    """The classes in order, and what shows how they are spelled."""
+
+    names: tuple[str, ...]
+    spelled: Mapping[str, str]  # label -> its class, for labels that are written as another number
+    shown: tuple[str, ...] = ()  # labels whose spelling is known to be right
+    source: str = ""  # the file that shows them
+    is_complete: bool = False  # whether all classes are shown
+
+    def of(self, labels: Iterable[str]) -> list[str]:
+        """The class of each label; a label that is no class stays as it is."""
+        return [self.spelled.get(label, label) for label in labels]
 
 
-def class_factors(
-    root: Path, data: Data, classes: Sequence[str], labels: Sequence[str], parts: Mapping[str, Sequence[str]]
-) -> Factors:
-    """Each class's values of `data.label_parts`; empty where the competition names none.
+def find_classes(root: Path, data: Data, labels: Collection[str]) -> ClassNames:
+    """The classes of these labels: of `data.class_list`, else of the sample's columns (one a class), else all labels.
 
-    They are columns of `data.class_list`, else parts that the training rows' labels are made of (columns, words for
-    files, number ranges). Raises ConfigError C07 for a factor that is neither, DataError D22 for a class without
-    one value of each.
+    Labels that are equal as numbers are one class. The sample's spelling is the class's name, else that of
+    `data.class_list`. `data.unknown_class` is the last class if it is not among them. Raises DataError for tables that
+    cannot be read, D24 for a class that is listed twice.
     """
-    wanted = data.label_parts
-    if not wanted:
-        return ()
-    found = _read_listed(root, data, wanted) or _of_rows(wanted, classes, labels, parts)
-    blank = [
-        Case(f"{name} is blank", label, code="D22")
-        for label, values in zip(classes, found, strict=True)
-        for name, value in zip(wanted, values, strict=True)
-        if not value.strip()
-    ]
-    if blank:
-        raise DataError(f"{len(blank)} factors of classes are blank", code="D22", cases=blank)
-    return found
+    found, more = _find_known_classes(root, data, labels), data.unknown_class
+    return found if more is None or more in found.names else replace(found, names=(*found.names, more))
 
 
-def _read_listed(root: Path, data: Data, wanted: Sequence[str]) -> Factors:
-    """The values that `data.class_list` lists; empty where it has none of the columns."""
-    if data.class_list is None:
+def _find_known_classes(root: Path, data: Data, labels: Collection[str]) -> ClassNames:
+    """The classes without one that no training row has."""
+    labels = set(labels)
+    listed = _read_class_list(root, data)
+    sample = _sample(root, data)
+    if listed:
+        shown = labels_of_sample(sample, listed, data) if sample else ()
+        renamed = as_numbers(listed, shown)
+        names = tuple(renamed.get(name, name) for name in listed)
+        names = names if len(set(names)) == len(names) else listed
+        by_list, right = as_numbers(labels, listed), dict(zip(listed, names, strict=True))
+        found = {label: by_list.get(label, label) for label in labels}
+        spelled = {label: right.get(name, name) for label, name in found.items()}
+        return ClassNames(names, _find_respellings(spelled), names, str(data.class_list), is_complete=True)
+    if sample and _is_column_a_class(sample.columns[1:], labels):
+        columns = sample.columns[1:]
+        return ClassNames(columns, as_numbers(labels, columns), columns, str(data.sample), is_complete=True)
+    shown = labels_of_sample(sample, labels, data) if sample else ()
+    spelled = as_numbers(labels, shown)
+    names = tuple(sorted({spelled.get(label, label) for label in labels}, key=_rank(labels)))
+    return ClassNames(names, spelled, shown, str(data.sample))
+
+
+def _find_respellings(spelled: Mapping[str, str]) -> dict[str, str]:
+    return {label: name for label, name in spelled.items() if label != name}
+
+
+def _read_class_list(root: Path, data: Data) -> tuple[str, ...]:
+    if not data.class_list:
         return ()
     file = read_class_list(root, data)
-    if not set(wanted) & set(file.columns):
-        return ()
-    _check_known(wanted, file.columns, str(file.path))
-    places = [file.columns.index(name) for name in wanted]
-    return tuple(tuple(row[place] for place in places) for row in file.rows)
+    names = [row[0] for row in file.rows]
+    double = sorted({name for name in names if names.count(name) > 1}) if len(set(names)) < len(names) else []
+    if double:
+        raise DataError(f"{file.path} lists {len(double)} classes twice", code="D24", cases=double)
+    return tuple(names)
 
 
-def _check_known(wanted: Sequence[str], columns: Sequence[str], source: str) -> None:
-    unknown = [
-        Case(f"no such column{did_you_mean(name, columns)}", name) for name in wanted if name not in columns
-    ]
-    if unknown:
-        raise ConfigError(
-            f"data.label_parts names {len(unknown)} columns that are not in {source}",
-            code="C07",
-            cases=unknown,
-            hint=f"its columns: {', '.join(columns)}",
-        )
+def _sample(root: Path, data: Data) -> CsvFile | None:
+    """The sample submission; where the classes are listed, training needs none that can be read."""
+    if not data.sample:
+        return None
+    with suppress(KitError) if data.class_list else nullcontext():
+        return read_table(root, data, data.sample)
+    return None
 
 
-def _of_rows(
-    wanted: Sequence[str], classes: Sequence[str], labels: Sequence[str], parts: Mapping[str, Sequence[str]]
-) -> Factors:
-    """The values that the rows of each class have, which must agree."""
-    _check_known(wanted, tuple(parts), "the training table")
-    seen: dict[str, set[tuple[str, ...]]] = {label: set() for label in classes}
-    for label, *values in zip(labels, *(_one_spelling(parts[name]) for name in wanted), strict=True):
-        seen.setdefault(label, set()).add(tuple(values))
-    wrong = [Case(_fault(found), label, code="D22") for label, found in seen.items() if len(found) != 1]
-    if wrong:
-        raise DataError(
-            f"{len(wrong)} of {len(classes)} classes do not have exactly one value of each of "
-            f"{', '.join(wanted)}",
-            code="D22",
-            cases=wrong,
-            hint="set data.class_list to a CSV with these columns for every class",
-        )
-    return tuple(next(iter(seen[label])) for label in classes)
+def _is_column_a_class(columns: Sequence[str], labels: Collection[str]) -> bool:
+    """Whether more than half of the columns are labels, also where some are misspelt."""
+    known = set(map(fold_spelling, labels))
+    return len(columns) > 1 and sum(fold_spelling(column) in known for column in columns) * 2 > len(columns)
 
 
-def _one_spelling(values: Sequence[str]) -> list[str]:
-    """The values of a factor, those that are equal as numbers in one spelling."""
-    spelled = as_numbers(values)
-    return [spelled.get(value, value) for value in values]
+def labels_of_sample(sample: CsvFile, labels: Collection[str], data: Data) -> tuple[str, ...]:
+    """The labels that a sample submission shows, as it spells them: its columns', those in its cells, or none.
 
-
-def _fault(found: set[tuple[str, ...]]) -> str:
-    shown = " and ".join("/".join(values) for values in sorted(found)[:3])
-    return f"its rows have {shown}" if found else "it has no training row with values"
-
-
-def label_parts(
-    columns: Mapping[str, Sequence[str]], data: Data, ids: Sequence[str]
-) -> dict[str, Sequence[str]]:
-    """What a label may be made of, a text a row: the columns, words for files, number ranges.
-
-    Raises DataError D30 for a file without a word, D31 for a number that is none.
+    A column is one of labels if at least half of its different cells, whole or in parts, are labels.
     """
-    parts = dict(columns)
-    if data.label_from.one_hot:
-        parts[LABEL] = names_of_ones(columns, data.label_from.one_hot, ids)
-    if "file" in columns_of(str(data.label)) and data.label_from.files:
-        parts["file"] = _words(columns["file"], data.label_from.files, ids)
-    for name, edges in data.label_from.bins.items():
-        parts[name] = _ranges(fill(name, columns, "data.label_from.bins"), name, edges, ids)
-    return parts
-
-
-def compose_labels(parts: Mapping[str, Sequence[str]], data: Data, ids: Sequence[str]) -> list[str]:
-    """Every row's label as text, by the column or pattern `data.label`, before `data.label_from.rename`.
-
-    Raises DataError D30 for a row without one, of which there is nothing to see.
-    """
-    made = fill(str(data.label), parts, "data.label")
-    blank = [
-        Case("no label", "", row, "train", "D30")
-        for row, label in zip(ids, rename_labels(made, data.label_from.rename), strict=True)
-        if not fold_spelling(label)
-    ]
-    if blank:
-        raise DataError(f"{len(blank)} training rows have no label", code="D30", cases=blank)
-    return made
-
-
-def _words(stems: Sequence[str], words: Mapping[str, str], ids: Sequence[str]) -> list[str]:
-    """The word of the first pattern that each stem matches."""
-    made = {
-        stem: next((word for glob, word in words.items() if fnmatchcase(stem, glob)), None)
-        for stem in set(stems)
+    columns = sample.columns[1:]
+    if _is_column_a_class(columns, labels):
+        return columns
+    known = set(map(fold_spelling, labels))
+    found = {
+        name: _in_cells(set(sample.column(name)) - {""}, known, data.label_separator) for name in columns
     }
-    cases = [
-        Case(f"no pattern for {stem!r}", "", row, "train", "D30")
-        for row, stem in zip(ids, stems, strict=True)
-        if made[stem] is None
-    ]
-    if cases:
-        raise DataError(
-            f"{len(cases)} images match no pattern of data.label_from.files",
-            code="D30",
-            cases=cases,
-            hint=f"its patterns: {', '.join(words)}",
-        )
-    return [made[stem] or "" for stem in stems]
+    best = max(columns, key=lambda name: (name == data.label, len(found[name])), default=None)
+    shown = found[best] if best is not None else ()
+    if not shown and len(columns) == 1 and fold_spelling(columns[0]) in known:
+        return (columns[0],)  # the column of a probability, named for the class
+    return shown
 
 
-def _ranges(cells: Sequence[str], name: str, edges: Sequence[float], ids: Sequence[str]) -> list[str]:
-    """`<30`, `30-60` (30 included, 60 not) or `>=60` for each number."""
-    if list(edges) != sorted(set(edges)) or not edges:
-        raise ConfigError(f"data.label_from.bins.{name}: edges must increase, not {list(edges)}", code="C02")
-    texts = [f"{edge:g}" for edge in edges]
-    names = [f"<{texts[0]}", *(f"{low}-{high}" for low, high in pairwise(texts)), f">={texts[-1]}"]
-    cases = [
-        Case(f"{name} is {cell!r}, not a number", "", row, "train", "D31")
-        for row, cell in zip(ids, cells, strict=True)
-        if not is_number(cell)
-    ]
-    if cases:
-        raise DataError(f"{len(cases)} cells of column {name!r} are not numbers", code="D31", cases=cases)
-    places = np.searchsorted(np.asarray(edges), [float(cell) for cell in cells], side="right")
-    return [names[place] for place in places]
+def _in_cells(cells: set[str], known: set[str], separator: str | None) -> tuple[str, ...]:
+    """The labels among different cells, or among their parts; none where fewer than half are labels."""
+    tried = ([separator] if separator else []) + [each for each in SEPARATORS if each != separator]
+    for parts in (
+        cells,
+        *({part.strip() for cell in cells for part in cell.split(by)} - {""} for by in tried),
+    ):
+        found = sorted(part for part in parts if fold_spelling(part) in known)
+        # numbers of which some are no labels are probabilities
+        needed = len(parts) if all(number_of(part) is not None for part in parts) else len(parts) / 2
+        if found and len(found) >= needed:
+            return tuple(found)
+    return ()
 
 
-def superclasses(root: Path, data: Data) -> tuple[str, ...]:
-    """The group of each class, in class order, from a column of `data.class_list`; empty where none is named.
+def _rank(labels: Collection[str]) -> Callable[[str], tuple[Fraction, str]]:
+    """The order of labels: by value if all are numbers, else as text."""
+    if all(number_of(label) is not None for label in labels):
+        return lambda label: (number_of(label) or Fraction(0), label)
+    return lambda label: (Fraction(0), label)
 
-    Raises ConfigError where there is no such file or column.
+
+Row = tuple[str, str, str]  # its id; a label of it as the table has it; the same as its class would be called
+
+
+def check_labels(found: ClassNames, rows: Sequence[Row], data: Data, outside: str) -> None:
+    """Raises DataError D32 for labels that are no class, or that the sample spells otherwise.
+
+    `outside` is the summary for labels that are no class, with a place for how many there are.
     """
-    if data.superclasses is None:
-        return ()
-    if data.class_list is None:
-        raise ConfigError("data.superclasses needs data.class_list, the CSV with that column", code="C07")
-    file = read_class_list(root, data)
-    if data.superclasses not in file.columns:
-        hint = f"data.superclasses is one of {', '.join(file.columns[1:])}"
-        close = did_you_mean(data.superclasses, file.columns)
-        raise ConfigError(f"{file.path} has no column {data.superclasses!r}{close}", code="C07", hint=hint)
-    place = file.columns.index(data.superclasses)
-    return tuple(row[place] for row in file.rows)
+    labels = {label for _, _, label in rows}
+    right = _find_misspelt(found, labels)
+    wrong = labels - set(found.names) | set(right)
+    if not wrong:
+        return
+    meant = {
+        label: _describe_meaning(label, right, found.names, number)
+        for number, label in enumerate(sorted(wrong))
+    }
+    says = "is not a class" if found.is_complete else f"is spelled differently in {found.source}"
+    bad = [(row, made, label) for row, made, label in rows if label in wrong]
+    more = {made: right[label] for _, made, label in bad if label in right}
+    hints = [rename_line(data.label_from.rename, more)] if more else []
+    if found.is_complete:
+        text = outside.format(len(bad), len(found.names))
+        hints += (
+            ["the classes come from data.class_list, otherwise from the sample's columns"]
+            if len(right) < len(wrong)
+            else []
+        )
+    else:
+        text = f"{len(bad)} labels of training rows are spelled differently in {found.source}"
+        hints += ["if they are separate classes: set data.class_list to a CSV that lists all classes"]
+    cases = [
+        Case(f"label {quote(label)} {says}{meant[label]}", "", row, "train", "D32") for row, _, label in bad
+    ]
+    raise DataError(text, code="D32", cases=cases, hint="; ".join(hints))
 
 
-def encode_labels(labels: Sequence[str], classes: Sequence[str]) -> np.ndarray:
-    """Class numbers, int64 (rows,), of labels that are all classes."""
-    number = {name: index for index, name in enumerate(classes)}
-    return np.array([number[label] for label in labels], dtype=np.int64)
+def _find_misspelt(found: ClassNames, labels: Collection[str]) -> dict[str, str]:
+    """The right spelling of each label that is not spelled as the sample or the class list shows it."""
+    shown = set(found.shown)
+    by_key: dict[str, set[str]] = defaultdict(set)
+    for name in shown:
+        by_key[fold_spelling(name)].add(name)
+    right = {
+        label: next(iter(names))
+        for label in labels
+        if label not in shown and len(names := by_key.get(fold_spelling(label), set())) == 1
+    }
+    if found.is_complete:
+        return right
+    # classes that differ by case alone are meant if there are many of them, or if they are letters: A and a
+    cased = {label for label, name in right.items() if name in labels and label.casefold() == name.casefold()}
+    if len(cased) < PAIRS or len(cased) * 4 < len(labels):
+        cased = {label for label in cased if len(label) == 1}
+    return {label: name for label, name in right.items() if label not in cased}
+
+
+def _describe_meaning(label: str, right: Mapping[str, str], names: Sequence[str], number: int) -> str:
+    if label in right:
+        return f"; did you mean {quote(right[label])}?"
+    return did_you_mean(label, names) if number < MAX_SUGGESTIONS else ""

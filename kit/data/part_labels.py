@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from kit.data.csv_file import is_number
+from kit.data.label_columns import class_columns, column_of
 from kit.data.label_values import refuse_idle_keys
-from kit.data.labels import class_columns, column_of
 from kit.data.spelling import as_numbers
 from kit.errors import Case, ConfigError, DataError
 from kit.kinds.several_target import PART_SEPARATOR

@@ -14,14 +14,14 @@ import pandas as pd
 from kit.config.workspace import Workspace
 from kit.core.arrays import Ids
 from kit.core.files import StrPath
-from kit.data import labels, row_sources
+from kit.data import row_sources
 from kit.data.answers import answer_table, check_same_labels, read_answers
+from kit.data.class_factors import Factors, superclasses
 from kit.data.csv_file import is_number
 from kit.data.external_rows import ExternalSource, sources_of
 from kit.data.groups import nameable_columns, read_groups
 from kit.data.image_paths import PathList
-from kit.data.labels import Factors
-from kit.data.read_labels import read_labels
+from kit.data.labels import read_labels
 from kit.data.rows import SourceRows, check_header, check_ids, read_rows
 from kit.data.spelling import Spelled
 from kit.errors import Case, ConfigError, DataError, InvalidError, did_you_mean
@@ -201,7 +201,7 @@ def train_table(workspace: Workspace | StrPath, data: Data | None = None) -> Tab
         answers=read_answers(rows, data, nameable_columns(rows), "train"),
         weights=None if data.weight is None else _weights(rows, data.weight),
         sources=np.array(rows.sources, dtype=str) if rows.sources else None,
-        class_groups=labels.superclasses(root, data),
+        class_groups=() if data.superclasses is None else superclasses(root, data),
         class_factors=factors,
         spellings=spellings,
         frame=_frame(rows),

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from kit.config.workspace import Workspace
-from kit.data.class_names import SEPARATORS
 from kit.data.folds import warn_train_test_overlap
+from kit.data.labels import SEPARATORS
 from kit.data.predictions import Predictions
 from kit.data.sample_answers import find_answers
 from kit.data.spelling import quote, rename_line

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Collection
 
-from kit.data.class_names import SEPARATORS
+from kit.data.labels import SEPARATORS
 from kit.data.spelling import fold_spelling, number_of
 from kit.stages.discovery.file_scan import TableFile
 

@@ -1,0 +1,114 @@
+"""What the classes of a competition have in common: values that make them up, and groups of look-alikes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from kit.data.rows import read_class_list
+from kit.data.spelling import as_numbers
+from kit.errors import Case, ConfigError, DataError, did_you_mean
+
+if TYPE_CHECKING:
+    from kit.config.models import Data
+
+Factors = tuple[tuple[str, ...], ...]  # of each class, the value of each factor
+
+
+def class_factors(
+    root: Path, data: Data, classes: Sequence[str], labels: Sequence[str], parts: Mapping[str, Sequence[str]]
+) -> Factors:
+    """Each class's values of `data.label_parts`; empty where the competition names none.
+
+    They are columns of `data.class_list`, else parts that the training rows' labels are made of (columns, words for
+    files, number ranges). Raises ConfigError C07 for a factor that is neither, DataError D22 for a class without
+    one value of each.
+    """
+    wanted = data.label_parts
+    if not wanted:
+        return ()
+    found = _read_listed(root, data, wanted) or _of_rows(wanted, classes, labels, parts)
+    blank = [
+        Case(f"{name} is blank", label, code="D22")
+        for label, values in zip(classes, found, strict=True)
+        for name, value in zip(wanted, values, strict=True)
+        if not value.strip()
+    ]
+    if blank:
+        raise DataError(f"{len(blank)} factors of classes are blank", code="D22", cases=blank)
+    return found
+
+
+def _read_listed(root: Path, data: Data, wanted: Sequence[str]) -> Factors:
+    """The values that `data.class_list` lists; empty where it has none of the columns."""
+    if data.class_list is None:
+        return ()
+    file = read_class_list(root, data)
+    if not set(wanted) & set(file.columns):
+        return ()
+    _check_known(wanted, file.columns, str(file.path))
+    places = [file.columns.index(name) for name in wanted]
+    return tuple(tuple(row[place] for place in places) for row in file.rows)
+
+
+def _check_known(wanted: Sequence[str], columns: Sequence[str], source: str) -> None:
+    unknown = [
+        Case(f"no such column{did_you_mean(name, columns)}", name) for name in wanted if name not in columns
+    ]
+    if unknown:
+        raise ConfigError(
+            f"data.label_parts names {len(unknown)} columns that are not in {source}",
+            code="C07",
+            cases=unknown,
+            hint=f"its columns: {', '.join(columns)}",
+        )
+
+
+def _of_rows(
+    wanted: Sequence[str], classes: Sequence[str], labels: Sequence[str], parts: Mapping[str, Sequence[str]]
+) -> Factors:
+    """The values that the rows of each class have, which must agree."""
+    _check_known(wanted, tuple(parts), "the training table")
+    seen: dict[str, set[tuple[str, ...]]] = {label: set() for label in classes}
+    for label, *values in zip(labels, *(_one_spelling(parts[name]) for name in wanted), strict=True):
+        seen.setdefault(label, set()).add(tuple(values))
+    wrong = [Case(_fault(found), label, code="D22") for label, found in seen.items() if len(found) != 1]
+    if wrong:
+        raise DataError(
+            f"{len(wrong)} of {len(classes)} classes do not have exactly one value of each of "
+            f"{', '.join(wanted)}",
+            code="D22",
+            cases=wrong,
+            hint="set data.class_list to a CSV with these columns for every class",
+        )
+    return tuple(next(iter(seen[label])) for label in classes)
+
+
+def _one_spelling(values: Sequence[str]) -> list[str]:
+    """The values of a factor, those that are equal as numbers in one spelling."""
+    spelled = as_numbers(values)
+    return [spelled.get(value, value) for value in values]
+
+
+def _fault(found: set[tuple[str, ...]]) -> str:
+    shown = " and ".join("/".join(values) for values in sorted(found)[:3])
+    return f"its rows have {shown}" if found else "it has no training row with values"
+
+
+def superclasses(root: Path, data: Data) -> tuple[str, ...]:
+    """The group of each class, in class order, from a column of `data.class_list`; empty where none is named.
+
+    Raises ConfigError where there is no such file or column.
+    """
+    if data.superclasses is None:
+        return ()
+    if data.class_list is None:
+        raise ConfigError("data.superclasses needs data.class_list, the CSV with that column", code="C07")
+    file = read_class_list(root, data)
+    if data.superclasses not in file.columns:
+        hint = f"data.superclasses is one of {', '.join(file.columns[1:])}"
+        close = did_you_mean(data.superclasses, file.columns)
+        raise ConfigError(f"{file.path} has no column {data.superclasses!r}{close}", code="C07", hint=hint)
+    place = file.columns.index(data.superclasses)
+    return tuple(row[place] for row in file.rows)
