@@ -516,6 +516,12 @@ def recursion() -> StandIn:
         "train.csv": table(
             "id_code,experiment,plate,sirna", train, batches, cycle("12"), cycle(("513", "840", "1020"))
         ),
+        "test.csv": table(
+            "id_code,experiment,plate",
+            names("U2OS-04_", TESTS),
+            cycle(("U2OS-04",), TESTS),
+            cycle("1234", TESTS),
+        ),
         "sample_submission.csv": sample("id_code,sirna", names("U2OS-04_", TESTS), "0"),
     }
     images = [f"train/{batch}/{name}.png" for batch, name in zip(batches, train, strict=True)]

@@ -42,7 +42,7 @@ def _ways(plugin: Ensembler) -> list[tuple[Ensembler, LabelKind]]:
 
 def _is_a_mean(plugin: Ensembler) -> bool:
     """Whether all members count alike: nothing is learnt, no weights are given."""
-    return not plugin.fitted and not getattr(plugin, "weights", ())
+    return not plugin.needs_fit() and not getattr(plugin, "weights", ())
 
 
 def law_rows_are_probabilities(plugin: Ensembler) -> None:
@@ -75,7 +75,7 @@ def law_equal_rows_stay_equal(plugin: Ensembler) -> None:
 
 def law_a_member_with_itself_keeps_its_order(plugin: Ensembler) -> None:
     """Unfitted: a member of two classes, blended with itself, keeps the order of its rows."""
-    if plugin.fitted:
+    if plugin.needs_fit():
         return
     for made, kind in _ways(plugin):
         members, _ = _members(plugin, 2, kind)

@@ -7,15 +7,15 @@ from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 
 from kit.config.models import DecisionRule
 from kit.config.workspace import Workspace
 from kit.data.table import Table
-from kit.errors import ConfigError, KitWarning
+from kit.errors import ConfigError, KitWarning, did_you_mean
 from kit.kinds import KINDS, Aggregator, Ensembler, Metric, Scorer
 from kit.kinds.decision import Decision
 from kit.kinds.label_kinds import check_takes
@@ -121,10 +121,12 @@ def _check_wants(metric: Metric, table: Table) -> None:
 def bind_rows(plugin: P, rows: Table) -> P:
     """A metric, or a recipe with metrics, that know of the rows of a table what they want to know.
 
-    It scores exactly these rows, in their order. A plugin whose metrics want nothing is returned as it is.
+    It scores exactly these rows, in their order. A plugin that wants nothing is returned as it is. Raises ConfigError
+    C07 for a column that the table lacks.
     """
     wants = _wants(plugin)
-    if not wants:
+    columns = plugin.row_columns() if isinstance(plugin, Ensembler) else ()
+    if not wants and not columns:
         return plugin
     context = ScoreContext(
         rows.classes,
@@ -133,8 +135,25 @@ def bind_rows(plugin: P, rows: Table) -> P:
         ids=rows.ids if "ids" in wants else None,
         groups=rows.groups if "groups" in wants else None,
         weights=rows.weights if "weights" in wants else None,
+        columns=read_columns(rows, columns, "training"),
     )
     return plugin.with_known(context=context)
+
+
+def read_columns(
+    rows: Table, columns: Sequence[str], split: Literal["training", "test"]
+) -> dict[str, np.ndarray]:
+    """The values of a table's columns, (rows,) of str each. Raises ConfigError C07 for a column that it lacks."""
+    known = list(map(str, rows.frame.columns))
+    for column in columns:
+        if column not in known:
+            raise ConfigError(
+                f"the ensembler reads column {column!r}, and the {split} table has none of this name"
+                f"{did_you_mean(column, known)}",
+                code="C07",
+                hint=f"its columns: {', '.join(known)}" if known else "data.test=FILE, with this column",
+            )
+    return {column: rows.frame[column].to_numpy(dtype=str) for column in columns}
 
 
 def _wants(plugin: Plugin) -> frozenset[str]:
@@ -190,12 +209,29 @@ R = TypeVar("R", Aggregator, Ensembler, Scorer)
 def open_ensembler(workspace: Workspace, spec: Any, table: Table) -> tuple[Ensembler, Metric]:
     """An ensembler and the competition's metric, with one another, the decision rule and the table's kind of labels.
 
-    Raises PluginError, ConfigError; C17 for labels that one of them does not take.
+    Raises PluginError, ConfigError; C17 for labels that one of them does not take; C81 for a rule for rows that belong
+    together within another recipe.
     """
     metric = metric_of(workspace, table)
     recipe = for_metric(Ensembler.open(spec, workspace.root, where="ensembler"), metric)
     check_takes((recipe, metric), table.label_kind, workspace.root)
+    _check_outermost(recipe)
     return for_labels(recipe, table.target, metric.decision, table.classes), metric
+
+
+def _check_outermost(recipe: Ensembler) -> None:
+    """Raises ConfigError C81 for a nested recipe whose `finish` would never be called."""
+    for inner in recipe.inner_plugins():
+        if not isinstance(inner, Ensembler):
+            continue
+        if inner.row_columns():
+            name = inner.plugin_name()
+            raise ConfigError(
+                f"ensembler {name!r} acts on final rows, so it cannot be part of {recipe.plugin_name()!r}",
+                code="C81",
+                hint=f"ensembler={name} ensembler.base={recipe.plugin_name()}",
+            )
+        _check_outermost(inner)
 
 
 def for_metric(recipe: R, metric: Metric) -> R:

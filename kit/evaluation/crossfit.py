@@ -14,6 +14,7 @@ from kit.core.arrays import FoldNumbers, Probabilities, Targets
 from kit.core.memmaps import drop_pages
 from kit.core.randomness import generator
 from kit.errors import InvalidError
+from kit.kinds.score_context import ScoreContext
 
 CROSS_FIT_PARTS = 5  # of the rows, where all were held out by one fold
 
@@ -37,6 +38,17 @@ class KnowsRows(Protocol):
     """What has a metric that knows of single rows, such as their groups, and must know of the right ones."""
 
     def take_rows(self, rows: np.ndarray) -> Self: ...
+
+
+@runtime_checkable
+class FinishesRows(Protocol):
+    """What changes rows that belong together after they are blended, by what it knows of them."""
+
+    def blend_rows(self, members: Any) -> np.ndarray: ...
+
+    def row_context(self) -> ScoreContext | None: ...
+
+    def with_known(self, **values: Any) -> Self: ...
 
 
 @runtime_checkable
@@ -73,7 +85,7 @@ def cross_fit(
     found: np.ndarray | None = None
     for part in np.unique(parts):
         held = parts == part
-        blended = _fit(recipe, oof, truth, folds, groups, ~held).blend(_take(oof, held))
+        blended = _predict(_fit(recipe, oof, truth, folds, groups, ~held), recipe, _take(oof, held), held)
         found = np.empty((len(truth), blended.shape[1])) if found is None else found
         found[held] = blended
     if found is None:
@@ -97,6 +109,14 @@ def fit_without(
             hint="use an ensembler that is not fitted, such as mean",
         )
     return _fit(recipe, oof, truth, folds, groups, ~held)
+
+
+def _predict(fitted: R, recipe: R, members: np.ndarray | TakesRows, rows: np.ndarray) -> np.ndarray:
+    """Some of the rows by a fitted recipe; `recipe` knows all rows."""
+    if not isinstance(fitted, FinishesRows) or not isinstance(recipe, FinishesRows):
+        return fitted.blend(members)
+    context = recipe.row_context()
+    return (fitted if context is None else fitted.with_known(context=context.take(rows))).blend_rows(members)
 
 
 def _fit(

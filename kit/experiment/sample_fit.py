@@ -30,7 +30,9 @@ from kit.errors import (
     did_you_mean,
     format_cases,
 )
+from kit.evaluation.competition import read_columns
 from kit.experiment.sample_format import choose_format, make_table
+from kit.kinds import Ensembler
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -51,16 +53,29 @@ class Misfit:
 
 
 def misfits(workspace: Workspace, train: Table, test: Table | None) -> Iterator[Misfit]:
-    """Rows to predict that are not the sample's, and a sample that shows other classes; `test` None: no such rows.
+    """Rows to predict that are not the sample's or lack columns, and a sample that shows other classes.
+
+    `test` None: there are no such rows.
 
     Raises what `sample_frame` raises for a sample that cannot be read.
     """
+    if test is not None:
+        yield from _of_columns(workspace, test)
     if workspace.competition.data.sample is None:
         return
     sample = sample_frame(workspace.root, workspace.competition.data)
     if test is not None:
         yield from _of_rows(workspace, sample, test)
     yield from _of_classes(workspace, sample, train)
+
+
+def _of_columns(workspace: Workspace, test: Table) -> Iterator[Misfit]:
+    """Columns that the config's ensembler reads and the test table lacks."""
+    recipe = Ensembler.open(workspace.competition.ensembler, workspace.root, where="ensembler")
+    try:
+        read_columns(test, recipe.row_columns(), "test")
+    except ConfigError as error:
+        yield Misfit("rows", f"{error.code} {error.summary}", error.cases, error.hint)
 
 
 def alike(name: str) -> str:

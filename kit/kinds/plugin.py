@@ -76,15 +76,15 @@ class Plugin(BaseModel):
 
     def take_rows(self, rows: np.ndarray) -> Self:
         """The same recipe, whose metrics know of the rows at these positions, or where a mask is true, alone."""
-        context = self._row_context()
+        context = self.row_context()
         return self if context is None else self.with_known(context=context.take(rows))
 
-    def _row_context(self) -> ScoreContext | None:
-        """What its metrics, itself or nested ones, know of single rows; the same for all."""
+    def row_context(self) -> ScoreContext | None:
+        """What it and the plugins nested in it know of single rows, the same for all; None: nothing."""
         own = getattr(self, "context", None)
         if isinstance(own, ScoreContext) and own.has_rows:
             return own
-        inner = (plugin._row_context() for plugin in self.inner_plugins())
+        inner = (plugin.row_context() for plugin in self.inner_plugins())
         return next((context for context in inner if context is not None), None)
 
     @classmethod

@@ -97,6 +97,26 @@ class Ensembler(Plugin):
         own = self.sums_to_one and self.target.sums_to_one
         return own and all(one.gives_distributions() for one in nested)
 
+    def needs_fit(self) -> bool:
+        """Whether its options, or those of a recipe within, are fitted on out-of-fold rows."""
+        return self.fitted
+
+    def row_columns(self) -> tuple[str, ...]:
+        """Columns of the training table and of the test table that `finish` reads; none: it has no such rule."""
+        return ()
+
+    def finish(self, blended: Probabilities, context: ScoreContext) -> Probabilities:
+        """Final rows (N, K), after the mean over folds, by a rule for rows that belong together. Default: as they are.
+
+        `context.columns` has the values of `row_columns` for the N rows.
+        """
+        return blended
+
+    def blend_rows(self, members: Probabilities) -> Probabilities:
+        """The blend (N, K) of rows whose columns are known, by `blend` and `finish`."""
+        context, blended = self.row_context(), self.blend(members)
+        return blended if context is None else self.finish(blended, context)
+
     def find_used(self, count: int) -> tuple[int, ...]:
         """The places, of `count` members, of those that the blend depends on: all, unless some have no weight."""
         return tuple(range(count))

@@ -1,8 +1,9 @@
-"""ScoreContext: what is known of scored rows besides their labels, for metrics that ask for it."""
+"""ScoreContext: what is known of rows besides their labels, for metrics and ensemblers that ask for it."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic_core import core_schema
@@ -17,9 +18,9 @@ Wanted = Literal["classes", "superclasses", "ids", "groups", "weights"]
 
 @dataclass(frozen=True, eq=False)
 class ScoreContext:
-    """Names of the classes, and of N rows the ids, groups and weights, aligned by position with the truth.
+    """Names of the classes, and of N rows the ids, groups, weights and columns, aligned by position with the truth.
 
-    Only what the metric's `wants` names is filled in.
+    Only what the metric's `wants` or the ensembler's `row_columns` names is filled in.
     """
 
     classes: tuple[str, ...] = ()
@@ -28,6 +29,7 @@ class ScoreContext:
     ids: np.ndarray | None = None  # (N,) of str
     groups: np.ndarray | None = None  # (N,) of str, from data.group
     weights: np.ndarray | None = None  # (N,) float64, from data.weight
+    columns: Mapping[str, np.ndarray] = field(default_factory=dict)  # of a table, (N,) of str each
 
     @property
     def multi_label(self) -> bool:
@@ -37,7 +39,9 @@ class ScoreContext:
     @property
     def has_rows(self) -> bool:
         """Whether anything is known of single rows."""
-        return any(values is not None for values in (self.ids, self.groups, self.weights))
+        return bool(self.columns) or any(
+            values is not None for values in (self.ids, self.groups, self.weights)
+        )
 
     def take(self, rows: np.ndarray) -> ScoreContext:
         """The context of the rows at these positions, or where a mask is true."""
@@ -46,6 +50,7 @@ class ScoreContext:
             ids=None if self.ids is None else self.ids[rows],
             groups=None if self.groups is None else self.groups[rows],
             weights=None if self.weights is None else self.weights[rows],
+            columns={name: values[rows] for name, values in self.columns.items()},
         )
 
     def of_classes(self, numbers: np.ndarray) -> ScoreContext:
@@ -67,7 +72,8 @@ class ScoreContext:
         rows = (
             None if values is None else values.tolist() for values in (self.ids, self.groups, self.weights)
         )
-        return (self.classes, self.superclasses, self.target, *rows)
+        columns = {name: values.tolist() for name, values in self.columns.items()}
+        return (self.classes, self.superclasses, self.target, columns, *rows)
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> core_schema.CoreSchema:

@@ -58,7 +58,7 @@ class Auto(Ensembler):
         able = [one for one in self.candidates if one.takes_labels(self.target.kind)]
         recipes = [for_metric(one, metric) for one in able]
         found = [
-            cross_fit(one, members, truth, folds, groups) if one.fitted else (one.blend(members), one)
+            cross_fit(one, members, truth, folds, groups) if one.needs_fit() else (one.blend(members), one)
             for one in recipes
         ]
         scores = [metric.score(truth, blended) for blended, _ in found]

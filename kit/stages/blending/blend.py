@@ -35,7 +35,7 @@ from kit.stages.blending.members import (
     lack_folds,
     out_of_fold,
     read_members,
-    read_test_images,
+    read_test_rows,
     warn_of_partial,
     with_answers,
     with_current_names,
@@ -254,9 +254,9 @@ def fit_some(judged: CrossValidatedBlend, places: Sequence[int]) -> tuple[np.nda
     rows, spec = judged.rows, subset_spec(judged.recipe.spec(), places, len(judged.members))
     recipe = judged.recipe.model_copy(update={"weights": tuple(spec["weights"])} if "weights" in spec else {})
     members = rows.members[list(places)]
-    if recipe.fitted:
+    if recipe.needs_fit():
         return cross_fit(recipe, members, rows.truth, rows.folds, rows.row_clusters())
-    return recipe.blend(members), recipe
+    return recipe.blend_rows(members), recipe
 
 
 def subset_spec(spec: Mapping[str, Any], places: Sequence[int], count: int) -> dict[str, Any]:
@@ -279,7 +279,7 @@ def submit(
     """
     (sample, shape), metric = judged.open_sample_and_format(workspace), judged.metric
     wanted = list(dict.fromkeys(shape.ids(sample, predicting[0].test.classes)))
-    images = read_test_images(workspace, predicting[0].test.classes)
+    images = read_test_rows(workspace, predicting[0].test.classes, judged.ensembler)
     test = blend_test_rows(predicting, judged.ensembler, wanted, images)
     blended = Blended(test, judged.ensembler, judged.comparison, judged.rows.ids)
     table = sample_format.make_table(test, sample, shape)
@@ -342,11 +342,11 @@ def _score_written_rows(
 
 def _blend(rows: OutOfFold, recipe: Ensembler, metric: Metric) -> tuple[Ensembler, Comparison, np.ndarray]:
     """The recipe fitted on all out-of-fold rows, how the blend compares with its members, and its cross-fitted rows."""
-    if recipe.fitted:
+    if recipe.needs_fit():
         honest, fitted = cross_fit(recipe, rows.members, rows.truth, rows.folds, rows.row_clusters())
-        blended = MemberPredictions(BLEND, honest, fitted.blend(rows.members))
+        blended = MemberPredictions(BLEND, honest, fitted.blend_rows(rows.members))
     else:
-        fitted, honest = recipe, recipe.blend(rows.members)
+        fitted, honest = recipe, recipe.blend_rows(rows.members)
         blended = MemberPredictions(BLEND, honest, honest)
     mean = for_labels(Ensembler.open(MEAN), recipe.target, metric.decision)
     plain = [*zip(rows.names, rows.members, strict=True), (MEAN, mean.blend(rows.members))]

@@ -81,8 +81,8 @@ def measure_diversity(rows: OutOfFold, recipe: Ensembler, metric: Metric) -> Div
 def _honest(recipe: Ensembler, rows: OutOfFold, which: range | list[int]) -> np.ndarray:
     """The cross-fitted blend of some of the members."""
     members = rows.members if len(which) == len(rows.members) else rows.members[list(which)]
-    if not recipe.fitted:
-        return recipe.blend(members)
+    if not recipe.needs_fit():
+        return recipe.blend_rows(members)
     return cross_fit(recipe, members, rows.truth, rows.folds, rows.row_clusters())[0]
 
 

@@ -26,8 +26,10 @@ from kit.data.renamed_classes import predictions_now
 from kit.data.table import Table, read_labelled_rows, test_table
 from kit.errors import Case, ConfigError, InvalidError, KitWarning
 from kit.evaluation.answers import Scoring, expand_to_images, join_test_images
+from kit.evaluation.competition import read_columns
 from kit.kinds import Aggregator, Ensembler
 from kit.kinds.advice import predict_command
+from kit.kinds.score_context import ScoreContext
 from kit.runs.records import RunRef
 
 
@@ -290,18 +292,23 @@ def warn_of_partial(members: Sequence[Member], shared: int) -> None:
         warnings.warn(KitWarning(text), stacklevel=3)
 
 
-def read_test_images(workspace: Workspace, classes: tuple[str, ...]) -> Table | None:
-    """The images to predict, if they share answers; a machine that blends need not have them."""
-    data = workspace.competition.data
-    if data.answer is None:
+def read_test_rows(workspace: Workspace, classes: tuple[str, ...], recipe: Ensembler) -> Table | None:
+    """The rows to predict, if they share answers or the recipe reads their columns; their images may be elsewhere.
+
+    Raises ConfigError C07 for a column that the test table lacks.
+    """
+    data, columns = workspace.competition.data, recipe.row_columns()
+    if data.answer is None and not columns:
         return None
-    return test_table(workspace, data.model_copy(update={"on_unreadable_test": "class_prior"}), classes)
+    found = test_table(workspace, data.model_copy(update={"on_unreadable_test": "class_prior"}), classes)
+    read_columns(found, columns, "test")
+    return found
 
 
 def blend_test_rows(
     members: Sequence[Member], fitted: Ensembler, ids: Sequence[str], images: Table | None = None
 ) -> Predictions:
-    """The blend of the test rows, in the order of `ids`; `images` are those that are predicted, if they share answers.
+    """The blend of the test rows, in the order of `ids`; `images` are those that `read_test_rows` returns.
 
     Where members have other folds than one another, each one's mean over its folds is blended. Raises InvalidError
     (D41) for a member that does not predict these rows.
@@ -315,10 +322,29 @@ def blend_test_rows(
         total += fitted.blend(
             np.stack([_rows(member, fold if len(folds) > 1 else None, ids) for member in members])
         )
-    shares = (total / len(folds)).astype(np.float32)
+    final = total / len(folds)
+    if images is not None and fitted.row_columns():
+        final = _finish(fitted, final, ids, images)
+    shares = final.astype(np.float32)
     at = np.full(len(ids), -1)
     made = Predictions(np.array(ids, dtype=str), at, members[0].test.classes, shares, target=fitted.target)
     return made.check("the blend", fitted.gives_distributions())
+
+
+def _finish(fitted: Ensembler, shares: np.ndarray, ids: Sequence[str], images: Table) -> np.ndarray:
+    """Final rows (len(ids), K) by the recipe's rule for rows that belong together; an answer takes part once."""
+    keys = images.ids if images.answers is None else images.answers
+    at = {name: row for row, name in reversed(list(enumerate(keys.tolist())))}
+    at = {**{name: row for row, name in enumerate(images.ids.tolist())}, **at}
+    lost = [Case("is not in the test table", id=name, code="D41") for name in ids if name not in at]
+    if lost:
+        raise InvalidError(
+            f"{len(lost)} rows of the sample are not in the test table", code="D41", cases=lost
+        )
+    rows = np.array([at[name] for name in ids], dtype=np.int64)
+    _, first, number = np.unique(keys[rows], return_index=True, return_inverse=True)
+    columns = read_columns(images.take(rows[first]), fitted.row_columns(), "test")
+    return fitted.finish(shares[first], ScoreContext(columns=columns))[number]
 
 
 def _with_test_answers(member: Member, ids: Sequence[str], images: Table | None) -> Member:

@@ -21,7 +21,7 @@ from kit.stages.blending.members import (
     blend_test_rows,
     labels,
     read_members,
-    read_test_images,
+    read_test_rows,
     with_current_names,
 )
 from kit.stages.submission.board import Board
@@ -79,7 +79,7 @@ def submit_unscored(
     read = with_current_names(workspace, read, table)
     recipe, metric = open_ensembler(workspace, spec, table.by_answer)
     unverified = tuple(str(member) for member in read if not member.is_verified)
-    if recipe.fitted:
+    if recipe.needs_fit():
         weights = ",".join("1" * len(read))
         raise ConfigError(
             f"ensembler {recipe.plugin_name()!r} is fitted on out-of-fold rows, and {unverified[0]} has none",
@@ -101,7 +101,7 @@ def submit_unscored(
     shape = sample_format.choose_format(workspace, sample, read[0].test.classes, top_k, table.label_kind)
     shape = shape.with_known(decision=metric.decision)
     wanted = list(dict.fromkeys(shape.ids(sample, read[0].test.classes)))
-    images = read_test_images(workspace, read[0].test.classes)
+    images = read_test_rows(workspace, read[0].test.classes, recipe)
     test = blend_test_rows(read, bind_rows(recipe, table.by_answer), wanted, images)
     record = {
         **describe_blend(workspace, read, test, recipe, recipe, shape, metric),

@@ -28,7 +28,7 @@ from kit.data.table import Table, sample_frame, test_table
 from kit.device.precision import choose_device
 from kit.errors import MAX_CASES, ConfigError, DataError, KitWarning
 from kit.evaluation.answers import Scoring
-from kit.evaluation.competition import for_labels
+from kit.evaluation.competition import for_labels, read_columns
 from kit.experiment import sample_format
 from kit.experiment.loading import Loaded, geometry, load_rows
 from kit.experiment.prediction_file import PredictionFile, PredictionJob
@@ -134,6 +134,10 @@ def predict_bundle(
 def _predict(folder: Path, contents: Contents, space: Workspace, out: Path, clock: Clock) -> Work[Path]:
     data = space.competition.data
     test = test_table(space, data, contents.classes)
+    decision = _decision(space, contents)
+    recipe = Ensembler.open(contents.ensembler, space.root)
+    fitted = for_labels(recipe, contents.target, decision, contents.classes)
+    read_columns(test, fitted.row_columns(), "test")
     rounds = contents.rounds()
     late: list[PredictionFile] = []
     done = 0
@@ -147,13 +151,10 @@ def _predict(folder: Path, contents: Contents, space: Workspace, out: Path, cloc
             break
         done, predicted, late = count, part, missed
     sample = sample_frame(space.root, data)
-    decision = _decision(space, contents)
-    recipe = Ensembler.open(contents.ensembler, space.root)
-    fitted = for_labels(recipe, contents.target, decision, contents.classes)
     shape = Format.open(contents.format, space.root).with_known(decision=decision)
     wanted = list(dict.fromkeys(shape.ids(sample, contents.classes)))
     members = [_member(space, one, contents, decision) for one in predicted.members]
-    images = None if test.answers is None else test
+    images = test if test.answers is not None or fitted.row_columns() else None
     blended = blend_test_rows(members, fitted, wanted, images)
     table = sample_format.make_table(blended, sample, shape)
     write_text(out, submission.text_of(table, data.sep))

@@ -100,7 +100,7 @@ def plan(
     left = None if hours is None else 3600 * hours - (clock() - begun) - blending
     everyone, used = tuple(range(len(judged.members))), judged.ensembler.find_used(len(judged.members))
     chosen = _choose(workspace, judged, used, seeds, rows, left)
-    if chosen.left_out and judged.recipe.fitted and used != everyone:
+    if chosen.left_out and judged.recipe.needs_fit() and used != everyone:
         # what has weight 0 beside all the others may be needed in place of one that is not ready in time
         with suppress(ConfigError):
             chosen = _choose(workspace, judged, everyone, seeds, rows, left)

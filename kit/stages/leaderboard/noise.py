@@ -82,7 +82,7 @@ def noise(workspace: Workspace, entry: Entry) -> Noise:
     members = with_answers(members, Scoring(metric, open_aggregator(workspace, table, metric)), table)
     oof = out_of_fold(members, table, workspace.cache)
     metric = bind_rows(metric, oof.table)
-    blended = _recipe(workspace, record, table, decision).blend(oof.members)
+    blended = bind_rows(_recipe(workspace, record, table, decision), oof.table).blend_rows(oof.members)
     rows, share = int(record["test_rows"]), workspace.competition.public_share
     found = {
         size: error(metric, oof.truth, blended, size, oof.groups)

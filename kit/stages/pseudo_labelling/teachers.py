@@ -79,7 +79,7 @@ class Teachers:
 
     def _recipe_of(self, fold: int) -> Ensembler:
         """The ensembler, fitted on the rows that other folds hold out, where it is fitted. Raises InvalidError D46."""
-        return self._fitted_recipes[fold] if self.recipe.fitted else self.recipe
+        return self._fitted_recipes[fold] if self.recipe.needs_fit() else self.recipe
 
     @cached_property
     def _fitted_recipes(self) -> dict[int, Ensembler]:
