@@ -9,13 +9,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from kit.data.folds import merge_groups
-from kit.data.groups import fill_keys
+from kit.data.groups import fill_keys, nameable_columns
 from kit.data.rows import SourceRows
 from kit.errors import Case, DataError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from kit.config.models import Data
     from kit.core.arrays import Ids
     from kit.data.table import Table
@@ -23,22 +21,17 @@ if TYPE_CHECKING:
 MAX_LISTED_IMAGES = 4  # of an answer, in an error
 
 
-def read_answers(
-    rows: SourceRows, data: Data, columns: Mapping[str, Sequence[str]], split: str
-) -> Ids | None:
-    """The answer of each row, or None if each image is its own answer; `columns` are those that a pattern may name.
+def read_answers(rows: SourceRows, data: Data, answer: str, split: str) -> Ids:
+    """The answer of each row by `data.answer`, the column or pattern `answer`.
 
     Rows to predict that are the sample's have its ids as their answers. Raises ConfigError C07 for a column that does
     not exist, DataError D30 for images without an answer.
     """
-    if data.answer is None:
-        return None
-    is_sample = (
-        split == "test" and data.test is None and data.answer not in columns and "{" not in data.answer
-    )
-    pattern = next(iter(rows.columns)) if is_sample else data.answer
+    columns = nameable_columns(rows)
+    is_sample = split == "test" and data.test is None and answer not in columns and "{" not in answer
+    pattern = next(iter(rows.columns)) if is_sample else answer
     hint = "write the id of an answer into each of these cells, or remove the rows"
-    return fill_keys(rows, pattern, columns, "answer", data.answer, split, hint)
+    return fill_keys(rows, pattern, columns, "answer", answer, split, hint)
 
 
 def check_same_labels(table: Table) -> None:

@@ -32,10 +32,8 @@ class ExternalSource:
         return ", ".join([f"{self.rows} rows", licence, *([f"from {self.origin}"] if self.origin else [])])
 
 
-def with_source_column(rows: SourceRows, column: str | None) -> SourceRows:
+def with_source_column(rows: SourceRows, column: str) -> SourceRows:
     """The competition's table, with the source that a column names for each row; blank is the competition itself."""
-    if column is None:
-        return rows
     if column not in rows.columns:
         raise unknown_column(column, rows.columns, "data.external.source_column")
     return replace(rows, sources=tuple(cell.strip() for cell in rows.columns[column]))

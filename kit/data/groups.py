@@ -16,21 +16,18 @@ from kit.data.rows import SourceRows
 from kit.errors import Case, DataError
 
 if TYPE_CHECKING:
-    from kit.config.models import Data
     from kit.core.arrays import Ids
 
 # data.group: groups that kit finds, by near copies or by scenes, and the file that names them
 AUTO_GROUP_FILES = {"auto": "groups.csv", "scene": "scenes.csv"}
 
 
-def read_groups(root: Path, rows: SourceRows, data: Data) -> np.ndarray | None:
-    """The group of each training row, or None if the config names none. Raises ConfigError, DataError D30 and D62."""
-    if data.group is None:
-        return None
-    if data.group in AUTO_GROUP_FILES and data.group not in rows.columns:
-        return _find_groups(root, data.group, rows.ids)
+def read_groups(root: Path, rows: SourceRows, group: str) -> np.ndarray:
+    """The group of each training row by `data.group`. Raises ConfigError, DataError D30 and D62."""
+    if group in AUTO_GROUP_FILES and group not in rows.columns:
+        return _find_groups(root, group, rows.ids)
     hint = "give each of these rows its own group, such as its id"
-    return fill_keys(rows, data.group, nameable_columns(rows), "group", data.group, "train", hint)
+    return fill_keys(rows, group, nameable_columns(rows), "group", group, "train", hint)
 
 
 def _find_groups(root: Path, how: str, ids: Sequence[str]) -> np.ndarray:

@@ -1,4 +1,7 @@
-"""Where rows come from: a CSV with a path pattern, a CSV with a folder of photos a row, or a folder a class."""
+"""Where rows come from: a CSV with a path pattern, a CSV with a folder of photos a row, or a folder a class.
+
+Rows to predict may be the answers of the sample, which its format tells apart.
+"""
 
 from __future__ import annotations
 
@@ -28,11 +31,13 @@ from kit.data.rows import (
     warn_of_names,
     without_header,
 )
-from kit.data.sample_answers import find_answers, one_row_per_answer
 from kit.data.spelling import respell
-from kit.errors import ConfigError, DataError
+from kit.errors import ConfigError, DataError, PluginError
+from kit.kinds import Format, registry
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from kit.config.models import Data
 
 ALL_IMAGES = "/*"  # ends a pattern for which every image of the folder is a row
@@ -46,24 +51,33 @@ def train_rows(root: Path, data: Data) -> SourceRows:
     check_folder(root, data)
     names = data.train_tables
     if len(names) == 1 and (root / names[0]).is_dir():
-        rows = join_to_rows(root, data, class_folders.read_labelled_rows(root, data), "train")
+        rows = class_folders.read_labelled_rows(root, data)
+        rows = join_to_rows(root, data, rows, "train") if data.join else rows
     else:
         parts = [_table_rows(root, data, name) for name in names]
         rows = parts[0] if len(parts) == 1 else concat_rows(parts, names)
-        rows = with_source_column(rows, data.external.source_column)
+        if data.external.source_column is not None:
+            rows = with_source_column(rows, data.external.source_column)
     if data.external.train is not None:
         images = data.external.images or data.images
         file = read_rows(root, data, data.external.train, _columns_of_rows(data, images))
         rows = with_external_rows(rows, _csv_rows(root, data, file, data.id, images, "train"), file.path)
-    check_allowed(rows, data.external.policy)
+    if rows.sources:
+        check_allowed(rows, data.external.policy)
     return rows
 
 
 def _table_rows(root: Path, data: Data, name: str) -> SourceRows:
     """The labelled rows of one table of `data.train`, with the columns that are joined to them."""
-    file = widen(read_rows(root, data, name, _columns_of_rows(data, data.images)), data, "train")
-    file = join_to_file(root, data, file, "train")
+    file = read_rows(root, data, name, _columns_of_rows(data, data.images))
+    file = _wide_and_joined(root, data, file, "train")
     return _csv_rows(root, data, file, data.id, data.images, "train")
+
+
+def _wide_and_joined(root: Path, data: Data, file: CsvFile, split: str) -> CsvFile:
+    """The table with a row for each id, and with the columns of the tables that are joined to it."""
+    file = widen(file, data, split) if data.long.classes else file
+    return join_to_file(root, data, file, split) if data.join else file
 
 
 def check_folder(root: Path, data: Data) -> None:
@@ -96,19 +110,55 @@ def test_rows(root: Path, data: Data, classes: Sequence[str], spec: Any) -> Sour
             "without them kit tta and kit blend only score out-of-fold rows",
         )
     if data.test and (root / data.test).is_dir():
-        return join_to_rows(root, data, class_folders.rows_to_predict(root, data), "test")
+        rows = class_folders.rows_to_predict(root, data)
+        return join_to_rows(root, data, rows, "test") if data.join else rows
     images = data.test_images or data.images
     file = read_rows(root, data, name, _columns_of_rows(data, images) if data.test else None)
-    if data.test:
-        file = widen(file, data, "test")
-    else:
+    if not data.test:
         file = one_row_per_id(one_row_per_answer(file, find_answers(root, file.frame(), classes, spec)))
-    file = join_to_file(root, data, file, "test")
+    file = _wide_and_joined(root, data, file, "test")
     named = set(columns_of(data.id)) or {data.id}
     # the sample's first column is the id whatever its name; a test table may lack the train table's column
     name_of_row = data.id if data.test and named <= set(file.columns) else file.columns[0]
     rows = _csv_rows(root, data, file, name_of_row, images, "test")
     return replace(rows, ids=as_the_sample_spells(root, data, rows.ids, classes, spec))
+
+
+def find_answers(root: Path, sample: pd.DataFrame, classes: Sequence[str], spec: Any = None) -> list[str]:
+    """For each row of a sample the id of the answer that it is a part of.
+
+    `spec` is the config's format. Without one, a format with ids of its own that knows the sample decides, if there
+    is one. Else each row's first cell is the id. Raises ConfigError and PluginError for the format of a spec.
+    """
+    if spec is not None:
+        return Format.open(spec, root, where="format").ids(sample, classes)
+    first = list(map(str, sample.iloc[:, 0]))
+    known = [shape.ids(sample, classes) for shape in formats_with_ids(root) if shape.matches(sample, classes)]
+    return known[0] if known and all(ids == known[0] for ids in known) else first
+
+
+def formats_with_ids(root: Path) -> list[Format]:
+    """The formats whose ids are not the first column's cells, without those that have options to be given."""
+    found = []
+    for name in registry.locations("format", root):
+        try:
+            shape = Format.open(name, root)
+        except (ConfigError, PluginError):  # choose_format reports it
+            continue
+        if type(shape).ids is not Format.ids:
+            found.append(shape)
+    return found
+
+
+def one_row_per_answer(file: CsvFile, ids: Sequence[str]) -> CsvFile:
+    """The first row of each answer, with its id in the first cell; the file as it is where those cells are the ids."""
+    if ids == file.column(file.columns[0]):
+        return file
+    firsts: dict[str, int] = {}
+    for row, name in enumerate(ids):
+        firsts.setdefault(name, row)
+    rows = tuple((name, *file.rows[row][1:]) for name, row in firsts.items())
+    return replace(file, rows=rows, lines=[file.lines[row] for row in firsts.values()])
 
 
 def as_the_sample_spells(
@@ -159,7 +209,9 @@ def _csv_rows(root: Path, data: Data, file: CsvFile, name: str, images: str, spl
     found = ImagePattern(root, data, images)
     columns = {column: columns[column] for column in found.reader.text_columns(file.columns)}
     _check_first_line(found, file, name)
-    file, stems = row_per_image(file, images, split)
+    stems: list[str] = []
+    if OR in images:
+        file, stems = row_per_image(file, images, split)
     if stems:
         columns = {column: file.column(column) for column in file.columns}
     numbered = with_index(columns, len(file))
@@ -169,7 +221,7 @@ def _csv_rows(root: Path, data: Data, file: CsvFile, name: str, images: str, spl
     check_ids(ids, file.lines, file.path, split)
     located = found.locate(ids, numbered)
     refuse_unusable(found.first_folder, data, located.names, ids, located.codes, split)
-    if split == "train":
+    if split == "train" and data.label_from.regex is not None:
         base = found.first_folder.base
         columns |= columns_of_names([_below(path, base) for path in located.paths], ids, data)
     return SourceRows(tuple(ids), tuple(located.paths), columns)
@@ -215,6 +267,6 @@ def _photos(
     if not of_file:
         ids = [f"{owner}_{stem}" for owner, stem in zip(ids, wide["file"], strict=True)]
     check_ids(ids, [file.lines[row] for row in source], file.path, split)
-    if split == "train":
+    if split == "train" and data.label_from.regex is not None:
         wide |= columns_of_names([_below(path, base) for path in paths], ids, data)
     return SourceRows(tuple(ids), paths, wide)

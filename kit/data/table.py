@@ -19,7 +19,7 @@ from kit.data.answers import answer_table, check_same_labels, read_answers
 from kit.data.class_factors import Factors, superclasses
 from kit.data.csv_file import is_number
 from kit.data.external_rows import ExternalSource, sources_of
-from kit.data.groups import nameable_columns, read_groups
+from kit.data.groups import read_groups
 from kit.data.image_paths import PathList
 from kit.data.labels import read_labels
 from kit.data.rows import SourceRows, check_header, check_ids, read_rows
@@ -85,7 +85,7 @@ class Table:
     @cached_property
     def by_answer(self) -> Table:
         """A row per answer, see `answer_table`; the table itself if each image is its own answer."""
-        return answer_table(self)
+        return self if self.answers is None else answer_table(self)
 
     def sort_by_id(self) -> Table:
         """The same rows in the order of their ids as text."""
@@ -197,8 +197,8 @@ def train_table(workspace: Workspace | StrPath, data: Data | None = None) -> Tab
         paths=PathList(rows.paths),
         classes=classes,
         labels=found,
-        groups=read_groups(root, rows, data),
-        answers=read_answers(rows, data, nameable_columns(rows), "train"),
+        groups=None if data.group is None else read_groups(root, rows, data.group),
+        answers=None if data.answer is None else read_answers(rows, data, data.answer, "train"),
         weights=None if data.weight is None else _weights(rows, data.weight),
         sources=np.array(rows.sources, dtype=str) if rows.sources else None,
         class_groups=() if data.superclasses is None else superclasses(root, data),
@@ -208,7 +208,8 @@ def train_table(workspace: Workspace | StrPath, data: Data | None = None) -> Tab
         target=target,
         target_range=data.target_range,
     )
-    check_same_labels(table)
+    if table.answers is not None:
+        check_same_labels(table)
     return table
 
 
@@ -236,8 +237,9 @@ def test_table(
     if classes is None:
         classes = read_labelled_rows(root, data).classes
     rows = row_sources.test_rows(root, data, classes, spec)
-    answers = read_answers(rows, data, nameable_columns(rows), "test")
-    if answers is not None:
+    answers = None
+    if data.answer is not None:
+        answers = read_answers(rows, data, data.answer, "test")
         spelled = row_sources.as_the_sample_spells(root, data, tuple(answers.tolist()), classes, spec)
         answers = np.array(spelled, dtype=str)
     ids = np.array(rows.ids, dtype=str)

@@ -17,7 +17,7 @@ from kit.config.workspace import Workspace
 from kit.data.folds import warn_train_test_overlap
 from kit.data.labels import SEPARATORS
 from kit.data.predictions import Predictions
-from kit.data.sample_answers import find_answers
+from kit.data.row_sources import find_answers
 from kit.data.spelling import quote, rename_line
 from kit.data.table import Table, sample_frame, test_table, train_table
 from kit.errors import (

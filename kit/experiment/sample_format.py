@@ -10,7 +10,7 @@ import pandas as pd
 
 from kit.config.workspace import Workspace
 from kit.data.predictions import Predictions
-from kit.data.sample_answers import formats_with_ids
+from kit.data.row_sources import formats_with_ids
 from kit.errors import MAX_CASES, Case, ConfigError, InvalidError, KitWarning, PluginError
 from kit.kinds import Format, LabelKind, Metric, registry
 from kit.kinds.label_kinds import check_takes, plugins_taking

@@ -20,9 +20,8 @@ from kit.config.workspace import Workspace
 from kit.core import files
 from kit.data.csv_file import CsvFile, read_csv
 from kit.data.image_paths import fill
-from kit.data.row_sources import ALL_IMAGES
+from kit.data.row_sources import ALL_IMAGES, find_answers
 from kit.data.rows import format_of, read_table
-from kit.data.sample_answers import find_answers
 from kit.data.table import read_labelled_rows, test_table
 from kit.errors import MAX_CASES, ConfigError, RunError
 from kit.stages.bundles.bare_python import bare_environment, bare_python, without_network
