@@ -70,14 +70,11 @@ def train_rows(root: Path, data: Data) -> SourceRows:
 def _table_rows(root: Path, data: Data, name: str) -> SourceRows:
     """The labelled rows of one table of `data.train`, with the columns that are joined to them."""
     file = read_rows(root, data, name, _columns_of_rows(data, data.images))
-    file = _wide_and_joined(root, data, file, "train")
+    if data.long.classes:
+        file = widen(file, data, "train")
+    if data.join:
+        file = join_to_file(root, data, file, "train")
     return _csv_rows(root, data, file, data.id, data.images, "train")
-
-
-def _wide_and_joined(root: Path, data: Data, file: CsvFile, split: str) -> CsvFile:
-    """The table with a row for each id, and with the columns of the tables that are joined to it."""
-    file = widen(file, data, split) if data.long.classes else file
-    return join_to_file(root, data, file, split) if data.join else file
 
 
 def check_folder(root: Path, data: Data) -> None:
@@ -116,7 +113,10 @@ def test_rows(root: Path, data: Data, classes: Sequence[str], spec: Any) -> Sour
     file = read_rows(root, data, name, _columns_of_rows(data, images) if data.test else None)
     if not data.test:
         file = one_row_per_id(one_row_per_answer(file, find_answers(root, file.frame(), classes, spec)))
-    file = _wide_and_joined(root, data, file, "test")
+    elif data.long.classes:
+        file = widen(file, data, "test")
+    if data.join:
+        file = join_to_file(root, data, file, "test")
     named = set(columns_of(data.id)) or {data.id}
     # the sample's first column is the id whatever its name; a test table may lack the train table's column
     name_of_row = data.id if data.test and named <= set(file.columns) else file.columns[0]
