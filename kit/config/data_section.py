@@ -24,6 +24,7 @@ from kit.config.data_blocks import (
     read_tab,
 )
 from kit.core.locations import JOIN
+from kit.core.pixel_types import PixelType
 
 
 class Data(Strict):
@@ -160,8 +161,13 @@ class Data(Strict):
     )
     bit_depth: Literal[8, 16, 32] = Field(
         8,
-        description="bits per channel of the deepest images; 16 bits, or 32 for floats, are scaled to 8 "
-        "bits by max_value",
+        description="bits per channel of the deepest images; 16 bits, or 32 for floats, are scaled to the cache's "
+        "pixel_type by max_value",
+    )
+    pixel_type: PixelType = Field(
+        "uint8",
+        description="type of the pixels in the cache; uint16 and float32 keep more than 8 bits, and take two and "
+        "four times the space",
     )
     max_value: float | None = Field(
         None,

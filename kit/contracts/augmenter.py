@@ -32,6 +32,18 @@ def law_gives_a_square_of_the_size(plugin: Augmenter) -> None:
             assert made.dtype == np.uint8, f"{image.shape} became {made.dtype}, not uint8"
 
 
+def law_floats_stay_floats(plugin: Augmenter) -> None:
+    """If it takes floats, a float32 image with white at 255 becomes float32 of the same shape, within 0 to 255."""
+    if not plugin.takes_floats():
+        return
+    for image in _images():
+        made = plugin(image.astype(np.float32), SIZE, generator(0, "law"))
+        assert made.shape == (SIZE, SIZE, 3), f"{image.shape} became {made.shape}, not {(SIZE, SIZE, 3)}"
+        assert made.dtype == np.float32, f"float32 became {made.dtype}"
+        low, high = float(made.min()), float(made.max())
+        assert max(-low, high - 255) <= 1, f"values from {low:g} to {high:g}, not 0 to 255"
+
+
 def law_same_rng_same_image(plugin: Augmenter) -> None:
     """Equal generators give equal images, whatever was drawn in between."""
     for image in _images():

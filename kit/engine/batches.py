@@ -29,8 +29,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """N images (N, channels, H, W) uint8 in channels-last memory, their labels and rows of the table (N,), int64.
+    """N images (N, channels, H, W) in channels-last memory, their labels and rows of the table (N,), int64.
 
+    Images are uint8, or of a `data.pixel_type` with more bits float32 with white at 255.
     Labels are class numbers (N,) int64, -1 where the rows have none; or (N, width) float32, such as multi-hot. Where
     several ranks share a step, `global_rows` (M,) has the rows of all of them.
     """

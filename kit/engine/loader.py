@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from kit.core.files import format_bytes
+from kit.core.pixel_types import to_floats
 from kit.core.randomness import generator
 from kit.errors import KitError, KitWarning, RunError
 from kit.images.cache import Cache
@@ -53,9 +54,16 @@ class ImageDataset:
         """Height, width and channels of an image of a batch."""
         return self.size, self.size, self.cache.channels
 
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The type of an image of a batch: uint8, or float32 with white at 255."""
+        return np.dtype(np.uint8 if self.cache.pixel_type == "uint8" else np.float32)
+
     def image(self, epoch: int, row: int, occurrence: int) -> np.ndarray:
         """One image of an epoch. Raises DataError for a row without one, RunError where the augmenter fails."""
         image = self.cache[row]
+        if image.dtype != np.uint8:
+            image = to_floats(image)
         if self.augmenter is None:
             return center_crop(image, self.size, self.crop_share)
         rng = generator(self.seed, "augment", self.fold, epoch, row, occurrence)
@@ -65,8 +73,8 @@ class ImageDataset:
             raise
         except Exception as error:
             raise self._read_error(row, f"{type(error).__name__}: {error}") from error
-        if made.shape != self.shape or made.dtype != np.uint8:
-            raise self._read_error(row, f"returned {made.dtype} {made.shape}, not uint8 {self.shape}")
+        if made.shape != self.shape or made.dtype != self.dtype:
+            raise self._read_error(row, f"returned {made.dtype} {made.shape}, not {self.dtype} {self.shape}")
         return made
 
     def _read_error(self, row: int, detail: str) -> RunError:
@@ -88,7 +96,7 @@ class _Batches:
         """
         source, keys = self.sources[wanted[0]], wanted[1]
         try:
-            made = _empty((len(keys), *source.shape))
+            made = _empty((len(keys), *source.shape), source.dtype)
             pixels = made.numpy()
             for place, key in enumerate(keys):
                 self._note_row(key[1])
@@ -134,10 +142,10 @@ class LoaderProcesses:
         return len(self._sources) - 1
 
     def load(self, source: int, plan: Sequence[list[Key]]) -> Iterator[Tensor]:
-        """The images of each batch of the plan, (N, channels, size, size) uint8. Raises what prevents a batch."""
+        """The images of each batch of the plan, (N, channels, size, size). Raises what prevents a batch."""
         self._plan[:] = [(source, keys) for keys in plan]
         images = self._sources[source]
-        self._fit(max(map(len, plan), default=0) * math.prod(images.shape))
+        self._fit(max(map(len, plan), default=0) * math.prod(images.shape) * images.dtype.itemsize)
         if self._loader is None:
             self._others = set(multiprocessing.active_children())
             self._loader = self._open()
@@ -228,7 +236,7 @@ class Loader:
         return self._processes.workers
 
     def load(self, plan: Sequence[list[Key]]) -> Iterator[Tensor]:
-        """The images of each batch of the plan, (N, channels, size, size) uint8. Raises what prevents a batch."""
+        """The images of each batch of the plan, (N, channels, size, size). Raises what prevents a batch."""
         yield from self._processes.load(self._source, plan)
 
     def close(self) -> None:
@@ -237,8 +245,8 @@ class Loader:
             self._processes.close()
 
 
-def _empty(shape: tuple[int, ...]) -> Tensor:
-    """An uninitialised uint8 tensor, of a loader process in the memory that it shares with the main process.
+def _empty(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Tensor:
+    """An uninitialised tensor, of a loader process in the memory that it shares with the main process.
 
     torch would move it there in a thread of its own, whose errors leave the main process waiting. Raises RunError R03
     if there is no space.
@@ -248,17 +256,18 @@ def _empty(shape: tuple[int, ...]) -> Tensor:
 
     from kit.device.torch_internals import allocate_shared
 
+    kind = torch.uint8 if dtype == np.uint8 else torch.float32
     if get_worker_info() is None:
-        return torch.empty(shape, dtype=torch.uint8)
+        return torch.empty(shape, dtype=kind)
     try:
-        storage = allocate_shared(math.prod(shape))
+        storage = allocate_shared(math.prod(shape) * dtype.itemsize)
     except (RuntimeError, OSError) as error:
         raise RunError(
             f"a loader process got no shared memory for a batch: {str(error).splitlines()[0]}",
             code="R03",
             hint=MORE_SHARED_MEMORY,
         ) from None
-    return torch.empty(0, dtype=torch.uint8).set_(storage).view(shape)
+    return torch.empty(0, dtype=torch.uint8).set_(storage).view(kind).view(shape)
 
 
 def fit_shared_memory(batch: int, workers: int) -> tuple[int, int]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from kit.config.models import Experiment, Statistics
+from kit.core.pixel_types import to_floats
 from kit.errors import DataError
 from kit.experiment.run_context import RunContext
 from kit.images.cache import Cache
@@ -43,7 +44,9 @@ def measure(cache: Cache | ConcatCache, rows: np.ndarray) -> MeanAndDeviation:
     chosen = rows[:: max(1, len(rows) // MAX_ROWS)]
     count, total, squares = 0, np.zeros(cache.channels), np.zeros(cache.channels)
     for row in chosen.tolist():
-        values = cache[row][::STEP_PX, ::STEP_PX].reshape(-1, cache.channels).astype(np.float64) / 255
+        values = (
+            to_floats(cache[row][::STEP_PX, ::STEP_PX]).reshape(-1, cache.channels).astype(np.float64) / 255
+        )
         count += len(values)
         total += values.sum(axis=0)
         squares += (values**2).sum(axis=0)

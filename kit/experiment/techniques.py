@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -15,6 +16,7 @@ from kit.config.models import Experiment, OneKind
 from kit.config.models import Stage as Section
 from kit.config.workspace import Workspace
 from kit.core.files import fingerprint, sha256
+from kit.core.pixel_types import PixelType
 from kit.device.precision import Precision
 from kit.device.ranks import ALONE, Ranks
 from kit.engine.learner import Learner, learner
@@ -143,14 +145,14 @@ class OpenPlugins:
 
 
 def open_techniques(workspace: Workspace, classes: Classes, metric: Metric) -> OpenPlugins:
-    """Every plugin that an experiment names. Raises PluginError, ConfigError (C17 for labels not taken)."""
+    """Every plugin that an experiment names. Raises PluginError, ConfigError (C17 for labels not taken, C82)."""
     experiment, root = workspace.experiment, workspace.root
     loss = experiment.open(Loss, root)
     splitter = experiment.open(Splitter, root)
     sampler = experiment.open(Sampler, root)
     check_takes([loss, splitter, sampler, metric], classes.label_kind, root)
     parts = network.open_parts(experiment, root, classes)
-    return OpenPlugins(
+    opened = OpenPlugins(
         splitter,
         sampler,
         experiment.open(Augmenter, root),
@@ -159,6 +161,19 @@ def open_techniques(workspace: Workspace, classes: Classes, metric: Metric) -> O
         parts,
         open_stages(experiment, root, classes, parts),
     )
+    check_augmenters([stage.augmenter for stage in opened.stages], workspace.competition.data.pixel_type)
+    return opened
+
+
+def check_augmenters(augmenters: Sequence[Augmenter], pixel_type: PixelType) -> None:
+    """Raises ConfigError C82 for an augmenter that does not take pixels of more than 8 bits."""
+    for augmenter in augmenters:
+        if pixel_type != "uint8" and not augmenter.takes_floats():
+            raise ConfigError(
+                f"augmenter {augmenter.plugin_name()!r} takes 8-bit pixels, and data.pixel_type is {pixel_type}",
+                code="C82",
+                hint="augmenter=light, or data.pixel_type=uint8",
+            )
 
 
 def build_learner(

@@ -1,7 +1,7 @@
 """The cache: every image is decoded once, for all runs, folds and splits.
 
     cache/hashes.json                     hash of each file's content by path, trusted while its stat is the same
-    cache/<geometry>/pixels-0.bin         uint8 RGB of all images, one after another; only appended to
+    cache/<geometry>/pixels-0.bin         pixels of all images, one after another; only appended to
     cache/<geometry>/index.npz            where each content's image is in it, written last
 
 Content is known by its SHA-256, so a copied or renamed file is not decoded again. What is missing, stale or damaged is
@@ -30,6 +30,7 @@ from kit.core.cores import available_cores
 from kit.core.files import DISK_FULL_ERRNOS, fingerprint
 from kit.core.locations import files_of
 from kit.core.locks import try_lock
+from kit.core.pixel_types import BYTES, PixelType
 from kit.core.progress import Progress, Work
 from kit.errors import Case, ConfigError, DataError, KitWarning, RunError
 from kit.images.cache_store import HASHES, SCHEMA, Hashes, PixelSpan, Store, UsageLock, stat_key
@@ -64,7 +65,7 @@ class Geometry:
         )
 
     def apply(self, image: Pixels) -> np.ndarray:
-        """The image as the cache holds it, uint8 (height, width, channels)."""
+        """The image as the cache holds it, (height, width, channels) of its own type."""
         if self.resize == "stretch":
             return resize(image, self.cache_size, self.cache_size)
         height, width = image.shape[:2]
@@ -75,9 +76,13 @@ class Geometry:
         made = resize(image, max(1, round(height * scale)), max(1, round(width * scale)))
         return pad_to_square(made, self.cache_size) if self.resize == "pad" else made
 
+    def pixel_bytes(self, data: Data) -> int:
+        """Bytes of a pixel with all its channels."""
+        return self.channels * BYTES[data.pixel_type]
+
     @property
     def square_bytes(self) -> int:
-        """Bytes of a square image of the cache's size."""
+        """Bytes of a square image of the cache's size, of 8 bits."""
         return self.channels * self.cache_size**2
 
     def folder(self, data: Data, source: ImageSource | None = None) -> str:
@@ -95,7 +100,7 @@ class Geometry:
 
 @dataclass(eq=False)
 class Cache:
-    """Images by row, uint8 (height, width, channels), views of one memory map that each process opens for itself."""
+    """Images by row, (height, width, channels), views of one memory map that each process opens for itself."""
 
     file: Path
     paths: Sequence[Path]
@@ -104,6 +109,7 @@ class Cache:
     bad: Mapping[int, Case] = field(default_factory=dict)  # why a row has no image
     use: UsageLock | None = None  # while it is held, no other process removes the file
     channels: int = 3
+    pixel_type: PixelType = "uint8"
     _map: mmap.mmap | None = None
 
     def __len__(self) -> int:
@@ -115,7 +121,8 @@ class Cache:
         if offset < 0:
             case = self.bad[int(row)]
             raise DataError(f"{case.path}: {case.detail}", code=case.code)
-        pixels = np.frombuffer(self._map or self._open(), np.uint8, height * width * self.channels, offset)
+        count = height * width * self.channels
+        pixels = np.frombuffer(self._map or self._open(), self.pixel_type, count, offset)
         return pixels.reshape(height, width, self.channels)
 
     def __getstate__(self) -> dict[str, object]:
@@ -173,7 +180,7 @@ def fill_cache(
     lock = yield from _lock(folder, len(paths))
     try:
         store, hashes = (
-            Store.open(folder / geometry.folder(data, source), geometry.channels),
+            Store.open(folder / geometry.folder(data, source), geometry.pixel_bytes(data)),
             Hashes(folder / HASHES),
         )
         use = UsageLock(store.folder)
@@ -186,7 +193,7 @@ def fill_cache(
         )
         found: list[_Found] = []  # those that there is something to say about
         if missing:
-            _warn_of_space(folder, len(missing) * geometry.square_bytes)
+            _warn_of_space(folder, len(missing) * geometry.square_bytes * BYTES[data.pixel_type])
             held = frozenset(store.places)
             decoding = _decode_all(missing, held, geometry, source, workers or available_cores())
             with closing(decoding), closing(_store(decoding, store, hashes)) as storing:
@@ -203,7 +210,14 @@ def fill_cache(
     places = _places(store, [names[text] if text not in bad else "" for text in texts])
     by_row = {row: bad[text] for row, text in enumerate(texts) if text in bad}
     cache = Cache(
-        store.file, paths, tuple(names[text] for text in texts), places, by_row, use, geometry.channels
+        store.file,
+        paths,
+        tuple(names[text] for text in texts),
+        places,
+        by_row,
+        use,
+        geometry.channels,
+        data.pixel_type,
     )
     return FillResult(cache, tuple(bad.values()))
 
@@ -230,7 +244,7 @@ def bytes_to_cache(
     held = Store.list_hashes(folder / geometry.folder(data, source)) or frozenset()
     hashes = Hashes(folder / HASHES)
     missing = sum(hashes.get(text) not in held for text in {os.fspath(path) for path in paths})
-    return geometry.square_bytes * missing
+    return geometry.square_bytes * BYTES[data.pixel_type] * missing
 
 
 def _lock(folder: Path, total: int) -> Work[BaseFileLock]:

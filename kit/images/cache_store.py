@@ -42,9 +42,9 @@ class PixelSpan:
     width: int
     checksum: int
 
-    def end(self, channels: int) -> int:
-        """The first byte behind it."""
-        return self.offset + self.height * self.width * channels
+    def end(self, pixel_bytes: int) -> int:
+        """The first byte behind it, of pixels with so many bytes."""
+        return self.offset + self.height * self.width * pixel_bytes
 
 
 @dataclass
@@ -54,18 +54,18 @@ class Store:
     folder: Path
     generation: int = 0
     places: dict[str, PixelSpan] = field(default_factory=dict)
-    channels: int = 3
+    pixel_bytes: int = 3  # bytes of a pixel with all its channels
 
     @classmethod
-    def open(cls, folder: Path, channels: int = 3) -> Store:
+    def open(cls, folder: Path, pixel_bytes: int = 3) -> Store:
         """The store in a folder; a damaged one is begun anew, beside what other processes may still read."""
         folder.mkdir(parents=True, exist_ok=True)
         try:
-            store = cls(folder, *_read_index(folder / "index.npz"), channels)
+            store = cls(folder, *_read_index(folder / "index.npz"), pixel_bytes)
         except FileNotFoundError:
-            store = cls(folder, _next_generation(folder), {}, channels)
+            store = cls(folder, _next_generation(folder), {}, pixel_bytes)
         except Exception:  # numpy and zipfile raise many things for a damaged file
-            store = cls(folder, _next_generation(folder), {}, channels)
+            store = cls(folder, _next_generation(folder), {}, pixel_bytes)
         store._forget_missing()
         return store
 
@@ -86,8 +86,10 @@ class Store:
         """Drops places beyond the file's end, and bytes that no place accounts for (a killed process's)."""
         self.file.touch()
         size = self.file.stat().st_size
-        self.places = {name: place for name, place in self.places.items() if place.end(self.channels) <= size}
-        end = max((place.end(self.channels) for place in self.places.values()), default=0)
+        self.places = {
+            name: place for name, place in self.places.items() if place.end(self.pixel_bytes) <= size
+        }
+        end = max((place.end(self.pixel_bytes) for place in self.places.values()), default=0)
         if end < size:
             os.truncate(self.file, end)
 
@@ -100,7 +102,7 @@ class Store:
         for name, image in images.items():
             height, width = image.shape[:2]
             self.places[name] = PixelSpan(offset, height, width, zlib.crc32(np.ascontiguousarray(image).data))
-            offset = self.places[name].end(self.channels)
+            offset = self.places[name].end(self.pixel_bytes)
         self.save()
 
     def save(self) -> None:
@@ -128,14 +130,14 @@ class Store:
             wrong = {
                 name
                 for name in held
-                if _checksum(view, self.places[name], self.channels) != self.places[name].checksum
+                if _checksum(view, self.places[name], self.pixel_bytes) != self.places[name].checksum
             }
             view.release()
         return wrong
 
 
-def _checksum(view: memoryview, place: PixelSpan, channels: int) -> int:
-    with view[place.offset : place.end(channels)] as part:
+def _checksum(view: memoryview, place: PixelSpan, pixel_bytes: int) -> int:
+    with view[place.offset : place.end(pixel_bytes)] as part:
         return zlib.crc32(part)
 
 

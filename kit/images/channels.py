@@ -8,13 +8,17 @@ import cv2
 import numpy as np
 
 from kit.core.arrays import Pixels
+from kit.core.pixel_types import to_bytes
 
 GROUP = 4  # channels that OpenCV takes at once
 
 
 def to_rgb(image: Pixels) -> np.ndarray:
-    """A picture (height, width, 3): the first three channels, or the only one three times; two get a black third."""
-    channels = image.shape[2]
+    """A picture (height, width, 3) of 8 bits: the first three channels, or the only one three times.
+
+    Two channels get a black third.
+    """
+    image, channels = to_bytes(image), image.shape[2]
     if channels == 3:
         return image
     if channels == 1:
@@ -25,7 +29,8 @@ def to_rgb(image: Pixels) -> np.ndarray:
 
 
 def to_grey(image: Pixels) -> np.ndarray:
-    """A grey picture (height, width): the luminance of RGB, else the mean of all channels."""
+    """A grey picture (height, width) uint8: the luminance of RGB, else the mean of all channels."""
+    image = to_bytes(image)
     if image.shape[2] == 3:
         return np.asarray(cv2.cvtColor(np.ascontiguousarray(image), cv2.COLOR_RGB2GRAY))
     grey: np.ndarray = np.rint(image.mean(axis=2)).astype(np.uint8)

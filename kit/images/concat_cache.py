@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from kit.core.pixel_types import PixelType
 from kit.images.cache import Cache
 
 
@@ -34,6 +35,11 @@ class ConcatCache:
     def channels(self) -> int:
         """The channels of each image."""
         return self.parts[0].channels
+
+    @property
+    def pixel_type(self) -> PixelType:
+        """The type of the pixels."""
+        return self.parts[0].pixel_type
 
     @property
     def paths(self) -> Sequence[Path]:

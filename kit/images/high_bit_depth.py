@@ -1,4 +1,4 @@
-"""Images of more than 8 bits a channel, brought to 8 over a range of values that the config declares."""
+"""Images of more than 8 bits a channel, brought to the cache's type over a range that the config declares."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
+from kit.core.pixel_types import scale_shares
 from kit.errors import DataError
 from kit.images import complete, containers, tiff
 
@@ -21,10 +22,11 @@ WHITE = {16: 65535.0, 32: 1.0}  # the value of white by depth, where data.max_va
 def decode_high_bit_depth(
     image: Image, content: bytes, form: str, depth: int, data: Data
 ) -> tuple[np.ndarray, bool]:
-    """Pixels as uint8 RGB, and whether transparent ones were laid on data.alpha_fill.
+    """Pixels as RGB of `data.pixel_type`, and whether transparent ones were laid on data.alpha_fill.
 
-    A value v becomes 255 * v / white, rounded, and what is beyond white is white. Raises DataError D11 for 16 bits and
-    D12 for floats where the config does not declare them, D05 for a damaged file.
+    A value v becomes v / white of the type's own white, of 8 bits 255 * v / white, rounded. What is beyond white is
+    white. Raises DataError D11 for 16 bits and D12 for floats where the config does not declare them, D05 for a
+    damaged file.
     """
     if data.bit_depth < depth:
         raise _ask_to_declare(content, form, depth)
@@ -47,7 +49,7 @@ def decode_high_bit_depth(
         seen_through = bool((alpha < 1).any())
         ground = np.array(containers.parse_colour(data.alpha_fill)) / 255 * (1 - alpha)
         colours = np.clip(colours * (1 if premultiplied else alpha) + ground, 0, 1)
-    return np.rint(colours * 255).astype(np.uint8), seen_through
+    return scale_shares(colours, data.pixel_type), seen_through
 
 
 def _ask_to_declare(content: bytes, form: str, depth: int) -> DataError:

@@ -12,6 +12,7 @@ import numpy as np
 
 from kit.core.files import sha256
 from kit.core.locations import Part, parts_of
+from kit.core.pixel_types import convert
 from kit.errors import DataError
 from kit.images import boxes
 from kit.images.tiles import join_tiles
@@ -78,7 +79,7 @@ class ImageSource:
         return DataError(f"reader {self.reader.plugin_name()!r}: {words}", code="D05")
 
     def decode(self, loaded: Records, least_side: int = 0) -> Decoded:
-        """The image of a location's records, uint8 (height, width, channels).
+        """The image of a location's records, (height, width, channels) of `data.pixel_type`.
 
         Raises DataError for what cannot be decoded, and D15 for images of unlike sizes or other channels.
         """
@@ -102,12 +103,14 @@ class ImageSource:
     def _of_part(self, part: Part, record: Record, rules: ReadRules) -> Decoded:
         made = self._try(lambda: self.reader.decode(record, rules))
         pixels = made.pixels[:, :, None] if made.pixels.ndim == 2 else made.pixels
-        if pixels.dtype != np.uint8 or pixels.ndim != 3 or 0 in pixels.shape:
+        known = {"uint8", rules.pixel_type}
+        if pixels.dtype.name not in known or pixels.ndim != 3 or 0 in pixels.shape:
             raise DataError(
-                f"reader {self.reader.plugin_name()!r} gives {pixels.dtype} {pixels.shape}, not uint8 (height, "
-                "width, channels)",
+                f"reader {self.reader.plugin_name()!r} gives {pixels.dtype} {pixels.shape}, not "
+                f"{' or '.join(sorted(known))} (height, width, channels)",
                 code="D15",
             )
+        pixels = convert(pixels, rules.pixel_type)
         if pixels.shape[2] == 1 and rules.channels == 3:
             pixels = np.repeat(pixels, 3, axis=2)
         return replace(
@@ -137,6 +140,7 @@ class ImageSource:
         if place.source != "kit" and place.file:
             found.append(sha256(place.file))
         found += [["channels", self.channels]] if self.channels != 3 else []
+        found += [["pixels", self.data.pixel_type]] if self.data.pixel_type != "uint8" else []
         found += [["tiles", self.data.tiles.model_dump()]] if self.data.tiles.count else []
         return found + ([["margin", self.data.box_margin]] if self.data.box else [])
 

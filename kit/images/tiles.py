@@ -13,16 +13,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from kit.core.arrays import Pixels
+from kit.core.pixel_types import WHITE
 from kit.errors import DataError
 
 if TYPE_CHECKING:
     from kit.config.models import TileChoice
 
-WHITE = 255
-
 
 def join_tiles(image: Pixels, tiles: TileChoice) -> np.ndarray:
-    """The picture of an image's tiles, uint8 (side, side, channels) with side = sqrt(count) * size pixels.
+    """The picture of an image's tiles, (side, side, channels) with side = sqrt(count) * size pixels.
 
     As `join_streamed`, of an image in memory.
     """
@@ -39,20 +38,20 @@ def join_streamed(bands: Iterable[Pixels], height: int, width: int, tiles: TileC
     if the bands are no image of this size, or if colours are asked for and there is one channel.
     """
     best: list[
-        tuple[int, int, np.ndarray]
-    ] = []  # a heap: the negative rank and place, so the worst is the first
-    place, channels = 0, 3
+        tuple[float, int, np.ndarray]
+    ] = []  # a heap by negative rank and place: the worst is the first
+    place, channels, kind = 0, 3, np.dtype(np.uint8)
     for row in _rows_of_tiles(bands, height, width, tiles.size):
-        channels = row.shape[3]
+        channels, kind = row.shape[3], row.dtype
         for tile, rank in zip(row, _ranks(row, tiles), strict=True):
-            entry = (-int(rank), -place, tile)
+            entry = (-rank.item(), -place, tile)
             place += 1
             if len(best) < tiles.count:
                 heapq.heappush(best, (*entry[:2], tile.copy()))
             elif entry[:2] > best[0][:2]:
                 heapq.heapreplace(best, (*entry[:2], tile.copy()))
     side, size = math.isqrt(tiles.count), tiles.size
-    picture = np.full((side, size, side, size, channels), WHITE, np.uint8)
+    picture = np.full((side, size, side, size, channels), WHITE[kind.name], kind)
     for number, (_, _, tile) in enumerate(sorted(best, key=lambda each: each[:2], reverse=True)):
         picture[number // side, :, number % side] = tile
     return picture.reshape(side * size, side * size, channels)
@@ -65,7 +64,7 @@ def _rows_of_tiles(bands: Iterable[Pixels], height: int, width: int, size: int) 
     row: np.ndarray | None = None
     for band in bands:
         if row is None:
-            row = np.full((size, count * size, band.shape[2]), WHITE, np.uint8)
+            row = np.full((size, count * size, band.shape[2]), WHITE[band.dtype.name], band.dtype)
         at = 0
         while at < len(band):
             taken = min(size - filled, len(band) - at)
@@ -73,7 +72,7 @@ def _rows_of_tiles(bands: Iterable[Pixels], height: int, width: int, size: int) 
             filled, at = filled + taken, at + taken
             if filled == size:
                 yield _cut(row, size)
-                row[:], filled = WHITE, 0
+                row[:], filled = WHITE[row.dtype.name], 0
         total += len(band)
     if row is None or total != height:
         raise DataError(f"has {total} rows of pixels, not {height}", code="D15")
@@ -88,10 +87,14 @@ def _cut(row: np.ndarray, size: int) -> np.ndarray:
 def _ranks(row: np.ndarray, tiles: TileChoice) -> np.ndarray:
     """A number per tile, which is lower for one with more tissue."""
     if tiles.rank == "dark":
-        sums: np.ndarray = row.sum(axis=(1, 2, 3), dtype=np.int64)
+        sums: np.ndarray = row.sum(axis=(1, 2, 3), dtype=_sum_type(row))
         return sums
     if row.shape[3] == 1:
         raise DataError("has one channel, and no colours to rank tiles by (data.tiles.rank)", code="D15")
-    differences = row.max(axis=3).astype(np.int64) - row.min(axis=3)
+    differences = row.max(axis=3).astype(_sum_type(row)) - row.min(axis=3)
     ranks: np.ndarray = -differences.sum(axis=(1, 2))
     return ranks
+
+
+def _sum_type(row: np.ndarray) -> type:
+    return np.float64 if row.dtype.kind == "f" else np.int64

@@ -53,8 +53,15 @@ class Augmenter(Plugin):
     kind: ClassVar[str] = "augmenter"
 
     def __call__(self, image: Pixels, size: int, rng: np.random.Generator) -> Pixels:
-        """uint8 (height, width, channels) to uint8 (size, size, channels); three channels are RGB."""
+        """uint8 (height, width, channels) to uint8 (size, size, channels); three channels are RGB.
+
+        If `takes_floats` is true also float32, with white at 255, to float32.
+        """
         raise NotImplementedError
+
+    def takes_floats(self) -> bool:
+        """Whether it takes images of float32, which a `data.pixel_type` of more than 8 bits gives. Default: no."""
+        return False
 
     def mirrors(self) -> bool:
         """Whether it may show an image mirrored left to right: by its option `hflip`, if it has one."""

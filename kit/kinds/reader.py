@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from kit.core.image_files import read_image_bytes
 from kit.core.installed import require_package
+from kit.core.pixel_types import PixelType
 from kit.errors import Case, DataError
 from kit.kinds.plugin import Plugin
 
@@ -36,6 +37,11 @@ class ReadRules:
     max_pixels: int = 100_000_000
     least_side: int = 0  # above 0, the image may come smaller, with its short side at so many pixels or more
     data: Any = field(default=None, hash=False)  # the config's data section
+
+    @property
+    def pixel_type(self) -> PixelType:
+        """The type of pixels that is asked for; uint8 is always right."""
+        return "uint8" if self.data is None else self.data.pixel_type
 
 
 class Reader(Plugin):
@@ -65,7 +71,7 @@ class Reader(Plugin):
         return None
 
     def decode(self, record: Record, rules: ReadRules) -> Decoded:
-        """The image of a record, uint8 of shape (height, width) or (height, width, channels).
+        """The image of a record, (height, width) or (height, width, channels), uint8 or of `rules.pixel_type`.
 
         Several threads call it. Raises DataError D03 to D17, which leave the path to the caller.
         """

@@ -84,7 +84,7 @@ from kit.engine.loader import ImageDataset, Loader
 
 class Blank:
     paths = ["x.png"] * 64
-    channels = 3
+    channels, pixel_type = 3, "uint8"
     def __getitem__(self, row):
         return np.full((128, 128, 3), row, np.uint8)
 

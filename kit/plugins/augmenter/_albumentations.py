@@ -20,10 +20,11 @@ if TYPE_CHECKING:
 
 Recipe = Sequence[Mapping[str, Any]]
 MAX_CACHED_PIPELINES = 16  # pipelines that are kept
+WHITE = 255  # of float32 images, in kit
 
 
 _BUILT: dict[
-    tuple[int, int, int], tuple[object, Any]
+    tuple[int, int, int, str], tuple[object, Any]
 ] = {}  # by the plugin's identity, which a call need not write down
 
 
@@ -33,37 +34,39 @@ def augment(
     """The image after a plugin's transforms, size x size x channels uint8. Raises ConfigError for another shape."""
     import numpy as np
 
-    pipeline = _of(plugin, recipe, size, image.shape[2])
+    pipeline = _of(plugin, recipe, size, image.shape[2], image.dtype.name)
     # one generator for all: `set_random_seed` gives each transform its own of the same seed, so that those of p=0.5
     # would all act on the same half of the images
     pipeline.set_random_state(rng, random.Random(int(rng.integers(2**63))))
-    made: np.ndarray = pipeline(image=image.copy())["image"]
-    if made.shape != (size, size, image.shape[2]) or made.dtype != np.uint8:
+    # the library's floats have white at 1
+    given = image.copy() if image.dtype == np.uint8 else image / np.float32(WHITE)
+    made: np.ndarray = pipeline(image=given)["image"]
+    if made.shape != (size, size, image.shape[2]) or made.dtype != image.dtype:
         raise ConfigError(
-            f"the transforms give {made.dtype} {made.shape}, not uint8 {(size, size, image.shape[2])}",
+            f"the transforms give {made.dtype} {made.shape}, not {image.dtype} {(size, size, image.shape[2])}",
             code="C02",
             hint="begin or end with RandomResizedCrop or Resize, and leave Normalize and ToTensorV2 to kit",
         )
-    return made
+    return made if image.dtype == np.uint8 else made * np.float32(WHITE)
 
 
-def _of(plugin: object, recipe: Callable[[], Recipe], size: int, channels: int) -> Any:
+def _of(plugin: object, recipe: Callable[[], Recipe], size: int, channels: int, dtype: str) -> Any:
     """The plugin's pipeline; the plugin is kept with it, so that its identity stays its own."""
-    found = _BUILT.get((id(plugin), size, channels))
+    found = _BUILT.get((id(plugin), size, channels, dtype))
     if found is None:
         if len(_BUILT) >= MAX_CACHED_PIPELINES:
             _BUILT.clear()
-        made = plugin, _pipeline(json.dumps(recipe()), size, channels)
-        found = _BUILT[id(plugin), size, channels] = made
+        made = plugin, _pipeline(json.dumps(recipe()), size, channels, dtype)
+        found = _BUILT[id(plugin), size, channels, dtype] = made
     return found[1]
 
 
 @lru_cache(maxsize=MAX_CACHED_PIPELINES)
-def _pipeline(recipe: str, size: int, channels: int) -> Any:
+def _pipeline(recipe: str, size: int, channels: int, dtype: str) -> Any:
     """The pipeline, built once a process. Albumentations draws from generators of its own: one for each call."""
     pipeline = build(json.loads(recipe), size)
-    if channels != 3:
-        warn_of_rgb_only(_leave_out(pipeline, channels), channels)
+    if channels != 3 or dtype != "uint8":
+        warn_of_rgb_only(_leave_out(pipeline, channels, dtype), channels, dtype)
     return pipeline
 
 
@@ -81,19 +84,21 @@ def try_once(recipe: Recipe, image: Pixels) -> Pixels:
     return made
 
 
-def _leave_out(group: Any, channels: int) -> list[str]:
-    """Replaces transforms that do not take images of so many channels; returns their names."""
+def _leave_out(group: Any, channels: int, dtype: str) -> list[str]:
+    """Replaces transforms that do not take images of so many channels or of the type; returns their names."""
     import albumentations
     import numpy as np
 
-    image, names = np.random.default_rng(0).integers(0, 256, (64, 64, channels), np.uint8), []
+    rng, shape, names = np.random.default_rng(0), (64, 64, channels), []
+    image = rng.integers(0, 256, shape, np.uint8) if dtype == "uint8" else rng.random(shape, np.float32)
     for place, each in enumerate(group.transforms):
         if hasattr(each, "transforms"):
-            names += _leave_out(each, channels)
+            names += _leave_out(each, channels, dtype)
         elif isinstance(each, albumentations.ImageOnlyTransform):
             share, each.p = each.p, 1.0
             try:
-                takes = each(image=image)["image"].shape == image.shape
+                made = each(image=image.copy())["image"]
+                takes = made.shape == image.shape and made.dtype == image.dtype and not _is_rounded(made)
             except Exception:  # each transform has errors of its own
                 takes = False
             each.p = share
@@ -101,6 +106,14 @@ def _leave_out(group: Any, channels: int) -> list[str]:
                 names.append(type(each).__name__)
                 group.transforms[place] = albumentations.NoOp(p=share)
     return names
+
+
+def _is_rounded(made: np.ndarray) -> bool:
+    """Whether floats went through 8 bits: transforms of bytes convert them there and back."""
+    import numpy as np
+
+    levels = made * np.float32(WHITE) if made.dtype.kind == "f" else None
+    return levels is not None and bool(np.abs(levels - np.rint(levels)).max() < 1e-3)
 
 
 def _transform(entry: Mapping[str, Any], size: int) -> Any:

@@ -88,12 +88,11 @@ def _single_transforms(recipe: Recipe) -> Iterator[Mapping[str, Any]]:
             yield entry
 
 
-def warn_of_rgb_only(names: Sequence[str], channels: int) -> None:
-    """Warns (W84) of transforms that take RGB images alone, and are left out."""
-    if names:
-        warnings.warn(
-            KitWarning(
-                f"W84 images have {channels} channels, so transforms for RGB are left out: {', '.join(names)}"
-            ),
-            stacklevel=3,
-        )
+def warn_of_rgb_only(names: Sequence[str], channels: int, dtype: str = "uint8") -> None:
+    """Warns (W84) of transforms that take RGB images of 8 bits alone, and are left out."""
+    if not names:
+        return
+    what = f"{channels} channels" if dtype == "uint8" else f"{channels} channels of {dtype}"
+    wanted = "RGB" if dtype == "uint8" else "RGB of 8 bits"
+    text = f"W84 images have {what}, so transforms for {wanted} are left out: {', '.join(names)}"
+    warnings.warn(KitWarning(text), stacklevel=3)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 Recipe = Sequence[Mapping[str, Any]]
 ELSEWHERE = {"CutMix": "loss=cutmix", "MixUp": "loss=mixup"}  # what works on a batch is a loss of kit's
+WHITE = 255  # of float32 images, in kit
 COMPILED = ("JPEG",)  # transforms that call torchvision's compiled operators
 
 
@@ -26,20 +27,23 @@ def augment(recipe: Recipe, image: Pixels, size: int, rng: np.random.Generator) 
     """The image after the recipe's transforms, size x size x channels uint8. Raises ConfigError for another shape."""
     import torch
 
-    pipeline = _pipeline(json.dumps(recipe), size, image.shape[2])
+    is_bytes = image.dtype.name == "uint8"
+    pipeline = _pipeline(json.dumps(recipe), size, image.shape[2], image.dtype.name)
+    given = torch.from_numpy(image.copy())
+    given = given if is_bytes else given / WHITE  # the library's floats have white at 1
     with _seed_torch(int(rng.integers(2**63))), torch.no_grad():
-        made = pipeline(torch.from_numpy(image.copy()).permute(2, 0, 1))
+        made = pipeline(given.permute(2, 0, 1))
     if (
         not isinstance(made, torch.Tensor)
         or made.shape != (image.shape[2], size, size)
-        or made.dtype != torch.uint8
+        or made.dtype != given.dtype
     ):
         raise ConfigError(
-            f"the transforms give {_shape(made)}, not torch.uint8 ({image.shape[2]}, {size}, {size})",
+            f"the transforms give {_shape(made)}, not {given.dtype} ({image.shape[2]}, {size}, {size})",
             code="C02",
             hint="begin or end with RandomResizedCrop or Resize, and leave ToDtype and Normalize to kit",
         )
-    return made.permute(1, 2, 0).contiguous().numpy()
+    return (made if is_bytes else made * WHITE).permute(1, 2, 0).contiguous().numpy()
 
 
 def _shape(made: Any) -> str:
@@ -63,23 +67,24 @@ def _seed_torch(seed: int) -> Iterator[None]:
 
 
 @lru_cache(maxsize=16)
-def _pipeline(recipe: str, size: int, channels: int) -> Any:
+def _pipeline(recipe: str, size: int, channels: int, dtype: str) -> Any:
     entries = json.loads(recipe)
-    if channels == 3:
+    if channels == 3 and dtype == "uint8":
         return build(entries, size)
-    kept = [entry for entry in entries if _takes(entry, size, channels)]
-    warn_of_rgb_only([entry["name"] for entry in entries if entry not in kept], channels)
+    kept = [entry for entry in entries if _takes(entry, size, channels, dtype)]
+    warn_of_rgb_only([entry["name"] for entry in entries if entry not in kept], channels, dtype)
     return build(kept, size)
 
 
-def _takes(entry: Mapping[str, Any], size: int, channels: int) -> bool:
-    """Whether a transform takes an image of so many channels."""
+def _takes(entry: Mapping[str, Any], size: int, channels: int, dtype: str) -> bool:
+    """Whether a transform takes an image of so many channels and the type."""
     import torch
 
-    image = torch.zeros((channels, size, size), dtype=torch.uint8)
+    image = torch.zeros((channels, size, size), dtype=getattr(torch, dtype))
     with _seed_torch(0):
         try:
-            return all(build([entry], size)(image).shape[0] == channels for _ in range(4))
+            tried = [build([entry], size)(image) for _ in range(4)]
+            return all(made.shape[0] == channels and made.dtype == image.dtype for made in tried)
         except Exception:  # each transform has errors of its own
             return False
 

@@ -44,5 +44,8 @@ class Albumentations(Augmenter):
     def mirrors(self) -> bool:
         return mirrors(self.transforms)
 
+    def takes_floats(self) -> bool:
+        return True
+
     def __call__(self, image: Pixels, size: int, rng: np.random.Generator) -> Pixels:
         return _albumentations.augment(self, lambda: self.transforms, image, size, rng)

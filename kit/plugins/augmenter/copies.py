@@ -56,6 +56,9 @@ class Copies(Augmenter):
     def mirrors(self) -> bool:
         return self.base.mirrors()
 
+    def takes_floats(self) -> bool:
+        return self.base.takes_floats()
+
     def __call__(self, image: Pixels, size: int, rng: np.random.Generator) -> Pixels:
         from kit.images.reader import center_crop
 

@@ -27,6 +27,9 @@ class Flips(Augmenter):
     def mirrors(self) -> bool:
         return self.horizontal or self.vertical
 
+    def takes_floats(self) -> bool:
+        return True
+
     def __call__(self, image: Pixels, size: int, rng: np.random.Generator) -> Pixels:
         import cv2
 

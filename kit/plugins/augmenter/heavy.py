@@ -49,11 +49,13 @@ class Heavy(Light):
 
     def __call__(self, image: Pixels, size: int, rng: np.random.Generator) -> Pixels:
         import cv2
+        import numpy as np
 
         made = super().__call__(image, size, rng)
         share, angle = rng.uniform(-1, 1, 2)
         if (self.saturation or self.hue) and made.shape[2] == 3:
             made = cv2.transform(made, chroma_matrix(1 + share * self.saturation, angle * self.hue))
+            made = made if made.dtype == np.uint8 else np.clip(made, 0, 255)
         if rng.random() < self.cutout_prob:
             top, bottom, left, right = square(size, rng.uniform(*self.cutout_size), rng)
             made[top:bottom, left:right] = (

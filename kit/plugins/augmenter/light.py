@@ -43,12 +43,21 @@ class Light(Augmenter):
             raise ValueError(f"ratio must rise from above 0, not {self.ratio}")
         return self
 
+    def takes_floats(self) -> bool:
+        return True
+
     def __call__(self, image: Pixels, size: int, rng: np.random.Generator) -> Pixels:
         import cv2
+        import numpy as np
 
         image, matrix = _without_aliasing(image, self.matrix(image.shape[0], image.shape[1], size, rng), size)
         warped = warp(image, matrix, size)
-        lit: np.ndarray = cv2.LUT(warped, self._light(rng))
+        gain, offset = self._light(rng)
+        if warped.dtype != np.uint8:
+            lit: np.ndarray = np.clip(warped * np.float32(gain) + np.float32(offset), 0, 255)
+            return lit
+        values = np.clip(np.rint(np.arange(256) * gain + offset), 0, 255).astype(np.uint8)
+        lit = cv2.LUT(warped, values)
         return lit if lit.ndim == 3 else lit[:, :, None]
 
     def matrix(self, height: int, width: int, size: int, rng: np.random.Generator) -> np.ndarray:
@@ -69,13 +78,9 @@ class Light(Augmenter):
         y = top + tall * (0.5 + shift_y * self.translate) - 0.5 - (yx + yy) * half
         return np.array([[xx, xy, x], [yx, yy, y]])
 
-    def _light(self, rng: np.random.Generator) -> np.ndarray:
-        """The 256 values after contrast (about zero, as in albumentations) and brightness, uint8."""
-        import numpy as np
-
-        gain, offset = 1 + rng.uniform(-1, 1) * self.contrast, rng.uniform(-1, 1) * self.brightness * 255
-        values: np.ndarray = np.clip(np.rint(np.arange(256) * gain + offset), 0, 255).astype(np.uint8)
-        return values
+    def _light(self, rng: np.random.Generator) -> tuple[float, float]:
+        """The factor of a value for contrast (about zero, as in albumentations), and the brightness to add."""
+        return 1 + rng.uniform(-1, 1) * self.contrast, rng.uniform(-1, 1) * self.brightness * 255
 
 
 def crop(

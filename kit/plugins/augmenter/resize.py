@@ -22,6 +22,9 @@ class Resize(Augmenter):
 
     center_crop: float = Field(1.0, gt=0, le=1, description="share of the short side that is kept")
 
+    def takes_floats(self) -> bool:
+        return True
+
     def __call__(self, image: Pixels, size: int, rng: np.random.Generator) -> Pixels:
         from kit.images.reader import center_crop
 

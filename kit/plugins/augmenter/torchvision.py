@@ -45,5 +45,8 @@ class Torchvision(Augmenter):
     def mirrors(self) -> bool:
         return mirrors(self.transforms)
 
+    def takes_floats(self) -> bool:
+        return True
+
     def __call__(self, image: Pixels, size: int, rng: np.random.Generator) -> Pixels:
         return _torchvision.augment(self.transforms, image, size, rng)

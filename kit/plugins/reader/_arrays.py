@@ -1,4 +1,4 @@
-"""What readers of arrays share: which axis holds the channels, and how values become 8 bits."""
+"""What readers of arrays share: which axis holds the channels, and how values become pixels."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 import numpy as np
 from pydantic import Field, model_validator
 
+from kit.core.pixel_types import PixelType, scale_shares
 from kit.errors import DataError
 from kit.kinds import Decoded, Reader, ReadRules
 
@@ -65,14 +66,14 @@ class ArrayReader(Reader):
         return record
 
     def to_pixels(self, array: np.ndarray, rules: ReadRules) -> np.ndarray:
-        """An array of numbers as an image, uint8 (height, width, channels).
+        """An array of numbers as an image, (height, width, channels) of the type that is asked for, or uint8.
 
         Raises DataError D10, D15 for the shape, D11 for values of more than 8 bits and D12 for floats without a
         declared range, D12 for values that are not finite.
         """
         if array.dtype.kind not in "biuf":
             raise DataError(f"holds {array.dtype} values, not numbers", code="D15")
-        return self.scale(self._arrange(array, rules))
+        return self.scale(self._arrange(array, rules), rules.pixel_type)
 
     def _arrange(self, array: np.ndarray, rules: ReadRules) -> np.ndarray:
         """The array as (height, width, channels), with the channels that are asked for."""
@@ -90,30 +91,34 @@ class ArrayReader(Reader):
             )
         return array[:, :, list(self.take)]
 
-    def scale(self, values: np.ndarray) -> np.ndarray:
-        """Values (height, width, channels) as 8 bits: 255 (v - black) / (white - black), rounded and clipped."""
+    def scale(self, values: np.ndarray, pixel_type: PixelType = "uint8") -> np.ndarray:
+        """Values (height, width, channels) as pixels: (v - black) / (white - black) of the type's white, clipped.
+
+        8-bit values without a range are as they are, and so are 16-bit values for a cache of uint16.
+        """
         if values.dtype == bool:
             return values.astype(np.uint8) * 255
-        if values.dtype == np.uint8 and not (self.range or self.percentiles):
+        if values.dtype.name in ("uint8", pixel_type) and values.dtype.kind == "u" and not self._has_scale():
             return values
         if values.dtype.kind == "f":
             values = self._finite(values)
-        if not (self.range or self.percentiles):
+        if not self._has_scale():
             raise _ask_for_range(values)
         if values.dtype in (np.uint8, np.uint16) and self.range:
             every = np.arange(np.iinfo(values.dtype).max + 1, dtype=values.dtype)
-            pixels: np.ndarray = self._to_bytes(every)[values]
+            pixels: np.ndarray = self._to_pixels(every, pixel_type)[values]
             return pixels
-        return self._to_bytes(values)
+        return self._to_pixels(values, pixel_type)
 
-    def _to_bytes(self, values: np.ndarray) -> np.ndarray:
+    def _has_scale(self) -> bool:
+        return self.range is not None or self.percentiles is not None
+
+    def _to_pixels(self, values: np.ndarray, pixel_type: PixelType) -> np.ndarray:
         wide: np.ndarray = values.astype(np.float64)
         black, white = self._limits(wide)
         if self.log and self.range:
             wide = np.log(np.clip(wide, *self.range))
-        shares = (wide - black) / np.maximum(white - black, np.finfo(np.float64).tiny)
-        pixels: np.ndarray = np.rint(np.clip(shares, 0, 1) * 255).astype(np.uint8)
-        return pixels
+        return scale_shares((wide - black) / np.maximum(white - black, np.finfo(np.float64).tiny), pixel_type)
 
     def _limits(self, values: np.ndarray) -> tuple[Any, Any]:
         """The values of black and white, of all channels or of each."""

@@ -13,6 +13,7 @@ from pydantic import BeforeValidator, Field, field_validator
 
 from kit.core.image_files import read_image_bytes
 from kit.core.locations import parts_of
+from kit.core.pixel_types import WHITE, PixelType, scale_shares
 from kit.errors import DataError
 from kit.kinds import Decoded, ReadRules
 from kit.kinds.reader import Keys
@@ -78,9 +79,10 @@ class Dicom(ArrayReader):
         image = _open(content)
         stored = self._frame_values(image, self.frame if frame is None else frame, rules)
         if image.PhotometricInterpretation not in GREY:
-            return Decoded(_colours(stored, image))
-        pixels = self._grey(stored, image)
-        return Decoded(255 - pixels if image.PhotometricInterpretation == "MONOCHROME1" else pixels)
+            return Decoded(_colours(stored, image, rules.pixel_type))
+        pixels = self._grey(stored, image, rules.pixel_type)
+        is_white_zero = image.PhotometricInterpretation == "MONOCHROME1"
+        return Decoded(pixels.dtype.type(WHITE[pixels.dtype.name]) - pixels if is_white_zero else pixels)
 
     def suggest(self, locations: Sequence[Path]) -> tuple[Self, str]:
         """Itself, and how the files say that they are shown."""
@@ -130,36 +132,35 @@ class Dicom(ArrayReader):
             raise DataError(f"corrupt DICOM: {_first_line(error)}", code="D05") from None
         return values
 
-    def _grey(self, stored: np.ndarray, image: Any) -> np.ndarray:
+    def _grey(self, stored: np.ndarray, image: Any, pixel_type: PixelType) -> np.ndarray:
         """The pixels of stored values, looked up in those of each possible value where that is less work."""
         low, high = int(stored.min()), int(stored.max())
         if stored.dtype.kind not in "iu" or high - low >= min(stored.size, MAX_LOOKUP) or self.percentiles:
-            return self._show_all(stored, image)
+            return self._show_all(stored, image, pixel_type)
         every = np.arange(low, high + 1).astype(stored.dtype)[None]
-        pixels: np.ndarray = self._show_all(every, image)[0][stored.astype(np.int64) - low]
+        pixels: np.ndarray = self._show_all(every, image, pixel_type)[0][stored.astype(np.int64) - low]
         return pixels
 
-    def _show_all(self, stored: np.ndarray, image: Any) -> np.ndarray:
+    def _show_all(self, stored: np.ndarray, image: Any, pixel_type: PixelType) -> np.ndarray:
         from pydicom.pixels import apply_modality_lut, apply_voi
 
         values = apply_modality_lut(stored, image)
         if self.window:
-            shown: np.ndarray = np.stack([_show(values, *window) for window in self.window], axis=2)
+            shown: np.ndarray = np.stack(
+                [_show(values, pixel_type, *window) for window in self.window], axis=2
+            )
             return shown
         if self.range or self.percentiles:
-            return self.scale(values[:, :, None])
+            return self.scale(values[:, :, None], pixel_type)
         if self.voi and image.get("VOILUTSequence"):
             white = 2 ** int(image.VOILUTSequence[0].LUTDescriptor[2]) - 1
-            mapped: np.ndarray = np.rint(apply_voi(values, image) * (255 / white)).astype(np.uint8)
-            return mapped
+            return scale_shares(apply_voi(values, image) / white, pixel_type)
         if self.voi and "WindowCenter" in image and "WindowWidth" in image:
             window = float(_first(image.WindowCenter)), float(_first(image.WindowWidth))
-            return _show(values, *window, image.get("VOILUTFunction") or "LINEAR")
+            return _show(values, pixel_type, *window, image.get("VOILUTFunction") or "LINEAR")
         black, white = (float(value) for value in apply_modality_lut(_bit_limits(image, stored.dtype), image))
         low, high = sorted((black, white))
-        steps = 255 / max(high - low, 1e-9)
-        pixels: np.ndarray = np.clip(np.rint((values - low) * steps), 0, 255).astype(np.uint8)
-        return pixels
+        return scale_shares((values - low) / max(high - low, 1e-9), pixel_type)
 
 
 _FRAME = b"\0kit frame\0"  # between a file's content and the number of the frame to read
@@ -207,16 +208,17 @@ def _kind(image: Any) -> str:
     return getattr(uid, "name", "") or "no SOP class"
 
 
-def _show(values: np.ndarray, center: float, width: float, function: str = "LINEAR") -> np.ndarray:
-    """Values through a window as 8 bits."""
+def _show(
+    values: np.ndarray, pixel_type: PixelType, center: float, width: float, function: str = "LINEAR"
+) -> np.ndarray:
+    """Values through a window as pixels."""
     from pydicom.dataset import Dataset
     from pydicom.pixels import apply_windowing
 
     shown = Dataset()
     shown.PhotometricInterpretation, shown.PixelRepresentation, shown.BitsStored = "MONOCHROME2", 0, 8
     shown.WindowCenter, shown.WindowWidth, shown.VOILUTFunction = center, width, function
-    pixels: np.ndarray = np.clip(np.rint(apply_windowing(values, shown)), 0, 255).astype(np.uint8)
-    return pixels
+    return scale_shares(apply_windowing(values, shown) / 255, pixel_type)
 
 
 def _bit_limits(image: Any, dtype: np.dtype[Any]) -> np.ndarray:
@@ -227,8 +229,8 @@ def _bit_limits(image: Any, dtype: np.dtype[Any]) -> np.ndarray:
     return np.array(limits, dtype)
 
 
-def _colours(stored: np.ndarray, image: Any) -> np.ndarray:
-    """The colours of an image, uint8 (rows, columns, 3)."""
+def _colours(stored: np.ndarray, image: Any, pixel_type: PixelType) -> np.ndarray:
+    """The colours of an image, (rows, columns, 3)."""
     if image.PhotometricInterpretation == "PALETTE COLOR":
         from pydicom.pixels import apply_color_lut
 
@@ -238,8 +240,7 @@ def _colours(stored: np.ndarray, image: Any) -> np.ndarray:
         bits = int(image.BitsStored)
     if bits == 8:
         return stored
-    colours: np.ndarray = np.rint(stored.astype(np.float64) * (255 / (2**bits - 1))).astype(np.uint8)
-    return colours
+    return scale_shares(stored.astype(np.float64) / (2**bits - 1), pixel_type)
 
 
 def _first(values: Any) -> Any:

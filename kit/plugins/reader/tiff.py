@@ -52,7 +52,7 @@ class Tiff(ArrayReader):
         return self._with_file(file, self._array)
 
     def load_tiles(self, file: Path, key: str, data: Data) -> Record | None:
-        """Reads a level part by part, if it has 8 bits and one plane per pixel: slides do not fit into the memory."""
+        """Reads a level part by part, if it has 8 bits and all channels of a pixel together: slides are too large."""
         return (
             None
             if key or self.range or self.percentiles

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from kit.core.pixel_types import to_bytes
 from kit.core.progress import Progress, Work
 from kit.errors import Case, DataError
 from kit.images.cache import Cache
@@ -43,7 +44,7 @@ def measure_images(cache: Cache) -> Work[Measures]:
         if cache.places[row, 0] < 0:
             continue
         width, height, formats[row] = _header(path)
-        pixels = cache[row][::2, ::2].astype(np.float32)
+        pixels = to_bytes(cache[row][::2, ::2]).astype(np.float32)
         found["width"][row], found["height"][row] = width, height
         found["aspect"][row] = max(width, height) / max(min(width, height), 1)
         found["bytes"][row] = path.stat().st_size if path.is_file() else np.nan  # of a container: not known

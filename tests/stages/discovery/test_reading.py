@@ -285,8 +285,14 @@ def ubc_ocean(root: Path) -> Found:
     return {"reader": {"name": "image"}, "images": "train_images/{id}", "test_images": "test_images/{id}"}, 3
 
 
-SLIDES = ("PANDA", "Mayo STRIP AI", "UBC-OCEAN")  # trained on tiles
 TILES = ["data.tiles.count=4", "data.tiles.size=8"]
+SET = {  # options of kit train
+    "PANDA": TILES,
+    "Mayo STRIP AI": TILES,
+    "UBC-OCEAN": TILES,
+    "SETI": ["data.pixel_type=float32"],
+    "13 bands of a satellite": ["data.pixel_type=uint16"],
+}
 COMPETITIONS: dict[str, Callable[[Path], Found]] = {
     "Digit Recognizer": digit_recognizer,
     "Kannada MNIST": kannada_mnist,
@@ -327,7 +333,7 @@ def test_a_competition_with_other_images_is_entered(name: str, tmp_path: Path, e
         data = space.competition.data.model_dump(mode="json")
         assert {key: data[key] for key in wanted} == wanted, made.findings
         assert written.get("channels", 3) == channels, made.findings
-        run = train(tmp_path, [*TINY, *(TILES if name in SLIDES else [])], name="a")
+        run = train(tmp_path, [*TINY, *SET.get(name, [])], name="a")
         tta(tmp_path, [run.folder], views="plain")
         submission = blend(tmp_path, ["runs/a@plain"])
         assert isinstance(submission, Submitted)
