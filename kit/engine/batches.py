@@ -1,23 +1,33 @@
 """Batches: rows, a sampler and an augmenter make uint8 batches, the same ones whatever the number of workers.
 
-Each image's draws depend on (seed, fold, epoch, row, how often the row came before in the epoch) alone.
+Keys become pixels in this process or in loader processes. Each image's draws depend on (seed, fold, epoch, row, how
+often the row came before in the epoch) alone.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+import multiprocessing
+import os
+import shutil
+import signal
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from kit.core.batching import even_batches
+from kit.core.files import format_bytes
+from kit.core.pixel_types import to_floats
 from kit.core.randomness import generator
-from kit.engine.loader import ImageDataset, Loader, LoaderProcesses
-from kit.errors import PluginError
+from kit.errors import KitError, KitWarning, PluginError, RunError
 from kit.images.cache import Cache
 from kit.images.concat_cache import ConcatCache
+from kit.images.reader import center_crop
 
 if TYPE_CHECKING:
     import torch
@@ -25,6 +35,294 @@ if TYPE_CHECKING:
 
     from kit.data.table import Table
     from kit.kinds import Augmenter, Sampler
+
+Key = tuple[int, int, int]  # epoch, row, occurrence: what one image of a batch is
+WORKER_TIMEOUT_S = 300  # seconds without a batch after which a loader process counts as hung
+AHEAD = 4  # batches that each loader process makes in advance, if there is room for them
+SHARED_MEMORY = Path("/dev/shm")  # where Linux keeps what processes share; 64 MB in Docker by default
+SHARE_OF_FREE = 0.8  # of it that loaders may fill: other processes use it too
+MORE_SHARED_MEMORY = "docker run --shm-size=2g, or --ipc=host; workers=0 loads in this process"
+
+
+@dataclass(frozen=True, eq=False)
+class ImageDataset:
+    """Makes the pixels of single images; a loader process holds one for each use of its images."""
+
+    cache: Cache | ConcatCache
+    size: int
+    crop_share: float = 1.0
+    augmenter: Augmenter | None = None
+    seed: int = 0
+    fold: int = 0
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Height, width and channels of an image of a batch."""
+        return self.size, self.size, self.cache.channels
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The type of an image of a batch: uint8, or float32 with white at 255."""
+        return np.dtype(np.uint8 if self.cache.pixel_type == "uint8" else np.float32)
+
+    def image(self, epoch: int, row: int, occurrence: int) -> np.ndarray:
+        """One image of an epoch. Raises DataError for a row without one, RunError where the augmenter fails."""
+        image = self.cache[row]
+        if image.dtype != np.uint8:
+            image = to_floats(image)
+        if self.augmenter is None:
+            return center_crop(image, self.size, self.crop_share)
+        rng = generator(self.seed, "augment", self.fold, epoch, row, occurrence)
+        try:
+            made = self.augmenter(image, self.size, rng)
+        except KitError:
+            raise
+        except Exception as error:
+            raise self._read_error(row, f"{type(error).__name__}: {error}") from error
+        if made.shape != self.shape or made.dtype != self.dtype:
+            raise self._read_error(row, f"returned {made.dtype} {made.shape}, not {self.dtype} {self.shape}")
+        return made
+
+    def _read_error(self, row: int, detail: str) -> RunError:
+        name = type(self.augmenter).plugin_name() if self.augmenter else ""
+        return RunError(f"augmenter {name!r} failed on {self.cache.paths[row]}: {detail}", code="R03")
+
+
+@dataclass(frozen=True, eq=False)
+class _Batches:
+    """Makes whole batches of pixels of one of several sources; what a loader process holds."""
+
+    sources: Sequence[ImageDataset]
+    at: Any  # (workers, 2) int64 shared with the main process: each loader process's id, and the row it makes
+
+    def __getitems__(self, wanted: tuple[int, Sequence[Key]]) -> Any:
+        """The images of a batch, a tensor of shape (N, size, size, channels), or the KitError that prevents it.
+
+        The error is a value, because torch would rebuild a raised one from its text alone.
+        """
+        source, keys = self.sources[wanted[0]], wanted[1]
+        try:
+            made = _empty((len(keys), *source.shape), source.dtype)
+            pixels = made.numpy()
+            for place, key in enumerate(keys):
+                self._note_row(key[1])
+                pixels[place] = source.image(*key)
+        except KitError as error:
+            return error
+        self._note_row(-1)
+        return made
+
+    def _note_row(self, row: int) -> None:
+        """Leaves word of the row that is being made, should this loader process die of it."""
+        from torch.utils.data import get_worker_info
+
+        me = get_worker_info()
+        if me is not None:
+            self.at[me.id, 0], self.at[me.id, 1] = os.getpid(), row
+
+
+class LoaderProcesses:
+    """Processes that load batches of several sources, one source at a time, and live until `close`.
+
+    A fold's training stages and its held-out rows share them, so that no epoch starts processes. Without processes
+    this one loads.
+    """
+
+    def __init__(self, workers: int | Literal["auto"], device: torch.device | None = None) -> None:
+        from kit.device.precision import worker_count
+
+        self.workers = self._wanted = worker_count(workers, device)
+        self._pin = device is not None and device.type == "cuda"
+        self._sources: list[ImageDataset] = []
+        self._plan: list[tuple[int, list[Key]]] = []
+        self._ahead, self._largest = AHEAD, -1  # bytes of the largest batch that fits the shared memory
+        self._loader: Any = None
+        self._at: Any = None
+        self._others: set[Any] = set()  # child processes that are not this loader's
+        _one_thread()
+
+    def add_source(self, images: ImageDataset) -> int:
+        """The number by which `load` knows these images. Processes that do not know them yet are replaced."""
+        self._sources.append(images)
+        self.close()
+        return len(self._sources) - 1
+
+    def load(self, source: int, plan: Sequence[list[Key]]) -> Iterator[Tensor]:
+        """The images of each batch of the plan, (N, channels, size, size). Raises what prevents a batch."""
+        self._plan[:] = [(source, keys) for keys in plan]
+        images = self._sources[source]
+        self._fit(max(map(len, plan), default=0) * math.prod(images.shape) * images.dtype.itemsize)
+        if self._loader is None:
+            self._others = set(multiprocessing.active_children())
+            self._loader = self._open()
+        try:
+            for found in self._loader:
+                if isinstance(found, KitError):
+                    raise found
+                yield found.permute(0, 3, 1, 2)
+        except RuntimeError as error:
+            if "DataLoader" not in str(error):
+                raise
+            named = self._suspects(images)
+            self._kill()
+            raise RunError(
+                f"a loader process ended or hung (out of memory?){' at ' * bool(named)}{' or '.join(named)}",
+                code="R03",
+                hint="check that image; workers=0 loads images in this process",
+            ) from error
+
+    def close(self) -> None:
+        """Ends the processes; the next `load` starts others."""
+        self._loader = None
+
+    def _fit(self, largest: int) -> None:
+        """Takes as many processes as the shared memory holds batches of so many bytes for."""
+        if largest <= self._largest:
+            return
+        self._largest = largest
+        fitting = fit_shared_memory(largest, self._wanted)
+        if fitting != (self.workers, self._ahead):
+            self.close()
+            self.workers, self._ahead = fitting
+
+    def _suspects(self, images: ImageDataset) -> list[str]:
+        """The images that processes were making which are no more, or else those that are still being made."""
+        alive = {child.pid for child in multiprocessing.active_children()}
+        told = [(pid, row) for pid, row in self._at.tolist() if row >= 0]
+        rows = [row for pid, row in told if pid not in alive] or [row for _, row in told]
+        return [str(images.cache.paths[row]) for row in rows]
+
+    def _kill(self) -> None:
+        """Ends processes that may hang, and would keep this one from ending, as they ignore SIGTERM."""
+        for child in set(multiprocessing.active_children()) - self._others:
+            for _ in range(2):  # torch's SIGCHLD handler raises once, in the middle of whatever runs
+                with suppress(RuntimeError):
+                    child.kill()
+                    child.join()
+        self.close()
+
+    def _open(self) -> Any:
+        import torch
+        from torch.utils.data import DataLoader
+
+        busy: dict[str, Any] = (
+            {"persistent_workers": True, "prefetch_factor": self._ahead, "timeout": WORKER_TIMEOUT_S}
+            if self.workers
+            else {}
+        )
+        self._at = torch.full((max(1, self.workers), 2), -1, dtype=torch.int64).share_memory_()
+        return DataLoader(
+            _Batches(tuple(self._sources), self._at),  # type: ignore[arg-type]
+            batch_sampler=self._plan,  # type: ignore[arg-type]
+            num_workers=self.workers,
+            collate_fn=_as_it_is,
+            worker_init_fn=_begin_worker,
+            pin_memory=self._pin,
+            **busy,
+        )
+
+
+class Loader:
+    """Loads batches of keys of one source in order, by processes of its own or by those that it is given."""
+
+    def __init__(
+        self,
+        images: ImageDataset,
+        workers: int | Literal["auto"],
+        device: torch.device | None = None,
+        processes: LoaderProcesses | None = None,
+    ) -> None:
+        self.images, self._is_owner = images, processes is None
+        self._processes = processes or LoaderProcesses(workers, device)
+        self._source = self._processes.add_source(images)
+
+    @property
+    def workers(self) -> int:
+        """How many processes load; 0: this one does."""
+        return self._processes.workers
+
+    def load(self, plan: Sequence[list[Key]]) -> Iterator[Tensor]:
+        """The images of each batch of the plan, (N, channels, size, size). Raises what prevents a batch."""
+        yield from self._processes.load(self._source, plan)
+
+    def close(self) -> None:
+        """Ends the loader's own processes; the next `load` starts others."""
+        if self._is_owner:
+            self._processes.close()
+
+
+def _empty(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Tensor:
+    """An uninitialised tensor, of a loader process in the memory that it shares with the main process.
+
+    torch would move it there in a thread of its own, whose errors leave the main process waiting. Raises RunError R03
+    if there is no space.
+    """
+    import torch
+    from torch.utils.data import get_worker_info
+
+    from kit.device.torch_internals import allocate_shared
+
+    kind = torch.uint8 if dtype == np.uint8 else torch.float32
+    if get_worker_info() is None:
+        return torch.empty(shape, dtype=kind)
+    try:
+        storage = allocate_shared(math.prod(shape) * dtype.itemsize)
+    except (RuntimeError, OSError) as error:
+        raise RunError(
+            f"a loader process got no shared memory for a batch: {str(error).splitlines()[0]}",
+            code="R03",
+            hint=MORE_SHARED_MEMORY,
+        ) from None
+    return torch.empty(0, dtype=torch.uint8).set_(storage).view(kind).view(shape)
+
+
+def fit_shared_memory(batch: int, workers: int) -> tuple[int, int]:
+    """Loader processes, and the batches of so many bytes that each makes in advance, for which there is room.
+
+    Warns (W63) where fewer fit than are wanted.
+    """
+    from kit.device import ranks
+
+    if not workers or not SHARED_MEMORY.is_dir():
+        return workers, AHEAD
+    free = int(SHARE_OF_FREE * shutil.disk_usage(SHARED_MEMORY).free) // ranks.local_world_size()
+    fewer = [(count, 2) for count in range(workers, 0, -1)]
+    tried = [*((workers, ahead) for ahead in range(AHEAD, 2, -1)), *fewer, (1, 1)]
+    # beside those in advance, one is handed over and one is in use
+    fitting = next((pair for pair in tried if batch * (pair[0] * pair[1] + 2) <= free), (0, 0))
+    if fitting != (workers, AHEAD):
+        wanted, text = (
+            format_bytes(batch * (workers * AHEAD + 2)),
+            f"{fitting[0]} of {workers} loader processes",
+        )
+        if fitting[0]:
+            text += f", each {fitting[1]} batch{'es' * (fitting[1] > 1)} ahead"
+        warnings.warn(
+            KitWarning(
+                f"W63 {SHARED_MEMORY} has room for {format_bytes(free)}, loading would take {wanted}: {text}\n"
+                f"try: {MORE_SHARED_MEMORY}"
+            ),
+            stacklevel=2,
+        )
+    return fitting
+
+
+def _as_it_is(found: Any) -> Any:
+    return found
+
+
+def _begin_worker(number: int) -> None:
+    """Only the main process stops on a signal; it ends the workers after its checkpoint."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    _one_thread()
+
+
+def _one_thread() -> None:
+    """cv2's own threads would take turns with torch's on images too small to gain from them."""
+    import cv2
+
+    cv2.setNumThreads(0)
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,9 +6,8 @@ import torch
 
 from kit.core import randomness
 from kit.engine import fit
-from kit.engine.batches import TrainBatches
+from kit.engine.batches import LoaderProcesses, TrainBatches
 from kit.engine.learner import Learner
-from kit.engine.loader import LoaderProcesses
 from kit.engine.step import StepPlan
 from kit.experiment.normalisation import fold_statistics
 from kit.experiment.run_context import RunContext

@@ -22,8 +22,7 @@ from kit.data.folds import Folds
 from kit.data.predictions import Empty, Predictions, ids_fingerprint, provenance_of, write_parts
 from kit.data.provenance import Provenance
 from kit.data.table import Table
-from kit.engine.batches import PlainBatches
-from kit.engine.loader import LoaderProcesses
+from kit.engine.batches import LoaderProcesses, PlainBatches
 from kit.errors import InvalidError
 from kit.evaluation.answers import Scoring
 from kit.experiment.loading import Loaded

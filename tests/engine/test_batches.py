@@ -21,9 +21,8 @@ from kit.core.cores import available_cores
 from kit.core.progress import finish
 from kit.core.randomness import generator
 from kit.device.precision import worker_count
-from kit.engine import loader as loader_module
-from kit.engine.batches import Batch, PlainBatches, TrainBatches, occurrence_index
-from kit.engine.loader import ImageDataset, Loader
+from kit.engine import batches as batches_module
+from kit.engine.batches import Batch, ImageDataset, Loader, PlainBatches, TrainBatches, occurrence_index
 from kit.errors import DataError, KitError, PluginError, RunError
 from kit.images.cache import Cache, Geometry, fill_cache
 from kit.images.reader import center_crop
@@ -245,7 +244,7 @@ def test_a_loader_process_that_dies_is_an_error_and_not_a_hang(cache: Cache) -> 
 def test_a_loader_process_that_hangs_is_an_error_and_is_ended(
     cache: Cache, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loader_module, "WORKER_TIMEOUT_S", 1)
+    monkeypatch.setattr(batches_module, "WORKER_TIMEOUT_S", 1)
     batches = train(cache, augmenter=_Failing(fault="hangs"), workers=1)
     with pytest.raises(RunError, match="a loader process ended or hung"):
         list(batches.epoch(0))

@@ -15,9 +15,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from kit.engine import loader as loader_module
-from kit.engine.batches import PlainBatches
-from kit.engine.loader import ImageDataset, Loader, LoaderProcesses
+from kit.engine import batches as batches_module
+from kit.engine.batches import ImageDataset, Loader, LoaderProcesses, PlainBatches
 from kit.errors import RunError
 from kit.images.cache import Cache
 from kit.kinds import Augmenter
@@ -39,7 +38,7 @@ class _At(Augmenter):
 
 @pytest.mark.parametrize("fault", ["dies", "hangs"])
 def test_the_image_is_named(cache: Cache, monkeypatch: pytest.MonkeyPatch, fault: str) -> None:
-    monkeypatch.setattr(loader_module, "WORKER_TIMEOUT_S", 2)
+    monkeypatch.setattr(batches_module, "WORKER_TIMEOUT_S", 2)
     guilty = _At(mean=float(cache[13].mean()), fault=fault)
     loader = Loader(ImageDataset(cache, SIZE, augmenter=guilty), workers=2)
     plan = [[(0, row, 0) for row in range(start, start + 4)] for start in range(0, 20, 4)]
@@ -65,11 +64,11 @@ def test_loaders_that_shared_memory_cannot_hold_are_fewer(
     monkeypatch: pytest.MonkeyPatch, free: int, fits: tuple[int, int]
 ) -> None:
     usage = namedtuple("usage", "total used free")
-    monkeypatch.setattr(loader_module, "SHARED_MEMORY", Path("/"))
+    monkeypatch.setattr(batches_module, "SHARED_MEMORY", Path("/"))
     monkeypatch.setattr("shutil.disk_usage", lambda path: usage(0, 0, free * 2**20))
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        assert loader_module.fit_shared_memory(32 * 224 * 224 * 3, 8) == fits
+        assert batches_module.fit_shared_memory(32 * 224 * 224 * 3, 8) == fits
     said = "".join(str(one.message) for one in caught)
     assert ("W63" in said and "--shm-size" in said) is (fits != (8, 4))
 
@@ -79,8 +78,8 @@ import sys, warnings
 from pathlib import Path
 import numpy as np
 import torch
-from kit.engine import loader
-from kit.engine.loader import ImageDataset, Loader
+from kit.engine import batches as loader
+from kit.engine.batches import ImageDataset, Loader
 
 class Blank:
     paths = ["x.png"] * 64
@@ -151,7 +150,7 @@ def test_a_source_with_larger_batches_takes_fewer_processes_where_shared_memory_
 ) -> None:
     fits = {2: (2, 4), 8: (1, 1)}
     monkeypatch.setattr(
-        loader_module, "fit_shared_memory", lambda largest, workers: fits[largest // (SIZE * SIZE * 3)]
+        batches_module, "fit_shared_memory", lambda largest, workers: fits[largest // (SIZE * SIZE * 3)]
     )
     processes = LoaderProcesses(2)
     small, large = (

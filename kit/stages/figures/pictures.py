@@ -16,7 +16,7 @@ from kit.core.files import StrPath
 from kit.core.progress import Work, stage
 from kit.core.randomness import generator
 from kit.data.table import Table, train_table
-from kit.engine.loader import ImageDataset
+from kit.engine.batches import ImageDataset
 from kit.errors import DataError
 from kit.experiment.loading import geometry, load_rows
 from kit.images.cache import Cache

@@ -17,7 +17,7 @@ from torch import Tensor
 from kit.config.workspace import Workspace
 from kit.core.progress import Progress, Work
 from kit.device.precision import choose_device
-from kit.engine.loader import ImageDataset
+from kit.engine.batches import ImageDataset
 from kit.errors import CheckpointError
 from kit.experiment.loading import geometry, load_rows
 from kit.experiment.restore import experiment_of, restore

@@ -19,10 +19,9 @@ from kit.data.predictions import Predictions
 from kit.device import memory
 from kit.device.compiling import COST, compile_training
 from kit.engine import fit
-from kit.engine.batches import PlainBatches
+from kit.engine.batches import LoaderProcesses, PlainBatches
 from kit.engine.fit import NotFiniteError
 from kit.engine.learner import Learner
-from kit.engine.loader import LoaderProcesses
 from kit.engine.out_of_memory import OutOfMemory
 from kit.engine.step import OptimizerShortError, SkippedStep
 from kit.errors import TIME_OVER, Case, RunError, StoppedError

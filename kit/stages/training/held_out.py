@@ -7,9 +7,8 @@ from torch import nn
 
 from kit.core.progress import Work
 from kit.data.predictions import Predictions
-from kit.engine.batches import PlainBatches
+from kit.engine.batches import LoaderProcesses, PlainBatches
 from kit.engine.learner import Learner
-from kit.engine.loader import LoaderProcesses
 from kit.errors import MAX_CASES, Case, RunError
 from kit.experiment.prediction_file import prediction_batches
 from kit.experiment.run_context import RunContext

@@ -17,7 +17,7 @@ from kit.data.folds import Folds
 from kit.data.predictions import Predictions
 from kit.data.table import train_table
 from kit.engine import step
-from kit.engine.loader import LoaderProcesses
+from kit.engine.batches import LoaderProcesses
 from kit.errors import BusyError, ConfigError, DataError, KitWarning, RunError
 from kit.experiment.dry_run import dry_run
 from kit.kinds import Metric
