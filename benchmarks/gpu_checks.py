@@ -34,7 +34,7 @@ from kit.core.progress import Progress, finish
 from kit.device import memory
 from kit.device.precision import Precision, choose_device, dtypes, name_of, worker_count
 from kit.engine import step as engine_step
-from kit.engine.loader import AHEAD, SHARED_MEMORY, fit_shared_memory
+from kit.engine.batches import AHEAD, SHARED_MEMORY, fit_shared_memory
 from kit.engine.step import StepPlan, optimizer_step
 from kit.errors import KitWarning
 from kit.experiment.fold_training import new_learner

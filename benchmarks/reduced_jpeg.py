@@ -27,7 +27,7 @@ from kit.experiment.restore import experiment_of, restore
 from kit.images.cache import Cache, Geometry, fill_cache
 from kit.kinds import Metric
 from kit.model import checkpoints
-from kit.model.batch_prediction import predict_all
+from kit.model.predict import predict_all
 from kit.runs.checkpoint_paths import find_targets
 from kit.runs.run import Run
 

@@ -1,4 +1,4 @@
-"""Memory of a device: how much is free, what a learner holds, and errors that say that it ran out.
+"""Memory of a device: how much is free, what a learner holds, errors that say that it ran out, and copies to the host.
 
 On a CPU, freed memory can stay with the process for the next step: glibc gives large blocks, and what is free at the
 heap's end, back to the system at once (mallopt(3)). A step's activations are both, so that the kernel clears and maps
@@ -15,8 +15,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -273,3 +274,45 @@ def _set_malloc(options: Sequence[tuple[int, int]]) -> None:
     library = ctypes.CDLL(None)
     for name, value in options:
         library.mallopt(name, value)
+
+
+Fill = Callable[[np.ndarray], None]
+
+
+class HostCopies:
+    """Hands each batch's results to a function as an array; a GPU's when the next batch is queued, a CPU's at once.
+
+    To read the results of the batch that was just queued would leave the GPU without work until the next one.
+    """
+
+    def __init__(self) -> None:
+        self._waiting: tuple[Tensor, Any, Fill] | None = None
+
+    def add(self, results: Tensor, fill: Fill) -> None:
+        """Queues the copy of a batch's results, and hands over the batch before."""
+        if results.device.type == "cpu":
+            fill(results.numpy())
+            return
+        queued = (*_queue_copy(results), fill)
+        self.finish()
+        self._waiting = queued
+
+    def finish(self) -> None:
+        """Hands over what is left, after the last batch."""
+        if self._waiting is not None:
+            host, copied, fill = self._waiting
+            self._waiting = None
+            if copied is not None:
+                copied.synchronize()
+            fill(host.cpu().numpy())
+
+
+def _queue_copy(results: Tensor) -> tuple[Tensor, Any]:
+    """The results' copy in page-locked memory, and the event after which it is whole; on MPS the results, None."""
+    if results.device.type != "cuda":
+        return results, None
+    host = torch.empty(results.shape, dtype=results.dtype, pin_memory=True)
+    host.copy_(results, non_blocking=True)
+    copied = torch.cuda.Event()
+    copied.record()
+    return host, copied

@@ -22,8 +22,26 @@ from torch import Tensor, nn
 from kit.core.cores import available_cores
 from kit.core.progress import Progress
 from kit.device import ranks
-from kit.device.cuda_flags import allow_tf32, search_convolutions
 from kit.errors import ConfigError, KitWarning
+
+
+def search_convolutions(device: torch.device) -> None:
+    """Lets cuDNN try its kernels for each new shape of a convolution and keep the fastest.
+
+    A run has few shapes: two sizes of a training batch, and those of held-out rows.
+    """
+    if device.type == "cuda":
+        torch.backends.cudnn.benchmark = True
+
+
+def allow_tf32(device: torch.device, allowed: bool) -> None:
+    """Lets a GPU round the factors of float32 products to TF32, 10 bits of mantissa, or forbids it.
+
+    The parts of a network that compute in float32 beside bfloat16 or float16 take numbers that had fewer bits.
+    """
+    if device.type == "cuda":
+        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = allowed
+
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 BF16_FROM_PRODUCTS = 100  # products a number that a convolution gives, from which on bf16 trains faster

@@ -29,8 +29,7 @@ from kit.experiment.loading import Loaded
 from kit.experiment.run_context import RunContext
 from kit.kinds import Splitter, Target, Views
 from kit.model import checkpoints
-from kit.model.batch_prediction import NetworkReader
-from kit.model.predict import Merge, Predictor, View
+from kit.model.predict import Merge, NetworkReader, Predictor, View
 from kit.runs.run import Run
 from kit.runs.scoring import concat_predictions, prediction_provenance, with_scores
 

@@ -8,8 +8,7 @@ import pytest
 import torch
 
 from kit.device import precision
-from kit.device.cuda_flags import search_convolutions
-from kit.device.precision import Precision
+from kit.device.precision import Precision, search_convolutions
 
 CUDA = torch.device("cuda")
 

@@ -14,13 +14,20 @@ import torch
 from torch import Tensor, nn
 
 from kit.core.progress import finish
-from kit.device import host_copies, memory
+from kit.device import memory
 from kit.device.precision import Precision
 from kit.kinds import Loss
-from kit.model import batch_prediction, images_at_once
-from kit.model.batch_prediction import NetworkReader, predict_all, predict_shared
-from kit.model.images_at_once import bytes_per_image, training_batches_at_once
-from kit.model.predict import Merge, Predictor, View
+from kit.model import predict as predict_module
+from kit.model.images_at_once import bytes_per_image
+from kit.model.predict import (
+    Merge,
+    NetworkReader,
+    Predictor,
+    View,
+    predict_all,
+    predict_shared,
+    training_batches_at_once,
+)
 from tests.model.test_predict import PLAIN, Counted, predictor, stream
 
 META = torch.device("meta")
@@ -60,7 +67,7 @@ def events(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         noted.append(f"copy {len(copies)}")
         return torch.full(results.shape, float(len(copies))), Event(len(copies), noted)
 
-    monkeypatch.setattr(host_copies, "_queue_copy", queue)
+    monkeypatch.setattr(memory, "_queue_copy", queue)
     return noted
 
 
@@ -80,13 +87,13 @@ def test_networks_that_share_a_pass_share_the_images_on_the_device(
     events: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     moved: list[int] = []
-    move = batch_prediction._move
+    move = predict_module._move
 
     def noted(images: Tensor, device: torch.device) -> Tensor:
         moved.append(len(images))
         return move(images, device)
 
-    monkeypatch.setattr(batch_prediction, "_move", noted)
+    monkeypatch.setattr(predict_module, "_move", noted)
     found, rows, some = np.zeros((6, 2)), np.arange(6), np.array([1, 4])
     readers = [
         NetworkReader(Remote("a", events), [lambda images: images], "mean", rows, 3, found, rows),
@@ -113,7 +120,7 @@ def test_batches_predicted_together_give_the_same(monkeypatch: pytest.MonkeyPatc
         return plain(self, images, *more)
 
     monkeypatch.setattr(Predictor, "predict_views", noted)
-    monkeypatch.setattr(batch_prediction, "training_batches_at_once", lambda *_: 2)
+    monkeypatch.setattr(predict_module, "training_batches_at_once", lambda *_: 2)
     (together,) = finish(predict_all([predictor(0)], Counted(), views, "mean", 10, "x"))
     assert sizes == [8, 2]
     np.testing.assert_allclose(together, whole, rtol=1e-5)
@@ -129,7 +136,7 @@ def test_a_cpu_predicts_batches_of_training_s_size_and_a_gpu_as_many_as_surely_f
     need = bytes_per_image(shown[0][0], shown[0][1], "mean", images[:1])  # type: ignore[arg-type]
     assert need == 2 * 4 * (3 * 36 + 4)  # the linear layer's floats, twice
     monkeypatch.setattr(Predictor, "device", torch.device("cuda"))
-    monkeypatch.setattr(images_at_once, "bytes_per_image", lambda *_: 100)
+    monkeypatch.setattr(predict_module, "bytes_per_image", lambda *_: 100)
     for free, together in ((10_000_000, 4), (4_800, 3), (1_000, 1), (0, 1)):
         monkeypatch.setattr(
             memory, "device_memory", lambda device, free=free: memory.DeviceMemory(taken=0, free=free)

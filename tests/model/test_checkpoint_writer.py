@@ -15,7 +15,7 @@ from kit.data.provenance import CheckpointProvenance
 from kit.device import memory
 from kit.errors import RunError
 from kit.model import checkpoints
-from kit.model.checkpoint_writer import CheckpointWriter, copy_to_host
+from kit.model.checkpoints import CheckpointWriter, copy_to_host
 
 CPU = torch.device("cpu")
 

@@ -15,13 +15,14 @@ from kit.device.precision import Precision
 from kit.engine.batches import Batch
 from kit.kinds import Backbone, Classes, Loss, Views
 from kit.kinds.targets import MULTI_HOT
-from kit.model.batch_prediction import Rebatcher, predict_all
 from kit.model.predict import (
     Predictor,
+    Rebatcher,
     SafeBatchSize,
     for_predicting,
     fuse,
     open_views,
+    predict_all,
     predict_with_oom_retry,
 )
 

@@ -42,10 +42,9 @@ from kit.experiment.restore import (
 from kit.experiment.run_context import RunContext, prepare_run
 from kit.kinds import Plugin, Views
 from kit.model import checkpoints, network
-from kit.model.batch_prediction import NetworkReader, predict_shared
 from kit.model.embedder import Embedder
 from kit.model.network import Network
-from kit.model.predict import View, for_predicting, open_views
+from kit.model.predict import NetworkReader, View, for_predicting, open_views, predict_shared
 from kit.runs.checkpoint_paths import RunCheckpoints, find_targets
 from kit.runs.run import STATE_UNTRAINED, Run, config_identity, find_run, plugin_hashes
 from kit.stages.prediction.tta import views_name

@@ -28,8 +28,7 @@ from kit.experiment.techniques import check_kit, code, worker_name
 from kit.kinds import Views
 from kit.kinds.executor import Executor, JobResult
 from kit.model import checkpoints, network
-from kit.model.batch_prediction import NetworkReader, predict_shared
-from kit.model.predict import Merge, open_views
+from kit.model.predict import Merge, NetworkReader, open_views, predict_shared
 from kit.runs.changes import provenance_diff
 from kit.runs.run import plugin_hashes
 

@@ -36,8 +36,7 @@ from kit.experiment.techniques import open_executor
 from kit.images.cache import Geometry
 from kit.kinds import Executor, Views
 from kit.model import checkpoints, network
-from kit.model.batch_prediction import predict_shared
-from kit.model.predict import Merge, Predictor, open_views
+from kit.model.predict import Merge, Predictor, open_views, predict_shared
 from kit.runs.checkpoint_paths import RunCheckpoints, find_targets
 from kit.runs.scoring import gain_over_plain, prediction_provenance
 from kit.stages.prediction.parallel import predict_in_parallel, stop_of_pass

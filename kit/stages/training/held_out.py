@@ -12,9 +12,8 @@ from kit.engine.learner import Learner
 from kit.errors import MAX_CASES, Case, RunError
 from kit.experiment.prediction_file import prediction_batches
 from kit.experiment.run_context import RunContext
-from kit.model.batch_prediction import predict_all
 from kit.model.non_finite import find_non_finite
-from kit.model.predict import Predictor, for_predicting
+from kit.model.predict import Predictor, for_predicting, predict_all
 
 
 def oof_batches(setting: RunContext, fold: int, processes: LoaderProcesses | None = None) -> PlainBatches:
