@@ -18,8 +18,7 @@ from kit.config.models import Data
 from kit.core.pixel_types import PixelType
 from kit.core.progress import finish
 from kit.core.randomness import generator
-from kit.engine.batches import PlainBatches, TrainBatches
-from kit.engine.loader import _empty
+from kit.engine.batches import PlainBatches, TrainBatches, _empty
 from kit.errors import ConfigError, DataError, KitWarning
 from kit.experiment.normalisation import measure
 from kit.experiment.techniques import check_augmenters
