@@ -183,7 +183,11 @@ def check_table(table: pd.DataFrame, sample: pd.DataFrame, shape: Format, classe
             ],
         )
     ids, known = table.iloc[:, 0].tolist(), {*classes, *shape.empty_cells()}
-    _check_ids(ids, sample.iloc[:, 0].tolist())
+    wanted = sample.iloc[:, 0].tolist()
+    if shape.any_count:
+        _check_ids(list(dict.fromkeys(ids)), list(dict.fromkeys(wanted)))
+    else:
+        _check_ids(ids, wanted)
     bad = [
         Case(f"column {column!r} holds {cell!r}", id=str(name), code="D44")
         for column in table.columns[1:]

@@ -135,6 +135,7 @@ class Format(Plugin):
 
     kind: ClassVar[str] = "format"
     several_rows: ClassVar[bool] = False  # True: an id may have several rows of the sample
+    any_count: ClassVar[bool] = False  # True: an id may have more or fewer rows than in the sample
     holds_decisions: ClassVar[bool] = False  # True: `output_of` says which, instead of probabilities
     decision: Decision = bound_field(Decision())  # which labels a row is given where it may have several
 

@@ -173,7 +173,7 @@ def _from_tables(
     ):
         data |= more
         findings += lines
-    index = find_index(seen, matched, parts.sheets, sample)
+    index = find_index(seen, matched, parts.sheets, files[sample.name] if sample else None)
     answer, lines = answers.find_answer({**data, **asked}, match, train, test, sample, pool, seen)
     data |= answer
     findings += [*split.findings, *joins.findings, *lines, *index.findings]

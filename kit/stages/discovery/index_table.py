@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from kit.data.csv_file import is_number
 from kit.stages.discovery import roles
 from kit.stages.discovery.file_scan import ColumnMatch, Scan, TableFile
 
@@ -32,20 +34,33 @@ def find_index(
         found = matched[sheet.name]
         if sheet in used or not found:
             continue
-        wanted = _names_ids_of(sample, sheet)
+        wanted = _format_of_ids(sample, sheet)
         if not (wanted or roles.words(sheet.name) & INDEX):
             continue
         text = f"{sheet.name}: {len(sheet.file):,} index images, {found[0].pattern}; kit embed --checkpoints RUN "
         text += f"--index {sheet.name} --index-images '{found[0].pattern}', then kit retrieve RUN --index {sheet.name}"
-        shape = {"format": {"name": "id_list", "images": "other"}}
-        return IndexTable((text,), shape if wanted else {})
+        if wanted == "image_rows" and sample is not None:
+            text += f" --at-most {_most_rows(sample)}"
+        return IndexTable((text,), {"format": {"name": wanted, "images": "other"}} if wanted else {})
     return IndexTable()
 
 
-def _names_ids_of(sample: TableFile | None, sheet: TableFile) -> bool:
-    """Whether the cells of a sample of two columns are ids of a table's first column, separated by spaces."""
-    if sample is None or len(sample.columns) != 2:
-        return False
+def _format_of_ids(sample: TableFile | None, sheet: TableFile) -> str:
+    """The format of a sample whose second column has ids of a table's first column; empty if it has none.
+
+    Of two columns, a cell may have several ids, separated by spaces. Of three, the last one has a score from 0 to 1.
+    """
+    if sample is None or len(sample.columns) not in (2, 3):
+        return ""
     known = set(sheet.file.column(sheet.columns[0]))
     cells = sample.file.column(sample.columns[1])[:MAX_CELLS]
-    return bool(cells) and all(cell.strip() and known.issuperset(cell.split(" ")) for cell in cells)
+    if len(sample.columns) == 3:
+        scores = sample.file.column(sample.columns[2])[:MAX_CELLS]
+        numbers = all(is_number(cell) and 0 <= float(cell) <= 1 for cell in scores)
+        return "image_rows" if cells and numbers and known.issuperset(cells) else ""
+    named = bool(cells) and all(cell.strip() and known.issuperset(cell.split(" ")) for cell in cells)
+    return "id_list" if named else ""
+
+
+def _most_rows(sample: TableFile) -> int:
+    return max(Counter(sample.file.column(sample.columns[0])).values())

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from kit.config.models import Data, LongTable
 from kit.data.long_rows import find_endings, split_cell, widen
+from kit.data.row_sources import one_row_per_id
+from kit.stages.discovery import roles
 from kit.stages.discovery.file_scan import MIN_MATCHED, Scan, TableFile
 
 MAX_PROBED = 200  # ids that are looked up among the images, evenly spread
@@ -45,7 +47,10 @@ def _words(long: LongTable) -> str:
 
 
 def widen_sheets(seen: Scan) -> WideSheets:
-    """Makes each table wide whose ids name images only without the class that its cells end in, or repeat."""
+    """Makes each table wide whose ids name images only without the class that its cells end in, or repeat.
+
+    A submission with several rows per id, such as a ranking, has the first of them.
+    """
     sheets, long = [], {}
     for sheet in seen.sheets:
         found = _of_cells(seen, sheet) or _of_columns(seen, sheet)
@@ -54,6 +59,8 @@ def widen_sheets(seen: Scan) -> WideSheets:
             wide = widen(sheet.file, data, "test" if found.value_column is None else "train")
             long[sheet.name] = found
             sheet = sheet.with_file(wide)
+        elif _has_several_rows(seen, sheet):
+            sheet = sheet.with_file(one_row_per_id(sheet.file))
         sheets.append(sheet)
     return WideSheets(seen.with_sheets(sheets), long)
 
@@ -89,7 +96,10 @@ def _value_column(sheet: TableFile, ids: Sequence[str], classes: Sequence[str]) 
 
 
 def _of_columns(seen: Scan, sheet: TableFile) -> LongTable | None:
-    """How a table of three columns is read, of which the first repeats each id with every class of the second."""
+    """How a table of three columns is read, of which the first repeats each id with every class of the second.
+
+    Names of images are no classes, unless all are numbers, which classes may be too.
+    """
     if len(sheet.columns) != 3:
         return None
     ids = sheet.file.column(sheet.columns[0])
@@ -100,9 +110,18 @@ def _of_columns(seen: Scan, sheet: TableFile) -> LongTable | None:
         names = sheet.file.column(name)
         classes = tuple(dict.fromkeys(names))
         pairs = set(zip(ids, names, strict=True))
-        if len(classes) > 1 and len(pairs) == len(ids) == count * len(classes):
+        are_images = not all(map(str.isdigit, classes)) and _name_images(seen, classes)
+        if len(classes) > 1 and len(pairs) == len(ids) == count * len(classes) and not are_images:
             return LongTable(classes=classes, value_column=value, class_column=name)
     return None
+
+
+def _has_several_rows(seen: Scan, sheet: TableFile) -> bool:
+    """Whether a table is called a submission, and its first column names images several times."""
+    if not roles.words(sheet.name) & (roles.SAMPLE | roles.SUBMISSION):
+        return False
+    ids = sheet.file.column(sheet.columns[0])
+    return len(set(ids)) < len(ids) and _name_images(seen, ids)
 
 
 def _name_images(seen: Scan, ids: Sequence[str]) -> bool:

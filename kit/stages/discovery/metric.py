@@ -112,7 +112,7 @@ def _by_format(root: Path, sample: pd.DataFrame, classes: tuple[str, ...], label
             _default(),
             "the sample is of no known format" if not names else "the sample fits several formats",
         )
-    if names[0] == "id_list":
+    if names[0] in ("id_list", "image_rows"):
         return (
             _default(),
             "the sample wants ids of images: kit retrieve RUN --within test scores them by the mean F1 of rows",

@@ -201,19 +201,24 @@ def retrieve_images(
         return made
     yield Progress(TASK, 1, 2, "test rows")
     lists = _answer_test(workspace, sources, reductions, question, rule, search)
-    lost = [Case("has no test row", id=name, code="D41") for name in sample.iloc[:, 0] if name not in lists]
+    wanted = list(dict.fromkeys(sample.iloc[:, 0]))
+    lost = [Case("has no test row", id=name, code="D41") for name in wanted if name not in lists]
     if lost:
         raise InvalidError(
-            f"{len(lost)} of {len(sample)} ids of the sample are not test rows",
+            f"{len(lost)} of {len(wanted)} ids of the sample are not test rows",
             code="D41",
             cases=lost,
             hint="data.id=<the column of the sample's ids>, then kit train, or another data.test",
         )
-    filled = shape.write_lists(lists, sample)
+    if hasattr(shape, "write_ranked"):
+        filled = shape.write_ranked(lists, sample)
+    else:
+        names = {one: [image for image, _ in ranked] for one, ranked in lists.items()}
+        filled = shape.write_lists(names, sample)
     check_table(filled, sample, shape, table.classes)
-    written = _enter(workspace, made, question, filled, name)
-    images = float(np.mean([len(lists[one]) for one in sample.iloc[:, 0]]))
-    return replace(made, number=written.number, path=written.path, rows=len(filled), images=images)
+    written = _enter(workspace, made, question, filled, shape, name)
+    images = float(np.mean([len(lists[one]) for one in wanted]))
+    return replace(made, number=written.number, path=written.path, rows=len(wanted), images=images)
 
 
 def _check_folds(sources: Sequence[EmbeddedRun]) -> None:
@@ -246,15 +251,17 @@ def _open_sample(workspace: Workspace, question: ImageQuestion) -> tuple[pd.Data
         return None, None
     sample = sample_frame(workspace.root, workspace.competition.data)
     spec = workspace.competition.format or {
-        "name": "id_list",
+        "name": "image_rows" if sample.shape[1] == 3 else "id_list",
         "images": "sample" if question.index is None else "other",
     }
     shape = Format.open(spec, workspace.root, "format")
-    if not hasattr(shape, "write_lists") or sample.shape[1] != 2:
+    writer = {2: "write_lists", 3: "write_ranked"}.get(sample.shape[1], "")
+    if not hasattr(shape, writer):
         raise ConfigError(
-            f"the sample has {sample.shape[1]} columns and format {shape.plugin_name()!r}, not ids of images in a cell",
+            f"the sample has {sample.shape[1]} columns and format {shape.plugin_name()!r}, not ids of images",
             code="C21",
-            hint="format=id_list, and a sample of two columns: the id, and the ids of similar images",
+            hint="format=id_list, and a sample of two columns: the id, and the ids of similar images; or "
+            "format=image_rows, and a sample of the id, the id of an image, and a score",
         )
     return sample, shape
 
@@ -311,8 +318,8 @@ def _answer_test(
     question: ImageQuestion,
     rule: SetRule,
     search: Search,
-) -> dict[str, list[str]]:
-    """The ids that answer each test row; all folds' networks together say how similar two images are."""
+) -> dict[str, list[tuple[str, float]]]:
+    """The ids that answer each test row, with their cosines; all folds' networks together compare two images."""
     ids, queries = _join(reductions, lambda fold: [source.by_fold[fold].test for source in sources])
     if question.index is None:
         names, count = ids, min(question.most, len(ids) - 1)
@@ -326,15 +333,17 @@ def _answer_test(
 
 def _list_ids(
     ids: np.ndarray, names: np.ndarray, near: Neighbours, question: ImageQuestion, rule: SetRule
-) -> Iterator[tuple[str, list[str]]]:
+) -> Iterator[tuple[str, list[tuple[str, float]]]]:
     counts = (
         np.full(len(ids), near.rows.shape[1])
         if question.answer == "ranking"
         else rule.count_images(near.similarities)
     )
     own = question.answer == "set" and rule.with_self
-    for name, rows, count in zip(ids.tolist(), near.rows, counts.tolist(), strict=True):
-        yield name, [*([name] if own else []), *names[rows[:count]].tolist()]
+    rows_of = zip(ids.tolist(), near.rows, near.similarities, counts.tolist(), strict=True)
+    for name, rows, cosines, count in rows_of:
+        ranked = list(zip(names[rows[:count]].tolist(), cosines[:count].tolist(), strict=True))
+        yield name, [*([(name, 1.0)] if own else []), *ranked]
 
 
 def _join(reductions: Mapping[int, FittedReduction], parts_of: Any) -> tuple[np.ndarray, np.ndarray]:
@@ -358,22 +367,27 @@ def _places(part: Vectors, ids: np.ndarray) -> np.ndarray:
 
 
 def _enter(
-    workspace: Workspace, made: ImageAnswers, question: ImageQuestion, table: pd.DataFrame, name: str | None
+    workspace: Workspace,
+    made: ImageAnswers,
+    question: ImageQuestion,
+    table: pd.DataFrame,
+    shape: Format,
+    name: str | None,
 ) -> submission.WrittenSubmission:
     """Writes the submission with its record, and enters it into the board."""
     created = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-    data = workspace.competition.data
+    data, ids = workspace.competition.data, table.iloc[:, 0].drop_duplicates().to_numpy(str)
     record = {
         "created": created,
         "members": [{"member": member} for member in made.members],
         "ensembler": {**question.to_json(), "threshold": made.threshold},
-        "format": {"name": "id_list"},
+        "format": shape.spec(),
         "metric": {"name": made.metric},
         "written_score": made.score,
         "rows": made.queries,
-        "test_rows": len(table),
+        "test_rows": len(ids),
         "fingerprints": {
-            "test_rows": ids_fingerprint(table.iloc[:, 0].to_numpy(str)),
+            "test_rows": ids_fingerprint(ids),
             "sample": sha256(workspace.path(str(data.sample))),
         },
     }

@@ -89,7 +89,7 @@ def check_submission(workspace: Workspace, file: Path) -> ValidationReport:
         raise InvalidError(error.summary, code=error.code, cases=error.cases, hint=error.hint) from None
     found = validate(read, sample, shape, table.classes)
     return ValidationReport(
-        file, shape.plugin_name(), len(read), tuple(found), tuple(_notes(read, sample, found))
+        file, shape.plugin_name(), len(read), tuple(found), tuple(_notes(read, sample, shape, found))
     )
 
 
@@ -98,7 +98,8 @@ def validate(read: CsvFile, sample: pd.DataFrame, shape: Format, classes: Sequen
     found = list(_columns(read, sample))
     if found:
         return found
-    ids, wanted = [row[0] for row in read.rows], sample.iloc[:, 0].tolist()
+    ids = [row[0] for row in read.rows]
+    wanted = _list_wanted_ids(ids, sample, shape)
     found += [*_ids(read, ids, wanted), *_blanks(read, ids, {*classes, *shape.empty_cells()})]
     blank = {fault.line for fault in found if fault.code == "D44"}
     order = _sample_order(ids, wanted)
@@ -106,6 +107,15 @@ def validate(read: CsvFile, sample: pd.DataFrame, shape: Format, classes: Sequen
     broken = {read.lines[row] for row in read.begun}  # such a row is several rows, or a part of one
     found = [fault for fault in found if fault.line not in broken] + list(_line_breaks(read, ids))
     return sorted(found, key=lambda fault: (fault.line is None, fault.line or 0))
+
+
+def _list_wanted_ids(ids: Sequence[str], sample: pd.DataFrame, shape: Format) -> list[str]:
+    """The id of each row that a submission should have; if an id may have any number of rows, as many as it has."""
+    wanted = list(map(str, sample.iloc[:, 0]))
+    if not shape.any_count:
+        return wanted
+    times = Counter(ids)
+    return [name for name in dict.fromkeys(wanted) for _ in range(max(times[name], 1))]
 
 
 def _sample_order(ids: Sequence[str], wanted: Sequence[str]) -> list[int]:
@@ -125,11 +135,12 @@ def _line_breaks(read: CsvFile, ids: Sequence[str]) -> Iterator[Issue]:
         yield Issue("D73", what, cell.opens, ids[cell.row] if cell.place else "")
 
 
-def _notes(read: CsvFile, sample: pd.DataFrame, found: Sequence[Issue]) -> Iterator[str]:
+def _notes(read: CsvFile, sample: pd.DataFrame, shape: Format, found: Sequence[Issue]) -> Iterator[str]:
     """What is unusual and no fault."""
     if found:
         return
-    for line, row, name in zip(read.lines, read.rows, sample.iloc[:, 0].tolist(), strict=True):
+    wanted = _list_wanted_ids([row[0] for row in read.rows], sample, shape)
+    for line, row, name in zip(read.lines, read.rows, wanted, strict=True):
         if row[0] != name:
             yield (
                 f"the order of the rows differs from the sample from line {line} on ({row[0]!r}, but "

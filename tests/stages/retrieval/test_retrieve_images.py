@@ -77,6 +77,26 @@ def landmarks(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return enter(root, "a")
 
 
+@pytest.fixture(scope="module")
+def whales(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where's Whale-do?: a row for each image of a database, with a score."""
+    root = tmp_path_factory.mktemp("whales")
+    photos, tests = draw(root, "train", "a", 0), draw(root, "queries", "t", GROUPS)
+    listed = draw(root, "database", "i", GROUPS)
+    rows = [f"{name},{image},0.5" for name in tests for image in listed[:3]]
+    make(
+        root,
+        {
+            "train.csv": csv(
+                "image_id,whale_id", *(f"{n},{g}" for n, (g, _) in zip(photos, SEEN, strict=True))
+            ),
+            "database.csv": csv("image_id", *listed),
+            "submission_format.csv": csv("query_id,database_image_id,score", *rows),
+        },
+    )
+    return enter(root, "a")
+
+
 def unit(vectors: np.ndarray) -> np.ndarray:
     """Stored vectors, which float16 rounds, at length 1."""
     wide = vectors.astype(float)
@@ -156,6 +176,42 @@ def test_index_images_answer_with_pca_and_whitening(landmarks: Path) -> None:
     cells = pd.read_csv(made.path)["images"].str.split()
     assert cells.map(len).tolist() == [3] * len(SEEN)
     assert {name for cell in cells for name in cell} <= {f"i{group}{photo}" for group, photo in SEEN}
+
+
+def test_a_row_for_each_image_of_an_index_has_its_cosine_as_a_score(whales: Path) -> None:
+    space = Workspace.open(whales)
+    assert space.competition.format == {"name": "image_rows", "images": "other"}
+    embed_index(whales, ["runs/a"], "database.csv", "database/{id}")
+    made = retrieve_images(whales, ["a"], ImageQuestion("ranking", "database.csv", 1, 5))
+    assert made.path is not None
+    assert made.metric == "mean_average_precision_at_5"
+    assert check_submission(space, made.path).faults == ()
+    written = pd.read_csv(made.path)
+    assert list(written.columns) == ["query_id", "database_image_id", "score"]
+    folders = [whales / f"runs/a/embeddings/{views}" for views in ("plain", "plain-index")]
+    parts = [[Embeddings.read(folder / str(fold)).test for folder in folders] for fold in (0, 1)]
+    cosines = np.mean([unit(one.vectors) @ unit(other.vectors).T for one, other in parts], axis=0)
+    ids, names = parts[0][0].ids.tolist(), parts[0][1].ids
+    for name, rows in written.groupby("query_id", sort=False):
+        row = cosines[ids.index(name)]
+        assert len(rows) == 5
+        assert rows["score"].is_monotonic_decreasing
+        at = [names.tolist().index(image) for image in rows["database_image_id"]]
+        np.testing.assert_allclose(rows["score"], (1 + row[at]) / 2, atol=2e-3)
+        np.testing.assert_allclose(row[at], np.sort(row)[::-1][:5], atol=2e-3)
+    print("Where's Whale-do?: kit init, kit retrieve RUN --index database.csv --at-most 5; valid")
+
+
+def test_wrong_rows_of_ranked_images_are_named(whales: Path, tmp_path: Path) -> None:
+    first = (whales / "submission_format.csv").read_text().splitlines()
+    file = tmp_path / "wrong.csv"
+    file.write_text("\n".join([*first[:2], first[1], first[4].replace("0.5", "1.5"), *first[5:]]) + "\n")
+    faults = check_submission(Workspace.open(whales), file).faults
+    found = [(one.code, one.line, one.detail.split(",")[0]) for one in faults]
+    assert found == [("D44", 3, "'i00' is there twice"), ("D44", 4, "column 'score' holds '1.5'")]
+    file.write_text("\n".join([first[0], *first[4:]]) + "\n")
+    (missing,) = check_submission(Workspace.open(whales), file).faults
+    assert (missing.code, missing.id, missing.detail) == ("D41", "t00", "is missing")
 
 
 def test_options_that_do_not_go_together_are_refused() -> None:

@@ -55,7 +55,7 @@ def test_an_unclear_sample_lists_what_was_tried(tmp_path: Path) -> None:
     assert [str(case) for case in caught.value.cases] == [
         "data/sample_submission.csv: columns id, label; first row 007, wasp",
         "the 3 classes: ant, bee, cat",
-        "tried binary_probability, id_list, label, label_confidence, long, one_hot, probabilities, "
+        "tried binary_probability, id_list, image_rows, label, label_confidence, long, one_hot, probabilities, "
         "ranked_columns, ranking, top_k",
     ]
     assert caught.value.exit_code == 2
