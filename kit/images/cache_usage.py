@@ -16,8 +16,7 @@ from kit.config.workspace import CONFIG_FILE, SHARED_CACHE, Workspace
 from kit.core.locks import hold_lock
 from kit.data.table import rows_to_predict, train_table
 from kit.errors import BusyError, ConfigError, KitError
-from kit.images.cache import Geometry
-from kit.images.cache_store import HASHES, LAST_USE_FILE, Hashes, Store, UsageLock
+from kit.images.cache import HASHES, LAST_USE_FILE, Geometry, Hashes, Store, UsageLock
 from kit.images.source import ImageSource
 
 

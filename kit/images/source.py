@@ -1,19 +1,26 @@
-"""ImageSource: from a row's location to its image, by the reader of the config, of the channels that are asked for."""
+"""ImageSource: from a row's location to its image, by the reader of the config, of the channels that are asked for.
+
+`decode_files` decodes many files side by side, for the cache.
+"""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+import os
+from collections import deque
+from collections.abc import Callable, Generator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
 from kit.core.files import sha256
-from kit.core.locations import Part, parts_of
+from kit.core.locations import Part, files_of, parts_of
 from kit.core.pixel_types import convert
-from kit.errors import DataError
+from kit.errors import Case, DataError
 from kit.images import boxes
 from kit.images.tiles import join_tiles
 from kit.kinds import registry
@@ -22,7 +29,10 @@ from kit.kinds.reader import Decoded, Reader, ReadRules
 if TYPE_CHECKING:
     from kit.config.models import Data
     from kit.core.files import StrPath
+    from kit.images.cache import Geometry
     from kit.kinds.reader import Record
+
+DECODE_AHEAD_BYTES = 2**24  # bytes of pixels that a worker may be ahead of what is stored
 
 Made = TypeVar("Made")
 
@@ -164,3 +174,64 @@ def _digest(parts: Sequence[Part], records: Sequence[Record]) -> str:
     if len(digests) == 1 and not parts[0].box:
         return digests[0]
     return hashlib.sha256(" ".join(digests).encode()).hexdigest()
+
+
+@dataclass(frozen=True, eq=False)
+class DecodedFile:
+    """What became of one file: its stamp and hash, then its pixels, or why there are none."""
+
+    path: Path
+    stamp: list[int] = field(default_factory=list)
+    name: str = ""
+    pixels: np.ndarray | None = None
+    notes: tuple[Case, ...] = ()
+    bad: Case | None = None
+
+
+def decode_files(
+    paths: Sequence[Path], held: frozenset[str], geometry: Geometry, source: ImageSource, workers: int
+) -> Generator[DecodedFile, None, None]:
+    """What became of each file, in order; a bounded number is decoded ahead, side by side, also during a write."""
+    import cv2
+
+    cv2.setNumThreads(0)  # images are decoded side by side, cv2's own threads would only get in the way
+    coming, most = iter(paths), max(4, min(32, DECODE_AHEAD_BYTES // geometry.square_bytes))
+    with ThreadPoolExecutor(workers) as pool:
+        ahead: deque[Future[DecodedFile]] = deque()
+        try:
+            while True:
+                for path in islice(coming, most * workers - len(ahead)):
+                    ahead.append(pool.submit(_decode_file, path, held, geometry, source))
+                if not ahead:
+                    return
+                yield ahead.popleft().result()
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _decode_file(path: Path, held: frozenset[str], geometry: Geometry, source: ImageSource) -> DecodedFile:
+    name, before = "", []
+    try:
+        before = stat_key(path) if all(map(os.path.isfile, files_of(path))) else []
+        loaded = source.load(path)
+        name = loaded.digest
+        if name in held:
+            return DecodedFile(path, before, name)
+        decoded = source.decode(loaded, geometry.cache_size if source.data.jpeg_scaling else 0)
+        return DecodedFile(path, before, name, geometry.apply(decoded.pixels), decoded.repairs)
+    except DataError as error:
+        return DecodedFile(path, before, name, bad=Case(error.summary, path=str(path), code=error.code))
+
+
+def stat_key(location: Path | str) -> list[int]:
+    """What changes when a location's file does: size, time of its content and of its inode (nanoseconds), inode.
+
+    Of several files the sum of each but the latest times.
+    """
+    found = [Path(file).stat() for file in files_of(location)]
+    return [
+        sum(each.st_size for each in found),
+        max((each.st_mtime_ns for each in found), default=0),
+        max((each.st_ctime_ns for each in found), default=0),
+        sum(each.st_ino for each in found),
+    ]

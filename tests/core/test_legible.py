@@ -18,7 +18,7 @@ from kit.core.files import read_json, write_json, write_text
 from kit.core.legible import is_legible, legible, legible_json
 from kit.data.table import train_table
 from kit.errors import ConfigError, KitWarning
-from kit.images.cache_store import Hashes
+from kit.images.cache import Hashes
 from kit.stages.discovery.initialise import initialise
 from tests.drawn_images import drawn
 

@@ -35,7 +35,7 @@ from kit.data.provenance import CheckpointProvenance, Provenance
 from kit.data.table import sample_frame, train_table
 from kit.errors import KitError
 from kit.images import jpeg
-from kit.images.cache_store import Hashes, Store
+from kit.images.cache import Hashes, Store
 from kit.images.reader import decode
 from kit.model import checkpoints
 from kit.model.checkpoints import read_safetensors, read_state

@@ -23,7 +23,7 @@ from kit.data.provenance import CheckpointProvenance, Provenance
 from kit.data.table import train_table
 from kit.device import torch_internals
 from kit.errors import CheckpointError, ConfigError, DataError, InvalidError, KitError, KitWarning
-from kit.images.cache_store import Hashes, Store
+from kit.images.cache import Hashes, Store
 from kit.images.reader import read_image
 from kit.kinds.network import Original
 from kit.kinds.registry import locations

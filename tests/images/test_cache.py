@@ -20,7 +20,7 @@ from kit.config.models import Data
 from kit.core.cores import available_cores
 from kit.core.progress import ResultOf, finish
 from kit.errors import DataError, KitWarning, RunError
-from kit.images import cache_store as stores
+from kit.images import cache as stores
 from kit.images.cache import Cache, FillResult, Geometry, fill_cache
 from kit.images.reader import READER, read_image, resize
 from kit.images.source import ImageSource
@@ -228,7 +228,7 @@ def test_a_changed_file_is_noticed_even_with_its_old_time(tmp_path: Path) -> Non
 def test_a_clock_that_goes_back_does_not_make_stats_trusted(
     tmp_path: Path, paths: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("kit.images.cache_store.time.time_ns", lambda: 0)
+    monkeypatch.setattr("kit.images.cache.time.time_ns", lambda: 0)
     fill(tmp_path, paths)
     assert (tmp_path / "cache" / "hashes.json").read_text(encoding="utf-8") == "{}"
 

@@ -59,7 +59,7 @@ def test_folders_are_listed_with_images_size_use_and_need(workspace: Workspace) 
 def test_images_of_the_tables_are_told_from_others(
     workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("kit.images.cache_store.MTIME_SETTLE_NS", -1)
+    monkeypatch.setattr("kit.images.cache.MTIME_SETTLE_NS", -1)
     fill(workspace, 20)
     assert list_cache(workspace)[0].current == 60
     table = workspace.root / "data/train.csv"
@@ -97,7 +97,7 @@ def test_with_a_limit_the_least_recently_used_go_first_whoever_needs_them(worksp
 
 def test_what_another_process_uses_stays(workspace: Workspace) -> None:
     folder = fill(workspace, 28)
-    code = "import sys; from pathlib import Path; from kit.images.cache_store import UsageLock; "
+    code = "import sys; from pathlib import Path; from kit.images.cache import UsageLock; "
     code += "h = UsageLock(Path(sys.argv[1])); print('held', flush=True); sys.stdin.read()"
     with subprocess.Popen(
         [sys.executable, "-c", code, str(folder)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
