@@ -1,0 +1,32 @@
+"""A network of linear layers: a logit a class."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pydantic import Field
+
+from kit.kinds import Head
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+class Mlp(Head):
+    """Hidden linear layers with GELU, and a linear layer. Dropout stands before each layer.
+
+    Source: Rumelhart et al. 1986; GELU: Hendrycks & Gimpel 2016; dropout: Srivastava et al. 2014.
+    """
+
+    hidden: int = Field(256, ge=1, le=16384, description="width of each hidden layer")
+    layers: int = Field(1, ge=1, le=8, description="number of hidden layers")
+    dropout: float = Field(0.2, ge=0, lt=1, description="share of the values dropped before each layer")
+
+    def build(self, features: int, classes: int) -> nn.Module:
+        from torch import nn
+
+        made: list[nn.Module] = []
+        for _ in range(self.layers):
+            made += [nn.Dropout(self.dropout), nn.Linear(features, self.hidden), nn.GELU()]
+            features = self.hidden
+        return nn.Sequential(*made, nn.Dropout(self.dropout), nn.Linear(features, classes))
