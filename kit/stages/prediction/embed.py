@@ -169,7 +169,8 @@ def embed_untrained(
 ) -> Work[EmbedResult]:
     """Embeds all rows by the experiment's network as it begins, such as a pretrained one, as the run `name`.
 
-    Raises what training raises before its first step, ConfigError C11 for a name that is another run's.
+    Raises what training raises before its first step, such as DataError D61 for the weights of a run that trained on
+    held-out rows, and ConfigError C11 for a name that is another run's.
     """
     workspace = Workspace.of(workspace)
     opened = Views.open(views, workspace.root, "views")
@@ -180,6 +181,7 @@ def embed_untrained(
         setting = yield from prepare_run(space, run)
         train = setting.loaded.table
         tables = (train, test_table(space, space.competition.data, train.classes))
+        setting.check_starts(range(setting.folds.count))
         setting.begin(asked)
         parts, experiment = setting.techniques.parts, setting.experiment
         provenance = _provenance(run, opened, "", train, parts.all(), setting.folds.fingerprint())

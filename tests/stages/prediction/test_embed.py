@@ -124,3 +124,9 @@ def test_a_network_without_training_embeds_as_a_run_of_its_own(space: Path) -> N
         embed_untrained(Workspace.open(space, ["image_size=20"]), "bare")
     with pytest.raises(ConfigError, match="C11"):
         train(space, name="bare")
+
+
+def test_weights_of_a_run_that_saw_held_out_rows_are_refused(space: Path) -> None:
+    config = ["backbone.weights=runs/a/fold-0/0002"]
+    with pytest.warns(KitWarning, match="W71"), pytest.raises(DataError, match="D61"):
+        embed_untrained(Workspace.open(space, config), "leak")
