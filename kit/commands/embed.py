@@ -38,7 +38,7 @@ def command(
     device: str,
     as_json: bool,
 ) -> None:
-    """Embed training and test images for `kit retrieve`. Each image becomes a vector of length 1.
+    """Embed training and test images for `kit retrieve` and for heads on vectors. Each image becomes a unit vector.
 
     The network of each fold embeds all rows, averaged over the views, into runs/RUN/embeddings/VIEWS/FOLD/.
     Existing embeddings are reused.

@@ -184,6 +184,7 @@ def _train(
 def _print_scores(run: Run) -> dict[str, object]:
     """Says a trained run's scores, and returns them."""
     from kit.data.predictions import Predictions
+    from kit.runs.run import is_on_embeddings
     from kit.stages.prediction.suggestions import suggest_views
 
     provenance = Predictions.read(run.predictions("plain") / "oof.parquet").provenance
@@ -194,8 +195,11 @@ def _print_scores(run: Run) -> dict[str, object]:
         echo(f"  all rows pooled, out of fold  {_list_scores(pooled)}")
     else:
         echo("  no row was held out, so there is no score")
-    views = suggest_views(run)
-    echo(f"next: kit tta --checkpoints runs/{run.name} --views {views}    (others: kit plugins views)")
+    if is_on_embeddings(run):
+        echo(f"next: kit blend runs/{run.name}    (the test rows are predicted)")
+    else:
+        views = suggest_views(run)
+        echo(f"next: kit tta --checkpoints runs/{run.name} --views {views}    (others: kit plugins views)")
     return {"run": f"runs/{run.name}", "scores": pooled, "fold_scores": provenance.require_fold_scores()}
 
 

@@ -9,6 +9,8 @@ def law_images_become_a_map_or_tokens(backbone: Backbone) -> None:
     """(N, 3, H, W) becomes finite (N, C, h, w) or (N, T, C), with the same C for every image."""
     import torch
 
+    if backbone.cached_vectors() is not None:
+        return
     side = backbone.input_size() or 64
     made = backbone.without_pretrained().build().eval()
     found = made(torch.randn(2, 3, side, side, generator=torch.Generator().manual_seed(0)))
@@ -21,6 +23,8 @@ def law_the_same_seed_builds_the_same_weights(backbone: Backbone) -> None:
     """Initial weights depend only on torch's global generator."""
     import torch
 
+    if backbone.cached_vectors() is not None:
+        return
     made = []
     for _ in range(2):
         torch.manual_seed(7)

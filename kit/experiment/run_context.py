@@ -196,7 +196,7 @@ def _open(workspace: Workspace, run: Run, like: Run | None, ranks: Ranks) -> Wor
     trackers = Trackers.open(experiment, workspace.root) if ranks.is_zero else Trackers()
     yield from write_auto_groups(workspace)
     now = train_table(workspace.root, workspace.competition.data).sort_by_id()
-    table, rename = _name_classes(workspace, now, run if run.is_started or like is None else like)
+    table, rename = name_classes(workspace, now, run if run.is_started or like is None else like)
     scoring = Scoring.of(workspace, table)
     techniques = open_techniques(workspace, network.classes_from_table(table), scoring.metric)
     check_row_weights([stage.loss for stage in techniques.stages], table, experiment.pseudo_labels)
@@ -223,7 +223,7 @@ def _open(workspace: Workspace, run: Run, like: Run | None, ranks: Ranks) -> Wor
         rename=rename,
         ranks=ranks,
     )
-    _check_rows(setting)
+    check_rows(setting)
     check_unchanged(run, setting.provenance(), setting.row_checksums())
     return setting
 
@@ -239,7 +239,7 @@ def _check_requirements(workspace: Workspace) -> torch.device:
     return device
 
 
-def _name_classes(workspace: Workspace, table: Table, run: Run) -> tuple[Table, Mapping[str, str]]:
+def name_classes(workspace: Workspace, table: Table, run: Run) -> tuple[Table, Mapping[str, str]]:
     """The table with its classes named and ordered as in a run, and the renaming. Raises DataError D39."""
     named, rename = rename_classes(run.folder, table, workspace.competition.data)
     if lack := named.target.find_lack(named.targets(), named.classes):
@@ -345,7 +345,7 @@ def _largest_batch_of_a_worker(setting: RunContext) -> Work[int]:
     raise AssertionError("an executor ends each of its jobs")
 
 
-def _check_rows(setting: RunContext) -> None:
+def check_rows(setting: RunContext) -> None:
     """Raises DataError D38 for a fold that is left without a usable image to train on, or to predict."""
     for fold in range(setting.folds.count):
         trained, held_out = len(setting.training_rows(fold)), len(setting.oof_rows(fold))

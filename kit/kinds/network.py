@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 
+EMBEDDINGS = "embeddings"  # the backbone in whose runs rows are vectors
 Outputs = Literal["logits", "cosines", "logits_and_embedding"]  # logits, then unit vectors
 
 
@@ -49,6 +50,14 @@ class Original:
     convert: Callable[[Mapping[str, Any]], Mapping[str, Any]] | None = None
 
 
+@dataclass(frozen=True)
+class CachedVectors:
+    """Embedded runs, such as `bare@hflip`, whose vectors take the place of images."""
+
+    runs: tuple[str, ...]
+    standardise: bool
+
+
 class Backbone(Plugin):
     """Builds the network that turns images into features."""
 
@@ -63,6 +72,10 @@ class Backbone(Plugin):
     def build(self) -> nn.Module:
         """A module from float (N, channels, H, W) to a feature map (N, C, h, w) or tokens (N, T, C)."""
         raise NotImplementedError
+
+    def cached_vectors(self) -> CachedVectors | None:
+        """The vectors that take the place of images; None if it reads images. With vectors `build` raises."""
+        return None
 
     def in_workspace(self, home: Path | None) -> Self:
         """The same recipe, in a workspace: options that are relative paths begin there."""

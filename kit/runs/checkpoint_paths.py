@@ -12,7 +12,7 @@ from kit.config.workspace import Workspace
 from kit.core.files import StrPath
 from kit.data.predictions import Predictions
 from kit.errors import ConfigError, KitWarning
-from kit.runs.run import Run
+from kit.runs.run import Run, is_on_embeddings
 
 
 @dataclass
@@ -52,6 +52,12 @@ def find_targets(workspace: Workspace, paths: StrPath | Sequence[StrPath]) -> li
                 f"runs/{name} has no weights: it was exported without them",
                 code="C15",
                 hint=f"kit runs export {name} --weights --out {name}.zip where it was trained; kit blend needs none",
+            )
+        if is_on_embeddings(found[0][0]):
+            raise ConfigError(
+                f"runs/{found[0][0].name} was trained on embeddings, so it cannot predict, embed or average images",
+                code="C83",
+                hint="kit blend uses its predictions of held-out and test rows, which kit train has written",
             )
         for run, fold, checkpoint in found:
             suffix = "" if checkpoint == _last(run, fold) else f"-{checkpoint.name}"

@@ -32,6 +32,7 @@ from kit.errors import (
     InvalidError,
     KitError,
 )
+from kit.kinds.network import EMBEDDINGS
 from kit.kinds.plugin import Plugin
 from kit.kinds.registry import location_of
 
@@ -166,6 +167,12 @@ class Run(Displayed):
 def config_identity(experiment: Experiment) -> dict[str, Any]:
     """The experiment as asked for, without what does not make it another one; "auto" stays "auto"."""
     return experiment.model_dump(mode="json", exclude=set(NOT_IN_IDENTITY))
+
+
+def is_on_embeddings(run: Run) -> bool:
+    """Whether a run was trained on cached embeddings, so that its networks read no images."""
+    backbone = run.config.get("backbone")
+    return isinstance(backbone, dict) and backbone.get("name") == EMBEDDINGS
 
 
 def default_name(experiment: Experiment) -> str:

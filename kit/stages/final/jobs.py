@@ -16,7 +16,7 @@ from kit.errors import ConfigError, KitError
 from kit.kinds import Views
 from kit.model.predict import Merge
 from kit.runs.records import split_ref
-from kit.runs.run import Run
+from kit.runs.run import Run, is_on_embeddings
 from kit.runs.scoring import concat_predictions
 from kit.runs.watching import epochs_of
 from kit.stages.final.planning import TIME_MARGIN
@@ -181,6 +181,12 @@ def on_all_rows(workspace: Workspace, run: Run, seed: int | None) -> tuple[Run, 
             "covers all rows",
             code="C33",
             hint=f"kit blend runs/{run.name}, which uses the networks of its folds",
+        )
+    if is_on_embeddings(run):
+        raise ConfigError(
+            f"runs/{run.name} was trained on embeddings, which kit final does not train on all rows",
+            code="C33",
+            hint=f"kit blend runs/{run.name}, which uses the heads of its folds",
         )
     now = workspace.experiment
     changed = ["splitter=all_rows", f"device={now.device}", f"workers={now.workers}"]

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
 
+from kit.config.models import Experiment
 from kit.config.workspace import Workspace
 from kit.core.files import StrPath, remove_partial_files
 from kit.core.progress import Work, stage
@@ -19,6 +20,7 @@ from kit.evaluation.competition import check_scoring
 from kit.experiment.prediction_file import assemble
 from kit.experiment.run_context import RunContext, prepare_run
 from kit.experiment.techniques import open_executor
+from kit.kinds.network import EMBEDDINGS
 from kit.runs.run import (
     Run,
     check_same_experiment,
@@ -68,6 +70,8 @@ def train_run(
     If `stop` is requested, it saves after the step and raises StoppedError: R05, or R27 at the deadline.
     """
     workspace = Workspace.of(workspace)
+    if trains_on_features(workspace.experiment):
+        return (yield from _train_on_features(workspace, name, folds, stop or Stop(), ranks))
     if workspace.experiment.executor is not None:
         (came,) = yield from train_runs([(workspace, name)], folds, stop, ranks)
         if isinstance(came, KitError):
@@ -93,6 +97,25 @@ def train_run(
                 yield from run_fold(setting, fold, position, len(wanted), stop)
         ranks.on_rank_zero(partial(_pool_folds, setting))
     return run
+
+
+def trains_on_features(experiment: Experiment) -> bool:
+    """Whether rows are cached embeddings in place of images."""
+    return bool(experiment.backbone["name"] == EMBEDDINGS)
+
+
+def _train_on_features(
+    workspace: Workspace, name: str | None, folds: Sequence[int] | None, stop: Stop, ranks: Ranks
+) -> Work[Run]:
+    """Trains a run on cached embeddings, in this process."""
+    from kit.stages.training.on_features import train_on_features
+
+    run = find_run(workspace, name)
+    check_same_experiment(run, workspace.experiment)
+    if is_finished(run, folds):
+        return run
+    with run.lock():
+        return (yield from train_on_features(workspace, run, folds, stop, ranks))
 
 
 def _too_short(run: Run) -> StoppedError:
@@ -145,6 +168,9 @@ def train_runs(
     with ExitStack() as locks:
         for place, (space, name) in enumerate(asked):
             try:
+                if trains_on_features(space.experiment):
+                    came[place] = yield from _train_on_features(space, name, folds, stop, ranks)
+                    continue
                 run = find_run(space, name)
                 check_same_experiment(run, space.experiment)
                 if is_finished(run, folds):

@@ -1,0 +1,61 @@
+"""VectorTable: cached vectors of a table's rows, joined over several sources and gathered in batches."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+
+from kit.data.embeddings import Vectors
+
+CHUNK_ROWS = 65_536  # rows that are gathered at a time for statistics
+
+
+@dataclass(frozen=True, eq=False)
+class VectorTable:
+    """Vectors of the rows of a table, in its order; each part is a map of vectors and the row of each table row."""
+
+    parts: tuple[tuple[np.ndarray, np.ndarray], ...]  # (any, features) float16 and (rows,) int64
+
+    @classmethod
+    def of(cls, sources: Sequence[Vectors], ids: np.ndarray) -> Self:
+        """The vectors of these ids, (rows,), which each source must have. Raises KeyError for an id that it lacks."""
+        parts = []
+        for source in sources:
+            at = {name: row for row, name in enumerate(source.ids.tolist())}
+            parts.append((source.vectors, np.array([at[name] for name in ids.tolist()], np.int64)))
+        return cls(tuple(parts))
+
+    def __len__(self) -> int:
+        return len(self.parts[0][1])
+
+    @property
+    def features(self) -> int:
+        """The numbers of a row's vector."""
+        return sum(int(vectors.shape[1]) for vectors, _ in self.parts)
+
+    def gather(self, rows: np.ndarray) -> np.ndarray:
+        """The vectors of rows (N,), side by side over the sources: (N, features) float32."""
+        found = [np.asarray(vectors[at[rows]], np.float32) for vectors, at in self.parts]
+        return found[0] if len(found) == 1 else np.concatenate(found, axis=1)
+
+    def has_vector(self) -> np.ndarray:
+        """Which rows have an image, bool (rows,): the vector of a row without one is zero."""
+        found = np.zeros(len(self), bool)
+        for start in range(0, len(self), CHUNK_ROWS):
+            rows = np.arange(start, min(start + CHUNK_ROWS, len(self)))
+            found[rows] = self.gather(rows).any(axis=1)
+        return found
+
+    def statistics(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Mean and standard deviation (features,) of the vectors of rows; a constant feature has the deviation 1."""
+        total, squares = np.zeros(self.features), np.zeros(self.features)
+        for start in range(0, len(rows), CHUNK_ROWS):
+            part = self.gather(rows[start : start + CHUNK_ROWS]).astype(np.float64)
+            total += part.sum(axis=0)
+            squares += (part**2).sum(axis=0)
+        mean = total / max(len(rows), 1)
+        deviation = np.sqrt(np.maximum(squares / max(len(rows), 1) - mean**2, 0))
+        return mean, np.where(deviation > 1e-6, deviation, 1.0)

@@ -1,0 +1,233 @@
+"""FeatureContext: what the folds of a run on cached embeddings share; all that can fail before training fails here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+import numpy as np
+
+from kit.config.models import Experiment
+from kit.config.workspace import Workspace
+from kit.core.files import fingerprint
+from kit.core.progress import Work
+from kit.data.embeddings import embedding_manifest
+from kit.data.folds import Folds, make_folds
+from kit.data.table import Table, rows_to_predict, train_table
+from kit.data.vector_table import VectorTable
+from kit.device.precision import Precision, choose_device
+from kit.device.ranks import Ranks
+from kit.engine.feature_batches import Bags
+from kit.errors import ConfigError, DataError, InvalidError
+from kit.evaluation.answers import Scoring
+from kit.experiment.loading import Loaded, check_row_weights, write_auto_groups
+from kit.experiment.run_context import RunContext, check_rows, name_classes
+from kit.experiment.sample_fit import warn_about_prediction
+from kit.experiment.techniques import OpenPlugins, open_techniques
+from kit.experiment.tracking import Trackers
+from kit.images.cache import Cache
+from kit.kinds import Loss
+from kit.kinds.advice import predict_command
+from kit.kinds.network import CachedVectors
+from kit.model import network
+from kit.runs.changes import check_unchanged
+from kit.runs.records import RunRef
+from kit.runs.row_checksums import RowChecksums
+from kit.runs.run import STATE_UNTRAINED, Run
+from kit.stages.retrieval.source import EmbeddedRun, read_source
+
+
+@dataclass(frozen=True)
+class EmbeddedRows(Loaded):
+    """The training rows, of which those without a vector are bad. There is no cache of images."""
+
+    digest: str = ""
+
+    def fingerprint(self) -> str:
+        return self.digest
+
+
+@dataclass(frozen=True)
+class FeatureContext(RunContext):
+    """A run's context whose rows are vectors: those of each fold's network, or the same for all folds."""
+
+    sources: tuple[EmbeddedRun, ...] = ()
+    test: Table = field(default_factory=lambda: Table(np.array([], dtype=str), (), ()))
+
+    @property
+    def reads_test_rows(self) -> bool:
+        """Whether there are rows to predict."""
+        return len(self.test) > 0
+
+    def train_features(self, fold: int) -> VectorTable:
+        """The vectors of the training rows by the fold's networks."""
+        return VectorTable.of([made.train for made in _of_fold(self.sources, fold)], self.loaded.table.ids)
+
+    def test_features(self, fold: int) -> VectorTable:
+        """The vectors of the rows to predict by the fold's networks."""
+        return VectorTable.of([made.test for made in _of_fold(self.sources, fold)], self.test.ids)
+
+    def bags(self, rows: np.ndarray) -> Bags:
+        """The bags of training rows."""
+        return Bags.of_rows(rows)
+
+    def test_bags(self, rows: np.ndarray) -> Bags:
+        """The bags of rows to predict."""
+        return Bags.of_rows(rows)
+
+    def row_checksums(self) -> RowChecksums:
+        return RowChecksums.of(self.loaded.table, ())
+
+
+def prepare_feature_run(workspace: Workspace, run: Run, ranks: Ranks) -> Work[FeatureContext]:
+    """Opens every plugin, makes the folds and maps the vectors.
+
+    Raises what `kit.experiment.run_context.prepare_run` raises of tables, plugins and folds; ConfigError C83 for keys
+    that do not apply to vectors and for no run; InvalidError D47 and D48 for embeddings that are damaged, missing or of
+    other rows; DataError D61 for those by networks of other folds.
+    """
+    experiment = workspace.experiment
+    _check_keys(experiment, ranks)
+    device = choose_device(experiment.device)
+    trackers = Trackers.open(experiment, workspace.root)
+    yield from write_auto_groups(workspace)
+    now = train_table(workspace.root, workspace.competition.data).sort_by_id()
+    table, rename = name_classes(workspace, now, run)
+    scoring = Scoring.of(workspace, table)
+    techniques = open_techniques(workspace, network.classes_from_table(table), scoring.metric)
+    _check_plugins(techniques)
+    check_row_weights([stage.loss for stage in techniques.stages], table, None)
+    warn_about_prediction(workspace, now)
+    folds = make_folds(table, techniques.splitter, experiment.split_seed)
+    sources = _read_sources(workspace, techniques, now, folds)
+    precision = _precision(experiment)
+    test = rows_to_predict(workspace, workspace.competition.data, table.classes)
+    digest = fingerprint([_digests(source) for source in sources])
+    has_vector = np.all([source.has_vector for source in sources], axis=0)
+    setting = FeatureContext(
+        workspace=workspace,
+        run=run,
+        experiment=experiment.model_copy(update=precision.config()),
+        techniques=techniques,
+        scoring=scoring,
+        loaded=EmbeddedRows(table, cast(Cache, None), ~has_vector, digest),
+        folds=folds,
+        precision=precision,
+        device=device,
+        trackers=trackers,
+        rename=rename,
+        sources=sources,
+        test=test,
+    )
+    check_rows(setting)
+    check_unchanged(run, setting.provenance(), setting.row_checksums())
+    return setting
+
+
+def _check_keys(experiment: Experiment, ranks: Ranks) -> None:
+    """Raises ConfigError C83 for what needs images, or a network that reads them."""
+    wrong: dict[str, bool] = {
+        "init_from": experiment.init_from is not None,
+        "pseudo_labels": experiment.pseudo_labels is not None,
+        "compile": experiment.compile,
+        "batch_size=auto": experiment.batch_size == "auto",
+        "layer_decay": experiment.layer_decay < 1,
+        "several ranks": ranks.count > 1,
+    }
+    found = [name for name, is_set in wrong.items() if is_set]
+    if found:
+        raise ConfigError(
+            f"backbone 'embeddings' trains on vectors, and does not support {', '.join(found)}",
+            code="C83",
+            hint=f"remove {found[0]}, or train a network on images",
+        )
+
+
+def vectors_of(techniques: OpenPlugins) -> CachedVectors:
+    """What the backbone says of its vectors."""
+    return techniques.parts.backbone.cached_vectors() or CachedVectors((), standardise=False)
+
+
+def _check_plugins(techniques: OpenPlugins) -> None:
+    """Raises ConfigError C83 for a loss that mixes images, and for no embedded run."""
+    backbone = techniques.parts.backbone
+    if not vectors_of(techniques).runs:
+        raise ConfigError(
+            "backbone 'embeddings' needs the name of an embedded run",
+            code="C83",
+            hint="kit embed --untrained bare backbone.pretrained=true, then backbone.run=bare",
+        )
+    if backbone.weights is not None:
+        raise ConfigError("backbone 'embeddings' takes no backbone.weights", code="C83", hint="omit it")
+    for stage in techniques.stages:
+        inner: Loss | None = stage.loss
+        while inner is not None:
+            if type(inner).mix is not Loss.mix:
+                raise ConfigError(
+                    f"loss {inner.plugin_name()!r} mixes images, but backbone 'embeddings' has vectors",
+                    code="C83",
+                    hint=f"loss={getattr(inner, 'base', inner).plugin_name()}",
+                )
+            inner = inner.base_loss()
+
+
+def _precision(experiment: Experiment) -> Precision:
+    """What the config names; float32 for `auto`, because heads are small."""
+    train = "float32" if experiment.precision == "auto" else experiment.precision
+    predict = train if experiment.predict_precision == "auto" else experiment.predict_precision
+    return Precision(train, predict, "contiguous")
+
+
+def _read_sources(
+    workspace: Workspace, techniques: OpenPlugins, table: Table, folds: Folds
+) -> tuple[EmbeddedRun, ...]:
+    """The embedded runs. Raises D47, D48, D61."""
+    sources = []
+    for name in vectors_of(techniques).runs:
+        ref = RunRef.parse(name, workspace)
+        if not (ref.run.folder / "folds.csv").is_file():
+            raise InvalidError(
+                f"runs/{ref.run.name} has no embeddings of views {ref.views!r}",
+                code="D48",
+                hint=predict_command(ref.run.name, ref.views, workspace.root, command="embed"),
+            )
+        source = read_source(workspace, name, table)
+        _check_folds(source, folds)
+        sources.append(source)
+    return tuple(sources)
+
+
+def _check_folds(source: EmbeddedRun, folds: Folds) -> None:
+    """Raises DataError D61 for vectors by networks that saw held-out rows, InvalidError D48 for a missing fold."""
+    if _is_untrained(source):
+        return
+    if source.folds.fingerprint() != folds.fingerprint():
+        raise DataError(
+            f"the networks of {source.member} were trained with other folds, so they have seen rows that this run "
+            "holds out",
+            code="D61",
+            hint=f"use the splitter and split_seed of runs/{source.run.name}, or embed by an untrained network",
+        )
+    missing = sorted(set(range(folds.count)) - set(source.by_fold))
+    if missing:
+        raise InvalidError(
+            f"{source.member} has no embeddings of fold {', '.join(map(str, missing))}",
+            code="D48",
+            hint=predict_command(source.run.name, source.views, command="embed"),
+        )
+
+
+def _is_untrained(source: EmbeddedRun) -> bool:
+    return (source.run.embeddings(source.views) / STATE_UNTRAINED).is_dir()
+
+
+def _of_fold(sources: Sequence[EmbeddedRun], fold: int) -> list[Any]:
+    return [source.by_fold[min(source.by_fold) if _is_untrained(source) else fold] for source in sources]
+
+
+def _digests(source: EmbeddedRun) -> Mapping[str, Any]:
+    """The hashes of a source's files, by fold."""
+    folder = source.run.embeddings(source.views)
+    names = [STATE_UNTRAINED] if _is_untrained(source) else [str(fold) for fold in sorted(source.by_fold)]
+    return {name: embedding_manifest(folder / name)["sha256"] for name in names}

@@ -1,0 +1,227 @@
+"""on_features: a run on cached embeddings. Each fold trains a head in seconds, and predicts held-out and test rows.
+
+A fold that was stopped begins again. Its checkpoint has the head alone.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import torch
+
+from kit.config.models import Experiment
+from kit.config.workspace import Workspace
+from kit.core import randomness
+from kit.core.batching import even_batches
+from kit.core.files import remove_partial_files
+from kit.core.progress import Progress, Work
+from kit.core.stopping import TIME_OVER_TEXT, Stop
+from kit.data.predictions import Predictions, ids_fingerprint, write_parts
+from kit.data.vector_table import VectorTable
+from kit.device import memory
+from kit.device.ranks import Ranks
+from kit.engine import fit
+from kit.engine.feature_batches import Bags, FeatureBatches, pad_bags
+from kit.engine.learner import Learner, learner
+from kit.engine.step import SkippedStep
+from kit.errors import TIME_OVER, RunError, StoppedError
+from kit.experiment.fold_training import plan_of
+from kit.experiment.prediction_file import assemble, checkpoint_tags
+from kit.kinds import Views
+from kit.model.instance_network import InstanceNetwork
+from kit.model.network import check_frozen, set_layerwise_lr
+from kit.runs.epoch_log import EpochLog
+from kit.runs.run import Run, config_identity, select_folds
+from kit.runs.scoring import prediction_provenance, scores
+from kit.stages.training.feature_context import FeatureContext, prepare_feature_run, vectors_of
+from kit.stages.training.fold import lock_fold
+from kit.stages.training.saving import save_checkpoint, write_held_out
+
+TASK = "train"
+
+
+def train_on_features(
+    workspace: Workspace, run: Run, folds: Sequence[int] | None, stop: Stop, ranks: Ranks
+) -> Work[Run]:
+    """Trains a run on cached embeddings, and writes its predictions of held-out and test rows.
+
+    Raises what `prepare_feature_run` raises, RunError R20 for predictions that are not finite, StoppedError.
+    """
+    remove_partial_files(run.folder)
+    setting = yield from prepare_feature_run(workspace, run, ranks)
+    setting.begin(config_identity(workspace.experiment))
+    wanted = select_folds(setting.folds, folds)
+    yield setting.device_line()
+    for position, fold in enumerate(wanted):
+        if signal := stop.requested:
+            why = f"{TIME_OVER_TEXT}: " if signal == TIME_OVER else ""
+            raise StoppedError(f"{why}stopped before fold {fold}; the finished folds are saved", signal)
+        with lock_fold(run, fold):
+            if not run.fold_predictions_file(fold).is_file():
+                yield from _train_fold(setting, fold, position, len(wanted), stop)
+    setting.trackers.log_pooled(setting, assemble(setting))
+    _assemble_test(setting)
+    return run
+
+
+def _train_fold(setting: FeatureContext, fold: int, position: int, count: int, stop: Stop) -> Work[None]:
+    folder, experiment = setting.run.fold(fold), setting.experiment
+    folder.mkdir(parents=True, exist_ok=True)
+    remove_partial_files(folder)
+    features = setting.train_features(fold)
+    made, stages = _learner(setting, fold, features), _stages(setting, fold, features)
+    log, held_out = EpochLog.read(folder / "log.jsonl", 0), None
+    with stop.at_step_boundary(), setting.trackers.of_fold(setting, fold, made) as tracking:
+        for event in fit.fit(made, stages, plan_of(setting, fold), setting.precision):
+            if isinstance(event, SkippedStep):
+                yield _show(position, count, made, experiment, f"fold {fold}: {event}: R01, step skipped")
+            if isinstance(event, fit.StepEvent):
+                tracking.step(event)
+                if signal := stop.requested:
+                    why = f"{TIME_OVER_TEXT}: " if signal == TIME_OVER else ""
+                    raise StoppedError(f"{why}stopped in fold {fold}, which begins again", signal)
+            if not isinstance(event, fit.EpochEvent):
+                continue
+            started, values = time.monotonic(), dict[str, float]()
+            is_last = event.number == experiment.epochs
+            if is_last or event.number % experiment.validate_every == 0:
+                held_out = _predict_held_out(setting, fold, made, features)
+                values = scores(setting.scoring, held_out, setting.loaded.table)
+            seconds = event.seconds + time.monotonic() - started
+            text = log.add(event, made.step, values, seconds, memory.peak_bytes(setting.device))
+            log.write()
+            tracking.log(made.step, log.lines[-1])
+            label = f"fold {fold} epoch {event.number}/{experiment.epochs}"
+            yield Progress(
+                TASK,
+                (position + event.number / experiment.epochs) / count,
+                1,
+                f"{label}: {text}",
+                line=is_last,
+                regular=is_last,
+            )
+    assert held_out is not None, "a run has at least one epoch"
+    average = None if made.average_network is None else made.average_network.state_dict()
+    place = save_checkpoint(setting, fold, made.epoch, made.network.state_dict(), average, made.state())
+    if setting.reads_test_rows:
+        _predict_test(setting, fold, made).write(folder / "test.parquet")
+    write_held_out(setting, fold, held_out, place)
+
+
+def _show(position: int, count: int, made: Learner, experiment: Experiment, text: str) -> Progress:
+    return Progress(TASK, (position + made.epoch / experiment.epochs) / count, 1, text, line=True)
+
+
+def _learner(setting: FeatureContext, fold: int, features: VectorTable) -> Learner:
+    """A fold's head before its first step; its weights are drawn from (seed, fold)."""
+    experiment, techniques = setting.experiment, setting.techniques
+    torch.manual_seed(randomness.number(experiment.seed, "weights", fold))
+    rows = setting.training_rows(fold)
+    mean, deviation = np.zeros(features.features), np.ones(features.features)
+    if vectors_of(techniques).standardise:
+        mean, deviation = features.statistics(rows)
+    width = techniques.parts.loss.width(len(setting.loaded.table.classes))
+    network = InstanceNetwork(techniques.parts.head.build(features.features, width), mean, deviation)
+    placed = network.to(setting.device)
+    for number, stage in enumerate(techniques.stages):
+        check_frozen(placed, stage.section.freeze, f"stages.{number}.freeze")
+    optimizer = techniques.optimizer.build(list(placed.named_parameters()))
+    freezes = [stage.section.freeze for stage in techniques.stages]
+    set_layerwise_lr(optimizer, placed, 1.0, experiment.lr_scales, freezes)
+    return learner(placed, optimizer, setting.precision, experiment.ema_decay, experiment.swa_start)
+
+
+def _stages(setting: FeatureContext, fold: int, features: VectorTable) -> list[fit.FitStage]:
+    found = []
+    for stage in setting.techniques.stages:
+        material = setting.training_data(fold, stage.loss)
+        batches = FeatureBatches(
+            features=features,
+            bags=setting.bags(material.rows),
+            labels=material.labels,
+            sampler=stage.sampler,
+            batch_size=stage.experiment.batch_rows(),
+            seed=stage.experiment.seed,
+            fold=fold,
+            targets=material.targets,
+        )
+        found.append(
+            fit.FitStage(
+                stage.epochs,
+                batches,
+                setting.loss_of(fold, stage.loss),
+                stage.scheduler,
+                stage.section.scheduler is not None,
+                stage.section.lr_scale,
+                stage.section.freeze,
+            )
+        )
+    return found
+
+
+def _predict_held_out(
+    setting: FeatureContext, fold: int, made: Learner, features: VectorTable
+) -> Predictions:
+    """A fold's predictions of the rows that it never saw. Raises RunError R20 if one is not finite."""
+    table = setting.loaded.table
+    rows, found = _predict(setting, fold, made, features, setting.bags(setting.oof_rows(fold)))
+    return Predictions(table.ids[rows], np.full(len(rows), fold), table.classes, found, target=table.target)
+
+
+def _predict_test(setting: FeatureContext, fold: int, made: Learner) -> Predictions:
+    """A fold's predictions of the test rows; those without a vector get the class prior."""
+    table, test = setting.loaded.table, setting.test
+    features = setting.test_features(fold)
+    known = features.has_vector()
+    rows, found = _predict(setting, fold, made, features, setting.test_bags(np.flatnonzero(known)))
+    whole = np.tile(table.prior().astype(np.float32), (len(test), 1))
+    whole[rows] = found
+    return Predictions(test.ids, np.full(len(test), fold), table.classes, whole, target=table.target)
+
+
+def _predict(
+    setting: FeatureContext, fold: int, made: Learner, features: VectorTable, bags: Bags
+) -> tuple[np.ndarray, np.ndarray]:
+    """The rows of bags, ascending, and the prediction (N, K) float32 of each row's bag."""
+    predictor, loss = made.predictor, setting.loss_of(fold, setting.techniques.parts.loss)
+    was_training, parts = predictor.training, []
+    predictor.eval()
+    for part in even_batches(len(bags), setting.experiment.batch_rows()):
+        vectors = pad_bags(features, [bags.rows[at] for at in part.tolist()]).to(setting.device)
+        with setting.precision.autocast_prediction(setting.device):
+            outputs = predictor(vectors)
+        with torch.inference_mode():
+            parts.append(loss.probabilities(outputs.float()).cpu().numpy())
+    predictor.train(was_training)
+    empty = np.zeros((0, len(setting.loaded.table.classes)), np.float32)
+    rows, found = bags.expand(np.concatenate([empty, *parts]).astype(np.float32))
+    if not np.isfinite(found).all():
+        raise RunError(
+            f"fold {fold}: some predictions are not finite",
+            code="R20",
+            hint="a lower optimizer.lr, under another --name",
+        )
+    return rows, found
+
+
+def _assemble_test(setting: FeatureContext) -> None:
+    """Writes predictions/plain/test.parquet from the folds that are there."""
+    run = setting.run
+    files = [run.fold(fold) / "test.parquet" for fold in range(setting.folds.count)]
+    there = {fold: Predictions.read(file) for fold, file in enumerate(files) if file.is_file()}
+    if not there:
+        return
+    held_out = {fold: Predictions.read(run.fold_predictions_file(fold)) for fold in there}
+    plugins = [Views.open("plain"), *setting.techniques.parts.all()]
+    provenance = prediction_provenance(run, "plain", "mean", setting.loaded.table, plugins)
+    provenance = replace(
+        provenance,
+        rows="test",
+        ids=ids_fingerprint(setting.test.ids),
+        images=setting.loaded.fingerprint(),
+        checkpoints=checkpoint_tags(held_out),
+    )
+    write_parts(run.predictions("plain") / "test.parquet", list(there.values()), provenance)
