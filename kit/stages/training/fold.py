@@ -1,4 +1,4 @@
-"""One fold of a run: it is fitted from its newest checkpoint on, and predicts the rows that it never saw."""
+"""One fold of a run: it is fitted from its newest checkpoint on, stops in time, and predicts the rows it never saw."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ from typing import Any
 
 from kit.core.files import remove_partial_files
 from kit.core.progress import Progress, ResultOf, Work
-from kit.core.stopping import TIME_OVER_TEXT, Stop
+from kit.core.stopping import SLOW_DISK_BYTES_PER_S, TIME_OVER_TEXT, Stop
 from kit.data.predictions import Predictions
 from kit.device import memory
 from kit.device.compiling import COST, compile_training
+from kit.device.ranks import Ranks
 from kit.engine import fit
 from kit.engine.batches import LoaderProcesses, PlainBatches
 from kit.engine.fit import NotFiniteError
@@ -36,9 +37,81 @@ from kit.model.checkpoints import CheckpointWriter
 from kit.runs.epoch_log import EpochLog
 from kit.runs.run import Run, lock_folder
 from kit.runs.scoring import scores
-from kit.stages.training.deadline import FoldDeadline
-from kit.stages.training.held_out import check_finite, oof_batches, predict_held_out
-from kit.stages.training.saving import save_checkpoint, write_held_out
+from kit.stages.training.fold_results import (
+    check_finite,
+    oof_batches,
+    predict_held_out,
+    save_checkpoint,
+    write_held_out,
+)
+
+# bytes of state per byte of weights: the weights, their average and two moments of each
+STATE_SIZE = 4
+# times the seconds of a validation, below which the epoch's last step is saved before it
+VALIDATION_MARGIN = 3.0
+
+
+@dataclass(eq=False)
+class FoldDeadline:
+    """The stop requests of a fold, the deadline among them. All ranks get the same answers."""
+
+    stop: Stop
+    ranks: Ranks
+    step_end: float | None = None  # None: the next step is the first of this start
+
+    def guess_save_time(self, weights: int) -> None:
+        """Guesses what the first checkpoint takes, for `weights` bytes of weights."""
+        if self.stop.deadline is not None and not self.stop.deadline.longest_save_s:
+            self.stop.deadline.longest_save_s = STATE_SIZE * weights / SLOW_DISK_BYTES_PER_S
+
+    def start_step(self) -> None:
+        """A step starts now: what came before is not counted to it."""
+        self.step_end = time.monotonic()
+
+    def end_step(self) -> None:
+        """Measures a step, but the first of a start: it warms up, and no step before it can be lost."""
+        now, deadline = time.monotonic(), self.stop.deadline
+        if deadline is not None and self.step_end is not None:
+            deadline.longest_step_s = max(deadline.longest_step_s, now - self.step_end)
+        self.step_end = now
+
+    def note_save_time(self, seconds: float) -> None:
+        """Takes up how long a checkpoint took until it was written."""
+        if self.stop.deadline is not None:
+            self.stop.deadline.longest_save_s = max(self.stop.deadline.longest_save_s, seconds)
+
+    @contextmanager
+    def measure_validation(self) -> Iterator[None]:
+        """A block that predicts held-out rows."""
+        began, deadline = time.monotonic(), self.stop.deadline
+        yield
+        if deadline is not None:
+            took = time.monotonic() - began
+            deadline.longest_validation_s = max(deadline.longest_validation_s, took)
+
+    def validation_seconds(self, guess: float) -> float:
+        """Seconds of the longest validation; `guess` before the first one, 0 without a deadline."""
+        return 0.0 if self.stop.deadline is None else self.stop.deadline.longest_validation_s or guess
+
+    def requested(self, seconds: float = 0.0, is_writing: bool = False) -> int:
+        """The signal's number, or TIME_OVER if `seconds` of work do not fit before the deadline; 0 to continue.
+
+        A checkpoint that is still being written comes before the last one.
+        """
+        number, deadline = self.stop.requested, self.stop.deadline
+        if not number and deadline is not None:
+            pending = deadline.longest_save_s if is_writing else 0.0
+            number = TIME_OVER if deadline.is_due(seconds + pending) else 0
+        return self.ranks.all_reduce_max(number)
+
+    def saves_before(self, seconds: float) -> bool:
+        """Whether to save before an epoch's end of `seconds`: it was never measured, or is close to the deadline."""
+        deadline = self.stop.deadline
+        if deadline is None:
+            return False
+        is_close = not deadline.longest_validation_s or deadline.is_due(VALIDATION_MARGIN * seconds)
+        return self.ranks.all_reduce_max(int(is_close)) > 0
+
 
 SHOW_EVERY_S = 0.2  # between two moves of the progress bar
 # in which a worker whose command was killed comes to its next step and leaves the fold

@@ -35,8 +35,7 @@ from kit.model.checkpoints import Checkpoint
 from kit.runs.checkpoint_paths import RunCheckpoints, find_targets
 from kit.runs.run import Run, find_run
 from kit.runs.scoring import concat_predictions
-from kit.stages.training.held_out import predict_held_out
-from kit.stages.training.saving import save_checkpoint, write_held_out
+from kit.stages.training.fold_results import predict_held_out, save_checkpoint, write_held_out
 
 if TYPE_CHECKING:
     import pandas as pd

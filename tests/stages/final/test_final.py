@@ -25,7 +25,7 @@ from kit.stages.bundles.prediction import PredictionInput
 from kit.stages.final.final import FinalResult, plan, run_final
 from kit.stages.prediction.tta import tta
 from kit.stages.submission.board import Board
-from kit.stages.training.deadline import FoldDeadline
+from kit.stages.training.fold import FoldDeadline
 from kit.stages.training.soup import make_soup
 from kit.stages.training.train import train
 

@@ -28,7 +28,7 @@ from kit.stages.blending.blend import blend
 from kit.stages.sharing.exporting import export_runs
 from kit.stages.sharing.importing import import_runs
 from kit.stages.submission.board import Board
-from kit.stages.training.deadline import FoldDeadline
+from kit.stages.training.fold import FoldDeadline
 from kit.stages.training.train import train, train_run
 from tests.written_runs import FOLDS, competition, write_run
 

@@ -17,7 +17,7 @@ from kit.device.ranks import ALONE
 from kit.errors import ConfigError, StoppedError
 from kit.model import checkpoints
 from kit.runs.run import Run
-from kit.stages.training.deadline import FoldDeadline
+from kit.stages.training.fold import FoldDeadline
 from kit.stages.training.remaining import describe_remaining
 from kit.stages.training.sweep import run_sweep
 from kit.stages.training.train import train, train_run

@@ -1,19 +1,28 @@
-"""The rows that a fold's model never saw: their batches, its predictions of them, and whether these are finite."""
+"""What a fold's training leaves: its checkpoints, and its predictions of the rows that it never saw."""
 
 from __future__ import annotations
 
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
 import numpy as np
-from torch import nn
+from torch import Tensor, nn
 
 from kit.core.progress import Work
 from kit.data.predictions import Predictions
+from kit.data.provenance import CheckpointProvenance, Provenance
 from kit.engine.batches import LoaderProcesses, PlainBatches
 from kit.engine.learner import Learner
 from kit.errors import MAX_CASES, Case, RunError
 from kit.experiment.prediction_file import prediction_batches
 from kit.experiment.run_context import RunContext
+from kit.model import checkpoints
 from kit.model.non_finite import find_non_finite
 from kit.model.predict import Predictor, for_predicting, predict_all
+from kit.runs.run import versions
 
 
 def oof_batches(setting: RunContext, fold: int, processes: LoaderProcesses | None = None) -> PlainBatches:
@@ -71,3 +80,45 @@ def check_finite(setting: RunContext, fold: int, learner: Learner, held_out: Pre
         hint="predict_precision=float32; another file for backbone.weights; a lower optimizer.lr",
     )
     raise setting.ranks.raise_everywhere(error)
+
+
+def write_held_out(setting: RunContext, fold: int, held_out: Predictions, checkpoint: Path) -> None:
+    """Writes a fold's out-of-fold predictions, which mark the fold as finished."""
+    tags = {str(fold): checkpoints.tag(checkpoint)}
+    provenance = Provenance(run=setting.run.name, fold=fold, rows="oof", checkpoints=tags)
+    replace(held_out, provenance=provenance).write(setting.run.fold_predictions_file(fold))
+
+
+def save_checkpoint(
+    setting: RunContext,
+    fold: int,
+    number: int,
+    weights: Mapping[str, Tensor],
+    average: Mapping[str, Tensor] | None,
+    state: Mapping[str, Any],
+    soup: Sequence[str] = (),
+    step: int = 0,
+) -> Path:
+    """Writes a checkpoint of a fold, with all that is needed to predict with it; `soup` names averaged runs."""
+    table, known = setting.loaded.table, setting.classes_of(fold)
+    provenance = CheckpointProvenance(
+        run=setting.run.name,
+        fold=fold,
+        classes=table.classes,
+        class_counts=tuple(table.counts().tolist()),
+        class_groups=tuple(table.class_groups),
+        class_factors=tuple(map(tuple, table.class_factors)),
+        total=len(table),
+        target=table.target,
+        means=known.means,
+        scales=known.scales,
+        target_range=known.target_range,
+        config=setting.resolve_config(),
+        asked=setting.asked.config(),
+        normalisation=setting.techniques.parts.backbone.normalisation(),
+        folds=setting.folds.fingerprint(),
+        versions=versions(),
+        machine={"host": platform.node(), "device": str(setting.device)},
+        soup=tuple(soup),
+    )
+    return checkpoints.save(setting.run.fold(fold), number, weights, average, state, provenance, step)
