@@ -38,7 +38,7 @@ from kit.runs.run import Run, config_identity, select_folds
 from kit.runs.scoring import prediction_provenance, scores
 from kit.stages.training.feature_context import FeatureContext, prepare_feature_run, vectors_of
 from kit.stages.training.fold import lock_fold
-from kit.stages.training.saving import save_checkpoint, write_held_out
+from kit.stages.training.fold_results import save_checkpoint, write_held_out
 
 TASK = "train"
 
