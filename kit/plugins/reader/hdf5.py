@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from kit.kinds.reader import Record
 
 MAX_GROUPS = 16  # groups of a file that are looked into
+MAX_LINKS = 16  # soft links that are followed for a key
 
 
 class Hdf5(RecordReader):
@@ -34,11 +36,12 @@ class Hdf5(RecordReader):
     keys: ClassVar[Keys] = "optional"
 
     def load(self, file: Path, key: str) -> Record:
-        found, number = _find(open_once(_open, file), key)
+        found, number = _find(open_once(_open, file).id, key)
         _check_storage(found, key)
-        check_bytes(int(found.nbytes) if number is None else int(found.nbytes) // max(1, len(found)))
+        shape = found.shape
+        check_bytes(math.prod(shape if number is None else shape[1:]) * found.dtype.itemsize)
         try:
-            values = found[()] if number is None else found[number]
+            values = _read(found, shape, number)
         except Exception as error:  # what the library happens to raise
             raise DataError(f"corrupt HDF5: {error}".splitlines()[0], code="D05") from None
         if isinstance(values, bytes | np.void):
@@ -72,33 +75,71 @@ def _open(file: Path) -> Any:
 
 
 def _find(file: Any, key: str) -> tuple[Any, int | None]:
-    """The data set of a key, and the number of the image in it where the key ends in one."""
-    import h5py
+    """The data set of a key, and the number of the image in it where the key ends in one, by h5py's low-level names.
 
-    place, parts = file, [part for part in key.split("/") if part]
-    for at, part in enumerate(parts):
-        if isinstance(place, h5py.Dataset):
-            rest = parts[at:]
-            if len(rest) == 1 and part.isdecimal() and place.ndim and int(part) < len(place):
-                return place, int(part)
-            raise unknown_key(key, len(place) if place.ndim else 1)
-        if isinstance(place.get(part, getlink=True), h5py.ExternalLink):
+    Soft links are followed here, step by step: the library would follow one to a link to another file.
+    """
+    from h5py import h5d, h5g, h5l, h5o
+
+    place, parts, links = file, [part for part in key.split("/") if part], 0
+    while parts:
+        if isinstance(place, h5d.DatasetID):
+            length = place.shape[0] if place.shape else 1
+            if len(parts) == 1 and parts[0].isdecimal() and place.shape and int(parts[0]) < length:
+                return place, int(parts[0])
+            raise unknown_key(key, length)
+        part, *rest = parts
+        kind = _link_kind(place, part, key)
+        if kind == h5l.TYPE_EXTERNAL:
             raise DataError(f"record {key!r} is a link to another file", code="D20")
-        try:
-            place = place[part]
-        except KeyError:
-            raise unknown_key(key, len(place), next(iter(place), "")) from None
-    while not parts and isinstance(place, h5py.Group) and len(place) == 1:  # the only one
-        name = next(iter(place))
-        if not isinstance(place.get(name, getlink=True), h5py.HardLink):
+        if kind == h5l.TYPE_SOFT and links < MAX_LINKS:
+            target = place.links.get_val(part.encode()).decode("utf-8", "surrogateescape")
+            place = file if target.startswith("/") else place
+            parts, links = [*(step for step in target.split("/") if step not in ("", ".")), *rest], links + 1
+            continue
+        if kind != h5l.TYPE_HARD:
+            raise _unknown(key, place)
+        place, parts = h5o.open(place, part.encode()), rest
+    while not key and isinstance(place, h5g.GroupID) and len(place) == 1:  # the only one
+        (name,) = place
+        if place.links.get_info(name).type != h5l.TYPE_HARD:
             break
-        place = place[name]
-    if not isinstance(place, h5py.Dataset):
-        raise unknown_key(key, len(place), next(iter(place), ""))
+        place = h5o.open(place, name)
+    if not isinstance(place, h5d.DatasetID):
+        raise _unknown(key, place)
     return place, None
+
+
+def _link_kind(group: Any, part: str, key: str) -> int:
+    """The kind of the link of a name in a group. Raises DataError D02 for a name that it does not have."""
+    name = part.encode()
+    if not hasattr(group, "links") or not group.links.exists(name):  # a named type has no links
+        raise _unknown(key, group)
+    kind: int = group.links.get_info(name).type
+    return kind
+
+
+def _unknown(key: str, group: Any) -> DataError:
+    names = [] if not hasattr(group, "links") else [name.decode("utf-8", "replace") for name in group]
+    return unknown_key(key, len(names), next(iter(names), ""))
 
 
 def _check_storage(found: Any, key: str) -> None:
     """Raises DataError D20 for values that are stored in other files."""
-    if found.is_virtual or found.external:
+    from h5py import h5d
+
+    made = found.get_create_plist()
+    if made.get_layout() == h5d.VIRTUAL or made.get_external_count():
         raise DataError(f"record {key!r} is stored in another file", code="D20")
+
+
+def _read(found: Any, shape: tuple[int, ...], number: int | None) -> Any:
+    """The values of a data set, or of one image of a stack; plain ones go straight into an array."""
+    import h5py
+
+    dtype = found.dtype
+    if number is not None or dtype.kind not in "biufV" or dtype.metadata:
+        return h5py.Dataset(found)[() if number is None else number]
+    values = np.empty(shape, dtype)
+    found.read(h5py.h5s.ALL, h5py.h5s.ALL, values)
+    return values[()]

@@ -32,6 +32,13 @@ def hdf5(tmp_path: Path) -> Path:
         file["stack"] = PIXELS
         file["outside"] = h5py.ExternalLink("b.hdf5", "/x")
         file["loop"] = h5py.SoftLink("/nowhere")
+        file["ring"] = h5py.SoftLink("/ring")
+        file["group/same"] = h5py.SoftLink("grey")
+        file["group/image"] = h5py.SoftLink("/ISIC_1")
+        file["group/away"] = h5py.SoftLink("/outside")
+        file["text"] = "x"
+        file["flags"] = PIXELS[0] > 99
+        file.create_virtual_dataset("view", h5py.VirtualLayout((1,), "u1"))
         file.create_dataset("other", (4,), "u1", external=[("raw.bin", 0, 4)])
     (tmp_path / "b.hdf5").write_bytes(b"")
     return tmp_path / "a.hdf5"
@@ -46,18 +53,26 @@ def test_records_of_hdf5_are_encoded_images_or_arrays(hdf5: Path) -> None:
     assert np.array_equal(read(f"{hdf5}::stack/7", "hdf5", 1)[:, :, 0], PIXELS[7])
 
 
+def test_links_within_an_hdf5_file_are_followed(hdf5: Path) -> None:
+    assert np.array_equal(read(f"{hdf5}::group/same", "hdf5", 1)[:, :, 0], PIXELS[0])
+    assert np.array_equal(read(f"{hdf5}::group/image", "hdf5"), read(f"{hdf5}::ISIC_1", "hdf5"))
+    assert np.array_equal(read(f"{hdf5}::flags", "hdf5", 1)[:, :, 0], (PIXELS[0] > 99) * 255)
+
+
 def test_the_only_data_set_of_a_file_needs_no_key(hdf5: Path, tmp_path: Path) -> None:
     with h5py.File(tmp_path / "one.h5", "w") as file:
         file["volume/image"] = PIXELS[3]
     assert np.array_equal(read(tmp_path / "one.h5", "hdf5", 1)[:, :, 0], PIXELS[3])
-    assert refusal(hdf5, "hdf5").startswith("D02 no record '' among 7")
+    assert refusal(hdf5, "hdf5").startswith("D02 no record '' among 11")
 
 
 def test_hdf5_does_not_follow_links_and_names_missing_keys(hdf5: Path) -> None:
     assert refusal(f"{hdf5}::outside", "hdf5") == "D20 record 'outside' is a link to another file"
-    assert refusal(f"{hdf5}::other", "hdf5") == "D20 record 'other' is stored in another file"
-    assert refusal(f"{hdf5}::ISIC_9", "hdf5").startswith("D02 no record 'ISIC_9' among 7, such as")
-    for key in ("loop", "group", "stack/40", "stack/x"):
+    assert refusal(f"{hdf5}::group/away", "hdf5") == "D20 record 'group/away' is a link to another file"
+    for key in ("other", "view"):
+        assert refusal(f"{hdf5}::{key}", "hdf5") == f"D20 record '{key}' is stored in another file"
+    assert refusal(f"{hdf5}::ISIC_9", "hdf5").startswith("D02 no record 'ISIC_9' among 11, such as")
+    for key in ("loop", "ring", "group", "stack/40", "stack/x", "nothing/at/all"):
         assert refusal(f"{hdf5}::{key}", "hdf5").startswith("D02"), key
 
 
