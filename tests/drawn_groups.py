@@ -107,13 +107,14 @@ def slices() -> StandIn:
 
 
 def yelp() -> StandIn:
-    """Photos of restaurants with several labels; the labels are joined to the photos already."""
+    """Photos of restaurants in one table, and several labels a restaurant in another one."""
     places, tests = owners("r", ROWS), owners("u", TESTS)
     cells = ("1 2 5", "0", "3 8", "1 2", "0 8", "5 6", "4 7")
     labels = {name: cells[number % len(cells)] for number, name in enumerate(dict.fromkeys(places))}
     photos, test_photos = names("10", ROWS), names("77", TESTS)
     files = {
-        "train.csv": table("photo_id,business_id,labels", photos, places, [labels[name] for name in places]),
+        "train_photo_to_biz_ids.csv": table("photo_id,business_id", photos, places),
+        "train.csv": table("business_id,labels", list(labels), list(labels.values())),
         "test_photo_to_biz.csv": table("photo_id,business_id", test_photos, tests),
         "sample_submission.csv": sample("business_id,labels", list(dict.fromkeys(tests)), "1 2 3"),
     }

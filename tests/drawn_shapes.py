@@ -223,6 +223,38 @@ def joined_labels() -> StandIn:
     )
 
 
+def chain_of_tables() -> StandIn:
+    """Images by visit, visits by patient, and labels by patient, where the patient's column has another name."""
+    visits = [f"v{n // 2:03}" for n in range(ROWS)]
+    people = [f"v{n:03},p{n // 2:03}" for n in range(ROWS // 2)]
+    grades = [f"p{n:03},{'mild' if n % 3 else 'severe'}" for n in range(ROWS // 4)]
+    train, tests = names("a", ROWS), names("t", TESTS)
+    files = {
+        "train_images.csv": table("image,visit_id,side", train, visits, cycle("LR")),
+        "visits.csv": csv("visit_id,patient_id", *people),
+        "diagnoses.csv": csv("patient,grade", *grades),
+        "sample_submission.csv": sample("image,grade", tests, "mild"),
+    }
+    found = {
+        "train": "train_images.csv",
+        "label": "grade",
+        "group": "patient_id",
+        "join": [
+            {"table": "visits.csv", "on": "visit_id", "key": None, "rows": "train", "on_missing": "stop"},
+            {
+                "table": "diagnoses.csv",
+                "on": "patient_id",
+                "key": "patient",
+                "rows": "train",
+                "on_missing": "stop",
+            },
+        ],
+    }
+    return StandIn(
+        files, below("train", train, ".png") + below("test", tests, ".png"), found, MACRO_F1, "label"
+    )
+
+
 def labels_and_features() -> StandIn:
     """The test table has the features' columns, and the labels are in another table."""
     sites = [f"s{n // 4}" for n in range(ROWS)]
@@ -313,6 +345,7 @@ SHAPES = {
     "names with a regex": pets_by_regex(),
     "Landmark Recognition 2020": landmark(),
     "labels by patient": joined_labels(),
+    "labels by visit and patient": chain_of_tables(),
     "labels and features": labels_and_features(),
     "labels in two tables": split_labels(),
     "two versions": two_versions(),

@@ -44,11 +44,17 @@ if TYPE_CHECKING:
     help="Labelled rows: a CSV, a JSON, several of them with commas between, or a folder with one subfolder per "
     "class.",
 )
-@click.option("--join", metavar="FILE", help="Table with more columns of the rows, such as their labels.")
+@click.option(
+    "--join",
+    metavar="FILE",
+    multiple=True,
+    help="Table with more columns of the rows, such as their labels. Give it again for a second table.",
+)
 @click.option(
     "--on",
     metavar="COLUMN",
-    help="Column with the keys of the joined table. COLUMN=OTHER if the joined table calls it OTHER.",
+    multiple=True,
+    help="Column with the keys of each joined table. COLUMN=OTHER if the joined table calls it OTHER.",
 )
 @click.option(
     "--label-from-name",
@@ -97,6 +103,8 @@ def command(
     metric: str | None,
     force: bool,
     as_json: bool,
+    join: tuple[str, ...],
+    on: tuple[str, ...],
     **given: str | None,
 ) -> None:
     """Write config.json from the files in a competition's folder.
@@ -107,6 +115,7 @@ def command(
     kit init ~/competition --recipe scratch
     kit init --label species --group site
     kit init --join labels.csv --on patient_id
+    kit init --join visits.csv --on visit --join labels.csv --on patient=patient_id
     kit init --label-from-name '(cat|dog)'
     kit init --val holdout
     kit init --weights weights.safetensors --time 20m
@@ -117,7 +126,8 @@ def command(
     from kit.stages.discovery.described_tables import describe_tables
     from kit.stages.discovery.initialise import initialise
 
-    asked = {key: value for key, value in given.items() if value is not None}
+    several = {"join": ",".join(join) or None, "on": ",".join(on) or None}
+    asked = {key: value for key, value in {**given, **several}.items() if value is not None}
     seconds = parse_duration(duration) if duration else None
     made = initialise(
         Path(folder).resolve(), recipe, asked, force, val, metric, weights, network, seconds, source

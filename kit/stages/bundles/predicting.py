@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import time
 import warnings
@@ -269,7 +270,7 @@ def _workspace(
         raise ConfigError("the competition has a test table", code="C07", hint="--test FILE")
     data |= {
         "tables": _table_formats(Data(**data), given),
-        "join": [],  # the bundle has no table of the competition
+        "join": _list_joined(Data(**data), given),
         "folder": ".",
         "sample": str(given.sample.resolve()),
         "test": None if given.test is None else str(given.test.resolve()),
@@ -293,11 +294,37 @@ def _workspace(
 
 
 def _table_formats(data: Data, given: PredictionInput) -> dict[str, dict[str, str]]:
-    """How the given test table is written: as the competition's own."""
-    if given.test is None or data.test is None:
-        return {}
-    sep, encoding = format_of(data, data.test)
-    return {str(given.test.resolve()): {"sep": sep, "encoding": encoding}}
+    """How the given test table and the tables that are joined to it are written: as the competition's own."""
+    files = {str(_find_joined(data, one.table, given)): one.table for one in data.join if one.rows != "train"}
+    if given.test is not None and data.test is not None:
+        files[str(given.test.resolve())] = data.test
+    formats = {file: format_of(data, name) for file, name in files.items()}
+    return {file: {"sep": sep, "encoding": encoding} for file, (sep, encoding) in formats.items()}
+
+
+def _list_joined(data: Data, given: PredictionInput) -> list[dict[str, Any]]:
+    """The joined tables of test rows, which lie where the competition has them beside its test table."""
+    return [
+        {**one.model_dump(mode="json"), "table": str(_find_joined(data, one.table, given)), "rows": "test"}
+        for one in data.join
+        if one.rows != "train"
+    ]
+
+
+def _find_joined(data: Data, table: str, given: PredictionInput) -> Path:
+    """A joined table beside the given test table, or else the sample. Raises ConfigError C07 if it is not there."""
+    own, other = (
+        (data.test, given.test) if given.test is not None and data.test else (data.sample, given.sample)
+    )
+    beside = os.path.relpath(table, Path(own or "sample.csv").parent)
+    file = (other.resolve().parent / beside).resolve()
+    if not file.is_file():
+        raise ConfigError(
+            f"data.join: {table} is joined to the test rows, and there is no {beside} beside {other}",
+            code="C07",
+            hint=f"put the table of the new rows there: {file}",
+        )
+    return file
 
 
 def _copy_plugins(source: Path, target: Path) -> None:

@@ -6,13 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from kit.data.csv_file import CsvFile
+from kit.data.csv_file import CsvFile, is_number
 from kit.errors import ConfigError
 from kit.stages.discovery import choosing, roles
 from kit.stages.discovery.file_scan import Scan, TableFile
 
 MIN_COVERED = 0.5  # of the rows' keys must be in a table of labels; reading it names the others
 MAX_DOUBLE = 0.2  # of such a table's rows may repeat a key, which is an error too
+COMMON_WORDS = frozenset({"id", "csv", "json", "train", "test", "data", "label", "table"})  # of unlike keys
 MAX_KEYS_PROBED = 50  # keys that are compared first, so that most tables cost nothing
 
 
@@ -37,23 +38,37 @@ def find_joins(
 ) -> Joins:
     """The tables that are joined to the rows: those that are asked for, else those that have a label or a group.
 
-    Raises ConfigError C20 for a given table that does not exist, and C05 for one without its column.
+    A table may be joined by a column of another joined table. Raises ConfigError C20 for a given table that does not
+    exist, or without its column.
     """
     found = Joins(train, test)
     if "join" in asked:
         return _join_as_asked(seen, found, asked)
-    others = [sheet for sheet in seen.sheets if sheet not in (train, test, sample)]
+    others = [
+        sheet
+        for sheet in seen.sheets
+        if sheet not in (train, test, sample)
+        and (
+            not roles.words(sheet.name) & (roles.SAMPLE | roles.SUBMISSION | roles.OTHER)
+            or roles.is_ground_truth(sheet.name)
+        )
+    ]
+    while others:
+        count = len(found.used)
+        for sheet in others:
+            on = _key(sheet, found.train, image_column) or _key_of_answers(sheet, found.train, sample)
+            why = _use(sheet, found.train, sample, test) if on else ""
+            if on and why:
+                found = _join(found, sheet, on, on, why)
+            elif not on:
+                found = _join_by_another_name(found, sheet, sample)
+        if len(found.used) == count:
+            found = _join_bridge(found, others, image_column, sample)
+        if len(found.used) == count:
+            break
+        others = [sheet for sheet in others if sheet.name not in found.used]
     for sheet in others:
-        named = roles.words(sheet.name)
-        if named & (roles.SAMPLE | roles.SUBMISSION | roles.OTHER) and not roles.is_ground_truth(sheet.name):
-            continue
-        on = _key(sheet, found.train, image_column) or _key_of_answers(sheet, found.train, sample)
-        if on is None:
-            continue
-        why = _use(sheet, found.train, sample, test)
-        if why:
-            found = _join(found, sheet, on, on, why)
-        elif on == image_column and len(sheet.columns) > 1:
+        if _key(sheet, found.train, image_column) == image_column and len(sheet.columns) > 1:
             new = [name for name in sheet.columns if name not in found.train.columns]
             if new:
                 more = f"{sheet.name} has more columns of the labelled rows ({', '.join(new[:5])})"
@@ -62,15 +77,60 @@ def find_joins(
     return found
 
 
+def _join_by_another_name(found: Joins, sheet: TableFile, sample: TableFile | None) -> Joins:
+    """Joins a table with the sample's answers whose keys have another name, if that is possible in one way alone."""
+    why = _use_of_answers(sheet, found.train, sample)
+    keys = _keys_of_other_names(sheet, found.train) if why else []
+    return _join(found, sheet, *keys[0], why) if len(keys) == 1 else found
+
+
+def _join_bridge(
+    found: Joins, others: Sequence[TableFile], image_column: str, sample: TableFile | None
+) -> Joins:
+    """Joins a table that has the keys of another one, which has the sample's answers."""
+    for bridge in others:
+        on = _key(bridge, found.train, image_column)
+        for sheet in others if on else ():
+            if sheet is bridge or not _use_of_answers(sheet, found.train, sample):
+                continue
+            shared = _key(sheet, bridge, "")
+            keys = [(shared, shared)] if shared else _keys_of_other_names(sheet, bridge)
+            if on and len(keys) == 1 and keys[0][0] not in found.train.columns:
+                return _join(found, bridge, on, on, f"{sheet.name} is joined by its {keys[0][0]}")
+    return found
+
+
 def _join_as_asked(seen: Scan, found: Joins, asked: Mapping[str, str]) -> Joins:
-    sheet = choosing.find_table(seen, asked["join"], "--join")
-    on, _, key = asked.get("on", "").partition("=")
+    """The tables that are given, in their order; a later one may be joined by a column of an earlier one."""
+    known = {sheet.name for sheet in seen.sheets}
+    names = [asked["join"]] if asked["join"] in known else asked["join"].split(",")
+    columns = asked["on"].split(",") if "on" in asked else []
+    if len(columns) > len(names):
+        raise ConfigError(
+            f"--on has {len(columns)} columns for {len(names)} joined tables",
+            code="C20",
+            hint="kit init --join A.csv --on COLUMN --join B.csv --on COLUMN",
+        )
+    for place, name in enumerate(names):
+        given = columns[place] if place < len(columns) else ""
+        found = _join_one_as_asked(found, choosing.find_table(seen, name, "--join"), given)
+    return found
+
+
+def _join_one_as_asked(found: Joins, sheet: TableFile, given: str) -> Joins:
+    on, _, key = given.partition("=")
     shared = [name for name in sheet.columns if name in found.train.columns]
     on = on or (shared[0] if len(shared) == 1 else "")
+    others = [] if on or shared else _keys_of_other_names(sheet, found.train)
+    if len(others) == 1:
+        on, key = others[0]
     if not on:
         both = f"both have {', '.join(shared)}" if shared else "no column is in both"
+        ways = (
+            f", and {' or '.join(f'{one}={other}' for one, other in others)} may be meant" if others else ""
+        )
         raise ConfigError(
-            f"--join {sheet.name}: the column of the keys is unknown; {both}",
+            f"--join {sheet.name}: the column of the keys is unknown; {both}{ways}",
             code="C20",
             hint="kit init --on COLUMN, or --on COLUMN=COLUMN if it has another name in the joined table",
         )
@@ -97,6 +157,29 @@ def _key(sheet: TableFile, train: TableFile, image_column: str) -> str | None:
     return None
 
 
+def _keys_of_other_names(sheet: TableFile, train: TableFile) -> list[tuple[str, str]]:
+    """Columns of the rows and of the table that may be the keys, with unlike names: all rows' cells are in it once.
+
+    Numbers are keys only if the names have a word in common, since counts and ages look alike.
+    """
+    found = []
+    for key in sheet.columns:
+        cells = sheet.file.column(key)
+        keys = set(cells)
+        if len(keys) < max(len(cells), 2):
+            continue
+        of_table = {word.rstrip("s") for word in roles.words(key) | roles.words(sheet.name)} - COMMON_WORDS
+        for on in train.columns:
+            wanted = train.file.column(on)
+            step = max(len(wanted) // MAX_KEYS_PROBED, 1)
+            if on == key or not all(cell in keys for cell in wanted[::step]) or not keys.issuperset(wanted):
+                continue
+            are_numbers = all(map(is_number, wanted[::step]))
+            if not are_numbers or of_table & {word.rstrip("s") for word in roles.words(on)}:
+                found.append((on, key))
+    return found
+
+
 def _key_of_answers(sheet: TableFile, train: TableFile, sample: TableFile | None) -> str | None:
     """The column by which a table with the sample's answer columns fits the rows, apart from faults."""
     answers = sample.columns[1:] if sample else ()
@@ -113,16 +196,25 @@ def _key_of_answers(sheet: TableFile, train: TableFile, sample: TableFile | None
 def _use(sheet: TableFile, train: TableFile, sample: TableFile | None, test: TableFile | None) -> str:
     """What a table's further columns are good for, in words; blank if for nothing that kit uses."""
     new = [name for name in sheet.columns if name not in train.columns]
-    answers = [name for name in (sample.columns[1:] if sample else ()) if name not in train.columns]
-    if answers and set(answers) <= set(new):
-        return f"it has the sample's {', '.join(answers[:3])}{', …' if len(answers) > 3 else ''}"
-    if answers and sample and len(answers) == 1 and _has_labels_of(sheet, new, sample, train):
-        return "it has the sample's labels"
+    why = _use_of_answers(sheet, train, sample)
+    if why:
+        return why
     groups = [name for name in new if roles.words(name) & roles.GROUPS and _repeats(sheet, name)]
     if groups and not any(roles.words(name) & roles.GROUPS for name in train.columns):
         return f"it has the groups {groups[0]}"
     both = [name for name in new if test and name in test.columns]
     return f"the test table has {', '.join(both[:3])}{', …' if len(both) > 3 else ''} too" if both else ""
+
+
+def _use_of_answers(sheet: TableFile, train: TableFile, sample: TableFile | None) -> str:
+    """That a table has the sample's columns or labels, and the rows have not; blank if this is not so."""
+    new = [name for name in sheet.columns if name not in train.columns]
+    answers = [name for name in (sample.columns[1:] if sample else ()) if name not in train.columns]
+    if answers and set(answers) <= set(new):
+        return f"it has the sample's {', '.join(answers[:3])}{', …' if len(answers) > 3 else ''}"
+    if answers and sample and len(answers) == 1 and _has_labels_of(sheet, new, sample, train):
+        return "it has the sample's labels"
+    return ""
 
 
 def _has_labels_of(sheet: TableFile, new: Sequence[str], sample: TableFile, train: TableFile) -> bool:
@@ -146,11 +238,8 @@ def _join(found: Joins, sheet: TableFile, on: str, key: str, why: str) -> Joins:
     join = {"table": sheet.name, "on": on}
     join |= {"key": key} if key != on else {}
     join |= {"rows": "all"} if for_test else {}
-    text = (
-        f"joined: {sheet.name} by {on!r}, because {why}"
-        if why != "as given"
-        else f"joined: {sheet.name} by {on!r}"
-    )
+    by = repr(on) if key == on else f"{on!r}, there {key!r}"
+    text = f"joined: {sheet.name} by {by}" + ("" if why == "as given" else f", because {why}")
     return Joins(
         found.train.with_file(_wide(found.train.file, sheet, on, key)),
         test.with_file(_wide(test.file, sheet, on, key)) if test is not None and for_test else test,

@@ -14,7 +14,7 @@ from kit.config.workspace import Workspace
 from kit.data.table import read_labelled_rows
 from kit.errors import ConfigError, DataError
 from kit.stages.discovery.discover import discover
-from tests.drawn_competitions import StandIn
+from tests.drawn_competitions import ROWS, StandIn
 from tests.drawn_shapes import SHAPES
 from tests.drawn_tables import csv, make, usual
 
@@ -78,7 +78,11 @@ def test_a_table_to_join_may_be_given(tmp_path: Path) -> None:
     found = discover(root, {"join": "clinic.csv", "on": "patient_id=who", "train": "train_images.csv"})
     assert found.data["join"] == [{"table": "clinic.csv", "on": "patient_id", "key": "who"}]
     assert found.data["label"] == "grade"
-    assert "joined: clinic.csv by 'patient_id'" in found.findings
+    assert "joined: clinic.csv by 'patient_id', there 'who'" in found.findings
+    assert discover(root, {}).data["join"] == found.data["join"]
+    assert (
+        discover(root, {"join": "clinic.csv", "train": "train_images.csv"}).data["join"] == found.data["join"]
+    )
     assert len(read_labelled_rows(root, Data(**found.data))) == 24
 
 
@@ -90,16 +94,62 @@ def test_a_table_to_join_may_be_given(tmp_path: Path) -> None:
             {"join": "clinic.csv"},
             "--join clinic.csv: the column of the keys is unknown; no column is in both",
         ),
+        ({"join": "clinic.csv", "on": "who,who"}, "--on has 2 columns for 1 joined tables"),
         ({"join": "clinic.csv", "on": "patient"}, "--on: train_images.csv has no column 'patient'"),
         ({"join": "clinic.csv", "on": "patient_id"}, "--on: clinic.csv has no column 'patient_id'"),
     ],
 )
 def test_a_join_that_cannot_be_is_named(given: dict[str, str], said: str, tmp_path: Path) -> None:
     root = of(tmp_path, "labels by patient")
-    make(root, {"clinic.csv": csv("who,stage", *(f"p{n:03},{n % 2}" for n in range(12)))})
+    make(root, {"clinic.csv": csv("who,stage", *(f"q{n:03},{n % 2}" for n in range(12)))})
     with pytest.raises(ConfigError, match=said) as caught:
         discover(root, {"train": "train_images.csv", **given})
     assert caught.value.code == "C20"
+
+
+def test_a_chain_of_joined_tables_may_be_given(tmp_path: Path) -> None:
+    root = of(tmp_path, "labels by visit and patient")
+    given = {"train": "train_images.csv", "join": "visits.csv,diagnoses.csv", "on": ",patient_id=patient"}
+    for asked in (given, {**given, "on": "visit_id,patient_id=patient"}, {}):
+        found = discover(root, asked)
+        assert found.data["join"] == [
+            {"table": "visits.csv", "on": "visit_id"},
+            {"table": "diagnoses.csv", "on": "patient_id", "key": "patient"},
+        ]
+    words = [
+        "--join",
+        "visits.csv",
+        "--join",
+        "diagnoses.csv",
+        "--on",
+        "visit_id",
+        "--on",
+        "patient_id=patient",
+    ]
+    result = CliRunner().invoke(command, [str(root), "--recipe", "scratch", *words])
+    assert result.exit_code == 0, result.output
+    assert [one.table for one in Workspace.open(root).competition.data.join] == [
+        "visits.csv",
+        "diagnoses.csv",
+    ]
+    rows = read_labelled_rows(root, Data(**found.data))
+    assert [rows.label_names(row)[0] for row in range(4)] == ["severe", "severe", "severe", "severe"]
+    assert [rows.label_names(row)[0] for row in range(4, 8)] == ["mild"] * 4
+
+
+def test_numbers_of_other_names_are_no_keys(tmp_path: Path) -> None:
+    root = of(tmp_path, "labels by visit and patient")
+    rows = [f"{n},{'mild' if n % 3 else 'severe'}" for n in range(ROWS)]
+    (root / "diagnoses.csv").write_text(csv("rank,grade", *rows))
+    images = (root / "train_images.csv").read_text().splitlines()
+    (root / "train_images.csv").write_text(
+        csv(f"{images[0]},age", *(f"{line},{n}" for n, line in enumerate(images[1:])))
+    )
+    with pytest.raises(ConfigError, match="no column is evidently the label"):
+        discover(root, {"train": "train_images.csv"})
+    (root / "diagnoses.csv").write_text(csv("age_rank,grade", *rows))
+    joined = discover(root, {"train": "train_images.csv"}).data["join"]
+    assert joined[0] == {"table": "diagnoses.csv", "on": "age", "key": "age_rank"}
 
 
 def test_more_columns_of_the_rows_are_named_and_not_joined(tmp_path: Path) -> None:
