@@ -1,5 +1,7 @@
 """Stands in for timm's train.py where that is not at hand: timm's own parts, the same options and defaults.
 
+With `--predict FILE` it also writes the probabilities of the images in test/, as timm's inference.py does.
+
 Runs in the peers' environment. Loading, augmentation, optimizer, schedule, loss, accuracy and checkpoints are timm's.
 """
 
@@ -12,8 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from PIL import Image
 from timm import create_model, utils
-from timm.data import create_dataset, create_loader, resolve_data_config
+from timm.data import create_dataset, create_loader, create_transform, resolve_data_config
 from timm.loss import LabelSmoothingCrossEntropy
 from timm.optim import create_optimizer_v2
 from timm.scheduler import create_scheduler_v2
@@ -43,8 +46,11 @@ def options() -> argparse.Namespace:
         ("workers", 4),
         ("amp-dtype", "float16"),
         ("log-interval", 50),
+        ("pretrained-path", ""),
+        ("predict", ""),
     ):
         parser.add_argument(f"--{name}", type=type(default), default=default)
+    parser.add_argument("--pretrained", action="store_true")
     parser.add_argument("--amp", action="store_true")
     parser.add_argument("--channels-last", action="store_true")
     return parser.parse_args()
@@ -128,7 +134,13 @@ def main() -> None:
     """Trains, validates and saves after each epoch, as train.py does."""
     asked = options()
     utils.random_seed(42, 0)
-    model = create_model(asked.model, num_classes=asked.num_classes)
+    overlay = {"file": asked.pretrained_path} if asked.pretrained_path else None
+    model = create_model(
+        asked.model,
+        pretrained=asked.pretrained,
+        num_classes=asked.num_classes,
+        pretrained_cfg_overlay=overlay,
+    )
     config = resolve_data_config({"img_size": asked.img_size}, model=model)
     if asked.channels_last:
         model.to(memory_format=torch.channels_last)
@@ -160,6 +172,42 @@ def main() -> None:
         utils.update_summary(epoch, {"loss": loss}, found, str(out / "summary.csv"), write_header=epoch == 0)
         saver.save_checkpoint(epoch, metric=found["top1"])
         schedule.step(epoch + 1, found["top1"])
+    if asked.predict:
+        best = torch.load(out / "model_best.pth.tar", weights_only=False)
+        model.load_state_dict(best["state_dict"])
+        classes = sorted(each.name for each in (asked.data_dir / "train").iterdir())
+        predict(model, classes, config, autocast, asked)
+
+
+@torch.no_grad()
+def predict(
+    model: torch.nn.Module,
+    classes: list[str],
+    config: dict[str, Any],
+    autocast: Autocast,
+    asked: argparse.Namespace,
+) -> None:
+    """Writes the probabilities of the images in test/ to the file of --predict, as timm's inference.py does."""
+    model.eval()
+    files = sorted((asked.data_dir / "test").iterdir())
+    change = create_transform(
+        config["input_size"],
+        is_training=False,
+        mean=config["mean"],
+        std=config["std"],
+        interpolation=config["interpolation"],
+        crop_pct=config["crop_pct"],
+    )
+    lines = [",".join(["image", *classes])]
+    for start in range(0, len(files), asked.batch_size):
+        names = files[start : start + asked.batch_size]
+        images = torch.stack([change(Image.open(each).convert("RGB")) for each in names])
+        with autocast():
+            found = model(arranged(images, asked)).float().softmax(1)
+        lines += [
+            ",".join([each.name, *map(str, row)]) for each, row in zip(names, found.tolist(), strict=True)
+        ]
+    Path(asked.predict).write_text("\n".join(lines) + "\n")
 
 
 if __name__ == "__main__":
