@@ -9,6 +9,7 @@ import numpy as np
 from pydantic import Field
 
 from kit.kinds import Ensembler
+from kit.kinds.plugin import bound_field
 from kit.plugins.ensembler.mean import Mean
 
 if TYPE_CHECKING:
@@ -16,15 +17,23 @@ if TYPE_CHECKING:
 
 
 class ClassShares(Ensembler):
-    """A base, and the share of each class among the rows that it was fitted on."""
+    """A base, and the share of each class among the labelled rows: those of the fit, and those that none predicts.
+
+    A run of some folds predicts few rows out of fold. Their shares alone would say little of the training table.
+    """
 
     fitted: ClassVar[bool] = True
 
     base: Ensembler = Field(Mean(), description="whose probabilities are corrected")
     shares: tuple[float, ...] = Field((), description="fitted, do not set: of the training rows, one a class")
+    other_counts: tuple[int, ...] = (
+        bound_field()
+    )  # labels of the training rows without out-of-fold predictions
 
     def fit(self, members: Probabilities, truth: Targets) -> Self:
         counts = np.bincount(truth, minlength=members.shape[2]) + 1  # a class may have no row
+        if len(self.other_counts) == len(counts):
+            counts = counts + np.asarray(self.other_counts)
         shares = tuple((counts / counts.sum()).tolist())
         return self.model_copy(update={"base": self.base.fit(members, truth), "shares": shares})
 

@@ -15,7 +15,7 @@ from kit.core.display import Displayed, frame
 from kit.core.files import StrPath
 from kit.core.progress import Progress, Work, stage
 from kit.data.predictions import Predictions, ids_fingerprint
-from kit.data.table import sample_frame
+from kit.data.table import Table, sample_frame
 from kit.errors import InvalidError
 from kit.evaluation.answers import Scoring, open_aggregator
 from kit.evaluation.bootstrap import format_gain, gain_columns
@@ -229,12 +229,24 @@ def cross_validate(
         shape = sample_format.choose_format(workspace, sample, read[0].test.classes, top_k, table.label_kind)
         shape = shape.with_known(decision=metric.decision)
     rows = out_of_fold(read, table, workspace.cache)
-    recipe, metric = bind_rows(recipe, rows.table), bind_rows(metric, rows.table)
+    recipe, metric = (
+        with_other_labels(bind_rows(recipe, rows.table), answers, rows),
+        bind_rows(metric, rows.table),
+    )
     read = tuple(member.without_oof() for member in read)
     fitted, comparison, honest = _blend(rows, recipe, metric)
     warn_of_partial(read, len(rows.ids))
     written = _score_written_rows(rows, honest, metric, shape, explain_decision(workspace, answers))
     return CrossValidatedBlend(read, rows, metric, recipe, fitted, comparison, sample, shape, written)
+
+
+def with_other_labels(recipe: Ensembler, answers: Table, rows: OutOfFold) -> Ensembler:
+    """The recipe that knows how many training rows of each class no member predicts out of fold."""
+    if answers.label_kind != "class_index":
+        return recipe
+    others = ~np.isin(answers.ids, rows.ids) & answers.competition_rows
+    counts = np.bincount(np.asarray(answers.labels)[others], minlength=len(answers.classes))
+    return recipe.with_known(other_counts=tuple(counts.tolist()))
 
 
 def spec_of(workspace: Workspace, ensembler: str | Mapping[str, Any] | None) -> Any:
@@ -319,7 +331,8 @@ def diversity(
     check_together(read, table)
     read = with_answers(read, Scoring(metric, open_aggregator(workspace, table, metric)), table)
     rows = out_of_fold(read, table, workspace.cache)
-    recipe, metric = bind_rows(recipe, rows.table), bind_rows(metric, rows.table)
+    recipe = with_other_labels(bind_rows(recipe, rows.table), table.by_answer, rows)
+    metric = bind_rows(metric, rows.table)
     warn_of_partial(read, len(rows.ids))
     return measure_diversity(rows, recipe, metric)
 

@@ -221,6 +221,14 @@ def test_a_fitted_ensembler_is_scored_on_rows_it_was_not_fitted_on(workspace: Wo
     assert json.loads(submitted.record.read_text())["ensembler"] == {"name": "best_member", "pick": 0}
 
 
+@pytest.mark.filterwarnings("ignore::kit.errors.KitWarning")
+def test_class_shares_are_those_of_all_labelled_rows(workspace: Workspace) -> None:
+    """A run of some folds predicts few rows; here three of ant and two of bee, of the table's three of each class."""
+    write_run(workspace.root, "a", rows=[0, 1, 3, 4, 6])
+    made = json.loads(blend(workspace, ["a"], "prior_matching").record.read_text())["ensembler"]
+    assert made["shares"] == pytest.approx([1 / 3, 1 / 3, 1 / 3])
+
+
 def test_identical_images_are_fitted_and_scored_on_together(workspace: Workspace) -> None:
     """With one fold the rows are cut into parts: nine copies of one image cannot be, though no group says so."""
     file = workspace.root / "plugins" / "ensembler" / "best_member.py"
