@@ -9,7 +9,7 @@ from importlib.util import find_spec
 import torch
 from torch import Tensor, nn
 
-from kit.device.torch_internals import check_cpp_compiler, is_compiled, limit_recompiles
+from kit.device.torch_internals import check_cpp_compiler, limit_recompiles
 from kit.errors import ConfigError
 
 TRITON_CAPABILITY = (7, 0)  # the lowest compute capability that it makes kernels for
@@ -68,9 +68,9 @@ def compile_training(network: nn.Module) -> None:
     network.compile(dynamic=False, backend=BACKEND)
 
 
-def compiled_input(network: nn.Module, images: Tensor) -> Tensor:
-    """The images as float32 if the network is compiled: mixed ones are, and bytes would need a graph of their own.
+def compiled_input(images: Tensor) -> Tensor:
+    """The images as float32 for a compiled network: mixed ones are, and bytes would need a graph of their own.
 
     The network makes float32 of bytes in any case.
     """
-    return images.float() if is_compiled(network) else images
+    return images.float()

@@ -20,7 +20,7 @@ from kit.device import memory
 from kit.device.compiling import compiled_input
 from kit.device.precision import Precision
 from kit.device.ranks import Ranks
-from kit.device.torch_internals import all_finite, overflow_flags
+from kit.device.torch_internals import all_finite, is_compiled, overflow_flags
 from kit.engine.gradient_exchange import exchange_for
 from kit.engine.learner import Learner
 from kit.engine.out_of_memory import OutOfMemory, describe_oom, sync_batch_norm_oom
@@ -83,7 +83,8 @@ def optimizer_step(
     image does not fit, or the loss cannot be split.
     """
     learner.saved_buffers.save()
-    learner.exchange = exchange_for(learner.network, learner.exchange, learner.ranks)
+    if learner.ranks.count > 1:
+        learner.exchange = exchange_for(learner.network, learner.exchange, learner.ranks)
     mixed: tuple[Tensor, Shares] | None = None
     count = len(batch.step_rows)
     # the most rows that a rank has of the step: all ranks make as many parts
@@ -189,7 +190,7 @@ def outputs(network: nn.Module, images: Tensor, precision: Precision, device: to
     """The network's outputs for training. Raises RunError R04 where batch norm is left with one value."""
     try:
         with precision.autocast_training(device):
-            return cast(Tensor, network(compiled_input(network, images)))
+            return cast(Tensor, network(compiled_input(images) if is_compiled(network) else images))
     except ValueError as error:
         if "more than 1 value per channel" not in str(error):
             raise

@@ -128,7 +128,9 @@ class RunContext:
 
     def check_starts(self, wanted: Sequence[int]) -> None:
         """Raises what `initial_checkpoint` raises, and DataError D61 for initial weights that saw held-out rows."""
-        check_unseen(self.workspace, self.techniques.parts.backbone, self.loaded.table, self.folds, wanted)
+        weights = self.techniques.parts.backbone.initial_weights()
+        if weights is not None:
+            check_unseen(self.workspace, weights, self.loaded.table, self.folds, wanted)
         for fold in wanted:
             self.initial_checkpoint(fold)
 
@@ -178,14 +180,16 @@ def prepare_run(
     setting = yield from ranks.rank_zero_first(_open(workspace, run, like, ranks))
     if workspace.experiment.batch_size == "auto":
         setting = yield from _with_batch(setting)
-    check_ranks(setting.techniques, setting.ranks)
-    rows = setting.experiment.batch_rows()
-    if note := describe_idle_gpus(setting.techniques.optimizer, rows, setting.ranks, setting.device):
-        yield Progress("ranks", 1, 1, note, line=True)
-    labels = setting.loaded.table.targets()[setting.training_rows(0)]
+    if ranks.count > 1:
+        check_ranks(setting.techniques, ranks)
+        rows = setting.experiment.batch_rows()
+        if note := describe_idle_gpus(setting.techniques.optimizer, rows, ranks, setting.device):
+            yield Progress("ranks", 1, 1, note, line=True)
     for stage in setting.techniques.stages if ranks.is_zero else ():
-        if note := describe_positives(stage, labels):
-            yield Progress("positives", 1, 1, note, line=True)
+        if stage.loss.needs_positives:
+            labels = setting.loaded.table.targets()[setting.training_rows(0)]
+            if note := describe_positives(stage, labels):
+                yield Progress("positives", 1, 1, note, line=True)
     return setting
 
 
@@ -193,7 +197,8 @@ def _open(workspace: Workspace, run: Run, like: Run | None, ranks: Ranks) -> Wor
     """Opens the parts of a run in the order of what they cost, so that faults show before images are read."""
     experiment = workspace.experiment
     device = _check_requirements(workspace)
-    trackers = Trackers.open(experiment, workspace.root) if ranks.is_zero else Trackers()
+    has_trackers = ranks.is_zero and experiment.tracker is not None
+    trackers = Trackers.open(experiment, workspace.root) if has_trackers else Trackers()
     yield from write_auto_groups(workspace)
     now = train_table(workspace.root, workspace.competition.data).sort_by_id()
     table, rename = name_classes(workspace, now, run if run.is_started or like is None else like)
@@ -224,7 +229,8 @@ def _open(workspace: Workspace, run: Run, like: Run | None, ranks: Ranks) -> Wor
         ranks=ranks,
     )
     check_rows(setting)
-    check_unchanged(run, setting.provenance(), setting.row_checksums())
+    if run.is_started:
+        check_unchanged(run, setting.provenance(), setting.row_checksums())
     return setting
 
 

@@ -11,7 +11,6 @@ from kit.config.workspace import Workspace
 from kit.data.folds import Folds
 from kit.engine.learner import Learner
 from kit.errors import CheckpointError, ConfigError, DataError
-from kit.kinds import Backbone
 from kit.model import checkpoints
 from kit.model.weight_files import find_weights
 from kit.runs.run import Run
@@ -55,17 +54,14 @@ def initial_checkpoint(workspace: Workspace, path: str, folds: Folds, fold: int)
 
 
 def check_unseen(
-    workspace: Workspace, backbone: Backbone, table: Table, folds: Folds, wanted: Sequence[int]
+    workspace: Workspace, weights: Path, table: Table, folds: Folds, wanted: Sequence[int]
 ) -> None:
-    """Raises DataError D61 if a backbone's initial weights are those of a run that trained on held-out rows.
+    """Raises DataError D61 if the initial weights of a backbone are those of a run that trained on held-out rows.
 
     The run may be in this workspace or elsewhere, such as an earlier notebook's output. A run with other classes has
     learned other labels, and may be used.
     """
-    path = backbone.initial_weights()
-    if path is None:
-        return
-    checkpoint = find_weights(path)[0].parent
+    checkpoint = find_weights(weights)[0].parent
     run = Run(checkpoint.parent.parent)
     is_run = (checkpoint / checkpoints.MANIFEST).is_file() and (run.folder / "folds.csv").is_file()
     if not is_run:

@@ -244,6 +244,7 @@ class _EpochLoop:
         self.saved_at = time.monotonic()
         self.epoch_ends: list[int] = []  # the number of each epoch's last step
         self.oof_batches: PlainBatches | None = None
+        self.tracking: Tracking | None = None  # if the experiment has trackers
 
     def run(self) -> Work[Predictions | None]:
         """Trains to the last epoch and returns its held-out predictions, or None if no epoch was left."""
@@ -264,14 +265,15 @@ class _EpochLoop:
             stack.enter_context(closing(processes))
             for stage in stages:
                 stack.enter_context(closing(stage.batches))
-            tracking = stack.enter_context(setting.trackers.of_fold(setting, fold, self.learner))
+            if setting.trackers.recipes:
+                self.tracking = stack.enter_context(setting.trackers.of_fold(setting, fold, self.learner))
             self.epoch_start = time.monotonic()
             for event in fit.fit(self.learner, stages, plan, setting.precision):
                 match event:
                     case fit.StepEvent():
-                        yield from self._after_step(event, tracking)
+                        yield from self._after_step(event)
                     case fit.EpochEvent():
-                        yield from self._after_epoch(event, tracking)
+                        yield from self._after_epoch(event)
                     case OutOfMemory():
                         yield self._line(f"fold {fold}: {event}")
                     case SkippedStep():
@@ -282,9 +284,10 @@ class _EpochLoop:
     def _line(self, text: str) -> Progress:
         return self.context.show(self.done, text, line=True)
 
-    def _after_step(self, event: fit.StepEvent, tracking: Tracking) -> Iterator[Progress]:
+    def _after_step(self, event: fit.StepEvent) -> Iterator[Progress]:
         """Saves a checkpoint if it is time to, moves the progress bar. Raises StoppedError if asked to stop."""
-        tracking.step(event)
+        if self.tracking is not None:
+            self.tracking.step(event)
         self.deadline.end_step()
         ends_epoch = event.number == self.epoch_ends[event.epoch]
         seconds = self._seconds_of_epoch_end(event) if ends_epoch else 0.0
@@ -352,7 +355,7 @@ class _EpochLoop:
         taken = memory.format_mebibytes(memory.device_memory(learner.device).taken)
         return self.log.so_far(total / max(rows, 1), self.rows / (now - self.epoch_start), taken)
 
-    def _after_epoch(self, event: fit.EpochEvent, tracking: Tracking) -> Work[None]:
+    def _after_epoch(self, event: fit.EpochEvent) -> Work[None]:
         """Validates, logs and saves as the config asks. Raises StoppedError if asked to stop before the last epoch."""
         setting, is_last = self.setting, event.number == self.epochs
         self.done = event.number / self.epochs
@@ -367,7 +370,8 @@ class _EpochLoop:
         line = self.log.add(event, self.learner.step, values, seconds, peak)
         setting.ranks.on_rank_zero(self.log.write)
         self.epoch_start, self.rows = time.monotonic(), 0
-        tracking.log(self.learner.step, self.log.lines[-1])
+        if self.tracking is not None:
+            self.tracking.log(self.learner.step, self.log.lines[-1])
         # a signal that comes after this waits for the next step
         signal = self.deadline.requested(is_writing=self.writer.is_writing)
         if is_last or signal or event.number % setting.experiment.save_every == 0:

@@ -138,7 +138,9 @@ def _with_remaining(run: Run, workspace: Workspace, folds: Sequence[int] | None)
 
 def _pool_folds(setting: RunContext) -> None:
     """Writes the run's out-of-fold predictions and logs their scores."""
-    setting.trackers.log_pooled(setting, assemble(setting))
+    pooled = assemble(setting)
+    if setting.trackers.recipes:
+        setting.trackers.log_pooled(setting, pooled)
 
 
 def _check_alone(ranks: Ranks) -> None:
