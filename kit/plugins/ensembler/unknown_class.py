@@ -3,93 +3,82 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar, Self
+from typing import ClassVar, Literal, Self
 
 import numpy as np
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from kit.core.arrays import Probabilities, Targets
-from kit.errors import ConfigError
-from kit.kinds import Ensembler, Metric, bound_field
+from kit.kinds import Ensembler
+from kit.kinds.open_set import OpenSet
 from kit.plugins.ensembler._weights import metric_or_usual
 from kit.plugins.ensembler.mean import Mean
 
-THRESHOLDS_TRIED = 41  # quantiles of the rows' highest probabilities
-MIN_THRESHOLD = 1e-7  # a row without any probability for known classes has the class
+MIN_PROBABILITY = 1e-7  # of the class, so that a row without any probability for known classes has it
+MIN_CERTAINTY = 1e-6  # so that the class has a finite score
 
 
-class UnknownClass(Ensembler):
+class UnknownClass(OpenSet, Ensembler):
     """Probabilities of `base`, with a threshold as the score of the class that means "none of the others".
 
     A row whose highest probability is below the threshold has the class `label`. In a ranking the label stands between
     the classes above the threshold and those below. The probability of the label by `base` is not used. The threshold
     is the best for the metric on out-of-fold rows, or is set so that `unknown_rate` of the rows lie below it.
 
+    With `by` entropy, the certainty of a row is compared instead: 1 - entropy / log(known classes), from 0 to 1. The
+    label's score is then the highest probability times threshold / certainty.
+
     Raises ConfigError C29 for a label that is not a class, or if nothing sets the threshold and no row has the label.
 
     Source: Hendrycks and Gimpel 2017, "A Baseline for Detecting Misclassified and Out-of-Distribution Examples in
-    Neural Networks".
+    Neural Networks"; entropy as the first place of UBC-OCEAN 2024 used it for the class Other.
     """
 
     fitted: ClassVar[bool] = True
 
     base: Ensembler = Field(Mean(), description="whose probabilities are compared with the threshold")
-    label: str = Field("new", description="the class that stands for none of the others")
+    by: Literal["probability", "entropy"] = Field(
+        "probability", description="what is compared with the threshold"
+    )
     threshold: float | None = Field(
-        None, ge=0, le=1, description="minimum probability of a known class; null: fitted"
-    )
-    unknown_rate: float | None = Field(
-        None, gt=0, lt=1, description="expected fraction of rows of the label, instead of a threshold"
-    )
-    metric: Metric | None = Field(
-        None, description="what is made best; where none is named, the competition's"
+        None, ge=0, le=1, description="minimum of a row of a known class; null: fitted"
     )
 
-    names: tuple[str, ...] = bound_field()
-
-    @model_validator(mode="after")
-    def _one_rule(self) -> Self:
-        if self.threshold is not None and self.unknown_rate is not None:
-            raise ValueError("either threshold or unknown_rate")
-        return self
+    def needs_fit(self) -> bool:
+        return (self.threshold is None and self.unknown_rate is None) or self.base.needs_fit()
 
     def fit(self, members: Probabilities, truth: Targets) -> Self:
         fitted = self.model_copy(update={"base": self.base.fit(members, truth)})
-        number = self._number(members.shape[2])
+        number = self.label_number(members.shape[2])
         if self.threshold is not None or self.unknown_rate is not None:
             return fitted
-        if not (truth == number).any():
-            raise ConfigError(
-                f"no training row is of class {self.label!r}, so no threshold can be fitted",
-                code="C29",
-                hint="ensembler.unknown_rate=0.1, with the fraction of the test rows that you expect",
-            )
         blended = fitted.base.blend(members)
         metric = metric_or_usual(self.metric, members, truth, self.target)
         sign = -1.0 if metric.higher_is_better else 1.0
-        highest = np.delete(blended, number, axis=1).max(axis=1)
-        tried = np.unique(np.quantile(highest, np.linspace(0, 1, THRESHOLDS_TRIED)))
-        costs = [sign * metric.score(truth, add_unknown(blended, number, one)) for one in tried]
+        tried = self.thresholds_to_try(self._measure(blended, number), truth, number)
+        costs = [sign * metric.score(truth, self._add(blended, number, one)) for one in tried]
         return fitted.model_copy(update={"threshold": float(np.clip(tried[int(np.argmin(costs))], 0, 1))})
 
     def blend(self, members: Probabilities) -> Probabilities:
         blended = self.base.blend(members)
-        number = self._number(blended.shape[1])
+        number = self.label_number(blended.shape[1])
         if self.unknown_rate is None:
-            return add_unknown(blended, number, 0.0 if self.threshold is None else self.threshold)
-        highest = np.delete(blended, number, axis=1).max(axis=1)
-        return add_unknown(blended, number, float(np.quantile(highest, self.unknown_rate)))
+            return self._add(blended, number, 0.0 if self.threshold is None else self.threshold)
+        least = float(np.quantile(self._measure(blended, number), self.unknown_rate))
+        return self._add(blended, number, least)
 
-    def _number(self, classes: int) -> int:
-        """The label's class number; without names of classes it is the last."""
-        names = self.names or (*map(str, range(classes - 1)), self.label)
-        if self.label not in names:
-            raise ConfigError(
-                f"ensembler 'unknown_class' predicts {self.label!r}, which is not a class of the table",
-                code="C29",
-                hint="ensembler.label=CLASS, or data.unknown_class if no training row has it",
-            )
-        return names.index(self.label)
+    def _measure(self, shares: np.ndarray, number: int) -> np.ndarray:
+        """What of each row is compared with the threshold, (N,)."""
+        known = np.delete(shares, number, axis=1)
+        return known.max(axis=1) if self.by == "probability" else find_certainty(known)
+
+    def _add(self, shares: np.ndarray, number: int, threshold: float) -> Probabilities:
+        """Probabilities (N, K) with the score of the unknown class in its column, rows brought to sum 1."""
+        if self.by == "probability":
+            return add_unknown(shares, number, np.full(len(shares), threshold))
+        known = np.delete(shares.astype(np.float64), number, axis=1)
+        ratio = threshold / np.maximum(find_certainty(known), MIN_CERTAINTY)
+        return add_unknown(shares, number, known.max(axis=1) * ratio)
 
     def find_used(self, count: int) -> tuple[int, ...]:
         return self.base.find_used(count)
@@ -98,9 +87,19 @@ class UnknownClass(Ensembler):
         return self.model_copy(update={"base": self.base.restrict(places)})
 
 
-def add_unknown(shares: np.ndarray, number: int, threshold: float) -> np.ndarray:
-    """Probabilities (N, K) with the threshold in the column of the unknown class, rows brought to sum 1."""
+def find_certainty(shares: np.ndarray) -> np.ndarray:
+    """1 - entropy / log(K) of rows (N, K), from 0 to 1: 0 for equal probabilities, and 1 for one class alone."""
+    sums = shares.sum(axis=1, keepdims=True, dtype=np.float64)
+    if shares.shape[1] < 2:
+        return np.where(sums[:, 0] > 0, 1.0, 0.0)
+    rows = np.where(sums > 0, shares / np.where(sums > 0, sums, 1), 1 / shares.shape[1])
+    entropy = -(rows * np.log(np.where(rows > 0, rows, 1))).sum(axis=1)
+    return np.asarray(np.clip(1 - entropy / np.log(shares.shape[1]), 0, 1))
+
+
+def add_unknown(shares: np.ndarray, number: int, values: np.ndarray) -> np.ndarray:
+    """Probabilities (N, K) with a value a row in the column of the unknown class, rows brought to sum 1."""
     scores = shares.astype(np.float64)
-    scores[:, number] = max(threshold, MIN_THRESHOLD)
+    scores[:, number] = np.maximum(values, MIN_PROBABILITY)
     blended: Probabilities = scores / scores.sum(axis=1, keepdims=True)
     return blended

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.stats import entropy
 from sklearn.metrics import accuracy_score
 
 from kit.errors import ConfigError
@@ -51,6 +52,26 @@ def test_it_is_known_within_another_recipe() -> None:
 
 def test_a_row_without_probability_for_known_classes_has_the_class() -> None:
     assert opened(threshold=0).blend(np.array([[[0, 0, 1]]], np.float32)).tolist() == [[0, 0, 1]]
+
+
+def test_rows_of_high_entropy_have_the_class() -> None:
+    shares = np.array(
+        [[[0.5, 0.5, 0.0, 0], [0.6, 0.2, 0.2, 0], [0.9, 0.05, 0.05, 0], [1.0, 0, 0, 0]]], np.float32
+    )
+    certainty = 1 - np.array([entropy(row[:3]) for row in shares[0]]) / np.log(3)
+    names = ("a", "b", "c", "new")
+    made = opened(names, by="entropy", threshold=0.3).blend(shares)
+    assert (made.argmax(axis=1) == 3).tolist() == (certainty < 0.3).tolist() == [False, True, False, False]
+    # the highest probability alone would choose the first row
+    assert opened(names, threshold=0.55).blend(shares).argmax(axis=1).tolist() == [3, 0, 0, 0]
+    scores = np.append(shares[0, 1, :3], 0.6 * 0.3 / certainty[1])
+    np.testing.assert_allclose(made[1], scores / scores.sum(), rtol=1e-5)
+    by_rate = opened(names, by="entropy", unknown_rate=0.5).blend(shares)
+    assert (by_rate.argmax(axis=1) == 3).tolist() == [True, True, False, False]
+    fitted = opened(names, by="entropy").fit(shares, np.array([0, 3, 0, 0]))
+    assert certainty[1] < fitted.spec()["threshold"] <= certainty[0]
+    again = for_labels(Ensembler.open(fitted.spec()), ONE_CLASS, names=names)
+    np.testing.assert_array_equal(again.blend(shares), fitted.blend(shares))
 
 
 def test_what_cannot_be_fitted_is_an_error() -> None:

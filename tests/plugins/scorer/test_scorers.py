@@ -152,7 +152,7 @@ def test_without_a_row_of_the_class_there_is_no_threshold_to_find() -> None:
     scorer, near, _ = whales()
     with pytest.raises(ConfigError, match="C29 no training row is of class 'new_whale'"):
         scorer.fit(near, np.zeros(6, int))
-    with pytest.raises(ConfigError, match="C29 scorer 'unknown' answers 'new_whale', which is no class"):
+    with pytest.raises(ConfigError, match="C29 scorer 'unknown' predicts 'new_whale', which is not a class"):
         scorer.with_classes(Classes(("a", "b", "c"))).score(near)
     with pytest.raises(ConfigError, match="either threshold or unknown_rate"):
         whales(threshold=0.5, unknown_rate=0.5)
