@@ -44,6 +44,7 @@ TESTS = {
     "kit/evaluation/bootstrap.py": (*EVALUATION, *BLENDING),
     "kit/evaluation/competition.py": (
         "tests/evaluation/test_competition.py",
+        "tests/evaluation/test_answers.py",
         "tests/kinds/test_decision.py",
         "tests/kinds/test_registry.py",
         *BLENDING,

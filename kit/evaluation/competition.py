@@ -1,4 +1,4 @@
-"""The competition's metric and decision rule, and how ensemblers and scorers are set up for them.
+"""The competition's metric, decision rule and aggregator, how plugins are set up for them, and scores of answers.
 
 The rule is in one place of config.json, `decision`. So cross-validation scores the labels that the submission holds.
 """
@@ -8,20 +8,30 @@ from __future__ import annotations
 import json
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal, TypeVar
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 
 import numpy as np
 
 from kit.config.models import DecisionRule
 from kit.config.workspace import Workspace
+from kit.data.answers import check_same_weights
+from kit.data.predictions import Predictions
 from kit.data.table import Table
-from kit.errors import ConfigError, KitWarning, did_you_mean
-from kit.kinds import KINDS, Aggregator, Ensembler, Metric, Scorer
+from kit.errors import Case, ConfigError, InvalidError, KitWarning, did_you_mean
+from kit.evaluation.crossfit import cross_fit
+from kit.kinds import KINDS, Aggregator, AnswerImages, Ensembler, Metric, Scorer
 from kit.kinds.decision import Decision
 from kit.kinds.label_kinds import check_takes
 from kit.kinds.plugin import Plugin
 from kit.kinds.score_context import ScoreContext
 from kit.kinds.targets import Target
+
+if TYPE_CHECKING:
+    from kit.config.workspace import Workspace
+    from kit.core.arrays import Probabilities, Targets
+    from kit.data.table import Table
 
 P = TypeVar("P", bound=Plugin)
 
@@ -257,3 +267,154 @@ def _with_changes(recipe: R, own: dict[str, Any], nested: Callable[[Any], Any]) 
         elif isinstance(value, tuple) and any(isinstance(one, kind) for one in value):
             updates[name] = tuple(nested(one) if isinstance(one, kind) else one for one in value)
     return recipe.model_copy(update=updates) if updates else recipe
+
+
+@dataclass(frozen=True)
+class Scoring:
+    """The competition's metric, and its aggregator as the config has it."""
+
+    metric: Metric
+    aggregator: Aggregator
+
+    @classmethod
+    def of(cls, workspace: Workspace, table: Table) -> Scoring:
+        """Both for the labels of a training table.
+
+        Raises what `metric_of` and `open_aggregator` raise; DataError D89 for weights that differ within an answer.
+        """
+        metric = metric_of(workspace, table.by_answer)
+        if "weights" in metric.all_wants():
+            check_same_weights(table)
+        return cls(metric, open_aggregator(workspace, table, metric))
+
+    def answers(self, made: Predictions, images: Table) -> tuple[Predictions, Aggregator]:
+        """Out-of-fold predictions of answers, a row an answer and fold, and the aggregator fitted on all of them.
+
+        `images` is the training table. A fitted option is cross-fitted. Raises InvalidError D41 for rows that the
+        table lacks.
+        """
+        if images.answers is None or not len(made):
+            return made, self.aggregator
+        joined = _JoinedRows.of(made, images.answers[images.index_of(made.ids)])
+        if not self.aggregator.needs_fit():
+            return joined.predictions(made, self.aggregator), self.aggregator
+        rows = images.by_answer.take(images.by_answer.index_of(joined.names))
+        recipe = bind_rows(self.aggregator, rows)
+        with suppress(InvalidError):  # too few answers, as a fold may have: an unfitted option is the mean
+            shares, fitted = cross_fit(
+                _Joining(recipe), joined.images, rows.targets(), joined.first_folds(), rows.groups
+            )
+            return joined.with_shares(made, shares), fitted.recipe
+        return joined.predictions(made, self.aggregator), self.aggregator
+
+    def bind(self, made: Predictions, images: Table) -> tuple[Metric, Table, Probabilities]:
+        """The metric bound to the answers of out-of-fold predictions, those rows, and their probabilities (rows, K)."""
+        answers = self.answers(made, images)[0]
+        rows = images.by_answer.take(images.by_answer.index_of(answers.ids))
+        return bind_rows(self.metric, rows), rows, answers.probabilities
+
+
+def open_aggregator(workspace: Workspace, table: Table, metric: Metric) -> Aggregator:
+    """The config's aggregator for the labels of a table, with the metric that its options are fitted for.
+
+    Raises PluginError, ConfigError; C17 for labels that it does not take.
+    """
+    recipe = Aggregator.open(workspace.competition.aggregator, workspace.root, where="aggregator")
+    if table.answers is not None:
+        check_takes([recipe], table.label_kind, workspace.root)
+    recipe = for_metric(recipe, metric)
+    return recipe.with_known(target=table.target, decision=metric.decision)
+
+
+def join_test_images(made: Predictions, images: Table, fitted: Aggregator) -> Predictions:
+    """Predictions of the answers of the rows to predict, a row an answer and fold; `images` is the test table.
+
+    Raises InvalidError D41 for predictions of rows that the table lacks.
+    """
+    if images.answers is None or not len(made):
+        return made
+    at = {name: row for row, name in enumerate(images.ids.tolist())}
+    lost = [name for name in dict.fromkeys(made.ids.tolist()) if name not in at]
+    if lost:
+        raise InvalidError(
+            f"{len(lost)} predicted images are not in the test table, so their answers are unknown",
+            code="D41",
+            cases=[Case("is not in the test table", id=name, code="D41") for name in lost],
+            hint="restore the test table of the runs, and the image folders if they define rows",
+        )
+    rows = np.array([at[name] for name in made.ids.tolist()], dtype=np.int64)
+    return _JoinedRows.of(made, images.answers[rows]).predictions(made, fitted)
+
+
+@dataclass(frozen=True, eq=False)
+class _JoinedRows:
+    """The images of each answer and fold, sorted by answer, then fold."""
+
+    names: np.ndarray  # (rows,) of str: the answer
+    folds: np.ndarray  # (rows,) int64
+    images: AnswerImages
+
+    @classmethod
+    def of(cls, made: Predictions, answers: np.ndarray) -> Self:
+        """The rows of predictions whose answers are these, (N,)."""
+        names, number = np.unique(answers, return_inverse=True)
+        folds, fold = np.unique(made.folds, return_inverse=True)
+        pairs, row = np.unique(number.astype(np.int64) * len(folds) + fold, return_inverse=True)
+        images = AnswerImages.of(made.probabilities, row)
+        return cls(names[pairs // len(folds)], folds[pairs % len(folds)], images)
+
+    def first_folds(self) -> np.ndarray:
+        """The first fold of each row's answer, so that repeats of one answer stay together."""
+        _, first, number = np.unique(self.names, return_index=True, return_inverse=True)
+        return np.asarray(self.folds[first][number])
+
+    def predictions(self, made: Predictions, recipe: Aggregator) -> Predictions:
+        """Predictions of these rows by an aggregator."""
+        return self.with_shares(made, self.images.join(recipe.combine))
+
+    def with_shares(self, made: Predictions, shares: np.ndarray) -> Predictions:
+        """Predictions of these rows, with what else `made` has."""
+        return replace(
+            made, ids=self.names, folds=self.folds.astype(np.int64), probabilities=shares.astype(np.float32)
+        )
+
+
+@dataclass(frozen=True)
+class _Joining:
+    """An aggregator as `cross_fit` takes it: one member, whose rows are the images of answers."""
+
+    recipe: Aggregator
+
+    def fit(self, images: AnswerImages, truth: Targets) -> Self:
+        return replace(self, recipe=self.recipe.fit(images, truth))
+
+    def blend(self, images: AnswerImages) -> np.ndarray:
+        return images.join(self.recipe.combine)
+
+    def take_rows(self, rows: np.ndarray) -> Self:
+        return replace(self, recipe=self.recipe.take_rows(rows))
+
+
+def expand_to_images(made: Predictions, images: Table, wanted: Sequence[str]) -> Predictions:
+    """Each image with the prediction of its answer, if the sample's ids are images; else the answers as they are.
+
+    `images` is the test table, `wanted` the sample's ids. Predictions have one row an answer and fold.
+    """
+    if images.answers is None or set(wanted) <= set(images.answers.tolist()):
+        return made
+    if not set(wanted) <= set(images.ids.tolist()):
+        return made
+    of_answer = dict(zip(images.ids.tolist(), images.answers.tolist(), strict=True))
+    parts = []
+    for fold in np.unique(made.folds):
+        part = made.take(made.folds == fold)
+        at = {name: row for row, name in enumerate(part.ids.tolist())}
+        known = [name for name in images.ids.tolist() if of_answer[name] in at]
+        rows = np.array([at[of_answer[name]] for name in known], dtype=np.int64)
+        parts.append(replace(part.take(rows), ids=np.array(known, dtype=str)))
+    return replace(
+        made,
+        ids=np.concatenate([part.ids for part in parts]),
+        folds=np.concatenate([part.folds for part in parts]),
+        probabilities=np.concatenate([part.probabilities for part in parts]),
+    )

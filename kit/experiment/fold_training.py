@@ -1,17 +1,22 @@
-"""Fold training: a fold's stages with their batches, its learner before the first step, and the plan of its steps."""
+"""Fold training: a fold's stages with their batches, its normalisation, its learner, and the plan of its steps."""
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 
+from kit.config.models import Experiment, Statistics
 from kit.core import randomness
+from kit.core.pixel_types import to_floats
 from kit.engine import fit
 from kit.engine.batches import LoaderProcesses, TrainBatches
 from kit.engine.learner import Learner
 from kit.engine.step import StepPlan
-from kit.experiment.normalisation import fold_statistics
+from kit.errors import DataError
 from kit.experiment.run_context import RunContext
 from kit.experiment.techniques import OpenStage, build_learner
+from kit.images.cache import Cache
+from kit.images.concat_cache import ConcatCache
 
 
 def train_stages(
@@ -74,3 +79,54 @@ def new_learner(setting: RunContext, fold: int) -> Learner:
         setting.ranks,
         fold_statistics(setting, fold),
     )
+
+
+MAX_ROWS = 2048  # images that are measured, evenly spread over the training rows
+STEP_PX = 2  # pixels along each axis, of which one is measured
+
+MeanAndDeviation = tuple[np.ndarray, np.ndarray]  # (channels,) each, of pixels from 0 to 1
+
+
+def is_measured(experiment: Experiment) -> bool:
+    """Whether an experiment measures its training rows: if it says so, or its images are no RGB."""
+    return experiment.normalisation == "measured" or (
+        experiment.normalisation == "auto" and experiment.channels != 3
+    )
+
+
+def fold_statistics(setting: RunContext, fold: int) -> MeanAndDeviation | None:
+    """The statistics of a fold's training rows, or those of the config; None: the backbone's own.
+
+    Raises DataError D87 for a channel that is constant.
+    """
+    experiment = setting.experiment
+    given = experiment.normalisation
+    if isinstance(given, Statistics):
+        return np.array(given.mean), np.array(given.std)
+    if not is_measured(experiment):
+        return None
+    material = setting.training_data(fold, setting.techniques.stages[0].loss)
+    return measure(material.cache, material.rows)
+
+
+def measure(cache: Cache | ConcatCache, rows: np.ndarray) -> MeanAndDeviation:
+    """Mean and deviation of each channel over the images of some rows. Raises DataError D87."""
+    chosen = rows[:: max(1, len(rows) // MAX_ROWS)]
+    count, total, squares = 0, np.zeros(cache.channels), np.zeros(cache.channels)
+    for row in chosen.tolist():
+        values = (
+            to_floats(cache[row][::STEP_PX, ::STEP_PX]).reshape(-1, cache.channels).astype(np.float64) / 255
+        )
+        count += len(values)
+        total += values.sum(axis=0)
+        squares += (values**2).sum(axis=0)
+    mean = total / max(count, 1)
+    deviation = np.sqrt(np.maximum(squares / max(count, 1) - mean**2, 0))
+    constant = np.flatnonzero(deviation < 1e-6).tolist()
+    if constant:
+        raise DataError(
+            f"channels {', '.join(map(str, constant))} of the training images are constant",
+            code="D87",
+            hint="leave them out with data.reader.take; or normalisation.mean and normalisation.std",
+        )
+    return mean, deviation

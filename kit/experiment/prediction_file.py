@@ -24,7 +24,7 @@ from kit.data.provenance import Provenance
 from kit.data.table import Table
 from kit.engine.batches import LoaderProcesses, PlainBatches
 from kit.errors import InvalidError
-from kit.evaluation.answers import Scoring
+from kit.evaluation.competition import Scoring
 from kit.experiment.loading import Loaded
 from kit.experiment.run_context import RunContext
 from kit.kinds import Splitter, Target, Views

@@ -23,7 +23,7 @@ from kit.device.compiling import check_compiler
 from kit.device.precision import Precision, choose_device, device_line, resolve_auto, warn_of_other_dtype
 from kit.device.ranks import ALONE, Ranks
 from kit.errors import DataError, KitWarning
-from kit.evaluation.answers import Scoring
+from kit.evaluation.competition import Scoring
 from kit.experiment.batch_size import check_room, largest_batch, scale_lr
 from kit.experiment.loading import (
     Loaded,

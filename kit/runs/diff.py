@@ -14,9 +14,8 @@ from kit.data.predictions import Predictions
 from kit.data.renamed_classes import predictions_now
 from kit.data.table import read_labelled_rows
 from kit.errors import InvalidError
-from kit.evaluation.answers import Scoring
 from kit.evaluation.bootstrap import Gain, common_rows, compute_gains
-from kit.evaluation.competition import bind_rows
+from kit.evaluation.competition import Scoring, bind_rows
 from kit.kinds.decision import Decision
 from kit.runs.run import Run
 from kit.runs.watching import epochs_of

@@ -12,9 +12,8 @@ from kit.data.predictions import Predictions
 from kit.data.provenance import Provenance
 from kit.data.table import Table
 from kit.errors import InvalidError
-from kit.evaluation.answers import Scoring
 from kit.evaluation.bootstrap import Gain, compute_gains
-from kit.evaluation.competition import bind_rows
+from kit.evaluation.competition import Scoring, bind_rows
 from kit.kinds import Metric
 from kit.kinds.plugin import Plugin
 from kit.kinds.score_context import ScoreContext

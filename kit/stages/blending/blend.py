@@ -17,9 +17,15 @@ from kit.core.progress import Progress, Work, stage
 from kit.data.predictions import Predictions, ids_fingerprint
 from kit.data.table import Table, sample_frame
 from kit.errors import InvalidError
-from kit.evaluation.answers import Scoring, open_aggregator
 from kit.evaluation.bootstrap import format_gain, gain_columns
-from kit.evaluation.competition import bind_rows, explain_decision, for_labels, open_ensembler
+from kit.evaluation.competition import (
+    Scoring,
+    bind_rows,
+    explain_decision,
+    for_labels,
+    open_aggregator,
+    open_ensembler,
+)
 from kit.evaluation.crossfit import cross_fit
 from kit.experiment import sample_format
 from kit.kinds import Ensembler, Format, Metric

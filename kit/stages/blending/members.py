@@ -25,8 +25,7 @@ from kit.data.predictions import Predictions, common_ids
 from kit.data.renamed_classes import predictions_now
 from kit.data.table import Table, read_labelled_rows, test_table
 from kit.errors import Case, ConfigError, InvalidError, KitWarning
-from kit.evaluation.answers import Scoring, expand_to_images, join_test_images
-from kit.evaluation.competition import read_columns
+from kit.evaluation.competition import Scoring, expand_to_images, join_test_images, read_columns
 from kit.kinds import Aggregator, Ensembler
 from kit.kinds.advice import predict_command
 from kit.kinds.score_context import ScoreContext

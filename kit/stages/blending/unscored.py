@@ -12,8 +12,7 @@ from kit.core.display import Displayed, frame
 from kit.core.files import StrPath
 from kit.data.table import sample_frame
 from kit.errors import ConfigError
-from kit.evaluation.answers import open_aggregator
-from kit.evaluation.competition import bind_rows, open_ensembler
+from kit.evaluation.competition import bind_rows, open_aggregator, open_ensembler
 from kit.experiment import sample_format
 from kit.stages.blending.compatibility import check_together
 from kit.stages.blending.entering import describe_blend, enter_submission

@@ -28,8 +28,7 @@ from kit.data.rows import format_of
 from kit.data.table import Table, sample_frame, test_table
 from kit.device.precision import choose_device
 from kit.errors import MAX_CASES, ConfigError, DataError, KitWarning
-from kit.evaluation.answers import Scoring
-from kit.evaluation.competition import for_labels, read_columns
+from kit.evaluation.competition import Scoring, for_labels, read_columns
 from kit.experiment import sample_format
 from kit.experiment.loading import Loaded, geometry, load_rows
 from kit.experiment.prediction_file import PredictionFile, PredictionJob

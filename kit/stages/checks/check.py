@@ -19,7 +19,7 @@ from kit.core.progress import Progress, Work, stage
 from kit.data.folds import Folds, connected_components, make_folds, merge_groups
 from kit.data.table import Table, rows_to_predict, train_table
 from kit.errors import Case, KitWarning
-from kit.evaluation.answers import Scoring
+from kit.evaluation.competition import Scoring
 from kit.experiment.loading import geometry, open_source, write_auto_groups
 from kit.images.cache import Cache, fill_cache
 from kit.images.near_duplicates import compute_thumbnails, find_near_duplicates

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from kit.data.predictions import Predictions
 from kit.data.table import Table
 from kit.errors import Case, InvalidError
-from kit.evaluation.answers import Scoring
+from kit.evaluation.competition import Scoring
 from kit.evaluation.standard_error import error
 from kit.stages.blending.members import OutOfFold
 from kit.stages.checks.finding import Finding

@@ -15,8 +15,14 @@ from kit.config.workspace import Workspace
 from kit.core.files import read_json
 from kit.data.table import Table
 from kit.errors import InvalidError
-from kit.evaluation.answers import Scoring, open_aggregator
-from kit.evaluation.competition import bind_classes, bind_rows, decision_of, for_labels
+from kit.evaluation.competition import (
+    Scoring,
+    bind_classes,
+    bind_rows,
+    decision_of,
+    for_labels,
+    open_aggregator,
+)
 from kit.evaluation.standard_error import error
 from kit.kinds import Ensembler, Metric
 from kit.kinds.decision import Decision, upgrade_record

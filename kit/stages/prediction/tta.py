@@ -27,8 +27,8 @@ from kit.data.renamed_classes import table_of
 from kit.data.table import Table, rows_to_predict, train_table
 from kit.device.precision import DEVICE, choose_device, device_line
 from kit.errors import TIME_OVER, StoppedError
-from kit.evaluation.answers import Scoring
 from kit.evaluation.bootstrap import Gain, format_gain, gain_columns
+from kit.evaluation.competition import Scoring
 from kit.experiment.loading import Loaded, geometry, load_rows
 from kit.experiment.prediction_file import PredictionFile, PredictionJob, Split, prediction_batches
 from kit.experiment.restore import check_rows_unchanged, load_for_prediction, same_experiment, warn_of_changed

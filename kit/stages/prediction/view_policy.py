@@ -25,9 +25,8 @@ from kit.data.provenance import PolicyRecord, Provenance
 from kit.data.renamed_classes import table_of
 from kit.data.table import Table, train_table
 from kit.errors import ConfigError
-from kit.evaluation.answers import Scoring
 from kit.evaluation.bootstrap import Gain, compute_gains, format_gain
-from kit.evaluation.competition import bind_rows, for_labels, for_metric
+from kit.evaluation.competition import Scoring, bind_rows, for_labels, for_metric
 from kit.evaluation.crossfit import cross_fit
 from kit.kinds import Ensembler, Views
 from kit.kinds.label_kinds import check_takes

@@ -22,8 +22,7 @@ from kit.data.provenance import LabellingRecord, Provenance
 from kit.data.pseudo_labels import PSEUDO_DIR, Form, PseudoLabels, folder_of, images_digest
 from kit.data.table import Table, test_table, train_table
 from kit.errors import ConfigError, KitWarning, format_cases
-from kit.evaluation.answers import open_aggregator
-from kit.evaluation.competition import open_ensembler
+from kit.evaluation.competition import open_aggregator, open_ensembler
 from kit.experiment.loading import write_auto_groups
 from kit.runs.run import Run
 from kit.runs.scoring import concat_predictions

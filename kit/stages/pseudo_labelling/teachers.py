@@ -13,8 +13,7 @@ from kit.data.predictions import Predictions
 from kit.data.renamed_classes import predictions_now
 from kit.data.table import Table
 from kit.errors import Case, ConfigError, DataError, InvalidError
-from kit.evaluation.answers import Scoring, expand_to_images, join_test_images
-from kit.evaluation.competition import bind_rows
+from kit.evaluation.competition import Scoring, bind_rows, expand_to_images, join_test_images
 from kit.evaluation.crossfit import fit_without
 from kit.kinds import Aggregator, Ensembler, Metric
 from kit.kinds.advice import predict_command

@@ -13,7 +13,7 @@ from kit.data.predictions import Predictions
 from kit.data.renamed_classes import table_of
 from kit.data.table import Table
 from kit.errors import KitError
-from kit.evaluation.answers import Scoring
+from kit.evaluation.competition import Scoring
 from kit.runs.records import Record
 from kit.runs.scoring import gain_over_plain
 from kit.stages.blending.blend import diversity

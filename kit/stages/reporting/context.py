@@ -11,7 +11,7 @@ from typing import TypeVar
 from kit.config.workspace import Workspace
 from kit.data.table import Table, read_labelled_rows
 from kit.errors import KitError, KitWarning
-from kit.evaluation.answers import Scoring
+from kit.evaluation.competition import Scoring
 from kit.kinds import Metric
 from kit.runs.records import Record, RunRef, all_records
 from kit.stages.reporting import member

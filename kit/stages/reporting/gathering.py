@@ -12,7 +12,7 @@ from kit.core.files import StrPath
 from kit.core.progress import Progress, ResultOf, Work, stage
 from kit.data.table import Table, rows_to_predict
 from kit.errors import KitError, KitWarning
-from kit.evaluation.answers import Scoring
+from kit.evaluation.competition import Scoring
 from kit.kinds import Aggregator
 from kit.runs.run import versions
 from kit.stages.checks.check import run_checks

@@ -12,7 +12,7 @@ from kit.data.predictions import Predictions, provenance_of
 from kit.data.provenance import Provenance
 from kit.data.table import Table
 from kit.errors import ConfigError, InvalidError
-from kit.evaluation.answers import Scoring
+from kit.evaluation.competition import Scoring
 from kit.kinds import Metric
 from kit.kinds.advice import predict_command
 from kit.kinds.decision import Decision

@@ -23,9 +23,8 @@ from kit.data.predictions import Predictions
 from kit.data.provenance import Provenance, RetrievalRecord
 from kit.data.table import Table
 from kit.errors import InvalidError
-from kit.evaluation.answers import Scoring
 from kit.evaluation.bootstrap import Gain, compute_gains, format_gain, gain_columns
-from kit.evaluation.competition import bind_rows, for_metric
+from kit.evaluation.competition import Scoring, bind_rows, for_metric
 from kit.evaluation.crossfit import cross_fit
 from kit.kinds import Classes, Ensembler, Metric, Reranker, RetrievedNeighbours, Scorer
 from kit.kinds.label_kinds import check_takes

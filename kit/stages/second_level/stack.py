@@ -15,7 +15,7 @@ from kit.core.progress import Progress, Work, stage
 from kit.data.predictions import Predictions, ids_fingerprint
 from kit.data.provenance import Provenance
 from kit.errors import ConfigError, InvalidError
-from kit.evaluation.answers import Scoring
+from kit.evaluation.competition import Scoring
 from kit.kinds.label_kinds import MEANING, check_takes
 from kit.kinds.targets import Target
 from kit.runs.records import PLAIN

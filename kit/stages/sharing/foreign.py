@@ -20,7 +20,7 @@ from kit.data.predictions import Predictions, ids_fingerprint
 from kit.data.provenance import Provenance
 from kit.data.table import Table, read_labelled_rows, rows_to_predict, sample_frame
 from kit.errors import MAX_CASES, Case, ConfigError, DataError, InvalidError, KitWarning
-from kit.evaluation.answers import Scoring
+from kit.evaluation.competition import Scoring
 from kit.experiment.sample_format import choose_format, find_written_class
 from kit.runs.records import PLAIN, resolve_run
 from kit.runs.run import IMPORTED, SCHEMA, Run, find_run, provenance

@@ -20,7 +20,7 @@ from kit.device.precision import Precision, choose_device
 from kit.device.ranks import Ranks
 from kit.engine.feature_batches import Bags
 from kit.errors import ConfigError, DataError, InvalidError
-from kit.evaluation.answers import Scoring
+from kit.evaluation.competition import Scoring
 from kit.experiment.loading import Loaded, check_row_weights, write_auto_groups
 from kit.experiment.run_context import RunContext, check_rows, name_classes
 from kit.experiment.sample_fit import warn_about_prediction

@@ -21,9 +21,8 @@ from kit.core.stopping import Stop
 from kit.data.predictions import Predictions
 from kit.data.table import Table, read_labelled_rows
 from kit.errors import TIME_OVER, BusyError, ConfigError, KitError, StoppedError
-from kit.evaluation.answers import Scoring
 from kit.evaluation.bootstrap import Gain, common_rows, compute_gains, gain_columns
-from kit.evaluation.competition import bind_rows, check_scoring
+from kit.evaluation.competition import Scoring, bind_rows, check_scoring
 from kit.experiment.techniques import open_executor
 from kit.kinds import Augmenter, Backbone, Loss, Metric, Optimizer, Pooling, Sampler, Scheduler, Splitter
 from kit.runs.run import Run
