@@ -41,8 +41,8 @@ class Data(Strict):
     )
     train: str | tuple[str, ...] = Field(
         "data/train.csv",
-        description="labelled rows: a CSV, a JSON (COCO or a list of objects), a list of such tables, or a folder "
-        "with one subfolder per class",
+        description="labelled rows: a CSV, a JSON (COCO or a list of objects), a BSON file, a list of such tables, or "
+        "a folder with one subfolder per class",
     )
     join: Annotated[tuple[JoinedTable, ...], BeforeValidator(as_tuple)] = Field(
         (), description="tables with more columns of the rows, such as their labels"

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kit.core.legible import is_legible, legible
+from kit.data.bson_tables import BSON, read_bson_table
 from kit.data.csv_file import CsvFile, is_json, read_csv
 from kit.data.encodings import LINE_END, line_breaks
 from kit.data.image_paths import ImageFolder, raise_missing
@@ -165,6 +166,8 @@ def read_table(root: Path, data: Data, name: str) -> CsvFile:
     """
     if is_json(name):
         return read_json_table(root / name)
+    if name.lower().endswith(BSON):
+        return read_bson_table(root / name)
     sep, encoding = format_of(data, name)
     return read_csv(root / name, sep, encoding)
 

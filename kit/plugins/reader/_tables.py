@@ -56,6 +56,12 @@ class TableReader(RecordReader):
                     found.append((f"{name}/", keys))
         return found
 
+    def only_row(self, file: Path) -> str:
+        """The key of a file's only row. Raises DataError D02 for a file of several rows."""
+        if (count := len(self.rows(file))) == 1:
+            return "0"
+        raise DataError(f"has {count:,} records, and data.images names none behind ::", code="D02")
+
     def load(self, file: Path, key: str) -> Record:
         rows, number = self.find(file, key)
         return rows.record(number)

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import struct
+import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from kit.core.bson import find_documents, read_document, read_scalars
 from kit.errors import DataError
-from kit.plugins.reader._bson import read_document
+from kit.kinds.reader import Keys
 from kit.plugins.reader._open_files import open_once
 from kit.plugins.reader._tables import Rows, TableReader, record_of_cells
 
 if TYPE_CHECKING:
     from kit.kinds.reader import Record
-
-LEAST, MOST = 5, 2**30  # bytes of a document
 
 
 class Bson(TableReader):
@@ -24,17 +23,21 @@ class Bson(TableReader):
 
     `train.bson::_id/{_id}` is the first image of the document with this `_id`, `train.bson::_id/{_id}/{image}` the
     one of this number from 0, and `train.bson::{index}` the first image of a document by its number. An image is an
-    element of bytes, at any depth; `columns` names the outermost elements that are looked into, by default all.
+    element of bytes, at any depth; `columns` names the outermost elements that are looked into, by default all. A
+    file of one document needs no key.
 
     Source: bsonspec.org.
     """
 
     endings: ClassVar[tuple[str, ...]] = (".bson",)
+    keys: ClassVar[Keys] = "optional"
 
     def rows(self, file: Path) -> BsonRows:
         return open_once(_OpenBson(self.columns), file)
 
     def load(self, file: Path, key: str) -> Record:
+        if not key:
+            key = self.only_row(file)
         column, _, rest = key.partition("/")
         value, _, image = rest.partition("/")
         if column.isdecimal():
@@ -65,7 +68,9 @@ class BsonRows(Rows):
     """The documents of a BSON file, whose places in it are looked up once."""
 
     def __init__(self, file: Path, wanted: Sequence[str]) -> None:
-        self.file, self.places = file, _find_documents(file)
+        self.file, self.places = file, find_documents(file)
+        self._cells: dict[str, list[str]] = {}
+        self._reading = threading.Lock()
         first = self.document(0)
         super().__init__(tuple(first), wanted)
         self.wanted = tuple(wanted)
@@ -86,7 +91,20 @@ class BsonRows(Rows):
             raise DataError(f"corrupt BSON: document {number} has {error}", code="D05") from None
 
     def column(self, name: str) -> Sequence[str]:
-        return [str(self.document(number).get(name, "")) for number in range(len(self))]
+        with self._reading:
+            if not self._cells:  # all at once, in one pass through the file
+                self._cells = self._read_cells()
+        return self._cells.get(name) or [""] * len(self)
+
+    def _read_cells(self) -> dict[str, list[str]]:
+        """The cells of each element that holds a number or a text."""
+        cells: dict[str, list[str]] = {}
+        for number, document in enumerate(read_scalars(self.file, self.places)):
+            for name in document.keys() - cells.keys():
+                cells[name] = [""] * number
+            for name, found in cells.items():
+                found.append(document.get(name, ""))
+        return cells
 
     def images(self, number: int) -> list[bytes]:
         """The elements of bytes of a document."""
@@ -102,25 +120,3 @@ def _find_bytes(value: Any) -> Iterator[bytes]:
     elif isinstance(value, list | dict):
         for each in value.values() if isinstance(value, dict) else value:
             yield from _find_bytes(each)
-
-
-def _find_documents(file: Path) -> list[int]:
-    """The places of the documents, and that of the file's end. Raises DataError D05 or D06."""
-    places, size = [0], file.stat().st_size
-    with file.open("rb", buffering=0) as stream:
-        while places[-1] < size:
-            stream.seek(places[-1])
-            head = stream.read(4)
-            count = struct.unpack("<i", head)[0] if len(head) == 4 else 0
-            number = len(places) - 1
-            if not LEAST <= count <= MOST:
-                if number == 0:
-                    raise DataError(f"not a BSON file: begins with {head!r}", code="D06")
-                raise DataError(f"corrupt BSON: document {number} claims {count:,} bytes", code="D05")
-            if places[-1] + count > size:
-                raise DataError(
-                    f"truncated BSON: document {number} needs {count:,} bytes, and {size - places[-1]:,} are left",
-                    code="D05",
-                )
-            places.append(places[-1] + count)
-    return places

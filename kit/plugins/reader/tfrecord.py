@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from kit.errors import DataError
+from kit.kinds.reader import Keys
 from kit.plugins.reader._open_files import open_once
 from kit.plugins.reader._protobuf import Values, read_features
 from kit.plugins.reader._records import MAGIC
@@ -27,8 +28,9 @@ class TfRecord(TableReader):
     """TFRecord files: a tf.train.Example per image, by its number or a feature's value.
 
     `train*.tfrec::image_name/{id}` is the record with this value of a feature in one of several files, and
-    `test.tfrec::{index}` a record by its number from 0. `columns` names the features of the image, by default the
-    first that holds an encoded image. With `size` its bytes are the pixels themselves. All checksums are compared.
+    `test.tfrec::{index}` a record by its number from 0. A file of one record needs no key. `columns` names the
+    features of the image, by default the first that holds an encoded image. With `size` its bytes are the pixels
+    themselves. All checksums are compared.
 
     Source: tensorflow/core/lib/io/record_writer.h and example.proto; google-crc32c for CRC-32C.
     """
@@ -36,6 +38,10 @@ class TfRecord(TableReader):
     package: ClassVar[str] = "google_crc32c"
     extra: ClassVar[str] = "arrays"
     endings: ClassVar[tuple[str, ...]] = (".tfrec", ".tfrecord", ".tfrecords")
+    keys: ClassVar[Keys] = "optional"
+
+    def load(self, file: Path, key: str) -> Record:
+        return super().load(file, key or self.only_row(file))
 
     def rows(self, file: Path) -> Rows:
         return open_once(_OpenTfRecord(self.columns, self.size is not None), file)

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from kit.config.models import Data
+from kit.data.bson_tables import BSON
 from kit.data.csv_file import CATEGORIES
 from kit.data.rows import explain_missing_header as explain_first_line
 from kit.errors import ConfigError, did_you_mean
@@ -41,7 +42,9 @@ def choose_train_table(
         free = [column for column in sheet.columns if not found or column != found[0].column]
         labels = [roles.label_points(column, sheet, None, None) for column in free]
         if (found or "images" in asked) and max(labels, default=-9) > -9:
-            points[sheet] = roles.train_score(sheet, found[0] if found else NO_MATCH, max(labels))
+            # of equally good tables the one that holds no images
+            other = 0.5 * sheet.name.lower().endswith(BSON)
+            points[sheet] = roles.train_score(sheet, found[0] if found else NO_MATCH, max(labels)) - other
     if not points:
         return None
     ranked = sorted(points, key=lambda sheet: (points[sheet], len(sheet.file)), reverse=True)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from kit.core.locations import KEY
+from kit.data.bson_tables import BSON, read_bson_table
 from kit.data.content import ending as ending_of
 from kit.data.content import is_image_file, without_ending
 from kit.data.csv_file import CATEGORIES, SEPARATORS, CsvFile, is_json, read_csv
@@ -260,7 +261,7 @@ class Scan:
         """The pixels of a table's own rows if it has labels too, or of another table with as many rows."""
         if own := self.pixel_tables.get(sheet.name):
             labels = [name for name in sheet.columns if 1 < len(sheet.values(name)) < len(sheet.file)]
-            return [ColumnMatch(INDEX, own.locate(INDEX), 1.0, 1.0)] if labels else []
+            return [ColumnMatch(own.key, own.locate(own.key), 1.0, 1.0)] if labels else []
         found = []
         for each in self.sheets:
             other = self.pixel_tables.get(each.name)
@@ -337,10 +338,11 @@ def scan(
         tables = {
             name
             for name in names
-            if (lower := name.lower()).endswith(TABLES)
+            if (lower := name.lower()).endswith((*TABLES, BSON))
             or (lower.endswith(JSON) and looks_like_table(root / f"{prefix}{name}"))
         }
-        rest = tuple(sorted(set(names) - set(images) - tables))
+        containers = {name for name in tables if name.lower().endswith(BSON)}
+        rest = tuple(sorted(set(names) - set(images) - (tables - containers)))
         if rest:
             others[folder] = rest
         for name in names:
@@ -361,6 +363,8 @@ def scan(
 
 def _sheets(root: Path, name: str, sep: str | None, encoding: str | None) -> list[TableFile]:
     """The table of a CSV, or those of a JSON: its rows, and the categories of its annotations."""
+    if name.lower().endswith(BSON):
+        return [TableFile(name, read_bson_table(root / name), "", "utf-8")]
     if not is_json(name):
         return [_sheet(root, name, sep, encoding)]
     rows = read_json_table(root / name)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kit.plugins.reader._bson import MAX_DEPTH, read_document
+from kit.core.bson import MAX_DEPTH, read_document, read_scalars
+from kit.data.bson_tables import read_bson_table
+from kit.errors import DataError
 from tests.drawn_images import drawn, encoded
 from tests.faults.test_fuzz import fuzzed
 from tests.plugins.reader.documents import document, products
@@ -42,6 +44,61 @@ def test_an_image_is_found_by_the_id_of_its_document_and_its_number(file: Path) 
     assert refusal(f"{file}::_id/8", "bson") == "D02 no record '_id/8' among 3"
     assert refusal(f"{file}::3", "bson") == "D02 no record '3' among 3"
     assert refusal(f"{file}::1", "bson", columns=["_id"]) == "D02 document '1' has 0 images, and no 0"
+
+
+def test_a_file_of_one_document_needs_no_key(file: Path) -> None:
+    (file.parent / "one.bson").write_bytes(products({5: JPEGS[:2]}))
+    (file.parent / "a.jpg").write_bytes(JPEGS[0])
+    assert np.array_equal(read(file.parent / "one.bson", "bson"), read(file.parent / "a.jpg", "image"))
+    assert refusal(file, "bson") == "D02 has 3 records, and data.images names none behind ::"
+
+
+def test_elements_of_all_documents_are_looked_up_in_one_pass(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    odd = document({"name": "x", "imgs": [{"picture": JPEGS[0]}], "_id": 2, "late": "é"})
+    (tmp_path / "a.bson").write_bytes(products({10: JPEGS[:1], 7: JPEGS[1:3]}) + odd)
+    passes = []
+
+    def counted(file: Path, places: Sequence[int]) -> Iterator[dict[str, str]]:
+        passes.append(file)
+        return read_scalars(file, places)
+
+    monkeypatch.setattr("kit.plugins.reader.bson.read_scalars", counted)
+    for key in ("_id/7/0", "category_id/1001", "_id/2"):
+        read(f"{tmp_path / 'a.bson'}::{key}", "bson")
+    assert len(passes) == 1
+
+
+def test_a_table_has_the_numbers_and_texts_of_documents(file: Path) -> None:
+    table = read_bson_table(file)
+    assert table.columns == ("_id", "category_id")
+    assert table.rows == (("10", "1001"), ("7", "1001"), ("3", "1000"))
+    float_and_bool = b"\x01f\0" + struct.pack("<d", 0.5) + b"\x08b\0\1" + b"\x0an\0"
+    body = struct.pack("<i", len(float_and_bool) + 5) + float_and_bool + b"\0"
+    (file.parent / "b.bson").write_bytes(body + document({"f": 1}))
+    assert read_bson_table(file.parent / "b.bson").rows == (("0.5", "true", ""), ("1", "", ""))
+
+
+@pytest.mark.parametrize(
+    ("content", "wanted"),
+    [
+        (None, "D21 no table"),
+        (b"", "D29"),
+        (document({"imgs": []}), "D29"),
+        (b"<html>", "D80"),
+        (document({"a": 1})[:-1], "D80"),
+        (document({"a": 1})[:-1] + b"\7", "D80"),
+    ],
+)
+def test_a_table_that_is_no_bson_is_named(tmp_path: Path, content: bytes | None, wanted: str) -> None:
+    file = tmp_path / "a.bson"
+    if content is not None:
+        file.write_bytes(content)
+    with pytest.raises(DataError) as caught:
+        read_bson_table(file)
+    assert f"{caught.value.code} {caught.value.summary}".startswith(wanted)
+    assert str(file) in caught.value.summary
 
 
 def test_documents_of_the_specification_are_read() -> None:

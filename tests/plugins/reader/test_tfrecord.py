@@ -47,6 +47,15 @@ def test_a_record_is_found_by_its_number_and_by_a_feature(files: Path) -> None:
     assert refusal(files / "train*.tfrec::name/x", "tfrecord").startswith("D02 no column 'name'")
 
 
+def test_a_file_of_one_record_needs_no_key(tmp_path: Path) -> None:
+    jpeg = encoded(drawn(), "JPEG")
+    (tmp_path / "a.jpg").write_bytes(jpeg)
+    write_tfrecord(tmp_path / "one.tfrec", [{"image": jpeg}])
+    assert np.array_equal(read(tmp_path / "one.tfrec", "tfrecord"), read(tmp_path / "a.jpg", "image"))
+    write_tfrecord(tmp_path / "two.tfrec", [{"image": jpeg}] * 2)
+    assert refusal(tmp_path / "two.tfrec", "tfrecord").startswith("D02 has 2 records, and data.images names")
+
+
 def test_features_of_bytes_and_numbers_are_pixels(tmp_path: Path) -> None:
     bytes_, bands = RNG.integers(0, 256, (6, 9), dtype=np.uint8), RNG.integers(0, 4096, (2, 6, 9))
     floats = RNG.random((6, 9), np.float32)

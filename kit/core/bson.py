@@ -1,14 +1,23 @@
-"""BSON documents: names and values. Code that a document holds stays text.
+"""BSON files: documents of names and values. Code that a document holds stays text.
 
 Source: bsonspec.org, version 1.1.
 """
 
 from __future__ import annotations
 
+import json
+import mmap
 import struct
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
+from kit.errors import DataError
+
+LEAST_BYTES, MOST_BYTES = 5, 2**30  # of a document
 MAX_DEPTH = 32  # documents in documents
+_NESTED = (0x03, 0x04, 0x05)  # documents, arrays, bytes
 _SIZES = {
     0x06: 0,
     0x07: 12,
@@ -31,17 +40,57 @@ def read_document(content: bytes) -> dict[str, Any]:
     return _Document(content).elements(0, len(content), 0)
 
 
+def read_scalars(file: Path, places: Sequence[int]) -> Iterator[dict[str, str]]:
+    """The numbers and texts of each document, as text, by their names; a null is blank.
+
+    `places` are those of `find_documents`. What lies in nested documents, arrays and bytes is skipped, and its pages
+    of the file are not read. Raises DataError D05 for a corrupt document.
+    """
+    with file.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        reader = _Document(content)
+        for number, (start, end) in enumerate(pairwise(places)):
+            try:
+                yield {name: to_text(value) for name, value in reader.scalars(start, end)}
+            except ValueError as error:  # also text that is not UTF-8
+                raise DataError(f"corrupt BSON: document {number} has {error}", code="D05") from None
+
+
+def to_text(value: Any) -> str:
+    """A number or a text as a table's cell."""
+    return value if isinstance(value, str) else "" if value is None else json.dumps(value)
+
+
+def find_documents(file: Path) -> list[int]:
+    """The places of a file's documents, and that of the file's end. Raises DataError D05 or D06."""
+    places, size = [0], file.stat().st_size
+    with file.open("rb", buffering=0) as stream:
+        while places[-1] < size:
+            stream.seek(places[-1])
+            head = stream.read(4)
+            count = struct.unpack("<i", head)[0] if len(head) == 4 else 0
+            number = len(places) - 1
+            if not LEAST_BYTES <= count <= MOST_BYTES:
+                if number == 0:
+                    raise DataError(f"not a BSON file: begins with {head!r}", code="D06")
+                raise DataError(f"corrupt BSON: document {number} claims {count:,} bytes", code="D05")
+            if places[-1] + count > size:
+                raise DataError(
+                    f"truncated BSON: document {number} needs {count:,} bytes, and {size - places[-1]:,} are left",
+                    code="D05",
+                )
+            places.append(places[-1] + count)
+    return places
+
+
 class _Document:
     """Reads documents at places of some bytes."""
 
-    def __init__(self, content: bytes) -> None:
+    def __init__(self, content: bytes | mmap.mmap) -> None:
         self.content = content
 
     def elements(self, start: int, end: int, depth: int) -> dict[str, Any]:
         """The elements of the document that begins at `start`, which must end before `end`."""
-        size = self._size(start, end)
-        if size < 5 or self.content[start + size - 1] != 0:
-            raise ValueError("a document without an end")
+        size = self._document_size(start, end)
         if depth > MAX_DEPTH:
             raise ValueError(f"documents in documents, more than {MAX_DEPTH} deep")
         found: dict[str, Any] = {}
@@ -51,6 +100,24 @@ class _Document:
             name, at = self._name(at + 1, end)
             found[name], at = self._value(kind, at, end, depth)
         return found
+
+    def scalars(self, start: int, end: int) -> Iterator[tuple[str, Any]]:
+        """The outermost elements of a document that are no documents, arrays or bytes."""
+        at, end = start + 4, start + self._document_size(start, end) - 1
+        while at < end:
+            kind = self.content[at]
+            name, at = self._name(at + 1, end)
+            if kind in _NESTED:
+                at += self._size(at, end) + (5 if kind == 0x05 else 0)
+                continue
+            value, at = self._value(kind, at, end, 0)
+            yield name, value
+
+    def _document_size(self, start: int, end: int) -> int:
+        size = self._size(start, end)
+        if size < LEAST_BYTES or self.content[start + size - 1] != 0:
+            raise ValueError("a document without an end")
+        return size
 
     def _value(self, kind: int, at: int, end: int, depth: int) -> tuple[Any, int]:
         """A value of a type at a place, and the place behind it."""
