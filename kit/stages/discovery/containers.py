@@ -42,6 +42,7 @@ class Container:
     records: int = 0
     columns: tuple[str, ...] = ()  # of pixels, if the reader does not find them itself
     reader: str = ""  # by default that of the files' ending
+    key: str = INDEX  # the column of a row's key
 
     def locate(self, column: str) -> str:
         """The pattern of a row's image, by the column of its key."""

@@ -29,7 +29,7 @@ from kit.stages.discovery.joins import find_joins
 from kit.stages.discovery.long_sheets import WideSheets, widen_sheets
 from kit.stages.discovery.names_with_labels import find_named_labels
 from kit.stages.discovery.split_tables import SplitTables, join_parts
-from kit.stages.discovery.unknown_class import find_unknown_class
+from kit.stages.discovery.unknown_class import find_underscores, find_unknown_class
 from kit.stages.discovery.value_columns import find_part_columns, find_values
 from kit.stages.discovery.walking import walk
 
@@ -356,7 +356,11 @@ def _of_classes(parts: _Parts, label: str | None, separator: str | None, seen: S
         labels = {each for cell in labels for each in labels_in(cell, separator)}
     classes, text = choosing.class_list(seen, labels, parts.sheets, label)
     keys = {"class_list": classes} if classes else {}
-    unknown, line = find_unknown_class(None if separator or classes else parts.sample, labels)
+    alone = None if separator or classes else parts.sample
+    renamed, line = find_underscores(alone, labels)
+    if renamed:
+        return {**keys, "label_from": {"rename": renamed}}, [each for each in (text, line) if each]
+    unknown, line = find_unknown_class(alone, labels)
     keys |= {"unknown_class": unknown} if unknown else {}
     listed = next((sheet for sheet in seen.sheets if sheet.name == classes), None)
     of_json = classes is not None and classes.endswith(CATEGORIES)

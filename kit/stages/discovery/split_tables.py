@@ -10,11 +10,15 @@ from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
 from kit.data.external_rows import TABLE
+from kit.data.image_paths import INDEX
 from kit.errors import ConfigError
 from kit.stages.discovery import roles
+from kit.stages.discovery.containers import Container
 from kit.stages.discovery.file_scan import ColumnMatch, Scan, TableFile
 from kit.stages.discovery.trees import ValUse
 
+SHOWN = 8  # tables that a finding names
+PARTS = roles.TRAIN | roles.VAL | roles.TEST | roles.SAMPLE | roles.SUBMISSION
 VERSION = re.compile(r"[_-]?v(?:ersion)?[_-]?(\d+)$", re.IGNORECASE)
 
 
@@ -48,6 +52,7 @@ def join_parts(seen: Scan, asked: Mapping[str, str], val: ValUse) -> SplitTables
     if "train" in asked:
         return SplitTables(seen, {})
     seen, findings = _latest(seen)
+    by_class = _class_tables(seen)
     groups: dict[tuple[str, tuple[str, ...]], list[TableFile]] = defaultdict(list)
     for sheet in seen.sheets:
         named = roles.words(_stem(sheet.name))
@@ -58,7 +63,41 @@ def join_parts(seen: Scan, asked: Mapping[str, str], val: ValUse) -> SplitTables
             continue
         groups[(_shape(sheet.name), sheet.columns)].append(sheet)
     several = [group for group in groups.values() if len(group) > 1 and _are_parts(seen, group)]
-    return _with_joined(seen, several, findings)
+    several = [
+        group for group in several if not any(sheet in other for sheet in group for other, _ in by_class)
+    ]
+    joined = _with_joined(seen, [*several, *(group for group, _ in by_class)], findings)
+    pixels = {**joined.seen.pixel_tables, **{group[0].name: found for group, found in by_class if found}}
+    return replace(joined, seen=replace(joined.seen, pixel_tables=pixels))
+
+
+def _class_tables(seen: Scan) -> list[tuple[list[TableFile], Container | None]]:
+    """Tables of one folder with a class each, whose name is that class, and where the pixels of their rows are.
+
+    Tables with pixels need a column of different cells, by which a row is found in its table.
+    """
+    groups: dict[tuple[str, tuple[str, ...]], list[TableFile]] = defaultdict(list)
+    for sheet in seen.sheets:
+        if (
+            not roles.words(_stem(sheet.name)) & PARTS
+        ):  # train.csv and test.csv may have a column of these words
+            groups[posixpath.dirname(sheet.name), sheet.columns].append(sheet)
+    found: list[tuple[list[TableFile], Container | None]] = []
+    for (folder, columns), group in groups.items():
+        named = [
+            name for name in columns if all(sheet.values(name) == {_stem(sheet.name)} for sheet in group)
+        ]
+        pixels = seen.pixel_tables.get(group[0].name)
+        if len(group) < 2 or not named:
+            continue
+        cells = {name: [cell for sheet in group for cell in sheet.file.column(name)] for name in columns}
+        keys = [name for name in columns if name != INDEX and len(set(cells[name])) == len(cells[name])]
+        if pixels is not None and not keys:
+            continue
+        pattern = posixpath.join(folder, f"{{{named[0]}}}{PurePosixPath(group[0].name).suffix}")
+        before = f"{keys[0]}/" if keys else ""
+        found.append((group, pixels and replace(pixels, pattern=pattern, before=before, key=keys[0])))
+    return found
 
 
 def _with_joined(seen: Scan, groups: Sequence[Sequence[TableFile]], findings: Sequence[str]) -> SplitTables:
@@ -72,7 +111,8 @@ def _with_joined(seen: Scan, groups: Sequence[Sequence[TableFile]], findings: Se
         sheets = [sheet for sheet in sheets if sheet not in ordered[1:]]
         sheets[sheets.index(first)] = first.with_file(file)
         parts[first.name] = names
-        counts = ", ".join(f"{sheet.name} ({len(sheet.file):,})" for sheet in ordered)
+        counts = ", ".join(f"{sheet.name} ({len(sheet.file):,})" for sheet in ordered[:SHOWN])
+        counts += f" and {len(ordered) - SHOWN} more" if len(ordered) > SHOWN else ""
         found.append(f"labelled rows of {len(names)} tables: {counts}; kit init --train takes fewer")
     return SplitTables(seen.with_sheets(sheets), parts, tuple(found))
 

@@ -1,4 +1,4 @@
-"""Finds a class that the sample names and no training row has, such as new_whale."""
+"""Finds a class that the sample names and no training row has, such as new_whale; or names it without blanks."""
 
 from __future__ import annotations
 
@@ -30,6 +30,22 @@ def find_unknown_class(sample: TableFile | None, labels: Collection[str]) -> tup
             )
             return name, f"{text}predicts it, with the fraction of test rows that you expect"
     return None, ""
+
+
+def find_underscores(sample: TableFile | None, labels: Collection[str]) -> tuple[dict[str, str], str]:
+    """The labels with blanks and their names with underscores, if the sample's cells name labels so; and in words.
+
+    Quick, Draw! has the class `alarm clock` and asks for `alarm_clock cat dog`.
+    """
+    renamed = {label: label.replace(" ", "_") for label in labels if " " in label}
+    if sample is None or not renamed or set(renamed.values()) & set(labels):
+        return {}, ""
+    words = {word for name in sample.columns[1:] for cell in sample.values(name) for word in cell.split()}
+    shown = sorted(words & set(renamed.values()))
+    if not shown or not words <= {*renamed.values(), *labels}:
+        return {}, ""
+    text = f"{sample.name}: labels have underscores for blanks, such as {shown[0]}: data.label_from.rename"
+    return dict(sorted(renamed.items())), text
 
 
 def _find_in(cells: Collection[str], known: set[str]) -> str | None:

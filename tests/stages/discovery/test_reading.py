@@ -22,7 +22,7 @@ from kit.stages.prediction.tta import tta
 from kit.stages.submission.validation import check_submission
 from kit.stages.training.train import train
 from tests.entering import TINY
-from tests.plugins.reader.documents import products
+from tests.plugins.reader.documents import document, products
 from tests.plugins.reader.tfrecords import write_tfrecord
 
 RNG = np.random.default_rng(0)
@@ -155,6 +155,35 @@ def cdiscount(root: Path) -> Found:
     return {"reader": {"name": "bson"}, "images": images, "test_images": images.replace("train", "test")}, 3
 
 
+def cdiscount_alone(root: Path) -> Found:
+    """As Kaggle has it: the categories stand in the documents, and test documents have none."""
+    documents = {"train": ROWS, "test": TESTS}
+    for split, count in documents.items():
+        content = b""
+        for number in range(count):
+            category = {"category_id": 1000 + number % 3} if split == "train" else {}
+            found = [{"picture": jpeg(root / "x.jpg")} for _ in range(1 + number % 2)]
+            content += document({"_id": number, **category, "imgs": found})
+        (root / f"{split}.bson").write_bytes(content)
+    (root / "x.jpg").unlink()
+    names = {"category_id": [1000, 1001, 1002], "category_level1": ["A", "A", "B"]}
+    pd.DataFrame(names).to_csv(root / "category_names.csv", index=False)
+    write_sample(root, "_id", {"category_id": 1000}, range(TESTS))
+    images = "train.bson::_id/{id}"
+    return {"reader": {"name": "bson"}, "train": "train.bson", "label": "category_id", "images": images}, 3
+
+
+def single_records(root: Path) -> Found:
+    for folder, ids in (("train", TRAIN), ("test", TEST)):
+        (root / folder).mkdir()
+        for name in ids:
+            write_tfrecord(root / folder / f"{name}.tfrec", [{"image": jpeg(root / "x.jpg"), "height": SIDE}])
+    (root / "x.jpg").unlink()
+    write_labels(root, "id", "label", ["a", "b"])
+    write_sample(root, "id", {"label": "a"})
+    return {"reader": {"name": "tfrecord"}, "images": "train/{id}", "test_images": "test/{id}"}, 3
+
+
 def quick_draw(root: Path) -> Found:
     def drawings(count: int) -> list[str]:
         return [json.dumps(RNG.integers(0, 256, (3, 2, 8)).tolist()) for _ in range(count)]
@@ -167,6 +196,34 @@ def quick_draw(root: Path) -> Found:
     pd.DataFrame(test).to_csv(root / "test.csv", index=False)
     write_sample(root, "key_id", {"word": "cat"}, keys[ROWS:])
     return {"reader": {"name": "strokes"}, "test_images": "test.csv::key_id/{id}"}, 3
+
+
+def quick_draw_by_class(root: Path) -> Found:
+    """As Kaggle has it: a table for each class, whose name is that of the class."""
+    (root / "train_simplified").mkdir()
+    for number, word in enumerate(("alarm clock", "bus", "cat")):
+        rows = [
+            {
+                "countrycode": "US",
+                "drawing": json.dumps(RNG.integers(0, 256, (3, 2, 8)).tolist()),
+                "key_id": str(5000000000000000 + 100 * number + row),
+                "recognized": "True",
+                "timestamp": f"2017-03-0{row % 9 + 1} 10:00:00",
+                "word": word,
+            }
+            for row in range(ROWS // 3)
+        ]
+        pd.DataFrame(rows).to_csv(root / "train_simplified" / f"{word}.csv", index=False)
+    keys = [str(9000003627287624 + row) for row in range(TESTS)]
+    drawings = [json.dumps(RNG.integers(0, 256, (3, 2, 8)).tolist()) for _ in keys]
+    test = {"key_id": keys, "countrycode": "US", "drawing": drawings}
+    pd.DataFrame(test).to_csv(root / "test_simplified.csv", index=False)
+    write_sample(root, "key_id", {"word": "alarm_clock bus cat"}, keys)
+    return {
+        "reader": {"name": "strokes"},
+        "images": "train_simplified/{word}.csv::key_id/{id}",
+        "test_images": "test_simplified.csv::key_id/{id}",
+    }, 3
 
 
 def statoil(root: Path) -> Found:
@@ -302,7 +359,10 @@ COMPETITIONS: dict[str, Callable[[Path], Found]] = {
     "SIIM-ISIC Melanoma, DICOM": melanoma,
     "SIIM-ISIC Melanoma, TFRecord": melanoma_tfrecord,
     "Cdiscount, first photo": cdiscount,
+    "Cdiscount, categories in the BSON": cdiscount_alone,
+    "TFRecord, a file per image": single_records,
     "Quick, Draw!": quick_draw,
+    "Quick, Draw!, a table per class": quick_draw_by_class,
     "Statoil, JSON": statoil,
     "Human Protein Atlas": protein_atlas,
     "Bengali.AI, one component": bengali,

@@ -59,6 +59,21 @@ def test_tables_that_share_images_are_not_one(tmp_path: Path) -> None:
     assert "--train" in caught.value.hint
 
 
+def test_tables_named_by_their_class_are_one(tmp_path: Path) -> None:
+    images = [f"photos/{name}{number}.jpg" for name in "ab" for number in range(9)]
+    tables = {
+        f"labels/{label}.csv": csv(
+            "file,word,split", *(f"{name}{row}.jpg,{label},labels" for row in range(9))
+        )
+        for name, label in (("a", "alarm clock"), ("b", "cat"))
+    }
+    sample = csv("file,word", *(f"a{row}.jpg,cat" for row in range(3)))
+    make(tmp_path, {**tables, "sample_submission.csv": sample}, images)
+    found = discover(tmp_path)
+    assert found.data["train"] == ["labels/alarm clock.csv", "labels/cat.csv"]
+    assert (found.data["label"], found.rows) == ("word", 18)
+
+
 def test_several_tables_may_be_given(tmp_path: Path) -> None:
     root = of(tmp_path, "labels in two tables")
     (root / "train_labels_2.csv").rename(root / "more.csv")

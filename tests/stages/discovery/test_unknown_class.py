@@ -8,7 +8,7 @@ import pytest
 
 from kit.data.csv_file import CsvFile
 from kit.stages.discovery.file_scan import TableFile
-from kit.stages.discovery.unknown_class import find_unknown_class
+from kit.stages.discovery.unknown_class import find_underscores, find_unknown_class
 
 
 @pytest.mark.parametrize(
@@ -34,3 +34,25 @@ def test_one_name_beside_labels_is_the_unknown_class(
     found, text = find_unknown_class(TableFile("sample.csv", file, ",", "utf-8"), labels)
     assert found == name
     assert (name is not None) == ("kit blend RUN --ensembler" in text)
+
+
+@pytest.mark.parametrize(
+    ("cells", "labels", "is_found"),
+    [
+        (("alarm_clock cat", "cat bus"), {"alarm clock", "cat", "bus"}, True),
+        (("alarm_clock",), {"alarm clock", "cat"}, True),
+        (("cat bus",), {"alarm clock", "cat", "bus"}, False),
+        (("alarm_clock other",), {"alarm clock", "cat"}, False),
+        (("alarm_clock",), {"alarm clock", "alarm_clock"}, False),
+        (("alarm clock",), {"alarm clock", "cat"}, False),
+    ],
+)
+def test_labels_with_underscores_are_renamed(
+    cells: tuple[str, ...], labels: set[str], is_found: bool
+) -> None:
+    file = CsvFile(
+        Path("s.csv"), ("id", "word"), tuple((str(row), cell) for row, cell in enumerate(cells)), ()
+    )
+    renamed, text = find_underscores(TableFile("s.csv", file, ",", "utf-8"), labels)
+    assert renamed == ({"alarm clock": "alarm_clock"} if is_found else {})
+    assert bool(text) == is_found
