@@ -23,6 +23,8 @@ from kit.errors import Case, ConfigError, DataError, did_you_mean
 
 SEPARATORS = (",", ";", "\t", "|")
 CATEGORIES = "#categories"  # after a JSON file's name: its categories instead of its images
+# how a table begins, without control characters; the words begin other files, though they may be text
+_PLAIN_START = re.compile(rb'(?!version https:|MATLAB|GIF8|PAR1|ARROW1|ORC|BZh)["\w][\t\r\n -~]*')
 # the first line by which Excel knows the separator
 _SEP_LINE = re.compile(r'"?sep=(.)"?(?:\r\n|\r|\n|\Z)', re.IGNORECASE)
 
@@ -75,8 +77,11 @@ def read_csv(
     D72 a repeated header.
     """
     content = _content(path)
-    refuse_other_kinds(path, content)
-    text = decode(path, content, encoding, fixed)
+    if encoding == "utf-8" and _is_plain(content):
+        text = content.decode("ascii")
+    else:
+        refuse_other_kinds(path, content)
+        text = decode(path, content, encoding, fixed)
     del content
     text, before = _without_sep_line(path, text, sep, fixed)
     _check_separator(path, text, sep, fixed)
@@ -122,6 +127,17 @@ def _content(path: Path) -> bytes:
         raise DataError(f"{path} is a directory, not a CSV", code="D08") from None
     except PermissionError:
         raise DataError(f"{path}: permission denied", code="D09") from None
+
+
+def _is_plain(content: bytes) -> bool:
+    """Whether a file is ASCII text that begins as a table does, so that nothing else can be meant by it."""
+    start = content[:4096]
+    return (
+        content.isascii()
+        and b"\0" not in content
+        and b"annex/objects/" not in start
+        and _PLAIN_START.fullmatch(start) is not None
+    )
 
 
 def _without_sep_line(path: Path, text: str, sep: str, fixed: str) -> tuple[str, int]:
@@ -242,17 +258,12 @@ def _ends(text: str, sep: str) -> list[int]:
 
 
 def _check_columns(path: Path, columns: Sequence[str]) -> None:
+    broken = [name for name in columns if "\n" in name or "\r" in name]
     cases = [f"{name!r} occurs {n} times" for name, n in Counter(columns).items() if n > 1]
     cases += [
-        f"{name!r} has surrounding blanks"
-        for name in columns
-        if name != _trim(name) and not line_breaks(name)
+        f"{name!r} has surrounding blanks" for name in columns if name != _trim(name) and name not in broken
     ]
-    cases += [
-        f"{name!r} has a line break: is a quote on line 1 not closed?"
-        for name in columns
-        if line_breaks(name)
-    ]
+    cases += [f"{name!r} has a line break: is a quote on line 1 not closed?" for name in broken]
     twice = [name for name, n in Counter(columns).items() if n > 1 and is_number(name)]
     if twice:
         raise DataError(

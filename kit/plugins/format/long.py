@@ -36,20 +36,20 @@ class Long(Format):
     )
 
     def matches(self, sample: pd.DataFrame, classes: Sequence[str]) -> bool:
-        rows = read_long_rows(sample, classes, self.separator)
+        rows = self._read(sample, classes)
         if rows is None or (sample.shape[1] > 2 and len(sample) < len(set(rows.ids)) * len(classes)):
             return False  # some labels of each id, in a column of their own, are a ranking
         cells = sample[rows.value].tolist()
         return are_shares(cells) or not any(map(str.strip, cells))
 
     def ids(self, sample: pd.DataFrame, classes: Sequence[str]) -> list[str]:
-        rows = read_long_rows(sample, classes, self.separator)
+        rows = self._read(sample, classes)
         return super().ids(sample, classes) if rows is None else rows.ids
 
     def check_rows(
         self, table: pd.DataFrame, sample: pd.DataFrame, classes: Sequence[str]
     ) -> list[tuple[int, str]] | None:
-        rows = read_long_rows(sample, classes, self.separator)
+        rows = self._read(sample, classes)
         return None if rows is None else list(no_shares(table[rows.value], rows.value))
 
     def write(self, predictions: Predictions, sample: pd.DataFrame) -> pd.DataFrame:
@@ -62,8 +62,18 @@ class Long(Format):
         ]
         return sample.assign(**{rows.value: text(values)})
 
+    def _read(self, sample: pd.DataFrame, classes: Sequence[str]) -> LongRows | None:
+        """How the sample joins ids and classes; None if it does not, as the first row or the ids may show."""
+        if sample.shape[1] > 2:
+            has_one_row_per_id = sample.iloc[:, 0].is_unique
+        elif self.separator is None and all(map(str.isdigit, classes)):
+            has_one_row_per_id = True
+        else:
+            has_one_row_per_id = not sample.iloc[:1, 0].astype(str).str.endswith(tuple(classes)).any()
+        return None if has_one_row_per_id else read_long_rows(sample, classes, self.separator)
+
     def _rows(self, sample: pd.DataFrame, classes: Sequence[str]) -> LongRows:
-        rows = read_long_rows(sample, classes, self.separator)
+        rows = self._read(sample, classes)
         if rows is None:
             raise ConfigError(
                 f"format 'long': the sample has no row for each id and class; its first row is "

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 import pandas as pd
 
 from kit.data.csv_file import is_number
-from kit.data.long_rows import read_long_rows
 from kit.plugins.format._cells import no_numbers
 from kit.plugins.format.long import Long
 
@@ -21,12 +20,12 @@ class LongNumbers(Long):
     label_kinds = ("numbers",)
 
     def matches(self, sample: pd.DataFrame, classes: Sequence[str]) -> bool:
-        rows = read_long_rows(sample, classes, self.separator)
+        rows = self._read(sample, classes)
         cells = set() if rows is None else {cell.strip() for cell in sample[rows.value].unique()}
         return bool(cells) and (cells == {""} or all(map(is_number, cells)))
 
     def check_rows(
         self, table: pd.DataFrame, sample: pd.DataFrame, classes: Sequence[str]
     ) -> list[tuple[int, str]] | None:
-        rows = read_long_rows(sample, classes, self.separator)
+        rows = self._read(sample, classes)
         return None if rows is None else list(no_numbers(table[rows.value], rows.value))
