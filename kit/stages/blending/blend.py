@@ -31,12 +31,12 @@ from kit.experiment import sample_format
 from kit.kinds import Ensembler, Format, Metric
 from kit.stages.blending.compatibility import check_together
 from kit.stages.blending.diversity import Diversity, measure_diversity
-from kit.stages.blending.entering import describe_blend, enter_submission
 from kit.stages.blending.members import (
     Member,
     OutOfFold,
     add_aggregators,
     blend_test_rows,
+    describe_blend,
     labels,
     lack_folds,
     out_of_fold,
@@ -48,7 +48,7 @@ from kit.stages.blending.members import (
 )
 from kit.stages.blending.scores import BLEND, MEAN, Comparison, MemberPredictions, Score, compare, sole_member
 from kit.stages.blending.unscored import UnscoredSubmission, submit_unscored
-from kit.stages.submission.board import Board
+from kit.stages.submission.board import Board, enter_submission
 
 if TYPE_CHECKING:
     import pandas as pd

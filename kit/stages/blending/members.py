@@ -6,6 +6,7 @@ that, so a threshold or a temperature must act before it. Test rows are therefor
 
 from __future__ import annotations
 
+import datetime
 import os
 import warnings
 from collections.abc import Sequence
@@ -21,12 +22,12 @@ from kit.core.files import StrPath, sha256
 from kit.core.memmaps import MEMMAP_FROM_BYTES_PER_MEMBER, empty_or_memmap
 from kit.data.answers import first_images
 from kit.data.folds import Folds, file_groups, merge_groups
-from kit.data.predictions import Predictions, common_ids
+from kit.data.predictions import Predictions, common_ids, ids_fingerprint
 from kit.data.renamed_classes import predictions_now
 from kit.data.table import Table, read_labelled_rows, test_table
 from kit.errors import Case, ConfigError, InvalidError, KitWarning
 from kit.evaluation.competition import Scoring, expand_to_images, join_test_images, read_columns
-from kit.kinds import Aggregator, Ensembler
+from kit.kinds import Aggregator, Ensembler, Format, Metric
 from kit.kinds.advice import predict_command
 from kit.kinds.score_context import ScoreContext
 from kit.runs.records import RunRef
@@ -136,6 +137,41 @@ def with_answers(members: Sequence[Member], scoring: Scoring, table: Table) -> t
 def aggregator_record(member: Member) -> dict[str, Any]:
     """What a record says of the aggregator of a member, as JSON; nothing if each image is its own answer."""
     return {} if member.aggregator is None else {"aggregator": member.aggregator.spec()}
+
+
+def describe_blend(
+    workspace: Workspace,
+    members: Sequence[Member],
+    test: Predictions,
+    ensembler: Ensembler,
+    recipe: Ensembler,
+    shape: Format,
+    metric: Metric,
+) -> dict[str, Any]:
+    """What a record says of any blend, as JSON: `recipe` as it was asked for, `ensembler` as it blends `test` rows."""
+    return {
+        "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "members": [
+            {
+                "member": str(one),
+                "oof": one.oof.provenance.to_json(),
+                "test": one.test.provenance.to_json(),
+                **aggregator_record(one),
+            }
+            for one in members
+        ],
+        "ensembler": ensembler.spec(),
+        "recipe": recipe.spec(),
+        "format": shape.spec(),
+        "metric": metric.spec(),
+        "test_rows": len(test),
+        "target": test.target.to_json(),
+        "classes": list(test.classes),
+        "fingerprints": {
+            "test_rows": ids_fingerprint(test.ids),
+            "sample": sha256(workspace.path(str(workspace.competition.data.sample))),
+        },
+    }
 
 
 def add_aggregators(notes: str, members: Sequence[Member]) -> str:

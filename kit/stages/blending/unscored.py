@@ -15,15 +15,15 @@ from kit.errors import ConfigError
 from kit.evaluation.competition import bind_rows, open_aggregator, open_ensembler
 from kit.experiment import sample_format
 from kit.stages.blending.compatibility import check_together
-from kit.stages.blending.entering import describe_blend, enter_submission
 from kit.stages.blending.members import (
     blend_test_rows,
+    describe_blend,
     labels,
     read_members,
     read_test_rows,
     with_current_names,
 )
-from kit.stages.submission.board import Board
+from kit.stages.submission.board import Board, enter_submission
 
 if TYPE_CHECKING:
     import pandas as pd

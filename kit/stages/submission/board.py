@@ -15,13 +15,16 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
+
+import pandas as pd
 
 from kit.config.workspace import CONFIG_FILE, Workspace
 from kit.core import files
 from kit.data.csv_file import read_csv
 from kit.errors import Case, ConfigError, DataError, KitError, KitWarning
 from kit.kinds import Metric
-from kit.stages.submission.submission import lock_submissions
+from kit.stages.submission.submission import WrittenSubmission, lock_submissions, write
 
 BOARD = "board.csv"
 # the hint for a board that a spreadsheet has saved in its own way
@@ -346,3 +349,49 @@ def _entry(path: Path, line: int, row: Mapping[str, str]) -> Entry:
         )
     except ValueError as error:
         raise DataError(f"{path} line {line}: {error}", code="D37") from None
+
+
+def enter_submission(
+    workspace: Workspace,
+    name: str,
+    table: pd.DataFrame,
+    record: Mapping[str, Any],
+    metric: Metric,
+    cv: float | None,
+    notes: str = "",
+) -> tuple[WrittenSubmission, Board, Entry]:
+    """Writes the submission and its record, and enters it; one that is there already stays as it is.
+
+    `record` has `members`, `ensembler`, `rows` and `created`. `cv` None: the blend has no score.
+    """
+    with lock_submissions(workspace.submissions):
+        board = Board.read(workspace.submissions)
+        entered = {entry.file for entry in board.entries}
+        separator = workspace.competition.data.sep
+        written = write(workspace.submissions, name, table, record, separator, board.last, entered)
+        if written.is_new:
+            board = board.enter(_new_entry(written, record, metric, cv, notes))
+    return written, board, next(one for one in board.entries if one.file == written.path.name)
+
+
+def _new_entry(
+    written: WrittenSubmission,
+    record: Mapping[str, Any],
+    metric: Metric,
+    cv: float | None,
+    notes: str,
+) -> Entry:
+    return Entry(
+        number=written.number,
+        name=written.path.stem.partition("-")[2],
+        file=written.path.name,
+        cv=cv,
+        metric=metric.plugin_name(),
+        better="higher" if metric.higher_is_better else "lower",
+        leaderboard=None,
+        members=" ".join(member["member"] for member in record["members"]),
+        ensembler=str(record["ensembler"]["name"]),
+        rows=int(record["rows"]),
+        created=str(record["created"]),
+        notes=notes,
+    )
