@@ -135,6 +135,10 @@ class ImageFolder:
     _odd: dict[str, dict[str, list[str]]] = field(default_factory=dict)  # files of unknown endings, by stem
     _mixed: dict[str, dict[str, list[str]]] = field(default_factory=dict)  # files by folder and stem
 
+    def __post_init__(self) -> None:
+        # made once, since each row is looked up with all of them
+        self._endings = ("", *(each for ending in self.extensions for each in (ending, ending.upper())))
+
     def find(self, name: str) -> tuple[Path, str]:
         """The file of a name, and the code of what is wrong with it: D20 outside, D08 a folder, D02 not there."""
         file = os.path.normpath(name if name.startswith("/") else f"{self.base}/{name}")
@@ -263,7 +267,7 @@ class ImageFolder:
 
     def _candidates(self, stem: str) -> list[str]:
         """The name itself, then with each ending, in small letters and in capitals."""
-        return [stem, *(stem + e for ending in self.extensions for e in (ending, ending.upper()))]
+        return [stem + ending for ending in self._endings]
 
     def _in_mixed_case(self, folder: str, stem: str) -> list[str]:
         """The files of a name whose known ending mixes capitals and small letters, such as `.Jpg`."""

@@ -112,14 +112,20 @@ class Scan:
         """How many images a folder and those in it hold."""
         return sum(len(names) for each, names in self.folders.items() if _is_below(each, folder))
 
+    @cached_property
+    def _endings(self) -> dict[str, Counter[str]]:
+        """How many images of each folder have each ending; counted once, since each column asks for them."""
+        return {
+            folder: Counter(posixpath.splitext(name)[1].lower() for name in names)
+            for folder, names in self.folders.items()
+        }
+
     def ending_below(self, folder: str) -> str:
         """The ending that most images of a folder and those in it have; of equally many the first by the alphabet."""
-        counts = Counter(
-            posixpath.splitext(name)[1].lower()
-            for each, names in self.folders.items()
-            if _is_below(each, folder)
-            for name in names
-        )
+        counts: Counter[str] = Counter()
+        for each, endings in self._endings.items():
+            if _is_below(each, folder):
+                counts.update(endings)
         return min(counts, key=lambda ending: (-counts[ending], ending), default="")
 
     def folders_below(self, folder: str) -> int:

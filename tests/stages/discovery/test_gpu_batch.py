@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 from collections import namedtuple
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 
-from kit.stages.discovery import recipes
+from kit.stages.discovery import gpu_batch, recipes
 from kit.stages.discovery.gpu_batch import propose_batch
 
 ADAMW = {"name": "adamw", "lr": 1e-3}
@@ -43,3 +46,18 @@ def test_the_batch_is_by_memory_and_rows(
 def test_without_a_gpu_nothing_is_proposed() -> None:
     assert propose_batch(ADAMW, 100_000) == ({}, [])
     assert "batch_size" not in recipes.config("scratch", {}, rows=100_000)[0]
+
+
+def test_torch_is_not_imported_on_linux_without_a_device_of_a_gpu(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.delitem(sys.modules, "torch")
+    monkeypatch.setattr(sys, "platform", "linux")
+    monkeypatch.setattr(gpu_batch, "GPU_DEVICES", (str(tmp_path / "nvidia0"),))
+    assert propose_batch(ADAMW, 100_000) == ({}, [])
+    assert "torch" not in sys.modules
+    (tmp_path / "nvidia0").touch()
+    monkeypatch.setitem(
+        sys.modules, "torch", SimpleNamespace(cuda=SimpleNamespace(is_available=lambda: False))
+    )
+    assert propose_batch(ADAMW, 100_000) == ({}, [])
