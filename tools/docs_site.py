@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import json
 import posixpath
 import re
 import shutil
@@ -27,6 +28,7 @@ ROOT = Path(__file__).parents[1]
 PROJECT = "project"
 PROJECT_PAGES = ("README.md", "CHANGELOG.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "SECURITY.md")
 API = ("kit", "kit.kinds", "kit.errors")
+NOTEBOOKS = ("quickstart", "finetune", "code_competition")  # in the order of the navigation
 LANGUAGES = {
     ".py": "python",
     ".json": "json",
@@ -37,6 +39,7 @@ LANGUAGES = {
 }
 LINK = re.compile(r"(?<=\]\()(?!\w+:|#)([^)\s#]+)(#[^)\s]*)?(?=(?:\s+\"[^\"]*\")?\))")
 SOURCES = tempfile.TemporaryDirectory(prefix="kit-docs-")
+SHELL = "%%bash\n"  # the first line of a notebook's cell of commands
 BLOCK = "\b\n"  # click's mark of a paragraph whose lines stay as they are
 OUTSIDE = re.compile(r"<(?:script|link|img|iframe|source)\b[^>]*\b(?:src|href)=[\"']?(?:https?:)?//[^>]*>")
 
@@ -58,7 +61,8 @@ def page_of(path: str) -> str:
     if path == "docs":
         return "index.md"
     if path.startswith("docs/"):
-        return path.removeprefix("docs/")
+        inner = path.removeprefix("docs/")
+        return inner.removesuffix(".ipynb") + ".md" if inner.endswith(".ipynb") else inner
     return f"{PROJECT}/{path}" if path.endswith(".md") else f"{PROJECT}/{path}.md"
 
 
@@ -153,6 +157,27 @@ def command_pages() -> dict[str, str]:
     return pages
 
 
+def show_notebook(path: str) -> str:
+    """The Markdown of a notebook's cells without outputs, and a link to the file; links lead to pages of the site."""
+    cells = json.loads((ROOT / path).read_text(encoding="utf-8"))["cells"]
+    parts = []
+    for cell in cells:
+        source = "".join(cell["source"])
+        if cell["cell_type"] == "markdown":
+            parts.append(rewrite_links(source, path))
+        else:
+            language = "sh" if source.startswith(SHELL) else "python"
+            parts.append(f"```{language}\n{source.removeprefix(SHELL)}\n```")
+    parts.insert(1, f"[Download this notebook]({posixpath.basename(path)})")
+    return "\n\n".join(parts) + "\n"
+
+
+def notebook_pages() -> dict[str, str]:
+    """Page -> Markdown for each notebook of docs/."""
+    paths = [f"docs/notebooks/{name}.ipynb" for name in NOTEBOOKS]
+    return {page_of(path): show_notebook(path) for path in paths}
+
+
 def public_names(module: str) -> Mapping[str, str]:
     """Public name of a module -> where it is defined, read from the source without an import."""
     folder = ROOT.joinpath(*module.split("."))
@@ -236,7 +261,11 @@ def on_config(config: MkDocsConfig) -> None:
         for folder in Path(config.docs_dir).iterdir()
         if folder.is_dir()
     }
-    folders |= {"commands/": [*command_pages()], "api/": [*api_pages()]}
+    folders |= {
+        "commands/": [*command_pages()],
+        "api/": [*api_pages()],
+        "notebooks/": [*notebook_pages()],
+    }
     config.nav = expand(config.nav or [], folders)
 
 
@@ -248,7 +277,7 @@ def on_files(files: Files, config: MkDocsConfig) -> None:
     """Adds the generated pages."""
     from mkdocs.structure.files import File, InclusionLevel
 
-    for page, markdown in (command_pages() | api_pages()).items():
+    for page, markdown in (command_pages() | api_pages() | notebook_pages()).items():
         files.append(File.generated(config, page, content=markdown))
     style = (ROOT / "tools" / "docs_site.css").read_text(encoding="utf-8")
     files.append(File.generated(config, "assets/kit.css", content=style))
@@ -260,7 +289,7 @@ def on_files(files: Files, config: MkDocsConfig) -> None:
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
     """Rewrites the links of pages that are written for GitHub."""
     uri = page.file.src_uri
-    if uri.startswith(("commands/", "api/")):
+    if uri.startswith(("commands/", "api/", "notebooks/")):
         return markdown
     return rewrite_links(markdown, outside_pages().get(uri, f"docs/{uri}"))
 

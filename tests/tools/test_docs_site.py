@@ -16,7 +16,16 @@ import yaml
 
 import kit
 from kit.commands._menu import menu
-from tools.docs_site import OUTSIDE, api_pages, command_pages, expand, outside_pages, rewrite_links, show_file
+from tools.docs_site import (
+    OUTSIDE,
+    api_pages,
+    command_pages,
+    expand,
+    notebook_pages,
+    outside_pages,
+    rewrite_links,
+    show_file,
+)
 
 ROOT = Path(__file__).parents[2]
 CONFIG = (ROOT / "mkdocs.yml").read_text()
@@ -48,6 +57,20 @@ def test_the_navigation_has_each_page_once() -> None:
     assert {page for page in pages if page.startswith("project/")} <= set(outside_pages())
 
 
+def test_each_notebook_is_a_page_with_its_code_and_a_link_to_the_file() -> None:
+    files = {file.stem for file in (ROOT / "docs" / "notebooks").glob("*.ipynb")}
+    pages = notebook_pages()
+    assert {Path(page).stem for page in pages} == files
+    page = pages["notebooks/code_competition.md"]
+    assert page.startswith("# Submit to a code competition\n\n")
+    assert "\n\n[Download this notebook](code_competition.ipynb)\n\n```python\nimport kit\n" in page
+    assert "```python\ncomp.board()\n```" in page
+    assert "```sh\nkit bundle submissions/0001-mean-r.json" in page
+    assert "%%bash" not in page
+    assert "[finetune.ipynb](finetune.md)" in page
+    assert "](../final.md)" in page
+
+
 def test_a_folder_of_the_navigation_becomes_its_pages() -> None:
     nav = [{"Home": "index.md"}, {"More": [{"A": "a/"}, {"B": "b/"}]}]
     assert expand(nav, {"a/": ["a/1.md", "a/2.md"]}) == [
@@ -60,6 +83,7 @@ def test_a_folder_of_the_navigation_becomes_its_pages() -> None:
     ("page", "link", "expected"),
     [
         ("docs/scale.md", "../setup.cfg", "project/setup.cfg.md"),
+        ("docs/scale.md", "notebooks/finetune.ipynb", "notebooks/finetune.md"),
         ("docs/kinds/loss.md", "../../setup.cfg#x", "../project/setup.cfg.md#x"),
         ("docs/kinds/loss.md", "../plugins.md#loss", "../plugins.md#loss"),
         ("docs/scale.md", "../benchmarks/README.md#growth", "project/benchmarks/README.md#growth"),
