@@ -7,15 +7,40 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.crashing import spread
 
+# both tests in one process that imports everything once, and not in the tests' own: forks of one with threads may hang
+SCRIPT = """
+import sys
+from pathlib import Path
 
-def test_killed_at_a_sample_of_all_writes_the_same_commands_come_to_the_same_result() -> None:
+import kit.core.files
+from tests import crashing
+
+folder = Path(sys.argv.pop())
+status = crashing.main()
+kit.core.files._remove_stump = lambda part: None  # breaks the promise on purpose
+found = list(crashing.cases(folder, lambda kinds: [kinds.index("replace") + 1]))
+print("broken:", found)
+sys.exit(status)
+"""
+
+
+@pytest.fixture(scope="module")
+def harness(tmp_path_factory: pytest.TempPathFactory) -> subprocess.CompletedProcess[str]:
+    """The harness at a sample of all writes, and then at one write of a kit that leaves files behind."""
+    command = [sys.executable, "-c", SCRIPT, "60", str(tmp_path_factory.mktemp("broken"))]
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
-    command = [sys.executable, "-m", "tests.crashing", "60"]
-    made = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=300)
-    assert made.returncode == 0, made.stdout + made.stderr
-    assert "; 0 went wrong" in made.stdout
+    return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=400)
+
+
+def test_killed_at_a_sample_of_all_writes_the_same_commands_come_to_the_same_result(
+    harness: subprocess.CompletedProcess[str],
+) -> None:
+    assert harness.returncode == 0, harness.stdout + harness.stderr
+    assert "; 0 went wrong" in harness.stdout
 
 
 def test_the_sample_has_some_of_each_kind_and_all_are_all() -> None:
@@ -25,18 +50,6 @@ def test_the_sample_has_some_of_each_kind_and_all_are_all() -> None:
 
 
 def test_the_harness_sees_a_command_that_leaves_something_behind(
-    tmp_path: Path,
+    harness: subprocess.CompletedProcess[str],
 ) -> None:
-    """Breaks the promise on purpose, in a process of its own, as forks of a test process with threads may hang."""
-    broken = (
-        "import kit.core.files, tests.crashing as c\n"
-        "kit.core.files._remove_stump = lambda part: None\n"
-        "import sys; from pathlib import Path\n"
-        f"found = list(c.cases(Path({str(tmp_path)!r}), lambda kinds: [kinds.index('replace') + 1]))\n"
-        "print(found)\n"
-    )
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
-    made = subprocess.run(
-        [sys.executable, "-c", broken], capture_output=True, text=True, env=environment, timeout=300
-    )
-    assert "is left over" in made.stdout, made.stdout + made.stderr
+    assert "is left over" in harness.stdout.partition("broken:")[2], harness.stdout + harness.stderr

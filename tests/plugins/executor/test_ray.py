@@ -33,6 +33,8 @@ def address() -> Iterator[str]:
     """Where a cluster of two nodes of one core each answers, for as long as this module's tests last."""
     before = dict(os.environ)
     os.environ.update(RAY_USAGE_STATS_ENABLED="0", RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO="0")
+    # by default 15: tests in other processes would leave the workers no core
+    os.environ.update(RAY_worker_niceness="0")
     os.environ["PYTHONPATH"] = os.pathsep.join([str(ROOT), before.get("PYTHONPATH", "")])
     from ray.cluster_utils import Cluster
 
