@@ -11,18 +11,22 @@ from typing import Any
 import torch
 from torch import nn
 
-from kit.config.models import Experiment
+from kit.config.models import Data, Experiment
 from kit.config.parsing import read_stored_experiment
+from kit.core.files import shorten
 from kit.data.folds import Folds
 from kit.data.provenance import CheckpointProvenance
 from kit.data.table import Table
 from kit.device.precision import Precision, resolve_auto, warn_of_other_dtype
-from kit.errors import CheckpointError, ConfigError, DataError, KitWarning
+from kit.errors import Case, CheckpointError, ConfigError, DataError, KitWarning
 from kit.kinds import Classes
 from kit.model import checkpoints, network
 from kit.model.checkpoints import Checkpoint, load
 from kit.model.predict import Predictor, for_predicting
 from kit.runs.run import Run
+
+# keys of data that make another picture of the same file
+READING = ("reader", "box", "box_margin", "tiles", "pixel_type")
 
 
 def experiment_of(trained: CheckpointProvenance) -> Experiment:
@@ -132,6 +136,30 @@ def check_config(run: Run, asked: Mapping[str, Any], what: str) -> None:
     """Raises ConfigError C11 where a run was begun as something else than what is asked for now, such as a soup."""
     if run.is_started and run.manifest.get("asked") != asked:
         raise ConfigError(f"runs/{run.name} does not match this {what}", code="C11", hint="another --name")
+
+
+def check_reading(run: Run, data: Data) -> None:
+    """Raises DataError D60 if config.json reads images in another way than a run was trained with.
+
+    A run may have been started with keys of data on the command line.
+    """
+    stored = run.config.get("data")
+    if not isinstance(stored, Mapping):
+        return
+    known = {key: stored[key] for key in READING if key in stored}
+    then = Data.model_validate(known).model_dump(mode="json")
+    now = data.model_dump(mode="json")
+    changed = [key for key in READING if key in known and then[key] != now[key]]
+    if changed:
+        cases = [
+            Case(f"{shorten(then[key])} then, {shorten(now[key])} now", f"data.{key}") for key in changed
+        ]
+        raise DataError(
+            f"runs/{run.name} was trained on images that were read in another way than config.json says",
+            code="D60",
+            cases=cases,
+            hint=f"write the run's data.{changed[0]} into config.json, or train it again under another --name",
+        )
 
 
 def check_rows_unchanged(run: Run, folds: Folds, table: Table) -> None:

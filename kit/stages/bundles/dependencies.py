@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import ast
 import importlib.metadata
+import re
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from kit.core.installed import KIT, REQUIRED
+from kit.core.installed import KIT, REQUIRED, distribution
 from kit.kinds.plugin import Plugin
 from kit.kinds.registry import location_of
 from kit.runs.run import code_of
@@ -27,6 +28,18 @@ def packages_of(plugins: Iterable[Plugin]) -> dict[str, str]:
         modules = {module for file in code_of(type(plugin)) for module in _imports(file)}
         names |= {name for module in modules - skipped for name in providers.get(module, ())}
     return {name: importlib.metadata.version(name) for name in sorted(names - {"", KIT})}
+
+
+def packages_of_extra(extra: str) -> dict[str, str]:
+    """The installed distributions of one of kit's extras, with versions; none where kit has no metadata."""
+    try:
+        lines = importlib.metadata.requires(KIT) or ()
+    except importlib.metadata.PackageNotFoundError:
+        return {}
+    wanted = re.compile(rf"""extra\s*==\s*["']{re.escape(extra)}["']""")
+    names = [re.split(r"[^A-Za-z0-9._-]", line)[0] for line in lines if extra and wanted.search(line)]
+    found = [(name, distribution(name)) for name in names]
+    return {name: here[1] for name, here in found if here is not None}
 
 
 def _with_nested(plugins: Iterable[Plugin]) -> Iterator[Plugin]:

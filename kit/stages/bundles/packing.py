@@ -21,7 +21,7 @@ from kit.data.table import Table, read_labelled_rows
 from kit.errors import ConfigError, InvalidError, RunError
 from kit.evaluation.competition import decision_of
 from kit.experiment.restore import classes_of_checkpoint, experiment_of
-from kit.kinds import Aggregator, Ensembler, Format, Views
+from kit.kinds import Aggregator, Ensembler, Format, Reader, Views
 from kit.kinds.plugin import Plugin
 from kit.model import checkpoints
 from kit.model.network import open_parts
@@ -30,7 +30,7 @@ from kit.runs.run import Run, versions
 from kit.stages.blending.blend import cross_validate
 from kit.stages.blending.members import aggregator_record
 from kit.stages.bundles.contents import BundledNetwork, Contents, Packed
-from kit.stages.bundles.dependencies import packages_of
+from kit.stages.bundles.dependencies import packages_of, packages_of_extra
 from kit.stages.final.jobs import find_asked
 from kit.stages.submission.submission import read_record
 
@@ -216,7 +216,8 @@ def _copy_ttach(part: Path) -> None:
 def requirements(workspace: Workspace, packed: Sequence[Packed], ensembler: Any, shape: Any) -> list[str]:
     """What kit and the packed techniques import, in the versions that are installed here."""
     root = workspace.root
-    plugins: list[Plugin] = [Ensembler.open(ensembler, root), Format.open(shape, root)]
+    reader = Reader.open(workspace.competition.data.reader, root)
+    plugins: list[Plugin] = [Ensembler.open(ensembler, root), Format.open(shape, root), reader]
     for one in packed:
         plugins.append(Views.open(one.views, root))
         if one.aggregator is not None:
@@ -225,7 +226,7 @@ def requirements(workspace: Workspace, packed: Sequence[Packed], ensembler: Any,
             trained = checkpoints.provenance_of(root / path)
             parts = open_parts(experiment_of(trained), root, classes_of_checkpoint(trained))
             plugins += parts.all()
-    return pin_requirements(packages_of(plugins))
+    return pin_requirements({**packages_of(plugins), **packages_of_extra(reader.extra)})
 
 
 def _download_wheels(folder: Path, lines: Sequence[str]) -> None:

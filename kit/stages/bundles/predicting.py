@@ -19,6 +19,7 @@ from kit.config.parsing import validate_config
 from kit.config.workspace import CONFIG_FILE, Workspace
 from kit.core.durations import write_duration
 from kit.core.files import read_json, write_json, write_text
+from kit.core.locations import JOIN, KEY
 from kit.core.progress import Progress, Work, stage
 from kit.data.folds import Folds
 from kit.data.predictions import Predictions
@@ -273,7 +274,7 @@ def _workspace(
         "folder": ".",
         "sample": str(given.sample.resolve()),
         "test": None if given.test is None else str(given.test.resolve()),
-        "test_images": f"{given.images.resolve()}/{below(pattern_of(Data(**data)))}",
+        "test_images": in_folder(given.images.resolve(), below(pattern_of(Data(**data)))),
         "on_unreadable_test": given.on_unreadable_test,
     }
     other = [text for text in given.overrides if not text.startswith(CHANGEABLE)]
@@ -341,25 +342,37 @@ def pattern_of(data: Data) -> str:
 
 
 def below(pattern: str) -> str:
-    """The part of an images pattern from its first column on: `{id}.png` of `data/images/{id}.png`."""
+    """The part of an images pattern from its first column on: `{id}.png` of `data/images/{id}.png`.
+
+    Of several images it is that below their common folder, and of a container the file and the key.
+    """
     return split_pattern(pattern)[1]
+
+
+def in_folder(folder: Path, pattern: str) -> str:
+    """The pattern of images below a folder, by what `below` gives."""
+    return JOIN.join(f"{folder}/{each}" for each in pattern.split(JOIN))
 
 
 def split_pattern(pattern: str) -> tuple[str, str]:
     """An images pattern as its folder and the part from its first column on."""
-    parts = pattern.split("/")
-    return "/".join(parts[: _first(parts)]), "/".join(parts[_first(parts) :])
+    images = [each.split("/") for each in pattern.split(JOIN)]
+    shared = min(map(_first, images))
+    same = [len(set(parts)) == 1 for parts in zip(*(parts[:shared] for parts in images), strict=True)]
+    depth = next((at for at, is_same in enumerate(same) if not is_same), shared)
+    return "/".join(images[0][:depth]), JOIN.join("/".join(parts[depth:]) for parts in images)
 
 
 def image_folder(root: Path, data: Data) -> Path:
     """The folder of the workspace's test images that `--images` stands for: data/images of `data/images/{id}.png`."""
-    parts = pattern_of(data).split("/")
-    return root / ("/".join(parts[: _first(parts)]) or ("/" if not parts[0] else "."))
+    pattern = pattern_of(data)
+    return root / (split_pattern(pattern)[0] or ("/" if pattern.startswith("/") else "."))
 
 
 def _first(parts: Sequence[str]) -> int:
-    """Which part of a pattern is the first that names a column."""
-    return next((place for place, part in enumerate(parts) if "{" in part), len(parts) - 1)
+    """Which part of a pattern is the first that names a column or a container."""
+    named = (place for place, part in enumerate(parts) if "{" in part or KEY in part)
+    return next(named, len(parts) - 1)
 
 
 def _jobs(

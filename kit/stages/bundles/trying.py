@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 import subprocess
 import tempfile
 import time
@@ -18,12 +19,14 @@ from PIL import Image
 from kit.config.models import Data, TableFormat
 from kit.config.workspace import Workspace
 from kit.core import files
+from kit.core.locations import JOIN, KEY, files_of
 from kit.data.csv_file import CsvFile, read_csv
 from kit.data.image_paths import fill
 from kit.data.row_sources import ALL_IMAGES, find_answers
 from kit.data.rows import format_of, read_table
 from kit.data.table import read_labelled_rows, test_table
 from kit.errors import MAX_CASES, ConfigError, RunError
+from kit.kinds.readers import IMAGE
 from kit.stages.bundles.bare_python import bare_environment, bare_python, without_network
 from kit.stages.bundles.packing import SCRIPT
 from kit.stages.bundles.predicting import below, image_folder, pattern_of
@@ -121,7 +124,13 @@ def write_trial_rows(workspace: Workspace, rows: int, base: Path) -> tuple[int, 
     names = find_answers(root, sample.frame(), classes, workspace.competition.format)
     kept = [place for place, name in enumerate(names) if name in ids] or list(range(min(rows, len(names))))
     _write(sample, kept, base / "sample.csv", data.sep, data.encoding)
-    is_here = any(path.is_file() for path in found.paths)
+    is_here = any(map(_is_here, found.paths))
+    if not is_here and not _takes_noise(data):
+        raise ConfigError(
+            f"no test image is here, and kit cannot draw noise for data.images {pattern_of(data)!r}",
+            code="C07",
+            hint="put the test images there",
+        )
     images = image_folder(root, data) if is_here else base / "images"
     if not is_here:
         columns = {str(name): found.frame[name].tolist() for name in found.frame.columns}
@@ -133,8 +142,19 @@ def write_trial_rows(workspace: Workspace, rows: int, base: Path) -> tuple[int, 
 
 def _with_images(paths: Sequence[Path], count: int, rows: int) -> list[int]:
     """The first rows that have an image here, ascending; the very first where none has, or rows are of many photos."""
-    here = (row for row, path in enumerate(paths) if path.is_file()) if len(paths) == count else iter(())
+    here = (row for row, path in enumerate(paths) if _is_here(path)) if len(paths) == count else iter(())
     return list(islice(here, rows)) or list(range(min(rows, count)))
+
+
+def _is_here(location: Path) -> bool:
+    """Whether all files of a location are on this machine."""
+    found = files_of(location)
+    return bool(found) and all(map(os.path.isfile, found))
+
+
+def _takes_noise(data: Data) -> bool:
+    """Whether test images are files of images, which kit can draw."""
+    return data.reader["name"] == IMAGE and KEY not in pattern_of(data)
 
 
 def _write(table: CsvFile, rows: Sequence[int], path: Path, sep: str, encoding: str) -> None:
@@ -147,7 +167,7 @@ def _write(table: CsvFile, rows: Sequence[int], path: Path, sep: str, encoding: 
 def _draw_images(folder: Path, data: Data, names: Sequence[str]) -> None:
     """PNG images of noise under the names that rows have; kit reads them by content, whatever their ending is."""
     rng = np.random.default_rng(0)
-    for name in names:
+    for name in (part for each in names for part in each.split(JOIN)):
         file = folder / name
         if name.endswith(ALL_IMAGES):
             file = file.with_name("photo.png")

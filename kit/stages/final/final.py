@@ -21,6 +21,7 @@ from kit.core.progress import Progress, Work, stage
 from kit.core.stopping import TIME_OVER_TEXT, Stop
 from kit.device.precision import choose_device
 from kit.errors import TIME_OVER, ConfigError, RunError, StoppedError
+from kit.experiment.restore import check_reading
 from kit.kinds import Ensembler
 from kit.model import checkpoints
 from kit.model.predict import open_views
@@ -222,6 +223,7 @@ def _blend_scorer(
 def _unit(
     workspace: Workspace, run: Run, seed: int | None, members: Sequence[MemberSpec], test_rows: int
 ) -> TrainingJob:
+    check_reading(run, workspace.competition.data)
     made, space = on_all_rows(workspace, run, seed)
     try:
         check_same_experiment(made, space.experiment)

@@ -34,6 +34,7 @@ from kit.experiment.loading import Loaded, geometry, load_rows
 from kit.experiment.prediction_file import prediction_batches
 from kit.experiment.restore import (
     check_config,
+    check_reading,
     check_rows_unchanged,
     load_for_prediction,
     same_experiment,
@@ -146,6 +147,7 @@ def _of_run(
     tables = (train, replace(tables[1], classes=train.classes))
     experiment, folds = same_experiment(run, target.folds, train), run.folds()
     check_rows_unchanged(run, folds, train)
+    check_reading(run, workspace.competition.data)
     parts = network.open_parts(experiment, workspace.root, network.classes_from_table(train))
     provenance = _provenance(
         run, views, target.epoch_suffix, train, parts.without_pretrained().all(), folds.fingerprint()

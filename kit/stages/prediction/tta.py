@@ -31,7 +31,13 @@ from kit.evaluation.bootstrap import Gain, format_gain, gain_columns
 from kit.evaluation.competition import Scoring
 from kit.experiment.loading import Loaded, geometry, load_rows
 from kit.experiment.prediction_file import PredictionFile, PredictionJob, Split, prediction_batches
-from kit.experiment.restore import check_rows_unchanged, load_for_prediction, same_experiment, warn_of_changed
+from kit.experiment.restore import (
+    check_reading,
+    check_rows_unchanged,
+    load_for_prediction,
+    same_experiment,
+    warn_of_changed,
+)
 from kit.experiment.techniques import open_executor
 from kit.images.cache import Geometry
 from kit.kinds import Executor, Views
@@ -200,6 +206,7 @@ class _TtaContext:
         remove_partial_files(run.predictions(name))
         folds = run.folds()
         check_rows_unchanged(run, folds, train)
+        check_reading(run, space.competition.data)
         loading = experiment.model_copy(update={"workers": space.experiment.workers})
         return PredictionJob(
             space,

@@ -342,13 +342,13 @@ def ubc_ocean(root: Path) -> Found:
     return {"reader": {"name": "image"}, "images": "train_images/{id}", "test_images": "test_images/{id}"}, 3
 
 
-TILES = ["data.tiles.count=4", "data.tiles.size=8"]
-SET = {  # options of kit train
+TILES = {"tiles": {"count": 4, "size": 8}}
+SET: dict[str, dict[str, Any]] = {  # keys of data that a person adds to config.json
     "PANDA": TILES,
     "Mayo STRIP AI": TILES,
     "UBC-OCEAN": TILES,
-    "SETI": ["data.pixel_type=float32"],
-    "13 bands of a satellite": ["data.pixel_type=uint16"],
+    "SETI": {"pixel_type": "float32"},
+    "13 bands of a satellite": {"pixel_type": "uint16"},
 }
 COMPETITIONS: dict[str, Callable[[Path], Found]] = {
     "Digit Recognizer": digit_recognizer,
@@ -393,7 +393,9 @@ def test_a_competition_with_other_images_is_entered(name: str, tmp_path: Path, e
         data = space.competition.data.model_dump(mode="json")
         assert {key: data[key] for key in wanted} == wanted, made.findings
         assert written.get("channels", 3) == channels, made.findings
-        run = train(tmp_path, [*TINY, *SET.get(name, [])], name="a")
+        written["data"] |= SET.get(name, {})
+        made.path.write_text(json.dumps(written))
+        run = train(tmp_path, TINY, name="a")
         tta(tmp_path, [run.folder], views="plain")
         submission = blend(tmp_path, ["runs/a@plain"])
         assert isinstance(submission, Submitted)
