@@ -116,6 +116,11 @@ class Data(Strict):
         "values share one answer, which `aggregator` makes of their predictions; by default each image is "
         "its own answer",
     )
+    order: str | None = Field(
+        None,
+        description="column of the training and test tables with the place of an image in its answer, a number such "
+        "as the slice or the frame; for `instances` that use the order",
+    )
     weight: str | None = Field(
         None,
         description="column with the weight of a row, a number of 0 or more, for metric=row_weighted and "

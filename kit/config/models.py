@@ -150,6 +150,11 @@ class Experiment(Strict):
     augmenter: Spec = _spec("light")
     backbone: Spec = _spec("timm")
     pooling: Spec = _spec("average")
+    instances: Spec | None = Field(
+        None,
+        description="how the vectors of a bag, the images of one data.answer, become one vector; needs "
+        "backbone=embeddings; null: a row is an image",
+    )
     head: Spec | None = Field(None, description="by default the head that the loss needs")
     loss: Spec = _spec("cross_entropy")
     optimizer: Spec = _spec("adamw")

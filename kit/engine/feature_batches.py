@@ -50,6 +50,18 @@ class Bags:
     def __len__(self) -> int:
         return len(self.first)
 
+    def split(self, bags: int, instances: int) -> list[list[np.ndarray]]:
+        """The rows of all bags, in parts of at most so many bags and, with padding, instances; a bag stays whole."""
+        parts: list[list[np.ndarray]] = [[]]
+        most = 0
+        for rows in self.rows:
+            most = max(most, len(rows))
+            if parts[-1] and (len(parts[-1]) == bags or (len(parts[-1]) + 1) * most > instances):
+                parts.append([])
+                most = len(rows)
+            parts[-1].append(rows)
+        return [part for part in parts if part]
+
     def expand(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """A value for each row, ascending, of values (B, any) of bags: the rows (N,) and their values (N, any)."""
         counts = [len(each) for each in self.rows]

@@ -22,7 +22,7 @@ from kit.data.table import Table, train_table
 from kit.device.compiling import check_compiler
 from kit.device.precision import Precision, choose_device, device_line, resolve_auto, warn_of_other_dtype
 from kit.device.ranks import ALONE, Ranks
-from kit.errors import DataError, KitWarning
+from kit.errors import ConfigError, DataError, KitWarning
 from kit.evaluation.competition import Scoring
 from kit.experiment.batch_size import check_room, largest_batch, scale_lr
 from kit.experiment.loading import (
@@ -237,6 +237,12 @@ def _open(workspace: Workspace, run: Run, like: Run | None, ranks: Ranks) -> Wor
 def _check_requirements(workspace: Workspace) -> torch.device:
     """The device. Raises what the device, the compiler, the executor and the metric need and this system lacks."""
     experiment = workspace.experiment
+    if experiment.instances is not None:
+        raise ConfigError(
+            "instances pools cached vectors, and kit does not train a network on bags of images end to end",
+            code="C84",
+            hint="kit embed, then backbone=embeddings backbone.run=RUN",
+        )
     device = choose_device(experiment.device, for_workers=experiment.executor is not None)
     if experiment.compile:
         check_compiler(device)

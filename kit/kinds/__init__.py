@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from kit.kinds.classes import Classes
     from kit.kinds.data import Augmenter, Sampler, Splitter
     from kit.kinds.executor import Executor, Function, JobEvents, JobProgress, JobResult
-    from kit.kinds.network import Backbone, Head, Outputs, Pooling
+    from kit.kinds.network import Backbone, Head, Instances, Outputs, Pooling
     from kit.kinds.plugin import Plugin, bound_field
     from kit.kinds.prediction import Ensembler, Format, Metric, Views
     from kit.kinds.reader import Decoded, Reader, ReadRules
@@ -40,6 +40,7 @@ PUBLIC = {
     "Format": "prediction",
     "Function": "executor",
     "Head": "network",
+    "Instances": "network",
     "KINDS": "base_classes",
     "LabelKind": "targets",
     "Log": "tracker",
@@ -80,6 +81,7 @@ __all__ = [
     "Format",
     "Function",
     "Head",
+    "Instances",
     "JobEvents",
     "JobProgress",
     "JobResult",

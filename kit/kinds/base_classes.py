@@ -5,7 +5,7 @@ from __future__ import annotations
 from kit.kinds.aggregation import Aggregator
 from kit.kinds.data import Augmenter, Sampler, Splitter
 from kit.kinds.executor import Executor
-from kit.kinds.network import Backbone, Head, Pooling
+from kit.kinds.network import Backbone, Head, Instances, Pooling
 from kit.kinds.plugin import Plugin
 from kit.kinds.prediction import Ensembler, Format, Metric, Views
 from kit.kinds.reader import Reader
@@ -22,6 +22,7 @@ KINDS: dict[str, type[Plugin]] = {
         Augmenter,
         Backbone,
         Pooling,
+        Instances,
         Head,
         Loss,
         Optimizer,

@@ -1,4 +1,4 @@
-"""Kinds of the network: backbone, pooling and head."""
+"""Kinds of the network: backbone, pooling, instances and head."""
 
 from __future__ import annotations
 
@@ -132,6 +132,31 @@ class Pooling(Plugin):
     def build(self) -> nn.Module:
         """A module from (N, C, h, w) or (N, T, C) to (N, C)."""
         raise NotImplementedError
+
+
+class Instances(Plugin):
+    """Turns the vectors of a bag of images into one vector."""
+
+    kind: ClassVar[str] = "instances"
+    width: int | None = Field(
+        None, ge=1, le=16384, description="width of a linear layer with ReLU that each instance passes first"
+    )
+    dropout: float = Field(
+        0.0, ge=0, lt=1, description="share of the values dropped before pooling in training"
+    )
+    max_instances: int | None = Field(
+        None,
+        ge=1,
+        description="instances of a bag in a training step, others in each epoch; prediction uses all",
+    )
+
+    def build(self, features: int) -> nn.Module:
+        """A module from vectors (N, T, features) and a mask bool (N, T), true for instances, to (N, any)."""
+        raise NotImplementedError
+
+    def uses_order(self) -> bool:
+        """Whether the order of the instances matters. Default: it does not."""
+        return False
 
 
 class Head(Plugin):

@@ -8,6 +8,31 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from kit.kinds import Instances
+
+
+class PooledInstances(nn.Module):
+    """Vectors (N, T, features) and a mask (N, T) to vectors (N, any): a layer for each instance, and a pooling."""
+
+    def __init__(self, recipe: Instances, features: int) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        if recipe.width is not None:
+            layers += [nn.Linear(features, recipe.width), nn.ReLU()]
+        self.layer = nn.Sequential(*layers, nn.Dropout(recipe.dropout))
+        self.pool = recipe.build(recipe.width or features)
+
+    def forward(self, vectors: Tensor, known: Tensor) -> Tensor:
+        return cast(Tensor, self.pool(self.layer(vectors), known))
+
+    @torch.no_grad()
+    def count_features(self, features: int) -> int:
+        """The length of a pooled vector, seen by trying one."""
+        was_training = self.training
+        found = self.eval()(torch.zeros(1, 1, features), torch.ones(1, 1, dtype=torch.bool)).shape[1]
+        self.train(was_training)
+        return int(found)
+
 
 class InstanceNetwork(nn.Module):
     """Vectors (N, instances, features) to outputs (N, K). A vector of zeros is no instance.

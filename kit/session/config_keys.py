@@ -28,6 +28,7 @@ class CommonKeys(TypedDict, total=False):
     augmenter: Spec
     backbone: Spec
     pooling: Spec
+    instances: Spec | None
     head: Spec | None
     loss: Spec
     optimizer: Spec

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
 import numpy as np
@@ -27,15 +27,16 @@ from kit.experiment.sample_fit import warn_about_prediction
 from kit.experiment.techniques import OpenPlugins, open_techniques
 from kit.experiment.tracking import Trackers
 from kit.images.cache import Cache
-from kit.kinds import Loss
+from kit.kinds import Classes, Instances, Loss
 from kit.kinds.advice import predict_command
 from kit.kinds.network import CachedVectors
 from kit.model import network
 from kit.runs.changes import check_unchanged
 from kit.runs.records import RunRef
 from kit.runs.row_checksums import RowChecksums
-from kit.runs.run import STATE_UNTRAINED, Run
+from kit.runs.run import STATE_UNTRAINED, Run, plugin_hashes
 from kit.stages.retrieval.source import EmbeddedRun, read_source
+from kit.stages.training.bags import Places, bags_of, open_instances
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,8 @@ class FeatureContext(RunContext):
     """A run's context whose rows are vectors: those of each fold's network, or the same for all folds."""
 
     sources: tuple[EmbeddedRun, ...] = ()
+    instances: Instances | None = None  # how the vectors of a bag are pooled; None: a row is one image
+    order: Places | None = None  # of the images in their bags
     test: Table = field(default_factory=lambda: Table(np.array([], dtype=str), (), ()))
 
     @property
@@ -69,12 +72,35 @@ class FeatureContext(RunContext):
         return VectorTable.of([made.test for made in _of_fold(self.sources, fold)], self.test.ids)
 
     def bags(self, rows: np.ndarray) -> Bags:
-        """The bags of training rows."""
-        return Bags.of_rows(rows)
+        """The bags of training rows: the images of an answer, if vectors are pooled."""
+        return bags_of(
+            self.loaded.table, rows, self.instances, None if self.order is None else self.order.train
+        )
 
     def test_bags(self, rows: np.ndarray) -> Bags:
         """The bags of rows to predict."""
-        return Bags.of_rows(rows)
+        return bags_of(self.test, rows, self.instances, None if self.order is None else self.order.test)
+
+    def classes_of(self, fold: int) -> Classes:
+        if self.instances is None:
+            return super().classes_of(fold)
+        table, trained = self.loaded.table, self.bags(self.training_rows(fold)).first
+        means, scales = table.scale(trained)
+        whole = table.take(self.bags(np.arange(len(table))).first)
+        return replace(network.classes_from_table(whole), means=means, scales=scales)
+
+    def provenance(self) -> dict[str, Any]:
+        made = super().provenance()
+        if self.instances is None:
+            return made
+        places = None if self.order is None else [self.order.train.tolist(), self.order.test.tolist()]
+        answers = None if self.loaded.table.answers is None else self.loaded.table.answers.tolist()
+        plugins = made["plugins"] | plugin_hashes([self.instances])
+        return made | {"plugins": plugins, "bags": fingerprint([answers, places])}
+
+    def resolve_config(self) -> dict[str, Any]:
+        named = {} if self.instances is None else {"instances": self.instances.model_dump()}
+        return super().resolve_config() | named
 
     def row_checksums(self) -> RowChecksums:
         return RowChecksums.of(self.loaded.table, ())
@@ -98,11 +124,12 @@ def prepare_feature_run(workspace: Workspace, run: Run, ranks: Ranks) -> Work[Fe
     techniques = open_techniques(workspace, network.classes_from_table(table), scoring.metric)
     _check_plugins(techniques)
     check_row_weights([stage.loss for stage in techniques.stages], table, None)
+    test = rows_to_predict(workspace, workspace.competition.data, table.classes)
+    instances, order = open_instances(workspace, table, test, scoring)
     warn_about_prediction(workspace, now)
     folds = make_folds(table, techniques.splitter, experiment.split_seed)
     sources = _read_sources(workspace, techniques, now, folds)
     precision = _precision(experiment)
-    test = rows_to_predict(workspace, workspace.competition.data, table.classes)
     digest = fingerprint([_digests(source) for source in sources])
     has_vector = np.all([source.has_vector for source in sources], axis=0)
     setting = FeatureContext(
@@ -119,6 +146,8 @@ def prepare_feature_run(workspace: Workspace, run: Run, ranks: Ranks) -> Work[Fe
         rename=rename,
         sources=sources,
         test=test,
+        instances=instances,
+        order=order,
     )
     check_rows(setting)
     check_unchanged(run, setting.provenance(), setting.row_checksums())

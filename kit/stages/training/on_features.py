@@ -15,7 +15,6 @@ import torch
 from kit.config.models import Experiment
 from kit.config.workspace import Workspace
 from kit.core import randomness
-from kit.core.batching import even_batches
 from kit.core.files import remove_partial_files
 from kit.core.progress import Progress, Work
 from kit.core.stopping import TIME_OVER_TEXT, Stop
@@ -31,7 +30,7 @@ from kit.errors import TIME_OVER, RunError, StoppedError
 from kit.experiment.fold_training import plan_of
 from kit.experiment.prediction_file import assemble, checkpoint_tags
 from kit.kinds import Views
-from kit.model.instance_network import InstanceNetwork
+from kit.model.instance_network import InstanceNetwork, PooledInstances
 from kit.model.network import check_frozen, set_layerwise_lr
 from kit.runs.epoch_log import EpochLog
 from kit.runs.run import Run, config_identity, select_folds
@@ -41,6 +40,7 @@ from kit.stages.training.fold import lock_fold
 from kit.stages.training.fold_results import save_checkpoint, write_held_out
 
 TASK = "train"
+MAX_INSTANCES = 65_536  # that are predicted at a time, with padding; 256 MiB of 1,024 float32 features
 
 
 def train_on_features(
@@ -124,7 +124,9 @@ def _learner(setting: FeatureContext, fold: int, features: VectorTable) -> Learn
     if vectors_of(techniques).standardise:
         mean, deviation = features.statistics(rows)
     width = techniques.parts.loss.width(len(setting.loaded.table.classes))
-    network = InstanceNetwork(techniques.parts.head.build(features.features, width), mean, deviation)
+    pooled = None if setting.instances is None else PooledInstances(setting.instances, features.features)
+    inputs = features.features if pooled is None else pooled.count_features(features.features)
+    network = InstanceNetwork(techniques.parts.head.build(inputs, width), mean, deviation, pooled)
     placed = network.to(setting.device)
     for number, stage in enumerate(techniques.stages):
         check_frozen(placed, stage.section.freeze, f"stages.{number}.freeze")
@@ -147,6 +149,7 @@ def _stages(setting: FeatureContext, fold: int, features: VectorTable) -> list[f
             seed=stage.experiment.seed,
             fold=fold,
             targets=material.targets,
+            max_instances=None if setting.instances is None else setting.instances.max_instances,
         )
         found.append(
             fit.FitStage(
@@ -179,7 +182,11 @@ def _predict_test(setting: FeatureContext, fold: int, made: Learner) -> Predicti
     rows, found = _predict(setting, fold, made, features, setting.test_bags(np.flatnonzero(known)))
     whole = np.tile(table.prior().astype(np.float32), (len(test), 1))
     whole[rows] = found
-    return Predictions(test.ids, np.full(len(test), fold), table.classes, whole, target=table.target)
+    predicted = Predictions(test.ids, np.full(len(test), fold), table.classes, whole, target=table.target)
+    if test.answers is None or known.all():
+        return predicted
+    # an answer with another image does without those that have no vector
+    return predicted.take(known | ~np.isin(test.answers, test.answers[known]))
 
 
 def _predict(
@@ -189,8 +196,8 @@ def _predict(
     predictor, loss = made.predictor, setting.loss_of(fold, setting.techniques.parts.loss)
     was_training, parts = predictor.training, []
     predictor.eval()
-    for part in even_batches(len(bags), setting.experiment.batch_rows()):
-        vectors = pad_bags(features, [bags.rows[at] for at in part.tolist()]).to(setting.device)
+    for part in bags.split(setting.experiment.batch_rows(), MAX_INSTANCES):
+        vectors = pad_bags(features, part).to(setting.device)
         with setting.precision.autocast_prediction(setting.device):
             outputs = predictor(vectors)
         with torch.inference_mode():

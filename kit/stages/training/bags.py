@@ -1,0 +1,135 @@
+"""bags: which images share a bag and in which order, checked against the tables."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from kit.config.workspace import Workspace
+from kit.data.csv_file import is_number
+from kit.data.table import Table
+from kit.engine.feature_batches import Bags
+from kit.errors import Case, ConfigError, DataError, did_you_mean
+from kit.evaluation.competition import Scoring
+from kit.kinds import Instances
+
+
+@dataclass(frozen=True, eq=False)
+class Places:
+    """The place of each image in its bag, a number: (training rows,) and (rows to predict,) float64."""
+
+    train: np.ndarray
+    test: np.ndarray
+
+
+def bags_of(
+    table: Table, rows: np.ndarray, instances: Instances | None, places: np.ndarray | None = None
+) -> Bags:
+    """The bags that rows of a table make: the images of an answer, in the order of their places; or a bag a row."""
+    if instances is None:
+        return Bags.of_rows(rows)
+    assert table.answers is not None
+    return Bags.of_groups(rows, table.answers, places)
+
+
+def open_instances(
+    workspace: Workspace, table: Table, test: Table, scoring: Scoring
+) -> tuple[Instances | None, Places | None]:
+    """How vectors of bags are pooled, and the places of images in their bags, if the config names them.
+
+    Raises ConfigError C84 without data.answer, without data.order where it is needed, and for an aggregator that
+    changes equal predictions; C07 for a column that does not exist; DataError D89 for a bag with two labels, D90 for
+    images without a place of their own.
+    """
+    spec, column = workspace.experiment.instances, workspace.competition.data.order
+    if spec is None:
+        return None, None
+    instances = Instances.open(spec, workspace.root, "instances")
+    name = instances.plugin_name()
+    if table.answers is None:
+        raise ConfigError(
+            f"instances {name!r} pools the images of a bag, and the config names no bags",
+            code="C84",
+            hint="data.answer=COLUMN, the column whose values are the bags",
+        )
+    _check_labels(table)
+    _check_aggregator(scoring, table)
+    if column is not None:
+        return instances, Places(_places(table, column, "training"), _places(test, column, "test"))
+    if instances.uses_order():
+        raise ConfigError(
+            f"instances {name!r} uses the order of the images of a bag, and the config names none",
+            code="C84",
+            hint="data.order=COLUMN, such as the number of the slice or the frame",
+        )
+    return instances, None
+
+
+def _check_labels(table: Table) -> None:
+    """Raises DataError D89 for a bag whose images, those of other sources too, have different labels."""
+    assert table.answers is not None
+    labels = table.targets()
+    _, first, number = np.unique(table.answers, return_index=True, return_inverse=True)
+    others = first[number]  # the first image of each row's bag
+    differs = (labels != labels[others]).reshape(len(table), -1).any(axis=1)
+    if not differs.any():
+        return
+    names, answers = table.ids.tolist(), table.answers.tolist()
+    raise DataError(
+        f"{len(np.unique(number[differs]))} bags have images with different labels",
+        code="D89",
+        cases=[
+            Case(f"another label than {names[others[row]]} of bag {answers[row]!r}", id=names[row])
+            for row in np.flatnonzero(differs)
+        ],
+        hint="correct the table, or name another column in data.answer",
+    )
+
+
+def _check_aggregator(scoring: Scoring, table: Table) -> None:
+    """Raises ConfigError C84 if the aggregator changes equal predictions: all images of a bag have the bag's."""
+    one = table.target.normalise(np.linspace(0.2, 0.6, len(table.classes))[None])
+    recipe = scoring.aggregator
+    if np.allclose(recipe.combine(np.repeat(one[:, None], 3, axis=1)), one, atol=1e-6):
+        return
+    raise ConfigError(
+        f"aggregator {recipe.plugin_name()!r} changes the prediction of a bag, which each of its images has",
+        code="C84",
+        hint="aggregator=mean",
+    )
+
+
+def _places(table: Table, column: str, split: str) -> np.ndarray:
+    """The place of each image, (rows,) float64. Raises C07, and DataError D90 for cells that are no place."""
+    if not len(table):
+        return np.zeros(0)
+    known = [str(name) for name in table.frame.columns]
+    if column not in known:
+        raise ConfigError(
+            f"data.order: the {split} table has no column {column!r}{did_you_mean(column, known)}",
+            code="C07",
+            hint=f"its columns: {', '.join(known)}",
+        )
+    assert table.answers is not None
+    cells, cases = table.frame[column].tolist(), []
+    places, seen = np.zeros(len(table)), dict[tuple[str, float], str]()
+    for row, (name, answer, cell) in enumerate(
+        zip(table.ids.tolist(), table.answers.tolist(), cells, strict=True)
+    ):
+        if not (is_number(cell) and np.isfinite(float(cell))):
+            cases.append(Case(f"{cell!r} is not a number", id=name, split=split, code="D90"))
+            continue
+        places[row] = float(cell)
+        if (answer, places[row]) in seen:
+            text = f"place {cell} of {answer!r} is also that of {seen[answer, places[row]]}"
+            cases.append(Case(text, id=name, split=split, code="D90"))
+        seen[answer, places[row]] = name
+    if cases:
+        raise DataError(
+            f"{len(cases)} {split} images have no place of their own in their bag (data.order {column!r})",
+            code="D90",
+            cases=cases,
+            hint="write a number into each cell of the column, once per bag; or another data.order",
+        )
+    return places
