@@ -24,7 +24,7 @@ import tifffile
 from pyarrow import parquet
 
 from kit.config.models import Data
-from kit.images.source import ImageSource
+from kit.images.reader import ImageSource
 
 SIDE, JPEG_SIDE, REPEATS = 64, 512, 9
 TILES, TILE_SIDE = 64, 192

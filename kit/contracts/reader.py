@@ -11,7 +11,7 @@ from kit.config.models import Data
 from kit.core import files
 from kit.core.randomness import generator
 from kit.errors import DataError
-from kit.images.source import ImageSource
+from kit.images.reader import ImageSource
 from kit.kinds import Reader
 
 CODES = {"D01": "an empty file", "D02": "no file", "D08": "a folder"}

@@ -26,8 +26,8 @@ from kit.errors import Case, ConfigError, DataError, KitWarning, RunError, forma
 from kit.images.cache import Cache, Geometry, fill_cache
 from kit.images.concat_cache import ConcatCache
 from kit.images.near_duplicates import compute_thumbnails, find_near_duplicates, write_groups
+from kit.images.reader import ImageSource
 from kit.images.scenes import group_scenes
-from kit.images.source import ImageSource
 from kit.kinds import Loss
 from kit.kinds.label_kinds import MEANING, plugins_taking
 from kit.kinds.targets import LabelKind

@@ -17,8 +17,7 @@ from kit.config.workspace import Workspace
 from kit.core.progress import Progress, Work
 from kit.core.stopping import Stop
 from kit.data.folds import Folds, make_folds
-from kit.data.renamed_classes import rename_classes
-from kit.data.table import Table, train_table
+from kit.data.table import Table, rename_classes, train_table
 from kit.device.compiling import check_compiler
 from kit.device.precision import Precision, choose_device, device_line, resolve_auto, warn_of_other_dtype
 from kit.device.ranks import ALONE, Ranks

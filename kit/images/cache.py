@@ -36,8 +36,7 @@ from kit.core.locks import lock_handle, try_lock
 from kit.core.pixel_types import BYTES, PixelType
 from kit.core.progress import Progress, Work
 from kit.errors import Case, ConfigError, DataError, KitWarning, RunError
-from kit.images.reader import READER, pad_to_square, resize
-from kit.images.source import DecodedFile, ImageSource, decode_files, stat_key
+from kit.images.reader import READER, DecodedFile, ImageSource, decode_files, pad_to_square, resize, stat_key
 
 if TYPE_CHECKING:
     from filelock import BaseFileLock

@@ -17,7 +17,7 @@ from kit.core.locks import hold_lock
 from kit.data.table import rows_to_predict, train_table
 from kit.errors import BusyError, ConfigError, KitError
 from kit.images.cache import HASHES, LAST_USE_FILE, Geometry, Hashes, Store, UsageLock
-from kit.images.source import ImageSource
+from kit.images.reader import ImageSource
 
 
 @dataclass(frozen=True)

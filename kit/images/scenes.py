@@ -20,7 +20,7 @@ from kit.core.progress import Progress, Work
 from kit.data.folds import connected_components
 from kit.errors import DataError
 from kit.images.channels import to_grey
-from kit.images.source import ImageSource
+from kit.images.reader import ImageSource
 
 WORKING_SIDE_PX = 384  # pixels of the side at which details are looked for
 MAX_KEYPOINTS = 400  # details of a photo

@@ -11,8 +11,7 @@ import numpy as np
 from kit.config.origins import flatten
 from kit.config.workspace import Workspace
 from kit.data.predictions import Predictions
-from kit.data.renamed_classes import predictions_now
-from kit.data.table import read_labelled_rows
+from kit.data.table import predictions_now, read_labelled_rows
 from kit.errors import InvalidError
 from kit.evaluation.bootstrap import Gain, common_rows, compute_gains
 from kit.evaluation.competition import Scoring, bind_rows

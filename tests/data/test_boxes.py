@@ -15,7 +15,7 @@ from kit.core.locations import Box, parts_of
 from kit.data.table import train_table
 from kit.errors import ConfigError, DataError
 from kit.images.boxes import crop
-from kit.images.source import ImageSource
+from kit.images.reader import ImageSource
 
 IMAGE = np.random.default_rng(0).integers(0, 256, (40, 60, 3), dtype=np.uint8)
 

@@ -11,9 +11,8 @@ import pytest
 
 from kit.config.workspace import Workspace
 from kit.data.predictions import Predictions
-from kit.data.renamed_classes import Naming, as_now, as_then, names_now
 from kit.data.spelling import Spelled
-from kit.data.table import Table
+from kit.data.table import Naming, Table, as_now, as_then, names_now
 from kit.errors import DataError, InvalidError
 from kit.stages.blending.blend import blend
 from kit.stages.checks.check import run_checks

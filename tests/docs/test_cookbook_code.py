@@ -11,7 +11,7 @@ import pytest
 from scipy.io import wavfile
 
 from kit.config.models import Data
-from kit.images.source import ImageSource
+from kit.images.reader import ImageSource
 
 PAGE = (Path(__file__).parents[2] / "docs" / "cookbook.md").read_text()
 FRAMES, MELS = re.findall(r"```python\n(.*?)```", PAGE, flags=re.DOTALL)[:2]

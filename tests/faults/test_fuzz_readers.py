@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from kit.config.models import Data
 from kit.core.error_codes import codes
 from kit.errors import DataError
-from kit.images.source import ImageSource
+from kit.images.reader import ImageSource
 from tests.drawn_images import drawn, encoded
 from tests.faults.test_fuzz import fuzzed
 from tests.plugins.reader.documents import products

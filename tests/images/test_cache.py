@@ -22,8 +22,7 @@ from kit.core.progress import ResultOf, finish
 from kit.errors import DataError, KitWarning, RunError
 from kit.images import cache as stores
 from kit.images.cache import Cache, FillResult, Geometry, fill_cache
-from kit.images.reader import READER, read_image, resize
-from kit.images.source import ImageSource
+from kit.images.reader import READER, ImageSource, read_image, resize
 from kit.kinds import reader as readers
 
 DATA = Data()

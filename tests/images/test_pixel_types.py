@@ -24,7 +24,7 @@ from kit.experiment.fold_training import measure
 from kit.experiment.techniques import check_augmenters
 from kit.images.cache import Cache, Geometry, fill_cache
 from kit.images.channels import to_grey, to_rgb
-from kit.images.source import ImageSource
+from kit.images.reader import ImageSource
 from kit.kinds import Augmenter, Sampler
 
 RNG = np.random.default_rng(0)

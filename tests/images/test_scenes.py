@@ -10,6 +10,7 @@ import pytest
 
 from kit.config.models import Data
 from kit.core.progress import finish
+from kit.images.reader import ImageSource
 from kit.images.scenes import (
     COMPARE_ALL_UP_TO,
     Keypoints,
@@ -18,7 +19,6 @@ from kit.images.scenes import (
     nearest_thumbnails,
     read_keypoints,
 )
-from kit.images.source import ImageSource
 
 SOURCE = ImageSource.open(Data(train="train.csv"))
 

@@ -15,7 +15,7 @@ from kit.config.models import Data, TileChoice
 from kit.core.progress import finish
 from kit.errors import DataError
 from kit.images.cache import Geometry, fill_cache
-from kit.images.source import ImageSource
+from kit.images.reader import ImageSource
 from kit.images.tiles import join_streamed, join_tiles
 
 RNG = np.random.default_rng(0)

@@ -23,8 +23,7 @@ from kit.core.memmaps import MEMMAP_FROM_BYTES_PER_MEMBER, empty_or_memmap
 from kit.data.answers import first_images
 from kit.data.folds import Folds, file_groups, merge_groups
 from kit.data.predictions import Predictions, common_ids, ids_fingerprint
-from kit.data.renamed_classes import predictions_now
-from kit.data.table import Table, read_labelled_rows, test_table
+from kit.data.table import Table, predictions_now, read_labelled_rows, test_table
 from kit.errors import Case, ConfigError, InvalidError, KitWarning
 from kit.evaluation.competition import Scoring, expand_to_images, join_test_images, read_columns
 from kit.kinds import Aggregator, Ensembler, Format, Metric

@@ -11,8 +11,7 @@ import numpy as np
 from kit.config.models import Data
 from kit.config.workspace import Workspace
 from kit.data.predictions import Predictions, common_ids
-from kit.data.renamed_classes import predictions_now
-from kit.data.table import Table
+from kit.data.table import Table, predictions_now
 from kit.errors import Case, InvalidError, KitError
 from kit.kinds import Metric
 from kit.runs.records import RunRef, all_records

@@ -12,8 +12,8 @@ from kit.core.randomness import generator
 from kit.data.folds import Folds
 from kit.data.table import Table
 from kit.errors import Case
+from kit.images.reader import ImageSource
 from kit.images.scenes import MIN_INLIERS, count_matches, map_threads, nearest_thumbnails, read_keypoints
-from kit.images.source import ImageSource
 from kit.kinds import Splitter
 from kit.kinds.advice import keep_whole
 from kit.stages.checks.finding import Finding

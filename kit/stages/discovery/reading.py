@@ -13,7 +13,7 @@ from kit.core.locations import JOIN, KEY, parts_of
 from kit.data.content import ending
 from kit.data.image_paths import ImagePattern, with_index
 from kit.errors import ConfigError, DataError, KitError
-from kit.images.source import ImageSource
+from kit.images.reader import ImageSource
 from kit.kinds import Reader, ReadRules
 from kit.kinds.readers import IMAGE, other_readers
 from kit.stages.discovery.containers import Container

@@ -26,8 +26,7 @@ from kit.core.progress import Progress, ResultOf, Work, stage
 from kit.data import embeddings
 from kit.data.embeddings import SPLITS, EmbeddingProvenance, Vectors
 from kit.data.predictions import ids_fingerprint
-from kit.data.renamed_classes import table_of
-from kit.data.table import Table, test_table, train_table
+from kit.data.table import Table, table_of, test_table, train_table
 from kit.device.precision import channels_of, choose_device, device_line
 from kit.errors import Case, InvalidError, RunError
 from kit.experiment.loading import Loaded, geometry, load_rows

@@ -22,8 +22,7 @@ from kit.core.progress import Work, stage
 from kit.core.stopping import Stop
 from kit.data.predictions import Predictions
 from kit.data.provenance import PolicyRecord, Provenance
-from kit.data.renamed_classes import table_of
-from kit.data.table import Table, train_table
+from kit.data.table import Table, table_of, train_table
 from kit.errors import ConfigError
 from kit.evaluation.bootstrap import Gain, compute_gains, format_gain
 from kit.evaluation.competition import Scoring, bind_rows, for_labels, for_metric

@@ -10,8 +10,7 @@ import numpy as np
 
 from kit.config.workspace import Workspace
 from kit.data.predictions import Predictions
-from kit.data.renamed_classes import predictions_now
-from kit.data.table import Table
+from kit.data.table import Table, predictions_now
 from kit.errors import Case, ConfigError, DataError, InvalidError
 from kit.evaluation.competition import Scoring, bind_rows, expand_to_images, join_test_images
 from kit.evaluation.crossfit import fit_without

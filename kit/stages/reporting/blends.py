@@ -10,8 +10,7 @@ from kit.config.models import Data
 from kit.config.workspace import Workspace
 from kit.core.files import read_json
 from kit.data.predictions import Predictions
-from kit.data.renamed_classes import table_of
-from kit.data.table import Table
+from kit.data.table import Table, table_of
 from kit.errors import KitError
 from kit.evaluation.competition import Scoring
 from kit.runs.records import Record

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from kit.core.progress import Progress, Work
-from kit.data.renamed_classes import table_of
+from kit.data.table import table_of
 from kit.errors import KitError
 from kit.stages.reporting import member as member_module
 from kit.stages.reporting import mistakes

@@ -14,8 +14,7 @@ from kit.config.workspace import Workspace
 from kit.data.embeddings import EmbeddingProvenance, Embeddings
 from kit.data.folds import Folds
 from kit.data.predictions import ids_fingerprint, provenance_of
-from kit.data.renamed_classes import table_of
-from kit.data.table import Table, test_table
+from kit.data.table import Table, table_of, test_table
 from kit.errors import Case, ConfigError, InvalidError
 from kit.kinds import Splitter
 from kit.kinds.advice import predict_command

@@ -10,8 +10,7 @@ import numpy as np
 from kit.config.workspace import Workspace
 from kit.data.folds import Folds
 from kit.data.predictions import Predictions, ids_fingerprint
-from kit.data.renamed_classes import table_of
-from kit.data.table import Table
+from kit.data.table import Table, table_of
 from kit.errors import Case, CheckpointError, InvalidError
 from kit.model import checkpoints
 from kit.runs.run import SCHEMA, Run, provenance

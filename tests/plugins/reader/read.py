@@ -10,7 +10,7 @@ import pytest
 
 from kit.config.models import Data
 from kit.errors import DataError
-from kit.images.source import ImageSource
+from kit.images.reader import ImageSource
 
 
 def read(location: Path | str, name: str, channels: int = 3, /, **options: Any) -> np.ndarray:
