@@ -199,18 +199,22 @@ def _per_repeat(folds: Folds) -> int:
 
 
 def _warn_of_rare(folds: Folds, splitter: Splitter, table: Table, counted: np.ndarray) -> None:
-    """Warns of classes with fewer rows, of those `counted`, than folds (W04), and of those that a fold lacks (W06)."""
+    """Warns of classes with fewer rows, of those `counted`, than folds (W04), and of those that a fold lacks (W06).
+
+    The unknown class of the config may have no rows at all.
+    """
+    is_expected = (table.counts() == 0) & (np.array(table.classes) == (table.unknown_class or ""))
     needed = max(_per_repeat(folds), 2) if splitter.holds_out else 0
     rare = [
         f"{name} {count}"
-        for name, count in zip(table.classes, table.counts(counted), strict=True)
-        if count < needed
+        for name, count, is_known in zip(table.classes, table.counts(counted), ~is_expected, strict=True)
+        if count < needed and is_known
     ]
     if rare:
         text = f"W04 {len(rare)} classes have fewer rows than the {needed} folds: {', '.join(rare)}"
         warnings.warn(KitWarning(text), stacklevel=3)
     for fold in range(folds.count):
-        absent = np.flatnonzero(table.counts(folds.training_mask(splitter, fold)) == 0)
+        absent = np.flatnonzero((table.counts(folds.training_mask(splitter, fold)) == 0) & ~is_expected)
         if len(absent):
             names = ", ".join(table.classes[number] for number in absent)
             text = (

@@ -69,6 +69,7 @@ class Table:
     frame: pd.DataFrame = field(default_factory=pd.DataFrame)
     target: Target = ONE_CLASS  # what `labels` are
     target_range: tuple[float, float] | None = None  # of numbers: data.target_range
+    unknown_class: str | None = None  # data.unknown_class, which may have no rows
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -213,6 +214,7 @@ def train_table(workspace: Workspace | StrPath, data: Data | None = None) -> Tab
         frame=_frame(rows),
         target=target,
         target_range=data.target_range,
+        unknown_class=data.unknown_class,
     )
     if table.answers is not None:
         check_same_labels(table)

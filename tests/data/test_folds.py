@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -169,6 +170,16 @@ def test_a_rare_class_is_told_and_scored_as_wrong() -> None:
     texts = [str(each.message) for each in caught]
     assert any(text.startswith("W04") and "c1 2, c2 1" in text for text in texts)
     assert any(text.startswith("W06") and text.endswith(": c2") for text in texts)
+
+
+def test_the_unknown_class_needs_no_rows() -> None:
+    rows = replace(table([0] * 20 + [1] * 2), classes=("c0", "c1", "new"), unknown_class="new")
+    with pytest.warns(KitWarning) as caught:
+        make_folds(rows, StratifiedKfold(), 0)
+    texts = [str(each.message) for each in caught]
+    assert [text for text in texts if text[:3] in ("W04", "W06")] == [
+        "W04 1 classes have fewer rows than the 5 folds: c1 2"
+    ]
 
 
 class _Wrong(Splitter):

@@ -25,6 +25,7 @@ from kit.stages.leaderboard.noise import noise
 from kit.stages.prediction.tta import tta
 from kit.stages.pseudo_labelling.pseudo import PseudoRequest, pseudo
 from kit.stages.pseudo_labelling.rule import Rule
+from kit.stages.reporting.facts import DataSection
 from kit.stages.reporting.gathering import gather_facts
 from kit.stages.submission.board import Board
 from kit.stages.submission.validation import check_submission
@@ -123,6 +124,10 @@ def test_the_report_evaluates_clips(space: Path) -> None:
         warnings.simplefilter("ignore", KitWarning)
         facts = gather_facts(space, check=False)
     assert facts.judged.rows == TRAIN_CLIPS  # type: ignore[union-attr]
+    data, frames = facts.data, pd.read_csv(space / "data/train.csv")
+    assert isinstance(data, DataSection)
+    assert (data.train, data.train_answers, data.test_answers) == (len(frames), TRAIN_CLIPS, TEST_CLIPS)
+    assert data.counts == labels(space).value_counts().to_dict()
     assert {one.id for one in facts.mistakes} <= set(labels(space).index)  # type: ignore[union-attr]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -101,7 +102,11 @@ def initialise(
         attached.append(f"kaggle: {slug}, the competition for uploads and scores")
     write_json(root / SCHEMA_FILE, config_schema(root, name, by_recipe))
     write_text(path, config_text({"$schema": f"./{SCHEMA_FILE}", **without_defaults(config)}))
-    shown = "".join(f" {key}={value}" for key, value in scored.items() if key != "name")
+    shown = "".join(
+        f" {key}={value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)}"
+        for key, value in scored.items()
+        if key != "name"
+    )
     chosen = f"metric: {scored['name']}{shown} ({reason}); kit init --metric NAME takes another"
     large = advise_tiles(sizes, Data(**found.data).max_pixels)
     findings = (*found.findings, *large, chosen, *attached, *reasons, cache.finding)

@@ -58,13 +58,15 @@ class DataSection:
 
     train: int
     test: int | None
-    counts: Mapping[str, int]  # training rows by class
+    counts: Mapping[str, int]  # training rows by class, or training answers if images share them
     multi_label: bool
     sources: Mapping[str, str]  # the other sources of rows, with rows, licence and origin in words
     findings: tuple[FindingRow, ...] | Missing
     augmenter: str
     augmented: tuple[AugmentedImage, ...] | Missing
     has_classes: bool = True  # labels are classes, not numbers
+    train_answers: int | None = None  # of the training images; None if each image is its own answer
+    test_answers: int | None = None
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,8 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
+import numpy as np
+
 from kit.config.workspace import Workspace
 from kit.core.files import StrPath
 from kit.core.progress import Progress, ResultOf, Work, stage
@@ -123,7 +125,9 @@ def _data(office: ReportContext, check: bool, member: str) -> Work[DataSection |
     return DataSection(
         train=len(train),
         test=None if isinstance(test, Missing) or not len(test) else len(test),
-        counts=dict(zip(train.classes, train.counts().tolist(), strict=True)),
+        train_answers=_count_answers(train),
+        test_answers=None if isinstance(test, Missing) else _count_answers(test),
+        counts=dict(zip(train.classes, train.by_answer.counts().tolist(), strict=True)),
         has_classes=train.target.has_classes,
         multi_label=train.is_multi_label,
         sources={source.name: str(source) for source in train.external_rows()},
@@ -131,6 +135,11 @@ def _data(office: ReportContext, check: bool, member: str) -> Work[DataSection |
         augmenter=str(workspace.experiment.augmenter.get("name", "")),
         augmented=(yield from _augmentation_section(office)),
     )
+
+
+def _count_answers(table: Table) -> int | None:
+    """How many answers the rows have; None if each image is its own answer."""
+    return None if table.answers is None else len(np.unique(table.answers))
 
 
 def _findings(

@@ -159,21 +159,30 @@ def _numbers(path: Path, column: pd.Series, ids: np.ndarray, lines: Sequence[int
     values = pd.to_numeric(column, errors="coerce").to_numpy(np.float64)
     bad = np.flatnonzero(~np.isfinite(values))
     if len(bad):
-        cases = [
-            Case(
-                f"line {lines[row]}: {column.iloc[row]!r} in column {column.name!r}",
-                id=str(ids[row]),
-                code="D40",
-            )
-            for row in bad[:MAX_CASES]
-        ]
-        raise InvalidError(
-            f"{path}: {len(bad)} cells of column {column.name!r} are not finite numbers",
-            code="D40",
-            cases=cases,
-            hint="write a probability into each cell",
-        )
+        what = "not finite numbers"
+        raise _wrong_cells(path, column, ids, lines, bad, what, "D40", "write a probability into each cell")
     return values
+
+
+def _wrong_cells(
+    path: Path,
+    column: pd.Series,
+    ids: np.ndarray,
+    lines: Sequence[int],
+    bad: np.ndarray,
+    what: str,
+    code: str,
+    hint: str,
+) -> InvalidError:
+    """An error on cells of a column, at these positions, that are `what`."""
+    cases = [
+        Case(
+            f"line {lines[row]}: {column.iloc[row]!r} in column {column.name!r}", id=str(ids[row]), code=code
+        )
+        for row in bad[:MAX_CASES]
+    ]
+    text = f"{path}: {len(bad)} cells of column {column.name!r} are {what}"
+    return InvalidError(text, code=code, cases=cases, hint=hint)
 
 
 def _check_values(
@@ -226,14 +235,7 @@ def _fold_numbers(path: Path, column: pd.Series, ids: np.ndarray, lines: Sequenc
     values = pd.to_numeric(column, errors="coerce").to_numpy(np.float64)
     bad = np.flatnonzero(~(np.isfinite(values) & (values == np.round(values)) & (values >= -1)))
     if len(bad):
-        raise InvalidError(
-            f"{path}: {len(bad)} cells of column {FOLD!r} are not fold numbers",
-            code="D43",
-            cases=[
-                Case(f"line {lines[row]}: {column.iloc[row]!r}", id=str(ids[row])) for row in bad[:MAX_CASES]
-            ],
-            hint="folds count from 0",
-        )
+        raise _wrong_cells(path, column, ids, lines, bad, "not fold numbers", "D43", "folds count from 0")
     return values.astype(np.int64)
 
 

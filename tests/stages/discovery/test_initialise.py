@@ -266,6 +266,9 @@ def test_a_sample_that_shows_no_format_is_said_to_follow_the_metric(tmp_path: Pa
     shown, said = shown_by(tmp_path / "empty", "--metric", "log_loss")
     assert (shown["metric"]["name"], shown["format"]) == ("log_loss", "binary_probability")
     assert "(as asked for)" in said
+    nested = '{"name": "mean", "of": ["auc", {"name": "f1", "average": "micro"}]}'
+    shown, said = shown_by(tmp_path / "empty", "--metric", nested)
+    assert 'metric: mean of=["auc", {"name": "f1", "average": "micro"}] (as asked for)' in said
 
 
 def test_a_metric_that_is_unknown_or_not_for_the_labels_is_refused_before_anything_is_written(
