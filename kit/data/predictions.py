@@ -306,6 +306,18 @@ def _differs(missing: np.ndarray, extra: np.ndarray, wanted: int) -> InvalidErro
     )
 
 
+def concat_predictions(parts: Sequence[Predictions], provenance: Provenance) -> Predictions:
+    """The rows of several predictions of the same classes, one after another."""
+    return Predictions(
+        np.concatenate([part.ids for part in parts]),
+        np.concatenate([part.folds for part in parts]),
+        parts[0].classes,
+        np.concatenate([part.probabilities for part in parts]),
+        provenance,
+        parts[0].target,
+    )
+
+
 def common_ids(members: Sequence[Predictions]) -> np.ndarray:
     """The ids that all members have, sorted as text."""
     others = [member.ids for member in members[1:] if member.ids is not members[0].ids]

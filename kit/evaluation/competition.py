@@ -10,7 +10,8 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import numpy as np
 
@@ -19,9 +20,10 @@ from kit.config.workspace import Workspace
 from kit.data.answers import check_same_weights
 from kit.data.predictions import Predictions
 from kit.data.table import Table
-from kit.errors import Case, ConfigError, InvalidError, KitWarning, did_you_mean
-from kit.evaluation.crossfit import cross_fit
-from kit.kinds import KINDS, Aggregator, AnswerImages, Ensembler, Metric, Scorer
+from kit.errors import ConfigError, InvalidError, KitWarning, did_you_mean
+from kit.evaluation.answers import JoinedRows
+from kit.evaluation.bootstrap import Gain, compute_gains
+from kit.kinds import KINDS, Aggregator, Ensembler, Metric, Scorer
 from kit.kinds.decision import Decision
 from kit.kinds.label_kinds import check_takes
 from kit.kinds.plugin import Plugin
@@ -30,7 +32,7 @@ from kit.kinds.targets import Target
 
 if TYPE_CHECKING:
     from kit.config.workspace import Workspace
-    from kit.core.arrays import Probabilities, Targets
+    from kit.core.arrays import Probabilities
     from kit.data.table import Table
 
 P = TypeVar("P", bound=Plugin)
@@ -295,16 +297,12 @@ class Scoring:
         """
         if images.answers is None or not len(made):
             return made, self.aggregator
-        joined = _JoinedRows.of(made, images.answers[images.index_of(made.ids)])
+        joined = JoinedRows.of(made, images.answers[images.index_of(made.ids)])
         if not self.aggregator.needs_fit():
             return joined.predictions(made, self.aggregator), self.aggregator
         rows = images.by_answer.take(images.by_answer.index_of(joined.names))
-        recipe = bind_rows(self.aggregator, rows)
         with suppress(InvalidError):  # too few answers, as a fold may have: an unfitted option is the mean
-            shares, fitted = cross_fit(
-                _Joining(recipe), joined.images, rows.targets(), joined.first_folds(), rows.groups
-            )
-            return joined.with_shares(made, shares), fitted.recipe
+            return joined.cross_fit(made, bind_rows(self.aggregator, rows), rows)
         return joined.predictions(made, self.aggregator), self.aggregator
 
     def bind(self, made: Predictions, images: Table) -> tuple[Metric, Table, Probabilities]:
@@ -326,95 +324,68 @@ def open_aggregator(workspace: Workspace, table: Table, metric: Metric) -> Aggre
     return recipe.with_known(target=table.target, decision=metric.decision)
 
 
-def join_test_images(made: Predictions, images: Table, fitted: Aggregator) -> Predictions:
-    """Predictions of the answers of the rows to predict, a row an answer and fold; `images` is the test table.
+def scores(scoring: Scoring, predictions: Predictions, table: Table) -> dict[str, float]:
+    """Each score of out-of-fold predictions, by the metric's name, but those that these rows do not define.
 
-    Raises InvalidError D41 for predictions of rows that the table lacks.
+    `table` has the images that are predicted; their answers are scored.
     """
-    if images.answers is None or not len(made):
-        return made
-    at = {name: row for row, name in enumerate(images.ids.tolist())}
-    lost = [name for name in dict.fromkeys(made.ids.tolist()) if name not in at]
-    if lost:
-        raise InvalidError(
-            f"{len(lost)} predicted images are not in the test table, so their answers are unknown",
-            code="D41",
-            cases=[Case("is not in the test table", id=name, code="D41") for name in lost],
-            hint="restore the test table of the runs, and the image folders if they define rows",
-        )
-    rows = np.array([at[name] for name in made.ids.tolist()], dtype=np.int64)
-    return _JoinedRows.of(made, images.answers[rows]).predictions(made, fitted)
+    return _scores(scoring.metric, scoring.answers(predictions, table)[0].mean(), table.by_answer)
 
 
-@dataclass(frozen=True, eq=False)
-class _JoinedRows:
-    """The images of each answer and fold, sorted by answer, then fold."""
+def _scores(metric: Metric, predictions: Predictions, table: Table) -> dict[str, float]:
+    """The scores of predictions with one row an answer.
 
-    names: np.ndarray  # (rows,) of str: the answer
-    folds: np.ndarray  # (rows,) int64
-    images: AnswerImages
-
-    @classmethod
-    def of(cls, made: Predictions, answers: np.ndarray) -> Self:
-        """The rows of predictions whose answers are these, (N,)."""
-        names, number = np.unique(answers, return_inverse=True)
-        folds, fold = np.unique(made.folds, return_inverse=True)
-        pairs, row = np.unique(number.astype(np.int64) * len(folds) + fold, return_inverse=True)
-        images = AnswerImages.of(made.probabilities, row)
-        return cls(names[pairs // len(folds)], folds[pairs % len(folds)], images)
-
-    def first_folds(self) -> np.ndarray:
-        """The first fold of each row's answer, so that repeats of one answer stay together."""
-        _, first, number = np.unique(self.names, return_index=True, return_inverse=True)
-        return np.asarray(self.folds[first][number])
-
-    def predictions(self, made: Predictions, recipe: Aggregator) -> Predictions:
-        """Predictions of these rows by an aggregator."""
-        return self.with_shares(made, self.images.join(recipe.combine))
-
-    def with_shares(self, made: Predictions, shares: np.ndarray) -> Predictions:
-        """Predictions of these rows, with what else `made` has."""
-        return replace(
-            made, ids=self.names, folds=self.folds.astype(np.int64), probabilities=shares.astype(np.float32)
-        )
-
-
-@dataclass(frozen=True)
-class _Joining:
-    """An aggregator as `cross_fit` takes it: one member, whose rows are the images of answers."""
-
-    recipe: Aggregator
-
-    def fit(self, images: AnswerImages, truth: Targets) -> Self:
-        return replace(self, recipe=self.recipe.fit(images, truth))
-
-    def blend(self, images: AnswerImages) -> np.ndarray:
-        return images.join(self.recipe.combine)
-
-    def take_rows(self, rows: np.ndarray) -> Self:
-        return replace(self, recipe=self.recipe.take_rows(rows))
-
-
-def expand_to_images(made: Predictions, images: Table, wanted: Sequence[str]) -> Predictions:
-    """Each image with the prediction of its answer, if the sample's ids are images; else the answers as they are.
-
-    `images` is the test table, `wanted` the sample's ids. Predictions have one row an answer and fold.
+    AUC, for one, needs rows of two classes, which a fold of whole groups may lack. No rows have no score.
     """
-    if images.answers is None or set(wanted) <= set(images.answers.tolist()):
-        return made
-    if not set(wanted) <= set(images.ids.tolist()):
-        return made
-    of_answer = dict(zip(images.ids.tolist(), images.answers.tolist(), strict=True))
-    parts = []
-    for fold in np.unique(made.folds):
-        part = made.take(made.folds == fold)
-        at = {name: row for row, name in enumerate(part.ids.tolist())}
-        known = [name for name in images.ids.tolist() if of_answer[name] in at]
-        rows = np.array([at[of_answer[name]] for name in known], dtype=np.int64)
-        parts.append(replace(part.take(rows), ids=np.array(known, dtype=str)))
+    if not len(predictions):
+        return {}
+    rows = table.take(table.index_of(predictions.ids))
+    names = table.target.usual_metrics  # so that runs of different losses and metrics compare
+    known = ScoreContext(target=table.target)
+    usual = {name: Metric.open(name).with_known(decision=metric.decision, context=known) for name in names}
+    # the competition's own options win where its metric is one of the usual ones
+    asked = {metric.plugin_name(): bind_rows(metric, rows)}
+    asked |= {name: each for name, each in usual.items() if name not in asked}
+    found: dict[str, float] = {}
+    for name, each in asked.items():
+        with suppress(InvalidError):
+            found[name] = each.score(rows.targets(), predictions.probabilities)
+    return found
+
+
+def with_scores(predictions: Predictions, scoring: Scoring, table: Table) -> Predictions:
+    """The same out-of-fold predictions, with their answers' scores, pooled and by fold, in their provenance.
+
+    `table` has the images that are predicted.
+    """
+    answers, metric = scoring.answers(predictions, table)[0], scoring.metric
+    folds = sorted(set(answers.folds.tolist()))
+    by_fold = {str(k): _scores(metric, answers.take(answers.folds == k), table.by_answer) for k in folds}
+    pooled = _scores(metric, answers.mean(), table.by_answer)
     return replace(
-        made,
-        ids=np.concatenate([part.ids for part in parts]),
-        folds=np.concatenate([part.folds for part in parts]),
-        probabilities=np.concatenate([part.probabilities for part in parts]),
+        predictions, provenance=replace(predictions.provenance, scores=pooled, fold_scores=by_fold)
     )
+
+
+def gain_over_plain(
+    plain_file: Path, oof: Predictions, scoring: Scoring, table: Table
+) -> tuple[dict[str, float], Gain | None]:
+    """Scores without views of the answers in `oof`, and its gain over them; nothing where training left some out.
+
+    `plain_file` has the run's plain out-of-fold predictions. `table` has the images that are predicted.
+    """
+    plain_oof = Predictions.read(plain_file) if plain_file.is_file() else oof.take(oof.folds < 0)
+    found, mine = (scoring.answers(made, table)[0].mean() for made in (plain_oof, oof))
+    metric, table = scoring.metric, table.by_answer
+    same = found.take(np.isin(found.ids, mine.ids))
+    if len(same) != len(mine):
+        return {}, None
+    plain = _scores(metric, same, table)
+    before = same.align(mine.ids)
+    if metric.plugin_name() not in plain or np.array_equal(before, mine.probabilities):
+        return plain, None
+    rows = table.take(table.index_of(mine.ids))
+    (found_gain,) = compute_gains(
+        bind_rows(metric, rows), rows.targets(), mine.probabilities, {"plain": before}, rows.groups
+    )
+    return plain, found_gain

@@ -19,19 +19,25 @@ from kit.config.models import Experiment
 from kit.config.workspace import Workspace
 from kit.core.memmaps import empty_or_memmap
 from kit.data.folds import Folds
-from kit.data.predictions import Empty, Predictions, ids_fingerprint, provenance_of, write_parts
+from kit.data.predictions import (
+    Empty,
+    Predictions,
+    concat_predictions,
+    ids_fingerprint,
+    provenance_of,
+    write_parts,
+)
 from kit.data.provenance import Provenance
 from kit.data.table import Table
 from kit.engine.batches import LoaderProcesses, PlainBatches
 from kit.errors import InvalidError
-from kit.evaluation.competition import Scoring
+from kit.evaluation.competition import Scoring, with_scores
 from kit.experiment.loading import Loaded
 from kit.experiment.run_context import RunContext
 from kit.kinds import Splitter, Target, Views
 from kit.model import checkpoints
 from kit.model.predict import Merge, NetworkReader, Predictor, View
-from kit.runs.run import Run
-from kit.runs.scoring import concat_predictions, prediction_provenance, with_scores
+from kit.runs.run import Run, prediction_provenance
 
 ANY_OF = ("checkpoints", "spec")  # keys that may differ in predictions that are reused
 MAPPED = 2**20  # bytes from which probabilities are mapped to a file

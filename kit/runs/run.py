@@ -400,3 +400,16 @@ def lock_owner(folder: Path) -> str:
         return f"process {held['pid']} on {held['host']} since {held['since']}"
     except (OSError, ValueError, KeyError, TypeError):
         return "another process"
+
+
+def prediction_provenance(
+    run: Run, views: str, merge: str, table: Table, plugins: Sequence[Plugin]
+) -> Provenance:
+    """What a run's predictions by a set of views are made from, before their rows are known."""
+    return Provenance(
+        run=run.name,
+        views=views,
+        merge=merge,
+        classes=table.classes,
+        plugins=plugin_hashes(plugins),
+    )

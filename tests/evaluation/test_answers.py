@@ -13,10 +13,10 @@ from sklearn.metrics import f1_score, log_loss, roc_auc_score
 from kit.data.predictions import Predictions
 from kit.data.table import Table
 from kit.errors import InvalidError
-from kit.evaluation.competition import Scoring, expand_to_images, for_metric, join_test_images
+from kit.evaluation.answers import expand_to_images, join_test_images
+from kit.evaluation.competition import Scoring, for_metric, scores, with_scores
 from kit.kinds import Aggregator, Metric
 from kit.kinds.targets import MULTI_HOT
-from kit.runs.scoring import scores, with_scores
 
 CLASSES = ("no", "yes")
 

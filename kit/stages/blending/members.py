@@ -25,7 +25,8 @@ from kit.data.folds import Folds, file_groups, merge_groups
 from kit.data.predictions import Predictions, common_ids, ids_fingerprint
 from kit.data.table import Table, predictions_now, read_labelled_rows, test_table
 from kit.errors import Case, ConfigError, InvalidError, KitWarning
-from kit.evaluation.competition import Scoring, expand_to_images, join_test_images, read_columns
+from kit.evaluation.answers import expand_to_images, join_test_images
+from kit.evaluation.competition import Scoring, read_columns
 from kit.kinds import Aggregator, Ensembler, Format, Metric
 from kit.kinds.advice import predict_command
 from kit.kinds.score_context import ScoreContext

@@ -22,7 +22,7 @@ from kit.core.files import read_json, write_json, write_text
 from kit.core.locations import JOIN, KEY
 from kit.core.progress import Progress, Work, stage
 from kit.data.folds import Folds
-from kit.data.predictions import Predictions
+from kit.data.predictions import Predictions, concat_predictions
 from kit.data.provenance import Provenance
 from kit.data.quarantine import quarantine
 from kit.data.rows import format_of
@@ -40,7 +40,6 @@ from kit.model import checkpoints, network
 from kit.model.predict import open_views
 from kit.runs.records import split_ref
 from kit.runs.run import Run, versions
-from kit.runs.scoring import concat_predictions
 from kit.stages.blending.members import Member, blend_test_rows
 from kit.stages.bundles.contents import Contents, Packed
 from kit.stages.bundles.prediction import PredictionInput

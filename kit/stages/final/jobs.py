@@ -11,13 +11,12 @@ from typing import TYPE_CHECKING, Any
 from kit.config.workspace import Workspace
 from kit.core.display import Displayed, frame
 from kit.core.durations import write_duration
-from kit.data.predictions import Predictions, provenance_of
+from kit.data.predictions import Predictions, concat_predictions, provenance_of
 from kit.errors import ConfigError, KitError
 from kit.kinds import Views
 from kit.model.predict import Merge
 from kit.runs.records import split_ref
 from kit.runs.run import Run, is_on_embeddings
-from kit.runs.scoring import concat_predictions
 from kit.runs.watching import epochs_of
 from kit.stages.final.planning import TIME_MARGIN
 from kit.stages.final.timing import Pace

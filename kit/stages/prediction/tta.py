@@ -27,7 +27,7 @@ from kit.data.table import Table, rows_to_predict, table_of, train_table
 from kit.device.precision import DEVICE, choose_device, device_line
 from kit.errors import TIME_OVER, StoppedError
 from kit.evaluation.bootstrap import Gain, format_gain, gain_columns
-from kit.evaluation.competition import Scoring
+from kit.evaluation.competition import Scoring, gain_over_plain
 from kit.experiment.loading import Loaded, geometry, load_rows
 from kit.experiment.prediction_file import PredictionFile, PredictionJob, Split, prediction_batches
 from kit.experiment.restore import (
@@ -43,7 +43,7 @@ from kit.kinds import Executor, Views
 from kit.model import checkpoints, network
 from kit.model.predict import Merge, Predictor, open_views, predict_shared
 from kit.runs.checkpoint_paths import RunCheckpoints, find_targets
-from kit.runs.scoring import gain_over_plain, prediction_provenance
+from kit.runs.run import prediction_provenance
 from kit.stages.prediction.parallel import predict_in_parallel, stop_of_pass
 
 if TYPE_CHECKING:
@@ -309,7 +309,9 @@ class _TtaContext:
             used,
             len(job.views),
             provenance.require_scores(),
-            *gain_over_plain(job.run, oof, job.scoring, job.train or self.train),
+            *gain_over_plain(
+                job.run.predictions("plain") / "oof.parquet", oof, job.scoring, job.train or self.train
+            ),
             computed,
         )
 

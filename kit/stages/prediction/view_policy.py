@@ -20,19 +20,18 @@ from kit.core.display import Displayed, frame
 from kit.core.files import StrPath
 from kit.core.progress import Work, stage
 from kit.core.stopping import Stop
-from kit.data.predictions import Predictions
+from kit.data.predictions import Predictions, concat_predictions
 from kit.data.provenance import PolicyRecord, Provenance
 from kit.data.table import Table, table_of, train_table
 from kit.errors import ConfigError
 from kit.evaluation.bootstrap import Gain, compute_gains, format_gain
-from kit.evaluation.competition import Scoring, bind_rows, for_labels, for_metric
+from kit.evaluation.competition import Scoring, bind_rows, for_labels, for_metric, with_scores
 from kit.evaluation.crossfit import cross_fit
 from kit.kinds import Ensembler, Views
 from kit.kinds.label_kinds import check_takes
 from kit.model.predict import PLAIN, unique_views
 from kit.runs.checkpoint_paths import find_targets
 from kit.runs.run import Run
-from kit.runs.scoring import concat_predictions, with_scores
 from kit.stages.blending.members import OutOfFold
 from kit.stages.prediction.tta import TtaResult, predict_view_sets
 

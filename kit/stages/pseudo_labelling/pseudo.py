@@ -17,7 +17,7 @@ from kit.config.workspace import Workspace
 from kit.core.display import Displayed, frame
 from kit.core.files import StrPath
 from kit.core.progress import Progress, Work, stage
-from kit.data.predictions import Predictions
+from kit.data.predictions import Predictions, concat_predictions
 from kit.data.provenance import LabellingRecord, Provenance
 from kit.data.pseudo_labels import PSEUDO_DIR, Form, PseudoLabels, folder_of, images_digest
 from kit.data.table import Table, test_table, train_table
@@ -25,7 +25,6 @@ from kit.errors import ConfigError, KitWarning, format_cases
 from kit.evaluation.competition import open_aggregator, open_ensembler
 from kit.experiment.loading import write_auto_groups
 from kit.runs.run import Run
-from kit.runs.scoring import concat_predictions
 from kit.stages.blending.members import Member, read_members, with_current_names
 from kit.stages.pseudo_labelling.estimate import Estimate
 from kit.stages.pseudo_labelling.loaded_images import LoadedImages, load_images

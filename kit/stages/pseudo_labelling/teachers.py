@@ -12,7 +12,8 @@ from kit.config.workspace import Workspace
 from kit.data.predictions import Predictions
 from kit.data.table import Table, predictions_now
 from kit.errors import Case, ConfigError, DataError, InvalidError
-from kit.evaluation.competition import Scoring, bind_rows, expand_to_images, join_test_images
+from kit.evaluation.answers import expand_to_images, join_test_images
+from kit.evaluation.competition import Scoring, bind_rows
 from kit.evaluation.crossfit import fit_without
 from kit.kinds import Aggregator, Ensembler, Metric
 from kit.kinds.advice import predict_command

@@ -12,9 +12,8 @@ from kit.core.files import read_json
 from kit.data.predictions import Predictions
 from kit.data.table import Table, table_of
 from kit.errors import KitError
-from kit.evaluation.competition import Scoring
+from kit.evaluation.competition import Scoring, gain_over_plain
 from kit.runs.records import Record
-from kit.runs.scoring import gain_over_plain
 from kit.stages.blending.blend import diversity
 from kit.stages.blending.diversity import Diversity
 from kit.stages.leaderboard.overview import overview
@@ -47,7 +46,9 @@ def view_scores(
             if score is None:
                 continue
             oof = Predictions.read(record.run.predictions(views) / "oof.parquet")
-            plain, gain = gain_over_plain(record.run, oof, scoring, table_of(record.run.folder, table, data))
+            plain_file = record.run.predictions("plain") / "oof.parquet"
+            named = table_of(record.run.folder, table, data)
+            plain, gain = gain_over_plain(plain_file, oof, scoring, named)
             found.append(ViewScores(record.run.name, views, score, plain.get(name), gain))
     if found:
         return tuple(found)

@@ -24,12 +24,11 @@ from kit.data.provenance import Provenance, RetrievalRecord
 from kit.data.table import Table
 from kit.errors import InvalidError
 from kit.evaluation.bootstrap import Gain, compute_gains, format_gain, gain_columns
-from kit.evaluation.competition import Scoring, bind_rows, for_metric
+from kit.evaluation.competition import Scoring, bind_rows, for_metric, gain_over_plain, with_scores
 from kit.evaluation.crossfit import cross_fit
 from kit.kinds import Classes, Ensembler, Metric, Reranker, RetrievedNeighbours, Scorer
 from kit.kinds.label_kinds import check_takes
 from kit.runs.run import plugin_hashes
-from kit.runs.scoring import gain_over_plain, with_scores
 from kit.stages.blending.members import labels, row_clusters
 from kit.stages.retrieval.neighbour_search import (
     SplitNeighbours,
@@ -223,7 +222,7 @@ class _RetrievalContext:
             variant.scorer.spec(),
             oof.provenance.require_scores(),
             metric.score(answers.targets(), joined),
-            *gain_over_plain(source.run, oof, self.scoring, self.table),
+            *gain_over_plain(source.run.predictions("plain") / "oof.parquet", oof, self.scoring, self.table),
             self._reranker_gains(variants, variant, held, folds),
         )
 

@@ -15,12 +15,11 @@ from kit.core.progress import Progress, Work, stage
 from kit.data.predictions import Predictions, ids_fingerprint
 from kit.data.provenance import Provenance
 from kit.errors import ConfigError, InvalidError
-from kit.evaluation.competition import Scoring
+from kit.evaluation.competition import Scoring, scores, with_scores
 from kit.kinds.label_kinds import MEANING, check_takes
 from kit.kinds.targets import Target
 from kit.runs.records import PLAIN
 from kit.runs.run import STACKED, find_run
-from kit.runs.scoring import scores, with_scores
 from kit.stages.blending.members import Member
 from kit.stages.second_level.features import FeatureTable, make_features
 from kit.stages.second_level.trees import fit_predict, open_classifier

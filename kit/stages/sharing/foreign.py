@@ -20,11 +20,10 @@ from kit.data.predictions import Predictions, ids_fingerprint
 from kit.data.provenance import Provenance
 from kit.data.table import Table, read_labelled_rows, rows_to_predict, sample_frame
 from kit.errors import MAX_CASES, Case, ConfigError, DataError, InvalidError, KitWarning
-from kit.evaluation.competition import Scoring
+from kit.evaluation.competition import Scoring, with_scores
 from kit.experiment.sample_format import choose_format, find_written_class
 from kit.runs.records import PLAIN, resolve_run
 from kit.runs.run import IMPORTED, SCHEMA, Run, find_run, provenance
-from kit.runs.scoring import with_scores
 from kit.stages.blending.compatibility import check_together
 from kit.stages.blending.members import Member
 from kit.stages.sharing.foreign_table import (

@@ -26,6 +26,7 @@ from kit.engine.learner import Learner
 from kit.engine.out_of_memory import OutOfMemory
 from kit.engine.step import OptimizerShortError, SkippedStep
 from kit.errors import TIME_OVER, Case, RunError, StoppedError
+from kit.evaluation.competition import scores
 from kit.experiment.batch_size import limit_micro_batch
 from kit.experiment.fold_training import new_learner, plan_of, train_stages
 from kit.experiment.run_context import RunContext
@@ -36,7 +37,6 @@ from kit.model import checkpoints
 from kit.model.checkpoints import CheckpointWriter
 from kit.runs.epoch_log import EpochLog
 from kit.runs.run import Run, lock_folder
-from kit.runs.scoring import scores
 from kit.stages.training.fold_results import (
     check_finite,
     oof_batches,

@@ -27,14 +27,14 @@ from kit.engine.feature_batches import Bags, FeatureBatches, pad_bags
 from kit.engine.learner import Learner, learner
 from kit.engine.step import SkippedStep
 from kit.errors import TIME_OVER, RunError, StoppedError
+from kit.evaluation.competition import scores
 from kit.experiment.fold_training import plan_of
 from kit.experiment.prediction_file import assemble, checkpoint_tags
 from kit.kinds import Views
 from kit.model.instance_network import InstanceNetwork, PooledInstances
 from kit.model.network import check_frozen, set_layerwise_lr
 from kit.runs.epoch_log import EpochLog
-from kit.runs.run import Run, config_identity, select_folds
-from kit.runs.scoring import prediction_provenance, scores
+from kit.runs.run import Run, config_identity, prediction_provenance, select_folds
 from kit.stages.training.feature_context import FeatureContext, prepare_feature_run, vectors_of
 from kit.stages.training.fold import lock_fold
 from kit.stages.training.fold_results import save_checkpoint, write_held_out

@@ -21,7 +21,7 @@ from kit.config.workspace import Workspace
 from kit.core.display import Displayed, frame
 from kit.core.files import StrPath, remove_partial_files
 from kit.core.progress import Progress, Work, finish, stage
-from kit.data.predictions import Predictions
+from kit.data.predictions import Predictions, concat_predictions
 from kit.data.provenance import Provenance
 from kit.device.torch_internals import AnyBatchNorm
 from kit.engine.fit import update_batch_norm
@@ -34,7 +34,6 @@ from kit.model import checkpoints, network
 from kit.model.checkpoints import Checkpoint
 from kit.runs.checkpoint_paths import RunCheckpoints, find_targets
 from kit.runs.run import Run, find_run
-from kit.runs.scoring import concat_predictions
 from kit.stages.training.fold_results import predict_held_out, save_checkpoint, write_held_out
 
 if TYPE_CHECKING:

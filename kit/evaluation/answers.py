@@ -1,0 +1,122 @@
+"""Answers of several images: their predictions are joined by an aggregator, or each image has its answer's."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Self
+
+import numpy as np
+
+from kit.data.predictions import Predictions
+from kit.errors import Case, InvalidError
+from kit.evaluation.crossfit import cross_fit
+from kit.kinds import Aggregator, AnswerImages
+
+if TYPE_CHECKING:
+    from kit.core.arrays import Targets
+    from kit.data.table import Table
+
+
+def join_test_images(made: Predictions, images: Table, fitted: Aggregator) -> Predictions:
+    """Predictions of the answers of the rows to predict, a row an answer and fold; `images` is the test table.
+
+    Raises InvalidError D41 for predictions of rows that the table lacks.
+    """
+    if images.answers is None or not len(made):
+        return made
+    at = {name: row for row, name in enumerate(images.ids.tolist())}
+    lost = [name for name in dict.fromkeys(made.ids.tolist()) if name not in at]
+    if lost:
+        raise InvalidError(
+            f"{len(lost)} predicted images are not in the test table, so their answers are unknown",
+            code="D41",
+            cases=[Case("is not in the test table", id=name, code="D41") for name in lost],
+            hint="restore the test table of the runs, and the image folders if they define rows",
+        )
+    rows = np.array([at[name] for name in made.ids.tolist()], dtype=np.int64)
+    return JoinedRows.of(made, images.answers[rows]).predictions(made, fitted)
+
+
+@dataclass(frozen=True, eq=False)
+class JoinedRows:
+    """The images of each answer and fold, sorted by answer, then fold."""
+
+    names: np.ndarray  # (rows,) of str: the answer
+    folds: np.ndarray  # (rows,) int64
+    images: AnswerImages
+
+    @classmethod
+    def of(cls, made: Predictions, answers: np.ndarray) -> Self:
+        """The rows of predictions whose answers are these, (N,)."""
+        names, number = np.unique(answers, return_inverse=True)
+        folds, fold = np.unique(made.folds, return_inverse=True)
+        pairs, row = np.unique(number.astype(np.int64) * len(folds) + fold, return_inverse=True)
+        images = AnswerImages.of(made.probabilities, row)
+        return cls(names[pairs // len(folds)], folds[pairs % len(folds)], images)
+
+    def first_folds(self) -> np.ndarray:
+        """The first fold of each row's answer, so that repeats of one answer stay together."""
+        _, first, number = np.unique(self.names, return_index=True, return_inverse=True)
+        return np.asarray(self.folds[first][number])
+
+    def predictions(self, made: Predictions, recipe: Aggregator) -> Predictions:
+        """Predictions of these rows by an aggregator."""
+        return self.with_shares(made, self.images.join(recipe.combine))
+
+    def with_shares(self, made: Predictions, shares: np.ndarray) -> Predictions:
+        """Predictions of these rows, with what else `made` has."""
+        return replace(
+            made, ids=self.names, folds=self.folds.astype(np.int64), probabilities=shares.astype(np.float32)
+        )
+
+    def cross_fit(self, made: Predictions, recipe: Aggregator, rows: Table) -> tuple[Predictions, Aggregator]:
+        """Predictions of these rows by an aggregator that was not fitted on them, and the one fitted on all.
+
+        `rows` are the answers. Raises InvalidError for too few of them.
+        """
+        shares, fitted = cross_fit(
+            _Joining(recipe), self.images, rows.targets(), self.first_folds(), rows.groups
+        )
+        return self.with_shares(made, shares), fitted.recipe
+
+
+@dataclass(frozen=True)
+class _Joining:
+    """An aggregator as `cross_fit` takes it: one member, whose rows are the images of answers."""
+
+    recipe: Aggregator
+
+    def fit(self, images: AnswerImages, truth: Targets) -> Self:
+        return replace(self, recipe=self.recipe.fit(images, truth))
+
+    def blend(self, images: AnswerImages) -> np.ndarray:
+        return images.join(self.recipe.combine)
+
+    def take_rows(self, rows: np.ndarray) -> Self:
+        return replace(self, recipe=self.recipe.take_rows(rows))
+
+
+def expand_to_images(made: Predictions, images: Table, wanted: Sequence[str]) -> Predictions:
+    """Each image with the prediction of its answer, if the sample's ids are images; else the answers as they are.
+
+    `images` is the test table, `wanted` the sample's ids. Predictions have one row an answer and fold.
+    """
+    if images.answers is None or set(wanted) <= set(images.answers.tolist()):
+        return made
+    if not set(wanted) <= set(images.ids.tolist()):
+        return made
+    of_answer = dict(zip(images.ids.tolist(), images.answers.tolist(), strict=True))
+    parts = []
+    for fold in np.unique(made.folds):
+        part = made.take(made.folds == fold)
+        at = {name: row for row, name in enumerate(part.ids.tolist())}
+        known = [name for name in images.ids.tolist() if of_answer[name] in at]
+        rows = np.array([at[of_answer[name]] for name in known], dtype=np.int64)
+        parts.append(replace(part.take(rows), ids=np.array(known, dtype=str)))
+    return replace(
+        made,
+        ids=np.concatenate([part.ids for part in parts]),
+        folds=np.concatenate([part.folds for part in parts]),
+        probabilities=np.concatenate([part.probabilities for part in parts]),
+    )
