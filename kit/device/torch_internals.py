@@ -1,7 +1,7 @@
 """Private parts of torch that kit uses, and the import of torchvision beside a torch that it was not built for.
 
-Nothing else in kit imports or calls a private name of torch. Tried with torch 2.6.0 and 2.13.0, the lowest version of
-setup.cfg and the version of constraints.txt. A newer torch may rename any of them:
+Nothing else in kit imports or calls a private name of torch. Tried with torch 2.6.0, 2.11.0 and 2.13.0: the lowest
+version of setup.cfg, Colab's and the version of constraints.txt. A newer torch may rename any of them:
 tests/device/test_torch_internals.py calls each one and compares it with public functions.
 
 timm needs torchvision's Python code alone. Where its binary does not fit the installed torch (a CPU build beside
