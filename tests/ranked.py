@@ -8,6 +8,7 @@ import socket
 from collections.abc import Callable, Sequence
 from contextlib import closing, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
+from multiprocessing.context import ForkServerContext
 from pathlib import Path
 
 # a network without batch norm
@@ -86,6 +87,13 @@ def with_plugins(root: Path) -> Path:
     return root
 
 
+def fork_server() -> ForkServerContext:
+    """A context whose processes are forked from one that has imported what training needs."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["tests.preloaded"])
+    return context
+
+
 def free_port() -> int:
     with closing(socket.socket()) as found:
         found.bind(("127.0.0.1", 0))
@@ -125,8 +133,7 @@ def ranked(
     root: Path, *arguments: str, roots: Sequence[Path] = (), work: Callable[..., int] | None = None
 ) -> list[Ended]:
     """How `kit ARGUMENTS` ends in two ranks, in the workspace or each in its own; or `work(*ARGUMENTS)`."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["kit.stages.training.train", "kit.stages.blending.blend"])
+    context = fork_server()
     said, port, places = root / "said", free_port(), roots or (root, root)
     said.mkdir(exist_ok=True)
     given = arguments if work else (arguments,)

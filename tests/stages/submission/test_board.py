@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import multiprocessing
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -16,6 +15,7 @@ from filelock import FileLock
 
 from kit.errors import BusyError, ConfigError, DataError, KitWarning
 from kit.stages.submission.board import Board, Entry
+from tests.ranked import fork_server
 
 ENTRY = Entry(
     number=1,
@@ -380,8 +380,7 @@ def _enter_five(folder: Path, start: int) -> None:
 
 
 def test_processes_that_write_at_once_lose_nothing(tmp_path: Path) -> None:
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([__name__])
+    context = fork_server()
     workers = [context.Process(target=_enter_five, args=(tmp_path, start)) for start in range(1, 41, 5)]
     for worker in workers:
         worker.start()

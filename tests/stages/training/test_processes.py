@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import signal
 import subprocess
@@ -19,6 +18,7 @@ from kit.config.workspace import Workspace
 from kit.stages.blending.blend import blend
 from kit.stages.submission.board import Board
 from kit.stages.training.train import train
+from tests.ranked import fork_server
 from tests.stages.training.test_train import oof
 
 # a loss that waits for as long as a file is there
@@ -74,8 +74,7 @@ def test_the_second_process_on_a_run_leaves_at_once_and_names_the_first(
 
 def started(target: Callable[..., None], *arguments: tuple[object, ...]) -> list[int | None]:
     """Exit statuses of processes that begin together."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["kit.stages.training.train", "kit.stages.blending.blend"])
+    context = fork_server()
     workers = [context.Process(target=target, args=each) for each in arguments]
     for worker in workers:
         worker.start()
