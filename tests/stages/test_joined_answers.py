@@ -27,6 +27,7 @@ from kit.stages.pseudo_labelling.pseudo import PseudoRequest, pseudo
 from kit.stages.pseudo_labelling.rule import Rule
 from kit.stages.reporting.facts import DataSection
 from kit.stages.reporting.gathering import gather_facts
+from kit.stages.sharing.foreign import import_predictions
 from kit.stages.submission.board import Board
 from kit.stages.submission.validation import check_submission
 from kit.stages.training.train import train
@@ -108,6 +109,31 @@ def test_a_fitted_aggregator_is_recorded_with_its_option(space: Path) -> None:
     assert entry.rows == TRAIN_CLIPS
     assert "top_k_mean" in entry.notes
     assert noise(Workspace.open(space), entry).rows == TRAIN_CLIPS
+
+
+def test_predictions_of_clips_are_imported_as_a_member(space: Path) -> None:
+    for split in ("oof", "test"):
+        made = clips(space, "a", split).rename(columns={"clip": "id"})
+        made[["id", "fold", *CLASSES]].to_csv(space / f"foreign_{split}.csv", index=False)
+    found = import_predictions(space, space / "foreign_test.csv", "foreign", space / "foreign_oof.csv")
+    assert found.scores["macro_f1"] == pytest.approx(macro_f1(space, clips(space, "a")))
+    assert found.oof_rows == len(pd.read_csv(space / "data/train.csv"))
+    assert "a" in found.same_folds
+    assert any("each of the" in note for note in found.notes)
+    made, own = (blend(space, [f"runs/{run}"], name=run) for run in ("foreign", "a"))
+    assert isinstance(made, Submitted)
+    assert isinstance(own, Submitted)
+    assert made.cv == pytest.approx(own.cv)
+    assert made.path.read_text() == own.path.read_text()
+    by_file = Folds.read(space / "runs/a/folds.csv")
+    names, first = np.unique([name.split("_")[0] for name in by_file.ids], return_index=True)
+    Folds(names, by_file.numbers[first]).write(space / "foreign_folds.csv")
+    oof = clips(space, "a").rename(columns={"clip": "id"}).drop(columns="fold")
+    oof.to_csv(space / "foreign_oof.csv", index=False)
+    again = import_predictions(
+        space, space / "foreign_test.csv", "by_file", space / "foreign_oof.csv", space / "foreign_folds.csv"
+    )
+    assert again.scores == pytest.approx(found.scores)
 
 
 def test_the_check_counts_clips_in_the_noise_of_the_score(space: Path) -> None:

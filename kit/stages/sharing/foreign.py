@@ -30,6 +30,8 @@ from kit.stages.sharing.foreign_table import (
     ForeignTable,
     TableLayout,
     check_same_ids,
+    expand_answers,
+    images_of_answers,
     read_foreign_table,
 )
 from kit.stages.sharing.importing import compare_folds, staging_folder
@@ -107,7 +109,7 @@ def import_predictions(
 
     Both are CSV or parquet tables with one column of probabilities per class, or in the sample's format. The folds
     are a column `fold` of `oof`, or `folds`: a fold file, or a run of the same folds. Without folds the run has no
-    out-of-fold rows. All is checked before anything is written.
+    out-of-fold rows. Rows may be of answers if images share them. All is checked before anything is written.
 
     Raises ConfigError C11 for a name that another run has, C13 for no name of a run; DataError D21 to D29 for files
     that are no tables; InvalidError D40 for what are no probabilities, D41 for other ids, D42 for other classes, D43
@@ -117,18 +119,19 @@ def import_predictions(
     run, files = find_run(space, name), [Path(each) for each in (source, oof) if each is not None]
     table = read_labelled_rows(space.root, space.competition.data).sort_by_id()
     layout = _layout(space, table)
-    test_ids = rows_to_predict(space, space.competition.data, table.classes).ids
+    to_predict = rows_to_predict(space, space.competition.data, table.classes)
+    test_ids = to_predict.ids
     if not len(test_ids):
         raise ConfigError(
             "data.test is null, so there are no rows to predict", code="C07", hint="data.test=FILE"
         )
     yield Progress(TASK, 0, 3, str(source))
-    test = read_foreign_table(Path(source), layout)
+    test = expand_answers(read_foreign_table(Path(source), layout), to_predict)
     check_same_ids(test.path, test.ids, test_ids, "rows to predict")
     rows, split, notes = None, None, list(test.notes)
     if oof is not None:
         yield Progress(TASK, 1, 3, str(oof))
-        rows = read_foreign_table(Path(oof), layout)
+        rows = expand_answers(read_foreign_table(Path(oof), layout), table)
         notes += [f"{rows.path.name}: {note}" for note in rows.notes]
         split = _folds(space, rows, table, folds)
         if split is None:
@@ -184,6 +187,9 @@ def _folds(space: Workspace, rows: ForeignTable, table: Table, given: StrPath | 
     own = table.ids[table.competition_rows]
     if given is not None:
         folds = _read_folds(space, given)
+        if table.answers is not None and set(folds.ids.tolist()) == set(table.answers.tolist()):
+            ids, at = images_of_answers(folds.ids, table)
+            folds = Folds(ids, folds.numbers[at])
         check_same_ids(
             Path(given), folds.ids[np.isin(folds.ids, own)].tolist(), own.tolist(), "training rows"
         )

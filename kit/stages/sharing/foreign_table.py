@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +11,7 @@ import pandas as pd
 
 from kit.data.csv_file import read_csv
 from kit.data.spelling import number_of
+from kit.data.table import Table
 from kit.errors import MAX_CASES, Case, ConfigError, DataError, InvalidError, did_you_mean
 from kit.kinds.targets import ONE_CLASS, Target
 
@@ -77,6 +78,33 @@ def read_foreign_table(path: Path, layout: TableLayout) -> ForeignTable:
         )
     folds = _fold_numbers(path, cells[FOLD], ids, lines) if has_folds else None
     return ForeignTable(path, ids, folds, values[:, order].astype(np.float32), notes)
+
+
+def expand_answers(rows: ForeignTable, images: Table) -> ForeignTable:
+    """Rows of answers as rows of their images, each with the prediction of its answer; rows of images stay.
+
+    `images` is the table that the rows are for.
+    """
+    if images.answers is None or set(rows.ids.tolist()) != set(images.answers.tolist()):
+        return rows
+    ids, at = images_of_answers(rows.ids, images)
+    note = f"{len(np.unique(rows.ids))} answers: each of the {len(images)} images has the row of its answer"
+    return replace(
+        rows,
+        ids=ids,
+        folds=None if rows.folds is None else rows.folds[at],
+        probabilities=rows.probabilities[at],
+        notes=(*rows.notes, note),
+    )
+
+
+def images_of_answers(answers: np.ndarray, images: Table) -> tuple[np.ndarray, np.ndarray]:
+    """For the images of each answer their ids, and at which row of `answers` (N,) each one's answer stands."""
+    own: dict[str, list[str]] = {}
+    for image, answer in zip(images.ids.tolist(), np.asarray(images.answers).tolist(), strict=True):
+        own.setdefault(answer, []).append(image)
+    pairs = [(image, row) for row, answer in enumerate(answers.tolist()) for image in own[answer]]
+    return np.array([image for image, _ in pairs], dtype=str), np.array([row for _, row in pairs], np.int64)
 
 
 def _read_cells(path: Path, layout: TableLayout) -> tuple[pd.DataFrame, Sequence[int]]:
