@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import math
 import posixpath
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kit.core.locations import JOIN, Box
 from kit.data.csv_file import is_number, unknown_column
-from kit.errors import Case, ConfigError, DataError, did_you_mean
+from kit.errors import MAX_CASES, Case, ConfigError, DataError, KitWarning, did_you_mean
 
 if TYPE_CHECKING:
     from kit.config.models import Data
@@ -38,7 +39,8 @@ def find_boxes(
         )
     path = root / names[0]
     if path.is_dir():
-        return [_of_yolo(path / f"{Path(file).stem}.txt") for file in files]
+        of_files = [_of_yolo(path / f"{Path(file).stem}.txt") for file in files]
+        return _check_boxes(of_files, [(box,) for box in of_files], ids, str(path))
     if not path.is_file():
         raise ConfigError(
             f"data.box: no column and no file {names[0]!r}{did_you_mean(names[0], columns)}",
@@ -76,7 +78,8 @@ def _check_boxes(
     wrong = [
         Case(f"{' '.join(map(str, cells))!r} is no box of an area", where, name, code="D16")
         for box, cells, name in zip(boxes, shown, ids, strict=True)
-        if box is not None and not (math.isfinite(box.x + box.y) and 0 < box.width * box.height < math.inf)
+        if box is not None
+        and not (math.isfinite(box.x + box.y + box.width + box.height) and min(box.width, box.height) > 0)
     ]
     if wrong:
         raise DataError(
@@ -107,7 +110,7 @@ def _of_detector(path: Path, ids: Sequence[str], files: Sequence[str]) -> list[B
     """The boxes of a JSON file of COCO or MegaDetector."""
     try:
         content = json.loads(path.read_bytes())
-        found = _of_coco(content) if "annotations" in content else _of_megadetector(content)
+        found, named = _of_coco(content) if "annotations" in content else _of_megadetector(content)
     except (ValueError, KeyError, TypeError, IndexError) as error:
         raise DataError(
             f"{path}: neither boxes of COCO nor of MegaDetector ({type(error).__name__}: {error})",
@@ -122,10 +125,20 @@ def _of_detector(path: Path, ids: Sequence[str], files: Sequence[str]) -> list[B
             cases=[Case("has no box", str(path), ids[0], code="D16")],
             hint="its image ids or file names must be those of the table",
         )
-    return boxes
+    unnamed = [
+        name for name, file in zip(ids, files, strict=True) if name not in named and _stem(file) not in named
+    ]
+    if unnamed:
+        shown = ", ".join(map(repr, unnamed[:MAX_CASES]))
+        text = (
+            f"W85 {path} does not name {len(unnamed)} of {len(ids)} rows, which use the whole image: {shown}"
+        )
+        warnings.warn(KitWarning(text), stacklevel=4)
+    return _check_boxes(boxes, [(box,) for box in boxes], ids, str(path))
 
 
-def _of_coco(content: Mapping[str, Any]) -> Lookup:
+def _of_coco(content: Mapping[str, Any]) -> tuple[Lookup, set[str]]:
+    """The largest box of each image, and the ids and files that are named."""
     names = {each["id"]: each["file_name"] for each in content.get("images", ())}
     largest: dict[str, Box] = {}
     for each in content["annotations"]:
@@ -136,17 +149,19 @@ def _of_coco(content: Mapping[str, Any]) -> Lookup:
         for key in keys:
             if key not in largest or wide * tall > largest[key].width * largest[key].height:
                 largest[key] = Box(x, y, wide, tall)
-    return lambda name, file: largest.get(name) or largest.get(_stem(file))
+    named = {*largest, *map(str, names), *map(_stem, names.values())}
+    return lambda name, file: largest.get(name) or largest.get(_stem(file)), named
 
 
-def _of_megadetector(content: Mapping[str, Any]) -> Lookup:
-    """Its boxes are shares of the image's sides; the one of the highest confidence counts."""
+def _of_megadetector(content: Mapping[str, Any]) -> tuple[Lookup, set[str]]:
+    """Its boxes are shares of the image's sides; the one of the highest confidence counts. Also the files."""
     best: dict[str, Box] = {}
     for each in content["images"]:
         if detections := each.get("detections"):
             shares = max(detections, key=lambda one: float(one["conf"]))["bbox"]
             best[_stem(each["file"])] = Box.of((100 * float(share) for share in shares), is_percent=True)
-    return lambda name, file: best.get(name) or best.get(_stem(file))
+    named = {_stem(each["file"]) for each in content["images"]}
+    return lambda name, file: best.get(name) or best.get(_stem(file)), named
 
 
 def _stem(name: Any) -> str:

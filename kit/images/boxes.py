@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from kit.core.locations import Box
@@ -18,7 +20,7 @@ def crop(image: np.ndarray, box: Box, margin: float = 0.0) -> np.ndarray:
     across, down = (width / 100, height / 100) if box.is_percent else (1, 1)
     x, y, wide, tall = box.x * across, box.y * down, box.width * across, box.height * down
     shown = f"box {box}"
-    if not (wide > 0 and tall > 0):
+    if not (wide > 0 and tall > 0 and math.isfinite(x + y + wide + tall)):
         raise DataError(f"{shown} has no area", code="D16")
     left, top = max(0, round(x - margin * wide)), max(0, round(y - margin * tall))
     right, bottom = min(width, round(x + (1 + margin) * wide)), min(height, round(y + (1 + margin) * tall))

@@ -13,7 +13,7 @@ import pytest
 from kit.config.models import Data
 from kit.core.locations import Box, parts_of
 from kit.data.table import train_table
-from kit.errors import ConfigError, DataError
+from kit.errors import ConfigError, DataError, KitWarning
 from kit.images.boxes import crop
 from kit.images.reader import ImageSource
 
@@ -55,7 +55,8 @@ def detections(kind: str) -> Any:
             {"image_id": 1, "bbox": [10, 4, 20, 30]},
             {"image_id": 1, "bbox": [0, 0, 2, 2]},
         ]
-        return {"images": [{"id": 1, "file_name": "sub/a.png"}], "annotations": annotations}
+        images = [{"id": 1, "file_name": "sub/a.png"}, {"id": 2, "file_name": "b.png"}]
+        return {"images": images, "annotations": annotations}
     found = [{"conf": 0.3, "bbox": [0, 0, 1, 1]}, {"conf": 0.9, "bbox": [1 / 6, 0.1, 1 / 3, 0.75]}]
     return {"images": [{"file": "sub/a.png", "detections": found}, {"file": "b.png", "detections": []}]}
 
@@ -74,7 +75,9 @@ def test_a_detectors_box_of_each_image_is_used(tmp_path: Path, kind: str) -> Non
     assert np.array_equal(second, IMAGE)
 
 
-@pytest.mark.parametrize("cells", ["10,4,0,30", "10,4,-2,30", "10,4,x,30", "10,,20,30", "nan,4,20,30"])
+@pytest.mark.parametrize(
+    "cells", ["10,4,0,30", "10,4,-2,30", "10,4,x,30", "10,,20,30", "nan,4,20,30", "9,4,-2,-3"]
+)
 def test_what_is_no_box_is_refused_before_training(tmp_path: Path, cells: str) -> None:
     workspace(tmp_path, cells)
     with pytest.raises(DataError, match="1 rows have an invalid box") as caught:
@@ -84,21 +87,56 @@ def test_what_is_no_box_is_refused_before_training(tmp_path: Path, cells: str) -
 
 def test_a_box_outside_the_image_is_refused() -> None:
     for box in (Box(60, 0, 5, 5), Box(-9, 0, 5, 5), Box(0, 100, 5, 5, is_percent=True)):
-        with pytest.raises(DataError, match="lies outside the image of 60 x 40 pixels"):
+        with pytest.raises(DataError, match="lies outside the image of 60 x 40 pixels") as caught:
             crop(IMAGE, box)
+        assert caught.value.code == "D16"
     assert np.array_equal(crop(IMAGE, Box(50, 30, 50, 50)), IMAGE[30:, 50:])
 
 
 def test_a_file_of_unknown_ids_is_refused(tmp_path: Path) -> None:
     workspace(tmp_path)
     (tmp_path / "boxes.json").write_text(json.dumps({"annotations": [{"image_id": 9, "bbox": [0, 0, 1, 1]}]}))
-    with pytest.raises(DataError, match="names none of the 2 rows"):
+    with pytest.raises(DataError, match="names none of the 2 rows") as caught:
         pixels(tmp_path, box="boxes.json")
+    assert caught.value.code == "D16"
     (tmp_path / "boxes.json").write_text("[]")
     with pytest.raises(DataError, match="neither boxes of COCO nor of MegaDetector"):
         pixels(tmp_path, box="boxes.json")
     with pytest.raises(ConfigError, match="no column and no file"):
         pixels(tmp_path, box="nothing")
+
+
+@pytest.mark.parametrize(
+    "bbox", [[0, 0, 0, 5], [0, 0, -4, -5], [1, 1, float("inf"), 4], [float("nan"), 0, 1, 1]]
+)
+def test_a_detectors_box_without_an_area_is_refused(tmp_path: Path, bbox: list[float]) -> None:
+    workspace(tmp_path)
+    shares = [number / 50 for number in bbox]
+    images = [{"id": "b", "file_name": "b.png"}]
+    coco = {"images": images, "annotations": [{"image_id": "a", "bbox": bbox}]}
+    (tmp_path / "coco.json").write_text(json.dumps(coco))
+    found = {"images": [{"file": "a.png", "detections": [{"conf": 1, "bbox": shares}]}, {"file": "b.png"}]}
+    (tmp_path / "mega.json").write_text(json.dumps(found))
+    (tmp_path / "yolo").mkdir()
+    (tmp_path / "yolo" / "a.txt").write_text("0 " + " ".join(map(str, shares)))
+    for box in ("coco.json", "mega.json", "yolo"):
+        with pytest.raises(DataError, match="1 rows have an invalid box") as caught:
+            pixels(tmp_path, box=box)
+        assert caught.value.code == "D16"
+        assert [case.id for case in caught.value.cases] == ["a"]
+    with pytest.raises(DataError, match="has no area"):
+        crop(IMAGE, Box.of(bbox))
+
+
+def test_rows_that_a_file_of_boxes_lacks_are_named(tmp_path: Path) -> None:
+    workspace(tmp_path)
+    (tmp_path / "boxes.json").write_text(
+        json.dumps({"annotations": [{"image_id": "a", "bbox": [0, 0, 9, 9]}]})
+    )
+    with pytest.warns(KitWarning, match=r"^W85 .*boxes.json does not name 1 of 2 rows, .* image: 'b'$"):
+        first, second = pixels(tmp_path, box="boxes.json")
+    assert first.shape == (9, 9, 3)
+    assert np.array_equal(second, IMAGE)
 
 
 def test_a_file_with_the_marks_of_a_location_is_itself(tmp_path: Path) -> None:

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from kit.kinds.reader import Record
 
 MAX_BYTES = 2**33  # bytes of one record
+MAX_UNASKED_BYTES = 2**28  # bytes of a record, however few of them are stored
+MAX_RATIO = 2000  # bytes of a larger record for each stored one; deflate has 1,032 at most
 MAGIC = (
     b"\xff\xd8\xff",
     b"\x89PNG",
@@ -40,10 +42,12 @@ def as_record(values: np.ndarray) -> Record:
     return values
 
 
-def check_bytes(count: int) -> None:
-    """Raises DataError D10 for a record that claims too many bytes."""
+def check_bytes(count: int, stored: int | None = None) -> None:
+    """Raises DataError D10 for a record that claims too many bytes, or too many for those that are `stored`."""
     if count > MAX_BYTES:
         raise DataError(f"claims {count:,} bytes, more than the limit {MAX_BYTES:,}", code="D10")
+    if stored is not None and count > MAX_UNASKED_BYTES and count > MAX_RATIO * stored:
+        raise DataError(f"claims {count:,} bytes, and only {stored:,} are stored", code="D10")
 
 
 def unknown_key(key: str, count: int, example: str = "") -> DataError:

@@ -12,7 +12,13 @@ import numpy as np
 from kit.errors import DataError
 from kit.kinds.reader import Keys
 from kit.plugins.reader._open_files import open_once
-from kit.plugins.reader._records import RecordReader, as_record, check_bytes, unknown_key
+from kit.plugins.reader._records import (
+    MAX_UNASKED_BYTES,
+    RecordReader,
+    as_record,
+    check_bytes,
+    unknown_key,
+)
 
 if TYPE_CHECKING:
     from kit.kinds.reader import Record
@@ -39,7 +45,8 @@ class Hdf5(RecordReader):
         found, number = _find(open_once(_open, file).id, key)
         _check_storage(found, key)
         shape = found.shape
-        check_bytes(math.prod(shape if number is None else shape[1:]) * found.dtype.itemsize)
+        count = math.prod(shape if number is None else shape[1:]) * found.dtype.itemsize
+        check_bytes(count, found.get_storage_size() if number is None and count > MAX_UNASKED_BYTES else None)
         try:
             values = _read(found, shape, number)
         except Exception as error:  # what the library happens to raise

@@ -15,11 +15,10 @@ from kit.kinds import ReadRules
 from kit.kinds.reader import Keys
 from kit.plugins.reader._arrays import ArrayReader
 from kit.plugins.reader._open_files import open_once
+from kit.plugins.reader._records import check_bytes
 
 if TYPE_CHECKING:
     from kit.kinds.reader import Record
-
-MAX_BYTES = 2**33  # bytes of one array in a compressed file
 
 
 class Npy(ArrayReader):
@@ -100,8 +99,8 @@ class _Npz:
         if wanted not in names:
             shown = ", ".join(name.removesuffix(".npy") for name in names[:5])
             raise DataError(f"no array {key!r}; it has {len(names)}: {shown}", code="D02")
-        if self.archive.getinfo(wanted).file_size > MAX_BYTES:
-            raise DataError(f"array {key!r} claims more than {MAX_BYTES:,} bytes", code="D10")
+        entry = self.archive.getinfo(wanted)
+        check_bytes(entry.file_size, entry.compress_size)
         with self.archive.open(wanted) as stream:
             shape, _, dtype = _header(stream)
         if math.prod(shape) * dtype.itemsize > self.archive.getinfo(wanted).file_size:

@@ -103,7 +103,7 @@ class Tiff(ArrayReader):
     def _array(self, opened: Any) -> np.ndarray:
         """The image as (rows, columns) or (rows, columns, channels)."""
         chosen = self._level(opened)
-        check_bytes(int(chosen.nbytes))
+        check_bytes(int(chosen.nbytes), sum(sum(page.databytecounts) for page in chosen.pages if page))
         values, axes = chosen.asarray(), chosen.axes
         order = [axes.index(axis) for axis in "YX" if axis in axes]
         rest = [number for number in range(values.ndim) if number not in order and values.shape[number] > 1]

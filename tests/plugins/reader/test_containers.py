@@ -76,6 +76,27 @@ def test_hdf5_does_not_follow_links_and_names_missing_keys(hdf5: Path) -> None:
         assert refusal(f"{hdf5}::{key}", "hdf5").startswith("D02"), key
 
 
+def test_a_damaged_hdf5_file_is_named(hdf5: Path, tmp_path: Path) -> None:
+    content = hdf5.read_bytes()
+    for name, part in {"cut.h5": content[: len(content) // 2], "a.h5": b"<html>" * 99}.items():
+        (tmp_path / name).write_bytes(part)
+    assert refusal(f"{tmp_path}/cut.h5::ISIC_1", "hdf5").startswith("D05 corrupt HDF5: Unable to")
+    assert refusal(f"{tmp_path}/a.h5::x", "hdf5").startswith("D06 not an HDF5 file")
+
+
+def test_bombs_are_refused_before_they_are_inflated(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file.create_dataset("empty", (20_000, 20_000), "u1", chunks=(1000, 1000))
+        file.create_dataset("huge", (200_000, 200_000), "u1", chunks=(1000, 1000))
+    assert refusal(f"{tmp_path}/a.h5::empty", "hdf5") == "D10 claims 400,000,000 bytes, and only 0 are stored"
+    assert refusal(f"{tmp_path}/a.h5::huge", "hdf5").startswith("D10 claims 40,000,000,000 bytes, more than")
+    tifffile.imwrite(tmp_path / "a.tif", PIXELS[0], metadata=None)
+    with tifffile.TiffFile(tmp_path / "a.tif", mode="r+b") as opened:
+        for name in ("ImageWidth", "ImageLength"):
+            opened.pages[0].tags[name].overwrite(20_480)
+    assert refusal(tmp_path / "a.tif", "tiff").startswith("D10 claims 419,430,400 bytes, and only")
+
+
 # ------------------------------------------------------------------------------------------- tiff
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -114,6 +115,12 @@ def test_what_is_no_array_is_refused_and_nothing_is_unpickled(tmp_path: Path) ->
     for name, values in {"flat": np.zeros(5), "none": np.zeros((0, 5)), "4d": np.zeros((2, 2, 2, 2))}.items():
         np.save(tmp_path / f"{name}.npy", values)
         assert refusal(tmp_path / f"{name}.npy", "npy", range=[0, 1]).startswith("D15")
+    with zipfile.ZipFile(tmp_path / "bomb.npz", "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
+        archive.writestr("a.npy", content.getvalue())
+    bomb = (tmp_path / "bomb.npz").read_bytes()
+    size, claimed = (number.to_bytes(4, "little") for number in (len(content.getvalue()), 2**31))
+    (tmp_path / "bomb.npz").write_bytes(bomb.replace(size, claimed))
+    assert refusal(tmp_path / "bomb.npz", "npy").startswith("D10 claims 2,147,483,648 bytes, and only")
     np.save(tmp_path / "text.npy", np.array([["a"]]))
     assert refusal(tmp_path / "text.npy", "npy") == "D15 holds <U1 values, not numbers"
     np.save(tmp_path / "large.npy", np.zeros((10_001, 10_000), np.uint8))
