@@ -34,7 +34,7 @@ from kit.engine.step import StepPlan
 from kit.errors import ConfigError
 from kit.experiment.batch_size import measure_config
 from kit.experiment.fold_training import new_learner, train_stages
-from kit.experiment.restore import load_for_prediction
+from kit.experiment.prediction_file import load_for_prediction
 from kit.model import checkpoints
 from kit.runs.run import find_run, is_finished
 from kit.stages.profiling.speed import measure_speed

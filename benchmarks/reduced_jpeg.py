@@ -23,12 +23,12 @@ from kit.core.progress import finish
 from kit.data.table import Table, train_table
 from kit.engine.batches import PlainBatches
 from kit.evaluation.bootstrap import compute_gains, format_gain
-from kit.experiment.restore import experiment_of, restore
+from kit.experiment.loading import find_targets
+from kit.experiment.prediction_file import experiment_of, restore
 from kit.images.cache import Cache, Geometry, fill_cache
 from kit.kinds import Metric
 from kit.model import checkpoints
 from kit.model.predict import predict_all
-from kit.runs.checkpoint_paths import find_targets
 from kit.runs.run import Run
 
 WAYS = ("reduced", "whole")

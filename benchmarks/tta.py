@@ -33,13 +33,13 @@ from kit.core.progress import finish
 from kit.data.table import train_table
 from kit.device.precision import Precision
 from kit.engine.batches import PlainBatches
-from kit.experiment.restore import experiment_of, restore
+from kit.experiment.loading import find_targets
+from kit.experiment.prediction_file import experiment_of, restore
 from kit.images import cache
 from kit.images.cache import Geometry, fill_cache
 from kit.kinds import Views
 from kit.model import checkpoints
 from kit.model.predict import Predictor, View, open_views
-from kit.runs.checkpoint_paths import find_targets
 from kit.runs.run import Run
 from kit.stages.prediction.tta import tta
 from kit.stages.training.train import train

@@ -1,36 +1,30 @@
-"""Loading: a split's rows with their images in the cache, pseudo-labelled rows of a fold, and automatic groups.
+"""Loading: a split's rows with their images in the cache, and the checkpoints that a path names.
 
 Unreadable images stop the work, or go by the config's word.
 """
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import numpy as np
 
 from kit.config.models import Experiment
 from kit.config.workspace import Workspace
-from kit.core.files import fingerprint
+from kit.core.files import StrPath, fingerprint
 from kit.core.progress import Work
-from kit.data.folds import Folds, connected_components, merge_groups
-from kit.data.groups import AUTO_GROUP_FILES, group_names
-from kit.data.pseudo_labels import PseudoLabels, images_digest
+from kit.data.predictions import Predictions
 from kit.data.quarantine import quarantine
-from kit.data.table import Table, test_table, train_table
+from kit.data.table import Table
 from kit.errors import Case, ConfigError, DataError, KitWarning, RunError, format_cases
 from kit.images.cache import Cache, Geometry, fill_cache
-from kit.images.concat_cache import ConcatCache
-from kit.images.near_duplicates import compute_thumbnails, find_near_duplicates, write_groups
 from kit.images.reader import ImageSource
-from kit.images.scenes import group_scenes
-from kit.kinds import Loss
-from kit.kinds.label_kinds import MEANING, plugins_taking
-from kit.kinds.targets import LabelKind
+from kit.runs.run import Run, is_on_embeddings
 
 
 @dataclass(frozen=True)
@@ -116,170 +110,98 @@ def _write_quarantine(workspace: Workspace, cases: Sequence[Case]) -> str:
         return f"kit could not write quarantine.csv ({error})"
 
 
-@dataclass(frozen=True, eq=False)
-class TrainingData:
-    """What a fold's model trains on: these rows of a cache; by `labels` a sampler orders them."""
+@dataclass
+class RunCheckpoints:
+    """Checkpoints of one run, by fold; `epoch_suffix` tells an earlier epoch's predictions from the last one's."""
 
-    cache: Cache | ConcatCache
-    rows: np.ndarray  # int64
-    labels: np.ndarray  # of all rows of the cache: class numbers, -1 where unknown, or multi-hot
-    targets: np.ndarray | None = None  # what the loss is given, where it is not the labels
-
-
-def check_row_weights(losses: Sequence[Loss], table: Table, pseudo_labels: str | None) -> None:
-    """Raises ConfigError for losses that weigh rows: C08 without weights or inside another loss, C17 with teachers."""
-    for loss in losses:
-        inner = loss.base_loss()
-        while inner is not None and not inner.weighs_rows:
-            inner = inner.base_loss()
-        if inner is not None:
-            name = inner.plugin_name()
-            text = f"loss {name!r} is the base of {loss.plugin_name()!r}, and must be the outermost loss"
-            raise ConfigError(text, code="C08", hint=f"loss={name} loss.base={loss.plugin_name()}")
-        if not loss.weighs_rows:
-            continue
-        if table.weights is None:
-            text = f"loss {loss.plugin_name()!r} needs weights of rows, and the config names none"
-            raise ConfigError(text, code="C08", hint="data.weight=COLUMN")
-        if pseudo_labels is not None:
-            text = f"loss {loss.plugin_name()!r} does not weigh pseudo-labelled rows"
-            raise ConfigError(text, code="C17", hint=f"loss={getattr(loss, 'base', loss).plugin_name()}")
+    run: Run
+    epoch_suffix: str = ""
+    folds: dict[int, Path] = field(default_factory=dict)
 
 
-def add_weights(own: TrainingData, table: Table) -> TrainingData:
-    """The same with each row's weight, scaled to a mean of 1 over the training rows, in a column behind its labels.
+def find_targets(workspace: Workspace, paths: StrPath | Sequence[StrPath]) -> list[RunCheckpoints]:
+    """Runs, folds and checkpoint folders, or a single one, as targets: one a run and epoch, in the order given.
 
-    Raises DataError D31 if all training rows have the weight 0.
+    Raises ConfigError C15 for a path that is none of these or has no finished fold. Warns (W13) of a run's others.
     """
-    assert table.weights is not None
-    mean = float(table.weights[own.rows].mean())
-    if mean == 0:
-        raise DataError(
-            "all training rows of a fold have the weight 0", code="D31", hint="another data.weight"
-        )
-    labels = own.labels[:, None] if own.labels.ndim == 1 else own.labels
-    targets = np.concatenate([labels, table.weights[:, None] / mean], axis=1).astype(np.float32)
-    return replace(own, targets=targets)
-
-
-@dataclass(frozen=True, eq=False)
-class PseudoRows:
-    """Pseudo-labels, and all test rows with their images, which follow the training rows in what is made here."""
-
-    labels: PseudoLabels
-    loaded: Loaded
-
-    def rows(self, fold: int) -> np.ndarray:
-        """Positions of the test rows that a fold's model trains on; those without an image are left out."""
-        places = self._places(fold)
-        return np.sort(places[~self.loaded.bad[places]])
-
-    def add_to(self, own: TrainingData, table: Table, fold: int, loss: Loss) -> TrainingData:
-        """A fold's material and its test rows; `table` is of the training rows. Raises ConfigError C36."""
-        first, told, kind = len(own.labels), self.labels.of(fold), self.kind(loss)
-        places = first + self._places(fold)
-        labels = np.concatenate([own.labels, np.full(len(self.loaded.table), -1)])
-        labels[places] = told.probabilities.argmax(axis=1)
-        rows = np.concatenate([own.rows, first + self.rows(fold)])
-        made = replace(own, cache=ConcatCache((own.cache, self.loaded.cache)), rows=rows, labels=labels)
-        if kind == "class_index":
-            return made
-        shares = np.zeros((len(labels), len(told.classes)), np.float32)  # 0 where no teacher saw the row
-        shares[places] = told.probabilities
-        if kind == "soft":
-            shares[np.arange(first), own.labels] = 1
-            return replace(made, targets=shares)
-        self._tell(shares, table, fold)
-        return replace(made, targets=np.concatenate([labels[:, None].astype(np.float32), shares], axis=1))
-
-    def kind(self, loss: Loss) -> LabelKind:
-        """The kind of labels that a loss is given."""
-        if loss.takes_labels("taught"):
-            return "taught"
-        return "soft" if self.labels.label_type == "soft" else "class_index"
-
-    def provenance(self) -> dict[str, Any]:
-        """What a run remembers of it: the round, and hashes of the labels and the images."""
-        return {
-            "round": self.labels.round,
-            "labels": self.labels.fingerprint(),
-            "images": self.loaded.fingerprint(),
-        }
-
-    def _places(self, fold: int) -> np.ndarray:
-        return self.loaded.table.index_of(self.labels.of(fold).ids)
-
-    def _tell(self, shares: np.ndarray, table: Table, fold: int) -> None:
-        """Puts what the fold's teachers say of the rows that they trained on into the training rows' places."""
-        if self.labels.train is None:
-            return
-        told = self.labels.train.take(self.labels.train.folds == fold)
-        shares[table.index_of(told.ids)] = told.probabilities
-
-
-def load_pseudo_rows(
-    workspace: Workspace, table: Table, folds: Folds, losses: Sequence[Loss]
-) -> Work[PseudoRows | None]:
-    """The experiment's pseudo-labels, checked, with the test images in the cache; None where it names none.
-
-    Raises ConfigError C36 for none there, C17 for losses that do not take them; DataError D61 for other folds, D65 for
-    other test rows; InvalidError D40, D42.
-    """
-    path, data = workspace.experiment.pseudo_labels, workspace.competition.data
-    if path is None:
-        return None
-    labels = PseudoLabels.read(workspace, path)
-    test = test_table(workspace, data, table.classes)
-    loaded = yield from load_rows(workspace, test, "test", geometry(workspace.experiment))
-    labels.check(folds, table.classes, images_digest(test.ids, loaded.cache.hashes))
-    taught = PseudoRows(labels, loaded)
-    _check_losses(taught, losses, workspace)
-    return taught
-
-
-def _check_losses(taught: PseudoRows, losses: Sequence[Loss], workspace: Workspace) -> None:
-    """Raises ConfigError C17 for a loss that does not take soft labels, or where none takes a teacher's word."""
-    name = taught.labels.folder.name
-    wrong = [loss for loss in losses if not loss.takes_labels(taught.kind(loss))]
-    if wrong:
-        raise ConfigError(
-            f"pseudo_labels {name!r} has soft labels, which loss {wrong[0].plugin_name()!r} does not support",
-            code="C17",
-            cases=[plugins_taking("loss", "soft", workspace.root)],
-            hint="use one of these, loss=distillation, or kit pseudo-labels without --soft",
-        )
-    if taught.labels.train is not None and not any(loss.takes_labels("taught") for loss in losses):
-        raise ConfigError(
-            f"pseudo_labels {name!r} also labels training rows, but loss {losses[0].plugin_name()!r} cannot use "
-            "teacher predictions",
-            code="C17",
-            hint="loss=distillation, with the current loss as its base",
-        )
-
-
-def write_auto_groups(workspace: Workspace) -> Work[None]:
-    """Writes groups.csv (near copies) or scenes.csv (those, and photos of one scene) where data.group asks for it.
-
-    A file that names the rows that the table has now is kept as it is, so that a run resumes with its groups, and
-    people may edit it. Raises ConfigError C17 for scenes of rows with several labels.
-    """
-    data = workspace.competition.data
-    if data.group is None or data.group not in AUTO_GROUP_FILES:
-        return
-    file = workspace.root / AUTO_GROUP_FILES[data.group]
-    plain = data.model_copy(update={"group": None})
-    table = train_table(workspace.root, plain).sort_by_id()
-    if data.group in table.frame.columns or group_names(file).keys() == set(table.ids.tolist()):
-        return
-    loaded = yield from load_rows(workspace, table, "train", geometry(workspace.experiment))
-    found = yield from compute_thumbnails(loaded.cache)
-    groups = connected_components(len(table), find_near_duplicates(found).tolist())
-    if data.group == "scene":
-        if not table.has_one_class:
+    paths = [paths] if isinstance(paths, (str, os.PathLike)) else paths
+    targets: dict[tuple[Path, str], RunCheckpoints] = {}
+    for path in paths:
+        folder = _resolve(workspace, path)
+        found = _checkpoints(folder)
+        if not found and (how := Run(folder).made_by):
             raise ConfigError(
-                f"data.group=scene compares photos of one class, but rows have {MEANING[table.label_kind]}",
-                code="C17",
+                f"runs/{folder.name} was {how}, so it has no networks",
+                code="C15",
+                hint="kit blend uses its predictions",
             )
-        scenes = yield from group_scenes(table.paths, table.targets(), found.pictures, open_source(workspace))
-        groups = merge_groups(groups, scenes)
-    write_groups(file, table.ids.tolist(), groups)
+        if not found:
+            raise ConfigError(
+                f"{path} is not a run, fold or checkpoint with a finished fold",
+                code="C15",
+                hint="run kit train first, or use a path such as runs/a, runs/a/fold-0, runs/a/fold-0/0012",
+            )
+        if not any(found[0][0].folder.glob("fold-*/*/model.safetensors")):
+            name = found[0][0].name
+            raise ConfigError(
+                f"runs/{name} has no weights: it was exported without them",
+                code="C15",
+                hint=f"kit runs export {name} --weights --out {name}.zip where it was trained; kit blend needs none",
+            )
+        if is_on_embeddings(found[0][0]):
+            raise ConfigError(
+                f"runs/{found[0][0].name} was trained on embeddings, so it cannot predict, embed or average images",
+                code="C83",
+                hint="kit blend uses its predictions of held-out and test rows, which kit train has written",
+            )
+        for run, fold, checkpoint in found:
+            suffix = "" if checkpoint == _last(run, fold) else f"-{checkpoint.name}"
+            target = targets.setdefault((run.folder, suffix), RunCheckpoints(run, suffix))
+            target.folds[fold] = checkpoint
+    return list(targets.values())
+
+
+def _resolve(workspace: Workspace, path: StrPath) -> Path:
+    """A path from where the user stands or from the workspace, or the folder of a run that is given by its name."""
+    here = Path(path).resolve()
+    if here.exists():
+        return here
+    run = workspace.run_folder(path)
+    return workspace.path(path).resolve() if run is None else run
+
+
+def _checkpoints(folder: Path) -> list[tuple[Run, int, Path]]:
+    if folder.name.isdigit() and _fold_number(folder.parent) is not None and folder.is_dir():
+        return [(Run(folder.parent.parent), _fold_number(folder.parent) or 0, folder)]
+    fold = _fold_number(folder)
+    if fold is not None:
+        return _last_checkpoint(Run(folder.parent), fold)
+    if (folder / "manifest.json").is_file() and (folder / "folds.csv").is_file():
+        run = Run(folder)
+        found = [entry for number in range(run.folds().count) for entry in _last_checkpoint(run, number)]
+        missing = sorted(set(range(run.folds().count)) - {fold for _, fold, _ in found})
+        if found and missing:
+            listed = ", ".join(map(str, missing))
+            text = f"W13 {run.name} is not finished, so kit predicts without fold {listed}"
+            warnings.warn(KitWarning(text), stacklevel=3)
+        return found
+    return []
+
+
+def _last_checkpoint(run: Run, fold: int) -> list[tuple[Run, int, Path]]:
+    """A fold with its last checkpoint; none where it is still to be trained."""
+    last = _last(run, fold)
+    return [] if last is None else [(run, fold, last)]
+
+
+def _last(run: Run, fold: int) -> Path | None:
+    """The checkpoint that a finished fold's own predictions were made with, whether it is still there or not."""
+    if not run.fold_predictions_file(fold).is_file():
+        return None
+    tag = Predictions.read(run.fold_predictions_file(fold)).provenance.checkpoint(fold)
+    return run.fold(fold) / tag.partition(":")[0]
+
+
+def _fold_number(folder: Path) -> int | None:
+    number = folder.name.removeprefix("fold-")
+    return int(number) if folder.name.startswith("fold-") and number.isdigit() else None

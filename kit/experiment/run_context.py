@@ -17,29 +17,22 @@ from kit.config.workspace import Workspace
 from kit.core.progress import Progress, Work
 from kit.core.stopping import Stop
 from kit.data.folds import Folds, make_folds
+from kit.data.groups import AUTO_GROUP_FILES
 from kit.data.table import Table, rename_classes, train_table
 from kit.device.compiling import check_compiler
 from kit.device.precision import Precision, choose_device, device_line, resolve_auto, warn_of_other_dtype
 from kit.device.ranks import ALONE, Ranks
 from kit.errors import ConfigError, DataError, KitWarning
 from kit.evaluation.competition import Scoring
+from kit.experiment.auto_groups import write_auto_groups
 from kit.experiment.batch_size import check_room, largest_batch, scale_lr
-from kit.experiment.loading import (
-    Loaded,
-    PseudoRows,
-    TrainingData,
-    add_weights,
-    check_row_weights,
-    geometry,
-    load_pseudo_rows,
-    load_rows,
-    write_auto_groups,
-)
+from kit.experiment.loading import Loaded, geometry, load_rows
 from kit.experiment.positives import describe_positives
 from kit.experiment.rank_shares import check_ranks, describe_idle_gpus
 from kit.experiment.sample_fit import warn_about_prediction
-from kit.experiment.techniques import OpenPlugins, open_executor, open_techniques
+from kit.experiment.techniques import OpenPlugins, check_row_weights, open_executor, open_techniques
 from kit.experiment.tracking import Trackers
+from kit.experiment.training_data import PseudoRows, TrainingData, add_weights, load_pseudo_rows
 from kit.experiment.warm_start import check_unseen, initial_checkpoint
 from kit.kinds import Classes, Loss, Metric
 from kit.kinds.executor import JobResult
@@ -198,7 +191,8 @@ def _open(workspace: Workspace, run: Run, like: Run | None, ranks: Ranks) -> Wor
     device = _check_requirements(workspace)
     has_trackers = ranks.is_zero and experiment.tracker is not None
     trackers = Trackers.open(experiment, workspace.root) if has_trackers else Trackers()
-    yield from write_auto_groups(workspace)
+    if workspace.competition.data.group in AUTO_GROUP_FILES:
+        yield from write_auto_groups(workspace)
     now = train_table(workspace.root, workspace.competition.data).sort_by_id()
     table, rename = name_classes(workspace, now, run if run.is_started or like is None else like)
     scoring = Scoring.of(workspace, table)
@@ -211,7 +205,10 @@ def _open(workspace: Workspace, run: Run, like: Run | None, ranks: Ranks) -> Wor
     parts = techniques.parts if is_new else techniques.parts.without_pretrained()
     precision = _choose_precision(workspace, run, techniques, parts, table, folds, device)
     loaded = yield from load_rows(workspace, table, "train", geometry(experiment))
-    taught = yield from load_pseudo_rows(workspace, table, folds, [stage.loss for stage in techniques.stages])
+    taught = None
+    if experiment.pseudo_labels is not None:
+        losses = [stage.loss for stage in techniques.stages]
+        taught = yield from load_pseudo_rows(workspace, table, folds, losses)
     setting = RunContext(
         workspace=workspace,
         run=run,

@@ -17,6 +17,7 @@ from kit.config.models import Stage as Section
 from kit.config.workspace import Workspace
 from kit.core.files import fingerprint, sha256
 from kit.core.pixel_types import PixelType
+from kit.data.table import Table
 from kit.device.precision import Precision
 from kit.device.ranks import ALONE, Ranks
 from kit.engine.learner import Learner, learner
@@ -244,3 +245,23 @@ def code() -> str:
     """64 hex digits of every file of kit's code, as this process imports it."""
     files = sorted(KIT.rglob("*.py"))
     return fingerprint([[file.relative_to(KIT).as_posix(), sha256(file)] for file in files])
+
+
+def check_row_weights(losses: Sequence[Loss], table: Table, pseudo_labels: str | None) -> None:
+    """Raises ConfigError for losses that weigh rows: C08 without weights or inside another loss, C17 with teachers."""
+    for loss in losses:
+        inner = loss.base_loss()
+        while inner is not None and not inner.weighs_rows:
+            inner = inner.base_loss()
+        if inner is not None:
+            name = inner.plugin_name()
+            text = f"loss {name!r} is the base of {loss.plugin_name()!r}, and must be the outermost loss"
+            raise ConfigError(text, code="C08", hint=f"loss={name} loss.base={loss.plugin_name()}")
+        if not loss.weighs_rows:
+            continue
+        if table.weights is None:
+            text = f"loss {loss.plugin_name()!r} needs weights of rows, and the config names none"
+            raise ConfigError(text, code="C08", hint="data.weight=COLUMN")
+        if pseudo_labels is not None:
+            text = f"loss {loss.plugin_name()!r} does not weigh pseudo-labelled rows"
+            raise ConfigError(text, code="C17", hint=f"loss={getattr(loss, 'base', loss).plugin_name()}")

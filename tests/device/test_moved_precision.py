@@ -17,7 +17,7 @@ from kit.device import precision
 from kit.device.precision import Precision
 from kit.engine.learner import Learner, learner
 from kit.errors import CheckpointError, KitWarning
-from kit.experiment.restore import load_for_prediction, precision_of
+from kit.experiment.prediction_file import load_for_prediction, precision_of
 from kit.experiment.run_context import prepare_run
 from kit.model import checkpoints
 from kit.runs.run import Run

@@ -12,10 +12,10 @@ import pytest
 from kit.config.workspace import Workspace
 from kit.data.provenance import PolicyRecord, Provenance
 from kit.errors import InvalidError, KitError
+from kit.experiment.loading import find_targets
 from kit.kinds import Views
 from kit.kinds.advice import calmer, predict_command
 from kit.kinds.label_kinds import check_takes
-from kit.runs.checkpoint_paths import find_targets
 from kit.stages.blending.blend import blend
 from kit.stages.prediction.tta import views_name
 from kit.stages.pseudo_labelling.rule import Rule

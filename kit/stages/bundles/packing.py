@@ -19,7 +19,7 @@ from kit.data.provenance import Provenance
 from kit.data.table import Naming, Table, names_now, read_labelled_rows, rename_in
 from kit.errors import ConfigError, InvalidError, RunError
 from kit.evaluation.competition import decision_of
-from kit.experiment.restore import classes_of_checkpoint, experiment_of
+from kit.experiment.prediction_file import classes_of_checkpoint, experiment_of
 from kit.kinds import Aggregator, Ensembler, Format, Reader, Views
 from kit.kinds.plugin import Plugin
 from kit.model import checkpoints

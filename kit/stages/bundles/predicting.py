@@ -32,8 +32,13 @@ from kit.errors import MAX_CASES, ConfigError, DataError, KitWarning
 from kit.evaluation.competition import Scoring, for_labels, read_columns
 from kit.experiment import sample_format
 from kit.experiment.loading import Loaded, geometry, load_rows
-from kit.experiment.prediction_file import PredictionFile, PredictionJob
-from kit.experiment.restore import classes_of_checkpoint, experiment_of, load_for_prediction
+from kit.experiment.prediction_file import (
+    PredictionFile,
+    PredictionJob,
+    classes_of_checkpoint,
+    experiment_of,
+    load_for_prediction,
+)
 from kit.kinds import Aggregator, Ensembler, Format, Metric, Views
 from kit.kinds.decision import Decision
 from kit.model import checkpoints, network

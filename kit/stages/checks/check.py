@@ -20,7 +20,8 @@ from kit.data.folds import Folds, connected_components, make_folds, merge_groups
 from kit.data.table import Table, rows_to_predict, train_table
 from kit.errors import Case, KitWarning
 from kit.evaluation.competition import Scoring
-from kit.experiment.loading import geometry, open_source, write_auto_groups
+from kit.experiment.auto_groups import write_auto_groups
+from kit.experiment.loading import geometry, open_source
 from kit.images.cache import Cache, fill_cache
 from kit.images.near_duplicates import compute_thumbnails, find_near_duplicates
 from kit.kinds import Augmenter, Loss, Splitter

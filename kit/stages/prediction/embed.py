@@ -29,13 +29,13 @@ from kit.data.predictions import ids_fingerprint
 from kit.data.table import Table, table_of, test_table, train_table
 from kit.device.precision import channels_of, choose_device, device_line
 from kit.errors import Case, InvalidError, RunError
-from kit.experiment.loading import Loaded, geometry, load_rows
-from kit.experiment.prediction_file import prediction_batches
-from kit.experiment.restore import (
+from kit.experiment.loading import Loaded, RunCheckpoints, find_targets, geometry, load_rows
+from kit.experiment.prediction_file import (
     check_config,
     check_reading,
     check_rows_unchanged,
     load_for_prediction,
+    prediction_batches,
     same_experiment,
     warn_of_changed,
 )
@@ -45,7 +45,6 @@ from kit.model import checkpoints, network
 from kit.model.embedder import Embedder
 from kit.model.network import Network
 from kit.model.predict import NetworkReader, View, for_predicting, open_views, predict_shared
-from kit.runs.checkpoint_paths import RunCheckpoints, find_targets
 from kit.runs.run import STATE_UNTRAINED, Run, config_identity, find_run, plugin_hashes
 from kit.stages.prediction.tta import views_name
 from kit.stages.retrieval.index_source import INDEX_SUFFIX

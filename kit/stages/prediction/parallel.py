@@ -22,8 +22,14 @@ from kit.data.table import test_table, train_table
 from kit.device.precision import DEVICE, choose_device, device_line
 from kit.errors import TIME_OVER, DataError, KitWarning, StoppedError
 from kit.experiment.loading import geometry, load_rows
-from kit.experiment.prediction_file import PredictionFile, Split, prediction_batches
-from kit.experiment.restore import classes_of_checkpoint, experiment_of, load_for_prediction
+from kit.experiment.prediction_file import (
+    PredictionFile,
+    Split,
+    classes_of_checkpoint,
+    experiment_of,
+    load_for_prediction,
+    prediction_batches,
+)
 from kit.experiment.techniques import check_kit, code, worker_name
 from kit.kinds import Views
 from kit.kinds.executor import Executor, JobResult

@@ -28,12 +28,15 @@ from kit.device.precision import DEVICE, choose_device, device_line
 from kit.errors import TIME_OVER, StoppedError
 from kit.evaluation.bootstrap import Gain, format_gain, gain_columns
 from kit.evaluation.competition import Scoring, gain_over_plain
-from kit.experiment.loading import Loaded, geometry, load_rows
-from kit.experiment.prediction_file import PredictionFile, PredictionJob, Split, prediction_batches
-from kit.experiment.restore import (
+from kit.experiment.loading import Loaded, RunCheckpoints, find_targets, geometry, load_rows
+from kit.experiment.prediction_file import (
+    PredictionFile,
+    PredictionJob,
+    Split,
     check_reading,
     check_rows_unchanged,
     load_for_prediction,
+    prediction_batches,
     same_experiment,
     warn_of_changed,
 )
@@ -42,7 +45,6 @@ from kit.images.cache import Geometry
 from kit.kinds import Executor, Views
 from kit.model import checkpoints, network
 from kit.model.predict import Merge, Predictor, open_views, predict_shared
-from kit.runs.checkpoint_paths import RunCheckpoints, find_targets
 from kit.runs.run import prediction_provenance
 from kit.stages.prediction.parallel import predict_in_parallel, stop_of_pass
 

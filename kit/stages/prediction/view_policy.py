@@ -27,10 +27,10 @@ from kit.errors import ConfigError
 from kit.evaluation.bootstrap import Gain, compute_gains, format_gain
 from kit.evaluation.competition import Scoring, bind_rows, for_labels, for_metric, with_scores
 from kit.evaluation.crossfit import cross_fit
+from kit.experiment.loading import find_targets
 from kit.kinds import Ensembler, Views
 from kit.kinds.label_kinds import check_takes
 from kit.model.predict import PLAIN, unique_views
-from kit.runs.checkpoint_paths import find_targets
 from kit.runs.run import Run
 from kit.stages.blending.members import OutOfFold
 from kit.stages.prediction.tta import TtaResult, predict_view_sets

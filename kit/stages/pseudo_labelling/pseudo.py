@@ -23,7 +23,7 @@ from kit.data.pseudo_labels import PSEUDO_DIR, Form, PseudoLabels, folder_of, im
 from kit.data.table import Table, test_table, train_table
 from kit.errors import ConfigError, KitWarning, format_cases
 from kit.evaluation.competition import open_aggregator, open_ensembler
-from kit.experiment.loading import write_auto_groups
+from kit.experiment.auto_groups import write_auto_groups
 from kit.runs.run import Run
 from kit.stages.blending.members import Member, read_members, with_current_names
 from kit.stages.pseudo_labelling.estimate import Estimate

@@ -20,7 +20,7 @@ from kit.device.precision import choose_device
 from kit.engine.batches import ImageDataset
 from kit.errors import CheckpointError
 from kit.experiment.loading import geometry, load_rows
-from kit.experiment.restore import experiment_of, restore
+from kit.experiment.prediction_file import experiment_of, restore
 from kit.images.channels import to_rgb
 from kit.images.reader import resize
 from kit.kinds import Loss

@@ -16,7 +16,7 @@ from kit.core.progress import Work, stage
 from kit.data.folds import Folds, make_folds
 from kit.data.table import Table, train_table
 from kit.errors import ConfigError
-from kit.experiment.loading import write_auto_groups
+from kit.experiment.auto_groups import write_auto_groups
 from kit.kinds import Splitter
 from kit.kinds.label_kinds import check_takes
 from kit.runs.records import resolve_run

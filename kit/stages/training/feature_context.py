@@ -21,10 +21,11 @@ from kit.device.ranks import Ranks
 from kit.engine.feature_batches import Bags
 from kit.errors import ConfigError, DataError, InvalidError
 from kit.evaluation.competition import Scoring
-from kit.experiment.loading import Loaded, check_row_weights, write_auto_groups
+from kit.experiment.auto_groups import write_auto_groups
+from kit.experiment.loading import Loaded
 from kit.experiment.run_context import RunContext, check_rows, name_classes
 from kit.experiment.sample_fit import warn_about_prediction
-from kit.experiment.techniques import OpenPlugins, open_techniques
+from kit.experiment.techniques import OpenPlugins, check_row_weights, open_techniques
 from kit.experiment.tracking import Trackers
 from kit.images.cache import Cache
 from kit.kinds import Classes, Instances, Loss

@@ -27,12 +27,11 @@ from kit.device.torch_internals import AnyBatchNorm
 from kit.engine.fit import update_batch_norm
 from kit.errors import Case, CheckpointError, ConfigError, InvalidError, KitWarning
 from kit.experiment.fold_training import plan_of, train_stages
-from kit.experiment.prediction_file import assemble
-from kit.experiment.restore import check_config, experiment_of_request
+from kit.experiment.loading import RunCheckpoints, find_targets
+from kit.experiment.prediction_file import assemble, check_config, experiment_of_request
 from kit.experiment.run_context import RunContext, prepare_run
 from kit.model import checkpoints, network
 from kit.model.checkpoints import Checkpoint
-from kit.runs.checkpoint_paths import RunCheckpoints, find_targets
 from kit.runs.run import Run, find_run
 from kit.stages.training.fold_results import predict_held_out, save_checkpoint, write_held_out
 

@@ -12,7 +12,8 @@ import torch
 from kit.core.randomness import generator
 from kit.data.table import Table
 from kit.errors import ConfigError, DataError
-from kit.experiment.loading import TrainingData, add_weights, check_row_weights
+from kit.experiment.techniques import check_row_weights
+from kit.experiment.training_data import TrainingData, add_weights
 from kit.kinds import Classes, Loss
 from kit.kinds.targets import MULTI_HOT, NUMBERS, SOFT
 

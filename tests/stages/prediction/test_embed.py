@@ -13,7 +13,7 @@ import torch
 from kit.config.workspace import Workspace
 from kit.data.embeddings import Embeddings
 from kit.errors import ConfigError, DataError, InvalidError, KitWarning, RunError
-from kit.experiment.restore import restore
+from kit.experiment.prediction_file import restore
 from kit.images.cache import Geometry
 from kit.images.reader import center_crop, read_image
 from kit.model import checkpoints

@@ -14,7 +14,7 @@ from kit.config.workspace import Workspace
 from kit.core.progress import ResultOf
 from kit.data.predictions import Predictions
 from kit.errors import CheckpointError, ConfigError, DataError, KitWarning
-from kit.experiment.restore import restore
+from kit.experiment.prediction_file import restore
 from kit.kinds import Views
 from kit.model import checkpoints
 from kit.runs.run import Run

@@ -20,7 +20,7 @@ from kit.data.folds import Folds
 from kit.data.predictions import Predictions
 from kit.errors import CheckpointError, ConfigError, InvalidError
 from kit.experiment.fold_training import train_stages
-from kit.experiment.restore import restore
+from kit.experiment.prediction_file import restore
 from kit.experiment.run_context import prepare_run
 from kit.model import checkpoints
 from kit.runs.run import Run, find_run
@@ -135,7 +135,7 @@ def test_the_choice_for_a_fold_looks_at_no_row_of_it(pantry: Path) -> None:
     made = make_soup(pantry, ["runs/a", "runs/b", "runs/c"], "s", greedy=True)
     space = Workspace.open(pantry)
     setting = finish(prepare_run(space, find_run(space, "a")))
-    from kit.runs.checkpoint_paths import find_targets
+    from kit.experiment.loading import find_targets
     from kit.stages.training.soup import _read_folds
 
     pots = _read_folds(find_targets(space, ["runs/a", "runs/b", "runs/c"]), greedy=True)

@@ -52,8 +52,7 @@ def test_every_row_is_predicted_once_by_the_fold_that_held_it_out(competition: P
 
 
 def test_the_last_epochs_average_gives_the_predictions(competition: Path) -> None:
-    from kit.experiment.prediction_file import prediction_batches
-    from kit.experiment.restore import restore
+    from kit.experiment.prediction_file import prediction_batches, restore
     from kit.experiment.run_context import prepare_run
 
     run = train(competition, name="r")

@@ -9,8 +9,8 @@ import pytest
 
 from kit.config.workspace import Workspace
 from kit.errors import CheckpointError, ConfigError, KitWarning
+from kit.experiment.loading import find_targets
 from kit.model import checkpoints
-from kit.runs.checkpoint_paths import find_targets
 from kit.stages.prediction.tta import tta
 from kit.stages.training.train import train
 

@@ -1,0 +1,143 @@
+"""Training data of a fold: its rows and labels, weights of rows, and pseudo-labelled test rows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from kit.config.workspace import Workspace
+from kit.core.progress import Work
+from kit.data.folds import Folds
+from kit.data.pseudo_labels import PseudoLabels, images_digest
+from kit.data.table import Table, test_table
+from kit.errors import ConfigError, DataError
+from kit.experiment.loading import Loaded, geometry, load_rows
+from kit.images.cache import Cache
+from kit.images.concat_cache import ConcatCache
+from kit.kinds import Loss
+from kit.kinds.label_kinds import plugins_taking
+from kit.kinds.targets import LabelKind
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingData:
+    """What a fold's model trains on: these rows of a cache; by `labels` a sampler orders them."""
+
+    cache: Cache | ConcatCache
+    rows: np.ndarray  # int64
+    labels: np.ndarray  # of all rows of the cache: class numbers, -1 where unknown, or multi-hot
+    targets: np.ndarray | None = None  # what the loss is given, where it is not the labels
+
+
+def add_weights(own: TrainingData, table: Table) -> TrainingData:
+    """The same with each row's weight, scaled to a mean of 1 over the training rows, in a column behind its labels.
+
+    Raises DataError D31 if all training rows have the weight 0.
+    """
+    assert table.weights is not None
+    mean = float(table.weights[own.rows].mean())
+    if mean == 0:
+        raise DataError(
+            "all training rows of a fold have the weight 0", code="D31", hint="another data.weight"
+        )
+    labels = own.labels[:, None] if own.labels.ndim == 1 else own.labels
+    targets = np.concatenate([labels, table.weights[:, None] / mean], axis=1).astype(np.float32)
+    return replace(own, targets=targets)
+
+
+@dataclass(frozen=True, eq=False)
+class PseudoRows:
+    """Pseudo-labels, and all test rows with their images, which follow the training rows in what is made here."""
+
+    labels: PseudoLabels
+    loaded: Loaded
+
+    def rows(self, fold: int) -> np.ndarray:
+        """Positions of the test rows that a fold's model trains on; those without an image are left out."""
+        places = self._places(fold)
+        return np.sort(places[~self.loaded.bad[places]])
+
+    def add_to(self, own: TrainingData, table: Table, fold: int, loss: Loss) -> TrainingData:
+        """A fold's material and its test rows; `table` is of the training rows. Raises ConfigError C36."""
+        first, told, kind = len(own.labels), self.labels.of(fold), self.kind(loss)
+        places = first + self._places(fold)
+        labels = np.concatenate([own.labels, np.full(len(self.loaded.table), -1)])
+        labels[places] = told.probabilities.argmax(axis=1)
+        rows = np.concatenate([own.rows, first + self.rows(fold)])
+        made = replace(own, cache=ConcatCache((own.cache, self.loaded.cache)), rows=rows, labels=labels)
+        if kind == "class_index":
+            return made
+        shares = np.zeros((len(labels), len(told.classes)), np.float32)  # 0 where no teacher saw the row
+        shares[places] = told.probabilities
+        if kind == "soft":
+            shares[np.arange(first), own.labels] = 1
+            return replace(made, targets=shares)
+        self._tell(shares, table, fold)
+        return replace(made, targets=np.concatenate([labels[:, None].astype(np.float32), shares], axis=1))
+
+    def kind(self, loss: Loss) -> LabelKind:
+        """The kind of labels that a loss is given."""
+        if loss.takes_labels("taught"):
+            return "taught"
+        return "soft" if self.labels.label_type == "soft" else "class_index"
+
+    def provenance(self) -> dict[str, Any]:
+        """What a run remembers of it: the round, and hashes of the labels and the images."""
+        return {
+            "round": self.labels.round,
+            "labels": self.labels.fingerprint(),
+            "images": self.loaded.fingerprint(),
+        }
+
+    def _places(self, fold: int) -> np.ndarray:
+        return self.loaded.table.index_of(self.labels.of(fold).ids)
+
+    def _tell(self, shares: np.ndarray, table: Table, fold: int) -> None:
+        """Puts what the fold's teachers say of the rows that they trained on into the training rows' places."""
+        if self.labels.train is None:
+            return
+        told = self.labels.train.take(self.labels.train.folds == fold)
+        shares[table.index_of(told.ids)] = told.probabilities
+
+
+def load_pseudo_rows(
+    workspace: Workspace, table: Table, folds: Folds, losses: Sequence[Loss]
+) -> Work[PseudoRows | None]:
+    """The experiment's pseudo-labels, checked, with the test images in the cache; None where it names none.
+
+    Raises ConfigError C36 for none there, C17 for losses that do not take them; DataError D61 for other folds, D65 for
+    other test rows; InvalidError D40, D42.
+    """
+    path, data = workspace.experiment.pseudo_labels, workspace.competition.data
+    if path is None:
+        return None
+    labels = PseudoLabels.read(workspace, path)
+    test = test_table(workspace, data, table.classes)
+    loaded = yield from load_rows(workspace, test, "test", geometry(workspace.experiment))
+    labels.check(folds, table.classes, images_digest(test.ids, loaded.cache.hashes))
+    taught = PseudoRows(labels, loaded)
+    _check_losses(taught, losses, workspace)
+    return taught
+
+
+def _check_losses(taught: PseudoRows, losses: Sequence[Loss], workspace: Workspace) -> None:
+    """Raises ConfigError C17 for a loss that does not take soft labels, or where none takes a teacher's word."""
+    name = taught.labels.folder.name
+    wrong = [loss for loss in losses if not loss.takes_labels(taught.kind(loss))]
+    if wrong:
+        raise ConfigError(
+            f"pseudo_labels {name!r} has soft labels, which loss {wrong[0].plugin_name()!r} does not support",
+            code="C17",
+            cases=[plugins_taking("loss", "soft", workspace.root)],
+            hint="use one of these, loss=distillation, or kit pseudo-labels without --soft",
+        )
+    if taught.labels.train is not None and not any(loss.takes_labels("taught") for loss in losses):
+        raise ConfigError(
+            f"pseudo_labels {name!r} also labels training rows, but loss {losses[0].plugin_name()!r} cannot use "
+            "teacher predictions",
+            code="C17",
+            hint="loss=distillation, with the current loss as its base",
+        )
