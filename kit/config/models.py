@@ -149,6 +149,9 @@ class Experiment(Strict):
     sampler: Spec = _spec("shuffled")
     augmenter: Spec = _spec("light")
     backbone: Spec = _spec("timm")
+    adapter: Spec | None = Field(
+        None, description="trains few numbers of a pretrained backbone; by default all weights are trained"
+    )
     pooling: Spec = _spec("average")
     instances: Spec | None = Field(
         None,

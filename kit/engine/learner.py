@@ -92,9 +92,18 @@ class Learner:
     def __post_init__(self) -> None:
         self.saved_buffers = Buffers(self.network)
 
+    def weights(self) -> dict[str, Tensor]:
+        """The weights for a checkpoint, by name: of adapted weights their values."""
+        return _plain_weights(self.network)
+
+    def average_weights(self) -> dict[str, Tensor] | None:
+        """The averaged weights likewise, once there are any."""
+        return None if self.average_network is None else _plain_weights(self.average_network)
+
     def state(self) -> dict[str, Any]:
         """All but the weights: what else an identical continuation needs."""
         return {
+            **({"adapters": self._adapters()} if _has_adapter(self.network) else {}),
             "optimizer": self.optimizer.state_dict(),
             "scaler": self.scaler.state_dict(),
             "average": {} if self.average is None else self.average.state(),
@@ -113,6 +122,10 @@ class Learner:
         self, state: dict[str, Any], weights: dict[str, Tensor], average: dict[str, Tensor] | None
     ) -> None:
         """Takes up a state written by `state`, with the weights and their average, where that is ready."""
+        if adapters := state.get("adapters"):
+            weights = _pick(self.network, weights, adapters["network"])
+            if average is not None:
+                average = _pick(self.network, average, adapters["network"], adapters["average"])
         self.network.load_state_dict(weights)
         if self.average is not None and average is not None:
             self.average.load(state["average"], average)
@@ -124,6 +137,21 @@ class Learner:
         self.loss_sum = None if state["summed"] is None else state["summed"].to(self.device)
         self.micro_batch_size, self.skipped = state["micro_batch_size"], state["skipped"]
         self.skipped_in_epoch, self.overflows = state["left_out"], state["overflows"]
+
+    def load_plain(self, weights: dict[str, Tensor], average: dict[str, Tensor]) -> None:
+        """Takes up a checkpoint's weights, and those that predict as the average. Adapters begin anew on them."""
+        _load_plain(self.network, weights)
+        if self.average is not None:
+            _load_plain(self.average.module, average)
+
+    def _adapters(self) -> dict[str, dict[str, Tensor]]:
+        """The tensors that plain weights lack; of the average those alone that differ, as originals seldom do."""
+        from kit.model.adapters import adapter_weights
+
+        own, average = adapter_weights(self.network), self.average_network
+        averaged = {} if average is None else adapter_weights(average)
+        differing = {key: value for key, value in averaged.items() if not torch.equal(value, own[key])}
+        return {"network": own, "average": differing}
 
     def disable_foreach(self) -> None:
         """Makes the optimizer move a tensor at a time, which needs less memory beside them than all at once."""
@@ -145,6 +173,33 @@ class Learner:
     def device(self) -> torch.device:
         """Where the weights are."""
         return next(self.network.parameters()).device
+
+
+def _has_adapter(network: nn.Module) -> bool:
+    return bool(getattr(network, "fixed", ()))
+
+
+def _plain_weights(network: nn.Module) -> dict[str, Tensor]:
+    if not _has_adapter(network):
+        return network.state_dict()
+    from kit.model.adapters import plain_weights
+
+    return plain_weights(network)
+
+
+def _load_plain(network: nn.Module, weights: dict[str, Tensor]) -> None:
+    if not _has_adapter(network):
+        network.load_state_dict(weights)
+        return
+    from kit.model.adapters import load_plain
+
+    load_plain(network, weights)
+
+
+def _pick(network: nn.Module, *sources: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The network's tensors by name, each of the last source that has it."""
+    merged = {key: value for source in sources for key, value in source.items()}
+    return {key: merged[key] for key in network.state_dict()}
 
 
 def learner(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -21,8 +22,19 @@ from kit.data.table import Table
 from kit.device.precision import Precision
 from kit.device.ranks import ALONE, Ranks
 from kit.engine.learner import Learner, learner
-from kit.errors import Case, ConfigError, DataError
-from kit.kinds import Augmenter, Classes, Loss, Metric, Optimizer, Plugin, Sampler, Scheduler, Splitter
+from kit.errors import Case, ConfigError, DataError, KitWarning
+from kit.kinds import (
+    Adapter,
+    Augmenter,
+    Classes,
+    Loss,
+    Metric,
+    Optimizer,
+    Plugin,
+    Sampler,
+    Scheduler,
+    Splitter,
+)
 from kit.kinds.executor import Executor
 from kit.kinds.label_kinds import check_takes
 from kit.model import network
@@ -128,6 +140,7 @@ class OpenPlugins:
     scheduler: Scheduler
     parts: network.Parts
     stages: tuple[OpenStage, ...]
+    adapter: Adapter | None = None
 
     def of_config(self) -> list[Plugin]:
         """Those that the config names at its top."""
@@ -138,6 +151,7 @@ class OpenPlugins:
             self.optimizer,
             self.scheduler,
             *self.parts.all(),
+            *([self.adapter] if self.adapter else []),
         ]
 
     def all(self) -> list[Plugin]:
@@ -161,9 +175,25 @@ def open_techniques(workspace: Workspace, classes: Classes, metric: Metric) -> O
         experiment.open(Scheduler, root),
         parts,
         open_stages(experiment, root, classes, parts),
+        _open_adapter(experiment, root, parts),
     )
     check_augmenters([stage.augmenter for stage in opened.stages], workspace.competition.data.pixel_type)
     return opened
+
+
+def _open_adapter(experiment: Experiment, root: Path | None, parts: Parts) -> Adapter | None:
+    """The adapter, if the config names one. Warns (W86) if the backbone starts from random weights."""
+    if experiment.adapter is None:
+        return None
+    adapter = experiment.open(Adapter, root)
+    backbone = parts.backbone
+    if backbone.without_pretrained() == backbone and experiment.init_from is None:
+        text = (
+            f"W86 adapter {adapter.plugin_name()!r} trains few weights of a backbone that starts from random ones; "
+            "set backbone.pretrained=true, backbone.weights or init_from"
+        )
+        warnings.warn(KitWarning(text), stacklevel=2)
+    return adapter
 
 
 def check_augmenters(augmenters: Sequence[Augmenter], pixel_type: PixelType) -> None:
@@ -195,6 +225,10 @@ def build_learner(
         built.normalise_by(*statistics)
     if experiment.sync_batch_norm and ranks.count > 1:
         network.convert_sync_batch_norm(built, device)
+    if techniques.adapter is not None:
+        from kit.model.adapters import adapt
+
+        adapt(built, techniques.adapter)
     placed = precision.to_device(built, device)
     for number, stage in enumerate(techniques.stages):
         check_frozen(built, stage.section.freeze, f"stages.{number}.freeze")

@@ -87,7 +87,7 @@ def load_initial_weights(learner: Learner, path: Path) -> None:
 
     The optimizer, the schedule and the counts begin anew. Raises CheckpointError D53 where the network is another.
     """
-    found, wanted = checkpoints.load(path), learner.network.state_dict()
+    found, wanted = checkpoints.load(path), learner.weights()
     wrong = sorted(
         key
         for key in {*wanted, *found.weights}
@@ -100,6 +100,4 @@ def load_initial_weights(learner: Learner, path: Path) -> None:
             cases=wrong,
             hint="init_from needs the same backbone, pooling and head",
         )
-    learner.network.load_state_dict(found.weights)
-    if learner.average is not None:
-        learner.average.module.load_state_dict(found.prediction_weights)
+    learner.load_plain(found.weights, found.prediction_weights)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from kit.kinds.classes import Classes
     from kit.kinds.data import Augmenter, Sampler, Splitter
     from kit.kinds.executor import Executor, Function, JobEvents, JobProgress, JobResult
-    from kit.kinds.network import Backbone, Head, Instances, Outputs, Pooling
+    from kit.kinds.network import Adapter, Backbone, Head, Instances, Outputs, Pooling
     from kit.kinds.plugin import Plugin, bound_field
     from kit.kinds.prediction import Ensembler, Format, Metric, Views
     from kit.kinds.reader import Decoded, Reader, ReadRules
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 # the module that defines each name; it is imported when the name is first used, so that `kit --help` stays light
 PUBLIC = {
+    "Adapter": "network",
     "Aggregator": "aggregation",
     "AnswerImages": "aggregation",
     "Augmenter": "data",
@@ -70,6 +71,7 @@ PUBLIC = {
 
 __all__ = [
     "KINDS",
+    "Adapter",
     "Aggregator",
     "AnswerImages",
     "Augmenter",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from kit.kinds.aggregation import Aggregator
 from kit.kinds.data import Augmenter, Sampler, Splitter
 from kit.kinds.executor import Executor
-from kit.kinds.network import Backbone, Head, Instances, Pooling
+from kit.kinds.network import Adapter, Backbone, Head, Instances, Pooling
 from kit.kinds.plugin import Plugin
 from kit.kinds.prediction import Ensembler, Format, Metric, Views
 from kit.kinds.reader import Reader
@@ -21,6 +21,7 @@ KINDS: dict[str, type[Plugin]] = {
         Sampler,
         Augmenter,
         Backbone,
+        Adapter,
         Pooling,
         Instances,
         Head,

@@ -124,6 +124,20 @@ def _below(cls: type, base: type) -> Iterator[type]:
     return takewhile(lambda each: each is not base, cls.__mro__)
 
 
+class Adapter(Plugin):
+    """Says which few numbers of a pretrained backbone train."""
+
+    kind: ClassVar[str] = "adapter"
+
+    def adapt(self, backbone: nn.Module) -> Collection[str]:
+        """Changes the backbone in place. Returns the names of those of its weights that train.
+
+        Names are those of `named_parameters()` afterwards; all other weights of the backbone stay as they are. A weight
+        may only be changed by torch's parametrizations. Draws come from torch's global generator.
+        """
+        raise NotImplementedError
+
+
 class Pooling(Plugin):
     """Turns a feature map or tokens into one vector an image."""
 

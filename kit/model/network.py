@@ -111,6 +111,7 @@ class Network(nn.Module):
     ) -> None:
         super().__init__()
         self.backbone, self.pooling, self.head = backbone, pooling, head
+        self.fixed: frozenset[str] = frozenset()  # names of weights that an adapter leaves as they are
         mean, deviation = normalisation
         self.register_buffer("scale", (1 / (255 * deviation)).view(1, -1, 1, 1))
         self.register_buffer("shift", (-mean / deviation).view(1, -1, 1, 1))
@@ -283,12 +284,19 @@ def check_frozen(network: nn.Module, frozen: Sequence[str], where: str) -> None:
 
 
 def freeze(network: nn.Module, frozen: Sequence[str]) -> None:
-    """Sets the network to train, but for the frozen parts: no gradients, batch norm by its running statistics."""
+    """Sets the network to train, but for the frozen parts: no gradients, batch norm by its running statistics.
+
+    Weights that an adapter leaves as they are stay frozen, and so do the statistics of its backbone's batch norms.
+    """
     network.train()
+    fixed: frozenset[str] = getattr(network, "fixed", frozenset())
     for name, weight in network.named_parameters():
-        weight.requires_grad_(not is_part_of(name, frozen))
+        weight.requires_grad_(name not in fixed and not is_part_of(name, frozen))
     for name, module in network.named_modules():
-        if is_part_of(name, frozen):
+        is_norm = (
+            fixed and isinstance(module, torch_internals.AnyBatchNorm) and is_part_of(name, ["backbone"])
+        )
+        if is_norm or is_part_of(name, frozen):
             module.eval()
 
 

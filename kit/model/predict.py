@@ -121,6 +121,10 @@ def _rest(norm: nn.BatchNorm2d) -> nn.Module:
 
 def for_predicting(network: nn.Module, precision: Precision, size: int) -> nn.Module:
     """What predicts images of `size` px: a fused copy where that is exact, a plain copy of a compiled network."""
+    if getattr(network, "fixed", ()):
+        from kit.model.adapters import merge
+
+        network = merge(network)
     if is_compiled(network):
         network = deepcopy(network)
     return fuse(network, size) if precision.predict == "float32" else network

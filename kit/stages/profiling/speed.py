@@ -26,7 +26,7 @@ from kit.engine.batches import Batch, random_batch
 from kit.engine.learner import Learner, learner
 from kit.engine.step import StepPlan, optimizer_step
 from kit.errors import RunError
-from kit.kinds import Loss, Optimizer
+from kit.kinds import Adapter, Loss, Optimizer
 from kit.model import network
 from kit.model.network import freeze
 from kit.model.predict import Predictor
@@ -276,6 +276,10 @@ class _SharedSetup:
 
     def _learner(self, precision: Precision, compiled: bool) -> Learner:
         built = network.build(self.parts.without_pretrained(), self.classes, self.experiment.image_size)
+        if self.experiment.adapter is not None:
+            from kit.model.adapters import adapt
+
+            adapt(built, self.experiment.open(Adapter, self.root))
         placed = precision.to_device(built, self.device)
         optimizer = self.experiment.open(Optimizer, self.root)
         made = optimizer.build(list(placed.named_parameters()))

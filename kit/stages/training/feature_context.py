@@ -158,6 +158,7 @@ def prepare_feature_run(workspace: Workspace, run: Run, ranks: Ranks) -> Work[Fe
 def _check_keys(experiment: Experiment, ranks: Ranks) -> None:
     """Raises ConfigError C83 for what needs images, or a network that reads them."""
     wrong: dict[str, bool] = {
+        "adapter": experiment.adapter is not None,
         "init_from": experiment.init_from is not None,
         "pseudo_labels": experiment.pseudo_labels is not None,
         "compile": experiment.compile,

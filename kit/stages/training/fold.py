@@ -416,11 +416,10 @@ def _validate(
 
 
 def _save(context: _FoldContext, learner: Learner, writer: CheckpointWriter) -> None:
-    average = None if learner.average_network is None else learner.average_network.state_dict()
     epoch, step = learner.epoch, learner.steps_in_epoch
 
     def write(values: Any) -> None:
         weights, average, state = values
         save_checkpoint(context.setting, context.fold, epoch, weights, average, state, step=step)
 
-    writer.save((learner.network.state_dict(), average, learner.state()), write)
+    writer.save((learner.weights(), learner.average_weights(), learner.state()), write)

@@ -24,13 +24,12 @@ def check_resume(ground: ProbeBatch, fitted: OverfitResult) -> Iterator[Finding]
     """K29 if weights differ one step after a checkpoint from an uninterrupted run. The checkpoint is
     temporary."""
     learner = fitted.learner
-    average = None if learner.average_network is None else learner.average_network.state_dict()
     with tempfile.TemporaryDirectory() as folder:
         path = checkpoints.save(
             Path(folder) / "fold-0",
             1,
-            learner.network.state_dict(),
-            average,
+            learner.weights(),
+            learner.average_weights(),
             learner.state(),
             CheckpointProvenance(),
         )

@@ -1,0 +1,111 @@
+"""Adapters on a network: what trains, and the plain weights that checkpoints have of it.
+
+An adapter changes weights by torch's parametrizations: the network computes `weight` from the frozen original and a
+few numbers that train. Checkpoints have the computed value under the plain name. So prediction, soups, bundles and
+starts from a run read them as those of any network. The training state has what a resumed run needs beside them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from copy import deepcopy
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.parametrize import is_parametrized
+
+from kit.errors import ConfigError, PluginError
+
+if TYPE_CHECKING:
+    from kit.kinds import Adapter
+    from kit.model.network import Network
+
+WITHIN, ORIGINAL = "parametrizations.", ".original"  # of torch's names: x.parametrizations.weight.original
+
+
+def adapt(network: Network, adapter: Adapter) -> None:
+    """Adapts the backbone in place, and freezes all of its weights that the adapter does not name.
+
+    Raises ConfigError C85 where nothing of it would train, PluginError P07 for a name that the backbone does not have.
+    """
+    trained = set(adapter.adapt(network.backbone))
+    named = dict(network.backbone.named_parameters())
+    if missing := sorted(trained - set(named)):
+        raise PluginError(
+            f"adapter {adapter.plugin_name()!r} names weights that the backbone does not have: {missing[0]}",
+            code="P07",
+        )
+    if not trained:
+        raise ConfigError(
+            f"adapter {adapter.plugin_name()!r} finds nothing to train in this backbone",
+            code="C85",
+            hint="another adapter, or stages with freeze=[backbone] for a head alone",
+        )
+    network.fixed = frozenset(f"backbone.{name}" for name in named if name not in trained)
+    for name, weight in named.items():
+        weight.requires_grad_(name in trained)
+
+
+def plain_weights(network: nn.Module) -> dict[str, Tensor]:
+    """The network's tensors by name, of an adapted weight its value."""
+    state = network.state_dict()
+    if not is_adapted(network):
+        return state
+    values: dict[str, Tensor] = {}
+    with torch.no_grad():
+        for key, tensor in state.items():
+            name = _plain_name(key)
+            if name == key:
+                values[key] = tensor
+            elif key.endswith(ORIGINAL):
+                owner, _, last = name.rpartition(".")
+                values[name] = getattr(network.get_submodule(owner), last).detach()
+    return values
+
+
+def is_adapted(network: nn.Module) -> bool:
+    """Whether a weight of the network is computed by a parametrization."""
+    return any(is_parametrized(module) for module in network.modules())
+
+
+def adapter_weights(network: nn.Module) -> dict[str, Tensor]:
+    """The tensors that plain weights lack, by name: originals of adapted weights, and numbers of the adapters."""
+    return {key: value for key, value in network.state_dict().items() if _plain_name(key) != key}
+
+
+def load_plain(network: nn.Module, weights: Mapping[str, Tensor]) -> None:
+    """Loads plain weights. Those of adapted weights become the originals, and the adapters' numbers stay."""
+    network.load_state_dict(
+        {
+            key: weights[_plain_name(key)] if key.endswith(ORIGINAL) or _plain_name(key) == key else value
+            for key, value in network.state_dict().items()
+        }
+    )
+
+
+def merge(network: nn.Module) -> nn.Module:
+    """A copy with plain weights in place of adapted ones; the network itself where none is adapted."""
+    if not is_adapted(network):
+        return network
+    merged = deepcopy(network)
+    for module in list(merged.modules()):
+        if is_parametrized(module):
+            _merge_weights(module)
+    return merged
+
+
+@torch.no_grad()
+def _merge_weights(module: nn.Module) -> None:
+    """As torch's remove_parametrizations, which would take the weight from all copies of the module."""
+    values = {name: getattr(module, name).detach().clone() for name in module.parametrizations}  # type: ignore[union-attr]
+    del module._modules["parametrizations"]
+    module.__class__ = type(module).__mro__[1]
+    for name, value in values.items():
+        module.register_parameter(name, nn.Parameter(value, requires_grad=False))
+
+
+def _plain_name(key: str) -> str:
+    """`x.weight` for `x.parametrizations.weight.original` and the like; other names are plain."""
+    owner, found, rest = key.partition(WITHIN)
+    return owner + rest.partition(".")[0] if found else key
