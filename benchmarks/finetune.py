@@ -57,6 +57,12 @@ RECIPES = {
     "256 px": Recipe({"image_size": 256}, (256 / 224) ** 2),
     "all layers": Recipe({"stages": []}, 1.35),
     "no average of weights": Recipe({"ema_decay": 0.0}),
+    "head alone": Recipe({"stages": [{"freeze": ["backbone"]}]}),
+    "head then all": Recipe(
+        {"stages": [{"epochs": 1, "freeze": ["backbone"], "scheduler": "cosine"}, {"lr_scale": 0.3}]}
+    ),
+    "bitfit": Recipe({"stages": [], "adapter": "bitfit", "optimizer.lr": 0.005}),
+    "lora": Recipe({"stages": [], "adapter": "lora", "optimizer.lr": 0.005}),
 }
 
 
@@ -71,6 +77,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=6)
     parser.add_argument("--folds", type=int, default=5)
     parser.add_argument("--group", default="scene")
+    parser.add_argument("--size", type=int, help="side of images in pixels; by default kit init's")
     parser.add_argument("--only", default="")
     parser.add_argument("--score", type=Path, default=Path("leaderboard/score.py"))
     parser.add_argument("--keep", type=Path, help="a folder for the workspace; by default a temporary one")
@@ -95,6 +102,8 @@ def prepare(root: Path, options: argparse.Namespace) -> Path:
         kit(root, "init", *weights)
         config = read_json(root / "config.json")
         config["data"]["group"] = options.group
+        if options.size:
+            config |= {"image_size": options.size, "cache_size": None}
         splitter = {"name": "stratified_group_kfold", "folds": options.folds}
         write_json(root / "config.json", {**config, "splitter": splitter, "validate_every": 100})
     return root
