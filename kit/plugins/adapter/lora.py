@@ -65,7 +65,7 @@ class Lora(Adapter):
     def _fits(self, layer: tuple[str, nn.Module, str]) -> bool:
         """Whether the change has a lower rank than the weight may have."""
         weight = getattr(layer[1], layer[2])
-        return self.rank < min(len(weight), math.prod(weight.shape[1:]))
+        return bool(self.rank < min(len(weight), math.prod(weight.shape[1:])))
 
 
 def _layers(backbone: nn.Module) -> Iterator[tuple[str, nn.Module, str]]:
