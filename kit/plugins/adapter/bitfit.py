@@ -1,4 +1,4 @@
-"""Biases alone."""
+"""Training of the biases alone, those of norm layers too."""
 
 from __future__ import annotations
 
