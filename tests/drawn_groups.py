@@ -107,11 +107,12 @@ def slices() -> StandIn:
 
 
 def yelp() -> StandIn:
-    """Photos of restaurants in one table, and several labels a restaurant in another one."""
+    """Photos of restaurants in one table, several labels a restaurant in another; some photos have two restaurants."""
     places, tests = owners("r", ROWS), owners("u", TESTS)
     cells = ("1 2 5", "0", "3 8", "1 2", "0 8", "5 6", "4 7")
     labels = {name: cells[number % len(cells)] for number, name in enumerate(dict.fromkeys(places))}
     photos, test_photos = names("10", ROWS), names("77", TESTS)
+    photos[-1], test_photos[-1] = photos[0], test_photos[0]
     files = {
         "train_photo_to_biz_ids.csv": table("photo_id,business_id", photos, places),
         "train.csv": table("business_id,labels", list(labels), list(labels.values())),
@@ -119,7 +120,13 @@ def yelp() -> StandIn:
         "sample_submission.csv": sample("business_id,labels", list(dict.fromkeys(tests)), "1 2 3"),
     }
     images = below("train_photos", photos, ".jpg") + below("test_photos", test_photos, ".jpg")
-    found = {"id": "photo_id", "label": "labels", "label_separator": " ", "answer": "business_id"}
+    found = {
+        "id": "{photo_id}_{business_id}",
+        "label": "labels",
+        "label_separator": " ",
+        "images": "train_photos/{photo_id}",
+        "answer": "business_id",
+    }
     return StandIn(files, images, found, SAMPLES_F1, "labels")
 
 

@@ -211,7 +211,13 @@ Found = tuple[dict[str, Any], list[str]]
 def _of_train(parts: _Parts, asked: Mapping[str, str]) -> Found:
     """Id, label, images and group of the training rows."""
     train, match = parts.train, parts.match
-    row_id = asked.get("id") or name_matching.id_column(train, match, parts.sample, parts.test)
+    of_test = parts.candidates.get(parts.test) if parts.test else None
+    beside = match.beside or (of_test.beside if of_test else "")
+    row_id = asked.get("id") or (
+        f"{{{match.column}}}_{{{beside}}}"
+        if beside in train.columns
+        else name_matching.id_column(train, match, parts.sample, parts.test)
+    )
     taken = {match.column, row_id} | set(columns_of(match.pattern)) - name_matching.folder_columns(match)
     images = name_matching.pattern(match, row_id, train)
     of_images = "images" in asked or parts.sample in parts.candidates  # then the sample's ids are images
@@ -333,7 +339,8 @@ def _of_test(parts: _Parts, found: Mapping[str, Any], seen: Scan) -> Found:
             rows, "rows to predict; their images were not found: kit init --test-images PATTERN"
         )
         return {}, [text, *explain_no_match(seen, rows)]
-    first = found["id"] if rows is parts.test and found["id"] in rows.columns else rows.columns[0]
+    is_known = found["id"] in rows.columns or "{" in found["id"]
+    first = found["id"] if rows is parts.test and is_known else rows.columns[0]
     pattern = name_matching.pattern(parts.candidates[rows], first, rows)
     for name in columns_of(found["images"]):
         if parts.candidates[rows].column in name.split(OR):  # the other columns of images are there too

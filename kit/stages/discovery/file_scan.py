@@ -56,6 +56,9 @@ class TableFile:
         return replace(self, file=file, _values={})
 
 
+SAMPLE_WORDS = ("sample", "submission")  # in the name of a table whose first column has the ids of answers
+
+
 @dataclass(frozen=True)
 class ColumnMatch:
     """A column whose cells name image files, or folders of photos, by way of a path pattern."""
@@ -66,6 +69,7 @@ class ColumnMatch:
     used: float  # share of the pattern's folder that the cells name
     photos: bool = False
     ending: str = ""  # that most files of the pattern's folder have, such as .jpg
+    beside: str = ""  # another column, if an image is on several rows that only both columns tell apart
 
 
 @dataclass(frozen=True)
@@ -147,7 +151,9 @@ class Scan:
             if len(set(cells)) >= 0.98 * len(cells):  # a few double ids are an error to show, not to hide
                 found += self._of_files(sheet, column, cells) or self._of_folders(column, cells)
                 found += self._of_containers(column, cells)
-        found = found or self._of_several_files(sheet) or self._of_pixels(sheet)
+        found = (
+            found or self._of_several_files(sheet) or self._of_pixels(sheet) or self._of_shared_files(sheet)
+        )
         place = {column: number for number, column in enumerate(sheet.columns)}
         return sorted(
             found, key=lambda match: (-match.covered, -match.used, place[match.column], match.pattern)
@@ -249,6 +255,22 @@ class Scan:
             for each in self.containers
             if each.keys and (share := len(different & each.keys) / len(different)) >= MIN_MATCHED
         ]
+
+    def _of_shared_files(self, sheet: TableFile) -> list[ColumnMatch]:
+        """A column of images that stand on several rows, each for another one of the sample's ids."""
+        answers = {
+            other.columns[0]
+            for other in self.sheets
+            if other.name != sheet.name and any(word in other.name.lower() for word in SAMPLE_WORDS)
+        }
+        for column in sheet.columns:
+            for beside in answers.intersection(sheet.columns) - {column}:
+                cells, owners = sheet.file.column(column), sheet.file.column(beside)
+                pairs = set(zip(cells, owners, strict=True))
+                if len(pairs) == len(cells) and self.names_image(cells[0]):
+                    found = self._of_files(sheet, column, cells)
+                    return [replace(each, used=min(each.used, 1.0), beside=beside) for each in found]
+        return []
 
     def _of_several_files(self, sheet: TableFile) -> list[ColumnMatch]:
         """A column whose cells name several files each, such as one per colour."""

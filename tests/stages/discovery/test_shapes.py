@@ -12,9 +12,11 @@ from kit.commands.init import command
 from kit.config.models import Data
 from kit.config.workspace import Workspace
 from kit.data.table import read_labelled_rows
+from kit.data.table import test_table as table_to_predict
 from kit.errors import ConfigError, DataError
 from kit.stages.discovery.discover import discover
 from tests.drawn_competitions import ROWS, StandIn
+from tests.drawn_groups import GROUPED
 from tests.drawn_shapes import SHAPES
 from tests.drawn_tables import csv, make, usual
 
@@ -253,3 +255,17 @@ def test_a_json_of_labels_with_a_fault_is_refused_with_its_own_error(tmp_path: P
     with pytest.raises(DataError, match="1 annotation names an image that does not exist") as caught:
         discover(root)
     assert (caught.value.code, caught.value.exit_code) == ("D80", 3)
+
+
+def test_an_image_of_several_answers_is_a_row_of_each(tmp_path: Path) -> None:
+    shape = GROUPED["Yelp Restaurant Photos"]
+    make(tmp_path, shape.files, shape.images)
+    lines = (tmp_path / "train_photo_to_biz_ids.csv").read_text().splitlines()
+    (tmp_path / "train_photo_to_biz_ids.csv").write_text("\n".join(lines[:-1]) + "\n")
+    found = discover(tmp_path)  # now the rows to predict alone have such images
+    assert found.data["id"] == "{photo_id}_{business_id}"
+    assert found.data["test_images"] == "test_photos/{photo_id}"
+    data = Data(**{**found.data, "on_unreadable_test": "class_prior"})
+    rows = table_to_predict(tmp_path, data)
+    assert len(rows) == len(set(rows.ids)) == 8
+    assert len({str(path) for path in rows.paths}) == 7
