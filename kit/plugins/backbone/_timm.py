@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import warnings
 from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import Any
@@ -86,15 +87,23 @@ def build_features(arch: str, **options: Any) -> Features:
         model = timm.create_model(arch, num_classes=0, global_pool="", **options)
     except AssertionError:  # a network that cannot leave out its pooling
         wrapper = build_without_memory(
-            lambda: _choose_wrapper(
-                timm.create_model(arch, num_classes=0, **options), options.get("in_chans", 3)
-            )
+            lambda: _choose_wrapper(_create_pooled(arch, options), options.get("in_chans", 3))
         )
     else:
         if type(model).__name__ not in SEVERAL_MAPS:
             return Features(model)
         wrapper = OwnPooling
-    return wrapper(timm.create_model(arch, num_classes=0, **options))
+    return wrapper(_create_pooled(arch, options))
+
+
+def _create_pooled(arch: str, options: Mapping[str, Any]) -> nn.Module:
+    """timm's network of no classes that pools; before timm 1.0.31 some have a last layer of no outputs."""
+    import timm
+
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Initializing zero-element tensors")
+        model: nn.Module = timm.create_model(arch, num_classes=0, **options)
+    return model
 
 
 def _choose_wrapper(model: Any, channels: int) -> type[Features]:

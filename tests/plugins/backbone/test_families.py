@@ -133,6 +133,23 @@ def test_a_family_filled_with_timms_weights_gives_timms_features(arch: str) -> N
     assert torch.equal(found(images), timms_features(arch, model, images))
 
 
+def test_a_last_layer_of_no_outputs_gives_no_warning(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As inception_next's before timm 1.0.31, which cannot leave out its pooling either."""
+    create = timm.create_model
+
+    def create_model(arch: str, global_pool: str = "avg", **options: Any) -> nn.Module:
+        assert global_pool, "Cannot disable pooling"
+        model = create(arch, global_pool=global_pool, **options)
+        model.fc = nn.Linear(96, 0)
+        return model
+
+    with pytest.warns(UserWarning, match="zero-element"):
+        nn.Linear(96, 0)
+    monkeypatch.setattr(timm, "create_model", create_model)
+    found = build_features("test_resnet")
+    assert found(torch.zeros(1, 3, 64, 64)).shape == (1, 96, 2, 2)
+
+
 def test_weights_behind_the_last_map_are_named() -> None:
     model = timms_network("levit_128s")
     with pytest.warns(KitWarning, match=r"W71 w\.pth: 8 weights not used: head, head_dist$"):
