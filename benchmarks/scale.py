@@ -59,8 +59,7 @@ def files(root: Path, rows: int, image: bool = False) -> None:
 def runs(root: Path, rows: int, classes: int, members: int) -> None:
     """So many runs of 5 folds, with out-of-fold and test predictions that know something."""
     from kit.data.folds import Folds
-    from kit.data.predictions import Predictions, ids_fingerprint
-    from kit.data.provenance import Provenance
+    from kit.data.predictions import Predictions, Provenance, ids_fingerprint
 
     rng = np.random.default_rng(0)
     ids = np.array([f"{number:07d}" for number in range(2 * rows)])

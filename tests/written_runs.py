@@ -12,8 +12,7 @@ import numpy as np
 
 from kit.config.workspace import Workspace
 from kit.data.folds import Folds
-from kit.data.predictions import Predictions, ids_fingerprint
-from kit.data.provenance import Provenance
+from kit.data.predictions import Predictions, Provenance, ids_fingerprint
 
 CLASSES = ("ant", "bee", "cat")
 TRAIN = tuple(f"t{n}" for n in range(9))

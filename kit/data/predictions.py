@@ -7,22 +7,191 @@ out; a test id has a row a fold, and `mean` joins them.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 
 from kit.core.arrays import FoldNumbers, Ids, StoredProbabilities
 from kit.core.files import StrPath, atomic_file, fingerprint, parse_json
-from kit.data.provenance import Provenance, unreadable
 from kit.errors import MAX_CASES, Case, InvalidError
 from kit.kinds.target_json import read_target
 from kit.kinds.targets import ONE_CLASS, Target
 
 if TYPE_CHECKING:
     import pyarrow
+
+HINT_RECREATE = "delete the file; kit train or kit tta creates it again"
+
+Rows = Literal["oof", "test", "train"]  # train: the rows that each fold's network trained on
+Spec = str | Mapping[str, Any]  # a plugin, as config.json has it
+Scores = Mapping[str, float]  # by metric
+
+
+def unreadable(path: StrPath, error: Exception) -> InvalidError:
+    """The error (D40) for a file whose predictions or provenance cannot be read."""
+    detail = str(error).splitlines()[0] if str(error) else type(error).__name__
+    return InvalidError(
+        f"{path} is not a predictions file of kit",
+        code="D40",
+        cases=[Case(detail, str(path))],
+        hint=HINT_RECREATE,
+    )
+
+
+@dataclass(frozen=True)
+class PolicyRecord:
+    """A policy of views: the views, their names, the fitted ensembler, and the members that it joins."""
+
+    views: Spec
+    names: tuple[str, ...]
+    recipe: Mapping[str, Any]
+    members: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class RetrievalRecord:
+    """How embeddings were compared: their views, the scorer and the rerankers."""
+
+    embeddings: str
+    scorer: Mapping[str, Any]
+    rerankers: tuple[Mapping[str, Any], ...]
+
+
+@dataclass(frozen=True)
+class LabellingRecord:
+    """How teachers labelled rows: `told` names the kinds of rows, and `test` is the digest of the test images."""
+
+    round: int  # 1 if no teacher was a student itself, else one more than theirs
+    teachers: tuple[str, ...]
+    checkpoints: Mapping[str, Mapping[str, str]]  # of each teacher, by fold
+    ensembler: Mapping[str, Any]
+    rule: Mapping[str, Any]
+    labels: Literal["hard", "soft"]
+    told: tuple[str, ...]  # of `test` and `train`
+    folds_taught: tuple[int, ...]
+    test: str
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """What predictions were made from, and their scores. An empty field is a key that their file lacks."""
+
+    run: str = ""
+    rows: Rows | Literal[""] = ""
+    fold: int | None = None  # of a file that has one fold only
+    views: str = ""
+    spec: Spec | None = None  # of the views
+    merge: str = ""
+    classes: tuple[str, ...] = ()
+    plugins: Mapping[str, str] = field(default_factory=dict)  # hashes of their sources
+    checkpoints: Mapping[str, str] = field(default_factory=dict)  # tags by fold
+    folds: str = ""  # fingerprint
+    ids: str = ""  # fingerprint of the test rows
+    images: str = ""  # fingerprint
+    policy: PolicyRecord | None = None
+    retrieval: RetrievalRecord | None = None
+    labelling: LabellingRecord | None = None
+    scores: Scores | None = None  # of the rows out of fold
+    fold_scores: Mapping[str, Scores] | None = None
+    other: Mapping[str, Any] = field(default_factory=dict)  # keys of another version of kit
+    source: str = field(default="", compare=False)  # the file, for errors
+
+    @classmethod
+    def from_json(cls, found: Mapping[str, Any], source: StrPath = "") -> Self:
+        """What a file has. Raises InvalidError D40 if a value has another form than `to_json` gives it."""
+        try:
+            return cls(**_read(found), source=str(source))
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise unreadable(source, error) from None
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON values by key, without empty fields."""
+        made: dict[str, Any] = {}
+        for each in fields(self):
+            value = getattr(self, each.name)
+            if each.name in PARTS:
+                made |= {} if value is None else _part(each.name, value)
+            elif each.name not in ("other", "source") and not _is_empty(each.name, value):
+                made[each.name] = list(value) if isinstance(value, tuple) else value
+        return {**made, **self.other}
+
+    def checkpoint(self, fold: int) -> str:
+        """The tag of the checkpoint that predicted a fold. Raises InvalidError D40 if the file lacks it."""
+        if str(fold) not in self.checkpoints:
+            raise self._lacks(f"checkpoints of fold {fold}")
+        return str(self.checkpoints[str(fold)])
+
+    def require_scores(self) -> Scores:
+        """The scores of all rows out of fold. Raises InvalidError D40 if the file lacks them."""
+        if self.scores is None:
+            raise self._lacks("scores")
+        return self.scores
+
+    def require_fold_scores(self) -> Mapping[str, Scores]:
+        """The scores of each fold. Raises InvalidError D40 if the file lacks them."""
+        if self.fold_scores is None:
+            raise self._lacks("fold_scores")
+        return self.fold_scores
+
+    def list_fitted_records(self) -> list[str]:
+        """The keys of records of what was fitted on the rows of all folds."""
+        return [key for key in ("policy", "retrieval") if getattr(self, key) is not None]
+
+    def _lacks(self, key: str) -> InvalidError:
+        return unreadable(self.source, KeyError(key))
+
+
+TEXTS = ("run", "rows", "views", "merge", "folds", "ids", "images")
+MAPPINGS = ("plugins", "checkpoints", "scores", "fold_scores")
+PARTS: Mapping[str, type[PolicyRecord | RetrievalRecord | LabellingRecord]] = {
+    "policy": PolicyRecord,
+    "retrieval": RetrievalRecord,
+    "labelling": LabellingRecord,
+}
+
+
+def _read(found: Mapping[str, Any]) -> dict[str, Any]:
+    """Arguments of `Provenance`. Raises KeyError, TypeError or ValueError for values of another form."""
+    rest, made = dict(found), dict[str, Any]()
+    if "told" in rest:  # its keys stand among the others
+        names = [each.name for each in fields(LabellingRecord)]
+        made["labelling"] = _record("labelling", {name: rest.pop(name) for name in names})
+    for name in ("policy", "retrieval"):
+        if name in rest:
+            made[name] = _record(name, rest.pop(name))
+    for each in fields(Provenance):
+        value = rest.pop(each.name, None) if each.name not in ("other", "source", *PARTS) else None
+        if value is None:
+            continue
+        if (each.name in TEXTS and not isinstance(value, str)) or (
+            each.name in MAPPINGS and not isinstance(value, Mapping)
+        ):
+            raise ValueError(f"{each.name} is {value!r}")
+        made[each.name] = tuple(value) if each.name == "classes" else value
+    # kit wrote it before its first release
+    rest.pop("average_group", None)
+    return {**made, "other": rest}
+
+
+def _record(name: str, found: Mapping[str, Any]) -> Any:
+    kind: Callable[..., Any] = PARTS[name]
+    values = {each.name: found[each.name] for each in fields(PARTS[name])}
+    return kind(**{key: tuple(value) if isinstance(value, list) else value for key, value in values.items()})
+
+
+def _part(name: str, part: Any) -> dict[str, Any]:
+    """A record's keys: below its name, or among the others if it is of teachers."""
+    values = {each.name: getattr(part, each.name) for each in fields(part)}
+    made = {key: list(value) if isinstance(value, tuple) else value for key, value in values.items()}
+    return made if name == "labelling" else {name: made}
+
+
+def _is_empty(name: str, value: Any) -> bool:
+    return value is None or value in ("", ()) or (name in ("plugins", "checkpoints") and not value)
+
 
 SCHEMA = 1
 METADATA_KEY = b"kit"  # of the parquet schema's metadata

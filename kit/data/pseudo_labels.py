@@ -19,8 +19,7 @@ from kit.config.workspace import Workspace
 from kit.core.arrays import Ids
 from kit.core.files import fingerprint, is_safe_folder_name, sha256
 from kit.data.folds import Folds
-from kit.data.predictions import Predictions
-from kit.data.provenance import LabellingRecord, unreadable
+from kit.data.predictions import LabellingRecord, Predictions, unreadable
 from kit.errors import ConfigError, DataError, InvalidError
 
 PSEUDO_DIR = "pseudo_labels"

@@ -27,12 +27,12 @@ from kit.data.folds import Folds
 from kit.data.predictions import (
     Empty,
     Predictions,
+    Provenance,
     concat_predictions,
     ids_fingerprint,
     provenance_of,
     write_parts,
 )
-from kit.data.provenance import CheckpointProvenance, Provenance
 from kit.data.table import Table
 from kit.device.precision import Precision, resolve_auto, warn_of_other_dtype
 from kit.engine.batches import LoaderProcesses, PlainBatches
@@ -42,7 +42,7 @@ from kit.experiment.loading import Loaded
 from kit.experiment.run_context import RunContext
 from kit.kinds import Classes, Splitter, Target, Views
 from kit.model import checkpoints, network
-from kit.model.checkpoints import Checkpoint, load
+from kit.model.checkpoints import Checkpoint, CheckpointProvenance, load
 from kit.model.predict import Merge, NetworkReader, Predictor, View, for_predicting
 from kit.runs.run import Run, prediction_provenance
 

@@ -15,7 +15,7 @@ from kit.kinds.data import Splitter
 from kit.kinds.targets import LabelKind
 
 if TYPE_CHECKING:
-    from kit.data.provenance import Provenance
+    from kit.data.predictions import Provenance
 
 # splitters that hold groups out whole where data.group declares them
 KEEP_GROUPS = frozenset(

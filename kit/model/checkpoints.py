@@ -1,7 +1,5 @@
 """Checkpoints: numbered folders of safetensors, training state and a manifest; the newest valid one wins.
 
-`CheckpointWriter` copies a checkpoint to host memory at once, and a thread writes it while training continues.
-
     fold-0/0012/model.safetensors    the weights
     fold-0/0012/ema.safetensors      their average, which predicts; absent where ema_decay is 0
     fold-0/0012/state.pt             the optimizer and the counters, read with weights_only
@@ -15,29 +13,126 @@ are looked at before they are read, so that none claims the memory.
 from __future__ import annotations
 
 import re
-import time
 import warnings
 import zipfile
 from collections.abc import Callable, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import safetensors
 import safetensors.torch
 import torch
 from torch import Tensor
 
-from kit.core.files import atomic_folder, read_json, remove_folder, sha256, sync, write_json
-from kit.data.provenance import CheckpointProvenance
-from kit.device import memory
-from kit.errors import CheckpointError, KitWarning
+from kit.core.files import CheckedDict, atomic_folder, read_json, remove_folder, sha256, sync, write_json
+from kit.errors import CheckpointError, KitError, KitWarning
+from kit.kinds.target_json import read_target, target_of
+from kit.kinds.targets import ONE_CLASS, Target
 
 SCHEMA = 1
 MANIFEST, MODEL, EMA, STATE = "manifest.json", "model.safetensors", "ema.safetensors", "state.pt"
 CHECKPOINTS_PER_FOLD = 2  # a damaged newest one leaves its predecessor
+
+
+def _lacks(key: str) -> KitError:
+    return CheckpointError(f"a checkpoint has no key {key!r}", code="D51")
+
+
+@dataclass(frozen=True)
+class CheckpointProvenance:
+    """What a checkpoint was trained on, and how its network is built. An empty field is a key that it lacks."""
+
+    run: str = ""
+    fold: int | None = None
+    classes: tuple[str, ...] = ()
+    class_counts: tuple[int, ...] = ()
+    class_groups: tuple[str, ...] = ()
+    class_factors: tuple[tuple[str, ...], ...] = ()
+    total: int = 0  # training rows
+    target: Target = ONE_CLASS
+    means: tuple[float, ...] = ()  # of numbers: of each column of the rows that it was trained on
+    scales: tuple[float, ...] = ()  # their standard deviations
+    target_range: tuple[float, float] | None = None
+    config: Mapping[str, Any] | None = None  # resolved
+    asked: Mapping[str, Any] | None = None  # with "auto" where it was asked for
+    normalisation: tuple[tuple[float, ...], tuple[float, ...]] | None = None  # mean and deviation
+    folds: str = ""  # fingerprint
+    versions: Mapping[str, str] = field(default_factory=dict)
+    machine: Mapping[str, str] = field(default_factory=dict)
+    soup: tuple[str, ...] = ()  # the runs that were averaged
+    other: Mapping[str, Any] = field(default_factory=dict)  # keys of another version of kit
+    lacks: Callable[[str], KitError] = field(default=_lacks, compare=False, repr=False)  # a key's error
+
+    @classmethod
+    def from_json(cls, found: Mapping[str, Any], lacks: Callable[[str], KitError]) -> Self:
+        """What a manifest has; `lacks` makes the error for a key that is missing or has another form."""
+        rest, made = dict(found), dict[str, Any]()
+        if "multi_label" in rest:  # of an older version
+            made["target"] = read_target({"multi_label": rest.pop("multi_label")})
+        for each in fields(cls):
+            value = rest.pop(each.name, None) if each.name not in ("other", "lacks") else None
+            if value is None:
+                continue
+            try:
+                made[each.name] = _as_field(each.name, value)
+            except (TypeError, ValueError):
+                raise lacks(each.name) from None
+        if made.get("config") is not None:
+            made["config"] = CheckedDict(made["config"], lacks)
+        return cls(**made, other=rest, lacks=lacks)
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON values by key, without what is not known."""
+        found = {each.name: getattr(self, each.name) for each in fields(self)}
+        found["target"] = self.target.to_json()
+        optional = ("run", "folds", "versions", "machine", "soup", "means", "scales")
+        return {
+            **{
+                key: value
+                for key, value in found.items()
+                if key not in ("other", "lacks") and value is not None and (value or key not in optional)
+            },
+            **self.other,
+        }
+
+    def require_config(self) -> Mapping[str, Any]:
+        """The resolved config. Raises the error of a checkpoint that lacks it."""
+        if self.config is None:
+            raise self.lacks("config")
+        return self.config
+
+    def require_fold(self) -> int:
+        """The fold that it was trained for. Raises the error of a checkpoint that lacks it."""
+        if self.fold is None:
+            raise self.lacks("fold")
+        return self.fold
+
+    def require_normalisation(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """Mean and deviation of its images. Raises the error of a checkpoint that lacks them."""
+        if self.normalisation is None:
+            raise self.lacks("normalisation")
+        return self.normalisation
+
+
+def _as_field(name: str, value: Any) -> Any:
+    """A manifest's value as the field holds it. Raises TypeError or ValueError for one of another form."""
+    if name in ("classes", "class_counts", "class_groups", "means", "scales", "soup"):
+        return tuple(value)
+    if name in ("class_factors", "normalisation"):
+        return tuple(map(tuple, value))
+    if name == "asked":
+        return dict(value) if isinstance(value, Mapping) else None
+    if name in ("config", "versions", "machine"):
+        return dict(value)
+    if name in ("fold", "total"):
+        return int(value)
+    if name == "target_range":
+        return float(value[0]), float(value[1])
+    if name == "target":
+        return target_of(value)
+    return value
 
 
 @dataclass(frozen=True)
@@ -313,92 +408,3 @@ def _check_archive(file: Path, size: int) -> None:
 
 def _first(error: Exception) -> str:
     return str(error).splitlines()[0] if str(error) else type(error).__name__
-
-
-SPARE_FACTOR = 2  # times a checkpoint's bytes, free host memory below which it is written without a copy
-Write = Callable[[Any], object]  # what writes the values that it is given
-
-
-class CheckpointWriter:
-    """Writes one checkpoint at a time. An error of the thread is raised by the next call.
-
-    All calls come from one thread, which trains.
-    """
-
-    def __init__(self, device: torch.device) -> None:
-        self.longest_s = 0.0  # seconds that a checkpoint took, from its copy until it was written
-        self._device = device
-        self._pool = _start_thread()
-        self._pending: Future[None] | None = None
-
-    @property
-    def is_writing(self) -> bool:
-        """Whether a checkpoint is not written yet."""
-        return self._pending is not None and not self._pending.done()
-
-    def save(self, values: Any, write: Write) -> None:
-        """Waits for the checkpoint before, copies the tensors of nested values, and has the copy written.
-
-        Where there is no thread or host memory is short, the values are written as they are, before this returns.
-        """
-        self.wait()
-        start = time.monotonic()
-        is_short = memory.device_memory(torch.device("cpu")).free < SPARE_FACTOR * size(values)
-        if self._pool is None or is_short:
-            self._write(start, write, values)
-        else:
-            self._pending = self._pool.submit(self._write, start, write, copy_to_host(values, self._device))
-
-    def _write(self, start: float, write: Write, values: Any) -> None:
-        write(values)
-        self.longest_s = max(self.longest_s, time.monotonic() - start)
-
-    def raise_failure(self) -> None:
-        """Raises the error of a checkpoint that could not be written; waits for none."""
-        if self._pending is not None and self._pending.done():
-            self.wait()
-
-    def wait(self) -> None:
-        """Returns when nothing is left to be written. Raises what prevented the last checkpoint."""
-        pending, self._pending = self._pending, None
-        if pending is not None:
-            pending.result()
-
-    def close(self) -> None:
-        """Ends the thread when its checkpoint is written; an error of it is not raised."""
-        if self._pool is not None:
-            self._pool.shutdown()
-
-
-def _start_thread() -> ThreadPoolExecutor | None:
-    """A pool of one thread that runs already, because memory may be short later; None if it cannot be started."""
-    pool = ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
-    try:
-        pool.submit(int).result()
-    except RuntimeError:  # can't start new thread
-        return None
-    return pool
-
-
-def copy_to_host(values: Any, device: torch.device) -> Any:
-    """Nested mappings and lists with their tensors copied to host memory; a GPU's copies are queued, then awaited."""
-    copied = _copy(values)
-    memory.wait_for(device)
-    return copied
-
-
-def _copy(values: Any) -> Any:
-    if isinstance(values, Tensor):
-        return _copy_tensor(values.detach())
-    if isinstance(values, Mapping):
-        return {key: _copy(value) for key, value in values.items()}
-    if isinstance(values, list | tuple):
-        return type(values)(_copy(value) for value in values)
-    return values
-
-
-def _copy_tensor(tensor: Tensor) -> Tensor:
-    if tensor.device.type != "cuda":
-        return tensor.cpu() if tensor.device.type != "cpu" else tensor.clone()
-    host = torch.empty_like(tensor, device="cpu", pin_memory=True)
-    return host.copy_(tensor, non_blocking=True)

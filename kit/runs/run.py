@@ -22,8 +22,7 @@ from kit.core.locks import hold_lock
 from kit.core.renamed import CONFIG_KEYS
 from kit.data.external_rows import describe_sources
 from kit.data.folds import Folds
-from kit.data.predictions import Predictions, provenance_of
-from kit.data.provenance import Provenance
+from kit.data.predictions import Predictions, Provenance, provenance_of
 from kit.errors import (
     BusyError,
     Case,

@@ -11,8 +11,7 @@ import pytest
 from pyarrow import parquet
 
 from kit.data import predictions as module
-from kit.data.predictions import Predictions, common_ids, ids_fingerprint, provenance_of
-from kit.data.provenance import Provenance
+from kit.data.predictions import Predictions, Provenance, common_ids, ids_fingerprint, provenance_of
 from kit.errors import InvalidError
 from kit.kinds.targets import MULTI_HOT, ONE_CLASS
 

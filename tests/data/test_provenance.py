@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from kit.data.provenance import CheckpointProvenance, Provenance
+from kit.data.predictions import Provenance
 from kit.errors import CheckpointError, InvalidError
+from kit.model.checkpoints import CheckpointProvenance
 
 # as kit wrote them before provenance was a class
 FOLD = {"run": "a", "fold": 0, "rows": "oof", "checkpoints": {"0": "0002:ab"}}

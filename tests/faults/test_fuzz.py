@@ -30,15 +30,14 @@ from kit.config.parsing import parse, validate_config
 from kit.core.error_codes import codes
 from kit.data.csv_file import read_csv
 from kit.data.folds import Folds
-from kit.data.predictions import Predictions, provenance_of
-from kit.data.provenance import CheckpointProvenance, Provenance
+from kit.data.predictions import Predictions, Provenance, provenance_of
 from kit.data.table import sample_frame, train_table
 from kit.errors import KitError
 from kit.images import jpeg
 from kit.images.cache import Hashes, Store
 from kit.images.reader import decode
 from kit.model import checkpoints
-from kit.model.checkpoints import read_safetensors, read_state
+from kit.model.checkpoints import CheckpointProvenance, read_safetensors, read_state
 from kit.runs.epoch_log import EpochLog
 from kit.runs.records import record
 from kit.runs.run import Run

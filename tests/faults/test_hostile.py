@@ -18,8 +18,7 @@ from kit.config.models import Data
 from kit.config.parsing import parse
 from kit.core.files import read_json, sha256
 from kit.core.legible import escape_control
-from kit.data.predictions import Predictions, provenance_of
-from kit.data.provenance import CheckpointProvenance, Provenance
+from kit.data.predictions import Predictions, Provenance, provenance_of
 from kit.data.table import train_table
 from kit.device import torch_internals
 from kit.errors import CheckpointError, ConfigError, DataError, InvalidError, KitError, KitWarning
@@ -28,6 +27,7 @@ from kit.images.reader import read_image
 from kit.kinds.network import Original
 from kit.kinds.registry import locations
 from kit.model import checkpoints
+from kit.model.checkpoints import CheckpointProvenance
 from kit.model.initial_weights import fill
 from kit.model.weight_files import read_weights
 from kit.runs.run import Run

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from kit.config.workspace import Workspace
-from kit.data.provenance import PolicyRecord, Provenance
+from kit.data.predictions import PolicyRecord, Provenance
 from kit.errors import InvalidError, KitError
 from kit.experiment.loading import find_targets
 from kit.kinds import Views

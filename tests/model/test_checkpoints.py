@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from kit.core.files import remove_partial_files
-from kit.data.provenance import CheckpointProvenance
 from kit.errors import CheckpointError, KitWarning
 from kit.model import checkpoints
+from kit.model.checkpoints import CheckpointProvenance
 
 
 def write(folder: Path, number: int, value: float = 1.0, average: bool = True) -> Path:

@@ -15,9 +15,9 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
-from kit.data.provenance import CheckpointProvenance
 from kit.errors import CheckpointError
 from kit.model import checkpoints
+from kit.model.checkpoints import CheckpointProvenance
 from kit.model.weight_files import find_weights, read_weights
 
 STATE = {"conv.weight": torch.ones(2, 3, 1, 1), "conv.bias": torch.zeros(2)}

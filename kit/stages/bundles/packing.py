@@ -15,7 +15,7 @@ import kit
 from kit.config.workspace import CONFIG_FILE, Workspace
 from kit.core.files import StrPath, atomic_folder, write_json, write_text
 from kit.core.installed import pin_requirements
-from kit.data.provenance import Provenance
+from kit.data.predictions import Provenance
 from kit.data.table import Naming, Table, names_now, read_labelled_rows, rename_in
 from kit.errors import ConfigError, InvalidError, RunError
 from kit.evaluation.competition import decision_of

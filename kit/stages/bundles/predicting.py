@@ -22,8 +22,7 @@ from kit.core.files import read_json, write_json, write_text
 from kit.core.locations import JOIN, KEY
 from kit.core.progress import Progress, Work, stage
 from kit.data.folds import Folds
-from kit.data.predictions import Predictions, concat_predictions
-from kit.data.provenance import Provenance
+from kit.data.predictions import Predictions, Provenance, concat_predictions
 from kit.data.quarantine import quarantine
 from kit.data.rows import format_of
 from kit.data.table import Table, sample_frame, test_table

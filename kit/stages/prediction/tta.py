@@ -21,8 +21,7 @@ from kit.core.display import Displayed, frame
 from kit.core.files import StrPath, remove_partial_files
 from kit.core.progress import Progress, ResultOf, Work, stage
 from kit.core.stopping import SLOW_DISK_BYTES_PER_S, TIME_OVER_TEXT, Stop
-from kit.data.predictions import Predictions
-from kit.data.provenance import Provenance
+from kit.data.predictions import Predictions, Provenance
 from kit.data.table import Table, rows_to_predict, table_of, train_table
 from kit.device.precision import DEVICE, choose_device, device_line
 from kit.errors import TIME_OVER, StoppedError

@@ -20,8 +20,7 @@ from kit.core.display import Displayed, frame
 from kit.core.files import StrPath
 from kit.core.progress import Work, stage
 from kit.core.stopping import Stop
-from kit.data.predictions import Predictions, concat_predictions
-from kit.data.provenance import PolicyRecord, Provenance
+from kit.data.predictions import PolicyRecord, Predictions, Provenance, concat_predictions
 from kit.data.table import Table, table_of, train_table
 from kit.errors import ConfigError
 from kit.evaluation.bootstrap import Gain, compute_gains, format_gain

@@ -17,8 +17,7 @@ from kit.config.workspace import Workspace
 from kit.core.display import Displayed, frame
 from kit.core.files import StrPath
 from kit.core.progress import Progress, Work, stage
-from kit.data.predictions import Predictions, concat_predictions
-from kit.data.provenance import LabellingRecord, Provenance
+from kit.data.predictions import LabellingRecord, Predictions, Provenance, concat_predictions
 from kit.data.pseudo_labels import PSEUDO_DIR, Form, PseudoLabels, folder_of, images_digest
 from kit.data.table import Table, test_table, train_table
 from kit.errors import ConfigError, KitWarning, format_cases

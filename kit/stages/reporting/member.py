@@ -8,8 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from kit.data.predictions import Predictions, provenance_of
-from kit.data.provenance import Provenance
+from kit.data.predictions import Predictions, Provenance, provenance_of
 from kit.data.table import Table
 from kit.errors import ConfigError, InvalidError
 from kit.evaluation.competition import Scoring

@@ -19,8 +19,7 @@ from kit.core.arrays import Probabilities
 from kit.core.display import Displayed, frame
 from kit.core.files import StrPath
 from kit.core.progress import Work, stage
-from kit.data.predictions import Predictions
-from kit.data.provenance import Provenance, RetrievalRecord
+from kit.data.predictions import Predictions, Provenance, RetrievalRecord
 from kit.data.table import Table
 from kit.errors import InvalidError
 from kit.evaluation.bootstrap import Gain, compute_gains, format_gain, gain_columns

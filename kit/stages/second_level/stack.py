@@ -12,8 +12,7 @@ from kit.config.workspace import Workspace
 from kit.core.display import Displayed, frame
 from kit.core.files import StrPath, fingerprint
 from kit.core.progress import Progress, Work, stage
-from kit.data.predictions import Predictions, ids_fingerprint
-from kit.data.provenance import Provenance
+from kit.data.predictions import Predictions, Provenance, ids_fingerprint
 from kit.errors import ConfigError, InvalidError
 from kit.evaluation.competition import Scoring, scores, with_scores
 from kit.kinds.label_kinds import MEANING, check_takes

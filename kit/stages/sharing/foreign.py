@@ -16,8 +16,7 @@ from kit.core.display import Displayed, frame
 from kit.core.files import StrPath, sha256, sync, write_json
 from kit.core.progress import Progress, Work, stage
 from kit.data.folds import Folds, file_groups
-from kit.data.predictions import Predictions, ids_fingerprint
-from kit.data.provenance import Provenance
+from kit.data.predictions import Predictions, Provenance, ids_fingerprint
 from kit.data.table import Table, read_labelled_rows, rows_to_predict, sample_frame
 from kit.errors import MAX_CASES, Case, ConfigError, DataError, InvalidError, KitWarning
 from kit.evaluation.competition import Scoring, with_scores

@@ -34,10 +34,10 @@ from kit.experiment.tracking import Tracking
 from kit.experiment.warm_start import load_initial_weights
 from kit.kinds.advice import calmer
 from kit.model import checkpoints
-from kit.model.checkpoints import CheckpointWriter
 from kit.runs.epoch_log import EpochLog
 from kit.runs.run import Run, lock_folder
 from kit.stages.training.fold_results import (
+    CheckpointWriter,
     check_finite,
     oof_batches,
     predict_held_out,

@@ -21,8 +21,7 @@ from kit.config.workspace import Workspace
 from kit.core.display import Displayed, frame
 from kit.core.files import StrPath, remove_partial_files
 from kit.core.progress import Progress, Work, finish, stage
-from kit.data.predictions import Predictions, concat_predictions
-from kit.data.provenance import Provenance
+from kit.data.predictions import Predictions, Provenance, concat_predictions
 from kit.device.torch_internals import AnyBatchNorm
 from kit.engine.fit import update_batch_norm
 from kit.errors import Case, CheckpointError, ConfigError, InvalidError, KitWarning

@@ -15,8 +15,7 @@ import pytest
 from kit.commands._menu import run as command
 from kit.config.workspace import Workspace
 from kit.data.folds import Folds
-from kit.data.predictions import Predictions
-from kit.data.provenance import PolicyRecord, RetrievalRecord
+from kit.data.predictions import PolicyRecord, Predictions, RetrievalRecord
 from kit.data.pseudo_labels import PseudoLabels
 from kit.errors import DataError, InvalidError, KitWarning
 from kit.runs.run import Run

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import torch
 
-from kit.data.provenance import CheckpointProvenance
 from kit.engine import fit
 from kit.engine.learner import Learner
 from kit.errors import Case
 from kit.model import checkpoints
+from kit.model.checkpoints import CheckpointProvenance
 from kit.stages.checks.finding import Finding
 from kit.stages.checks.one_batch.overfitting import OverfitResult, one_step
 from kit.stages.checks.one_batch.probe_batch import ProbeBatch

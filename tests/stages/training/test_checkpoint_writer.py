@@ -11,11 +11,11 @@ import pytest
 import safetensors.torch
 import torch
 
-from kit.data.provenance import CheckpointProvenance
 from kit.device import memory
 from kit.errors import RunError
 from kit.model import checkpoints
-from kit.model.checkpoints import CheckpointWriter, copy_to_host
+from kit.model.checkpoints import CheckpointProvenance
+from kit.stages.training.fold_results import CheckpointWriter, copy_to_host
 
 CPU = torch.device("cpu")
 
