@@ -130,12 +130,12 @@ class Data(Strict):
     columns: Annotated[tuple[str, ...], BeforeValidator(one_or_several)] = Field(
         (),
         description="columns of the training and test tables that say more of a row, such as age and site; "
-        "kit stack and kit features use them, and kit check looks for leaks in them",
+        "columns=mlp and kit stack use them, and kit check looks for leaks in them",
     )
-    column_kinds: dict[str, Literal["number", "category", "angle", "date"]] = Field(
+    column_kinds: dict[str, Literal["number", "category", "angle", "latitude", "longitude", "date"]] = Field(
         {},
         description="kind of a column of data.columns, if its cells show another: number, category, "
-        "angle (degrees) or date",
+        "angle, latitude or longitude (degrees), or date",
     )
     class_list: str | None = Field(
         None,

@@ -125,7 +125,7 @@ class Stage(Strict):
     )
     lr_scale: float = Field(1.0, gt=0, description="factor of the learning rate")
     freeze: tuple[str, ...] = Field(
-        (), description="frozen parts: backbone, pooling, head, or a module inside them"
+        (), description="frozen parts: backbone, pooling, columns, head, or a module inside them"
     )
 
 
@@ -157,6 +157,10 @@ class Experiment(Strict):
         None,
         description="how the vectors of a bag, the images of one data.answer, become one vector; needs "
         "backbone=embeddings; null: a row is an image",
+    )
+    columns: Spec | None = Field(
+        None,
+        description="joins data.columns with the image's features: mlp, concat, film, gated; null: images alone",
     )
     head: Spec | None = Field(None, description="by default the head that the loss needs")
     loss: Spec = _spec("cross_entropy")

@@ -17,6 +17,7 @@ from kit.config.schema import RECIPE, SCHEMA_FILE
 from kit.config.workspace import CONFIG_FILE, SHARED_CACHE, Workspace
 from kit.core.files import read_json
 from kit.kinds import KINDS
+from kit.kinds.base_classes import DATA_KINDS
 from kit.kinds.plugin import Plugin
 
 REQUIRED = "(required)"  # in place of the default of an option that has none
@@ -100,7 +101,7 @@ def _values(workspace: Workspace) -> Iterator[Row]:
 def _block(key: str, block: BaseModel, workspace: Workspace) -> Iterator[Row]:
     for name, field in type(block).model_fields.items():
         value, place = getattr(block, name), f"{key}.{name}"
-        if name in KINDS and value is not None:
+        if name in DATA_KINDS and value is not None:
             yield from _plugins(place, name, value, field.get_default(call_default_factory=True), workspace)
         elif isinstance(value, BaseModel):
             yield from _block(place, value, workspace)

@@ -12,6 +12,7 @@ from kit.config.specs import respecify
 from kit.core.renamed import CONFIG_KEYS
 from kit.errors import ConfigError, KitWarning, did_you_mean
 from kit.kinds import KINDS
+from kit.kinds.base_classes import DATA_KINDS
 
 
 def apply_overrides(raw: Mapping[str, Any], assignments: str | Iterable[str]) -> dict[str, Any]:
@@ -88,7 +89,7 @@ def _assign(raw: dict[str, Any], path: Sequence[str], value: Any) -> list[str]:
     last = len(path) - 1
     current = _item(at, path, last)
     # data has names of its own, such as those of data.label_from.rename, beside its plugins
-    is_spec = path[0] != "data" or (last > 0 and path[1] in KINDS)
+    is_spec = path[0] != "data" or (last > 0 and path[1] in DATA_KINDS)
     made, dropped = respecify(value, current) if is_spec else (value, [])
     at[_key(at, path, last)] = made
     return dropped
@@ -119,7 +120,7 @@ def _default_name(path: Sequence[str]) -> str:
     """The plugin that a key without a value stands for: a kind at the top, or in the data section."""
     models = SECTIONS if len(path) == 1 else (Data,) if path[:-1] == ["data"] else ()
     for model in models:
-        if path[-1] in KINDS and path[-1] in model.model_fields:
+        if path[-1] in (DATA_KINDS if model is Data else KINDS) and path[-1] in model.model_fields:
             default = model.model_fields[path[-1]].get_default(call_default_factory=True)
             return str(default["name"]) if default else ""
     return ""

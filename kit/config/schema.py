@@ -9,6 +9,7 @@ from typing import Any
 from kit.config.models import SECTIONS
 from kit.config.workspace import Workspace
 from kit.kinds import KINDS, registry
+from kit.kinds.base_classes import DATA_KINDS
 
 SCHEMA_FILE = "config.schema.json"
 RECIPE = "x-recipe"  # key of the schema file with the recipe of kit init, for kit config
@@ -28,7 +29,8 @@ def config_schema(
         merged |= made["properties"]
         shared |= made.get("$defs", {})
     for kind in KINDS:
-        for properties in (merged, shared["Stage"]["properties"], shared["Data"]["properties"]):
+        of_data = [shared["Data"]["properties"]] if kind in DATA_KINDS else []
+        for properties in (merged, shared["Stage"]["properties"], *of_data):
             if kind in properties:
                 properties[kind] = _plugin(kind, properties[kind], root)
     return {
@@ -67,7 +69,7 @@ def complete(workspace: Workspace) -> dict[str, Any]:
     for kind in KINDS:
         if values.get(kind) is not None:
             values[kind] = _complete(kind, values[kind], workspace.root, kind)
-        if values["data"].get(kind) is not None:
+        if kind in DATA_KINDS and values["data"].get(kind) is not None:
             values["data"][kind] = _complete(kind, values["data"][kind], workspace.root, f"data.{kind}")
         for number, stage in enumerate(values["stages"]):
             if stage.get(kind) is not None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from kit.config.models import SECTIONS, Data
 from kit.core.legible import legible_json
-from kit.kinds import KINDS
+from kit.kinds.base_classes import DATA_KINDS
 
 # what every competition has, written even if it equals a default
 ALWAYS = ("metric", "splitter", "backbone", "epochs", "image_size")
@@ -27,7 +27,7 @@ def without_defaults(config: Mapping[str, Any]) -> dict[str, Any]:
     if "data" in config:
         fields = Data.model_fields
         data = {
-            key: _short(value) if key in KINDS else value
+            key: _short(value) if key in DATA_KINDS else value
             for key, value in config["data"].items()
             if key in ALWAYS_IN_DATA or value != _default(fields.get(key))
         }

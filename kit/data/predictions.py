@@ -91,6 +91,7 @@ class Provenance:
     folds: str = ""  # fingerprint
     ids: str = ""  # fingerprint of the test rows
     images: str = ""  # fingerprint
+    columns: str = ""  # fingerprint of the side columns that the network takes
     policy: PolicyRecord | None = None
     retrieval: RetrievalRecord | None = None
     labelling: LabellingRecord | None = None
@@ -144,7 +145,7 @@ class Provenance:
         return unreadable(self.source, KeyError(key))
 
 
-TEXTS = ("run", "rows", "views", "merge", "folds", "ids", "images")
+TEXTS = ("run", "rows", "views", "merge", "folds", "ids", "images", "columns")
 MAPPINGS = ("plugins", "checkpoints", "scores", "fold_scores")
 PARTS: Mapping[str, type[PolicyRecord | RetrievalRecord | LabellingRecord]] = {
     "policy": PolicyRecord,

@@ -17,13 +17,14 @@ from kit.errors import MAX_CASES, Case, ConfigError, DataError, did_you_mean
 if TYPE_CHECKING:
     from kit.data.table import Table
 
-ColumnKind = Literal["number", "category", "angle", "date"]
+ColumnKind = Literal["number", "category", "angle", "latitude", "longitude", "date"]
 KINDS: tuple[ColumnKind, ...] = get_args(ColumnKind)
 BLANK = ("", "na", "nan", "none", "null", "<na>")
 MAX_CATEGORIES = 200  # of a column; scikit-learn's trees take 255, and rarer values count as one
 RARE = "(rare)"
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}([T ].*)?")
 DAYS_PER_YEAR = 365.2425
+MAX_DEGREES: Mapping[str, float] = {"latitude": 90, "longitude": 360}
 
 
 def encode_columns(
@@ -40,7 +41,9 @@ def encode_columns(
     found: dict[str, ColumnKind] = {}
     for name in names:
         cells = [
-            _cells(table, name, split) for table, split in ((train, "train"), (test, "test")) if len(table)
+            read_cells(table, name, split)
+            for table, split in ((train, "train"), (test, "test"))
+            if len(table)
         ]
         kind = found[name] = kinds.get(name) or guess_kind(cells[0])
         if kind == "category":
@@ -73,7 +76,8 @@ def is_blank(cell: str) -> bool:
     return cell.strip().lower() in BLANK
 
 
-def _cells(table: Table, name: str, split: str) -> list[str]:
+def read_cells(table: Table, name: str, split: str) -> list[str]:
+    """The text of a column's cells. Raises ConfigError C07 for a column that the table lacks."""
     if name not in table.frame.columns:
         names = [str(each) for each in table.frame.columns]
         raise ConfigError(
@@ -87,14 +91,7 @@ def _cells(table: Table, name: str, split: str) -> list[str]:
 def _numbers(table: Table, name: str, cells: Sequence[str], kind: ColumnKind) -> np.ndarray:
     """Numbers, or days since 1970, NaN where the cell is blank."""
     blank = np.array([is_blank(cell) for cell in cells], bool)
-    kept = pd.Series(cells).where(~pd.Series(blank))
-    if kind == "date":
-        stamps = pd.to_datetime(kept, errors="coerce", format="ISO8601", utc=True)
-        values = (stamps - pd.Timestamp("1970-01-01", tz="UTC")).dt.total_seconds().to_numpy(
-            np.float64
-        ) / 86400
-    else:
-        values = pd.to_numeric(kept, errors="coerce").to_numpy(np.float64)
+    values = parse_numbers(cells, kind)
     bad = np.flatnonzero(~np.isfinite(values) & ~blank)
     if len(bad):
         raise DataError(
@@ -103,6 +100,19 @@ def _numbers(table: Table, name: str, cells: Sequence[str], kind: ColumnKind) ->
             cases=[Case(f"has {cells[row]!r}", id=str(table.ids[row])) for row in bad.tolist()],
             hint=f'data.column_kinds={{"{name}":"category"}}, or correct the cells',
         )
+    return values
+
+
+def parse_numbers(cells: Sequence[str], kind: ColumnKind) -> np.ndarray:
+    """Numbers (N,) float64, or days since 1970; NaN where a cell is blank or neither, also a latitude beyond a pole."""
+    kept = pd.Series([np.nan if is_blank(cell) else cell for cell in cells], dtype=object)
+    if kind == "date":
+        stamps = pd.to_datetime(kept, errors="coerce", format="ISO8601", utc=True)
+        days = (stamps - pd.Timestamp("1970-01-01", tz="UTC")).dt.total_seconds().to_numpy(np.float64)
+        return days / 86400
+    values = pd.to_numeric(kept, errors="coerce").to_numpy(np.float64).copy()
+    if kind in MAX_DEGREES:
+        values[np.abs(values) > MAX_DEGREES[kind]] = np.nan
     return values
 
 
@@ -121,6 +131,8 @@ def _of_date(name: str, values: np.ndarray) -> dict[str, pd.Series]:
 
 MADE_OF: Mapping[str, Callable[[str, np.ndarray], dict[str, pd.Series]]] = {
     "number": _of_number,
+    "latitude": _of_number,
+    "longitude": _of_number,
     "angle": _of_angle,
     "date": _of_date,
 }

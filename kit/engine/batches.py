@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
+    from kit.data.column_encoder import SideValues
     from kit.data.table import Table
     from kit.kinds import Augmenter, Sampler
 
@@ -331,13 +332,15 @@ class Batch:
 
     Images are uint8, or of a `data.pixel_type` with more bits float32 with white at 255.
     Labels are class numbers (N,) int64, -1 where the rows have none; or (N, width) float32, such as multi-hot. Where
-    several ranks share a step, `global_rows` (M,) has the rows of all of them.
+    several ranks share a step, `global_rows` (M,) has the rows of all of them. `side` (N, W) float32 has the values of
+    the rows' side columns, if the network takes any.
     """
 
     images: Tensor
     labels: Tensor
     rows: Tensor
     global_rows: Tensor | None = None
+    side: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -351,7 +354,8 @@ class Batch:
         """The batch in page-locked memory for a CUDA GPU, as loaders hand it over; itself for other devices."""
         if device.type != "cuda":
             return self
-        return replace(self, images=self.images.pin_memory(), labels=self.labels.pin_memory())
+        side = None if self.side is None else self.side.pin_memory()
+        return replace(self, images=self.images.pin_memory(), labels=self.labels.pin_memory(), side=side)
 
 
 class TrainBatches:
@@ -378,8 +382,9 @@ class TrainBatches:
         ranks: int = 1,
         targets: np.ndarray | None = None,
         processes: LoaderProcesses | None = None,
+        side: SideValues | None = None,
     ) -> None:
-        self.rank, self.ranks = rank, ranks
+        self.rank, self.ranks, self.side = rank, ranks, side
         self.labels, self.rows = np.asarray(labels), np.asarray(rows, np.int64)
         self.targets = self.labels if targets is None else targets
         self.sampler, self.batch_size, self.seed, self.fold = sampler, batch_size, seed, fold
@@ -410,7 +415,9 @@ class TrainBatches:
         parts = [np.array_split(whole, self.ranks)[self.rank] for whole in wholes]
         plan = [[(number, int(order[at]), int(times[at])) for at in part] for part in parts]
         for part, whole, images in zip(parts, wholes, self._loader.load(plan), strict=True):
-            yield batch(images, order[part], self.targets, order[whole] if self.ranks > 1 else None)
+            yield batch(
+                images, order[part], self.targets, order[whole] if self.ranks > 1 else None, self.side
+            )
 
     def close(self) -> None:
         """Ends the loader processes, unless others use them too."""
@@ -431,8 +438,10 @@ class PlainBatches:
         labels: np.ndarray | None = None,
         device: torch.device | None = None,
         processes: LoaderProcesses | None = None,
+        side: SideValues | None = None,
     ) -> None:
         self.rows, self.batch_size, self.labels = np.asarray(rows, np.int64), batch_size, labels
+        self.side = side
         self._loader = Loader(ImageDataset(cache, size, crop_share), workers, device, processes)
 
     def __len__(self) -> int:
@@ -442,7 +451,7 @@ class PlainBatches:
         parts = [self.rows[at : at + self.batch_size] for at in range(0, len(self.rows), self.batch_size)]
         plan = [[(0, int(row), 0) for row in part] for part in parts]
         for part, images in zip(parts, self._loader.load(plan), strict=True):
-            yield batch(images, part, self.labels)
+            yield batch(images, part, self.labels, side=self.side)
 
     def close(self) -> None:
         """Ends the loader processes, unless others use them too."""
@@ -458,7 +467,11 @@ def random_batch(table: Table, count: int, size: int, channels: int = 3) -> Batc
 
 
 def batch(
-    images: Tensor, rows: np.ndarray, labels: np.ndarray | None, whole: np.ndarray | None = None
+    images: Tensor,
+    rows: np.ndarray,
+    labels: np.ndarray | None,
+    whole: np.ndarray | None = None,
+    side: SideValues | None = None,
 ) -> Batch:
     """A batch of rows of the table, with their labels where there are any; `whole` are all rows of a shared step."""
     import torch
@@ -466,7 +479,8 @@ def batch(
     named = np.full(len(rows), -1) if labels is None else np.asarray(labels)[rows]
     typed = named.astype(np.float32 if named.ndim == 2 else np.int64)
     shared = None if whole is None else torch.from_numpy(whole.copy())
-    return Batch(images, torch.from_numpy(typed), torch.from_numpy(rows.copy()), shared)
+    values = None if side is None else torch.from_numpy(side.of(rows))
+    return Batch(images, torch.from_numpy(typed), torch.from_numpy(rows.copy()), shared, values)
 
 
 def occurrence_index(order: np.ndarray) -> np.ndarray:

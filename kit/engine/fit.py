@@ -246,11 +246,12 @@ def update_batch_norm(
     device = next(network.parameters()).device
     torch.manual_seed(randomness.number(plan.seed, "statistics", plan.fold))
 
-    def inputs() -> Iterator[Tensor]:
+    def inputs() -> Iterator[tuple[Tensor, ...]]:
         for batch in batches.epoch(epoch):
             images = precision.to_layout(batch.images, device)
+            whole = (images,) if batch.side is None else (images, batch.side.to(device))
             for part in even_batches(len(images), plan.micro_batch_size or len(images)):
-                yield images[part[0] : part[-1] + 1]
+                yield tuple(each[part[0] : part[-1] + 1] for each in whole)
 
     norms = [
         module
@@ -267,8 +268,8 @@ def update_batch_norm(
         norm.momentum = None  # the statistics are the mean of the batches'
     if norms:
         with precision.autocast_training(device), torch.no_grad():
-            for images in inputs():
-                network(images)
+            for given in inputs():
+                network(*given)
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum = momentum
     network.train(was_training)

@@ -66,7 +66,8 @@ def footprint(learner: Learner, loss: Loss, batch: Batch, plan: StepPlan, precis
 
 def _of(batch: Batch, count: int) -> Batch:
     rows = torch.arange(count) % len(batch)
-    return Batch(batch.images[rows], batch.labels[rows], batch.rows[rows])
+    side = None if batch.side is None else batch.side[rows]
+    return Batch(batch.images[rows], batch.labels[rows], batch.rows[rows], side=side)
 
 
 def _record_steps(

@@ -24,7 +24,7 @@ from kit.device.torch_internals import all_finite, is_compiled, overflow_flags
 from kit.engine.gradient_exchange import exchange_for
 from kit.engine.learner import Learner
 from kit.engine.out_of_memory import OutOfMemory, describe_oom, sync_batch_norm_oom
-from kit.errors import RunError
+from kit.errors import ConfigError, RunError
 from kit.kinds import Loss
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 BATCH = "batch"  # the part of a step that copies and mixes images
 Shares = list[tuple[float, Tensor]]  # how much each set of labels counts
+Mixed = tuple[Tensor, Shares, Tensor | None]  # images, labels, side values
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,7 @@ def optimizer_step(
     learner.saved_buffers.save()
     if learner.ranks.count > 1:
         learner.exchange = exchange_for(learner.network, learner.exchange, learner.ranks)
-    mixed: tuple[Tensor, Shares] | None = None
+    mixed: Mixed | None = None
     count = len(batch.step_rows)
     # the most rows that a rank has of the step: all ranks make as many parts
     most = max(len(batch), -(-count // learner.ranks.count))
@@ -95,10 +96,9 @@ def optimizer_step(
         try:
             if mixed is None:
                 mixed = _apply_mixing(learner, loss, batch, plan, precision, progress)
-            images, shares = mixed
             # what draws from torch's generator draws the same, however often the step begins
             _seed(learner, plan)
-            value = _gradients(learner, loss, images, shares, -(-most // size), count, precision)
+            value = _gradients(learner, loss, mixed, -(-most // size), count, precision)
         except Exception as error:
             if not memory.is_out_of_memory(error):
                 raise
@@ -137,14 +137,37 @@ def _rank_salt(ranks: Ranks) -> tuple[int, ...]:
 
 def _apply_mixing(
     learner: Learner, loss: Loss, batch: Batch, plan: StepPlan, precision: Precision, progress: float
-) -> tuple[Tensor, Shares]:
+) -> Mixed:
     """The whole batch, on the device, or in the machine's memory once the device's was too small for it."""
     learner.phase = BATCH
     device = torch.device("cpu") if learner.mixes_on_host else learner.device
     _seed(learner, plan)
     draws = randomness.generator(plan.seed, "mix", plan.fold, learner.step, *_rank_salt(learner.ranks))
     images = precision.to_layout(batch.images, device)
-    return loss.mix(images, batch.labels.to(device, non_blocking=True), draws, progress)
+    labels = batch.labels.to(device, non_blocking=True)
+    if batch.side is None:
+        return (*loss.mix(images, labels, draws, progress), None)
+    return mix_with_side(loss, images, labels, batch.side.to(device, non_blocking=True), draws, progress)
+
+
+def mix_with_side(
+    loss: Loss, images: Tensor, labels: Tensor, side: Tensor, draws: np.random.Generator, progress: float
+) -> Mixed:
+    """Mixes images, labels and side values (N, W) with the same rows and shares.
+
+    The loss is given positions instead of labels, so that what it returns says which rows it mixed.
+    Raises ConfigError C87 for a loss that makes other labels of them.
+    """
+    positions = torch.arange(len(images), device=labels.device)
+    mixed, shares = loss.mix(images, positions, draws, progress)
+    if any(rows.dtype != torch.int64 or rows.shape != positions.shape for _, rows in shares):
+        raise ConfigError(
+            f"loss {loss.plugin_name()!r} mixes labels in a way that side columns cannot follow",
+            code="C87",
+            hint="its mix must return labels in another order, as mixup does; or columns=null",
+        )
+    values = side if len(shares) == 1 else torch.stack([share * side[rows] for share, rows in shares]).sum(0)
+    return mixed, [(share, labels[rows]) for share, rows in shares], values
 
 
 def _micro_batch_size(learner: Learner, loss: Loss, plan: StepPlan, count: int) -> int:
@@ -155,9 +178,10 @@ def _micro_batch_size(learner: Learner, loss: Loss, plan: StepPlan, count: int) 
 
 
 def _gradients(
-    learner: Learner, loss: Loss, images: Tensor, shares: Shares, parts: int, count: int, precision: Precision
+    learner: Learner, loss: Loss, mixed: Mixed, parts: int, count: int, precision: Precision
 ) -> Tensor:
     """Adds up the gradients of micro-batches, from none; returns their part of the mean loss of `count` rows."""
+    images, shares, side = mixed
     learner.optimizer.zero_grad(set_to_none=True)
     value = torch.zeros((), device=learner.device)
     pieces = [part for part in np.array_split(np.arange(len(images)), parts) if len(part)]
@@ -165,7 +189,9 @@ def _gradients(
         rows = slice(part[0], part[-1] + 1)
         learner.phase = "forward"
         shown = precision.to_layout(images[rows], learner.device)  # nothing to do if they are there already
-        given = outputs(learner.network, shown, precision, learner.device)
+        given = outputs(
+            learner.network, shown, precision, learner.device, None if side is None else side[rows]
+        )
         labelled = [(share, labels[rows].to(learner.device, non_blocking=True)) for share, labels in shares]
         summed = _sum_loss(loss, given.float(), labelled)
         learner.phase = "backward"
@@ -186,11 +212,18 @@ def _all_ranks_succeeded(learner: Learner, succeeded: bool, value: Tensor) -> bo
     return all_succeeded
 
 
-def outputs(network: nn.Module, images: Tensor, precision: Precision, device: torch.device) -> Tensor:
+def outputs(
+    network: nn.Module,
+    images: Tensor,
+    precision: Precision,
+    device: torch.device,
+    side: Tensor | None = None,
+) -> Tensor:
     """The network's outputs for training. Raises RunError R04 where batch norm is left with one value."""
     try:
         with precision.autocast_training(device):
-            return cast(Tensor, network(compiled_input(images) if is_compiled(network) else images))
+            shown = compiled_input(images) if is_compiled(network) else images
+            return cast(Tensor, network(shown) if side is None else network(shown, side.to(device)))
     except ValueError as error:
         if "more than 1 value per channel" not in str(error):
             raise

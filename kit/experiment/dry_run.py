@@ -115,7 +115,7 @@ def _first_batch(
     batch = next(iter(stage.batches.epoch(0)))
     images = setting.precision.to_layout(batch.images, setting.device)
     with torch.no_grad():
-        outputs = step.outputs(model, images, setting.precision, setting.device).float()
+        outputs = step.outputs(model, images, setting.precision, setting.device, batch.side).float()
     loss = float(stage.loss.rows(outputs, batch.labels.to(setting.device)).mean())
     if not math.isfinite(loss):
         hint = (

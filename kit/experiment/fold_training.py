@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 
@@ -57,6 +59,7 @@ def _batches(
         rank=setting.ranks.rank,
         ranks=setting.ranks.count,
         processes=processes,
+        side=setting.side_of(fold),
     )
 
 
@@ -71,7 +74,7 @@ def new_learner(setting: RunContext, fold: int) -> Learner:
     torch.manual_seed(randomness.number(setting.experiment.seed, "weights", fold))
     classes = len(setting.loaded.table.classes)
     return build_learner(
-        setting.techniques,
+        replace(setting.techniques, parts=setting.parts_of(fold)),
         setting.experiment,
         classes,
         setting.precision,

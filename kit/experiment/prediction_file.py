@@ -23,6 +23,7 @@ from kit.config.parsing import read_stored_experiment
 from kit.config.workspace import Workspace
 from kit.core.files import shorten
 from kit.core.memmaps import empty_or_memmap
+from kit.data.column_encoder import SideValues, columns_digest
 from kit.data.folds import Folds
 from kit.data.predictions import (
     Empty,
@@ -104,7 +105,9 @@ def restore(checkpoint: Checkpoint, root: Path | None, device: torch.device) -> 
     """
     experiment = experiment_of(checkpoint.provenance)
     classes = classes_of_checkpoint(checkpoint.provenance)
+    columns = checkpoint.provenance.encoder()
     parts = network.open_parts(experiment, root, classes).without_pretrained()
+    parts = parts.with_layout(None if columns is None else columns.layout)
     built = network.build(parts, len(classes.names), experiment.image_size)
     wanted, found = built.state_dict(), checkpoint.prediction_weights
     wrong = sorted(
@@ -119,7 +122,8 @@ def restore(checkpoint: Checkpoint, root: Path | None, device: torch.device) -> 
         )
     built.load_state_dict(found)
     precision = precision_of(checkpoint.provenance, built, device)
-    return Predictor(precision.to_device(built.eval(), device), parts.loss, precision, classes.target)
+    placed = precision.to_device(built.eval(), device)
+    return Predictor(placed, parts.loss, precision, classes.target, columns)
 
 
 def load_for_prediction(path: Path, root: Path | None, device: torch.device) -> Predictor:
@@ -236,6 +240,14 @@ class PredictionJob:
         return f"{self.run.name}@{self.name}"
 
 
+def _columns_digest(job: PredictionJob, table: Table, split: str) -> str:
+    """The digest of the side columns of a run's networks; empty if they take none."""
+    if job.experiment.columns is None or not job.checkpoints:
+        return ""
+    encoder = checkpoints.provenance_of(next(iter(job.checkpoints.values()))).encoder()
+    return "" if encoder is None else columns_digest(table, encoder.names, split)
+
+
 @dataclass(frozen=True, eq=False)
 class PredictionFile:
     """The predictions of one split, by fold: `kept` is of an earlier command, `made` is being filled.
@@ -255,7 +267,12 @@ class PredictionFile:
     @classmethod
     def begin(cls, job: PredictionJob, split: Split, loaded: Loaded, prior: np.ndarray) -> PredictionFile:
         """A sheet with what an earlier command left, and would be the same again."""
-        provenance = replace(job.provenance, rows=split, images=loaded.fingerprint())
+        provenance = replace(
+            job.provenance,
+            rows=split,
+            images=loaded.fingerprint(),
+            columns=_columns_digest(job, loaded.table, split),
+        )
         if split == "test":
             provenance = replace(provenance, ids=ids_fingerprint(loaded.table.ids))
         else:
@@ -295,9 +312,9 @@ class PredictionFile:
         """A fold's network, which fills this sheet's rows of it. Raises RunError for a full disk."""
         rows, found, places = self.is_started(fold, predictor.target)
         job = self.job
-        return NetworkReader(
-            predictor, job.views, job.merge, rows, job.experiment.batch_rows(), found, places
-        )
+        side = predictor.encode_columns(self.loaded.table, self.split)
+        size = job.experiment.batch_rows()
+        return NetworkReader(predictor, job.views, job.merge, rows, size, found, places, side)
 
     def is_started(self, fold: int, target: Target) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """The rows that a fold's network is to predict, the array to be filled, and the place in it of each row.
@@ -395,8 +412,9 @@ def prediction_batches(
     rows: np.ndarray,
     device: torch.device | None = None,
     processes: LoaderProcesses | None = None,
+    side: SideValues | None = None,
 ) -> PlainBatches:
-    """Rows as prediction sees them, each once, in order; `processes` load for others too."""
+    """Rows as prediction sees them, each once, in order, with `side` values; `processes` load for others too."""
     return PlainBatches(
         cache=loaded.cache,
         rows=rows,
@@ -406,6 +424,7 @@ def prediction_batches(
         workers=experiment.workers,
         device=device,
         processes=processes,
+        side=side,
     )
 
 
@@ -423,6 +442,7 @@ def assemble(setting: RunContext) -> Predictions:
         rows="oof",
         folds=setting.folds.fingerprint(),
         images=setting.loaded.fingerprint(),
+        columns=setting.columns_digest(),
         checkpoints=checkpoint_tags(parts),
     )
     joined = concat_predictions(list(parts.values()), provenance)

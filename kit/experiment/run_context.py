@@ -16,9 +16,10 @@ from kit.config.models import Experiment
 from kit.config.workspace import Workspace
 from kit.core.progress import Progress, Work
 from kit.core.stopping import Stop
+from kit.data.column_encoder import ColumnEncoder, SideValues, check_columns, columns_digest
 from kit.data.folds import Folds, make_folds
 from kit.data.groups import AUTO_GROUP_FILES
-from kit.data.table import Table, rename_classes, train_table
+from kit.data.table import Table, rename_classes, rows_to_predict, train_table
 from kit.device.compiling import check_compiler
 from kit.device.precision import Precision, choose_device, device_line, resolve_auto, warn_of_other_dtype
 from kit.device.ranks import ALONE, Ranks
@@ -34,7 +35,7 @@ from kit.experiment.techniques import OpenPlugins, check_row_weights, open_execu
 from kit.experiment.tracking import Trackers
 from kit.experiment.training_data import PseudoRows, TrainingData, add_weights, load_pseudo_rows
 from kit.experiment.warm_start import check_unseen, initial_checkpoint
-from kit.kinds import Classes, Loss, Metric
+from kit.kinds import Classes, Columns, Loss, Metric
 from kit.kinds.executor import JobResult
 from kit.model import network
 from kit.runs.changes import check_unchanged
@@ -61,6 +62,7 @@ class RunContext:
         default_factory=dict
     )  # the data.label_from.rename that names the table's classes
     ranks: Ranks = ALONE  # the processes that train the run together
+    side_by_fold: dict[int, SideValues] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def metric(self) -> Metric:
@@ -103,6 +105,31 @@ class RunContext:
         """What a fold's loss knows of the classes."""
         return network.classes_from_table(self.loaded.table, self.training_rows(fold))
 
+    def side_of(self, fold: int) -> SideValues | None:
+        """The side columns of all rows that a batch may name, as fitted on a fold's training rows; None: none used."""
+        recipe = self.techniques.parts.columns
+        if recipe is None:
+            return None
+        if fold not in self.side_by_fold:
+            table = self.loaded.table
+            encoder = fit_columns(self.workspace, table, self.training_rows(fold), recipe)
+            made = encoder.encode(table, "train")
+            if self.taught is not None:
+                made = made.join(encoder.encode(self.taught.loaded.table, "test"))
+            self.side_by_fold[fold] = made
+        return self.side_by_fold[fold]
+
+    def parts_of(self, fold: int) -> network.Parts:
+        """The parts of a fold's network, which know its side columns."""
+        side = self.side_of(fold)
+        return self.techniques.parts.with_layout(None if side is None else side.encoder.layout)
+
+    def columns_digest(self) -> str:
+        """The digest of the side columns of the training rows; empty if the network takes none."""
+        if self.techniques.parts.columns is None:
+            return ""
+        return columns_digest(self.loaded.table, self.workspace.competition.data.columns, "train")
+
     def pseudo_row_count(self, fold: int) -> int:
         """How many test rows a fold's model trains on too. Raises ConfigError C36 where no teacher had the fold."""
         return 0 if self.taught is None else len(self.taught.rows(fold))
@@ -128,7 +155,9 @@ class RunContext:
 
     def provenance(self) -> dict[str, Any]:
         """Hashes of the rows, images, folds, plugins and versions."""
-        more = {} if self.taught is None else {"pseudo": self.taught.provenance()}
+        more: dict[str, Any] = {} if self.taught is None else {"pseudo": self.taught.provenance()}
+        if columns := self.columns_digest():
+            more["columns"] = columns
         return (
             provenance(self.loaded.table, self.folds, self.loaded.fingerprint(), self.techniques.all()) | more
         )
@@ -151,6 +180,12 @@ class RunContext:
         competition["data"]["label_from"]["rename"] = dict(self.rename)
         named = [stage.resolve_config() for stage in self.techniques.stages] if self.experiment.stages else []
         return {**competition, **self.experiment.model_dump(mode="json"), **specs, "stages": named}
+
+
+def fit_columns(workspace: Workspace, table: Table, rows: np.ndarray, recipe: Columns) -> ColumnEncoder:
+    """The encoder of `data.columns`, fitted on these rows. Raises ConfigError C07, DataError D31."""
+    data = workspace.competition.data
+    return ColumnEncoder.fit(table, rows, data.columns, data.column_kinds, learns_missing=recipe.drop > 0)
 
 
 def scratch_run(workspace: Workspace) -> Run:
@@ -198,6 +233,7 @@ def _open(workspace: Workspace, run: Run, like: Run | None, ranks: Ranks) -> Wor
     scoring = Scoring.of(workspace, table)
     techniques = open_techniques(workspace, network.classes_from_table(table), scoring.metric)
     check_row_weights([stage.loss for stage in techniques.stages], table, experiment.pseudo_labels)
+    techniques = _with_columns(workspace, techniques, table)
     warn_about_prediction(workspace, now)
     folds = make_folds(table, techniques.splitter, experiment.split_seed)
     # a new run builds its network with its initial weights, so that their faults show before images are read
@@ -228,6 +264,20 @@ def _open(workspace: Workspace, run: Run, like: Run | None, ranks: Ranks) -> Wor
     if run.is_started:
         check_unchanged(run, setting.provenance(), setting.row_checksums())
     return setting
+
+
+def _with_columns(workspace: Workspace, techniques: OpenPlugins, table: Table) -> OpenPlugins:
+    """The techniques with the side columns of all rows, by which the network's size is known before a fold is.
+
+    Raises what `check_columns` raises.
+    """
+    recipe = techniques.parts.columns
+    if recipe is None:
+        return techniques
+    data = workspace.competition.data
+    check_columns(table, rows_to_predict(workspace, data, table.classes), data)
+    layout = fit_columns(workspace, table, np.arange(len(table)), recipe).layout
+    return replace(techniques, parts=techniques.parts.with_layout(layout))
 
 
 def _check_requirements(workspace: Workspace) -> torch.device:

@@ -18,10 +18,12 @@ from kit.config.models import Stage as Section
 from kit.config.workspace import Workspace
 from kit.core.files import fingerprint, sha256
 from kit.core.pixel_types import PixelType
+from kit.core.randomness import generator
 from kit.data.table import Table
 from kit.device.precision import Precision
 from kit.device.ranks import ALONE, Ranks
 from kit.engine.learner import Learner, learner
+from kit.engine.step import mix_with_side
 from kit.errors import Case, ConfigError, DataError, KitWarning
 from kit.kinds import (
     Adapter,
@@ -177,6 +179,9 @@ def open_techniques(workspace: Workspace, classes: Classes, metric: Metric) -> O
         open_stages(experiment, root, classes, parts),
         _open_adapter(experiment, root, parts),
     )
+    if parts.columns is not None:
+        for stage in opened.stages:
+            check_mixing(stage.loss, experiment.channels)
     check_augmenters([stage.augmenter for stage in opened.stages], workspace.competition.data.pixel_type)
     return opened
 
@@ -194,6 +199,13 @@ def _open_adapter(experiment: Experiment, root: Path | None, parts: Parts) -> Ad
         )
         warnings.warn(KitWarning(text), stacklevel=2)
     return adapter
+
+
+def check_mixing(loss: Loss, channels: int) -> None:
+    """Raises ConfigError C87 for a loss whose mixing side columns cannot follow, by a batch of blank images."""
+    images, labels = torch.zeros(4, channels, 16, 16), torch.zeros(4, dtype=torch.int64)
+    for draw in range(8):  # some mix only now and then
+        mix_with_side(loss, images, labels, torch.zeros(4, 1), generator(draw, "mix"), 0.0)
 
 
 def check_augmenters(augmenters: Sequence[Augmenter], pixel_type: PixelType) -> None:

@@ -16,7 +16,17 @@ if TYPE_CHECKING:
     from kit.kinds.classes import Classes
     from kit.kinds.data import Augmenter, Sampler, Splitter
     from kit.kinds.executor import Executor, Function, JobEvents, JobProgress, JobResult
-    from kit.kinds.network import Adapter, Backbone, Head, Instances, Outputs, Pooling
+    from kit.kinds.network import (
+        Adapter,
+        Backbone,
+        ColumnLayout,
+        Columns,
+        ColumnSpan,
+        Head,
+        Instances,
+        Outputs,
+        Pooling,
+    )
     from kit.kinds.plugin import Plugin, bound_field
     from kit.kinds.prediction import Ensembler, Format, Metric, Views
     from kit.kinds.reader import Decoded, Reader, ReadRules
@@ -34,6 +44,9 @@ PUBLIC = {
     "Augmenter": "data",
     "Backbone": "network",
     "Classes": "classes",
+    "ColumnLayout": "network",
+    "ColumnSpan": "network",
+    "Columns": "network",
     "Decoded": "reader",
     "JobResult": "executor",
     "Ensembler": "prediction",
@@ -77,6 +90,9 @@ __all__ = [
     "Augmenter",
     "Backbone",
     "Classes",
+    "ColumnLayout",
+    "ColumnSpan",
+    "Columns",
     "Decoded",
     "Ensembler",
     "Executor",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from kit.kinds.aggregation import Aggregator
 from kit.kinds.data import Augmenter, Sampler, Splitter
 from kit.kinds.executor import Executor
-from kit.kinds.network import Adapter, Backbone, Head, Instances, Pooling
+from kit.kinds.network import Adapter, Backbone, Columns, Head, Instances, Pooling
 from kit.kinds.plugin import Plugin
 from kit.kinds.prediction import Ensembler, Format, Metric, Views
 from kit.kinds.reader import Reader
@@ -24,6 +24,7 @@ KINDS: dict[str, type[Plugin]] = {
         Adapter,
         Pooling,
         Instances,
+        Columns,
         Head,
         Loss,
         Optimizer,
@@ -39,3 +40,6 @@ KINDS: dict[str, type[Plugin]] = {
         Reranker,
     )
 }
+
+# kinds that a key of the data section names; data.columns lists columns of a table
+DATA_KINDS = ("reader",)

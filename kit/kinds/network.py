@@ -1,4 +1,4 @@
-"""Kinds of the network: backbone, pooling, instances and head."""
+"""Kinds of the network: backbone, pooling, instances, side columns and head."""
 
 from __future__ import annotations
 
@@ -171,6 +171,69 @@ class Instances(Plugin):
     def uses_order(self) -> bool:
         """Whether the order of the instances matters. Default: it does not."""
         return False
+
+
+@dataclass(frozen=True)
+class ColumnSpan:
+    """Where a column stands in a row of side values: numbers from `start` to `stop`, then its missing flag.
+
+    The values of a category are its one-hot code. The flag is 1 if the cell is missing, and always 0 if training
+    shows no missing cell, as its weights would be random.
+    """
+
+    name: str
+    kind: str
+    start: int
+    stop: int
+    has_flag: bool
+
+    @property
+    def flag(self) -> int:
+        """The position of the missing flag."""
+        return self.stop
+
+    @property
+    def width(self) -> int:
+        """How many values it has beside the flag."""
+        return self.stop - self.start
+
+
+@dataclass(frozen=True)
+class ColumnLayout:
+    """The side columns of a row, one behind the other."""
+
+    spans: tuple[ColumnSpan, ...]
+
+    @property
+    def width(self) -> int:
+        """Values of a row, W."""
+        return self.spans[-1].flag + 1 if self.spans else 0
+
+    def column_of_value(self) -> list[int]:
+        """For each of the W values the number of its column."""
+        return [number for number, span in enumerate(self.spans) for _ in range(span.width + 1)]
+
+    def blank(self) -> list[float]:
+        """The W values of a row whose cells are all missing."""
+        return [
+            float(span.has_flag) * (place == span.width)
+            for span in self.spans
+            for place in range(span.width + 1)
+        ]
+
+
+class Columns(Plugin):
+    """Joins a row's side columns, such as age and site, with the vector of its image."""
+
+    kind: ClassVar[str] = "columns"
+
+    drop: float = Field(
+        0.1, ge=0, lt=1, description="share of the cells that count as missing while training"
+    )
+
+    def build(self, features: int, layout: ColumnLayout) -> nn.Module:
+        """A module from (N, features) and side values (N, layout.width) to (N, any number of features)."""
+        raise NotImplementedError
 
 
 class Head(Plugin):

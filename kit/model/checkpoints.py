@@ -27,6 +27,7 @@ import torch
 from torch import Tensor
 
 from kit.core.files import CheckedDict, atomic_folder, read_json, remove_folder, sha256, sync, write_json
+from kit.data.column_encoder import ColumnEncoder
 from kit.errors import CheckpointError, KitError, KitWarning
 from kit.kinds.target_json import read_target, target_of
 from kit.kinds.targets import ONE_CLASS, Target
@@ -58,6 +59,7 @@ class CheckpointProvenance:
     config: Mapping[str, Any] | None = None  # resolved
     asked: Mapping[str, Any] | None = None  # with "auto" where it was asked for
     normalisation: tuple[tuple[float, ...], tuple[float, ...]] | None = None  # mean and deviation
+    columns: tuple[Mapping[str, Any], ...] = ()  # the encoder of the side columns
     folds: str = ""  # fingerprint
     versions: Mapping[str, str] = field(default_factory=dict)
     machine: Mapping[str, str] = field(default_factory=dict)
@@ -87,7 +89,7 @@ class CheckpointProvenance:
         """JSON values by key, without what is not known."""
         found = {each.name: getattr(self, each.name) for each in fields(self)}
         found["target"] = self.target.to_json()
-        optional = ("run", "folds", "versions", "machine", "soup", "means", "scales")
+        optional = ("run", "folds", "versions", "machine", "soup", "means", "scales", "columns")
         return {
             **{
                 key: value
@@ -96,6 +98,15 @@ class CheckpointProvenance:
             },
             **self.other,
         }
+
+    def encoder(self) -> ColumnEncoder | None:
+        """What encodes the side columns of its network; None if it takes none. Raises the error for a damaged one."""
+        if self.require_config().get("columns") is None:
+            return None
+        try:
+            return ColumnEncoder.from_json(self.columns)
+        except (KeyError, TypeError, ValueError):
+            raise self.lacks("columns") from None
 
     def require_config(self) -> Mapping[str, Any]:
         """The resolved config. Raises the error of a checkpoint that lacks it."""
@@ -120,6 +131,8 @@ def _as_field(name: str, value: Any) -> Any:
     """A manifest's value as the field holds it. Raises TypeError or ValueError for one of another form."""
     if name in ("classes", "class_counts", "class_groups", "means", "scales", "soup"):
         return tuple(value)
+    if name == "columns":
+        return tuple(map(dict, value))
     if name in ("class_factors", "normalisation"):
         return tuple(map(tuple, value))
     if name == "asked":

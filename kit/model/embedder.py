@@ -34,8 +34,10 @@ class Embedder:
         with torch.inference_mode():
             return normalize(pooled.float(), dim=1)
 
-    def predict_views(self, images: Tensor, views: Sequence[View], merge: Merge) -> Tensor:
-        """The direction (N, features) of the mean of the views' unit vectors, whatever `merge` says.
+    def predict_views(
+        self, images: Tensor, views: Sequence[View], merge: Merge, side: Tensor | None = None
+    ) -> Tensor:
+        """The direction (N, features) of the mean of the views' unit vectors, whatever `merge` and `side` say.
 
         Source: Mardia and Jupp 2000, "Directional Statistics", section 9.2.1, the mean direction.
         """

@@ -1,4 +1,4 @@
-"""Network: normalise, backbone, pooling, head; built from opened plugins. Learning rates and freezing by its parts."""
+"""Network: normalise, backbone, pooling, side columns, head; built from opened plugins. Learning rates by its parts."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from kit.config.models import Experiment
 from kit.device import torch_internals
 from kit.errors import ConfigError, did_you_mean
-from kit.kinds import Backbone, Classes, Head, Loss, Plugin, Pooling
+from kit.kinds import Backbone, Classes, ColumnLayout, Columns, Head, Loss, Plugin, Pooling
 from kit.model.initial_weights import fill
 from kit.model.weight_files import WeightFile, read_weights
 
@@ -24,20 +24,30 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Parts:
-    """The opened plugins that make a network and say what its outputs mean."""
+    """The opened plugins that make a network and say what its outputs mean.
+
+    A network has `columns` only if `layout` says what the side columns of its fold are.
+    """
 
     backbone: Backbone
     pooling: Pooling
     head: Head
     loss: Loss
+    columns: Columns | None = None
+    layout: ColumnLayout | None = None
 
     def all(self) -> list[Plugin]:
         """Every one of them."""
-        return [self.backbone, self.pooling, self.head, self.loss]
+        side = [] if self.columns is None else [self.columns]
+        return [self.backbone, self.pooling, *side, self.head, self.loss]
 
     def without_pretrained(self) -> Parts:
         """The same parts without starting weights, for a network that a checkpoint fills."""
-        return Parts(self.backbone.without_pretrained(), self.pooling, self.head, self.loss)
+        return replace(self, backbone=self.backbone.without_pretrained())
+
+    def with_layout(self, layout: ColumnLayout | None) -> Parts:
+        """The same parts for a fold with these side columns."""
+        return replace(self, layout=layout)
 
 
 def classes_from_table(table: Table, rows: np.ndarray | None = None) -> Classes:
@@ -78,7 +88,8 @@ def open_parts(experiment: Experiment, root: Path | None, classes: Classes) -> P
             code="C09",
             hint=f"image_size={fixed}, or backbone.img_size={experiment.image_size} for timm's transformers",
         )
-    return Parts(backbone, experiment.open(Pooling, root), head, loss)
+    columns = None if experiment.columns is None else experiment.open(Columns, root)
+    return Parts(backbone, experiment.open(Pooling, root), head, loss, columns)
 
 
 def _check_margins(loss: Loss) -> None:
@@ -96,8 +107,32 @@ def _check_margins(loss: Loss) -> None:
     _check_margins(base)
 
 
+class SideInput(nn.Module):
+    """An image's vector (N, features) and side values (N, W) to what the head takes; None: all cells are missing.
+
+    While training each cell is missing with the probability `drop`.
+    """
+
+    blank: Tensor
+    column_of: Tensor
+
+    def __init__(self, fusion: nn.Module, layout: ColumnLayout, drop: float) -> None:
+        super().__init__()
+        self.fusion, self.drop, self.count = fusion, drop, len(layout.spans)
+        self.register_buffer("blank", torch.tensor(layout.blank()), persistent=False)
+        self.register_buffer("column_of", torch.tensor(layout.column_of_value()), persistent=False)
+
+    def forward(self, vectors: Tensor, side: Tensor | None) -> Tensor:
+        if side is None:
+            side = self.blank.expand(len(vectors), -1)
+        elif self.training and self.drop:
+            kept = torch.rand(len(side), self.count, device=side.device) >= self.drop
+            side = torch.where(kept[:, self.column_of], side, self.blank)
+        return cast(Tensor, self.fusion(vectors, side))
+
+
 class Network(nn.Module):
-    """Pixels of 0 to 255 (N, channels, H, W), of any dtype, to outputs (N, K).
+    """Pixels of 0 to 255 (N, channels, H, W), of any dtype, to outputs (N, K); side values (N, W) may join them.
 
     Batches come as uint8, a quarter of float32 to move to a GPU, and are normalised where the network is; on a CPU
     that is the same processor, and the place makes no difference.
@@ -107,10 +142,15 @@ class Network(nn.Module):
     shift: Tensor
 
     def __init__(
-        self, backbone: nn.Module, pooling: nn.Module, head: nn.Module, normalisation: Tensor
+        self,
+        backbone: nn.Module,
+        pooling: nn.Module,
+        head: nn.Module,
+        normalisation: Tensor,
+        columns: SideInput | None = None,
     ) -> None:
         super().__init__()
-        self.backbone, self.pooling, self.head = backbone, pooling, head
+        self.backbone, self.pooling, self.columns, self.head = backbone, pooling, columns, head
         self.fixed: frozenset[str] = frozenset()  # names of weights that an adapter leaves as they are
         mean, deviation = normalisation
         self.register_buffer("scale", (1 / (255 * deviation)).view(1, -1, 1, 1))
@@ -128,15 +168,18 @@ class Network(nn.Module):
             buffer.copy_(torch.as_tensor(values, dtype=buffer.dtype).view(1, -1, 1, 1))
 
     def embed(self, images: Tensor) -> Tensor:
-        """The pooled features of images, (N, features)."""
+        """The pooled features of images, (N, features), without side columns."""
         pixels = images.to(self.scale.dtype) * self.scale + self.shift
         return cast(Tensor, self.pooling(self.backbone(pixels)))
 
-    def forward(self, images: Tensor) -> Tensor:
-        return cast(Tensor, self.head(self.embed(images)))
+    def forward(self, images: Tensor, side: Tensor | None = None) -> Tensor:
+        vectors = self.embed(images)
+        if self.columns is not None:
+            vectors = self.columns(vectors, side)
+        return cast(Tensor, self.head(vectors))
 
     def layer_groups(self) -> dict[str, int]:
-        """How deep each weight lies, 0 at the pixels; pooling and head lie deepest, side by side.
+        """How deep each weight lies, 0 at the pixels; pooling, columns and head lie deepest, side by side.
 
         A backbone with a method of this name says it of its own weights; of others, each child with kernels is a layer.
         """
@@ -171,8 +214,21 @@ def build(parts: Parts, classes: int, image_size: int) -> Network:
         fill(parts.backbone.original(backbone), _note_normalisation(read_weights(path), parts.backbone))
     features = _features(backbone, pooling, image_size, parts.backbone.channels)
     normalisation = torch.tensor(parts.backbone.channel_statistics())
+    side = None
+    if parts.columns is not None and parts.layout is not None:
+        side = SideInput(parts.columns.build(features, parts.layout), parts.layout, parts.columns.drop)
+        features = _count_features_with_columns(side, features)
     head = parts.head.build(features, parts.loss.width(classes))
-    return Network(backbone, pooling, head, normalisation)
+    return Network(backbone, pooling, head, normalisation, side)
+
+
+@torch.no_grad()
+def _count_features_with_columns(side: SideInput, features: int) -> int:
+    """How many features an image has with its side columns, seen by trying two."""
+    side.eval()
+    found = side(torch.zeros(2, features), None).shape[1]
+    side.train()
+    return int(found)
 
 
 def _note_normalisation(file: WeightFile, backbone: Backbone) -> WeightFile:

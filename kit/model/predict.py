@@ -34,6 +34,8 @@ from kit.kinds.targets import ONE_CLASS, Target
 from kit.model.images_at_once import bytes_per_image
 
 if TYPE_CHECKING:
+    from kit.data.column_encoder import ColumnEncoder, SideValues
+    from kit.data.table import Table
     from kit.engine.batches import Batch
 
 FUSION_TOLERANCE = (
@@ -152,7 +154,9 @@ class NetworkOnDevice(Protocol):
     @property
     def device(self) -> torch.device: ...
 
-    def predict_views(self, images: Tensor, views: Sequence[View], merge: Merge) -> Tensor:
+    def predict_views(
+        self, images: Tensor, views: Sequence[View], merge: Merge, side: Tensor | None = None
+    ) -> Tensor:
         """A row (N, any) float32 of a batch of uint8 images (N, channels, H, W) on the network's device."""
         ...
 
@@ -165,20 +169,27 @@ class Predictor:
     loss: Loss
     precision: Precision
     target: Target = ONE_CLASS
+    columns: ColumnEncoder | None = None  # of the side columns that the network takes
 
     @property
     def device(self) -> torch.device:
         """Where the network is."""
         return next(self.network.parameters()).device
 
-    def predict_views(self, images: Tensor, views: Sequence[View], merge: Merge) -> Tensor:
+    def encode_columns(self, table: Table, split: str) -> SideValues | None:
+        """The side columns of a table's rows, if the network takes any. Raises ConfigError C07."""
+        return None if self.columns is None else self.columns.encode(table, split)
+
+    def predict_views(
+        self, images: Tensor, views: Sequence[View], merge: Merge, side: Tensor | None = None
+    ) -> Tensor:
         """The mean over views of probabilities, or their geometric mean brought back to sum 1, (N, K).
 
         Where a row may have several labels, the geometric means of p and of 1 - p are brought to sum 1 for each class.
         """
         total: Any = 0
         for view in views:
-            found = self.probabilities(self.precision.to_layout(view(images), self.device))
+            found = self.probabilities(self.precision.to_layout(view(images), self.device), side)
             if merge == "geometric":
                 found = self.target.to_logs(found, MIN_PROBABILITY)
             total = total + found
@@ -187,10 +198,10 @@ class Predictor:
             return mean
         return self.target.from_logs(mean)
 
-    def probabilities(self, images: Tensor) -> Tensor:
-        """Probabilities (N, K) float32 of a batch of uint8 images (N, channels, H, W) on the network's device."""
+    def probabilities(self, images: Tensor, side: Tensor | None = None) -> Tensor:
+        """Probabilities (N, K) float32 of uint8 images (N, channels, H, W) on the device, and side values (N, W)."""
         with self.precision.autocast_prediction(self.device):
-            outputs = self.network(images)
+            outputs = self.network(images) if side is None else self.network(images, side.to(self.device))
         with torch.inference_mode():
             return self.loss.probabilities(outputs.float())
 
@@ -261,6 +272,7 @@ def predict_with_oom_retry(
     merge: Merge,
     groups: SafeBatchSize,
     at: Progress,
+    side: Tensor | None = None,
 ) -> Work[Tensor]:
     """What a network says of images, wherever they are, of fewer at a time where memory runs out.
 
@@ -271,8 +283,10 @@ def predict_with_oom_retry(
         try:
             found = []
             for part in even_batches(len(images), size):
-                arranged = predictor.precision.to_layout(images[part[0] : part[-1] + 1], predictor.device)
-                found.append(predictor.predict_views(arranged, views, merge))
+                rows = slice(part[0], part[-1] + 1)
+                arranged = predictor.precision.to_layout(images[rows], predictor.device)
+                values = None if side is None else side[rows]
+                found.append(predictor.predict_views(arranged, views, merge, values))
             return torch.cat(found)
         except Exception as error:
             if not memory.is_out_of_memory(error):
@@ -307,10 +321,10 @@ def predict_all(
     for predictor in predictors:
         predictor.network.eval()
     readers = [(predictor, views, merge) for predictor in predictors]
-    for images in _gather(batches, readers):
+    for images, side in _gather(batches, readers):
         for predictor, parts in zip(predictors, found, strict=True):
             made = yield from predict_with_oom_retry(
-                predictor, images, views, merge, groups, Progress(task, done, rows)
+                predictor, images, views, merge, groups, Progress(task, done, rows), side
             )
             copies.add(made, parts.append)
         done += len(images)
@@ -337,17 +351,26 @@ def training_batches_at_once(
 
 def _gather(
     batches: Iterable[Batch], readers: Sequence[tuple[NetworkOnDevice, Sequence[View], Merge]]
-) -> Iterator[Tensor]:
-    """The images of batches on the networks' device, of as many batches at a time as it predicts together."""
+) -> Iterator[tuple[Tensor, Tensor | None]]:
+    """The images of batches on the networks' device, as many at a time as it predicts together, and side values."""
     waiting: list[Tensor] = []
+    sides: list[Tensor] = []
     together = 0
     for batch in batches:
         waiting.append(_move(batch.images, readers[0][0].device))
+        sides += [] if batch.side is None else [batch.side]
         together = together or training_batches_at_once(readers, waiting[0], len(batch.rows))
         if len(waiting) == together:
-            yield from _join(waiting)
-            waiting = []
-    yield from _join(waiting)
+            yield from _with_side(_join(waiting), sides)
+            waiting, sides = [], []
+    yield from _with_side(_join(waiting), sides)
+
+
+def _with_side(images: Sequence[Tensor], sides: Sequence[Tensor]) -> list[tuple[Tensor, Tensor | None]]:
+    """Each part of the images with its side values; `sides` are those of all parts, in the same order."""
+    if not sides:
+        return [(part, None) for part in images]
+    return list(zip(images, torch.cat(list(sides)).split(list(map(len, images))), strict=True))
 
 
 def _move(images: Tensor, device: torch.device) -> Tensor:
@@ -384,10 +407,14 @@ class NetworkReader:
     batch_size: int
     found: np.ndarray  # (any number of rows, K) of floats, such as probabilities, to be filled
     places: np.ndarray  # (N,) int64, the row of `found` that is filled for each of `rows`
+    side: SideValues | None = None  # the table's side columns, as the network takes them
 
     def fill(self, part: slice, made: np.ndarray) -> None:
         """Puts what the network finds in a part of `rows` into its places."""
         self.found[self.places[part]] = made
+
+    def side_of(self, part: slice) -> Tensor | None:
+        return None if self.side is None else torch.from_numpy(self.side.of(self.rows[part]))
 
 
 class Rebatcher:
@@ -446,7 +473,7 @@ def _predict_passes(
                 for reader in those:
                     at = Progress(task, done, total, detail)
                     made = yield from predict_with_oom_retry(
-                        reader.predictor, images, reader.views, reader.merge, groups, at
+                        reader.predictor, images, reader.views, reader.merge, groups, at, reader.side_of(part)
                     )
                     copies.add(made, partial(reader.fill, part))
                     done += len(images)

@@ -166,8 +166,9 @@ class Run(Displayed):
 def config_identity(experiment: Experiment) -> dict[str, Any]:
     """The experiment as asked for, without what does not make it another one; "auto" stays "auto"."""
     asked = experiment.model_dump(mode="json", exclude=set(NOT_IN_IDENTITY))
-    # a run without bags has the identity, and so the name, that it had before there were any
-    return {key: value for key, value in asked.items() if key != "instances" or value is not None}
+    # a run without bags or side columns has the identity, and so the name, that it had before there were any
+    newer = ("instances", "columns")
+    return {key: value for key, value in asked.items() if key not in newer or value is not None}
 
 
 def is_on_embeddings(run: Run) -> bool:

@@ -29,6 +29,7 @@ class CommonKeys(TypedDict, total=False):
     backbone: Spec
     pooling: Spec
     instances: Spec | None
+    columns: Spec | None
     head: Spec | None
     loss: Spec
     optimizer: Spec

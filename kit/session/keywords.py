@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, cast
 from kit.config.models import keys
 from kit.errors import ConfigError, did_you_mean
 from kit.kinds import KINDS, registry
+from kit.kinds.base_classes import DATA_KINDS
 
 if TYPE_CHECKING:
     from kit.core.files import StrPath
@@ -55,7 +56,7 @@ def _names_network(key: str, value: Any, root: Path) -> bool:
 def _flatten(path: str, value: Any) -> Iterator[tuple[str, Any]]:
     """An object as one assignment per option, the plugin's name first."""
     key, _, inner = path.partition(".")
-    is_spec = key in KINDS or (key in SECTIONS and inner.partition(".")[0] in KINDS)
+    is_spec = key in KINDS or (key in SECTIONS and inner.partition(".")[0] in DATA_KINDS)
     if not isinstance(value, Mapping) or not (is_spec or (key in SECTIONS and not inner)):
         yield path, value
         return

@@ -290,3 +290,11 @@ def test_show_refuses_what_cannot_be_used(tmp_path: Path, monkeypatch: pytest.Mo
 def test_a_schema_is_to_be_had_without_a_workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert CliRunner().invoke(command, ["schema"]).exit_code == 0
+
+
+def test_columns_of_a_table_are_no_plugin_of_the_kind_of_the_same_name() -> None:
+    """The key `columns` names a plugin, and data.columns lists names."""
+    raw = {"data": {"columns": ["age"]}, "columns": "mlp"}
+    found = apply_overrides(raw, ["data.columns=site", "columns.hidden=8"])
+    assert found["data"]["columns"] == "site"
+    assert found["columns"] == {"name": "mlp", "hidden": 8}

@@ -118,6 +118,7 @@ def run_checks(
     found += groups.check_group_columns(train, folds, splitter, data.group, _non_group_columns(workspace))
     found += factors.check_factors(train, data.label_parts, workspace.experiment.loss["name"])
     found += side_columns.check_side_columns(train, test, data, _no_facts(workspace))
+    found += side_columns.check_column_shift(train, test, folds, data)
     found += _by_predictions(workspace, train, len(test.by_answer), runs)
     measures = yield from measure_images(filled.cache)
     found += shift.find_outliers(measures, ids)

@@ -1,24 +1,28 @@
-"""K45 and K46: columns that predict the label alone, and columns of both tables that nothing uses."""
+"""K45, K46, K48: columns that predict the label or the fold alone, are unused, or differ between the tables."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from typing import TypeGuard
 
 import numpy as np
 import pandas as pd
 
 from kit.config.models import Data
 from kit.core.randomness import generator
+from kit.data.folds import Folds
 from kit.data.side_columns import encode_columns
 from kit.data.table import Table
 from kit.errors import Case, DataError
+from kit.stages.checks.adversarial import MIN_AUC, Separability, classify_train_vs_test
 from kit.stages.checks.finding import Finding
 
 LEAK_AUC = 0.95  # of one column alone
 USEFUL_AUC = 0.6  # of a column that is not used
 MAX_ROWS, MAX_LABELS, FOLDS = 5000, 5, 3  # that the trees of one column see
 MIN_ROWS = 60  # fewer rows show nothing
+MAX_FOLDS = 5  # that are looked at
 
 
 def check_side_columns(train: Table, test: Table, data: Data, left_out: tuple[str, ...]) -> Iterator[Finding]:
@@ -48,10 +52,63 @@ def check_side_columns(train: Table, test: Table, data: Data, left_out: tuple[st
             "K46",
             "note",
             f"{len(useful)} columns of both tables say something about the label: {_list(useful)}",
-            "kit stack can use them beside the networks' probabilities",
+            "kit train columns=mlp learns from them beside the image, and kit stack beside the probabilities",
             f"data.columns=[{','.join(map(json.dumps, [*data.columns, *useful]))}]",
             tuple(Case(f"AUC {auc:.3f} alone", name) for name, auc in useful.items()),
         )
+
+
+def check_column_shift(train: Table, test: Table, folds: Folds, data: Data) -> Iterator[Finding]:
+    """K48 for columns of `data.columns` that alone tell test rows from training rows, or a fold from the others."""
+    cases = []
+    for name in data.columns:
+        if name not in train.frame.columns or (len(test) and name not in test.frame.columns):
+            continue
+        try:
+            values = _codes(train, test, name, data)
+        except DataError:
+            continue
+        groups = np.unique(train.ids if train.groups is None else train.groups, return_inverse=True)[1]
+        own = values[: len(train)]
+        is_test = np.arange(len(values)) >= len(train)
+        units = np.concatenate([groups, len(train) + np.arange(len(test))])
+        found = classify_train_vs_test(values[:, None], [name], is_test, units) if len(test) else None
+        if _is_separable(found):
+            unseen = np.isnan(values[is_test]).mean() - np.isnan(own).mean()
+            new = f"; {unseen:.0%} more of its test cells are empty or new values" if unseen > 0.01 else ""
+            cases.append(Case(f"AUC {found.auc:.3f} for test rows{new}", name))
+        for fold in range(min(folds.count, MAX_FOLDS)):
+            held = folds.oof_mask(fold)
+            found = classify_train_vs_test(own[:, None], [name], held, groups) if held.any() else None
+            if _is_separable(found):
+                cases.append(Case(f"AUC {found.auc:.3f} for the rows of fold {fold}", name))
+                break
+    if cases:
+        names = dict.fromkeys(case.path for case in cases)
+        yield Finding(
+            "K48",
+            "warning",
+            f"{len(names)} of data.columns separate test rows, or a fold, from other rows: {', '.join(names)}",
+            "a network cannot learn what such values mean, and a column of folds makes scores wrong",
+            "leave such a column out of data.columns, or compare scores with and without it",
+            tuple(cases),
+        )
+
+
+def _is_separable(found: Separability | None) -> TypeGuard[Separability]:
+    return found is not None and found.interval[0] >= MIN_AUC
+
+
+def _codes(train: Table, test: Table, name: str, data: Data) -> np.ndarray:
+    """The first value of a column of training rows, then of test rows; a category's code, NaN where missing or new."""
+    parts = encode_columns(train, test, [name], data.column_kinds)[:2]
+    found = []
+    for frame in parts:
+        column = frame[frame.columns[0]]
+        is_category = isinstance(column.dtype, pd.CategoricalDtype)
+        codes = column.cat.codes.where(column.cat.codes >= 0) if is_category else column
+        found.append(codes.to_numpy(np.float64))
+    return np.concatenate(found)
 
 
 def column_auc(train: Table, test: Table, name: str, data: Data) -> float | None:

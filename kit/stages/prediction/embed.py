@@ -221,7 +221,7 @@ def _initial_embedder(setting: RunContext) -> Embedder:
     """The network as its weights are drawn or loaded."""
     experiment = setting.experiment
     torch.manual_seed(randomness.number(experiment.seed, "weights", 0))
-    built = network.build(setting.techniques.parts, len(setting.loaded.table.classes), experiment.image_size)
+    built = network.build(setting.parts_of(0), len(setting.loaded.table.classes), experiment.image_size)
     placed = setting.precision.to_device(built.eval(), setting.device)
     shown = for_predicting(placed, setting.precision, experiment.image_size)
     return Embedder(cast(Network, shown), setting.precision)

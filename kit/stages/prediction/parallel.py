@@ -96,7 +96,14 @@ def predict_shard(job: ShardJob, stop: Stop) -> Work[np.ndarray]:
     found = np.empty((len(job.rows), len(table.classes)), np.float32)
     found[:, 0] = np.nan
     reader = NetworkReader(
-        predictor, views, job.merge, job.rows, job.batch_size, found, np.arange(len(job.rows))
+        predictor,
+        views,
+        job.merge,
+        job.rows,
+        job.batch_size,
+        found,
+        np.arange(len(job.rows)),
+        side=predictor.encode_columns(table, job.split),
     )
     loads = {"batch_size": job.batch_size, "workers": workspace.experiment.workers}
     batches = prediction_batches(loaded, experiment.model_copy(update=loads), job.rows, predictor.device)

@@ -47,14 +47,15 @@ def cams(workspace: Workspace, subject: EvaluatedMember, rows: Sequence[int]) ->
         usable = [place for place in range(len(mine)) if not loaded.bad[place]]
         images = ImageDataset(loaded.cache, experiment.image_size, experiment.center_crop)
         made = restore(checkpoint, workspace.root, device)
+        values = made.encode_columns(loaded.table, "train")
         network = cast(Network, made.network).float()
         for start in range(0, len(usable), BATCH):
             part = usable[start : start + BATCH]
             pixels = np.stack([images.image(0, place, 0) for place in part])
             targets = [int(subject.probabilities[mine[place]].argmax()) for place in part]
-            maps = compute_cams(
-                network, made.loss, torch.from_numpy(pixels).permute(0, 3, 1, 2).to(device), targets
-            )
+            shown = torch.from_numpy(pixels).permute(0, 3, 1, 2).to(device)
+            side = None if values is None else torch.from_numpy(values.of(np.array(part))).to(device)
+            maps = compute_cams(network, made.loss, shown, targets, side)
             found |= {
                 mine[place]: heat_overlay(to_rgb(each[0]), each[1])
                 for place, each in zip(part, zip(pixels, maps, strict=True), strict=True)
@@ -80,14 +81,20 @@ def _place(subject: EvaluatedMember, fold: int) -> Path:
     return place
 
 
-def compute_cams(network: Network, loss: Loss, images: Tensor, targets: Sequence[int]) -> np.ndarray:
-    """Maps (N, h, w) of 0 to 1: how much each place of the last features of images (N, 3, H, W) spoke for a class."""
+def compute_cams(
+    network: Network, loss: Loss, images: Tensor, targets: Sequence[int], side: Tensor | None = None
+) -> np.ndarray:
+    """Maps (N, h, w) of 0 to 1: how much each place of the last features of images (N, 3, H, W) spoke for a class.
+
+    `side` (N, W) are the values of the rows' side columns, if the network takes any.
+    """
     with torch.no_grad():
         features = network.backbone(images.to(network.scale.dtype) * network.scale + network.shift)
     classes = torch.tensor(targets, device=images.device)
 
     def score(maps: Tensor) -> Tensor:
-        outputs = network.head(network.pooling(maps))
+        vectors = network.pooling(maps)
+        outputs = network.head(vectors if network.columns is None else network.columns(vectors, side))
         by_class = outputs if loss.is_per_class() else loss.probabilities(outputs).clamp_min(1e-12).log()
         return by_class.gather(1, classes[:, None]).squeeze(1)
 

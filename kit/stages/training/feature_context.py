@@ -161,6 +161,7 @@ def _check_keys(experiment: Experiment, ranks: Ranks) -> None:
         "adapter": experiment.adapter is not None,
         "init_from": experiment.init_from is not None,
         "pseudo_labels": experiment.pseudo_labels is not None,
+        "columns": experiment.columns is not None,
         "compile": experiment.compile,
         "batch_size=auto": experiment.batch_size == "auto",
         "layer_decay": experiment.layer_decay < 1,

@@ -35,7 +35,9 @@ Write = Callable[[Any], object]  # what writes the values that it is given
 def oof_batches(setting: RunContext, fold: int, processes: LoaderProcesses | None = None) -> PlainBatches:
     """This rank's batches of the rows that a fold's model predicts; `processes` load for others too."""
     mine = setting.ranks.shard_batches(setting.oof_rows(fold), setting.experiment.batch_rows())
-    return prediction_batches(setting.loaded, setting.experiment, mine, setting.device, processes)
+    return prediction_batches(
+        setting.loaded, setting.experiment, mine, setting.device, processes, setting.side_of(fold)
+    )
 
 
 def predict_held_out(
@@ -69,15 +71,16 @@ def check_finite(setting: RunContext, fold: int, learner: Learner, held_out: Pre
     if not wrong.any():
         return
     rows = setting.oof_rows(fold)[wrong][:MAX_CASES]
-    batches = prediction_batches(setting.loaded, setting.experiment, rows)
+    batches = prediction_batches(setting.loaded, setting.experiment, rows, side=setting.side_of(fold))
     try:
-        images = setting.precision.to_layout(next(iter(batches)).images, setting.device)
+        first = next(iter(batches))
+        images = setting.precision.to_layout(first.images, setting.device)
     finally:
         batches.close()
     loss = setting.loss_of(fold, setting.techniques.parts.loss)
     target = setting.loaded.table.target
     model = Predictor(learner.predictor, loss, setting.precision, target)
-    cause = find_non_finite(model.network, lambda: model.probabilities(images))
+    cause = find_non_finite(model.network, lambda: model.probabilities(images, first.side))
     error = RunError(
         f"{label}: {wrong.sum()} of {len(wrong)} held-out predictions are not finite; {cause or 'the loss gives them'}",
         code="R20",
@@ -107,7 +110,7 @@ def save_checkpoint(
     step: int = 0,
 ) -> Path:
     """Writes a checkpoint of a fold, with all that is needed to predict with it; `soup` names averaged runs."""
-    table, known = setting.loaded.table, setting.classes_of(fold)
+    table, known, side = setting.loaded.table, setting.classes_of(fold), setting.side_of(fold)
     provenance = CheckpointProvenance(
         run=setting.run.name,
         fold=fold,
@@ -123,6 +126,7 @@ def save_checkpoint(
         config=setting.resolve_config(),
         asked=setting.asked.config(),
         normalisation=setting.techniques.parts.backbone.normalisation(),
+        columns=() if side is None else tuple(side.encoder.to_json()),
         folds=setting.folds.fingerprint(),
         versions=versions(),
         machine={"host": platform.node(), "device": str(setting.device)},

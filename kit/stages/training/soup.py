@@ -185,6 +185,12 @@ def _check_pair(first: str, one: Checkpoint, name: str, other: Checkpoint) -> No
         for key in SHARED_KEYS
         if _bare(mine[key]) != _bare(theirs[key])
     ]
+    # configs of versions without side columns lack the key
+    fusions = [(each.get("columns") or {}).get("name") for each in (mine, theirs)]
+    if (fusions[0], one.provenance.columns) != (fusions[1], other.provenance.columns):
+        cases.append(
+            Case(f"{fusions[0]!r} in {first}, {fusions[1]!r} in {name}, or of other values", "columns")
+        )
     if cases:
         raise ConfigError(f"{first} and {name} cannot be averaged", code="C16", cases=cases)
     shapes = {key: value.shape for key, value in one.prediction_weights.items()}
@@ -249,7 +255,7 @@ class _SoupContext:
     def average(self, fold_weights: FoldWeights, runs: Sequence[str]) -> nn.Module:
         """The network of the mean weights, batch norm's statistics measured again over the fold's training rows."""
         setting = self.setting
-        parts = setting.techniques.parts.without_pretrained()
+        parts = setting.parts_of(fold_weights.fold).without_pretrained()
         built = network.build(parts, len(setting.loaded.table.classes), setting.experiment.image_size)
         built.load_state_dict(fold_weights.mean(runs))
         made = setting.precision.to_device(built.eval(), setting.device)

@@ -16,13 +16,15 @@ from sklearn.metrics import roc_auc_score
 
 from kit.commands._menu import run
 from kit.config.workspace import Workspace
+from kit.data.folds import make_folds
 from kit.data.predictions import Predictions
 from kit.data.table import rows_to_predict, train_table
 from kit.errors import ConfigError, InvalidError
+from kit.kinds import Splitter
 from kit.runs.records import record
 from kit.runs.run import Run
 from kit.stages.blending.blend import Submitted, blend
-from kit.stages.checks.side_columns import check_side_columns, column_auc
+from kit.stages.checks.side_columns import check_column_shift, check_side_columns, column_auc
 from kit.stages.second_level.features import group_statistics, make_features, write_features
 from kit.stages.second_level.stack import stack
 from kit.stages.sharing.foreign import import_predictions
@@ -223,3 +225,35 @@ def test_check_measures_a_column_as_scikit_learn_does(tmp_path: Path) -> None:
     ages = pd.to_numeric(train.frame["age"], errors="coerce")
     alone = roc_auc_score(train.targets()[ages.notna()], ages[ages.notna()])
     assert found == pytest.approx(alone, abs=0.08)
+
+
+def test_check_names_columns_that_differ_between_the_tables_or_tell_the_fold(tmp_path: Path) -> None:
+    workspace = competition(tmp_path, data={"columns": ["age", "site", "batch"]})
+    train = train_table(workspace).sort_by_id()
+    test = rows_to_predict(workspace, workspace.competition.data, train.classes)
+    folds = make_folds(train, Splitter.open({"name": "group_kfold", "folds": FOLDS}))
+    noise = np.random.default_rng(0).integers(0, 9, len(train) + len(test))
+    data = workspace.competition.data
+
+    def shifted(train_batch: np.ndarray, test_batch: np.ndarray) -> dict[str, list[str]]:
+        own = replace(train, frame=train.frame.assign(batch=train_batch.astype(str), site="arm"))
+        other = replace(test, frame=test.frame.assign(batch=test_batch.astype(str), site="arm"))
+        cases = [case for one in check_column_shift(own, other, folds, data) for case in one.cases]
+        return {str(case.path): [one.detail for one in cases if one.path == case.path] for case in cases}
+
+    assert shifted(noise[: len(train)], noise[len(train) :]) == {}
+    (later,) = shifted(noise[: len(train)], noise[len(train) :] + 20)["batch"]
+    assert "AUC 1.000 for test rows" in later
+    told = shifted(folds.numbers[:, 0], np.arange(len(test)) % FOLDS)
+    assert told == {"batch": ["AUC 1.000 for the rows of fold 0"]}
+
+
+def test_check_says_how_many_test_cells_are_new(tmp_path: Path) -> None:
+    workspace = competition(tmp_path, data={"columns": ["site"]})
+    train = train_table(workspace).sort_by_id()
+    test = rows_to_predict(workspace, workspace.competition.data, train.classes)
+    test = replace(test, frame=test.frame.assign(site="another clinic"))
+    folds = make_folds(train, Splitter.open({"name": "group_kfold", "folds": FOLDS}))
+    (found,) = check_column_shift(train, test, folds, workspace.competition.data)
+    assert found.code == "K48"
+    assert "100% more of its test cells are empty or new values" in str(found.cases[0])

@@ -66,6 +66,7 @@ class ProbeBatch:
             len(rows),
             workers=0,
             labels=setting.loaded.table.targets(),
+            side=setting.side_of(fold),
         )
         try:
             (batch,) = batches
@@ -98,7 +99,8 @@ class ProbeBatch:
         learner.saved_buffers.save()
         torch.manual_seed(0)  # the same dropout for other images
         shown = setting.precision.to_layout(given, setting.device)
-        found = step.outputs(learner.network, shown, setting.precision, setting.device).float()
+        side = self.batch.side
+        found = step.outputs(learner.network, shown, setting.precision, setting.device, side).float()
         learner.saved_buffers.restore()
         return found
 

@@ -133,7 +133,7 @@ def _find_non_finite(ground: ProbeBatch) -> str:
     learner, setting = ground.learner(), ground.setting
     model = Predictor(learner.predictor, ground.loss, setting.precision, setting.loaded.table.target)
     images = setting.precision.to_layout(ground.batch.images, setting.device)
-    return find_non_finite(model.network, lambda: model.probabilities(images))
+    return find_non_finite(model.network, lambda: model.probabilities(images, ground.batch.side))
 
 
 def _not_finite(cause: str) -> Finding:

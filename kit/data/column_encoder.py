@@ -1,0 +1,299 @@
+"""Column encoder: side columns as numbers for a network, fitted on the training rows of a fold and stored with it.
+
+    number             scaled to mean 0 and deviation 1 of the training rows, at most MAX_SCALED
+    category           one-hot; rare values share one place, and a value that no training row has is all zeros
+    angle, longitude   sine and cosine of degrees; latitude likewise
+    date               the scaled day, and the sine and cosine of the day in the year
+
+A flag behind each column's values says that the cell is missing; its values are 0 then, which is a number's mean.
+No cell of a row to predict is an error.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+import pandas as pd
+
+from kit.core.files import fingerprint
+from kit.data.side_columns import (
+    DAYS_PER_YEAR,
+    KINDS,
+    MAX_CATEGORIES,
+    ColumnKind,
+    guess_kind,
+    is_blank,
+    parse_numbers,
+    read_cells,
+)
+from kit.errors import MAX_CASES, Case, ConfigError, DataError, KitWarning
+from kit.kinds.network import ColumnLayout, ColumnSpan
+
+if TYPE_CHECKING:
+    from kit.config.models import Data
+    from kit.data.table import Table
+
+MAX_SCALED = 10.0  # deviations from the mean, so that one odd cell of a test row cannot decide alone
+RARE_ROWS = 3  # fewer training rows of a category count as rare: too few to learn from
+MAX_UNIQUE_SHARE = (
+    0.9  # of the rows of a category that may differ from all others: more is a name of each row
+)
+MIN_UNIQUE_ROWS = 20  # fewer rows may all differ by chance
+MOSTLY = 0.9  # of the cells that are numbers, from which the others are faults instead of categories
+# how many values a row has of a column, and which of them is scaled, by kind; a category has one, its code
+FIELDS: Mapping[str, int] = {"number": 1, "category": 1, "angle": 2, "latitude": 2, "longitude": 2, "date": 3}
+SCALED = ("number", "date")
+
+
+@dataclass(frozen=True)
+class FittedColumn:
+    """What the training rows of a fold say of a column."""
+
+    name: str
+    kind: ColumnKind
+    mean: float = 0.0
+    deviation: float = 0.0  # 0: constant, and then every value is 0
+    values: tuple[str, ...] = ()  # the categories that have a place of their own
+    has_rare: bool = False  # the others share a place
+    has_flag: bool = False  # a missing cell is seen in training
+
+    @property
+    def width(self) -> int:
+        """Values of a row, without the flag."""
+        return len(self.values) + self.has_rare if self.kind == "category" else FIELDS[self.kind]
+
+    def encode(self, cells: Sequence[str]) -> np.ndarray:
+        """Fields (rows, FIELDS) float32 of text cells: NaN where missing; a category is its place, -1 where unseen."""
+        if self.kind == "category":
+            places = {value: place for place, value in enumerate(self.values)}
+            other = len(self.values) if self.has_rare else -1
+            codes = [np.nan if is_blank(cell) else places.get(cell, other) for cell in cells]
+            return np.array(codes, np.float32).reshape(-1, 1)
+        values = parse_numbers(cells, self.kind)
+        values[~np.isfinite(values)] = np.nan
+        parts = []
+        if self.kind in SCALED:
+            scaled = (values - self.mean) / self.deviation if self.deviation else values * 0
+            parts.append(np.clip(scaled, -MAX_SCALED, MAX_SCALED))
+        if self.kind != "number":
+            turns = 2 * np.pi * values / (DAYS_PER_YEAR if self.kind == "date" else 360)
+            parts += [np.sin(turns), np.cos(turns)]
+        return np.stack(parts, axis=1).astype(np.float32)
+
+
+@dataclass(frozen=True, eq=False)
+class SideValues:
+    """The side columns of a table's rows, as an encoder gives them; `fields` (rows, F) has one code per category."""
+
+    encoder: ColumnEncoder
+    fields: np.ndarray
+
+    def of(self, rows: np.ndarray) -> np.ndarray:
+        """Side values (N, W) float32 of rows of the table."""
+        fields, layout = self.fields[rows], self.encoder.layout
+        made, first = np.zeros((len(rows), layout.width), np.float32), 0
+        for column, span in zip(self.encoder.columns, layout.spans, strict=True):
+            part = fields[:, first : first + FIELDS[column.kind]]
+            missing = np.isnan(part[:, 0])
+            if column.kind == "category":
+                known = np.flatnonzero(~missing & (part[:, 0] >= 0))
+                made[known, span.start + part[known, 0].astype(np.int64)] = 1
+            else:
+                made[:, span.start : span.stop] = np.nan_to_num(part)
+            made[:, span.flag] = missing & column.has_flag
+            first += FIELDS[column.kind]
+        return made
+
+    def join(self, other: SideValues) -> SideValues:
+        """The rows of both, one behind the other."""
+        return SideValues(self.encoder, np.concatenate([self.fields, other.fields]))
+
+
+@dataclass(frozen=True)
+class ColumnEncoder:
+    """The fitted columns, in the order of `data.columns`."""
+
+    columns: tuple[FittedColumn, ...]
+
+    @classmethod
+    def fit(
+        cls,
+        table: Table,
+        rows: np.ndarray,
+        names: Sequence[str],
+        kinds: Mapping[str, ColumnKind],
+        learns_missing: bool,
+    ) -> Self:
+        """Fits on `rows` of the training table alone; kinds that are not named are read from all its cells.
+
+        With `learns_missing` training makes cells missing, so that each column has its flag. Raises ConfigError C07,
+        DataError D31.
+        """
+        found = []
+        for name in names:
+            cells = read_cells(table, name, "train")
+            kind = kinds.get(name) or guess_kind(cells)
+            found.append(_fit(name, kind, [cells[row] for row in rows.tolist()], learns_missing))
+        return cls(tuple(found))
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The columns' names."""
+        return tuple(column.name for column in self.columns)
+
+    @property
+    def layout(self) -> ColumnLayout:
+        """Where each column stands in a row of side values."""
+        spans, start = [], 0
+        for column in self.columns:
+            stop = start + column.width
+            spans.append(ColumnSpan(column.name, column.kind, start, stop, column.has_flag))
+            start = stop + 1
+        return ColumnLayout(tuple(spans))
+
+    def encode(self, table: Table, split: str) -> SideValues:
+        """The columns of a table's rows. A cell that is not of its kind is missing, and W87 counts such cells.
+
+        Raises ConfigError C07 for a column that the table lacks.
+        """
+        parts, odd = [np.zeros((len(table), 0), np.float32)], []
+        for column in self.columns if len(table) else ():
+            cells = read_cells(table, column.name, split)
+            part = column.encode(cells)
+            if column.kind != "category":
+                wrong = np.isnan(part[:, 0]) & ~np.array([is_blank(cell) for cell in cells], bool)
+                odd += [f"{column.name} {wrong.sum()}"] if wrong.any() else []
+            parts.append(part)
+        if odd:
+            text = f"W87 cells of {split} rows that are no number, angle or date count as missing: {', '.join(odd)}"
+            warnings.warn(KitWarning(text), stacklevel=2)
+        fields = np.concatenate(parts, axis=1)
+        if not len(table):
+            fields = np.zeros((0, sum(FIELDS[column.kind] for column in self.columns)), np.float32)
+        return SideValues(self, fields)
+
+    def to_json(self) -> list[dict[str, Any]]:
+        """JSON values: an object per column."""
+        return [{**asdict(column), "values": list(column.values)} for column in self.columns]
+
+    @classmethod
+    def from_json(cls, found: Sequence[Mapping[str, Any]]) -> Self:
+        """What `to_json` gave. Raises KeyError, TypeError or ValueError for values of another form."""
+        made = []
+        for each in found:
+            kind, mean, deviation = each["kind"], float(each["mean"]), float(each["deviation"])
+            if kind not in KINDS or not np.isfinite([mean, deviation]).all():
+                raise ValueError(f"a column of kind {kind!r}")
+            made.append(
+                FittedColumn(
+                    str(each["name"]),
+                    kind,
+                    mean,
+                    deviation,
+                    tuple(map(str, each["values"])),
+                    bool(each["has_rare"]),
+                    bool(each["has_flag"]),
+                )
+            )
+        return cls(tuple(made))
+
+
+def _fit(name: str, kind: ColumnKind, cells: Sequence[str], learns_missing: bool) -> FittedColumn:
+    known = [cell for cell in cells if not is_blank(cell)]
+    has_flag = learns_missing or len(known) < len(cells)
+    if kind == "category":
+        counts = pd.Series(known, dtype=str).value_counts()
+        ordered = sorted(counts.index, key=lambda value: (-counts[value], value))
+        often = [value for value in ordered if counts[value] >= RARE_ROWS][:MAX_CATEGORIES]
+        return FittedColumn(
+            name, kind, values=tuple(sorted(often)), has_rare=len(often) < len(ordered), has_flag=has_flag
+        )
+    mean, deviation = 0.0, 0.0
+    if kind in SCALED and known:
+        values = parse_numbers(known, kind)
+        with np.errstate(over="ignore", invalid="ignore"):
+            mean, deviation = float(values.mean()), float(values.std())
+        if not np.isfinite([mean, deviation]).all():
+            raise _bad_cells(name, kind, [Case(f"has {cell!r}") for cell in known[:MAX_CASES]])
+        # a constant such as 0.1 has the deviation of its rounding
+        deviation = deviation if deviation > 1e-9 * abs(mean) else 0.0
+    return FittedColumn(name, kind, mean, deviation, has_flag=has_flag)
+
+
+def _bad_cells(name: str, kind: str, cases: Sequence[Case]) -> DataError:
+    return DataError(
+        f"column {name!r}: cells are no finite {kind}",
+        code="D31",
+        cases=cases,
+        hint=f'data.column_kinds={{"{name}":"category"}}, correct the cells, or empty them',
+    )
+
+
+def columns_digest(table: Table, names: Sequence[str], split: str) -> str:
+    """64 hex digits of the cells of side columns, in the order of the rows; empty without columns or rows."""
+    if not names or not len(table):
+        return ""
+    return fingerprint([[name, read_cells(table, name, split)] for name in names])
+
+
+def check_columns(train: Table, test: Table | None, data: Data) -> None:
+    """Raises for side columns that cannot be used, before anything is trained; warns (W88) of constant ones.
+
+    ConfigError C07 for a column that a table lacks, C86 for none named or for the id or the label; DataError D31 for
+    cells that are no finite number, D91 for a text that names each row.
+    """
+    if not data.columns:
+        raise ConfigError(
+            "`columns` joins side columns with the image, and data.columns names none",
+            code="C86",
+            hint='data.columns=["age","site"], or columns=null; kit check lists useful columns (K46)',
+        )
+    for role, own in (("id", data.id), ("label", data.label)):
+        if own in data.columns:
+            raise ConfigError(
+                f"data.columns names {own!r}, which is the {role}",
+                code="C86",
+                hint="leave it out of data.columns",
+            )
+    constant = []
+    for name in data.columns:
+        cells = read_cells(train, name, "train")
+        if test is not None and len(test):
+            read_cells(test, name, "test")
+        _check_cells(train, name, cells, data.column_kinds.get(name))
+        different = {cell for cell in cells if not is_blank(cell)}
+        if len(different) < 2:
+            constant.append(
+                f"{name} ({'always ' + repr(different.pop()) if different else 'all cells are empty'})"
+            )
+    if constant:
+        text = f"W88 side columns tell rows apart only by empty cells, or not at all: {', '.join(constant)}"
+        warnings.warn(KitWarning(text), stacklevel=2)
+
+
+def _check_cells(table: Table, name: str, cells: Sequence[str], asked: ColumnKind | None) -> None:
+    kind = asked or guess_kind(cells)
+    known = [row for row, cell in enumerate(cells) if not is_blank(cell)]
+    if kind == "category":
+        numbers = np.isfinite(parse_numbers([cells[row] for row in known], "number"))
+        if asked is None and len(known) and numbers.mean() >= MOSTLY:
+            wrong = [row for row, good in zip(known, numbers, strict=True) if not good]
+            raise _bad_cells(
+                name, "number", [Case(f"has {cells[row]!r}", id=str(table.ids[row])) for row in wrong]
+            )
+        different = {cells[row] for row in known}
+        if len(known) >= MIN_UNIQUE_ROWS and len(different) > MAX_UNIQUE_SHARE * len(known):
+            raise DataError(
+                f"column {name!r} has {len(different)} different texts in {len(known)} rows, like a name of each row",
+                code="D91",
+                cases=[Case(f"has {cells[row]!r}", id=str(table.ids[row])) for row in known[:3]],
+                hint="leave it out of data.columns",
+            )
+        return
+    bad = [row for row in known if not np.isfinite(parse_numbers([cells[row]], kind))[0]]
+    if bad:
+        raise _bad_cells(name, kind, [Case(f"has {cells[row]!r}", id=str(table.ids[row])) for row in bad])
