@@ -5,13 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from kit.core.bson import find_documents, read_scalars
-from kit.data.csv_file import CsvFile
 from kit.errors import DataError
 
 BSON = ".bson"
 
 
-def read_bson_table(path: Path) -> CsvFile:
+def read_bson_rows(path: Path) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]:
     """The table of a BSON file, whose images and lists are skipped.
 
     Raises DataError: D21 no such file, D29 without rows or columns, D80 for what is no BSON.
@@ -27,4 +26,4 @@ def read_bson_table(path: Path) -> CsvFile:
     if not columns:
         raise DataError(f"{path} has no rows", code="D29", hint="check that the file is complete")
     rows = tuple(tuple(document.get(name, "") for name in columns) for document in documents)
-    return CsvFile(path, columns, rows, range(1, len(rows) + 1))
+    return columns, rows

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kit.data.rows import read_class_list
+from kit.data.csv_file import read_class_list
 from kit.data.spelling import as_numbers
 from kit.errors import Case, ConfigError, DataError, did_you_mean
 

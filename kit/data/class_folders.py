@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING
 
 from kit.core.legible import legible
 from kit.data.content import SIDECARS, ending, without_ending
-from kit.data.image_paths import LINKS, ImageFolder
+from kit.data.csv_file import check_ids
+from kit.data.image_paths import LINKS, ImageFolder, refuse_unusable
 from kit.data.label_columns import columns_of_names
-from kit.data.rows import SourceRows, check_ids, refuse_unusable, warn_of_names
+from kit.data.rows import SourceRows, warn_of_names
 from kit.errors import MAX_CASES, Case, ConfigError, DataError, KitWarning
 
 if TYPE_CHECKING:

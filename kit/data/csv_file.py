@@ -1,6 +1,7 @@
-"""Reads a CSV strictly: every cell is text, and what a lenient reader would lose is an error.
+"""Reads tables strictly: every cell is text, and what a lenient reader would lose is an error.
 
-That includes misplaced quotes, and a first line that is a row instead of a header.
+That includes misplaced quotes, a first line that is a row instead of a header, and ids that occur twice. Tables of JSON
+files have the same form.
 """
 
 from __future__ import annotations
@@ -8,21 +9,29 @@ from __future__ import annotations
 import csv
 import io
 import math
+import os
 import re
 import sys
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+import warnings
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from kit.data.bson_tables import BSON, read_bson_rows
 from kit.data.encodings import BOM, LINE_END, decode, is_utf8, line_breaks, refuse_other_kinds
-from kit.data.spelling import describe_difference, is_same_text
-from kit.errors import Case, ConfigError, DataError, did_you_mean
+from kit.data.json_tables import CATEGORIES, read_json_rows
+from kit.data.multi_line_cells import check_multi_line_cells
+from kit.data.spelling import describe_difference, is_same_text, nfc
+from kit.errors import Case, ConfigError, DataError, KitWarning, did_you_mean
+
+if TYPE_CHECKING:
+    from kit.config.models import Data
 
 SEPARATORS = (",", ";", "\t", "|")
-CATEGORIES = "#categories"  # after a JSON file's name: its categories instead of its images
 # how a table begins, without control characters; the words begin other files, though they may be text
 _PLAIN_START = re.compile(rb'(?!version https:|MATLAB|GIF8|PAR1|ARROW1|ORC|BZh)["\w][\t\r\n -~]*')
 # the first line by which Excel knows the separator
@@ -348,3 +357,98 @@ def is_number(text: str) -> bool:
         return math.isfinite(float(text))
     except ValueError:
         return False
+
+
+def read_json_table(path: Path) -> CsvFile:
+    """The table of a JSON file, with the number of each row as its line. Raises as `read_json_rows` does."""
+    columns, rows = read_json_rows(path)
+    return CsvFile(path, columns, rows, range(1, len(rows) + 1))
+
+
+def read_bson_table(path: Path) -> CsvFile:
+    """The table of a BSON file, with the number of each row as its line. Raises as `read_bson_rows` does."""
+    columns, rows = read_bson_rows(path)
+    return CsvFile(path, columns, rows, range(1, len(rows) + 1))
+
+
+def read_table(root: Path, data: Data, name: str) -> CsvFile:
+    """The cells of a table that `data` names, by its path relative to the workspace.
+
+    Raises DataError as `read_csv` and `read_json_table` do.
+    """
+    if is_json(name):
+        return read_json_table(root / name)
+    if name.lower().endswith(BSON):
+        return read_bson_table(root / name)
+    sep, encoding = format_of(data, name)
+    return read_csv(root / name, sep, encoding)
+
+
+def format_of(data: Data, name: str) -> tuple[str, str]:
+    """The separator and the encoding of a table, by `data.tables` or else by those of all tables."""
+    own = next((made for key, made in data.tables.items() if _is_same(key, name)), None)
+    if own is None:
+        return data.sep, data.encoding
+    return own.sep or data.sep, own.encoding or data.encoding
+
+
+def _is_same(one: str, other: str) -> bool:
+    return os.path.normpath(one) == os.path.normpath(other)
+
+
+def read_rows(root: Path, data: Data, name: str, columns: Collection[str] | None) -> CsvFile:
+    """A table whose cells of `columns`, by default all, may hold no line breaks. Raises as `read_table` does."""
+    file = read_table(root, data, name)
+    if file.begun:
+        wanted = None if columns is None else {*columns, file.columns[0]}
+        check_multi_line_cells(file, format_of(data, name)[0], wanted)
+    return file
+
+
+def read_class_list(root: Path, data: Data, wanted: Collection[str] = ()) -> CsvFile:
+    """The table `data.class_list`, the classes in its first column. Raises as `read_table` does.
+
+    Of a JSON's categories the column that `data.label` names comes first.
+    """
+    name = str(data.class_list)
+    file = read_rows(root, data, name, wanted)
+    if not is_json(name) or data.label not in file.columns:
+        return file
+    at = file.columns.index(data.label)
+    rows = tuple((row[at], *row[:at], *row[at + 1 :]) for row in file.rows)
+    columns = (file.columns[at], *file.columns[:at], *file.columns[at + 1 :])
+    return CsvFile(file.path, columns, rows, file.lines)
+
+
+def check_ids(ids: Sequence[str], lines: Sequence[int], file: Path, split: str) -> None:
+    """Raises DataError for blank (D23) and double (D24) ids; warns of ids that differ only by case (W03)."""
+    blank = [
+        Case(f"row {line} has no id", str(file), split=split, code="D23")
+        for row, line in zip(ids, lines, strict=True)
+        if not row.strip()
+    ]
+    if blank:
+        raise DataError(f"{len(blank)} {split} rows have no id", code="D23", cases=blank)
+    if len(set(ids)) < len(ids):
+        rows: dict[str, list[str]] = defaultdict(list)
+        for row, line in zip(ids, lines, strict=True):
+            rows[row].append(str(line))
+        cases = [
+            Case(f"id {row!r} occurs in rows {', '.join(where)}", "", row, split, "D24")
+            for row, where in rows.items()
+            if len(where) > 1
+        ]
+        raise DataError(
+            f"{file}: {len(cases)} duplicate ids",
+            code="D24",
+            cases=cases,
+            hint="data.id must identify each row; photos in one folder need different names",
+        )
+    forms = ids if all(map(str.isascii, ids)) else [nfc(row) for row in ids]
+    folded = Counter(map(str.casefold, forms))
+    if len(folded) < len(ids):
+        alike = [row for row, form in zip(ids, forms, strict=True) if folded[form.casefold()] > 1]
+        ways = ["case"] if len(folded) < len(set(forms)) else []
+        ways += ["Unicode form"] if len(set(forms)) < len(ids) else []
+        text = f"W03 {len(alike)} {split} ids differ only by {' or '.join(ways)}: {', '.join(alike[:6])}"
+        warnings.warn(KitWarning(text), stacklevel=2)

@@ -467,3 +467,14 @@ def _check_keys(reader: Reader, has_keys: bool, pattern: str) -> None:
 def with_index(columns: Mapping[str, Sequence[str]], count: int) -> dict[str, Sequence[str]]:
     """The columns, and the position of each row in its table, counted from 0, unless a column is called so."""
     return {INDEX: [str(number) for number in range(count)], **columns}
+
+
+def refuse_unusable(
+    found: ImageFolder, data: Data, names: Sequence[str], ids: Sequence[str], codes: Sequence[str], split: str
+) -> None:
+    """Raises for what cannot be used; rows that the config lets go on are left to whoever reads the images."""
+    goes_on = (
+        data.on_unreadable_train == "skip" if split == "train" else data.on_unreadable_test == "class_prior"
+    )
+    serious = [code if code == "D20" or not goes_on else "" for code in codes]
+    raise_missing(found, names, ids, serious, split)

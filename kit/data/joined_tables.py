@@ -8,9 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kit.data.csv_file import CsvFile
+from kit.data.csv_file import CsvFile, read_table
 from kit.data.image_paths import fill
-from kit.data.rows import SourceRows, read_table
+from kit.data.rows import SourceRows
 from kit.errors import Case, ConfigError, DataError, did_you_mean
 
 if TYPE_CHECKING:

@@ -9,20 +9,21 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from kit.data.csv_file import CATEGORIES, CsvFile
 from kit.data.encodings import BOM
 from kit.data.pixel_columns import MIN_SERIES
 from kit.errors import Case, DataError
 
 Object = Mapping[str, Any]
+Rows = tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]  # columns, and cells by row
+CATEGORIES = "#categories"  # after a file's name: its categories instead of its images
 HEAD_BYTES = 2**20  # of a file, in which a list's first object must end
 IMAGE_KEYS, CATEGORY_KEYS = ("id", "image_id"), ("id", "category_id")
 LABEL_SEPARATOR, NAME_SEPARATOR = " ", "|"  # of the category ids and the names of an image with several
 IMAGES = re.compile(rb'"images"\s*:\s*\[')
 
 
-def read_json_table(path: Path) -> CsvFile:
-    """The table of a JSON file. `FILE.json#categories` are the categories of a COCO file.
+def read_json_rows(path: Path) -> Rows:
+    """The columns and the cells of a JSON file's table. `FILE.json#categories` are the categories of a COCO file.
 
     Raises DataError: D21 no such file, D24 for double ids, D29 without rows, D80 for another structure, and for
     annotations of images or categories that do not exist.
@@ -59,9 +60,9 @@ def looks_like_table(path: Path) -> bool:
     return start == b"[" and _begins_with_a_flat_object(head.decode("utf-8", "replace"))
 
 
-def has_categories(file: CsvFile) -> bool:
-    """Whether a table of a JSON file has the categories of annotations."""
-    return "category_id" in file.columns
+def has_categories(columns: Sequence[str]) -> bool:
+    """Whether a table of a JSON file has the categories of annotations, by its columns."""
+    return "category_id" in columns
 
 
 def has_bands(path: Path) -> bool:
@@ -141,12 +142,12 @@ def _flat(entry: Object) -> dict[str, str]:
     return {key: _text(value) for key, value in entry.items() if _is_scalar(value)}
 
 
-def _table(path: Path, rows: Sequence[Mapping[str, str]]) -> CsvFile:
+def _table(path: Path, rows: Sequence[Mapping[str, str]]) -> Rows:
     columns = tuple(dict.fromkeys(key for row in rows for key in row))
     if not columns:
         raise DataError(f"{path} has no rows", code="D29", hint="check that the file is complete")
     cells = tuple(tuple(row.get(column, "") for column in columns) for row in rows)
-    return CsvFile(path, columns, cells, range(1, len(cells) + 1))
+    return columns, cells
 
 
 def _key_of(path: Path, entries: Sequence[Object], known: Sequence[str], what: str) -> str:

@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from kit.data.csv_file import is_number, unknown_column
+from kit.data.csv_file import is_number, read_class_list, read_table, unknown_column
 from kit.data.long_rows import read_long_rows
-from kit.data.rows import read_class_list, read_table
 from kit.data.spelling import number_of
 from kit.errors import Case, ConfigError, DataError, did_you_mean
 

@@ -15,9 +15,9 @@ import numpy as np
 
 from kit.data import label_columns, label_values, part_labels
 from kit.data.class_factors import Factors, class_factors
-from kit.data.csv_file import CsvFile
+from kit.data.csv_file import CsvFile, read_class_list, read_table
 from kit.data.image_paths import columns_of, fill
-from kit.data.rows import SourceRows, read_class_list, read_table
+from kit.data.rows import SourceRows
 from kit.data.spelling import Spelled, as_numbers, fold_spelling, number_of, quote, rename_labels, rename_line
 from kit.errors import MAX_CASES, Case, ConfigError, DataError, KitError, KitWarning, did_you_mean
 from kit.kinds.several_target import SeveralTarget

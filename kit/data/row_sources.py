@@ -5,8 +5,9 @@ Rows to predict may be the answers of the sample, which its format tells apart.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,25 +15,24 @@ from typing import TYPE_CHECKING, Any
 from kit.core.kaggle_folders import list_attached
 from kit.core.legible import legible
 from kit.data import class_folders
-from kit.data.csv_file import CsvFile
+from kit.data.csv_file import CsvFile, check_ids, read_rows, read_table
 from kit.data.external_rows import check_allowed, concat_rows, with_external_rows, with_source_column
 from kit.data.image_columns import OR, row_per_image
-from kit.data.image_paths import ImageFolder, ImagePattern, columns_of, fill, split_pattern, with_index
+from kit.data.image_paths import (
+    ImageFolder,
+    ImagePattern,
+    columns_of,
+    fill,
+    refuse_unusable,
+    split_pattern,
+    with_index,
+)
 from kit.data.joined_tables import join_to_file, join_to_rows
 from kit.data.label_columns import columns_of_names
 from kit.data.long_rows import widen
-from kit.data.rows import (
-    SourceRows,
-    check_header,
-    check_ids,
-    read_rows,
-    read_table,
-    refuse_unusable,
-    warn_of_names,
-    without_header,
-)
+from kit.data.rows import SourceRows, warn_of_names
 from kit.data.spelling import respell
-from kit.errors import ConfigError, DataError, PluginError
+from kit.errors import Case, ConfigError, DataError, PluginError
 from kit.kinds import Format, registry
 
 if TYPE_CHECKING:
@@ -270,3 +270,69 @@ def _photos(
     if split == "train" and data.label_from.regex is not None:
         wide |= columns_of_names([_below(path, base) for path in paths], ids, data)
     return SourceRows(tuple(ids), paths, wide)
+
+
+ALIKE = 0.95  # of the ids have the header's form
+MIN_LENGTH = 6  # characters from which ids of one length are random names, such as hashes
+
+
+def check_header(file: CsvFile, id_column: str, extensions: Collection[str]) -> None:
+    """Raises DataError D28 if a table's first line is a row: it names an image file or has the form of the ids."""
+    why = explain_missing_header(file, id_column, extensions)
+    if why:
+        raise without_header(file, why)
+
+
+def explain_missing_header(file: CsvFile, id_column: str, extensions: Collection[str]) -> str:
+    """Why the first line is a row and no header, in words; empty if it is a header.
+
+    If the table has no column `id_column`, its first column is taken for the ids.
+    """
+    files = [name for name in file.columns if name.lower().endswith(tuple(extensions))]
+    if files:
+        return f"{files[0]!r} is the name of an image file"
+    header = id_column if id_column in file.columns else file.columns[0]
+    ids = file.column(header)
+    if header not in set(ids) and _has_form_of(header, ids):
+        return f"{header!r} looks like the ids below it, such as {ids[0]!r}"
+    return ""
+
+
+def without_header(file: CsvFile, why: str) -> DataError:
+    """The error for a table whose first line is a row."""
+    shown = ", ".join(file.columns[:5]) + (", …" if len(file.columns) > 5 else "")
+    return DataError(
+        f"{file.path} has no header: its first line is a row",
+        code="D28",
+        cases=[Case(f"the first line is {shown}: {why}", str(file.path))],
+        hint=f"insert a first line with the names of the {len(file.columns)} columns, such as id,label",
+    )
+
+
+def _has_form_of(header: str, ids: Sequence[str]) -> bool:
+    """Whether a header with a digit looks like the ids: the same text around numbers, or as random as they are."""
+    digits = sum(character.isdigit() for character in header)
+    if not digits:
+        return False
+    form = _form(header)
+    if sum(_form(name) == form for name in ids) >= ALIKE * len(ids):
+        return True
+    lengths, known = {len(name) for name in ids}, set(map(_kind, "".join(ids)))
+    return (
+        digits > 1
+        and lengths == {len(header)}
+        and len(header) >= MIN_LENGTH
+        and set(map(_kind, header)) <= known
+    )
+
+
+def _form(text: str) -> str:
+    """The text with each number as one 9: `Train_17.png` is `Train_9.png`."""
+    return re.sub(r"\d+", "9", text)
+
+
+def _kind(character: str) -> str:
+    """Digits are alike, letters of one case too; any other character stands for itself."""
+    if character.isdigit():
+        return "9"
+    return ("A" if character.isupper() else "a") if character.isalpha() else character

@@ -22,13 +22,14 @@ from kit.core.files import StrPath, read_json
 from kit.data import row_sources
 from kit.data.answers import answer_table, check_same_labels, read_answers
 from kit.data.class_factors import Factors, superclasses
-from kit.data.csv_file import is_number
+from kit.data.csv_file import check_ids, is_number, read_rows
 from kit.data.external_rows import ExternalSource, sources_of
 from kit.data.groups import read_groups
 from kit.data.image_paths import PathList
 from kit.data.labels import read_labels
 from kit.data.predictions import Predictions, classes_of
-from kit.data.rows import SourceRows, check_header, check_ids, read_rows
+from kit.data.row_sources import check_header
+from kit.data.rows import SourceRows
 from kit.data.spelling import Spelled, number_of, rename_labels
 from kit.errors import Case, ConfigError, DataError, InvalidError, KitError, did_you_mean
 from kit.kinds.targets import ONE_CLASS, LabelKind, Target

@@ -44,7 +44,7 @@ from kit.experiment.run_context import RunContext
 from kit.kinds import Classes, Splitter, Target, Views
 from kit.model import checkpoints, network
 from kit.model.checkpoints import Checkpoint, CheckpointProvenance, load
-from kit.model.predict import Merge, NetworkReader, Predictor, View, for_predicting
+from kit.model.predict import Merge, NetworkReader, Predictor, View, fuse
 from kit.runs.run import Run, prediction_provenance
 
 # keys of data that make another picture of the same file
@@ -131,7 +131,9 @@ def load_for_prediction(path: Path, root: Path | None, device: torch.device) -> 
     checkpoint = load(path)
     made = restore(checkpoint, root, device)
     size = experiment_of(checkpoint.provenance).image_size
-    return replace(made, network=for_predicting(made.network, made.precision, size))
+    if made.precision.predict != "float32":
+        return made
+    return replace(made, network=fuse(made.network, size))
 
 
 def same_experiment(run: Run, folds: Mapping[int, Path], table: Table) -> Experiment:

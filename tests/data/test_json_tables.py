@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from kit.config.models import Data
-from kit.data.json_tables import has_bands, looks_like_table, read_json_table
+from kit.data.csv_file import read_json_table
+from kit.data.json_tables import has_bands, looks_like_table
 from kit.data.table import read_labelled_rows, test_table, train_table
 from kit.errors import DataError
 from tests.drawn_tables import make

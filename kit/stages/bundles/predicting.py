@@ -21,10 +21,10 @@ from kit.core.durations import write_duration
 from kit.core.files import read_json, write_json, write_text
 from kit.core.locations import JOIN, KEY
 from kit.core.progress import Progress, Work, stage
+from kit.data.csv_file import format_of
 from kit.data.folds import Folds
 from kit.data.predictions import Predictions, Provenance, concat_predictions
 from kit.data.quarantine import quarantine
-from kit.data.rows import format_of
 from kit.data.table import Table, sample_frame, test_table
 from kit.device.precision import choose_device
 from kit.errors import MAX_CASES, ConfigError, DataError, KitWarning

@@ -20,10 +20,9 @@ from kit.config.models import Data, TableFormat
 from kit.config.workspace import Workspace
 from kit.core import files
 from kit.core.locations import JOIN, KEY, files_of
-from kit.data.csv_file import CsvFile, read_csv
+from kit.data.csv_file import CsvFile, format_of, read_csv, read_table
 from kit.data.image_paths import fill
 from kit.data.row_sources import ALL_IMAGES, find_answers
-from kit.data.rows import format_of, read_table
 from kit.data.table import read_labelled_rows, test_table
 from kit.errors import MAX_CASES, ConfigError, RunError
 from kit.kinds.readers import IMAGE

@@ -8,8 +8,8 @@ from typing import Any
 
 from kit.config.models import Data
 from kit.data.bson_tables import BSON
-from kit.data.csv_file import CATEGORIES
-from kit.data.rows import explain_missing_header as explain_first_line
+from kit.data.json_tables import CATEGORIES
+from kit.data.row_sources import explain_missing_header as explain_first_line
 from kit.errors import ConfigError, did_you_mean
 from kit.stages.discovery import roles
 from kit.stages.discovery.file_scan import ColumnMatch, Scan, TableFile

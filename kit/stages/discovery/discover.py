@@ -12,9 +12,10 @@ from typing import Any
 from kit.config.models import Data
 from kit.core.locations import JOIN, KEY
 from kit.data.content import ending
-from kit.data.csv_file import CATEGORIES, is_number
+from kit.data.csv_file import is_number
 from kit.data.image_columns import OR
 from kit.data.image_paths import columns_of
+from kit.data.json_tables import CATEGORIES
 from kit.data.label_columns import LABEL
 from kit.data.labels import split_cell as labels_in
 from kit.errors import ConfigError

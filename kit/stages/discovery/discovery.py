@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from kit.data.rows import without_header
+from kit.data.row_sources import without_header
 from kit.stages.discovery.file_scan import Scan, TableFile
 from kit.stages.discovery.near_misses import instead_of_images, near_misses
 

@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from kit.core.locations import KEY
-from kit.data.bson_tables import BSON, read_bson_table
+from kit.data.bson_tables import BSON
 from kit.data.content import ending as ending_of
 from kit.data.content import is_image_file, without_ending
-from kit.data.csv_file import CATEGORIES, SEPARATORS, CsvFile, is_json, read_csv
+from kit.data.csv_file import SEPARATORS, CsvFile, is_json, read_bson_table, read_csv, read_json_table
 from kit.data.image_paths import INDEX
-from kit.data.json_tables import has_bands, has_categories, looks_like_table, read_json_table
+from kit.data.json_tables import CATEGORIES, has_bands, has_categories, looks_like_table
 from kit.data.spelling import nfc
 from kit.errors import DataError
 from kit.stages.discovery.containers import Container, SeveralFiles, find_containers, narrow_pixel_tables
@@ -396,7 +396,7 @@ def _sheets(root: Path, name: str, sep: str | None, encoding: str | None) -> lis
     if not is_json(name):
         return [_sheet(root, name, sep, encoding)]
     rows = read_json_table(root / name)
-    names = [name, name + CATEGORIES] if has_categories(rows) else [name]
+    names = [name, name + CATEGORIES] if has_categories(rows.columns) else [name]
     files = [rows, *(read_json_table(root / each) for each in names[1:])]
     return [TableFile(each, file, "", "utf-8") for each, file in zip(names, files, strict=True)]
 

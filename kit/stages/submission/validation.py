@@ -12,7 +12,7 @@ import pandas as pd
 from kit.config.workspace import Workspace
 from kit.core.display import Displayed, frame
 from kit.data.csv_file import CsvFile, read_submission
-from kit.data.rows import multi_line_cells
+from kit.data.multi_line_cells import multi_line_cells
 from kit.data.spelling import describe_difference, is_same_text
 from kit.data.table import read_labelled_rows, sample_frame
 from kit.errors import Case, DataError, InvalidError, did_you_mean

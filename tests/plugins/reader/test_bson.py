@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kit.core.bson import MAX_DEPTH, read_document, read_scalars
-from kit.data.bson_tables import read_bson_table
+from kit.data.csv_file import read_bson_table
 from kit.errors import DataError
 from tests.drawn_images import drawn, encoded
 from tests.faults.test_fuzz import fuzzed
