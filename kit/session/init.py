@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -20,8 +21,8 @@ def init(
     network: str | None = None,
     time: str | None = None,
     train: str | None = None,
-    join: str | None = None,
-    on: str | None = None,
+    join: str | Sequence[str] = (),
+    on: str | Sequence[str] = (),
     label_from_name: str | None = None,
     test: str | None = None,
     sample: str | None = None,
@@ -43,7 +44,8 @@ def init(
 ) -> Session:
     """Writes config.json from the files in a competition's folder, as `kit init` does, and opens the competition.
 
-    `data` is the folder of the files, if it is another one; kit only reads it. Prints what it found.
+    `data` is the folder of the files, if it is another one; kit only reads it. `join` names tables, and `on` the column
+    with the keys of each. Prints what it found.
 
     Raises ConfigError C20 for what the files do not show, C21 if there is a config.json.
     """
@@ -55,8 +57,8 @@ def init(
     check_choice("val", val, ("join", "holdout", "ignore"))
     columns = {
         "train": train,
-        "join": join,
-        "on": on,
+        "join": join if isinstance(join, str) else ",".join(join) or None,
+        "on": on if isinstance(on, str) else ",".join(on) or None,
         "label_from_name": label_from_name,
         "test": test,
         "sample": sample,

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+import kit
 from kit.commands.init import command
 from kit.config.models import Data
 from kit.config.workspace import Workspace
@@ -269,3 +270,15 @@ def test_an_image_of_several_answers_is_a_row_of_each(tmp_path: Path) -> None:
     rows = table_to_predict(tmp_path, data)
     assert len(rows) == len(set(rows.ids)) == 8
     assert len({str(path) for path in rows.paths}) == 7
+
+
+def test_several_tables_to_join_are_given_in_python(tmp_path: Path) -> None:
+    root = of(tmp_path, "labels by visit and patient")
+    kit.init(
+        root, recipe="scratch", join=["visits.csv", "diagnoses.csv"], on=["visit_id", "patient_id=patient"]
+    )
+    joined = Workspace.open(root).competition.data.join
+    assert [(one.table, one.on, one.key) for one in joined] == [
+        ("visits.csv", "visit_id", None),
+        ("diagnoses.csv", "patient_id", "patient"),
+    ]
