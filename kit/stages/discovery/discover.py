@@ -31,7 +31,12 @@ from kit.stages.discovery.long_sheets import WideSheets, widen_sheets
 from kit.stages.discovery.names_with_labels import find_named_labels
 from kit.stages.discovery.split_tables import SplitTables, join_parts
 from kit.stages.discovery.unknown_class import find_underscores, find_unknown_class
-from kit.stages.discovery.value_columns import find_part_columns, find_values
+from kit.stages.discovery.value_columns import (
+    describe_side_columns,
+    find_part_columns,
+    find_side_columns,
+    find_values,
+)
 from kit.stages.discovery.walking import walk
 
 SUPERCATEGORY = "supercategory"  # COCO's key for the superclass of a category
@@ -235,6 +240,8 @@ def _of_train(parts: _Parts, asked: Mapping[str, str]) -> Found:
     findings = [count_rows(train, f"id {row_id!r}, {said}"), f"images: {images}{also}"]
     if group := _group(parts, row_id, taken, asked):
         findings.append(f"group: {group[0]!r}, {group[1]}")
+    known = {*taken, *(group[:1] if group else ())}
+    findings += describe_side_columns(find_side_columns(train, parts.test, known))
     data = {
         "train": train.name,
         "test": parts.test.name if parts.test else None,

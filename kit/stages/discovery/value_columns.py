@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import json
+from collections.abc import Collection, Iterable, Sequence
 
 import numpy as np
 
 from kit.data.csv_file import is_number
 from kit.data.label_values import SUM_TOLERANCE
 from kit.data.part_labels import BLANK
+from kit.data.side_columns import guess_kind, is_blank
 from kit.stages.discovery.file_scan import TableFile
 
 MAX_VOTES = 1000  # of a row; a larger sum of whole numbers is measured
@@ -56,3 +58,29 @@ def find_values(train: TableFile, columns: Sequence[str]) -> str | None:
     ):
         return "shares"
     return "numbers"
+
+
+MAX_TEXT_SHARE = 0.5  # of the rows whose text may be their own: more is a name or a note
+
+
+def find_side_columns(train: TableFile, test: TableFile | None, taken: Collection[str]) -> list[str]:
+    """Columns of both tables that may say more of a row: not `taken`, not constant, and no text of its own per row."""
+    found = []
+    for name in train.columns if test else ():
+        if name in taken or test is None or name not in test.columns:
+            continue
+        cells = [cell for cell in train.file.column(name) if not is_blank(cell)]
+        is_text = guess_kind(cells) == "category"
+        if len(set(cells)) > 1 and not (is_text and len(set(cells)) > MAX_TEXT_SHARE * len(cells)):
+            found.append(name)
+    return found
+
+
+def describe_side_columns(names: Sequence[str]) -> list[str]:
+    """A sentence on columns that a network can take, none without any."""
+    if not names:
+        return []
+    listed = json.dumps(list(names), ensure_ascii=False, separators=(",", ":"))
+    return [
+        f"side columns: kit check tests them, kit train columns=mlp 'data.columns={listed}' learns from them"
+    ]

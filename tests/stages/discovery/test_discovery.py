@@ -13,6 +13,7 @@ from kit.config.models import Data
 from kit.data.table import test_table, train_table
 from kit.errors import ConfigError
 from kit.stages.discovery.discover import discover
+from tests.drawn_columns import draw_columns
 from tests.drawn_tables import ANIMALS, csv, ids, make, usual
 
 USUAL = {
@@ -381,3 +382,15 @@ def test_what_is_given_is_taken(tmp_path: Path) -> None:
     assert (data["group"], data["images"]) == ("label", "images/train/{image_id}.jpg")
     with pytest.raises(ConfigError, match=r"--train: no table 'trian\.csv'; did you mean 'train\.csv'"):
         discover(tmp_path, {"train": "trian.csv"})
+
+
+def test_columns_of_both_tables_that_may_say_more_are_listed(tmp_path: Path) -> None:
+    """No id, no label, no constant, no text of each row, and none that the test table lacks."""
+    root = draw_columns(tmp_path / "space")
+    for split in ("train", "test"):
+        file = root / "data" / f"{split}.csv"
+        head, *rows = file.read_text().splitlines()
+        more = [f"{row},x,note {number}" for number, row in enumerate(rows)]
+        file.write_text("\n".join([f"{head},same,note", *more]) + "\n")
+    (line,) = (text for text in discover(root).findings if text.startswith("side columns"))
+    assert line.endswith("""columns=mlp 'data.columns=["age","site","taken","turn"]' learns from them""")
