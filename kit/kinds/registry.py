@@ -54,6 +54,11 @@ class PluginLocation:
 
 def kinds(root: Path | None = None) -> tuple[str, ...]:
     """The kinds of plugin: kit's own, sorted (a workspace or a package adds techniques, not kinds)."""
+    return _kinds_of_kit()
+
+
+@lru_cache(maxsize=1)
+def _kinds_of_kit() -> tuple[str, ...]:
     return tuple(sorted(folder.name for folder in BUILTIN_DIR.iterdir() if _is_plugin_name(folder.name)))
 
 
@@ -68,7 +73,7 @@ def locations(kind: str, root: Path | None = None) -> dict[str, list[PluginLocat
             f"no kind of plugin named {kind!r}{did_you_mean(kind, kinds())}", code="P02", hint="kit plugins"
         )
     found: dict[str, list[PluginLocation]] = {}
-    for place in [*_in_workspace(kind, root), *_in_kit(kind), *_find_installed(kind)]:
+    for place in [*_in_workspace(kind, root), *_in_kit(kind), *_find_installed(kind, tuple(sys.path))]:
         found.setdefault(place.name, []).append(place)
     return dict(sorted(found.items()))
 
@@ -88,26 +93,29 @@ def _in_workspace(kind: str, root: Path | None) -> list[PluginLocation]:
     ]
 
 
-def _in_kit(kind: str) -> list[PluginLocation]:
-    return [
+@lru_cache
+def _in_kit(kind: str) -> tuple[PluginLocation, ...]:
+    """kit's own plugins of a kind, listed once: a run opens a hundred plugins."""
+    return tuple(
         PluginLocation(kind, file.stem, "kit", f"kit.plugins.{kind}.{file.stem}", file)
         for file in _files(BUILTIN_DIR / kind)
-    ]
+    )
 
 
-def _find_installed(kind: str) -> list[PluginLocation]:
-    found = _entry_points(tuple(sys.path)).select(group=f"kit.{kind}")
-    return [
+@lru_cache(maxsize=128)
+def _find_installed(kind: str, path: tuple[str, ...]) -> tuple[PluginLocation, ...]:
+    """The plugins of a kind that packages on a search path offer."""
+    return tuple(
         PluginLocation(
             kind, entry.name, "installed", entry.value, distribution=entry.dist.name if entry.dist else ""
         )
-        for entry in found
-    ]
+        for entry in _entry_points(path).select(group=f"kit.{kind}")
+    )
 
 
 @lru_cache(maxsize=4)
 def _entry_points(path: tuple[str, ...]) -> Any:
-    """Every installed package's, on a search path; reading them takes 20 ms, and a run opens 20 plugins."""
+    """Every installed package's, on a search path; reading them takes 20 ms."""
     return importlib.metadata.entry_points()
 
 
@@ -204,7 +212,7 @@ def location_of(plugin: type) -> PluginLocation:
         return PluginLocation(
             kind, name, "workspace", module, home.ROOT / "plugins" / kind / f"{name}.py", home.ROOT
         )
-    for place in _find_installed(kind):
+    for place in _find_installed(kind, tuple(sys.path)):
         if place.module == module:
             return place
     raise PluginError(
