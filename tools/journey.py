@@ -32,18 +32,7 @@ CONFIG = {
 KNOWN = ("errors.py", "config", "core", "kinds", "plugins")
 # the files that turn train.csv into a table: all three journeys enter them, and their reader may skip them
 TABLE = tuple(
-    f"data/{name}.py"
-    for name in (
-        "table",
-        "row_sources",
-        "rows",
-        "csv_file",
-        "encodings",
-        "image_paths",
-        "spelling",
-        "labels",
-        "class_names",
-    )
+    f"data/{name}.py" for name in ("table", "row_sources", "csv_file", "image_paths", "spelling", "labels")
 )
 NO_FUNCTIONS = ("<module>", "<lambda>", "<genexpr>", "<listcomp>", "<dictcomp>", "<setcomp>")
 

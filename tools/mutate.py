@@ -41,6 +41,7 @@ TESTS = {
         "tests/data/test_rows.py",
         "--deselect=tests/data/test_folds.py::test_stratified_groups_are_balanced_as_sklearn_does_or_better",
     ),
+    "kit/evaluation/answers.py": ("tests/evaluation/test_answers.py",),
     "kit/evaluation/bootstrap.py": (*EVALUATION, *BLENDING),
     "kit/evaluation/competition.py": (
         "tests/evaluation/test_competition.py",
