@@ -7,7 +7,8 @@ of the step reaches the weights.
 from __future__ import annotations
 
 import math
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar, cast
 
@@ -20,7 +21,7 @@ from kit.device import memory
 from kit.device.compiling import compiled_input
 from kit.device.precision import Precision
 from kit.device.ranks import Ranks
-from kit.device.torch_internals import all_finite, is_compiled, overflow_flags
+from kit.device.torch_internals import AnyBatchNorm, all_finite, is_compiled, overflow_flags
 from kit.engine.gradient_exchange import exchange_for
 from kit.engine.learner import Learner
 from kit.engine.out_of_memory import OutOfMemory, describe_oom, sync_batch_norm_oom
@@ -98,7 +99,14 @@ def optimizer_step(
                 mixed = _apply_mixing(learner, loss, batch, plan, precision, progress)
             # what draws from torch's generator draws the same, however often the step begins
             _seed(learner, plan)
-            value = _gradients(learner, loss, mixed, -(-most // size), count, precision)
+            parts = -(-most // size)
+            if (perturb := getattr(learner.optimizer, "perturb", None)) is None:
+                value = _gradients(learner, loss, mixed, parts, count, precision)
+            else:
+                value = _gradients(learner, loss, mixed, parts, count, precision, is_last=False)
+                with _perturbed(learner.network, perturb):
+                    _seed(learner, plan)
+                    _gradients(learner, loss, mixed, parts, count, precision)
         except Exception as error:
             if not memory.is_out_of_memory(error):
                 raise
@@ -177,10 +185,38 @@ def _micro_batch_size(learner: Learner, loss: Loss, plan: StepPlan, count: int) 
     return min(count, plan.micro_batch_size or count, learner.micro_batch_size or count)
 
 
+@contextmanager
+def _perturbed(network: nn.Module, perturb: Callable[[], Callable[[], None]]) -> Iterator[None]:
+    """A block for a step's second pass: weights are moved and then put back, batch norm's statistics stay."""
+    norms = [
+        module
+        for module in network.modules()
+        if isinstance(module, AnyBatchNorm) and module.training and module.track_running_stats
+    ]
+    put_back = perturb()
+    try:
+        for norm in norms:
+            norm.track_running_stats = False
+        yield
+    finally:
+        for norm in norms:
+            norm.track_running_stats = True
+        put_back()
+
+
 def _gradients(
-    learner: Learner, loss: Loss, mixed: Mixed, parts: int, count: int, precision: Precision
+    learner: Learner,
+    loss: Loss,
+    mixed: Mixed,
+    parts: int,
+    count: int,
+    precision: Precision,
+    is_last: bool = True,
 ) -> Tensor:
-    """Adds up the gradients of micro-batches, from none; returns their part of the mean loss of `count` rows."""
+    """Adds up the gradients of micro-batches, from none; returns their part of the mean loss of `count` rows.
+
+    Gradients are shared with other ranks in a step's last pass.
+    """
     images, shares, side = mixed
     learner.optimizer.zero_grad(set_to_none=True)
     value = torch.zeros((), device=learner.device)
@@ -195,7 +231,7 @@ def _gradients(
         labelled = [(share, labels[rows].to(learner.device, non_blocking=True)) for share, labels in shares]
         summed = _sum_loss(loss, given.float(), labelled)
         learner.phase = "backward"
-        if learner.exchange is not None and number == len(pieces) - 1:
+        if is_last and learner.exchange is not None and number == len(pieces) - 1:
             learner.exchange.expect_last_pass()
         learner.scaler.scale(summed / count).backward()
         value += summed.detach() / count

@@ -101,7 +101,11 @@ class Optimizer(Plugin):
         return 0
 
     def build(self, parameters: Sequence[tuple[str, torch.nn.Parameter]]) -> torch.optim.Optimizer:
-        """torch's optimizer over named parameters. Each group's `lr` is the peak that the scheduler scales."""
+        """torch's optimizer over named parameters. Each group's `lr` is the peak that the scheduler scales.
+
+        If it has an attribute `perturb`, a step has two passes. `perturb()` is called after the first one, moves the
+        weights, and returns a function that puts them back before the update.
+        """
         raise NotImplementedError
 
 

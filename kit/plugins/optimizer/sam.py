@@ -1,0 +1,65 @@
+"""Sharpness-aware minimization around another optimizer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from pydantic import Field
+
+from kit.kinds import Optimizer
+from kit.plugins.optimizer.adamw import Adamw
+
+if TYPE_CHECKING:
+    import torch
+
+EPSILON = 1e-12  # added to a gradient's norm
+
+
+class Sam(Optimizer):
+    """Takes the gradient at the worst weights nearby, and moves by `base`. A step takes two passes.
+
+    With `adaptive` it is ASAM, whose radius is larger, about 0.5 to 2. Batch norm's statistics are those of the first
+    pass. On several ranks each looks nearby with its own rows.
+
+    Source: Foret et al. 2021, "Sharpness-Aware Minimization for Efficiently Improving Generalization", equation 2;
+    Kwon et al. 2021, "ASAM", equation 7, with the weights as the scale.
+    """
+
+    base: Optimizer = Field(Adamw(), description="the optimizer that moves the weights")
+    radius: float = Field(0.05, gt=0, le=100, description="rho, how far away the gradient is taken")
+    adaptive: bool = Field(False, description="ASAM: each weight's distance is relative to its size")
+
+    @property
+    def state_tensors(self) -> int:
+        """Those of the base."""
+        return self.base.state_tensors
+
+    def build(self, parameters: Sequence[tuple[str, torch.nn.Parameter]]) -> torch.optim.Optimizer:
+        made = self.base.build(parameters)
+        made.perturb = lambda: self._perturb(made)  # type: ignore[attr-defined]
+        return made
+
+    def _perturb(self, optimizer: torch.optim.Optimizer) -> Callable[[], None]:
+        """Moves the weights up their gradient, and returns what puts them back."""
+        import torch
+
+        weights = [w for group in optimizer.param_groups for w in group["params"] if w.grad is not None]
+        with torch.no_grad():
+            before = [weight.detach().clone() for weight in weights]
+            slopes = [w.abs() * w.grad if self.adaptive else w.grad for w in weights]
+            scale = self.radius / (torch.nn.utils.get_total_norm(slopes) + EPSILON)
+            # all of them before the first weight moves, because memory may run out
+            changes = [
+                scale * (w.abs() * slope if self.adaptive else slope)
+                for w, slope in zip(weights, slopes, strict=True)
+            ]
+            for weight, change in zip(weights, changes, strict=True):
+                weight.add_(change)
+
+        @torch.no_grad()
+        def put_back() -> None:
+            for weight, value in zip(weights, before, strict=True):
+                weight.copy_(value)
+
+        return put_back
