@@ -10,13 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from kit.experiment.restore import load_for_prediction
 from torch import nn
 
 from kit.config.workspace import Workspace
 from kit.core.progress import finish
 from kit.errors import ConfigError, KitWarning, PluginError
-from kit.experiment.prediction_file import prediction_batches
+from kit.experiment.prediction_file import load_for_prediction, prediction_batches
 from kit.experiment.run_context import prepare_run
 from kit.kinds import Adapter
 from kit.model import adapters, checkpoints
