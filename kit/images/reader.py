@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import stat
 import warnings
 from collections import deque
 from collections.abc import Callable, Generator, Sequence
@@ -258,7 +259,10 @@ class ImageSource:
             tiled = self._try(lambda: self.reader.load_tiles(_only_file(parts[0]), parts[0].key, self.data))
             if tiled is not None:
                 return Records(parts, (tiled,), _digest(parts, (tiled,)), True)
-        records = tuple(self._load_part(part) for part in parts)
+        if len(parts) == 1 and parts[0].file == os.fspath(location) and "*" not in parts[0].file:
+            records: tuple[Record, ...] = (self._try(lambda: self.reader.load(location, "")),)
+        else:
+            records = tuple(self._load_part(part) for part in parts)
         return Records(parts, records, _digest(parts, records))
 
     def _load_part(self, part: Part) -> Record:
@@ -302,19 +306,20 @@ class ImageSource:
     def _of_part(self, part: Part, record: Record, rules: ReadRules) -> Decoded:
         made = self._try(lambda: self.reader.decode(record, rules))
         pixels = made.pixels[:, :, None] if made.pixels.ndim == 2 else made.pixels
-        known = {"uint8", rules.pixel_type}
-        if pixels.dtype.name not in known or pixels.ndim != 3 or 0 in pixels.shape:
+        is_known = pixels.dtype == np.uint8 or pixels.dtype == rules.pixel_type
+        if not is_known or pixels.ndim != 3 or 0 in pixels.shape:
+            known = " or ".join(sorted({"uint8", rules.pixel_type}))
             raise DataError(
-                f"reader {self.reader.plugin_name()!r} gives {pixels.dtype} {pixels.shape}, not "
-                f"{' or '.join(sorted(known))} (height, width, channels)",
+                f"reader {self.reader.plugin_name()!r} gives {pixels.dtype} {pixels.shape}, not {known} "
+                "(height, width, channels)",
                 code="D15",
             )
         pixels = convert(pixels, rules.pixel_type)
         if pixels.shape[2] == 1 and rules.channels == 3:
             pixels = np.repeat(pixels, 3, axis=2)
-        return replace(
-            made, pixels=boxes.crop(pixels, part.box, self.data.box_margin) if part.box else pixels
-        )
+        if part.box:
+            pixels = boxes.crop(pixels, part.box, self.data.box_margin)
+        return made if pixels is made.pixels else replace(made, pixels=pixels)
 
     def _join(self, images: Sequence[np.ndarray]) -> np.ndarray:
         sizes = {image.shape[:2] for image in images}
@@ -401,7 +406,7 @@ def decode_files(
 def _decode_file(path: Path, held: frozenset[str], geometry: Geometry, source: ImageSource) -> DecodedFile:
     name, before = "", []
     try:
-        before = stat_key(path) if all(map(os.path.isfile, files_of(path))) else []
+        before = _stamp(path)
         loaded = source.load(path)
         name = loaded.digest
         if name in held:
@@ -417,7 +422,22 @@ def stat_key(location: Path | str) -> list[int]:
 
     Of several files the sum of each but the latest times.
     """
-    found = [Path(file).stat() for file in files_of(location)]
+    return _key_of_stats([Path(file).stat() for file in files_of(location)])
+
+
+def _stamp(location: Path) -> list[int]:
+    """The same before a file is read; an empty list unless all are regular files."""
+    try:
+        found = [Path(file).stat() for file in files_of(location)]
+    except (OSError, ValueError):  # reading it says what is wrong
+        return []
+    return _key_of_stats(found) if all(stat.S_ISREG(each.st_mode) for each in found) else []
+
+
+def _key_of_stats(found: Sequence[os.stat_result]) -> list[int]:
+    if len(found) == 1:
+        (each,) = found
+        return [each.st_size, each.st_mtime_ns, each.st_ctime_ns, each.st_ino]
     return [
         sum(each.st_size for each in found),
         max((each.st_mtime_ns for each in found), default=0),
