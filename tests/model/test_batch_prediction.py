@@ -43,7 +43,9 @@ class Remote:
     def __init__(self, name: str, events: list[str]) -> None:
         self.name, self.events = name, events
 
-    def predict_views(self, images: Tensor, views: Sequence[View], merge: Merge) -> Tensor:
+    def predict_views(
+        self, images: Tensor, views: Sequence[View], merge: Merge, side: Tensor | None = None
+    ) -> Tensor:
         assert images.device == META
         self.events.append(f"{self.name} predicts {len(images)}")
         return torch.empty(len(images), 2, device=META)
