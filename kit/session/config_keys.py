@@ -17,7 +17,7 @@ class CommonKeys(TypedDict, total=False):
     data: Mapping[str, Any]
     metric: Spec
     decision: Mapping[str, Any]
-    adapter: Spec
+    adapter: Spec | None
     aggregator: Spec
     ensembler: Spec
     format: Spec | None
