@@ -40,7 +40,7 @@ def adapt(network: Network, adapter: Adapter) -> None:
         raise ConfigError(
             f"adapter {adapter.plugin_name()!r} finds nothing to train in this backbone",
             code="C85",
-            hint="another adapter, or stages with freeze=[backbone] for a head alone",
+            hint="take another adapter; for a head alone, set stages and freeze the backbone in one",
         )
     network.fixed = frozenset(f"backbone.{name}" for name in named if name not in trained)
     for name, weight in named.items():
