@@ -27,35 +27,45 @@ class _Bucket:
         self.weights, self.ranks = weights, ranks
         self.flat = torch.zeros(sum(weight.numel() for weight in weights), device=weights[0].device)
         parts = self.flat.split([weight.numel() for weight in weights])
-        self.parts = [part.view(weight.shape) for part, weight in zip(parts, weights, strict=True)]
+        self.parts = [_match_layout(weight, part) for part, weight in zip(parts, weights, strict=True)]
         self.owed = len(weights)  # gradients that this pass has not given yet
         self.sent: AsyncAllReduce | None = None
 
     @torch.no_grad()
     def send(self, empty: bool = False) -> None:
-        """Sends what there is; zeros for gradients that there are not."""
+        """Sends what there is; zeros for gradients that there are not. What travels takes the gradients' place."""
         if empty or self.owed:
             self.flat.zero_()
-        parts, found = self._pairs()
-        if found and not empty:
-            copy_all(parts, found)
+        here = [
+            (part, weight)
+            for part, weight in zip(self.parts, self.weights, strict=True)
+            if weight.grad is not None
+        ]
+        if here and not empty:
+            copy_all(
+                [part for part, _ in here], [weight.grad for _, weight in here if weight.grad is not None]
+            )
+            for part, weight in here:
+                weight.grad = part.to(weight.dtype)  # of float32 it is the part itself
         self.sent = AsyncAllReduce(self.ranks, self.flat)
 
     @torch.no_grad()
     def wait(self, keep: bool) -> None:
-        """Waits for the sum and, if it is to be kept, puts it in the gradients' place."""
+        """Waits for the sum. If it is to be kept, it is the gradients'; if not, the step starts without gradients."""
         assert self.sent is not None
         self.sent.wait()
-        parts, found = self._pairs()
-        if found and keep:
-            copy_all(found, parts)
+        if keep:
+            for part, weight in zip(self.parts, self.weights, strict=True):
+                if weight.grad is not None and weight.grad is not part:
+                    weight.grad.copy_(part)
         self.sent, self.owed = None, len(self.weights)
 
-    def _pairs(self) -> tuple[list[Tensor], list[Tensor]]:
-        """The gradients that there are, and their places in what travels."""
-        pairs = zip(self.parts, self.weights, strict=True)
-        here = [(part, weight.grad) for part, weight in pairs if weight.grad is not None]
-        return [part for part, _ in here], [gradient for _, gradient in here]
+
+def _match_layout(weight: nn.Parameter, part: Tensor) -> Tensor:
+    """A part of a flat tensor with the shape and, if it leaves no gaps, the layout of a weight."""
+    if weight.dim() == 4 and weight.is_contiguous(memory_format=torch.channels_last):
+        return part.as_strided(weight.shape, weight.stride(), part.storage_offset())
+    return part.view(weight.shape)
 
 
 class GradientExchange:
