@@ -21,6 +21,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from unittest.mock import patch
 
 import cv2
 import numpy as np
@@ -35,8 +36,8 @@ from kit.device.precision import Precision
 from kit.engine.batches import PlainBatches
 from kit.experiment.loading import find_targets
 from kit.experiment.prediction_file import experiment_of, restore
-from kit.images import cache
 from kit.images.cache import Geometry, fill_cache
+from kit.images.reader import ImageSource
 from kit.kinds import Views
 from kit.model import checkpoints
 from kit.model.predict import Predictor, View, open_views
@@ -186,24 +187,18 @@ def rounds(options: argparse.Namespace, root: Path, predictors: list[Predictor])
                 yield f"files: bare {bare:.1f} rows/s, kit {mine:.1f} rows/s, ratio {ratios[-1]:.3f}"
         yield f"files, one checkpoint: median ratio {statistics.median(ratios):.3f}"
     if options.only in (None, "jpeg"):
-        ratios, real, decoded = [], cache.__dict__["decode"], []
-
-        def counting(*given: object, **named: object) -> object:
-            decoded.append(1)
-            return real(*given, **named)
-
-        cache.__dict__["decode"] = counting
-        for _ in range(options.rounds):
-            shutil.rmtree(root / "cache")
-            decoded.clear()
-            bare, mine = against_bare(root, predictors, ["runs/r"], options.size)
-            ratios.append(mine / bare)
-            files = len(list((root / "data" / "images").iterdir()))
-            yield (
-                f"jpeg: {len(decoded)} decoded of {files} images; bare {bare:.1f} rows/s, kit {mine:.1f} rows/s, "
-                f"ratio {ratios[-1]:.3f}"
-            )
-        cache.__dict__["decode"] = real
+        ratios = []
+        with patch.object(ImageSource, "decode", autospec=True, side_effect=ImageSource.decode) as decoded:
+            for _ in range(options.rounds):
+                shutil.rmtree(root / "cache")
+                decoded.reset_mock()
+                bare, mine = against_bare(root, predictors, ["runs/r"], options.size)
+                ratios.append(mine / bare)
+                files = len(list((root / "data" / "images").iterdir()))
+                yield (
+                    f"jpeg: {decoded.call_count} decoded of {files} images; bare {bare:.1f} rows/s, "
+                    f"kit {mine:.1f} rows/s, ratio {ratios[-1]:.3f}"
+                )
         yield f"jpeg, {len(predictors)} folds: median ratio {statistics.median(ratios):.3f}"
 
 
