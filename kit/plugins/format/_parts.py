@@ -9,13 +9,17 @@ import numpy as np
 import pandas as pd
 from pydantic import Field
 
+from kit.data.csv_file import is_number
 from kit.data.long_rows import SEPARATORS, split_cell
 from kit.data.predictions import Predictions
 from kit.errors import ConfigError
 from kit.kinds import Format
 from kit.kinds.several_target import PART_SEPARATOR, SeveralTarget
+from kit.plugins.format._numbers import text
 
-Classes = dict[str, list[str]]  # of each part, in the order of the columns
+Classes = dict[
+    str, list[str]
+]  # of each part, in the order of the columns; none of a part with a single value
 
 
 @dataclass(frozen=True)
@@ -27,13 +31,41 @@ class PartRows:
 
 
 def classes_of_parts(columns: Sequence[str]) -> Classes:
-    """The classes of each part, of names such as `part=class`; empty if they are no such names."""
-    if not columns or not all(PART_SEPARATOR in name for name in columns):
+    """The classes of each part, of names such as `part=class`; a column of another name is a part with a value.
+
+    Empty if no column is a class of a part.
+    """
+    if not any(PART_SEPARATOR in name for name in columns):
         return {}
     return {
-        part: [name.removeprefix(part + PART_SEPARATOR) for name in columns[place]]
+        part: [name.removeprefix(part + PART_SEPARATOR) for name in columns[place] if PART_SEPARATOR in name]
         for part, place in SeveralTarget.of(columns).slices.items()
     }
+
+
+def places_of_columns(columns: Sequence[str]) -> dict[str, int]:
+    """Where the value of each column of a sample stands among predictions.
+
+    A sample may call the column `part=class` by the class, or by both as in `part_class`, if only one is called so.
+    """
+    found: dict[str, set[int]] = {}
+    for at, column in enumerate(columns):
+        part, separator, name = column.partition(PART_SEPARATOR)
+        for one in {column, name, f"{part}_{name}"} if separator else {column}:
+            found.setdefault(one, set()).add(at)
+    return {name: places.pop() for name, places in found.items() if len(places) == 1}
+
+
+def cell_fault(cell: str, part: str, names: Sequence[str]) -> str:
+    """What is wrong with a cell of a part with these classes, or with a value if there are none; empty if nothing."""
+    if names:
+        return "" if cell in names else f"{cell!r} is not a class of {part!r}"
+    return "" if is_number(cell) else f"{cell!r} is no finite number, as {part!r} needs"
+
+
+def cells_of_part(values: np.ndarray, names: Sequence[str]) -> list[str]:
+    """The most probable classes of predictions (N, classes) of a part, or its values (N, 1) as text."""
+    return [names[number] for number in values.argmax(axis=1)] if names else text(values[:, 0])
 
 
 def read_part_rows(sample: pd.DataFrame, parts: Sequence[str], separator: str | None) -> PartRows | None:

@@ -1,28 +1,37 @@
-"""Part columns: a column for each part of the answer, with the part's class."""
+"""Part columns: a column for each part of the answer, with the part's class or value."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
+from pydantic import Field
 
 from kit.data.predictions import Predictions
+from kit.errors import ConfigError
 from kit.kinds import Format
 from kit.kinds.several_target import SeveralTarget
-from kit.plugins.format._parts import classes_of_parts
+from kit.plugins.format._parts import cell_fault, cells_of_part, classes_of_parts
 
 
 class PartColumns(Format):
-    """A column for each part with its most probable class, in the order of the sample's columns.
+    """A column for each part with its most probable class or its value, in the order of the sample's columns.
+
+    The sample may ask for some of the parts. Raises ConfigError C21 for a column that is no part.
 
     Source: the wide form of Bengali.AI's labels, `image_id,grapheme_root,vowel_diacritic,consonant_diacritic`.
     """
 
     label_kinds = ("several",)
 
+    parts: Mapping[str, str] = Field(
+        {}, description="the part of each column of the sample that has another name than the part"
+    )
+
     def matches(self, sample: pd.DataFrame, classes: Sequence[str]) -> bool:
         parts = classes_of_parts(classes)
-        if not parts or sorted(map(str, sample.columns[1:])) != sorted(parts):
+        wanted = [self._part(column) for column in sample.columns[1:]]
+        if not wanted or not set(wanted) <= set(parts) or not any(parts[part] for part in wanted):
             return False
         cells = [cell for name in sample.columns[1:] for cell in sample[name]]
         return not self.check_rows(sample, sample, classes) or not any(map(str.strip, cells))
@@ -30,18 +39,30 @@ class PartColumns(Format):
     def check_rows(
         self, table: pd.DataFrame, sample: pd.DataFrame, classes: Sequence[str]
     ) -> list[tuple[int, str]]:
+        known = classes_of_parts(classes)
         return [
-            (row, f"{cell!r} is not a class of {part!r}")
-            for part, names in classes_of_parts(classes).items()
-            for row, cell in enumerate(table[part])
-            if cell not in names
+            (row, fault)
+            for column in sample.columns[1:]
+            for row, cell in enumerate(table[column])
+            if (fault := cell_fault(cell, self._part(column), known.get(self._part(column), [])))
         ]
 
     def write(self, predictions: Predictions, sample: pd.DataFrame) -> pd.DataFrame:
-        values, parts = predictions.align(sample.iloc[:, 0]), classes_of_parts(predictions.classes)
+        values, known = predictions.align(sample.iloc[:, 0]), classes_of_parts(predictions.classes)
         places = SeveralTarget.of(predictions.classes).slices
+        lost = [name for name in sample.columns[1:] if self._part(name) not in known]
+        if lost:
+            raise ConfigError(
+                f"format 'part_columns': the sample's column {lost[0]!r} is no part",
+                code="C21",
+                hint=f"format.parts names the part of a column; the parts: {', '.join(known)}",
+            )
         made = {
-            part: [names[number] for number in values[:, places[part]].argmax(axis=1)]
-            for part, names in parts.items()
+            str(name): cells_of_part(values[:, places[self._part(name)]], known[self._part(name)])
+            for name in sample.columns[1:]
         }
         return sample.assign(**made)
+
+    def _part(self, column: object) -> str:
+        """The part that a column of the sample asks for."""
+        return self.parts.get(str(column), str(column))

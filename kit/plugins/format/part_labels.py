@@ -1,4 +1,4 @@
-"""Part labels: a row for each id and part of the answer, with the part's class."""
+"""Part labels: a row for each id and part of the answer, with the part's class or value."""
 
 from __future__ import annotations
 
@@ -9,17 +9,25 @@ import pandas as pd
 
 from kit.data.predictions import Predictions
 from kit.kinds.several_target import SeveralTarget
-from kit.plugins.format._parts import PartRowsFormat, classes_of_parts, read_part_rows
+from kit.plugins.format._parts import (
+    PartRowsFormat,
+    cell_fault,
+    cells_of_part,
+    classes_of_parts,
+    read_part_rows,
+)
 
 
 class PartLabels(PartRowsFormat):
-    """A row for each id and part with the most probable class of the part, such as `Test_0_grapheme_root,3`.
+    """A row for each id and part with the part's most probable class, such as `Test_0_grapheme_root,3`, or its value.
 
     Source: the sample submission of Bengali.AI Handwritten Grapheme Classification, `row_id,target`.
     """
 
     def matches(self, sample: pd.DataFrame, classes: Sequence[str]) -> bool:
-        if sample.shape[1] != 2:
+        known = classes_of_parts(classes)
+        rows = read_part_rows(sample, list(known), self.separator) if sample.shape[1] == 2 else None
+        if rows is None or not any(known[part] for part in rows.parts):
             return False
         faults = self.check_rows(sample, sample, classes)
         return faults is not None and (not faults or not any(map(str.strip, sample.iloc[:, 1])))
@@ -27,14 +35,15 @@ class PartLabels(PartRowsFormat):
     def check_rows(
         self, table: pd.DataFrame, sample: pd.DataFrame, classes: Sequence[str]
     ) -> list[tuple[int, str]] | None:
-        known = {part: set(names) for part, names in classes_of_parts(classes).items()}
+        known = classes_of_parts(classes)
         rows = read_part_rows(sample, list(known), self.separator)
         if rows is None:
             return None
+        cells = zip(rows.parts, table.iloc[:, 1], strict=True)
         return [
-            (row, f"{cell!r} is not a class of {part!r}")
-            for row, (part, cell) in enumerate(zip(rows.parts, table.iloc[:, 1], strict=True))
-            if cell not in known[part]
+            (row, fault)
+            for row, (part, cell) in enumerate(cells)
+            if (fault := cell_fault(cell, part, known[part]))
         ]
 
     def write(self, predictions: Predictions, sample: pd.DataFrame) -> pd.DataFrame:
@@ -42,7 +51,8 @@ class PartLabels(PartRowsFormat):
         values, known = self.align(predictions, rows), classes_of_parts(predictions.classes)
         places = SeveralTarget.of(predictions.classes).slices
         cells = [
-            known[part][int(row[places[part]].argmax())] for part, row in zip(rows.parts, values, strict=True)
+            cells_of_part(row[None, places[part]], known[part])[0]
+            for part, row in zip(rows.parts, values, strict=True)
         ]
         columns: dict[str, Any] = {str(sample.columns[1]): cells}
         return sample.assign(**columns)

@@ -25,7 +25,11 @@ class PartProbabilities(PartRowsFormat):
 
     def matches(self, sample: pd.DataFrame, classes: Sequence[str]) -> bool:
         parts = classes_of_parts(classes)
-        if sample.shape[1] < 3 or read_part_rows(sample, list(parts), self.separator) is None:
+        if (
+            sample.shape[1] < 3
+            or not all(parts.values())
+            or read_part_rows(sample, list(parts), self.separator) is None
+        ):
             return False
         named = {_plain(name) for names in parts.values() for name in names}
         cells = [cell for at in range(1, sample.shape[1]) for cell in sample.iloc[:, at]]

@@ -1,0 +1,68 @@
+"""Long part values: a row for each id and class of a part, and for each value."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from pydantic import Field
+
+from kit.data.csv_file import is_number
+from kit.data.long_rows import read_long_rows
+from kit.data.predictions import Predictions
+from kit.errors import ConfigError
+from kit.kinds import Format
+from kit.plugins.format._cells import no_numbers
+from kit.plugins.format._numbers import text
+from kit.plugins.format._parts import places_of_columns
+
+
+class LongPartValues(Format):
+    """A row for each id and class of a part with its probability, and for each yes or number with its value.
+
+    The first cell is such as `7_kidney_low`, or a second column names the class. Raises ConfigError C21 for a sample of
+    another form.
+
+    Source: pandas.melt of the wide form, see part_values.
+    """
+
+    label_kinds = ("several",)
+
+    separator: str | None = Field(
+        None,
+        min_length=1,
+        description="between the id and the column in a cell; by default as the sample shows it",
+    )
+
+    def ids(self, sample: pd.DataFrame, classes: Sequence[str]) -> list[str]:
+        rows = read_long_rows(sample, tuple(places_of_columns(classes)), self.separator)
+        return super().ids(sample, classes) if rows is None else rows.ids
+
+    def matches(self, sample: pd.DataFrame, classes: Sequence[str]) -> bool:
+        rows = read_long_rows(sample, tuple(places_of_columns(classes)), self.separator)
+        cells = set() if rows is None else {cell.strip() for cell in sample[rows.value].unique()}
+        return bool(cells) and (cells == {""} or all(map(is_number, cells)))
+
+    def check_rows(
+        self, table: pd.DataFrame, sample: pd.DataFrame, classes: Sequence[str]
+    ) -> list[tuple[int, str]] | None:
+        rows = read_long_rows(sample, tuple(places_of_columns(classes)), self.separator)
+        return None if rows is None else list(no_numbers(table[rows.value], rows.value))
+
+    def write(self, predictions: Predictions, sample: pd.DataFrame) -> pd.DataFrame:
+        places = places_of_columns(predictions.classes)
+        rows = read_long_rows(sample, tuple(places), self.separator)
+        if rows is None:
+            raise ConfigError(
+                "format 'long_part_values': the sample has no row for each id and column",
+                code="C21",
+                hint=f"the columns: {', '.join(predictions.classes)}",
+            )
+        different = list(dict.fromkeys(rows.ids))
+        row_of = {name: row for row, name in enumerate(different)}
+        values = predictions.align(different)
+        cells = np.array(
+            [values[row_of[name], places[one]] for name, one in zip(rows.ids, rows.classes, strict=True)]
+        )
+        return sample.assign(**{rows.value: text(cells)})
