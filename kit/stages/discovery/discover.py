@@ -34,6 +34,7 @@ from kit.stages.discovery.unknown_class import find_underscores, find_unknown_cl
 from kit.stages.discovery.value_columns import (
     describe_side_columns,
     find_part_columns,
+    find_part_groups,
     find_side_columns,
     find_values,
 )
@@ -267,6 +268,11 @@ def _label(parts: _Parts, taken: set[str], asked: Mapping[str, str]) -> tuple[di
         made = name_matching.one_hot(parts.train, free) if len(free) > 2 else None
         hot, columns = (True, tuple(free)) if made else (None, columns)
     if hot is False:
+        if "target" not in asked and (groups := find_part_groups(parts.train, columns)):
+            text = (
+                f"{len(groups)} parts of an answer, a column of 0 and 1 for each class: {', '.join(groups)}"
+            )
+            return {"label": None, "target": "several", "parts": groups}, set(columns), text
         return (
             {"label": None},
             set(columns),

@@ -12,6 +12,7 @@ from kit.data.label_values import SUM_TOLERANCE
 from kit.data.part_labels import BLANK
 from kit.data.side_columns import guess_kind, is_blank
 from kit.stages.discovery.file_scan import TableFile
+from kit.stages.discovery.name_matching import one_hot
 
 MAX_VOTES = 1000  # of a row; a larger sum of whole numbers is measured
 
@@ -39,6 +40,19 @@ def _are_classes(cells: Sequence[str]) -> bool:
     if not all(map(is_number, known)):
         return not any(map(is_number, known))
     return {float(name) for name in known} == set(range(len(known)))
+
+
+def find_part_groups(train: TableFile, columns: Sequence[str]) -> dict[str, list[str]]:
+    """Columns of 0 and 1 by their names before the last underscore, if each row has a single 1 in each such group.
+
+    Empty if they are not two groups or more, such as `kidney_healthy`, `kidney_low`, `liver_healthy`, `liver_low`.
+    """
+    groups: dict[str, list[str]] = {}
+    for column in columns:
+        groups.setdefault(column.rpartition("_")[0], []).append(column)
+    if len(groups) < 2 or "" in groups or groups.keys() & set(train.columns):
+        return {}
+    return groups if all(one_hot(train, names) for names in groups.values()) else {}
 
 
 def find_values(train: TableFile, columns: Sequence[str]) -> str | None:
