@@ -55,6 +55,13 @@ def _licences(rule: Any) -> Any:
     return [rule] if isinstance(rule, str) and rule not in ("allowed", "forbidden") else rule
 
 
+def read_part(value: Any) -> Any:
+    """A part of an answer; its kind alone, or a list of its columns, stands for it."""
+    if isinstance(value, str):
+        return {"kind": value}
+    return {"columns": value} if isinstance(value, list | tuple) else value
+
+
 class Strict(BaseModel):
     """A part of the config: unknown keys are refused."""
 
@@ -165,3 +172,16 @@ class TileChoice(Strict):
         if side**2 != self.count:
             raise ValueError(f"count must be a square number, such as {max(1, side) ** 2}, not {self.count}")
         return self
+
+
+class PartColumns(Strict):
+    """What a part of an answer is, and its columns, if they do not have the part's name."""
+
+    kind: Literal["softmax", "sigmoid", "number"] = Field(
+        "softmax",
+        description="softmax, one class of several; sigmoid, yes or no in each column; number, a number in each column",
+    )
+    columns: tuple[str, ...] = Field(
+        (),
+        description="columns of the part, of 0 and 1 for each class of a softmax; by default the column of its name",
+    )

@@ -14,6 +14,7 @@ from kit.config.data_blocks import (
     JoinedTable,
     LabelFrom,
     LongTable,
+    PartColumns,
     Strict,
     TableFormat,
     TileChoice,
@@ -21,6 +22,7 @@ from kit.config.data_blocks import (
     join_patterns,
     one_or_several,
     plugin_name,
+    read_part,
     read_tab,
 )
 from kit.core.locations import JOIN
@@ -69,7 +71,12 @@ class Data(Strict):
     target: Literal["classes", "numbers", "shares", "several"] = Field(
         "classes",
         description="what labels are: classes; numbers, predicted as numbers; shares of classes, such as votes, a "
-        "column per class; several, one class of each of several parts, a column per part",
+        "column per class; several, one answer for each of several parts",
+    )
+    parts: dict[str, Annotated[PartColumns, BeforeValidator(read_part)]] = Field(
+        {},
+        description="parts of an answer that are not a column of classes, if `target` is several: a kind such as "
+        "number, a list of columns of 0 and 1 for each class, or both",
     )
     target_range: tuple[float, float] | None = Field(
         None, description="lowest and highest number that a label can have, if `target` is numbers"

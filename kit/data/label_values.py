@@ -82,6 +82,8 @@ def refuse_idle_keys(data: Data) -> None:
     idle += [f"data.label_from.{key}" for key, value in data.label_from if value]
     if data.target_range and data.target != "numbers":
         idle.append("data.target_range")
+    if data.parts and data.target != "several":
+        idle.append("data.parts")
     if idle:
         text = f"data.target is {data.target}, so {', '.join(idle)} has no effect"
         raise ConfigError(text, code="C07", hint="remove these keys, or data.target=classes")

@@ -20,7 +20,6 @@ from kit.data.image_paths import columns_of, fill
 from kit.data.rows import SourceRows
 from kit.data.spelling import Spelled, as_numbers, fold_spelling, number_of, quote, rename_labels, rename_line
 from kit.errors import MAX_CASES, Case, ConfigError, DataError, KitError, KitWarning, did_you_mean
-from kit.kinds.several_target import SeveralTarget
 from kit.kinds.targets import MULTI_HOT, NUMBERS, ONE_CLASS, SOFT, Target
 
 if TYPE_CHECKING:
@@ -40,8 +39,8 @@ def read_labels(root: Path, data: Data, rows: SourceRows) -> tuple[Target, Label
     if data.target == "shares":
         return SOFT, (*label_values.read_shares(root, data, rows.columns, rows.ids), (), ())
     if data.target == "several":
-        values, names = part_labels.read_parts(root, data, rows.columns, rows.ids)
-        return SeveralTarget.of(names), (values, names, (), ())
+        target, values, names = part_labels.read_parts(data, rows.columns, rows.ids)
+        return target, (values, names, (), ())
     return MULTI_HOT if data.is_multi_label else ONE_CLASS, _labels_of_classes(root, data, rows)
 
 

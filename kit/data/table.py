@@ -144,13 +144,20 @@ class Table:
     def scale(self, rows: np.ndarray | None = None) -> tuple[tuple[float, ...], tuple[float, ...]]:
         """Mean and standard deviation of each column of numbers, among all rows or those given; empty for classes.
 
-        A column without differences has the deviation 1.
+        A column without differences has the deviation 1. Beside numbers, columns of classes have 0 and 1.
         """
-        if self.target.has_classes:
+        measured = self.target.measured(len(self.classes))
+        if not measured.any():
             return (), ()
         labels = self.targets() if rows is None else self.targets()[rows]
-        deviations = labels.std(axis=0)
-        return tuple(labels.mean(axis=0).tolist()), tuple(np.where(deviations > 0, deviations, 1).tolist())
+        known = labels == labels
+        counts = np.maximum(known.sum(axis=0), 1)
+        means = np.where(known, labels, 0).sum(axis=0) / counts
+        deviations = np.sqrt((np.where(known, labels - means, 0) ** 2).sum(axis=0) / counts)
+        return (
+            tuple(np.where(measured, means, 0).tolist()),
+            tuple(np.where(measured & (deviations > 0), deviations, 1).tolist()),
+        )
 
     def prior(self) -> np.ndarray:
         """What is predicted of a row without an image: the mean label of the competition's own rows, (classes,)."""

@@ -17,7 +17,7 @@ MEANING = {
     "multi_hot": "any number of labels per row",
     "numbers": "numbers",
     "soft": "shares of the classes",
-    "several": "one class of each of several parts",
+    "several": "an answer for each of several parts",
     "taught": "one label and a teacher's probabilities per row",
 }
 

@@ -6,9 +6,9 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from kit.kinds.targets import MULTI_HOT, TOLERANCE, Faults, LabelKind, Target
+from kit.kinds.targets import NUMBERS, TOLERANCE, Faults, LabelKind, Target, one_hot
 
 if TYPE_CHECKING:
     import numpy as np
@@ -16,27 +16,42 @@ if TYPE_CHECKING:
 
     from kit.core.arrays import Probabilities, Targets
 
-PART_SEPARATOR = "="  # between a part and its class in the name of a column
+PART_SEPARATOR = "="  # between a softmax part and its class in the name of a column
+
+# softmax: one class of several. sigmoid: yes or no in each column. number: a number in each column
+PartKind = Literal["softmax", "sigmoid", "number"]
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part of the answer: its name, its columns and what they hold."""
+
+    name: str
+    place: slice
+    kind: PartKind = "softmax"
 
 
 @dataclass(frozen=True)
 class SeveralTarget(Target):
-    """Several answers per row: one class of each part, whose columns stand side by side.
+    """Several answers per row, whose columns stand side by side: a class, yes or no, or a number for each part.
 
-    Labels are 0 and 1 (N, K); a part without a label in a row has no 1 there. Predictions are a distribution over the
-    classes of each part. `parts` are the name and the number of classes of each, in order.
+    `parts` are the name and the number of columns of each, in order, and `kinds` their kinds, by default softmax.
+    Labels of a softmax part are 0 and 1 of each class, and no 1 if a row has no label of it. The cells of other parts
+    are NaN if a row has no label. Predictions are a distribution over the classes of a softmax part, the probability
+    of yes for each column of a sigmoid part, and numbers in the labels' unit for a number part.
     """
 
     parts: tuple[tuple[str, int], ...] = ()
+    kinds: tuple[PartKind, ...] = ()
 
     kind: ClassVar[LabelKind] = "several"
     has_decisions: ClassVar[bool] = False
-    prediction: ClassVar[str] = "probabilities of each part"
     usual_metrics: ClassVar[tuple[str, ...]] = ("parts",)
+    prediction: ClassVar[str] = "predictions of each part"
 
     @classmethod
     def of(cls, columns: Sequence[str]) -> SeveralTarget:
-        """The target whose columns have names such as `part=class`."""
+        """The target of softmax parts whose columns have names such as `part=class`."""
         sizes: dict[str, int] = {}
         for column in columns:
             part = column.partition(PART_SEPARATOR)[0]
@@ -44,20 +59,48 @@ class SeveralTarget(Target):
         return cls(tuple(sizes.items()))
 
     @property
+    def layout(self) -> tuple[Part, ...]:
+        """The parts with their columns and kinds."""
+        ends = list(accumulate(size for _, size in self.parts))
+        softmax: PartKind = "softmax"
+        plain = (softmax,) * len(self.parts)
+        return tuple(
+            Part(name, slice(end - size, end), kind)
+            for (name, size), end, kind in zip(self.parts, ends, self.kinds or plain, strict=True)
+        )
+
+    @property
     def slices(self) -> dict[str, slice]:
         """The columns of each part."""
-        ends = list(accumulate(size for _, size in self.parts))
-        return {name: slice(end - size, end) for (name, size), end in zip(self.parts, ends, strict=True)}
+        return {part.name: part.place for part in self.layout}
+
+    @property
+    def is_probability(self) -> bool:
+        return "number" not in self.kinds
+
+    def measured(self, columns: int) -> np.ndarray:
+        import numpy as np
+
+        found = np.zeros(columns, bool)
+        for place in self._places("number"):
+            found[place] = True
+        return found
 
     def find_faults(self, predictions: Probabilities, free: bool = False) -> Faults:
         import numpy as np
 
         faults = super().find_faults(predictions, free)
-        if not free:
+        shares = predictions[:, ~self.measured(predictions.shape[1])]
+        if not self.is_probability:
+            with np.errstate(invalid="ignore"):
+                faults.insert(0, ("a negative probability", np.asarray((shares < 0).any(axis=1))))
+                faults.insert(0, ("a probability above 1", np.asarray((shares > 1).any(axis=1))))
+        places = self._places("softmax")
+        if not free and places:
             with np.errstate(invalid="ignore", over="ignore"):
                 wrong = [
                     ~(np.abs(predictions[:, place].sum(axis=1, dtype=np.float64) - 1) <= TOLERANCE)
-                    for place in self.slices.values()
+                    for place in places
                 ]
             faults.insert(0, ("the sum of a part is not 1", np.logical_or.reduce(wrong)))
         return faults
@@ -65,69 +108,167 @@ class SeveralTarget(Target):
     def normalise(self, predictions: Probabilities) -> Probabilities:
         import numpy as np
 
-        return np.concatenate(
-            [
-                predictions[:, place] / predictions[:, place].sum(axis=1, keepdims=True)
-                for place in self.slices.values()
-            ],
-            axis=1,
-        )
+        made = np.array(predictions)
+        for place in self._places("softmax"):
+            made[:, place] /= predictions[:, place].sum(axis=1, keepdims=True)
+        return made
 
     def to_logs(self, predictions: Tensor, least: float) -> Tensor:
-        return predictions.clamp(min=least).log()
+        if not self.is_probability:
+            return super().to_logs(predictions, least)
+        import torch
+
+        return torch.cat(
+            [
+                predictions[:, part.place].clamp(min=least).log()
+                if part.kind == "softmax"
+                else predictions[:, part.place].logit(least)
+                for part in self.layout
+            ],
+            dim=1,
+        )
 
     def from_logs(self, logs: Tensor) -> Tensor:
         import torch
 
-        return torch.cat([logs[:, place].softmax(dim=1) for place in self.slices.values()], dim=1)
+        return torch.cat(
+            [
+                logs[:, part.place].softmax(dim=1)
+                if part.kind == "softmax"
+                else logs[:, part.place].sigmoid()
+                for part in self.layout
+            ],
+            dim=1,
+        )
 
     def count_rows(self, labels: Targets, columns: int) -> np.ndarray:
+        """Rows of each class; of a sigmoid column those with yes, and of a number those with a number."""
         import numpy as np
 
-        return np.asarray(labels.sum(axis=0, dtype=np.int64))
+        found = np.nansum(labels, axis=0)
+        return np.asarray(
+            np.where(self.measured(columns), (labels == labels).sum(axis=0), found), dtype=np.int64
+        )
 
     def find_lack(self, labels: Targets, columns: Sequence[str]) -> str:
-        single = [name for name, size in self.parts if size < 2]
-        return f"all rows have the same class in part {', '.join(single)}" if single else ""
-
-    def strata(self, labels: Targets, folds: int) -> np.ndarray:
-        """The classes of the part with most of them; rows without its label are a stratum too."""
         import numpy as np
 
-        name = max(self.parts, key=lambda part: part[1])[0]
-        own = labels[:, self.slices[name]]
+        lacks = []
+        for part in self.layout:
+            own = labels[:, part.place]
+            if part.kind == "softmax":
+                different = [own.shape[1]]
+            else:
+                different = [len(np.unique(column[column == column])) for column in own.T]
+            if min(different) < 2:
+                what = "number" if part.kind == "number" else "class"
+                lacks.append(f"all rows have the same {what} in part {part.name}")
+        return "; ".join(lacks)
+
+    def strata(self, labels: Targets, folds: int) -> np.ndarray:
+        """The classes of the softmax part with most of them; rows without its label are a stratum too.
+
+        Without a softmax part it is the first part: each combination of yes and no, or ranges of its numbers.
+        """
+        import numpy as np
+
+        soft = [part for part in self.layout if part.kind == "softmax"]
+        if not soft:
+            return self._part_strata(labels, self.layout[0], folds)
+        place = max(soft, key=lambda part: part.place.stop - part.place.start).place
+        own = labels[:, place]
         return np.asarray(np.where(own.any(axis=1), own.argmax(axis=1), own.shape[1]), dtype=np.int64)
 
     def marks(self, labels: Targets, columns: int, folds: int) -> np.ndarray:
-        return labels
+        if not self.kinds:
+            return labels
+        import numpy as np
+
+        blocks = [
+            one_hot(self._part_strata(labels, part, folds))
+            if part.kind == "number"
+            else np.nan_to_num(labels[:, part.place])
+            for part in self.layout
+        ]
+        return np.concatenate(blocks, axis=1).astype(np.int8)
 
     def guessing_loss(self, columns: int) -> float:
-        return sum(math.log(size) for _, size in self.parts) / max(len(self.parts), 1)
+        losses = {"sigmoid": math.log(2), "number": 1.0}
+        found = [
+            losses.get(part.kind, math.log(max(part.place.stop - part.place.start, 1)))
+            for part in self.layout
+        ]
+        return sum(found) / max(len(found), 1)
 
     def prior(self, labels: Targets, columns: int) -> np.ndarray:
         import numpy as np
 
-        return np.asarray(self.normalise(self.count_rows(labels, columns)[None].astype(float))[0])
+        found = np.asarray(np.nansum(labels, axis=0, dtype=np.float64))
+        some = np.maximum((labels == labels).sum(axis=0), 1)
+        for place in self._places("softmax"):
+            some[place] = max(found[place].sum(), 1)
+        return np.asarray(found / some)
 
     def guess(self, rows: int, columns: int) -> np.ndarray:
         import numpy as np
 
-        shares = np.concatenate([np.full(size, 1 / size, np.float32) for _, size in self.parts])
-        return np.tile(shares, (rows, 1))
+        values = {"sigmoid": 0.5, "number": 0.0}
+        sizes = ((part.kind, part.place.stop - part.place.start) for part in self.layout)
+        shares = [np.full(size, values.get(kind, 1 / size), np.float32) for kind, size in sizes]
+        return np.tile(np.concatenate(shares), (rows, 1))
 
     def names_of(self, label: Any, columns: Sequence[str]) -> tuple[str, ...]:
-        return MULTI_HOT.names_of(label, columns)
+        found: list[str] = []
+        for part in self.layout:
+            for at in range(part.place.start, part.place.stop):
+                if part.kind == "number":
+                    if label[at] == label[at]:
+                        found.append(f"{columns[at]} {float(label[at]):.6g}")
+                elif label[at] > 0.5:
+                    found.append(columns[at])
+        return tuple(found)
 
     def describe(self, prediction: np.ndarray, columns: Sequence[str]) -> str:
-        return ", ".join(
-            columns[place.start + int(prediction[place].argmax())] for place in self.slices.values()
-        )
+        found: list[str] = []
+        for part in self.layout:
+            names, own = columns[part.place], prediction[part.place]
+            if part.kind == "softmax":
+                found.append(names[int(own.argmax())])
+            elif part.kind == "number":
+                found += (
+                    NUMBERS.names_of(own, names) if len(names) > 1 else [f"{names[0]} {float(own[0]):.6g}"]
+                )
+            else:
+                found += [
+                    name if value >= 0.5 else f"no {name}" for name, value in zip(names, own, strict=True)
+                ]
+        return ", ".join(found)
 
-    def blank_missing(self, predictions: Any, labels: Any) -> Any:
-        made = predictions + 0
-        for place in self.slices.values():
-            made[:, place] *= labels[:, place].sum(1)[:, None] > 0
-        return made
+    def missing(self, labels: Any) -> Any:
+        found = labels != labels
+        for place in self._places("softmax"):
+            found[:, place] |= (labels[:, place].sum(1) == 0)[:, None]
+        return found
 
     def to_json(self) -> Any:
-        return {"several": [list(part) for part in self.parts]}
+        if not self.kinds:
+            return {"several": [list(part) for part in self.parts]}
+        return {"several": [[*part, kind] for part, kind in zip(self.parts, self.kinds, strict=True)]}
+
+    def _places(self, kind: PartKind) -> list[slice]:
+        """The columns of each part of a kind."""
+        return [part.place for part in self.layout if part.kind == kind]
+
+    def _part_strata(self, labels: Targets, part: Part, folds: int) -> np.ndarray:
+        """A stratum of each row by a part of yes and no or of numbers; rows without its label are one too."""
+        import numpy as np
+
+        own = labels[:, part.place]
+        blank = np.isnan(own).any(axis=1)
+        strata = np.full(len(own), -1, np.int64)
+        if part.kind == "number":
+            if (~blank).any():
+                strata[~blank] = NUMBERS.strata(own[~blank], folds)
+        else:
+            strata[~blank] = np.unique(own[~blank], axis=0, return_inverse=True)[1].reshape(-1)
+        return np.unique(strata, return_inverse=True)[1].reshape(-1)

@@ -15,7 +15,8 @@ def target_of(found: Any) -> Target:
     if isinstance(found, str) and found in plain:
         return plain[found]
     if isinstance(found, Mapping) and set(found) == {"several"}:
-        return SeveralTarget(tuple((str(name), int(size)) for name, size in found["several"]))
+        parts = tuple((str(part[0]), int(part[1])) for part in found["several"])
+        return SeveralTarget(parts, tuple(part[2] for part in found["several"] if len(part) > 2))
     raise ValueError(f"no target {found!r}")
 
 

@@ -44,7 +44,6 @@ class Target:
 
     kind: ClassVar[LabelKind] = "class_index"
     sums_to_one: ClassVar[bool] = False  # each row of predictions is a distribution over the columns
-    is_probability: ClassVar[bool] = True  # predictions are numbers of 0 to 1
     has_classes: ClassVar[bool] = True  # each column is a class
     has_decisions: ClassVar[bool] = True  # a row is predicted right or wrong; if not, more or less well
     prediction: ClassVar[str] = "probabilities"  # what a row of predictions is, in words
@@ -57,6 +56,17 @@ class Target:
     def multi_label(self) -> bool:
         """Whether a row may have several labels, or none."""
         return self.kind == "multi_hot"
+
+    @property
+    def is_probability(self) -> bool:
+        """Whether all predictions are numbers of 0 to 1."""
+        return True
+
+    def measured(self, columns: int) -> np.ndarray:
+        """Which columns hold numbers to be measured, bool (K,)."""
+        import numpy as np
+
+        return np.zeros(columns, bool)
 
     def find_faults(self, predictions: Probabilities, free: bool = False) -> Faults:
         """What can be wrong with rows of predictions (N, K); the last fault is the one that counts.
@@ -135,9 +145,9 @@ class Target:
         """One row of predictions (K,) in words, such as its most probable class."""
         return str(columns[int(prediction.argmax())])
 
-    def blank_missing(self, predictions: Any, labels: Any) -> Any:
-        """Predictions (N, K) of rows, an array or a tensor, with 0 where a row has no label to compare with."""
-        return predictions
+    def missing(self, labels: Any) -> Any:
+        """Where rows have no label to compare with, bool (N, K), for labels (N, K) in an array or a tensor."""
+        return labels != labels
 
     def reorder(self, labels: Targets, order: Sequence[int]) -> np.ndarray:
         """The labels after the columns were put in another order; `order` has the old place of each."""
@@ -226,11 +236,19 @@ class NumbersTarget(Target):
     """Numbers to be measured: labels and predictions are values (N, K), each column in its own unit."""
 
     kind: ClassVar[LabelKind] = "numbers"
-    is_probability: ClassVar[bool] = False
     has_classes: ClassVar[bool] = False
     has_decisions: ClassVar[bool] = False
     prediction: ClassVar[str] = "finite numbers"
     usual_metrics: ClassVar[tuple[str, ...]] = ("rmse", "mae", "r2")
+
+    @property
+    def is_probability(self) -> bool:
+        return False
+
+    def measured(self, columns: int) -> np.ndarray:
+        import numpy as np
+
+        return np.ones(columns, bool)
 
     def count_rows(self, labels: Targets, columns: int) -> np.ndarray:
         import numpy as np

@@ -12,6 +12,7 @@ from kit.core.arrays import Probabilities, Targets
 from kit.evaluation.hill_climbing import climb
 from kit.kinds import Metric
 from kit.kinds.metric_shortcuts import true_class_probability
+from kit.kinds.several_target import SeveralTarget
 from kit.plugins.ensembler._weights import WeightedMean, metric_or_usual
 
 MIN_WEIGHT = 1e-5  # smaller weights are 0
@@ -50,7 +51,9 @@ class Simplex(WeightedMean):
 
     def _start(self, members: Probabilities, truth: Targets) -> np.ndarray:
         """The weights (M,) of least log loss, of numbers of least squared error."""
-        if self.target.kind in ("soft", "several"):
+        if isinstance(self.target, SeveralTarget):
+            return self._start_of_parts(members, truth, self.target)
+        if self.target.kind == "soft":
             given = np.stack([member.ravel() for member in members]).astype(np.float64)
             return least_log_loss(given, truth.ravel())
         if self.target.has_classes:
@@ -59,6 +62,21 @@ class Simplex(WeightedMean):
         scale = np.maximum(truth.std(axis=0), 1e-300)
         errors = [((member - truth) / scale).ravel() for member in members]
         return least_squares(np.stack(errors))
+
+    def _start_of_parts(self, members: Probabilities, truth: Targets, target: SeveralTarget) -> np.ndarray:
+        """The same of parts, without missing labels; of parts with numbers the least squared error of all columns."""
+        missing = target.missing(truth)
+        if not target.is_probability:
+            scale = np.maximum(np.nanstd(truth, axis=0), 1e-300)
+            errors = [np.where(missing, 0, (member - truth) / scale).ravel() for member in members]
+            return least_squares(np.stack(errors))
+        binary = np.concatenate(
+            [np.full(part.place.stop - part.place.start, part.kind == "sigmoid") for part in target.layout]
+        )
+        yes, no = np.where(missing, 0, truth), np.where(missing | ~binary, 0, 1 - truth)
+        shares = [np.concatenate([member.ravel(), 1 - member.ravel()]) for member in members]
+        counts = np.concatenate([yes.ravel(), no.ravel()])
+        return least_log_loss(np.stack(shares).astype(np.float64), counts)
 
 
 def least_squares(errors: np.ndarray) -> np.ndarray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
 from pydantic import Field, model_validator
@@ -10,35 +11,64 @@ from pydantic import Field, model_validator
 from kit.errors import ConfigError, did_you_mean
 from kit.kinds import Classes, Loss, Target, bound_field
 from kit.kinds.several_target import SeveralTarget
-from kit.kinds.targets import ONE_CLASS, SOFT, LabelKind
+from kit.kinds.targets import MULTI_HOT, NUMBERS, ONE_CLASS, SOFT, LabelKind
 from kit.plugins.loss._device_tensors import once
+from kit.plugins.loss.bce import Bce
 from kit.plugins.loss.cross_entropy import CrossEntropy
+from kit.plugins.loss.mse import SquaredError
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 
-class Several(Loss):
-    """The weighted mean of the base loss over the parts of an answer, each with a softmax of its own.
+@dataclass(frozen=True)
+class _Term:
+    """A part's loss on its own columns, and how much it counts."""
 
-    A part without a label in a row counts 0 there. Each part has its own outputs of one linear head, which is the same
-    as a head for each part on shared features. Raises ConfigError C47 for weights of unknown parts.
+    place: slice
+    loss: Loss
+    weight: float
+    is_softmax: bool
+
+
+class Several(Loss):
+    """The weighted mean over the parts of an answer: the base loss of classes, and losses of yes and no and of numbers.
+
+    A part without a label in a row counts 0 there, and so does a single column without one. A part of several columns
+    counts the mean of them. Each part has its own outputs of one linear head, which is the same as a head for each part
+    on shared features. Numbers are scaled to the mean and standard deviation of the fold's training rows. Raises
+    ConfigError C47 for weights of unknown parts.
 
     Source: the multi-head solutions of Bengali.AI Handwritten Grapheme Classification.
     """
 
     label_kinds = ("several",)
 
-    base: Loss = Field(CrossEntropy(), description="the loss of each part; it must take shares of classes")
+    base: Loss = Field(
+        CrossEntropy(), description="the loss of softmax parts; it must take shares of classes"
+    )
+    sigmoid: Loss = Field(Bce(), description="the loss of sigmoid parts; it must take several labels per row")
+    number: Loss = Field(SquaredError(), description="the loss of number parts")
     weights: Mapping[str, float] = Field({}, description="weights of parts by name, by default 1")
     names: tuple[str, ...] = bound_field()
     counts: tuple[int, ...] = bound_field()
+    total: int = bound_field(0)
+    means: tuple[float, ...] = bound_field()
+    scales: tuple[float, ...] = bound_field()
     target: Target = bound_field(ONE_CLASS)
 
     @model_validator(mode="after")
-    def _base_has_an_output_per_class(self) -> Self:
-        if self.base.outputs() != "logits" or self.base.width(3) != 3 or not self.base.takes_labels("soft"):
-            raise ValueError(f"base {self.base.plugin_name()!r} is no loss of logits that takes shares")
+    def _losses_have_an_output_per_column(self) -> Self:
+        given: tuple[tuple[str, Loss, LabelKind, str], ...] = (
+            ("base", self.base, "soft", "shares"),
+            ("sigmoid", self.sigmoid, "multi_hot", "several labels per row"),
+            ("number", self.number, "numbers", "numbers"),
+        )
+        for option, loss, labels, words in given:
+            if loss.outputs() != "logits" or loss.width(3) != 3 or not loss.takes_labels(labels):
+                raise ValueError(f"{option} {loss.plugin_name()!r} is no loss of logits that takes {words}")
+            if option != "base" and not loss.is_splittable():
+                raise ValueError(f"{option} {loss.plugin_name()!r} compares rows, which may lack labels")
         if any(weight < 0 for weight in self.weights.values()):
             raise ValueError("weights must be 0 or more")
         return self
@@ -63,30 +93,43 @@ class Several(Loss):
 
     def rows(self, outputs: Tensor, labels: Tensor) -> Tensor:
         costs, total = outputs.new_zeros(len(outputs)), 0.0
-        for weight, place, base in self._parts():
-            own = labels[:, place]
-            costs = costs + weight * base.rows(outputs[:, place], own) * (own.sum(dim=1) > 0)
-            total += weight
+        for term in self._terms():
+            given, own = outputs[:, term.place], labels[:, term.place]
+            # NaN times 0 is NaN, in gradients too, so a blank label gets a value before the loss sees it
+            known = (own == own).all(dim=1)
+            if term.is_softmax:
+                known = known & (own.sum(dim=1) > 0)
+            costs = costs + term.weight * term.loss.rows(given, own.nan_to_num()) * known
+            total += term.weight
         return costs / total
 
     def probabilities(self, outputs: Tensor) -> Tensor:
         import torch
 
-        return torch.cat([base.probabilities(outputs[:, place]) for _, place, base in self._parts()], dim=1)
+        return torch.cat([term.loss.probabilities(outputs[:, term.place]) for term in self._terms()], dim=1)
 
-    def _parts(self) -> list[tuple[float, slice, Loss]]:
-        """The weight, the columns and the loss of each part."""
+    def _terms(self) -> list[_Term]:
+        """The loss of each softmax part, and of each column of other parts."""
+        return once(self, "terms", self._make_terms)
+
+    def _make_terms(self) -> list[_Term]:
         assert isinstance(self.target, SeveralTarget)
-        target = self.target
+        made = []
+        for part in self.target.layout:
+            weight, place = self.weights.get(part.name, 1.0), part.place
+            if part.kind == "softmax":
+                made.append(_Term(place, self.base.with_classes(self._classes(place, SOFT)), weight, True))
+                continue
+            loss, target = (self.sigmoid, MULTI_HOT) if part.kind == "sigmoid" else (self.number, NUMBERS)
+            for at in range(place.start, place.stop):
+                own = slice(at, at + 1)
+                share = weight / (place.stop - place.start)
+                made.append(_Term(own, loss.with_classes(self._classes(own, target)), share, False))
+        return made
 
-        def make() -> list[tuple[float, slice, Loss]]:
-            return [
-                (self.weights.get(name, 1.0), place, self.base.with_classes(self._classes(place)))
-                for name, place in target.slices.items()
-            ]
-
-        return once(self, "parts", make)
-
-    def _classes(self, place: slice) -> Classes:
+    def _classes(self, place: slice, target: Target) -> Classes:
+        """What the loss of these columns may know."""
         counts = self.counts[place]
-        return Classes(self.names[place], counts, total=sum(counts), target=SOFT)
+        total = sum(counts) if target == SOFT else self.total
+        means, scales = (self.means[place], self.scales[place]) if target == NUMBERS else ((), ())
+        return Classes(self.names[place], counts, total=total, target=target, means=means, scales=scales)

@@ -13,10 +13,12 @@ ERROR_BINS = 21
 
 def score_columns(table: Table, predictions: np.ndarray) -> tuple[ColumnScore, ...]:
     """Each column's errors, points of a scatter, and the counts of its errors in equal bins around 0."""
-    truth = table.targets()
-    given = table.target.blank_missing(np.asarray(predictions, dtype=np.float64), truth)
+    truth, given = table.targets().astype(np.float64), np.asarray(predictions, dtype=np.float64)
+    some = ~table.target.missing(table.targets())
     return tuple(
-        _column(name, truth[:, at].astype(np.float64), given[:, at]) for at, name in enumerate(table.classes)
+        _column(name, truth[some[:, at], at], given[some[:, at], at])
+        for at, name in enumerate(table.classes)
+        if some[:, at].any()
     )
 
 
@@ -39,8 +41,11 @@ def _column(name: str, truth: np.ndarray, given: np.ndarray) -> ColumnScore:
 
 
 def find_costs(table: Table, predictions: np.ndarray) -> np.ndarray:
-    """The mean over columns of each row's absolute error, in units of the column's standard deviation, (N,)."""
+    """The mean over columns of each row's absolute error, in units of the column's standard deviation, (N,).
+
+    A missing label counts 0.
+    """
     truth = table.targets()
-    predictions = table.target.blank_missing(predictions, truth)
-    scale = np.maximum(truth.std(axis=0), 1e-300)
-    return np.asarray((np.abs(predictions - truth) / scale).mean(axis=1))
+    scale = np.maximum(np.nanstd(truth, axis=0), 1e-300)
+    errors = np.where(table.target.missing(truth), 0, np.abs(predictions - truth) / scale)
+    return np.asarray(errors.mean(axis=1))

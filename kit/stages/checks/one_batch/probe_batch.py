@@ -117,9 +117,9 @@ class ProbeBatch:
         table = self.setting.loaded.table
         if not table.target.has_decisions:
             scale = torch.tensor(table.scale()[1] or (1.0,), device=labels.device)
-            shares = table.target.blank_missing(shares, labels)
-            near: Tensor = ((shares - labels).abs() <= NEAR * scale).all(dim=1)
-            return near
+            near = (shares - labels).abs() <= NEAR * scale
+            told: Tensor = (near | table.target.missing(labels)).all(dim=1)
+            return told
         if labels.ndim == 2:
             return ((shares >= 0.5) == (labels > 0.5)).all(dim=1)
         return shares.argmax(dim=1) == labels
