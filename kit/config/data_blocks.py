@@ -174,7 +174,7 @@ class TileChoice(Strict):
         return self
 
 
-class PartColumns(Strict):
+class PartBlock(Strict):
     """What a part of an answer is, and its columns, if they do not have the part's name."""
 
     kind: Literal["softmax", "sigmoid", "number"] = Field(

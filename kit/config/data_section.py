@@ -14,7 +14,7 @@ from kit.config.data_blocks import (
     JoinedTable,
     LabelFrom,
     LongTable,
-    PartColumns,
+    PartBlock,
     Strict,
     TableFormat,
     TileChoice,
@@ -73,7 +73,7 @@ class Data(Strict):
         description="what labels are: classes; numbers, predicted as numbers; shares of classes, such as votes, a "
         "column per class; several, one answer for each of several parts",
     )
-    parts: dict[str, Annotated[PartColumns, BeforeValidator(read_part)]] = Field(
+    parts: dict[str, Annotated[PartBlock, BeforeValidator(read_part)]] = Field(
         {},
         description="parts of an answer that are not a column of classes, if `target` is several: a kind such as "
         "number, a list of columns of 0 and 1 for each class, or both",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from kit.config.data_blocks import PartColumns
+from kit.config.data_blocks import PartBlock
 from kit.data.csv_file import is_number
 from kit.data.label_columns import column_of
 from kit.data.label_values import refuse_idle_keys
@@ -43,7 +43,7 @@ def read_parts(
     any label, D31 for cells that are not of the part's kind, D39 for a part that has none or a single one.
     """
     refuse_idle_keys(data)
-    wanted = _wanted(data)
+    wanted = _find_parts(data)
     lost = [
         Case(f"no such column{did_you_mean(column, columns)}", column)
         for name, part in wanted.items()
@@ -77,14 +77,14 @@ def read_parts(
     labels = np.concatenate([block.labels for block in blocks], axis=1)
     blank = [
         Case("no label", "", ids[row], "train", "D30")
-        for row in np.flatnonzero(target.missing(labels).all(axis=1)).tolist()
+        for row in np.flatnonzero(target.find_missing(labels).all(axis=1)).tolist()
     ]
     if blank:
         raise DataError(f"{len(blank)} training rows have no label of any part", code="D30", cases=blank)
     return target, labels, names
 
 
-def _wanted(data: Data) -> dict[str, PartColumns]:
+def _find_parts(data: Data) -> dict[str, PartBlock]:
     """The parts by name: those of `data.label`, then further ones of `data.parts`. Raises ConfigError C07."""
     if isinstance(data.label, str) or not (data.label or data.parts):
         raise ConfigError(
@@ -92,7 +92,7 @@ def _wanted(data: Data) -> dict[str, PartColumns]:
             code="C07",
             hint="'data.label=[root,vowel]', with 'data.parts={\"height\": \"number\"}' for other kinds",
         )
-    wanted = {name: data.parts.get(name, PartColumns()) for name in data.label or ()} | {
+    wanted = {name: data.parts.get(name, PartBlock()) for name in data.label or ()} | {
         name: part for name, part in data.parts.items() if name not in (data.label or ())
     }
     named = [*wanted, *(column for part in wanted.values() for column in part.columns)]
@@ -109,7 +109,7 @@ def _wanted(data: Data) -> dict[str, PartColumns]:
 
 def _block(
     name: str,
-    part: PartColumns,
+    part: PartBlock,
     columns: Mapping[str, Sequence[str]],
     ids: Sequence[str],
     wrong: list[Case],

@@ -146,7 +146,7 @@ class Table:
 
         A column without differences has the deviation 1. Beside numbers, columns of classes have 0 and 1.
         """
-        measured = self.target.measured(len(self.classes))
+        measured = self.target.number_columns(len(self.classes))
         if not measured.any():
             return (), ()
         labels = self.targets() if rows is None else self.targets()[rows]

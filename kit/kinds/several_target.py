@@ -23,7 +23,7 @@ PartKind = Literal["softmax", "sigmoid", "number"]
 
 
 @dataclass(frozen=True)
-class Part:
+class AnswerPart:
     """A part of the answer: its name, its columns and what they hold."""
 
     name: str
@@ -59,13 +59,13 @@ class SeveralTarget(Target):
         return cls(tuple(sizes.items()))
 
     @property
-    def layout(self) -> tuple[Part, ...]:
+    def layout(self) -> tuple[AnswerPart, ...]:
         """The parts with their columns and kinds."""
         ends = list(accumulate(size for _, size in self.parts))
         softmax: PartKind = "softmax"
         plain = (softmax,) * len(self.parts)
         return tuple(
-            Part(name, slice(end - size, end), kind)
+            AnswerPart(name, slice(end - size, end), kind)
             for (name, size), end, kind in zip(self.parts, ends, self.kinds or plain, strict=True)
         )
 
@@ -78,7 +78,7 @@ class SeveralTarget(Target):
     def is_probability(self) -> bool:
         return "number" not in self.kinds
 
-    def measured(self, columns: int) -> np.ndarray:
+    def number_columns(self, columns: int) -> np.ndarray:
         import numpy as np
 
         found = np.zeros(columns, bool)
@@ -90,7 +90,7 @@ class SeveralTarget(Target):
         import numpy as np
 
         faults = super().find_faults(predictions, free)
-        shares = predictions[:, ~self.measured(predictions.shape[1])]
+        shares = predictions[:, ~self.number_columns(predictions.shape[1])]
         if not self.is_probability:
             with np.errstate(invalid="ignore"):
                 faults.insert(0, ("a negative probability", np.asarray((shares < 0).any(axis=1))))
@@ -147,7 +147,7 @@ class SeveralTarget(Target):
 
         found = np.nansum(labels, axis=0)
         return np.asarray(
-            np.where(self.measured(columns), (labels == labels).sum(axis=0), found), dtype=np.int64
+            np.where(self.number_columns(columns), (labels == labels).sum(axis=0), found), dtype=np.int64
         )
 
     def find_lack(self, labels: Targets, columns: Sequence[str]) -> str:
@@ -244,7 +244,7 @@ class SeveralTarget(Target):
                 ]
         return ", ".join(found)
 
-    def missing(self, labels: Any) -> Any:
+    def find_missing(self, labels: Any) -> Any:
         found = labels != labels
         for place in self._places("softmax"):
             found[:, place] |= (labels[:, place].sum(1) == 0)[:, None]
@@ -259,7 +259,7 @@ class SeveralTarget(Target):
         """The columns of each part of a kind."""
         return [part.place for part in self.layout if part.kind == kind]
 
-    def _part_strata(self, labels: Targets, part: Part, folds: int) -> np.ndarray:
+    def _part_strata(self, labels: Targets, part: AnswerPart, folds: int) -> np.ndarray:
         """A stratum of each row by a part of yes and no or of numbers; rows without its label are one too."""
         import numpy as np
 

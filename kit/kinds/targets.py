@@ -62,7 +62,7 @@ class Target:
         """Whether all predictions are numbers of 0 to 1."""
         return True
 
-    def measured(self, columns: int) -> np.ndarray:
+    def number_columns(self, columns: int) -> np.ndarray:
         """Which columns hold numbers to be measured, bool (K,)."""
         import numpy as np
 
@@ -145,7 +145,7 @@ class Target:
         """One row of predictions (K,) in words, such as its most probable class."""
         return str(columns[int(prediction.argmax())])
 
-    def missing(self, labels: Any) -> Any:
+    def find_missing(self, labels: Any) -> Any:
         """Where rows have no label to compare with, bool (N, K), for labels (N, K) in an array or a tensor."""
         return labels != labels
 
@@ -245,7 +245,7 @@ class NumbersTarget(Target):
     def is_probability(self) -> bool:
         return False
 
-    def measured(self, columns: int) -> np.ndarray:
+    def number_columns(self, columns: int) -> np.ndarray:
         import numpy as np
 
         return np.ones(columns, bool)

@@ -209,8 +209,8 @@ def test_the_target_knows_each_kind_of_part() -> None:
     assert target_of(json.loads(json.dumps(TARGET.to_json()))) == TARGET
     assert TARGET.prior(LABELS, 5) == pytest.approx([1 / 3, 2 / 3, 2 / 3, 0.5, 6])
     assert TARGET.count_rows(LABELS, 5).tolist() == [1, 2, 2, 2, 3]
-    assert TARGET.measured(5).tolist() == [False] * 4 + [True]
-    assert TARGET.missing(LABELS).sum(axis=1).tolist() == [0, 2, 2, 0]
+    assert TARGET.number_columns(5).tolist() == [False] * 4 + [True]
+    assert TARGET.find_missing(LABELS).sum(axis=1).tolist() == [0, 2, 2, 0]
     assert TARGET.names_of(LABELS[0], NAMES) == ("kind=a", "wet", "height 3")
     rows = np.array([[0.4, 0.6, 0.9, 0.1, -50], [0.4, 0.5, 0.9, 0.1, 7], [0.4, 0.6, 1.1, 0.1, 7]])
     assert TARGET.describe(rows[0], NAMES) == "kind=b, wet, no old, height -50"

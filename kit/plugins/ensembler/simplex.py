@@ -65,7 +65,7 @@ class Simplex(WeightedMean):
 
     def _start_of_parts(self, members: Probabilities, truth: Targets, target: SeveralTarget) -> np.ndarray:
         """The same of parts, without missing labels; of parts with numbers the least squared error of all columns."""
-        missing = target.missing(truth)
+        missing = target.find_missing(truth)
         if not target.is_probability:
             scale = np.maximum(np.nanstd(truth, axis=0), 1e-300)
             errors = [np.where(missing, 0, (member - truth) / scale).ravel() for member in members]

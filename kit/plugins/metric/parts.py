@@ -59,12 +59,12 @@ class PartsMetric(InnerMetric):
     @property
     def higher_is_better(self) -> bool:  # type: ignore[override]
         """As for the metrics of the parts."""
-        return self._used()[0][1].higher_is_better
+        return self._metrics_of_parts()[0][1].higher_is_better
 
     @property
     def limits(self) -> tuple[float, float]:  # type: ignore[override]
         """The widest limits of the metrics of the parts."""
-        low, high = zip(*(metric.limits for _, metric in self._used()), strict=True)
+        low, high = zip(*(metric.limits for _, metric in self._metrics_of_parts()), strict=True)
         return min(low), max(high)
 
     def takes_labels(self, labels: LabelKind) -> bool:
@@ -82,7 +82,7 @@ class PartsMetric(InnerMetric):
         check_names(self.weights, tuple(target.slices), "weights")
         if not any(self.weights.get(name, 1.0) for name in target.slices):
             raise ConfigError("metric.weights are all 0", code="C47", hint="give a part some weight")
-        used = self._used()
+        used = self._metrics_of_parts()
         if len({metric.higher_is_better for _, metric in used}) > 1:
             lower = [
                 f"metric.{option}={metric.plugin_name()}"
@@ -107,7 +107,7 @@ class PartsMetric(InnerMetric):
 
     def _scores(self, truth: Targets, probabilities: Probabilities) -> Iterator[tuple[float, float]]:
         """The score and the weight of each part that has a weight."""
-        missing = self.context.target.missing(truth)
+        missing = self.context.target.find_missing(truth)
         for scored in self._columns():
             some = ~missing[:, scored.place].any(axis=1)
             if not some.any():
@@ -133,7 +133,7 @@ class PartsMetric(InnerMetric):
             for at in range(place.start, place.stop):
                 yield _Scored(part.name, part.kind, slice(at, at + 1), weight / count)
 
-    def _used(self) -> list[tuple[str, Metric]]:
+    def _metrics_of_parts(self) -> list[tuple[str, Metric]]:
         """The options with a metric of some part, and the metric; `of` alone if the parts are not known."""
         target = self.context.target
         kinds = (

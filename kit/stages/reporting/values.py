@@ -14,7 +14,7 @@ ERROR_BINS = 21
 def score_columns(table: Table, predictions: np.ndarray) -> tuple[ColumnScore, ...]:
     """Each column's errors, points of a scatter, and the counts of its errors in equal bins around 0."""
     truth, given = table.targets().astype(np.float64), np.asarray(predictions, dtype=np.float64)
-    some = ~table.target.missing(table.targets())
+    some = ~table.target.find_missing(table.targets())
     return tuple(
         _column(name, truth[some[:, at], at], given[some[:, at], at])
         for at, name in enumerate(table.classes)
@@ -47,5 +47,5 @@ def find_costs(table: Table, predictions: np.ndarray) -> np.ndarray:
     """
     truth = table.targets()
     scale = np.maximum(np.nanstd(truth, axis=0), 1e-300)
-    errors = np.where(table.target.missing(truth), 0, np.abs(predictions - truth) / scale)
+    errors = np.where(table.target.find_missing(truth), 0, np.abs(predictions - truth) / scale)
     return np.asarray(errors.mean(axis=1))
