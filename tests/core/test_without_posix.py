@@ -14,6 +14,7 @@ from tests.drawing import draw_competition
 
 WITHOUT = '''
 """Takes away from kit, in every process, what Windows lacks; other packages keep it."""
+import asyncio  # since Python 3.12 it reads os.sysconf when it is imported
 import builtins, ctypes, errno, fcntl, os, sys
 import multiprocessing.context as contexts
 
