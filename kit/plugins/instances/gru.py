@@ -2,34 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import ClassVar, Literal
 
-from pydantic import Field
-
-from kit.kinds import Instances
-
-if TYPE_CHECKING:
-    from torch import nn
+from kit.plugins.instances._recurrent import RecurrentInstances
 
 
-class Gru(Instances):
+class Gru(RecurrentInstances):
     """A GRU over the instances of a bag in the order of `data.order`, and the mean of its outputs.
 
     Source: Cho et al. 2014, "Learning Phrase Representations using RNN Encoder-Decoder"; torch.nn.GRU.
     """
 
-    hidden: int = Field(128, ge=1, le=8192, description="width of a direction")
-    layers: int = Field(1, ge=1, le=8, description="number of layers")
-    bidirectional: bool = Field(True, description="read the sequence from both ends")
-    layer_dropout: float = Field(0.0, ge=0, lt=1, description="dropout between layers")
-    take: Literal["mean", "last"] = Field("mean", description="mean of all outputs, or the last states")
-
-    def uses_order(self) -> bool:
-        return True
-
-    def build(self, features: int) -> nn.Module:
-        from kit.plugins.instances._sequences import Recurrent
-
-        return Recurrent(
-            "gru", features, self.hidden, self.layers, self.bidirectional, self.layer_dropout, self.take
-        )
+    cell: ClassVar[Literal["gru", "lstm"]] = "gru"
