@@ -9,7 +9,7 @@ import pandas as pd
 from pydantic import Field
 
 from kit.data.csv_file import is_number
-from kit.data.long_rows import read_long_rows
+from kit.data.long_rows import LongRows, read_long_rows
 from kit.data.predictions import Predictions
 from kit.errors import ConfigError
 from kit.kinds import Format
@@ -36,23 +36,23 @@ class LongPartValues(Format):
     )
 
     def ids(self, sample: pd.DataFrame, classes: Sequence[str]) -> list[str]:
-        rows = read_long_rows(sample, tuple(places_of_columns(classes)), self.separator)
+        rows = self._read(sample, tuple(places_of_columns(classes)))
         return super().ids(sample, classes) if rows is None else rows.ids
 
     def matches(self, sample: pd.DataFrame, classes: Sequence[str]) -> bool:
-        rows = read_long_rows(sample, tuple(places_of_columns(classes)), self.separator)
+        rows = self._read(sample, tuple(places_of_columns(classes)))
         cells = set() if rows is None else {cell.strip() for cell in sample[rows.value].unique()}
         return bool(cells) and (cells == {""} or all(map(is_number, cells)))
 
     def check_rows(
         self, table: pd.DataFrame, sample: pd.DataFrame, classes: Sequence[str]
     ) -> list[tuple[int, str]] | None:
-        rows = read_long_rows(sample, tuple(places_of_columns(classes)), self.separator)
+        rows = self._read(sample, tuple(places_of_columns(classes)))
         return None if rows is None else list(no_numbers(table[rows.value], rows.value))
 
     def write(self, predictions: Predictions, sample: pd.DataFrame) -> pd.DataFrame:
         places = places_of_columns(predictions.classes)
-        rows = read_long_rows(sample, tuple(places), self.separator)
+        rows = self._read(sample, tuple(places))
         if rows is None:
             raise ConfigError(
                 "format 'long_part_values': the sample has no row for each id and column",
@@ -66,3 +66,13 @@ class LongPartValues(Format):
             [values[row_of[name], places[one]] for name, one in zip(rows.ids, rows.classes, strict=True)]
         )
         return sample.assign(**{rows.value: text(cells)})
+
+    def _read(self, sample: pd.DataFrame, columns: tuple[str, ...]) -> LongRows | None:
+        """How the sample joins ids and columns; None if it does not, as the first row or the ids may show."""
+        if sample.shape[1] > 2:
+            is_long = not sample.iloc[:, 0].is_unique
+        elif self.separator is None and all(map(str.isdigit, columns)):
+            is_long = False  # ids that end in a number look alike
+        else:
+            is_long = bool(sample.iloc[:1, 0].astype(str).str.endswith(columns).any())
+        return read_long_rows(sample, columns, self.separator) if is_long else None
