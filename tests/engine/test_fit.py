@@ -55,26 +55,29 @@ class Flat(nn.Module):
         self.inner = nn.Linear(108, 4)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        return self.inner(images.float().flatten(1) / 255)
+        outputs: torch.Tensor = self.inner(images.float().flatten(1) / 255)
+        return outputs
 
 
 def stage(
-    epochs: int, loss: str | dict = "cross_entropy", batches: Fixed | None = None, **more: Any
+    epochs: int, loss: str | dict[str, Any] = "cross_entropy", batches: Fixed | None = None, **more: Any
 ) -> fit.FitStage:
     more = {"scheduler": Scheduler.open("constant"), **more}
     return fit.FitStage(epochs, batches or Fixed(), Loss.open(loss), **more)
 
 
-def new(network: nn.Module | None = None, **average: float) -> Learner:
+def new(
+    network: nn.Module | None = None, /, *, ema_decay: float = 0.0, swa_start: float | None = None
+) -> Learner:
     network = network or Flat()
     optimizer = Optimizer.open({"name": "sgd", "lr": 0.1}).build(list(network.named_parameters()))
-    return learner(network, optimizer, FLOAT, **average)
+    return learner(network, optimizer, FLOAT, ema_decay=ema_decay, swa_start=swa_start)
 
 
 def fitted(
     epochs: int,
     plan: StepPlan,
-    loss: str | dict = "cross_entropy",
+    loss: str | dict[str, Any] = "cross_entropy",
     ema: float = 0.0,
     begun: Learner | None = None,
 ) -> Learner:
@@ -115,7 +118,7 @@ def test_it_is_the_loop_one_would_write_by_hand() -> None:
 
 @pytest.mark.parametrize("loss", ["cross_entropy", {"name": "cutmix"}, "label_smoothing"])
 @pytest.mark.parametrize("size", [1, 3, 4])
-def test_micro_batches_change_nothing_without_batch_norm(loss: str | dict, size: int) -> None:
+def test_micro_batches_change_nothing_without_batch_norm(loss: str | dict[str, Any], size: int) -> None:
     whole = fitted(2, StepPlan(seed=5, fold=0), loss)
     parts = fitted(2, StepPlan(seed=5, fold=0, micro_batch_size=size), loss)
     torch.testing.assert_close(whole.network.state_dict(), parts.network.state_dict(), rtol=1e-5, atol=1e-6)
@@ -144,7 +147,7 @@ def test_no_micro_batch_is_left_with_a_single_row(rows: int, size: int, seen: li
 def test_gradients_are_clipped_to_the_norm_that_is_asked() -> None:
     free, tight = fitted(1, StepPlan(0, 0)), fitted(1, StepPlan(0, 0, clip_grad_norm=1e-4))
     start = Flat().inner.weight
-    moved = [(made.network.inner.weight - start).norm().item() for made in (free, tight)]
+    moved = [(made.network.get_parameter("inner.weight") - start).norm().item() for made in (free, tight)]
     assert moved[1] < 1e-3 * moved[0] + 1e-4
 
 
@@ -172,7 +175,7 @@ def test_a_continuation_from_any_epoch_ends_with_the_same_bits(average: dict[str
 
 def test_a_loss_that_is_not_finite_stops_before_the_epoch_ends() -> None:
     spoilt = new()
-    nn.init.constant_(spoilt.network.inner.weight, float("nan"))
+    nn.init.constant_(spoilt.network.get_parameter("inner.weight"), float("nan"))
     with pytest.raises(RunError, match=r"R01 the loss is nan in epoch 1, step 3"):
         list(fit.fit(spoilt, [stage(1)], StepPlan(0, 0), FLOAT))
     assert spoilt.epoch == 0
@@ -196,8 +199,8 @@ def test_two_stages_that_differ_in_nothing_are_one() -> None:
     one, two = new(ema_decay=0.9), new(ema_decay=0.9)
     list(fit.fit(one, [stage(5, "cutmix", scheduler=scheduler)], plan, FLOAT))
     list(fit.fit(two, [stage(n, "cutmix", scheduler=scheduler) for n in (2, 3)], plan, FLOAT))
-    assert torch.equal(one.network.inner.weight, two.network.inner.weight)
-    assert torch.equal(one.predictor.inner.weight, two.predictor.inner.weight)
+    for a, b in ((one.network, two.network), (one.predictor, two.predictor)):
+        assert torch.equal(a.get_parameter("inner.weight"), b.get_parameter("inner.weight"))
 
 
 def test_a_schedule_runs_over_all_stages_and_one_of_a_stages_own_over_that_stage() -> None:
@@ -223,7 +226,8 @@ def test_a_frozen_part_keeps_its_weights_and_its_batch_norms_statistics_until_it
             self.above = nn.Linear(5, 4)
 
         def forward(self, images: torch.Tensor) -> torch.Tensor:
-            return self.above(self.below(images.float() / 255))
+            outputs: torch.Tensor = self.above(self.below(images.float() / 255))
+            return outputs
 
     network = Two()
     before = {name: value.clone() for name, value in network.state_dict().items()}

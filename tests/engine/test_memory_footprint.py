@@ -34,7 +34,8 @@ class Two(nn.Module):
         )
 
     def forward(self, images: Tensor) -> Tensor:
-        return self.second(self.act(self.first(images.flatten(1)[:, :100].float())))
+        outputs: Tensor = self.second(self.act(self.first(images.flatten(1)[:, :100].float())))
+        return outputs
 
 
 def made(network: nn.Module, ema: float = 0.5, name: str = "adamw") -> Learner:

@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import pytest
@@ -21,8 +21,10 @@ from kit.stages.training.train import train
 from tests.core.test_stopping import works_in
 from tests.stages.training.test_train import Killed, kill_after, logged, oof, same, weights
 
-State, Weights = dict[str, Any], dict[str, torch.Tensor]
-Dropped = Callable[[State, Weights, Weights | None], tuple[State, Weights, Weights | None]]
+State: TypeAlias = dict[str, Any]
+Weights: TypeAlias = dict[str, torch.Tensor]
+Parts: TypeAlias = tuple[State, Weights, Weights | None]
+Dropped: TypeAlias = Callable[[State, Weights, Weights | None], Parts]
 
 EMA = ["save_every_steps=2", "optimizer.weight_decay=0.1"]
 SWA = ["save_every_steps=2", "swa_start=0", "epochs=3"]
@@ -33,19 +35,19 @@ def without(key: str, value: Any) -> Dropped:
     return lambda state, learned, average: ({**state, key: value}, learned, average)
 
 
-def without_moments(state: State, learned: Weights, average: Weights | None) -> Any:
+def without_moments(state: State, learned: Weights, average: Weights | None) -> Parts:
     return {**state, "optimizer": {**state["optimizer"], "state": {}}}, learned, average
 
 
-def without_peaks(state: State, learned: Weights, average: Weights | None) -> Any:
+def without_peaks(state: State, learned: Weights, average: Weights | None) -> Parts:
     return {**state, "peaks": [group["lr"] for group in state["optimizer"]["param_groups"]]}, learned, average
 
 
-def without_average(state: State, learned: Weights, average: Weights | None) -> Any:
+def without_average(state: State, learned: Weights, average: Weights | None) -> Parts:
     return state, learned, learned
 
 
-def without_statistics(state: State, learned: Weights, average: Weights | None) -> Any:
+def without_statistics(state: State, learned: Weights, average: Weights | None) -> Parts:
     fresh = {"running_mean": torch.zeros_like, "running_var": torch.ones_like, "tracked": torch.zeros_like}
     made = {
         key: next((new(value) for word, new in fresh.items() if word in key), value)
@@ -55,7 +57,7 @@ def without_statistics(state: State, learned: Weights, average: Weights | None) 
     return state, made, average
 
 
-def without_weights(state: State, learned: Weights, average: Weights | None) -> Any:
+def without_weights(state: State, learned: Weights, average: Weights | None) -> Parts:
     return state, {key: torch.zeros_like(value) for key, value in learned.items()}, average
 
 
@@ -65,7 +67,7 @@ def once_short(monkeypatch: pytest.MonkeyPatch) -> None:
     plain = module.new_learner
 
     def new_learner(*arguments: Any) -> Learner:
-        learner = plain(*arguments)
+        learner: Learner = plain(*arguments)
         learner.micro_batch_size = 3
         return learner
 
