@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -38,8 +39,9 @@ def rows(letter: str, count: int) -> Table:
 def write(folder: Path, train: np.ndarray, test: np.ndarray) -> None:
     """A fold's embeddings of these vectors, brought to length 1."""
     folder.mkdir(parents=True)
-    for split, letter, vectors in (("train", "r", train), ("test", "t", test)):
-        filled = embeddings.create_memmap(folder, split, rows(letter, len(vectors)).ids, FEATURES)  # type: ignore[arg-type]
+    parts: tuple[tuple[embeddings.Split, str, np.ndarray], ...] = (("train", "r", train), ("test", "t", test))
+    for split, letter, vectors in parts:
+        filled = embeddings.create_memmap(folder, split, rows(letter, len(vectors)).ids, FEATURES)
         filled[:] = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
         if isinstance(filled, np.memmap):
             filled.flush()
@@ -49,8 +51,8 @@ def write(folder: Path, train: np.ndarray, test: np.ndarray) -> None:
 def found(
     root: Path, by_fold: list[tuple[np.ndarray, np.ndarray]], pairs: list[list[int]]
 ) -> dict[str, Finding]:
-    for fold, (train, test) in enumerate(by_fold):
-        write(root / str(fold), train, test)
+    for fold, vectors in enumerate(by_fold):
+        write(root / str(fold), *vectors)
     train, test = rows("r", ROWS), rows("t", TESTS)
     folds = Folds(train.ids, (np.arange(ROWS) % 2)[:, None])
     units = np.arange(ROWS + TESTS)
@@ -137,8 +139,11 @@ def test_a_networks_rows_are_those_that_its_own_run_held_out(
     workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[Folds] = []
-    monkeypatch.setattr(
-        by_embeddings, "check_by_run", lambda member, parts, looked: asked.append(looked.folds) or []
-    )
+
+    def check(member: str, parts: Mapping[int, Path], looked: RowContext) -> Iterator[Finding]:
+        asked.append(looked.folds)
+        return iter(())
+
+    monkeypatch.setattr(by_embeddings, "check_by_run", check)
     run_checks(Workspace.open(workspace.root, ["splitter.folds=5"]), (), ["runs/a"])
     assert [folds.count for folds in asked] == [2]

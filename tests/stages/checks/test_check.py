@@ -61,7 +61,8 @@ def test_clean_data_give_no_finding(tmp_path: Path) -> None:
 
 
 def brighter(image: np.ndarray) -> np.ndarray:
-    return np.clip(image.astype(int) + 6, 0, 255).astype(np.uint8)
+    pixels: np.ndarray = np.clip(image.astype(int) + 6, 0, 255)
+    return pixels.astype(np.uint8)
 
 
 def test_near_copies_across_folds_are_a_problem_that_data_group_auto_answers(tmp_path: Path) -> None:

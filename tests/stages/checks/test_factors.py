@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 
+from kit.data.class_factors import Factors
 from kit.data.table import Table
 from kit.stages.checks.factors import check_factors
 from kit.stages.checks.finding import Finding
 
 CLASSES = ("man_young", "man_old", "woman_young", "woman_old")
-FACTORS = tuple(tuple(name.split("_")) for name in CLASSES)
+FACTORS: Factors = tuple(tuple(name.split("_")) for name in CLASSES)
 
 
 def people(labels: np.ndarray, groups: np.ndarray) -> Table:
     ids = np.array([f"r{row:03d}" for row in range(len(labels))])
-    return Table(ids, list(map(str, ids)), CLASSES, labels, groups, class_factors=FACTORS)  # type: ignore[arg-type]
+    return Table(ids, [Path(name) for name in ids], CLASSES, labels, groups, class_factors=FACTORS)
 
 
 def found(table: Table) -> dict[str, Finding]:

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from kit.data.table import Table
 from kit.kinds import Loss
-from kit.kinds.targets import NUMBERS
+from kit.kinds.targets import NUMBERS, ONE_CLASS, Target
 from kit.stages.checks.grades import check_grades
 
 QWK = {"name": "cohen_kappa", "weights": "quadratic"}
 
 
-def table(labels: np.ndarray, **more: object) -> Table:
+def table(labels: np.ndarray, target: Target = ONE_CLASS) -> Table:
     ids = np.array([f"{row:03d}" for row in range(len(labels))])
-    return Table(ids, [Path(name) for name in ids], ("0", "1", "2"), labels, **more)  # type: ignore[arg-type]
+    return Table(ids, [Path(name) for name in ids], ("0", "1", "2"), labels, target=target)
 
 
 @pytest.mark.parametrize(
@@ -31,7 +32,9 @@ def table(labels: np.ndarray, **more: object) -> Table:
         ({"name": "accuracy"}, "cross_entropy", []),
     ],
 )
-def test_a_metric_of_grades_wants_a_loss_of_grades(metric: dict, loss: object, codes: list[str]) -> None:
+def test_a_metric_of_grades_wants_a_loss_of_grades(
+    metric: dict[str, Any], loss: object, codes: list[str]
+) -> None:
     found = list(check_grades(table(np.arange(6) % 3), metric, Loss.open(loss)))
     assert [one.code for one in found] == codes
 

@@ -6,6 +6,7 @@ import csv
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,9 +19,9 @@ from tests.stages.checks.test_check import draw, found
 SCENE = ("data.group=scene", "splitter=stratified_group_kfold", "splitter.folds=2")
 
 
-def competition(root: Path, views: int, **config: object) -> Path:
+def competition(root: Path, views: int, **config: Any) -> Path:
     """120 photos of two classes, `views` of each scene, under names that say nothing."""
-    rows = []
+    rows: list[tuple[str, str, np.ndarray]] = []
     for number in np.random.default_rng(0).permutation(120).tolist():
         scene, view = divmod(number, views)
         image = seen_from(place(scene, 160), 6.0 * view, 1 + 0.05 * view, 10 * view)
