@@ -114,7 +114,8 @@ def test_a_recipe_trains_and_predicts(recipe: str, competition: Path) -> None:
     config = json.loads((competition / "config.json").read_text())
     (competition / "config.json").write_text(json.dumps({**config, **chosen, "cache_size": 40}))
     run = train(competition, name="r")
-    assert Predictions.read(run.predictions("plain") / "oof.parquet").provenance.scores["accuracy"] > 0
+    oof = Predictions.read(run.predictions("plain") / "oof.parquet")
+    assert oof.provenance.require_scores()["accuracy"] > 0
 
 
 def test_groups_choose_the_splitter() -> None:

@@ -8,7 +8,7 @@ import random
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -61,8 +61,13 @@ def test_the_order_in_which_the_system_lists_files_changes_nothing(
     expected = discover(tmp_path)
     walk = os.walk
 
-    def shuffled(*given: object, **more: object) -> Iterator[tuple[str, list[str], list[str]]]:
-        for path, inner, names in walk(*given, **more):  # type: ignore[call-overload]
+    def shuffled(
+        top: str,
+        topdown: bool = True,
+        onerror: Callable[[OSError], object] | None = None,
+        followlinks: bool = False,
+    ) -> Iterator[tuple[str, list[str], list[str]]]:
+        for path, inner, names in walk(top, topdown, onerror, followlinks):
             random.Random(3).shuffle(inner)
             random.Random(4).shuffle(names)
             yield path, inner, names

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+import click
 import numpy as np
 import pytest
 from PIL import Image
@@ -140,7 +141,8 @@ def test_holding_out_what_is_not_there_is_an_error(tmp_path: Path) -> None:
 
 def test_the_help_lists_the_uses_of_a_validation_folder() -> None:
     (option,) = [each for each in command.params if each.name == "val"]
-    assert list(option.type.choices) == ["join", "holdout", "ignore"]  # type: ignore[attr-defined]
+    assert isinstance(option.type, click.Choice)
+    assert list(option.type.choices) == ["join", "holdout", "ignore"]
 
 
 def test_classes_of_one_folder_alone_are_named(tmp_path: Path) -> None:
