@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from scipy.stats import binomtest
@@ -19,8 +21,9 @@ SHARES = np.array(
 AGREED = np.array([True, False, True, True, True, True, False, False])
 
 
-def taken(**rule: object) -> list[int]:
-    return np.flatnonzero(Rule(**rule).select(SHARES, AGREED, PRIOR)).tolist()  # type: ignore[arg-type]
+def taken(**rule: Any) -> list[int]:
+    rows: list[int] = np.flatnonzero(Rule(**rule).select(SHARES, AGREED, PRIOR)).tolist()
+    return rows
 
 
 @pytest.mark.parametrize(
