@@ -18,6 +18,8 @@ from kit.data.table import test_table
 from kit.errors import ConfigError, DataError, InvalidError, KitWarning
 from kit.stages.blending.blend import blend
 from kit.stages.submission.board import Board
+from tests.approximate import approx
+from tests.blends import submit_blend
 from tests.written_runs import CLASSES, TEST, competition, shares, write_run
 
 
@@ -27,24 +29,24 @@ def workspace(tmp_path: Path) -> Workspace:
 
 
 def test_members_and_blend_are_scored_pooled_and_by_fold(workspace: Workspace) -> None:
-    submitted = blend(workspace, ["runs/a", "runs/b"])
+    submitted = submit_blend(workspace, ["runs/a", "runs/b"])
     a, b, both = submitted.scores
     assert [a.name, b.name, both.name] == ["a@plain", "b@plain", "blend"]
-    assert (a.cv, b.cv) == (1, pytest.approx(8 / 9))
+    assert (a.cv, b.cv) == (1, approx(8 / 9))
     assert b.folds == {0: 1, 1: pytest.approx(2 / 3), 2: 1}
     assert both.cv == submitted.cv == 1  # where b is wrong with 0.6, a is right with 0.8
     assert (submitted.rows, submitted.test_rows, submitted.metric, submitted.rank) == (9, 4, "accuracy", 1)
 
 
 def test_the_submission_has_the_rows_of_the_sample(workspace: Workspace) -> None:
-    submitted = blend(workspace, ["runs/a@d4"], name="first")
+    submitted = submit_blend(workspace, ["runs/a@d4"], name="first")
     assert submitted.path == workspace.submissions / "0001-first.csv"
     assert submitted.path.read_text() == 'id,label\n007,ant\n1e5,bee\nNA,bee\n"a,b",ant\n'
 
 
 def test_probabilities_are_the_mean_of_folds_and_members(tmp_path: Path) -> None:
     workspace = competition(tmp_path, header="id,ant,bee,cat", cells=",0.3,0.3,0.4")
-    lines = blend(workspace, ["a", "b"]).path.read_text().splitlines()
+    lines = submit_blend(workspace, ["a", "b"]).path.read_text().splitlines()
     # class 1 at row 1: fold 0 gives .8 and .6, fold 1 swaps bee and cat: .1 and .2
     name, ant, bee, cat = lines[2].split(",")
     assert name == "1e5"
@@ -59,7 +61,7 @@ def test_a_ranking_of_several_rows_an_id_is_predicted_once_and_written_in_full(t
     lines = [f"{name},{label}" for name in ids for label in CLASSES[:2]]
     (tmp_path / "data" / "sample_submission.csv").write_text("\n".join(["id,label", *lines]) + "\n")
     assert test_table(tmp_path, space.competition.data, CLASSES).ids.tolist() == list(TEST)
-    submitted = blend(space, ["runs/a@d4"], name="x")
+    submitted = submit_blend(space, ["runs/a@d4"], name="x")
     assert submitted.format == "ranking"
     assert submitted.path.read_text().splitlines()[1:5] == [
         "007,ant",
@@ -72,12 +74,12 @@ def test_a_ranking_of_several_rows_an_id_is_predicted_once_and_written_in_full(t
 
 def test_test_rows_are_joined_by_id(workspace: Workspace) -> None:
     write_run(workspace.root, "b", test=TEST[::-1])
-    mixed = blend(workspace, ["runs/b"]).path.read_text()
+    mixed = submit_blend(workspace, ["runs/b"]).path.read_text()
     assert mixed == 'id,label\n007,ant\n1e5,bee\nNA,bee\n"a,b",ant\n'
 
 
 def test_the_record_says_what_the_submission_was_made_from(workspace: Workspace) -> None:
-    submitted = blend(workspace, ["a", "b"], {"name": "weighted", "weights": [3, 1]})
+    submitted = submit_blend(workspace, ["a", "b"], {"name": "weighted", "weights": [3, 1]})
     record = json.loads(submitted.record.read_text())
     assert record["ensembler"] == {"name": "weighted", "weights": [3, 1]}
     assert record["format"] == {"name": "label"}
@@ -92,8 +94,8 @@ def test_the_record_says_what_the_submission_was_made_from(workspace: Workspace)
 
 def test_each_blend_is_entered_and_ranked(workspace: Workspace) -> None:
     write_run(workspace.root, "c", wrong=[0, 1, 2, 3])
-    assert [blend(workspace, [name]).rank for name in ("c", "b", "a")] == [1, 1, 1]
-    assert blend(workspace, ["c"], name="again").rank == 4
+    assert [submit_blend(workspace, [name]).rank for name in ("c", "b", "a")] == [1, 1, 1]
+    assert submit_blend(workspace, ["c"], name="again").rank == 4
     entries = Board.read(workspace.submissions).sort_entries()
     assert [(entry.number, entry.members) for entry in entries] == [
         (3, "a@plain"),
@@ -107,7 +109,7 @@ def test_each_blend_is_entered_and_ranked(workspace: Workspace) -> None:
 
 def test_lower_is_better_where_the_metric_says_so(tmp_path: Path) -> None:
     workspace = competition(tmp_path, metric="log_loss")
-    assert [blend(workspace, [name]).rank for name in ("b", "a")] == [1, 1]
+    assert [submit_blend(workspace, [name]).rank for name in ("b", "a")] == [1, 1]
 
 
 def test_the_name_of_the_config_s_ensembler_keeps_its_options(tmp_path: Path) -> None:
@@ -115,13 +117,15 @@ def test_the_name_of_the_config_s_ensembler_keeps_its_options(tmp_path: Path) ->
     config = json.loads((tmp_path / "config.json").read_text())
     given = {"name": "weighted", "weights": [3, 1]}
     (tmp_path / "config.json").write_text(json.dumps({**config, "ensembler": given}))
-    assert blend(Workspace.open(tmp_path), ["a", "b"], "weighted").ensembler == given
-    assert blend(Workspace.open(tmp_path), ["a", "b"], "mean").ensembler == {"name": "mean"}
+    assert submit_blend(Workspace.open(tmp_path), ["a", "b"], "weighted").ensembler == given
+    assert submit_blend(Workspace.open(tmp_path), ["a", "b"], "mean").ensembler == {"name": "mean"}
 
 
 def test_the_config_names_the_ensembler_that_is_used(tmp_path: Path) -> None:
     workspace = competition(tmp_path, ensembler="geometric")
-    assert json.loads(blend(workspace, ["a", "b"]).record.read_text())["ensembler"]["name"] == "geometric"
+    assert (
+        json.loads(submit_blend(workspace, ["a", "b"]).record.read_text())["ensembler"]["name"] == "geometric"
+    )
 
 
 def test_partial_members_are_scored_on_what_all_cover(workspace: Workspace) -> None:
@@ -129,7 +133,7 @@ def test_partial_members_are_scored_on_what_all_cover(workspace: Workspace) -> N
     with pytest.warns(
         KitWarning, match=r"W10 only the 4 rows that all members predict are scored \(a@plain 9, b@plain 4\)"
     ):
-        submitted = blend(workspace, ["a", "b"])
+        submitted = submit_blend(workspace, ["a", "b"])
     assert submitted.rows == 4
     assert set(submitted.scores[0].folds) == {0, 1}
 
@@ -138,12 +142,12 @@ def test_members_of_as_many_but_other_rows_are_told_so_too(workspace: Workspace)
     write_run(workspace.root, "a", rows=range(6))
     write_run(workspace.root, "b", rows=range(3, 9))
     with pytest.warns(KitWarning, match="W10 only the 3 rows"):
-        assert blend(workspace, ["a", "b"]).rows == 3
+        assert submit_blend(workspace, ["a", "b"]).rows == 3
 
 
 def test_blending_needs_the_labels_and_no_images(workspace: Workspace) -> None:
     shutil.rmtree(workspace.root / "data" / "images")
-    assert blend(workspace, ["a"]).rows == 9
+    assert submit_blend(workspace, ["a"]).rows == 9
 
 
 def test_a_board_that_cannot_be_read_stops_the_blend_before_it_writes(workspace: Workspace) -> None:
@@ -155,20 +159,20 @@ def test_a_board_that_cannot_be_read_stops_the_blend_before_it_writes(workspace:
 
 
 def test_a_number_stays_one_submission_when_its_files_are_removed(workspace: Workspace) -> None:
-    blend(workspace, ["a"])
-    second = blend(workspace, ["b"])
+    submit_blend(workspace, ["a"])
+    second = submit_blend(workspace, ["b"])
     second.path.unlink()
     second.record.unlink()
-    assert blend(workspace, ["a"], name="third").number == 3
+    assert submit_blend(workspace, ["a"], name="third").number == 3
 
 
 def test_the_same_blend_again_is_the_same_submission(workspace: Workspace) -> None:
-    first, again = blend(workspace, ["a", "b"]), blend(workspace, ["a", "b"])
+    first, again = submit_blend(workspace, ["a", "b"]), submit_blend(workspace, ["a", "b"])
     assert (first.number, first.is_new, again.number, again.is_new) == (1, True, 1, False)
-    assert blend(workspace, ["b", "a"]).number == 2
-    assert blend(workspace, ["a", "b"], ensembler="geometric").number == 3
+    assert submit_blend(workspace, ["b", "a"]).number == 2
+    assert submit_blend(workspace, ["a", "b"], ensembler="geometric").number == 3
     (workspace.submissions / "0001-mean-a-b.csv").unlink()
-    assert blend(workspace, ["a", "b"]).number == 1
+    assert submit_blend(workspace, ["a", "b"]).number == 1
     assert first.path.is_file()
     assert [entry.number for entry in Board.read(workspace.submissions).entries] == [1, 2, 3]
 
@@ -177,7 +181,7 @@ def test_a_fold_without_a_score_does_not_stop_the_blend(tmp_path: Path) -> None:
     workspace = competition(tmp_path, metric="auc")
     write_run(tmp_path, "b", rows=[0, 1, 2, 3])
     with pytest.warns(KitWarning):
-        score = blend(workspace, ["a", "b"]).scores[0]
+        score = submit_blend(workspace, ["a", "b"]).scores[0]
     assert score.cv == 1
     assert score.folds == {0: 1, 1: None}
 
@@ -212,9 +216,9 @@ def test_a_fitted_ensembler_is_scored_on_rows_it_was_not_fitted_on(workspace: Wo
     # a is wrong in all of fold 0, b in two rows of each other fold: fitted on folds 1 and 2, a is the pick for fold 0
     write_run(workspace.root, "a", wrong=[0, 1, 2])
     write_run(workspace.root, "b", wrong=[3, 4, 6, 7])
-    submitted = blend(workspace, ["a", "b"], "best_member")
+    submitted = submit_blend(workspace, ["a", "b"], "best_member")
     a, b, both = (score.cv for score in submitted.scores)
-    assert (a, b) == (pytest.approx(6 / 9), pytest.approx(5 / 9))
+    assert (a, b) == (approx(6 / 9), approx(5 / 9))
     # without fold 1: a hits 3 of 6, b 4 of 6, so b; the same without fold 2
     assert submitted.scores[2].folds == {0: 0, 1: pytest.approx(1 / 3), 2: pytest.approx(1 / 3)}
     assert both == pytest.approx(2 / 9)
@@ -225,7 +229,7 @@ def test_a_fitted_ensembler_is_scored_on_rows_it_was_not_fitted_on(workspace: Wo
 def test_class_shares_are_those_of_all_labelled_rows(workspace: Workspace) -> None:
     """A run of some folds predicts few rows; here three of ant and two of bee, of the table's three of each class."""
     write_run(workspace.root, "a", rows=[0, 1, 3, 4, 6])
-    made = json.loads(blend(workspace, ["a"], "prior_matching").record.read_text())["ensembler"]
+    made = json.loads(submit_blend(workspace, ["a"], "prior_matching").record.read_text())["ensembler"]
     assert made["shares"] == pytest.approx([1 / 3, 1 / 3, 1 / 3])
 
 
@@ -241,7 +245,7 @@ def test_identical_images_are_fitted_and_scored_on_together(workspace: Workspace
         blend(alone, ["a", "b"], "best_member")
     for number, image in enumerate(sorted((workspace.root / "data" / "images").iterdir())):
         image.write_bytes(bytes([number]))
-    assert blend(alone, ["a", "b"], "best_member").cv == 1
+    assert submit_blend(alone, ["a", "b"], "best_member").cv == 1
 
 
 def test_nothing_is_written_when_a_member_does_not_fit(workspace: Workspace) -> None:

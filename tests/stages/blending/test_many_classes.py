@@ -11,7 +11,7 @@ from sklearn.metrics import accuracy_score, f1_score
 from kit.evaluation import bootstrap
 from kit.evaluation.hill_climbing import Climb, DecisionClimb
 from kit.kinds import Metric
-from kit.kinds.metric_shortcuts import score_decisions
+from kit.kinds.metric_shortcuts import FromConfusionMatrix, score_decisions
 from tests.drawn_members import drawn
 
 PEERS = {
@@ -27,6 +27,7 @@ def test_scores_and_their_bootstrap_are_sklearns(name: str) -> None:
     (shares, other), truth = drawn(members=2, rows=120, classes=30)
     metric, said = Metric.open(name), shares.argmax(axis=1)
     assert metric.score(truth, shares) == pytest.approx(PEERS[name](truth, said, None))
+    assert isinstance(metric, FromConfusionMatrix)
     weights = np.arange(120) % 4 + 1
     assert score_decisions(metric, truth, said, 30, weights) == pytest.approx(
         PEERS[name](truth, said, weights)
