@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from kit.stages.leaderboard.advice import Key, picks, worth_sending
+from kit.stages.leaderboard.advice import picks, worth_sending
 from kit.stages.leaderboard.submission_diff import SubmittedAnswers
-from kit.stages.submission.board import Entry
+from kit.stages.submission.board import Entry, Key
 from tests.stages.leaderboard.test_agreement import ENTRY
 
 ROWS = 1000

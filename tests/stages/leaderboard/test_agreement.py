@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
@@ -16,6 +17,8 @@ from kit.stages.leaderboard.agreement import (
 )
 from kit.stages.leaderboard.noise import Noise
 from kit.stages.submission.board import Entry
+
+Pairs = Sequence[tuple[float | None, float | None]]  # of cross-validation and leaderboard
 
 ENTRY = Entry(
     number=1,
@@ -33,14 +36,14 @@ ENTRY = Entry(
 QUIET = Noise("macro_f1", 1, 900, 300, False, 0.003, (500, 0.004), None, None)  # a gap's error is .005
 
 
-def entries(pairs: list[tuple[float | None, float | None]], better: str = "higher") -> list[Entry]:
+def entries(pairs: Pairs, better: str = "higher") -> list[Entry]:
     return [
         replace(ENTRY, number=number, cv=cv, leaderboard=said, better=better)
         for number, (cv, said) in enumerate(pairs, 1)
     ]
 
 
-def found(pairs: list[tuple[float | None, float | None]], noise: Noise | None = QUIET) -> Agreement:
+def found(pairs: Pairs, noise: Noise | None = QUIET) -> Agreement:
     return agreement(entries(pairs), noise)
 
 

@@ -9,6 +9,7 @@ import subprocess
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from filelock import FileLock
@@ -32,7 +33,7 @@ ENTRY = Entry(
 )
 
 
-def filled(folder: Path, *scores: float | None, **changes: str) -> Board:
+def filled(folder: Path, *scores: float | None, **changes: Any) -> Board:
     board = Board.read(folder)
     for number, cv in enumerate(scores, 1):
         board = board.enter(replace(ENTRY, number=number, cv=cv, **changes))
@@ -82,9 +83,9 @@ def test_scores_of_two_metrics_are_not_compared(tmp_path: Path) -> None:
     assert [board.rank(number) for number in (1, 2, 3)] == [2, 1, 1]
 
 
-def recorded(folder: Path, number: int, digest: str, **changes: object) -> Entry:
+def recorded(folder: Path, number: int, digest: str, **changes: Any) -> Entry:
     """An entry whose record says which rows it is scored on."""
-    entry = replace(ENTRY, number=number, file=f"{number:04d}-x.csv", **changes)  # type: ignore[arg-type]
+    entry = replace(ENTRY, number=number, file=f"{number:04d}-x.csv", **changes)
     record = {"fingerprints": {"rows": digest}}
     (folder / f"{number:04d}-x.json").write_text(json.dumps(record))
     return entry

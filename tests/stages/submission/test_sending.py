@@ -277,7 +277,12 @@ def test_a_session_sends_and_reads_scores_too(
 ) -> None:
     comp = open_session(workspace.root)
     questions: list[str] = []
-    monkeypatch.setattr("builtins.input", lambda text: questions.append(text) or "n")
+
+    def refuse(text: str) -> str:
+        questions.append(text)
+        return "n"
+
+    monkeypatch.setattr("builtins.input", refuse)
     with pytest.raises(KitError, match="nothing was sent"):
         comp.submission.send(1)
     assert questions == ["send submission 1 to digits? [y/N]: "]
