@@ -172,7 +172,7 @@ def test_scores_are_of_the_metric_and_labels_that_are_asked_for(space: Path) -> 
     made = predict(space, "metric=auc")
     assert not made.computed
     assert "auc" in made.scores
-    assert "auc" in read(space, "oof").provenance.scores
+    assert "auc" in read(space, "oof").provenance.require_scores()
     assert np.array_equal(read(space, "oof").probabilities, before.probabilities)
 
 
@@ -206,10 +206,10 @@ def test_rows_that_several_folds_hold_out_are_scored_by_their_mean(tmp_path: Pat
     found = read(root, "oof")
     assert len(found) == 2 * 54
     assert "000" not in found.ids
-    assert set(found.provenance.fold_scores) == {"0", "1", "2", "3"}
+    assert set(found.provenance.require_fold_scores()) == {"0", "1", "2", "3"}
     mean = found.mean()
     truth = np.array([int(name) % 3 for name in mean.ids.tolist()])
-    assert found.provenance.scores["accuracy"] == pytest.approx(
+    assert found.provenance.require_scores()["accuracy"] == pytest.approx(
         (mean.probabilities.argmax(1) == truth).mean()
     )
     made = predict(root)

@@ -15,9 +15,10 @@ from kit.data.predictions import Predictions
 from kit.data.table import train_table
 from kit.errors import ConfigError
 from kit.kinds import Ensembler, Metric
-from kit.stages.blending.blend import blend
+from kit.plugins.ensembler.greedy import Greedy
 from kit.stages.prediction.tta import tta
 from kit.stages.prediction.view_policy import choose_views
+from tests.blends import submit_blend
 
 
 def read(space: Path, views: str, split: str = "oof") -> Predictions:
@@ -42,7 +43,7 @@ def test_a_folds_rows_are_averaged_by_the_choice_that_the_other_folds_made(space
         fitted = Ensembler.open("greedy").fit(shares[:, ~held], truth[~held])
         np.testing.assert_allclose(found.probabilities[held], fitted.blend(shares[:, held]), atol=1e-6)
     assert made.nested == pytest.approx(Metric.open("macro_f1").score(truth, found.probabilities))
-    assert found.provenance.scores["macro_f1"] == pytest.approx(made.nested)
+    assert found.provenance.require_scores()["macro_f1"] == pytest.approx(made.nested)
 
 
 def test_test_rows_are_averaged_fold_by_fold_by_the_choice_that_all_rows_made(space: Path) -> None:
@@ -84,7 +85,7 @@ def test_views_that_are_there_are_not_computed_again(space: Path, monkeypatch: p
 
 def test_a_policy_is_a_member_like_any_other(space: Path) -> None:
     (made,) = choose_views(space, ["runs/a"], "flip")
-    submitted = blend(Workspace.open(space), [made.member, "runs/a@plain"])
+    submitted = submit_blend(Workspace.open(space), [made.member, "runs/a@plain"])
     record = json.loads(submitted.record.read_text())
     assert record["members"][0]["oof"]["policy"]["names"] == [
         "plain",
@@ -129,19 +130,19 @@ def test_views_are_taken_as_long_as_their_mean_gets_better() -> None:
     good = np.array([[0.8, 0.2], [0.4, 0.6]])  # -log: .223, .511, mean .367
     mirror = np.array([[0.5, 0.5], [0.2, 0.8]])  # .693, .223, mean .458; with good: .65 and .7, mean .394
     best = np.array([[0.9, 0.1], [0.2, 0.8]])  # .105, .223, mean .164
-    greedy = Ensembler.open("greedy")
+    greedy = Greedy()
     assert greedy.fit(np.stack([good, mirror, best]), truth).weights == (0, 0, 1)
     lopsided = np.array([[0.98, 0.02], [0.45, 0.55]])  # .020, .598, mean .309
     other = np.array([[0.45, 0.55], [0.02, 0.98]])  # .799, .020, mean .409; both: .715 and .765, mean .302
     assert greedy.fit(np.stack([other, lopsided]), truth).weights == (1, 1)
-    asks_much = Ensembler.open({"name": "greedy", "min_gain": 0.05})
+    asks_much = Greedy(min_gain=0.05)
     assert asks_much.fit(np.stack([other, lopsided]), truth).weights == (0, 1)
 
 
 def test_a_view_is_taken_once() -> None:
     rng = np.random.default_rng(0)
     members = rng.dirichlet(np.ones(3), (5, 40))
-    fitted = Ensembler.open("greedy").fit(members, rng.integers(0, 3, 40))
+    fitted = Greedy().fit(members, rng.integers(0, 3, 40))
     assert set(fitted.weights) <= {0.0, 1.0}
     chosen = [number for number, weight in enumerate(fitted.weights) if weight]
     np.testing.assert_allclose(fitted.blend(members), members[chosen].mean(axis=0))

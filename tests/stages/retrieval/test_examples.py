@@ -73,7 +73,10 @@ def test_two_pictures_are_written(
     assert run(["plot", "retrieve", "runs/a", "--queries", "3", "--json", "--out", "near.png"]) == 0
     said = json.loads(capsys.readouterr().out)
     assert said["files"] == ["near.png", "near-map.png"]
-    assert all(cv2.imread(str(space / name)).std() > 10 for name in said["files"])
+    for name in said["files"]:
+        picture: np.ndarray | None = cv2.imread(str(space / name))
+        assert picture is not None
+        assert picture.std() > 10
     assert [len(strip) for strip in said["queries"]] == [7, 7, 7]
 
 

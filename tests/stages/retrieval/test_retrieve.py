@@ -19,12 +19,12 @@ from kit.data.predictions import Predictions
 from kit.data.table import Table, train_table
 from kit.errors import ConfigError, InvalidError, KitWarning
 from kit.kinds import Scorer
-from kit.stages.blending.blend import blend
 from kit.stages.prediction.embed import embed, embed_untrained
 from kit.stages.retrieval.neighbour_search import find_neighbours
 from kit.stages.retrieval.retrieve import retrieve
 from kit.stages.retrieval.source import EmbeddedRun, read_source
 from kit.stages.training.train import train
+from tests.blends import submit_blend
 
 
 @pytest.fixture
@@ -60,7 +60,7 @@ def test_a_fold_of_scikit_learns_neighbours_says_the_same(embedded: Workspace) -
     for fold in (0, 1):
         found = Embeddings.read(embedded.runs / f"a/embeddings/plain/{fold}")
         vectors, held = found.train.vectors.astype(np.float32), folds.oof_mask(fold)
-        model = KNeighborsClassifier(3, metric="cosine").fit(vectors[~held], table.labels[~held])  # type: ignore[index]
+        model = KNeighborsClassifier(3, metric="cosine").fit(vectors[~held], table.targets()[~held])
         theirs = model.predict_proba(vectors[held])
         mine = oof.take(oof.folds == fold).align(table.ids[held])
         np.testing.assert_allclose(mine, theirs, atol=1e-6)
@@ -116,7 +116,7 @@ def test_a_blend_takes_classifier_and_retrieval(embedded: Workspace) -> None:
     assert made.gain.low is not None
     assert made.gain.high is not None
     assert made.gain.low <= made.gain.value <= made.gain.high
-    assert blend(embedded, ["runs/a", "runs/a@plain-power", "runs/a@plain-product"]).test_rows == 12
+    assert submit_blend(embedded, ["runs/a", "runs/a@plain-power", "runs/a@plain-product"]).test_rows == 12
 
 
 def test_predictions_of_other_checkpoints_are_not_joined(embedded: Workspace) -> None:
@@ -163,7 +163,7 @@ def test_a_network_without_training_is_compared_by_the_same_folds(space: Path) -
     assert made.gain is None
     assert sorted(set(read(workspace, "plain-vote", "oof", "bare").folds.tolist())) == [0, 1]
     retrieve(workspace, [made.member.replace("-vote", "")], "power")
-    assert blend(workspace, ["bare@plain-vote", "bare@plain-power"]).test_rows == 12
+    assert submit_blend(workspace, ["bare@plain-vote", "bare@plain-power"]).test_rows == 12
 
 
 def test_rows_of_a_single_fold_are_fitted_and_scored_on_parts_of_their_own(competition: Path) -> None:
@@ -175,7 +175,7 @@ def test_rows_of_a_single_fold_are_fitted_and_scored_on_parts_of_their_own(compe
     assert set(oof.folds.tolist()) == {0}
     assert len(oof) == 30
     assert made.gain is not None
-    assert blend(workspace, ["h@plain-power"]).rows == 30
+    assert submit_blend(workspace, ["h@plain-power"]).rows == 30
 
 
 def test_more_neighbours_than_a_gallery_has_are_refused(embedded: Workspace) -> None:

@@ -225,4 +225,4 @@ def test_options_that_do_not_go_together_are_refused() -> None:
         (("test", None, None, 1, 9, None, None, True), "--whiten needs --pca N"),
     ):
         with pytest.raises(ConfigError, match=text):
-            open_question(*given)  # type: ignore[arg-type]
+            open_question(*given)
