@@ -6,6 +6,7 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -28,6 +29,7 @@ from kit.stages.submission.board import Board
 from kit.stages.training.fold import FoldDeadline
 from kit.stages.training.soup import make_soup
 from kit.stages.training.train import train
+from tests.blends import submit_blend
 
 MEMBERS = ("runs/a@hflip", "runs/b")
 
@@ -54,10 +56,10 @@ def fresh(two: Path, tmp_path: Path) -> Path:
 
 
 def made(
-    root: Path, ensembler: str = "simplex", clock: Callable[[], float] = lambda: 0.0, **how: object
+    root: Path, ensembler: str = "simplex", clock: Callable[[], float] = lambda: 0.0, **how: Any
 ) -> FinalResult:
     space = Workspace.open(root)
-    planned = plan(space, MEMBERS, ensembler, clock=clock, **how)  # type: ignore[arg-type]
+    planned = plan(space, MEMBERS, ensembler, clock=clock, **how)
     return run_final(space, planned, clock=clock)
 
 
@@ -93,7 +95,7 @@ def test_the_submission_blends_by_what_out_of_fold_rows_taught(
 ) -> None:
     root, final = done
     other = Path(shutil.copytree(two, tmp_path / "other"))
-    judged = blend(Workspace.open(other), MEMBERS, "simplex")
+    judged = submit_blend(Workspace.open(other), MEMBERS, "simplex")
     assert final.submitted.ensembler == judged.ensembler
     assert final.submitted.cv == judged.cv
     weights = np.array(judged.ensembler["weights"])
@@ -296,7 +298,7 @@ def test_the_command_shows_its_plan_and_trains_nothing_with_dry_run(
     fresh: Path, inside: Callable[[Path], None], capsys: pytest.CaptureFixture[str]
 ) -> None:
     inside(fresh)
-    submitted = blend(Workspace.open(fresh), MEMBERS, "simplex")
+    submitted = submit_blend(Workspace.open(fresh), MEMBERS, "simplex")
     assert command(["final", "--blend", str(submitted.record), "--dry-run", "--hours", "1", "--json"]) == 0
     out, err = capsys.readouterr()
     assert {unit["run"] for unit in json.loads(out)["units"]} == {"a-final", "b-final"}

@@ -8,9 +8,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from torch import Tensor
 
 from kit.commands._menu import run
 from kit.device.precision import Precision
+from kit.engine.batches import Batch
+from kit.engine.learner import Learner
+from kit.engine.step import StepPlan, Update, optimizer_step
+from kit.kinds import Loss
 from kit.stages.profiling import speed
 from kit.stages.profiling.speed import ComputeSetup, SpeedResult, Throughput
 
@@ -85,14 +90,12 @@ def test_a_way_that_fails_is_told_and_left_alone(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    update = speed.optimizer_step
-
     def failing(
-        learner: object, loss: object, batch: object, plan: object, precision: Precision, *more: float
-    ) -> object:
+        learner: Learner, loss: Loss, batch: Batch, plan: StepPlan, precision: Precision, progress: float
+    ) -> Update[tuple[Tensor, Tensor]]:
         if precision.train == "bfloat16":
             raise RuntimeError("no kernel for it\nand more")
-        return update(learner, loss, batch, plan, precision, *more)  # type: ignore[arg-type]
+        return optimizer_step(learner, loss, batch, plan, precision, progress)
 
     monkeypatch.setattr(speed, "optimizer_step", failing)
     monkeypatch.setattr(speed, "dtypes", lambda device: ("float32", "bfloat16"))

@@ -11,7 +11,7 @@ from kit.config.workspace import Workspace
 from kit.core.durations import parse_duration, write_duration
 from kit.data.table import train_table
 from kit.engine.learner import Learner
-from kit.engine.step import Update
+from kit.engine.step import Update, optimizer_step
 from kit.errors import ConfigError
 from kit.stages.profiling import speed, time_budget
 from kit.stages.profiling.speed import ComputeSetup, Throughput, measure_throughput
@@ -92,11 +92,11 @@ def test_the_measured_step_leaves_out_the_frozen_parts(
     competition: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A stage that freezes the backbone takes no gradients of it, which is most of a step's time."""
-    step, trained = speed.optimizer_step, set[str]()
+    trained = set[str]()
 
     def watched(learner: Learner, *rest: Any) -> Update[Any]:
         trained.update(name for name, weight in learner.network.named_parameters() if weight.requires_grad)
-        return step(learner, *rest)
+        return optimizer_step(learner, *rest)
 
     monkeypatch.setattr(speed, "optimizer_step", watched)
     raw = Workspace.open(competition).raw | {"epochs": 3, "stages": [{"epochs": 1}, {"freeze": ["backbone"]}]}
