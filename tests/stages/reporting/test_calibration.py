@@ -7,6 +7,7 @@ import pytest
 
 from kit.stages.reporting.calibration import measure_calibration
 from kit.stages.reporting.row_facts import Bin
+from tests.approximate import approx
 
 
 def test_the_error_weighs_each_bins_gap_by_its_answers() -> None:
@@ -15,8 +16,8 @@ def test_the_error_weighs_each_bins_gap_by_its_answers() -> None:
     right = np.array([True, True, False, False, True])
     found = measure_calibration(confidence, right, bins=2)
     assert found.bins == (
-        Bin(0.0, 0.5, 2, pytest.approx(0.4), 0.5),
-        Bin(0.5, 1.0, 3, pytest.approx(0.8), pytest.approx(2 / 3)),
+        Bin(0.0, 0.5, 2, approx(0.4), 0.5),
+        Bin(0.5, 1.0, 3, approx(0.8), approx(2 / 3)),
     )
     assert found.error == pytest.approx(2 / 5 * 0.1 + 3 / 5 * (0.8 - 2 / 3))
 

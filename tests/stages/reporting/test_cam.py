@@ -78,7 +78,12 @@ def test_a_row_is_shown_to_the_model_that_never_saw_it(space: Path, monkeypatch:
     member = member_module.read(candidate, table)
     opened: list[Path] = []
     load = checkpoints.load
-    monkeypatch.setattr(checkpoints, "load", lambda path: opened.append(path) or load(path))
+
+    def note_load(path: Path) -> checkpoints.Checkpoint:
+        opened.append(path)
+        return load(path)
+
+    monkeypatch.setattr(checkpoints, "load", note_load)
     folds = candidate.run.folds()
     name = folds.ids[folds.oof_mask(1)][0]
     row = int(np.flatnonzero(member.table.ids == name)[0])

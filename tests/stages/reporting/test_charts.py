@@ -36,7 +36,7 @@ def test_ticks_are_round_numbers_within_the_range(low: float, high: float, wante
 
 def points(text: str) -> list[tuple[float, float]]:
     (found,) = re.findall(r'<polyline class="line s0" points="([^"]+)"', text)
-    return [tuple(map(float, pair.split(","))) for pair in found.split()]  # type: ignore[misc]
+    return [(float(x), float(y)) for x, y in (pair.split(",") for pair in found.split())]
 
 
 def test_a_line_runs_from_edge_to_edge_and_upwards_where_it_grows() -> None:

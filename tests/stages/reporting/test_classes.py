@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
 from kit.stages.reporting.classes import of_confusion, of_questions, rank_confusions
 from kit.stages.reporting.row_facts import ClassScore, Confused
+from tests.approximate import approx
 
 NAMES = ("ant", "bee", "cat", "dog")
 
@@ -40,7 +40,7 @@ def test_the_class_that_is_told_most_often_in_its_place_is_named() -> None:
 def test_pairs_come_by_their_rows_and_the_right_ones_are_none() -> None:
     counts = np.array([[9, 1, 0], [3, 5, 2], [0, 0, 4]])
     assert rank_confusions(counts, NAMES[:3], most=2) == (
-        Confused("bee", "ant", 3, pytest.approx(0.3)),
-        Confused("bee", "cat", 2, pytest.approx(0.2)),
+        Confused("bee", "ant", 3, approx(0.3)),
+        Confused("bee", "cat", 2, approx(0.2)),
     )
     assert len(rank_confusions(counts, NAMES[:3])) == 3

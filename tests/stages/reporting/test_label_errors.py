@@ -14,6 +14,7 @@ from kit.runs.records import RunRef, all_records
 from kit.stages.reporting import member as member_module
 from kit.stages.reporting.label_errors import find_suspects
 from kit.stages.reporting.member import EvaluatedMember
+from tests.approximate import approx
 from tests.written_runs import competition
 
 
@@ -36,7 +37,7 @@ def test_a_label_that_was_planted_is_found_with_what_it_was(member: EvaluatedMem
     assert expected == pytest.approx(1.0)
     assert row == place
     assert (one.id, one.fold, one.labels, one.likely) == ("t4", 1, ("cat",), ("bee",))
-    assert (one.of_label, one.of_likely) == (pytest.approx(0.1), pytest.approx(0.8))
+    assert (one.of_label, one.of_likely) == (approx(0.1), approx(0.8))
     assert find_suspects(member) == (0.0, [])
 
 

@@ -8,6 +8,7 @@ import hashlib
 import json
 import re
 from html.parser import HTMLParser
+from typing import Any
 
 import pytest
 
@@ -107,7 +108,8 @@ def test_every_picture_has_words_and_every_table_cell_a_heading(seen: Seen) -> N
 
 def test_each_section_that_is_missing_says_why_and_names_its_command(facts: Facts) -> None:
     for section in SECTIONS:
-        gone = dataclasses.replace(facts, **{section: Missing("why it is not there", "kit what-fills-it")})
+        missing: dict[str, Any] = {section: Missing("why it is not there", "kit what-fills-it")}
+        gone = dataclasses.replace(facts, **missing)
         text = page(gone)
         assert "why it is not there" in text
         assert "<code>kit what-fills-it</code>" in text

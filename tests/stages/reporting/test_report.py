@@ -16,9 +16,9 @@ import pytest
 from kit.commands._menu import run
 from kit.config.workspace import Workspace
 from kit.core import files
-from kit.stages.blending.blend import blend
 from kit.stages.prediction.tta import tta
 from kit.stages.training.train import train
+from tests.blends import submit_blend
 from tests.drawing import draw_competition, draw_several
 
 Step = Callable[[Path], None]
@@ -49,7 +49,7 @@ def test_it_writes_a_page_and_its_numbers_and_prints_the_path(
 def test_everything_that_was_done_is_told(space: Path, inside: Step) -> None:
     for views in ("plain", "hflip"):
         tta(space, [space / "runs" / "a"], views=views)
-    submitted = blend(Workspace.open(space), ["a", "a@hflip"], name="both")
+    submitted = submit_blend(Workspace.open(space), ["a", "a@hflip"], name="both")
     inside(space)
     assert run(["board", "score", "1", "0.75"]) == 0
     found = reported(space, "--no-check")

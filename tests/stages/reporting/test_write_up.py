@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -50,7 +51,7 @@ def test_the_commands_make_the_best_submission_again() -> None:
 
 
 @pytest.mark.parametrize("change", [lambda text: text + "more", lambda text: text[5:], lambda text: ""])
-def test_any_change_is_an_edit(change) -> None:  # type: ignore[no-untyped-def]
+def test_any_change_is_an_edit(change: Callable[[str], str]) -> None:
     text = write_up(drawn_facts())
     assert not is_edited(text)
     assert is_edited(change(text))
