@@ -35,6 +35,45 @@ def law_frozen_weights_stay(optimizer: Optimizer) -> None:
     assert decays == [0.0], f"the bias decays by {decays}"
 
 
+def law_it_continues_from_its_state(optimizer: Optimizer) -> None:
+    """Steps after its state is saved and loaded give the same weights and averages, bit for bit."""
+    import torch
+
+    def begin(value: torch.Tensor) -> tuple[torch.nn.Parameter, torch.optim.Optimizer]:
+        weight = torch.nn.Parameter(value.clone())
+        return weight, optimizer.build([("weight", weight)])
+
+    def run(weight: torch.nn.Parameter, made: torch.optim.Optimizer, first: int, last: int) -> None:
+        for step in range(first, last):
+            made.zero_grad()
+            (weight - step).square().sum().backward()
+            made.step()
+
+    whole, one = begin(torch.linspace(-1, 1, 12).reshape(4, 3))
+    run(whole, one, 0, 7)
+    half, other = begin(torch.linspace(-1, 1, 12).reshape(4, 3))
+    run(half, other, 0, 4)
+    state = other.state_dict()
+    rest, again = begin(half.detach())
+    again.load_state_dict(state)
+    run(rest, again, 4, 7)
+    assert torch.equal(whole, rest), f"apart by {float((whole - rest).abs().max()):.2g} after seven steps"
+    if optimizer.averages_weights():
+        averages = [torch.zeros(4, 3), torch.zeros(4, 3)]
+        for made, weight, average in zip((one, again), (whole, rest), averages, strict=True):
+            made.write_average([weight], [average])  # type: ignore[attr-defined]
+        assert torch.equal(*averages), "the averages are apart"
+
+
+def law_it_averages_if_it_says_so(optimizer: Optimizer) -> None:
+    """`averages_weights` is true if and only if what it builds has `write_average`."""
+    import torch
+
+    made = optimizer.build([("weight", torch.nn.Parameter(torch.ones(2, 2)))])
+    has = hasattr(made, "write_average")
+    assert has == optimizer.averages_weights(), f"write_average: {has}; it says {not has}"
+
+
 def law_its_state_is_as_large_as_it_says(optimizer: Optimizer) -> None:
     """After a step each weight has `state_tensors` tensors of its size. 0 promises nothing."""
     import torch

@@ -33,6 +33,7 @@ __all__ = [
     "lerp_all",
     "limit_recompiles",
     "overflow_flags",
+    "schedule_free_step",
     "storage_key",
     "tree_leaves",
 ]
@@ -48,6 +49,37 @@ def copy_all(targets: Sequence[Tensor], sources: Sequence[Tensor]) -> None:
 def lerp_all(targets: Iterable[Tensor], ends: Iterable[Tensor], weight: float) -> None:
     """Moves each target to target + weight * (end - target), by one kernel on a GPU."""
     torch._foreach_lerp_(list(targets), list(ends), weight=weight)
+
+
+def schedule_free_step(
+    weights: Sequence[Tensor],
+    gradients: Sequence[Tensor],
+    base: Sequence[Tensor],
+    squares: Sequence[Tensor],
+    *,
+    lr: float,
+    betas: tuple[float, float],
+    eps: float,
+    weight_decay: float,
+    steps: int,
+    share: float,
+) -> None:
+    """Moves the weights y, the base z and the squares by step number `steps` of schedule-free AdamW.
+
+    `share` is that of the step in the average. The operations are those of the authors' AdamWScheduleFree.
+    """
+    weights, base, squares = list(weights), list(base), list(squares)
+    torch._foreach_mul_(squares, betas[1])
+    torch._foreach_addcmul_(squares, list(gradients), list(gradients), value=1 - betas[1])
+    scale = torch._foreach_div(squares, 1 - betas[1] ** steps)
+    torch._foreach_sqrt_(scale)
+    torch._foreach_add_(scale, eps)
+    updates = torch._foreach_div(list(gradients), scale)
+    if weight_decay:
+        torch._foreach_add_(updates, weights, alpha=weight_decay)
+    lerp_all(weights, base, share)
+    torch._foreach_add_(weights, updates, alpha=lr * (betas[0] * (1 - share) - 1))
+    torch._foreach_sub_(base, updates, alpha=lr)
 
 
 def overflow_flags(scaler: torch.amp.GradScaler, optimizer: torch.optim.Optimizer) -> list[Tensor]:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from kit.device.precision import Precision
 from kit.device.ranks import ALONE, Ranks
 from kit.engine.gradient_exchange import GradientExchange
-from kit.model.weight_averaging import Ema, Swa, WeightAverage
+from kit.model.weight_averaging import Ema, OptimizerAverage, Swa, WeightAverage
 
 
 def float_tensors(tensors: Iterable[Tensor]) -> list[Tensor]:
@@ -210,14 +210,19 @@ def learner(
     swa_start: float | None = None,
     ranks: Ranks = ALONE,
 ) -> Learner:
-    """A learner before its first step; where `swa_start` is given, the equal average takes the moving one's place."""
+    """A learner before its first step.
+
+    An average of the optimizer's own takes the place of both others, and the equal one that of the moving one.
+    """
     device = next(network.parameters()).device.type
     scaler = torch.amp.GradScaler(device, enabled=precision.train == "float16")
     _start_momentum(optimizer)
     peaks = [group["lr"] for group in optimizer.param_groups]
     made = Learner(network, optimizer, None, scaler, peaks, ranks=ranks)
     # an average keeps references to the network's tensors, which a learner moves into one
-    if swa_start is not None:
+    if (write_average := getattr(optimizer, "write_average", None)) is not None:
+        made.average = OptimizerAverage(network, write_average)
+    elif swa_start is not None:
         made.average = Swa(network, swa_start)
     elif ema_decay:
         made.average = Ema(network, ema_decay)

@@ -308,13 +308,15 @@ def estimate_disk(
     network: nn.Module,
     folds: Sequence[int],
     state_tensors: int = 0,
+    averages_weights: bool = False,
 ) -> DiskNeed:
     """What the checkpoints of the folds that are not finished will take, beside those that are there.
 
-    `state_tensors` is what the optimizer keeps for each weight, 0 if that is unknown.
+    `state_tensors` is what the optimizer keeps for each weight, 0 if that is unknown; `averages_weights`, whether the
+    average is the optimizer's own.
     """
     weights = size(network.state_dict())
-    averaged = experiment.ema_decay > 0 or experiment.swa_start is not None
+    averaged = averages_weights or experiment.ema_decay > 0 or experiment.swa_start is not None
     whole = weights * (2 if averaged else 1)
     trained = size(dict(network.named_parameters()))
     open_folds = [fold for fold in folds if not run.fold_predictions_file(fold).is_file()]
@@ -336,7 +338,9 @@ def check_room(
 ) -> None:
     """Raises RunError R06 if a run or its cache surely does not fit on its disk; warns (W20) if it may not."""
     experiment, cache = workspace.experiment, workspace.cache
-    need = estimate_disk(run, experiment, network, range(folds), optimizer.state_tensors)
+    need = estimate_disk(
+        run, experiment, network, range(folds), optimizer.state_tensors, optimizer.averages_weights()
+    )
     need = replace(need, predictions=2 * 4 * len(table) * len(table.classes))
     have, room, together = free_space(run.folder), free_space(cache), same_disk(run.folder, cache)
     of_images = Geometry.of(experiment)

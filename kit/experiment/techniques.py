@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -162,7 +163,7 @@ class OpenPlugins:
 
 
 def open_techniques(workspace: Workspace, classes: Classes, metric: Metric) -> OpenPlugins:
-    """Every plugin that an experiment names. Raises PluginError, ConfigError (C17 for labels not taken, C82)."""
+    """Every plugin that an experiment names. Raises PluginError, ConfigError (C17 for labels not taken, C82, C88)."""
     experiment, root = workspace.experiment, workspace.root
     loss = experiment.open(Loss, root)
     splitter = experiment.open(Splitter, root)
@@ -179,6 +180,8 @@ def open_techniques(workspace: Workspace, classes: Classes, metric: Metric) -> O
         open_stages(experiment, root, classes, parts),
         _open_adapter(experiment, root, parts),
     )
+    if opened.optimizer.averages_weights():
+        check_averaging(opened.optimizer, experiment, [stage.scheduler for stage in opened.stages])
     if parts.columns is not None:
         for stage in opened.stages:
             check_mixing(stage.loss, experiment.channels)
@@ -199,6 +202,33 @@ def _open_adapter(experiment: Experiment, root: Path | None, parts: Parts) -> Ad
         )
         warnings.warn(KitWarning(text), stacklevel=2)
     return adapter
+
+
+def check_averaging(optimizer: Optimizer, experiment: Experiment, schedulers: Sequence[Scheduler]) -> None:
+    """Raises ConfigError C88 for an optimizer that averages, beside another average or a rate that falls."""
+    falling = [scheduler for scheduler in schedulers if _falls(scheduler)]
+    wrong = {
+        "ema_decay=0": f"ema_decay {experiment.ema_decay}" if experiment.ema_decay else "",
+        "swa_start=null": f"swa_start {experiment.swa_start}" if experiment.swa_start is not None else "",
+        "scheduler=constant scheduler.warmup=0.05": (
+            f"scheduler {falling[0].plugin_name()!r}, whose rate falls" if falling else ""
+        ),
+    }
+    found = {fix: text for fix, text in wrong.items() if text}
+    if found:
+        name = optimizer.plugin_name()
+        raise ConfigError(
+            f"optimizer {name!r} averages all steps at a constant rate, and does not go with "
+            f"{', '.join(found.values())}",
+            code="C88",
+            hint=" ".join(found),
+        )
+
+
+def _falls(scheduler: Scheduler) -> bool:
+    """Whether a schedule lowers the rate somewhere."""
+    factors = [scheduler.factor(step / 200) for step in range(1, 200)]
+    return any(later < earlier for earlier, later in pairwise(factors))
 
 
 def check_mixing(loss: Loss, channels: int) -> None:

@@ -100,11 +100,19 @@ class Optimizer(Plugin):
         """How many tensors of a weight's size a checkpoint stores for each weight, if that is known; otherwise 0."""
         return 0
 
+    def averages_weights(self) -> bool:
+        """Whether what it builds has `write_average`. A wrapper asks its base."""
+        base = getattr(self, "base", None)
+        return isinstance(base, Optimizer) and base.averages_weights()
+
     def build(self, parameters: Sequence[tuple[str, torch.nn.Parameter]]) -> torch.optim.Optimizer:
         """torch's optimizer over named parameters. Each group's `lr` is the peak that the scheduler scales.
 
         If it has an attribute `perturb`, a step has two passes. `perturb()` is called after the first one, moves the
         weights, and returns a function that puts them back before the update.
+
+        If it has an attribute `write_average`, other weights predict than those that are trained.
+        `write_average(weights, targets)` writes what predicts in place of each weight into its target.
         """
         raise NotImplementedError
 

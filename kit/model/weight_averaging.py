@@ -1,7 +1,8 @@
-"""WeightAverage: averaged weights that predict: an exponential moving average, or the mean of a run's last epochs."""
+"""WeightAverage: averaged weights that predict: a moving average, the mean of last epochs, or the optimizer's."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from copy import deepcopy
 from typing import Any, Protocol
 
@@ -15,7 +16,9 @@ from kit.device.torch_internals import copy_all, lerp_all
 class WeightAverage(Protocol):
     """A second network of the same shape, whose weights follow those that are trained."""
 
-    module: nn.Module
+    @property
+    def module(self) -> nn.Module:
+        """The second network."""
 
     @property
     def has_averaged(self) -> bool:
@@ -104,7 +107,7 @@ class Swa:
     @torch.no_grad()
     def after_epoch(self, done: float) -> None:
         if done > self._start:
-            still = frozenset(name for name, module in self._network.named_modules() if not module.training)
+            still = _still_modules(self._network)
             self.still_modules = self.still_modules & still if self._epochs else still
             self._epochs += 1
             _move(self._floats, self._others, 1.0 / self._epochs)
@@ -119,6 +122,60 @@ class Swa:
         self._epochs = int(state["epochs"])
         self.still_modules = frozenset(state["still_modules"])
         self.module.load_state_dict(weights)
+
+
+class OptimizerAverage:
+    """The average that an optimizer keeps by itself, such as that of schedule-free AdamW.
+
+    `write_average` is the optimizer's: it writes averages of weights into tensors of the same shapes. It runs only when
+    the second network is used. Batch norm's statistics are those of training until the end of the run, when they are
+    measured over the training rows, except in parts that were frozen throughout.
+    """
+
+    has_averaged = True
+
+    def __init__(
+        self, network: nn.Module, write_average: Callable[[Sequence[Tensor], Sequence[Tensor]], None]
+    ) -> None:
+        self._network, self._write_average = network, write_average
+        self._module: nn.Module = deepcopy(network).eval().requires_grad_(False)
+        self._epochs, self._is_current = 0, True
+        self.still_modules: frozenset[str] = frozenset()
+
+    @property
+    def module(self) -> nn.Module:
+        """The network with the averaged weights as they are now."""
+        if not self._is_current:
+            self._write_average(list(self._network.parameters()), list(self._module.parameters()))
+            if buffers := list(self._module.buffers()):
+                copy_all(buffers, list(self._network.buffers()))
+            self._is_current = True
+        return self._module
+
+    def after_step(self, step: int) -> None:
+        self._is_current = False
+
+    def after_epoch(self, done: float) -> None:
+        still = _still_modules(self._network)
+        self.still_modules = self.still_modules & still if self._epochs else still
+        self._epochs += 1
+
+    def needs_bn_update(self) -> bool:
+        return True
+
+    def state(self) -> dict[str, Any]:
+        return {"epochs": self._epochs, "still_modules": sorted(self.still_modules)}
+
+    def load(self, state: dict[str, Any], weights: dict[str, Tensor]) -> None:
+        self._epochs = int(state["epochs"])
+        self.still_modules = frozenset(state["still_modules"])
+        self._module.load_state_dict(weights)
+        self._is_current = True
+
+
+def _still_modules(network: nn.Module) -> frozenset[str]:
+    """The names of modules that are frozen now."""
+    return frozenset(name for name, module in network.named_modules() if not module.training)
 
 
 Pairs = list[tuple[Tensor, Tensor]]

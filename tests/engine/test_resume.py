@@ -28,6 +28,13 @@ Dropped: TypeAlias = Callable[[State, Weights, Weights | None], Parts]
 
 EMA = ["save_every_steps=2", "optimizer.weight_decay=0.1"]
 SWA = ["save_every_steps=2", "swa_start=0", "epochs=3"]
+FREE = [
+    "save_every_steps=2",
+    "optimizer=schedule_free_adamw",
+    "ema_decay=0",
+    "scheduler=constant",
+    "scheduler.warmup=0.3",
+]
 HALF = ["save_every_steps=2", "precision=float16"]
 
 
@@ -127,6 +134,8 @@ def resumed(
         (EMA, 6, without("epoch", 0)),
         (EMA, 6, without("begun", 0)),
         (EMA, 6, without("summed", None)),
+        (FREE, 6, without_moments),
+        (FREE, 6, without_weights),
         (SWA, 8, without("average", {"epochs": 1, "still_modules": []})),
         (
             HALF,
@@ -153,6 +162,8 @@ def resumed(
         "epoch",
         "begun",
         "summed",
+        "schedule-free base",
+        "schedule-free weights",
         "swa",
         "scaler",
     ],
@@ -163,7 +174,9 @@ def test_without_a_part_of_its_state_a_run_comes_to_something_else(
     assert not resumed(competition, monkeypatch, overrides, steps, drop)
 
 
-@pytest.mark.parametrize(("overrides", "steps"), [(EMA, 6), (EMA, 5), (SWA, 8), (HALF, 6)], ids=str)
+@pytest.mark.parametrize(
+    ("overrides", "steps"), [(EMA, 6), (EMA, 5), (SWA, 8), (FREE, 6), (FREE, 7), (HALF, 6)], ids=str
+)
 def test_with_all_of_its_state_it_comes_to_the_same(
     competition: Path, monkeypatch: pytest.MonkeyPatch, overrides: list[str], steps: int
 ) -> None:

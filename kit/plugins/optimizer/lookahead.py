@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from kit.kinds import Optimizer
 from kit.plugins.optimizer.adamw import Adamw
@@ -27,6 +27,12 @@ class Lookahead(Optimizer):
     base: Optimizer = Field(Adamw(), description="the optimizer of the fast weights")
     every: int = Field(6, ge=1, le=1000, description="k, fast steps for each slow one")
     share: float = Field(0.5, gt=0, le=1, description="alpha, of the way; 1 is the base alone")
+
+    @model_validator(mode="after")
+    def _base_has_no_average(self) -> Self:
+        if self.base.averages_weights():
+            raise ValueError("base must be an optimizer that does not average weights itself")
+        return self
 
     @property
     def state_tensors(self) -> int:
