@@ -27,8 +27,8 @@ VALUES = (
 )  # fmt: skip
 # `name=value` that is not of config.json: the form itself, git's settings, fastai's arguments
 NOT_KEYS = frozenset({"key", "merge", "core", "n", "beta"})
-# an object may have objects within it, three deep
-OBJECT = r"\{(?:[^{}\n]|\{(?:[^{}\n]|\{[^{}\n]*\})*\})*\}"
+# an object may have objects within it, four deep
+OBJECT = r"\{(?:[^{}\n]|\{(?:[^{}\n]|\{(?:[^{}\n]|\{[^{}\n]*\})*\})*\})*\}"
 VALUE = rf"""(?:'[^']*'|"[^"]*"|<[^>\n]*>|{OBJECT}|\[[^\]\n]*\]|[^\s,;()`'"])+"""
 PAIR = re.compile(rf"(?<![\w./\-\"'=&?])((?:[a-z_]|{HOLE})(?:\w|{HOLE})*(?:\.(?:\w|{HOLE})+)*)=({VALUE})")
 

@@ -28,7 +28,26 @@ from tests.entering import TINY
 ROWS, TESTS = 24, 4
 GRAPHEME = {"grapheme_root": 4, "vowel_diacritic": 3, "consonant_diacritic": 2}
 SEVERITY = ("Normal/Mild", "Moderate", "Severe")
-LEVELS = ("left_foraminal_l1_l2", "right_foraminal_l1_l2", "spinal_canal_l1_l2")
+LEVELS = (
+    "left_neural_foraminal_narrowing_l1_l2",
+    "right_neural_foraminal_narrowing_l1_l2",
+    "spinal_canal_stenosis_l1_l2",
+    "spinal_canal_stenosis_l2_l3",
+    "left_subarticular_stenosis_l1_l2",
+)
+GRADES = {"Normal/Mild": 1, "Moderate": 2, "Severe": 4}  # and the weights of the competition
+LUMBAR = {
+    "name": "mean",
+    "weights": [3, 1],
+    "of": [
+        {
+            "name": "parts",
+            "of": {"name": "log_loss", "class_weights": GRADES},
+            "pools": {name: [f"*{name}*"] for name in ("spinal", "foraminal", "subarticular")},
+        },
+        {"name": "any_part", "parts": ["spinal*"], "classes": ["Severe"], "class_weights": GRADES},
+    ],
+}
 
 
 def write_images(root: Path, prefix: str, names: list[str]) -> None:
@@ -53,17 +72,18 @@ def bengali(root: Path, long: bool = True) -> None:
 
 
 def lumbar(root: Path) -> None:
-    """Three of the 25 columns; one has no severe row, and labels are missing as in the real table."""
+    """Five of the 25 columns; two have no severe row, and labels are missing as in the real table."""
     trained, tested = [str(1000 + row) for row in range(ROWS)], [str(2000 + row) for row in range(TESTS)]
     write_images(root, "train", trained)
     write_images(root, "test", tested)
     rng = np.random.default_rng(1)
     cells = {
-        part: rng.permutation([SEVERITY[row % (3 - (at == 1))] for row in range(ROWS)])
+        part: rng.permutation([SEVERITY[row % (3 - (at in (1, 3)))] for row in range(ROWS)])
         for at, part in enumerate(LEVELS)
     }
     frame = pd.DataFrame({"study_id": trained, **cells})
-    frame.loc[[2, 5], LEVELS[0]] = None
+    frame.loc[[2, 5], [LEVELS[0], LEVELS[3]]] = None
+    frame.loc[[5, 7], LEVELS[2]] = None
     frame.to_csv(root / "train.csv", index=False)
     rows = [f"{name}_{part}" for name in tested for part in LEVELS]
     sample = pd.DataFrame({"row_id": rows, **dict.fromkeys(("normal_mild", "moderate", "severe"), 1 / 3)})
@@ -119,28 +139,59 @@ def test_a_column_for_each_part_is_written_too_and_reported(tmp_path: Path) -> N
     assert "grapheme_root=0" in page(gather_facts(tmp_path, check=False))
 
 
-def test_lumbar_is_entered_with_probabilities_of_each_part(tmp_path: Path) -> None:
+def score_lumbar(solution: pd.DataFrame, submission: pd.DataFrame) -> float:
+    """The published score: each row has an id, a condition, probabilities of three grades and, if true, a weight.
+
+    It is the mean of a weighted log loss of each condition's rows, and of one of whether any spinal row is severe.
+    """
+    grades, losses = ["normal_mild", "moderate", "severe"], []
+    for condition in ("spinal", "foraminal", "subarticular"):
+        own = (solution["condition"] == condition).to_numpy()
+        true, said = solution.loc[own, grades], submission.loc[own, grades]
+        losses.append(
+            log_loss(true.to_numpy(), said.to_numpy(), sample_weight=solution.loc[own, "sample_weight"])
+        )
+    own = (solution["condition"] == "spinal").to_numpy()
+    any_severe = solution[own].groupby("study_id")[["severe", "sample_weight"]].max()
+    said = submission[own].groupby(solution.loc[own, "study_id"])["severe"].max()
+    losses.append(log_loss(any_severe["severe"], said, sample_weight=any_severe["sample_weight"]))
+    return float(np.average(losses, weights=[1, 1, 1, 1.0]))
+
+
+def test_lumbar_is_entered_with_its_own_score(tmp_path: Path) -> None:
     lumbar(tmp_path)
-    weights = {"Normal/Mild": 1, "Moderate": 2, "Severe": 4}
-    known = {"name": "log_loss", "class_weights": weights}
-    written = enter(tmp_path, {"name": "parts", "of": known}, "simplex")
+    written = enter(tmp_path, LUMBAR, "simplex")
     assert list(written.columns) == ["row_id", "normal_mild", "moderate", "severe"]
     values = written.iloc[:, 1:].astype(float)
     assert np.allclose(values.sum(axis=1), 1, atol=1e-3)
     assert (values["severe"][written["row_id"].str.endswith(LEVELS[1])] == 0).all()
     made = Predictions.read(tmp_path / "runs/a/predictions/plain/oof.parquet")
     frame = pd.read_csv(tmp_path / "train.csv", dtype=str).set_index("study_id").loc[made.ids]
-    losses, at = [], 0
-    for part in LEVELS:
-        classes = sorted(frame[part].dropna().unique())
-        some = frame[part].notna().to_numpy()
-        own = made.probabilities[some, at : at + len(classes)].astype(float)
-        own /= own.sum(axis=1, keepdims=True)
-        counts = [weights[name] for name in frame[part][some]]
-        losses.append(log_loss(frame[part][some], own, labels=classes, sample_weight=counts))
-        at += len(classes)
+    names = dict(zip(SEVERITY, ("normal_mild", "moderate", "severe"), strict=True))
+    true, said = [], []
+    for row, name in enumerate(made.ids):
+        for part in LEVELS:
+            grade = frame.loc[name, part]
+            if grade != grade:
+                continue  # the scorer has no such row
+            condition = next(one for one in ("spinal", "foraminal", "subarticular") if one in part)
+            own = {column.partition("=")[2]: at for at, column in enumerate(made.classes) if part in column}
+            shares = {
+                names[one]: float(made.probabilities[row, own[one]]) if one in own else 0.0
+                for one in SEVERITY
+            }
+            true.append(
+                {
+                    "study_id": name,
+                    "condition": condition,
+                    "sample_weight": GRADES[grade],
+                    **{names[one]: int(one == grade) for one in SEVERITY},
+                }
+            )
+            said.append({key: value / sum(shares.values()) for key, value in shares.items()})
+    expected = score_lumbar(pd.DataFrame(true), pd.DataFrame(said))
     assert made.provenance.scores is not None
-    assert made.provenance.scores["parts"] == pytest.approx(np.mean(losses), rel=1e-5)
+    assert made.provenance.scores["mean"] == pytest.approx(expected, rel=1e-5)
 
 
 def test_votes_are_no_parts_if_the_sample_shows_shares(tmp_path: Path) -> None:

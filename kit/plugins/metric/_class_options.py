@@ -3,22 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from fnmatch import fnmatchcase
 
 import numpy as np
 
 from kit.errors import ConfigError, did_you_mean
 
 
-def check_names(names: Iterable[str], classes: Sequence[str], option: str) -> None:
-    """Raises ConfigError C47 for a name that is no class."""
+def check_names(names: Iterable[str], classes: Sequence[str], option: str, what: str = "class") -> None:
+    """Raises ConfigError C47 for a name that is no class, or whatever `what` calls it."""
     unknown = [name for name in names if name not in classes]
     if unknown:
         shown = ", ".join(classes[:10]) + (", ..." if len(classes) > 10 else "")
+        several = {"class": "classes"}.get(what, f"{what}s")
         raise ConfigError(
-            f"metric.{option}: no class is named {unknown[0]!r}{did_you_mean(unknown[0], classes)}",
+            f"metric.{option}: no {what} is named {unknown[0]!r}{did_you_mean(unknown[0], classes)}",
             code="C47",
-            hint=f"the classes: {shown}",
+            hint=f"the {several}: {shown}",
         )
+
+
+def expand_names(
+    patterns: Iterable[str], names: Sequence[str], option: str, what: str = "class"
+) -> list[str]:
+    """The names that fit patterns such as `spinal_*`, once each. Raises ConfigError C47 for a pattern without one."""
+    found: dict[str, None] = {}
+    for pattern in patterns:
+        fitting = [pattern] if pattern in names else [name for name in names if fnmatchcase(name, pattern)]
+        if not fitting:
+            check_names([pattern], names, option, what)
+        found |= dict.fromkeys(fitting)
+    return list(found)
 
 
 def class_numbers(names: Sequence[str], classes: Sequence[str]) -> np.ndarray:

@@ -33,7 +33,7 @@ class MeanOfMetrics(Metric):
     Source: numpy.average of scores; ODIR-2019 (kappa, F1, AUC), RSNA 2025 (AUC of columns, weights 13 and 1).
     """
 
-    label_kinds = ("class_index", "multi_hot", "numbers", "soft")
+    label_kinds = ("class_index", "multi_hot", "numbers", "soft", "several")
 
     of: tuple[Metric, ...] = Field((Accuracy(),), description="the metrics, names or specs with options")
     weights: tuple[float, ...] = Field((), description="the weight of each metric; by default equal")
@@ -83,9 +83,10 @@ class MeanOfMetrics(Metric):
     def check_context(self) -> None:
         for names in self.columns:
             check_names(names, self.context.classes, "columns")
-        if any(self.columns) and self.context.target.kind == "class_index":
+        lacks = {"class_index": "each row has one", "several": "each row has an answer of several parts"}
+        if any(self.columns) and self.context.target.kind in lacks:
             raise ConfigError(
-                "metric.columns needs several labels per row, and each row has one",
+                f"metric.columns needs several labels per row, and {lacks[self.context.target.kind]}",
                 code="C47",
                 hint="leave out metric.columns",
             )

@@ -12,21 +12,22 @@ from pydantic import Field, model_validator
 from kit.core.arrays import Probabilities, Targets
 from kit.errors import ConfigError, InvalidError
 from kit.kinds import Metric
-from kit.kinds.several_target import PART_SEPARATOR, PartKind, SeveralTarget
+from kit.kinds.several_target import AnswerPart, PartKind, SeveralTarget
 from kit.kinds.targets import MULTI_HOT, NUMBERS, ONE_CLASS, LabelKind
-from kit.plugins.metric._class_options import check_names
+from kit.plugins.metric._class_options import check_names, expand_names
 from kit.plugins.metric._inner_metric import InnerMetric
+from kit.plugins.metric._part_columns import class_names_of, places_of
 from kit.plugins.metric.log_loss import LogLoss
 from kit.plugins.metric.rmse import Rmse
 
 
 @dataclass(frozen=True)
 class _Scored:
-    """What one inner metric scores: the columns of a softmax part, or one column of another part."""
+    """What one inner metric scores: the columns of a softmax part or one column of another, or those of a pool."""
 
-    part: str
+    name: str
     kind: PartKind
-    place: slice
+    places: tuple[slice, ...]
     weight: float
 
 
@@ -34,10 +35,11 @@ class PartsMetric(InnerMetric):
     """The weighted mean of a metric over the parts of an answer, each scored on the rows that have its label.
 
     Softmax parts have the metric `of`, sigmoid and number parts their own. A part of several such columns has the mean
-    of its columns. To the inner metric a part's classes are called as in the training table. Raises InvalidError if no
-    row has a label of a part with a weight.
+    of its columns. The parts of a pool count as one: each row's answers of them are rows of one score. To the inner
+    metric a part's classes are called as in the training table. Raises InvalidError if no row has a label of a part
+    with a weight.
 
-    Source: numpy.average of scores; Bengali.AI (macro recall, weights 2, 1, 1).
+    Source: numpy.average of scores; Bengali.AI (macro recall, weights 2, 1, 1); RSNA 2024 Lumbar Spine (pools).
     """
 
     label_kinds = ("several",)
@@ -48,7 +50,10 @@ class PartsMetric(InnerMetric):
     )
     sigmoid: Metric = Field(LogLoss(), description="the metric of each column of sigmoid parts")
     number: Metric = Field(Rmse(), description="the metric of each column of number parts")
-    weights: Mapping[str, float] = Field({}, description="weights of parts by name, by default 1")
+    weights: Mapping[str, float] = Field({}, description="weights of parts and pools by name, by default 1")
+    pools: Mapping[str, tuple[str, ...]] = Field(
+        {}, description="parts of one kind that are scored together, names or patterns, by the pool's name"
+    )
 
     @model_validator(mode="after")
     def _weights_are_not_negative(self) -> Self:
@@ -79,8 +84,12 @@ class PartsMetric(InnerMetric):
         target = self.context.target
         if not isinstance(target, SeveralTarget):
             return
-        check_names(self.weights, tuple(target.slices), "weights")
-        if not any(self.weights.get(name, 1.0) for name in target.slices):
+        pools = self._pool_parts()
+        pooled = {part.name for parts in pools.values() for part in parts}
+        check_names(
+            self.weights, [*pools, *(name for name in target.slices if name not in pooled)], "weights", "part"
+        )
+        if not any(scored.weight for scored in self._columns()):
             raise ConfigError("metric.weights are all 0", code="C47", hint="give a part some weight")
         used = self._metrics_of_parts()
         if len({metric.higher_is_better for _, metric in used}) > 1:
@@ -96,7 +105,10 @@ class PartsMetric(InnerMetric):
             )
         # a class that its options name may be absent in some parts
         classes = dict.fromkeys(
-            name for part in target.layout if part.kind == "softmax" for name in self._names_of(part.place)
+            name
+            for part in target.layout
+            if part.kind == "softmax"
+            for name in class_names_of(self.context.classes, part.place)
         )
         context = replace(self.context, classes=tuple(classes), superclasses=(), target=ONE_CLASS)
         self.of.with_known(context=context).check_context()
@@ -106,38 +118,98 @@ class PartsMetric(InnerMetric):
         return float(np.average([score for score, _ in scored], weights=[weight for _, weight in scored]))
 
     def _scores(self, truth: Targets, probabilities: Probabilities) -> Iterator[tuple[float, float]]:
-        """The score and the weight of each part that has a weight."""
+        """The score and the weight of each part or pool that has a weight."""
         missing = self.context.target.find_missing(truth)
         for scored in self._columns():
-            some = ~missing[:, scored.place].any(axis=1)
-            if not some.any():
-                raise InvalidError(f"no scored row has a label of part {scored.part!r}", code="D45")
-            own, metric = truth[some, scored.place], self._bind(scored, some)
+            if not scored.weight:
+                continue
+            rows = [np.flatnonzero(~missing[:, place].any(axis=1)) for place in scored.places]
+            together = np.concatenate(rows)
+            if not len(together):
+                raise InvalidError(f"no scored row has a label of part {scored.name!r}", code="D45")
+            names = self._names_of(scored)
+            own = self._stack(truth, scored, rows, names)
             if scored.kind == "softmax":
                 own = own.argmax(axis=1)
             elif scored.kind == "sigmoid":
                 own = own.astype(np.int8)
-            yield metric.score(own, probabilities[some, scored.place]), scored.weight
+            given = self._stack(probabilities, scored, rows, names)
+            yield self._bind(scored, together, names).score(own, given), scored.weight
+
+    def _stack(
+        self, values: np.ndarray, scored: _Scored, rows: list[np.ndarray], names: tuple[str, ...]
+    ) -> np.ndarray:
+        """The values of these rows of each place, one below the other; a class that a part lacks is 0 there."""
+        if len(scored.places) == 1:
+            return np.asarray(values[rows[0], scored.places[0]])
+        blocks = []
+        for place, own in zip(scored.places, rows, strict=True):
+            block = np.zeros((len(own), len(names)), values.dtype)
+            at = [0] if scored.kind != "softmax" else self._numbers_in(names, place)
+            block[:, at] = values[own, place]
+            blocks.append(block)
+        return np.concatenate(blocks)
+
+    def _numbers_in(self, names: tuple[str, ...], place: slice) -> list[int]:
+        return [names.index(name) for name in class_names_of(self.context.classes, place)]
 
     def _columns(self) -> Iterator[_Scored]:
-        """What has a score of its own and a weight."""
+        """What has a score of its own: pools in the order of their first parts, and parts outside of pools."""
         assert isinstance(self.context.target, SeveralTarget)
+        pools = self._pool_parts()
+        pool_of = {part.name: name for name, parts in pools.items() for part in parts}
+        seen: set[str] = set()
         for part in self.context.target.layout:
-            weight, place = self.weights.get(part.name, 1.0), part.place
-            if not weight:
+            name = pool_of.get(part.name, part.name)
+            if name in seen:
                 continue
-            if part.kind == "softmax":
-                yield _Scored(part.name, part.kind, place, weight)
-                continue
-            count = place.stop - place.start
-            for at in range(place.start, place.stop):
-                yield _Scored(part.name, part.kind, slice(at, at + 1), weight / count)
+            seen.add(name)
+            weight = self.weights.get(name, 1.0)
+            parts = pools[name] if part.name in pool_of else [part]
+            places = [place for own in parts for place in places_of(own)]
+            if part.name in pool_of or part.kind == "softmax":
+                yield _Scored(name, part.kind, tuple(places), weight)
+            else:
+                for place in places:
+                    yield _Scored(name, part.kind, (place,), weight / len(places))
+
+    def _pool_parts(self) -> dict[str, list[AnswerPart]]:
+        """The parts of each pool. Raises ConfigError C47 for unknown parts, and for parts of two pools or two kinds."""
+        assert isinstance(self.context.target, SeveralTarget)
+        layout = {part.name: part for part in self.context.target.layout}
+        pools: dict[str, list[AnswerPart]] = {}
+        taken: dict[str, str] = {}
+        for pool, patterns in self.pools.items():
+            names = expand_names(patterns, list(layout), "pools", "part")
+            for name in names:
+                if name in taken:
+                    raise ConfigError(
+                        f"metric.pools: part {name!r} is in the pools {taken[name]!r} and {pool!r}",
+                        code="C47",
+                        hint="list each part in one pool",
+                    )
+                taken[name] = pool
+            kinds = sorted({layout[name].kind for name in names})
+            if len(kinds) != 1:
+                found = " and ".join(kinds) if kinds else "no part"
+                raise ConfigError(
+                    f"metric.pools: the pool {pool!r} has parts of {found}",
+                    code="C47",
+                    hint="list parts of one kind",
+                )
+            pools[pool] = [layout[name] for name in names]
+        for pool in pools:
+            if pool in layout and taken.get(pool) != pool:
+                raise ConfigError(
+                    f"metric.pools: {pool!r} is also the name of a part", code="C47", hint="rename the pool"
+                )
+        return pools
 
     def _metrics_of_parts(self) -> list[tuple[str, Metric]]:
         """The options with a metric of some part, and the metric; `of` alone if the parts are not known."""
         target = self.context.target
         kinds = (
-            {part.kind for part in target.layout if self.weights.get(part.name, 1.0)}
+            {scored.kind for scored in self._columns() if scored.weight}
             if isinstance(target, SeveralTarget)
             else {"softmax"}
         )
@@ -148,17 +220,19 @@ class PartsMetric(InnerMetric):
         )
         return [(option, metric) for kind, option, metric in options if kind in kinds] or [("of", self.of)]
 
-    def _bind(self, scored: _Scored, rows: np.ndarray) -> Metric:
-        """The metric of these columns, that knows their names and the scored rows, a mask."""
+    def _bind(self, scored: _Scored, rows: np.ndarray, names: tuple[str, ...]) -> Metric:
+        """The metric of these columns, that knows their names and the scored rows by position."""
         metric, target = {
             "softmax": (self.of, ONE_CLASS),
             "sigmoid": (self.sigmoid, MULTI_HOT),
             "number": (self.number, NUMBERS),
         }[scored.kind]
-        names = self._names_of(scored.place)
         context = replace(self.context, classes=names, superclasses=(), target=target)
         return metric.with_known(context=context.take(rows) if context.has_rows else context)
 
-    def _names_of(self, place: slice) -> tuple[str, ...]:
-        """The names of columns as the training table has them."""
-        return tuple(name.partition(PART_SEPARATOR)[2] or name for name in self.context.classes[place])
+    def _names_of(self, scored: _Scored) -> tuple[str, ...]:
+        """The names of the columns as the training table has them; of a pool all its classes."""
+        names = [name for place in scored.places for name in class_names_of(self.context.classes, place)]
+        if scored.kind == "softmax":
+            return tuple(dict.fromkeys(names))
+        return tuple(names) if len(names) == 1 else (scored.name,)

@@ -32,7 +32,7 @@ class RowWeighted(InnerMetric):
 
     @model_validator(mode="after")
     def _takes_weights(self) -> Self:
-        if not (scores_by_weights(self.of) or isinstance(self.of, FromTrueClassProbability)):
+        if not can_weigh_rows(self.of):
             raise ValueError(
                 f"metric {self.of.plugin_name()!r} cannot weigh rows: it has no score_by_weights"
             )
@@ -65,3 +65,8 @@ class RowWeighted(InnerMetric):
             self.of.of_true(true_class_probability(truth, probabilities)).reshape(len(truth), -1).mean(axis=1)
         )
         return lambda weights: float(np.average(values, weights=weights))
+
+
+def can_weigh_rows(metric: Metric) -> bool:
+    """Whether `row_weighted` can score by the metric."""
+    return scores_by_weights(metric) or isinstance(metric, FromTrueClassProbability)
