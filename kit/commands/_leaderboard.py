@@ -1,4 +1,4 @@
-"""How the board's numbers are told: a few lines on stderr, and tables of advice."""
+"""Prints the board's numbers: a few lines on stderr, and tables of advice."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MAX_LISTED_IDS = 20  # pairs of answers, of which there may be hundreds
 
 
 def print_overview(overview: Overview) -> None:
-    """How cv and leaderboard agree, the noise, and the checks to make where they part ways."""
+    """Prints how CV and leaderboard agree, the noise, and what to check if they disagree."""
     if overview.agreement.scored:
         _console.echo(overview.agreement.describe())
     if overview.noise is not None:

@@ -71,7 +71,7 @@ def _lines(looks: Iterable[RunSnapshot]) -> Iterator[RunSnapshot]:
 
 
 def _move(looks: Iterable[RunSnapshot]) -> Iterator[RunSnapshot]:
-    """Draws the run anew at each look."""
+    """Redraws the run at each snapshot."""
     from rich.live import Live
 
     with Live(console=_console.console(), auto_refresh=False) as live:
