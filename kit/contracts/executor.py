@@ -25,7 +25,7 @@ def double_number(job: int, stop: Stop) -> Generator[Progress, None, int]:
 
 
 def wait_for_stop(job: int, stop: Stop) -> Generator[Progress, None, None]:
-    """A job that goes on until it is asked to stop."""
+    """Runs until it is asked to stop."""
     yield Progress("law", 0, 1, "begins", line=True)
     begun = time.monotonic()
     while not stop.requested and time.monotonic() - begun < LONG:
