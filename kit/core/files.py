@@ -85,9 +85,10 @@ def _remove_stump(part: Path) -> None:
 
 @contextmanager
 def atomic_folder(path: Path, size: int = 0) -> Iterator[Path]:
-    """A temporary folder beside `path`, which takes its name, files synced, when the block ends without an error.
+    """Yields a temporary folder beside `path`. If the block ends without an error, its files are synced and
+    it is renamed to `path`.
 
-    Raises RunError where the disk is full, FileExistsError where `path` is there already.
+    Raises RunError if the disk is full, FileExistsError if `path` exists.
     """
     part = path.with_name(f".{path.name}{PARTIAL_SUFFIX}")
     shutil.rmtree(part, ignore_errors=True)

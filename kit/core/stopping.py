@@ -57,7 +57,7 @@ class Deadline:
 
 
 class Stop:
-    """Whether a signal or the deadline asks to stop; `announce` tells that a signal was heard."""
+    """The state of a stop request: a signal or the deadline. `announce` reports a received signal."""
 
     def __init__(
         self,
@@ -122,7 +122,7 @@ class Stop:
 
     @contextmanager
     def handle_signals(self) -> Iterator[None]:
-        """A block in which this process's signals are heard here."""
+        """Handles this process's signals within the block."""
         before = {number: signal.signal(number, self._hear) for number in SIGNALS}
         try:
             yield
