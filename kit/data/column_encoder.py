@@ -241,10 +241,10 @@ def columns_digest(table: Table, names: Sequence[str], split: str) -> str:
 
 
 def check_columns(train: Table, test: Table | None, data: Data) -> None:
-    """Raises for side columns that cannot be used, before anything is trained; warns (W88) of constant ones.
+    """Checks the side columns before anything is trained, and warns (W88) of constant ones.
 
-    ConfigError C07 for a column that a table lacks, C86 for none named or for the id or the label; DataError D31 for
-    cells that are no finite number, D91 for a text that names each row.
+    Raises ConfigError C07 if a table lacks a column, C86 if no column is named or if the id or the label is
+    one of them. Raises DataError D31 if a cell is not a finite number, D91 if a text column names each row.
     """
     if not data.columns:
         raise ConfigError(

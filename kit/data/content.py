@@ -1,4 +1,4 @@
-"""Whether a file is an image by its content, where its ending says nothing."""
+"""Detects by its content if a file is an image, when its ending does not show it."""
 
 from __future__ import annotations
 

@@ -44,9 +44,9 @@ def _find_groups(root: Path, how: str, ids: Sequence[str]) -> np.ndarray:
 
 
 def group_names(path: Path) -> dict[str, str]:
-    """The group of each id in groups.csv or its kin; none where there is no such file.
+    """Returns the group of each id in groups.csv or a table like it; empty if the file does not exist.
 
-    Raises DataError for a damaged one.
+    Raises DataError if the file is damaged.
     """
     if not path.is_file():
         return {}

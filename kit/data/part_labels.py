@@ -35,12 +35,15 @@ class _Block:
 def read_parts(
     data: Data, columns: Mapping[str, Sequence[str]], ids: Sequence[str]
 ) -> tuple[SeveralTarget, np.ndarray, tuple[str, ...]]:
-    """The target, labels (rows, K) of all parts, and the names of their columns.
+    """Returns the target, the labels (rows, K) of all parts, and the names of their columns.
 
-    Labels are int8 if all parts are classes of one column each, and float64 otherwise. A class's column is called
-    `part=class`, and columns of other parts have the names of the table. An empty cell is a part without a label.
-    Raises ConfigError C07 for parts that the config or the table does not describe, DataError D30 for rows without
-    any label, D31 for cells that are not of the part's kind, D39 for a part that has none or a single one.
+    Labels are int8 if all parts are classes of one column each, and float64 otherwise. A class's column is
+    called `part=class`, and columns of other parts have the names of the table. An empty cell is a part
+    without a label.
+
+    Raises ConfigError C07 for parts that the config or the table does not describe. Raises DataError D30 for
+    rows without any label, D31 for cells that are not of the part's kind, D39 for a part with no class or a
+    single one.
     """
     refuse_idle_keys(data)
     wanted = _find_parts(data)

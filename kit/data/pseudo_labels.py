@@ -1,9 +1,10 @@
-"""Pseudo-labels: what teachers say of rows, to the student of one fold alone.
+"""Pseudo-labels: teachers' predictions for the student of one fold.
 
     pseudo_labels/NAME/test.parquet     the test rows that each fold's student trains on; a row an id and fold
-    pseudo_labels/NAME/train.parquet    each fold's own training rows, for distillation, where that was asked for
+    pseudo_labels/NAME/train.parquet    each fold's own training rows, for distillation, if requested
 
-What the student of fold k is told was said by networks of fold k alone, which never saw a row that fold k holds out.
+The student of fold k is trained only on labels predicted by fold k's networks, which never saw a row that
+fold k holds out.
 """
 
 from __future__ import annotations

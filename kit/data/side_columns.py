@@ -30,12 +30,13 @@ MAX_DEGREES: Mapping[str, float] = {"latitude": 90, "longitude": 360}
 def encode_columns(
     train: Table, test: Table, names: Sequence[str], kinds: Mapping[str, ColumnKind]
 ) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, ColumnKind]]:
-    """The named columns of training and test rows, and the kind of each; both frames have the same columns.
+    """Returns the named columns of training and test rows, and the kind of each. Both frames have the same
+    columns.
 
-    A number is a column of float64, a category one of pandas' categories of the training rows, an angle in degrees its
-    sine and cosine, a date its day and the sine and cosine of the day in the year. A kind that `kinds` does not name is
-    read from the training cells. Raises ConfigError C07 for a column that a table lacks, DataError D31 for cells that
-    are not of the column's kind.
+    A number becomes a column of float64, and a category one of pandas' categories of the training rows. An
+    angle in degrees becomes its sine and cosine; a date becomes its day and the sine and cosine of the day in
+    the year. A kind that `kinds` does not name is read from the training cells. Raises ConfigError C07 if a
+    table lacks a column, DataError D31 for cells that are not of the column's kind.
     """
     made: tuple[dict[str, pd.Series], dict[str, pd.Series]] = ({}, {})
     found: dict[str, ColumnKind] = {}
@@ -72,7 +73,7 @@ def guess_kind(cells: Sequence[str]) -> ColumnKind:
 
 
 def is_blank(cell: str) -> bool:
-    """Whether a cell says nothing, such as an empty one or NA."""
+    """Whether a cell has no value, such as an empty one or NA."""
     return cell.strip().lower() in BLANK
 
 

@@ -403,9 +403,10 @@ def predictions_now(run: Path, made: Predictions, table: Table, rename: Mapping[
 
 
 def as_now(made: Predictions, then: Naming, table: Table, rename: Mapping[str, str]) -> Predictions:
-    """Predictions with the table's classes, if the run's are the same under other names; else as they are.
+    """Returns predictions with the table's classes if the run's are the same under other names, else
+    unchanged predictions.
 
-    Columns of the same names in another order stay as they are: nothing is ordered anew by guess.
+    Columns of the same names in another order stay as they are, because a new order would be a guess.
     """
     names = names_now(replace(then, classes=made.classes), table, rename)
     if names is None or names == made.classes:
