@@ -10,9 +10,11 @@ from uuid import uuid4
 
 
 def launch(arguments: Sequence[str], devices: int, module: str = "kit") -> int:
-    """Runs a module with these arguments as so many ranks, and returns the exit status of the first that failed, or 0.
+    """Runs a module with these arguments as one rank per device, and returns the first exit status that is
+    not 0, or 0.
 
-    A signal goes on to all of them. Each has its share of the machine's cores, where OMP_NUM_THREADS names no other.
+    A signal is forwarded to all ranks. Each rank has an equal part of the machine's cores unless
+    OMP_NUM_THREADS is set.
     """
     from torch.distributed.elastic.multiprocessing.api import SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError

@@ -1,8 +1,9 @@
 """Memory of a device: how much is free, what a learner holds, errors that say that it ran out, and copies to the host.
 
-On a CPU, freed memory can stay with the process for the next step: glibc gives large blocks, and what is free at the
-heap's end, back to the system at once (mallopt(3)). A step's activations are both, so that the kernel clears and maps
-their pages anew each time. On a GPU torch keeps them itself.
+On a CPU, freed memory may be returned to the system or stay with the process for the next step. By default
+glibc returns large blocks, and free memory at the heap's end, at once (mallopt(3)). A step's activations are
+of both kinds, so the kernel clears and maps their pages again at each step. On a GPU torch caches them
+itself.
 """
 
 from __future__ import annotations
@@ -86,10 +87,11 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 def device_memory(device: torch.device) -> DeviceMemory:
-    """The memory of a device as it is now.
+    """Returns the memory of a device as it is now.
 
-    A CPU's is the least of what the machine has available, what the process's control group allows, and what is left
-    of its address space (ulimit -v), shared by the ranks on it; on Linux who takes more is killed, not told.
+    On a CPU it is the minimum of three limits: the machine's available memory, the limit of the process's
+    control group, and the rest of the address space (ulimit -v). The ranks on the machine share it. Linux
+    kills a process that takes more, without an error.
     """
     if device.type == "cuda":
         free, _ = torch.cuda.mem_get_info(device)

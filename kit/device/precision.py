@@ -1,9 +1,10 @@
 """Device, precision and layout by a fixed rule, and the line that describes them.
 
-Measured on 2 cores with bf16 units (images a second, resnet18 / mobilenetv3_large_100 / efficientnet_b0, 128 px):
-training in float32 54 / 60 / 35, in bf16 channels-last 125 / 65 / 40, in float32 channels-last 61 / 75 / 51;
-predicting in bf16 channels-last 632 / 662 / 392 against 180 / 296 / 210. So on a CPU light depthwise networks with
-batch norm train in float32. benchmarks/README.md has the table of 24 networks that the rule was made of.
+Measured on 2 cores with bf16 units, in images a second for resnet18 / mobilenetv3_large_100 / efficientnet_b0
+at 128 px. Training in float32 54 / 60 / 35, in bf16 channels-last 125 / 65 / 40, in float32 channels-last 61
+/ 75 / 51. Prediction in bf16 channels-last 632 / 662 / 392, in float32 180 / 296 / 210. So on a CPU light
+depthwise networks with batch norm train in float32. benchmarks/README.md has the table of 24 networks behind
+the rule.
 """
 
 from __future__ import annotations
@@ -242,7 +243,8 @@ def _multiplies_bfloat16(device: torch.device) -> bool:
 
 
 def _overruns(module: nn.Module) -> bool:
-    """Whether oneDNN writes beside the gradient of a kernel in channels-last: the process ends, or worse, goes on.
+    """Whether oneDNN writes outside the gradient of a kernel in channels-last, which crashes the process or
+    corrupts its memory.
 
     Seen with torch 2.13 at a stride of 2 and 2 to 15 input channels, never at 1 or 16 and more (repvgg, mobileone).
     """
@@ -263,11 +265,11 @@ def _fastest(device: torch.device) -> str:
 
 
 def is_memory_bound(network: nn.Module) -> bool:
-    """Whether depthwise kernels and batch norms take more of its time than products do.
+    """Whether depthwise kernels and batch norms take more of the network's time than products do.
 
-    bf16 gains where there is much to multiply: convnext (layer norm), efficientnetv2_b0 (150 products an output) and
-    repvit_m0_9 (110) train 1.2 to 1.8 times as fast in it; efficientnet_b0 (57) and mobilenetv4_conv_small (95)
-    train 1.4 and 1.8 times as fast in float32.
+    bf16 gains if the network has many products. It trains convnext (layer norm), efficientnetv2_b0 (150
+    products an output) and repvit_m0_9 (110) 1.2 to 1.8 times as fast. float32 trains efficientnet_b0 (57)
+    and mobilenetv4_conv_small (95) 1.4 and 1.8 times as fast.
     """
     convolutions = [module for module in network.modules() if isinstance(module, nn.Conv2d)]
     depthwise = any(module.groups == module.in_channels > 1 for module in convolutions)
@@ -392,11 +394,12 @@ def no_kernels_for(device: torch.device) -> str:
 
 
 def worker_count(workers: int | Literal["auto"], device: torch.device | None = None) -> int:
-    """Loader processes for a config's `workers` beside a network on a device, by default the CPU.
+    """Returns the number of loader processes for a config's `workers` beside a network on a device, by
+    default the CPU.
 
-    By default none on up to four cores without a GPU: the network uses them all, loading costs it 2 % of its time
-    (resnet18 at 128 px on 2 cores: 120 images/s of 122), and a process beside it 5 %. Up to 8 beside a GPU. Ranks
-    on one machine share its cores.
+    The default without a GPU is 0 on up to four cores, because the network uses them all. There, loading
+    costs the network 2 % of its time (resnet18 at 128 px on 2 cores: 120 images/s of 122), and a loader
+    process 5 %. The default beside a GPU is at most 8. Ranks on one machine share its cores.
     """
     if workers != "auto":
         return workers
