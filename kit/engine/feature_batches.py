@@ -83,8 +83,8 @@ def pad_bags(features: VectorTable, bags: Sequence[np.ndarray]) -> Tensor:
 class FeatureBatches:
     """The batches of bags of one fold, epoch by epoch, as `kit.engine.fit` takes them.
 
-    `labels` and `targets` are of the table's rows; a bag has those of its first row. Of a bag with more than
-    `max_instances` rows an epoch sees as many, drawn anew and in their order.
+    `labels` and `targets` have one row per table row, and a bag has those of its first row. If a bag has more
+    than `max_instances` rows, each epoch draws that many again and keeps their order.
     """
 
     def __init__(

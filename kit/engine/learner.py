@@ -139,7 +139,9 @@ class Learner:
         self.skipped_in_epoch, self.overflows = state["left_out"], state["overflows"]
 
     def load_plain(self, weights: dict[str, Tensor], average: dict[str, Tensor]) -> None:
-        """Takes up a checkpoint's weights, and those that predict as the average. Adapters begin anew on them."""
+        """Loads a checkpoint's weights, and the averaged weights that predict. Adapters start from their
+        initial values.
+        """
         _load_plain(self.network, weights)
         if self.average is not None:
             _load_plain(self.average.module, average)

@@ -1,8 +1,10 @@
-"""Footprint: what one training step holds, tensor by tensor, seen at two small batches and extended to any.
+"""The memory of one training step, tensor by tensor, measured at two small batches and extended to any batch
+size.
 
-Every operation of a step is watched, so a step is a row of moments, each with the bytes that live at it. A network's
-operations are the same for any batch, and their tensors grow by the image: two batches make each moment a straight line
-in the batch size, and the peak at a size is the highest of these lines there, wherever in the step that is.
+Every operation of a step is watched, so a step is a sequence of moments, each with its live bytes. A
+network's operations are the same for any batch, and their tensors grow by the image. So each moment is a line
+in the batch size through two measured points. The peak at a size is the maximum of these lines there, at any
+moment of the step.
 """
 
 from __future__ import annotations
