@@ -1,20 +1,20 @@
-"""Every error kit raises for what a user can mend, one exit code each.
+"""The errors that a user can fix. Each class has one exit code.
 
     KitError             1   something failed while running
-    ├── RunError         1   training or predicting cannot go on                 R..
+    ├── RunError         1   training or prediction cannot continue              R..
     ├── ConfigError      2   config.json, an override, a command's options       C..
-    ├── PluginError      2   a plugin is unknown, broken, or there twice         P..
+    ├── PluginError      2   a plugin is unknown, broken, or exists twice        P..
     ├── DataError        3   tables, ids, images                                 D01-D39, D60
     │   └── CheckpointError 3  a checkpoint that is damaged or too long      D50-D59
     ├── InvalidError     4   predictions or a submission that do not fit         D40-D49
-    ├── BusyError       75   another process is at work on the same run               R08
+    ├── BusyError       75   another process works on the same run                   R08
     └── StoppedError 130, 143, 6  a signal or --time ended it, everything is saved  R05, R27
 
     (TIME_OVER)          6   the status of a StoppedError if the time of --time is over
     (PARTLY)             5   a command is done, and some of its jobs failed: trials of kit sweep
-    KitWarning               said once on stderr, the work goes on               W..
+    KitWarning               printed once on stderr, the work continues           W..
 
-A message is a summary line (what, how many, what to do), then at most five cases.
+A message is a summary line (problem, count, fix), then at most five cases.
 """
 
 from __future__ import annotations
