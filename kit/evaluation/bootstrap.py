@@ -51,9 +51,11 @@ def resample_scores(
     seed: int = 0,
     rows: int | None = None,
 ) -> np.ndarray:
-    """Scores (draws, predictions) of the same rows, drawn anew for each draw; NaN where the metric has none.
+    """Returns scores (draws, predictions) of resampled rows, the same rows for all predictions; NaN if the
+    metric has no score.
 
-    Each of the predictions is (N, K); `groups` (N,) are drawn whole. A draw has about `rows` rows, by default N.
+    Each of the predictions is (N, K). `groups` (N,) are drawn whole. A draw has about `rows` rows, by default
+    N.
     """
     units = np.arange(len(truth)) if groups is None else np.unique(groups, return_inverse=True)[1]
     drawing = partial(_weights, units, seed=seed, rows=rows)

@@ -1,7 +1,7 @@
-"""cross_fit: what is fitted on out-of-fold rows is scored on rows that it was not fitted on.
+"""cross_fit: scores a fit on out-of-fold rows by rows that it was not fitted on.
 
-Everything that learns from out-of-fold predictions goes through here (weights, fusion, temperature, thresholds,
-a choice of views), so that no number flatters and stages can be stacked.
+Everything that learns from out-of-fold predictions uses it: weights, fusion, temperature, thresholds, a
+choice of views. So scores are unbiased, and stages can be stacked.
 """
 
 from __future__ import annotations

@@ -100,7 +100,9 @@ def sigmoid(logits: np.ndarray) -> np.ndarray:
 
 
 def read_judges(text: str) -> dict[str, PairClassifier]:
-    """The judges of a file that `kit pairs` wrote: a fold's number, and `test`. Raises as `PairClassifier.of`."""
+    """Reads the pair classifiers from a file that `kit pairs` wrote, by fold number and `test`. Raises as
+    `PairClassifier.of`.
+    """
     return {str(name): PairClassifier.of(spec) for name, spec in dict(parse_json(text))["judges"].items()}
 
 
@@ -117,7 +119,9 @@ def adjust_for_prior(probabilities: Probabilities, drawn: float, share: float) -
 
 
 def best_threshold(probabilities: Probabilities, same: np.ndarray) -> tuple[float, float]:
-    """The probability from which pairs are told the same so that F1 is best, and that F1; of equals the highest."""
+    """Returns the probability threshold for "same" with the best F1, and that F1. Of equal thresholds the
+    highest is returned.
+    """
     order = np.argsort(-probabilities, kind="stable")
     hits = np.cumsum(same[order])
     scores = 2 * hits / (np.arange(1, len(order) + 1) + same.sum())
