@@ -168,10 +168,10 @@ def largest_batch(
 
 
 def scale_lr(optimizer: Optimizer, batch_size: int, reference: int = LR_REFERENCE_BATCH) -> Optimizer:
-    """An optimizer whose `lr`, meant for batches of `reference` rows, is scaled to another size.
+    """Returns an optimizer with `lr`, meant for batches of `reference` rows, scaled to another batch size.
 
-    By the square root of the ratio for Adam and its kin, by the ratio itself for SGD. Raises ConfigError C26 for one
-    without an option lr.
+    The factor is the square root of the ratio for Adam and related optimizers, and the ratio for SGD. Raises
+    ConfigError C26 if the optimizer has no option `lr`.
 
     Source: Malladi et al. 2022, "On the SDEs and Scaling Rules for Adaptive Gradient Algorithms"; Goyal et al. 2017,
     "Accurate, Large Minibatch SGD", section 2.1.

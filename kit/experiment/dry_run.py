@@ -1,4 +1,4 @@
-"""rehearse: everything a run needs up to its first batch, checked, and nothing trained."""
+"""Dry run: checks everything that a run needs up to its first batch, and trains nothing."""
 
 from __future__ import annotations
 

@@ -59,11 +59,11 @@ def load_rows(
     goes_on: str = "",
     needs_some: bool = False,
 ) -> Work[Loaded]:
-    """Brings a table's images into the cache, and does with unreadable ones what the config says.
+    """Loads a table's images into the cache, and treats unreadable ones as the config says.
 
-    `goes_on` is the setting that a hint names, by default the config's key. Raises DataError with all bad images as
-    cases if they stop the work, or with `needs_some` if there is no other image; if it goes on, the first are shown
-    and quarantine.csv has all.
+    `goes_on` is the setting that a hint names, by default the config's key. Raises DataError with all bad
+    images as cases if they stop the work, or with `needs_some` if all images are bad. Otherwise it warns of
+    the first ones and writes all to quarantine.csv.
     """
     data = workspace.competition.data
     filled = yield from fill_cache(workspace.cache, table.paths, wanted, data, root=workspace.root)

@@ -1,9 +1,10 @@
-"""PredictionFile: a run's predictions of one split by one set of views, and the networks of checkpoints that fill it.
+"""PredictionFile: a run's predictions of one split by one set of views, and the checkpoints' networks that
+fill it.
 
-A network predicts if its rows, classes and plugins are those of today. Predictions are reused if nothing changed.
-While they are made, probabilities stand in maps of files without a name, so that no number of rows, views or
-networks fills the memory; they go to the parquet file a row group at a time. `assemble` puts the out-of-fold
-predictions of training together.
+A network predicts if its rows, classes and plugins match the present ones. Predictions are reused if nothing
+changed. During prediction, probabilities are kept in maps of unnamed files, so that no number of rows, views
+or networks fills the memory. They are written to the parquet file one row group at a time. `assemble` joins
+the out-of-fold predictions of training.
 """
 
 from __future__ import annotations

@@ -198,11 +198,12 @@ def prepare_run(
 ) -> Work[RunContext]:
     """Opens every plugin, makes the folds and fills the cache; rank 0 before the other ranks.
 
-    Classes are named and ordered as in the run if it was begun, else as in the run `like`, not as
-    `data.label_from.rename` has them now.
+    If the run was started, classes have its names and order, else those of the run `like`; not those of the
+    present `data.label_from.rename`.
 
-    Raises DataError D39 for a single class, D60 where the run was begun with other data, plugins or versions; RunError
-    R06 where it will not fit on the disk; ConfigError C35 for what several ranks cannot do.
+    Raises DataError D39 for a single class, D60 if the run was started with other data, plugins or versions.
+    Raises RunError R06 if the run does not fit on the disk, ConfigError C35 if the config does not work on
+    several ranks.
     """
     setting = yield from ranks.rank_zero_first(_open(workspace, run, like, ranks))
     if workspace.experiment.batch_size == "auto":

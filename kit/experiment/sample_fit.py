@@ -163,9 +163,9 @@ def _find_repair(workspace: Workspace, wanted: Sequence[str], test: Table, meant
 
 
 def _changes(data: Data, test: Table, wanted: set[str], meant: Mapping[str, str]) -> Iterator[dict[str, Any]]:
-    """Changes of the config that may mend ids.
+    """Yields changes of the config that may make the ids match.
 
-    The sample's ids as rows; a column of answers; a name with another beginning or ending.
+    The changes are: the sample's ids as rows, a column of answers, a name with another prefix or suffix.
     """
     yield {"test": None}
     rows = test.ids.tolist()

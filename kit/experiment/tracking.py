@@ -1,4 +1,6 @@
-"""Tracking: a run's numbers handed to trackers; one that fails or hangs is left aside, and the run goes on."""
+"""Tracking: sends a run's numbers to trackers. If a tracker fails or hangs, kit drops it and training
+continues.
+"""
 
 from __future__ import annotations
 
@@ -68,7 +70,7 @@ def _run_info(setting: RunContext, fold: int | None, step: int) -> Tracked:
 
 
 def _key(run: Run, fold: int | None) -> str:
-    """A run that is trained anew under the same name has another one."""
+    """Returns the run's key. A run that is trained again under the same name has another key."""
     return fingerprint([run.name, run.manifest.get("started"), fold])[:16]
 
 

@@ -20,10 +20,12 @@ if TYPE_CHECKING:
 
 
 def initial_checkpoint(workspace: Workspace, path: str, folds: Folds, fold: int) -> Path:
-    """The checkpoint that a fold begins with: of a run its own fold's newest, of a fold its newest, or the one named.
+    """Returns the checkpoint that a fold starts from: its own fold's newest of a run, the newest of a fold,
+    or the named one.
 
-    Raises ConfigError C25 for a path that is none of these, or is another fold's; DataError D61 where the other run's
-    folds hold out other rows: its weights would have seen what they are scored on.
+    Raises ConfigError C25 if the path is not one of these or is another fold's. Raises DataError D61 if the
+    other run's folds hold out other rows, because its weights would have seen the rows that they are scored
+    on.
     """
     place = workspace.path(path)
     found = re.fullmatch(r"(?P<run>.+?)(/fold-(?P<fold>\d+)(/(?P<name>[\d-]+))?)?", place.as_posix())
@@ -83,9 +85,10 @@ def check_unseen(
 
 
 def load_initial_weights(learner: Learner, path: Path) -> None:
-    """Gives a learner that has not stepped yet a checkpoint's weights and their average.
+    """Loads a checkpoint's weights and their average into a learner that has not stepped yet.
 
-    The optimizer, the schedule and the counts begin anew. Raises CheckpointError D53 where the network is another.
+    The optimizer, the schedule and the counts start from zero. Raises CheckpointError D53 if the network is
+    another.
     """
     found, wanted = checkpoints.load(path), learner.weights()
     wrong = sorted(
