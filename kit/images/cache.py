@@ -76,7 +76,9 @@ class Store:
 
     @classmethod
     def open(cls, folder: Path, pixel_bytes: int = 3) -> Store:
-        """The store in a folder; a damaged one is begun anew, beside what other processes may still read."""
+        """Opens the store in a folder. If it is damaged, a new one is started beside it, because other
+        processes may still read the old one.
+        """
         folder.mkdir(parents=True, exist_ok=True)
         try:
             store = cls(folder, *_read_index(folder / "index.npz"), pixel_bytes)
@@ -97,7 +99,7 @@ class Store:
 
     @property
     def file(self) -> Path:
-        """The pixel file. A store that is begun anew has another name for it."""
+        """The pixel file. A new store in the same folder has another file name."""
         return self.folder / f"pixels-{self.generation}.bin"
 
     def _forget_missing(self) -> None:
@@ -344,11 +346,13 @@ def fill_cache(
     workers: int | None = None,
     root: Path | None = None,
 ) -> Work[FillResult]:
-    """Decodes what the cache in `folder` does not hold yet. Unreadable files are cases, the caller decides.
+    """Decodes the images that the cache in `folder` lacks. Unreadable files are returned as cases, and the
+    caller decides.
 
     `root` is the workspace whose readers count too.
 
-    Raises RunError for a full disk; what was decoded until then is kept. Warns once a kind of mended file.
+    Raises RunError if the disk is full; images decoded until then stay in the cache. Warns once per kind of
+    repaired file.
     """
     source = ImageSource.open(data, root, geometry.channels)
     create_folder(folder)
@@ -466,7 +470,7 @@ def _warn_of_space(folder: Path, needed: int) -> None:
 
 
 def _warn(found: Sequence[DecodedFile]) -> None:
-    """Says each kind of mended image once, with the count."""
+    """Warns once per kind of repaired image, with the count."""
     notes = [(note, one.path) for one in found for note in one.notes]
     for code in sorted({note.code for note, _ in notes}):
         same = [(note, path) for note, path in notes if note.code == code]

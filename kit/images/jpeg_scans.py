@@ -1,4 +1,4 @@
-"""Whether a JPEG's compressed data is complete: libjpeg makes up what is missing and goes on without a word."""
+"""Checks that a JPEG's compressed data is complete, because libjpeg fills in missing data without a warning."""
 
 from __future__ import annotations
 

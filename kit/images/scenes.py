@@ -1,7 +1,7 @@
-"""Scenes: photos of one place from other sides, told by details that one view of a plane explains.
+"""Scenes: photos of one place from different viewpoints, found by details that one view of a plane explains.
 
-Photos of a shelf, a room or a person taken moments apart are no copies: pixels differ, and what is learned from one is
-known of the other all the same. Keypoints show it.
+Photos of a rack, a room or a person taken moments apart are not copies: their pixels differ, but a network
+that learned one knows the other. Keypoints find them.
 """
 
 from __future__ import annotations
