@@ -88,7 +88,7 @@ def run_job(function: Function, number: int, job: Any, stop: Stop) -> Iterator[J
 def run_job_in_worker(
     function: Function, number: int, job: Any, stop: Stop
 ) -> Iterator[JobProgress | JobResult]:
-    """`run_job` in a process whose stderr nobody reads: what kit warns of is told, as lines of the job's."""
+    """Runs `run_job` in a process whose stderr is not read, and passes kit's warnings on as lines of the job."""
     heard: list[str] = []
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -116,9 +116,10 @@ def wrap_exception(error: Exception) -> RunError:
 def worker_lost_error(
     number: int, times: int, retries: int, how: str, advice: str, stop: Stop
 ) -> JobProgress | JobResult:
-    """A job whose worker is gone for the `times`th time: JobProgress if another goes on, else JobResult.
+    """Returns what becomes of a job whose worker was lost for the `times`th time: JobProgress if it is
+    retried, else JobResult.
 
-    `how` says what became of the worker, `advice` what may keep the next one.
+    `how` says what became of the worker, `advice` what may help the next one.
     """
     if stop.requested:
         return cancellation_error(number, stop)

@@ -82,7 +82,7 @@ def _offers(metric: object, protocol: type) -> bool:
 
 
 def confusion(truth: Targets, said: np.ndarray, classes: int) -> np.ndarray:
-    """How often each class (a row) was told as each class (a column), int64 (K, K)."""
+    """Counts how often each class (a row) was predicted as each class (a column), int64 (K, K)."""
     counts = np.bincount(truth * classes + said, minlength=classes * classes)
     return counts.reshape(classes, classes)
 

@@ -1,13 +1,13 @@
-"""Where plugins are: the tree is the registry, `loss/focal.py` is `loss=focal`.
+"""The plugin registry is the tree: `loss/focal.py` is `loss=focal`.
 
-Three shelves, looked through for every name:
+Each name is looked up in three sources:
 
     workspace   plugins/<kind>/<name>.py of the workspace       the team's own
     kit         kit/plugins/<kind>/<name>.py                    stock techniques
     installed   entry points of the group kit.<kind>            other packages' modules
 
-Names come from files and metadata: nothing is imported until a plugin is used, so a broken one stops only
-those who use it. A workspace's modules are imported under a package name private to that workspace.
+Names come from files and metadata. Nothing is imported until a plugin is used, so a broken plugin stops only
+the commands that use it. A workspace's modules are imported under a package name private to that workspace.
 """
 
 from __future__ import annotations
@@ -198,9 +198,9 @@ def _line_of(error: Exception, place: PluginLocation) -> str:
 
 
 def location_of(plugin: type) -> PluginLocation:
-    """The place of a plugin's class, from the module that defines it.
+    """Returns the location of a plugin's class, from the module that defines it.
 
-    Raises PluginError for a class that stands on no shelf.
+    Raises PluginError if no plugin source has the class.
     """
     module = plugin.__module__
     kind = str(getattr(plugin, "kind", ""))
