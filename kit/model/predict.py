@@ -115,7 +115,9 @@ def _fuse(kernel: nn.Conv2d, norm: nn.BatchNorm2d) -> None:
 
 
 def _rest(norm: nn.BatchNorm2d) -> nn.Module:
-    """What a norm does besides; timm's BatchNormAct2d goes on with a drop and an activation."""
+    """Returns the operations of a norm layer after the normalisation: timm's BatchNormAct2d has a drop layer
+    and an activation.
+    """
     drop, act = getattr(norm, "drop", None), getattr(norm, "act", None)
     steps = [step for step in (drop, act) if isinstance(step, nn.Module)]
     return nn.Sequential(*steps) if steps else nn.Identity()

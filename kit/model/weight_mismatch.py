@@ -1,4 +1,6 @@
-"""Weight mismatches: which weights of a file do not fit a network, the likely cause, and how to mend the file."""
+"""Weight mismatches: the weights of a file that do not fit a network, the likely cause, and how to correct
+the file.
+"""
 
 from __future__ import annotations
 
