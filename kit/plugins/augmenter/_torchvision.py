@@ -52,9 +52,9 @@ def _shape(made: Any) -> str:
 
 @contextmanager
 def _seed_torch(seed: int) -> Iterator[None]:
-    """torch's global generator of this processor begins with `seed`, and goes on afterwards as if nothing had been.
+    """Seeds torch's global CPU generator with `seed` within the block, and restores its state afterwards.
 
-    torch.manual_seed would seed every GPU's generator too, and cost a batch's dropout its own draws.
+    torch.manual_seed would also seed every GPU's generator, and so change a batch's dropout.
     """
     import torch
 

@@ -34,17 +34,18 @@ def _build_pipeline() -> Augmenter:
 
 
 class Copies(Augmenter):
-    """The image as in prediction, or one of `variants` fixed variants drawn by `base`, each equally likely.
+    """Returns the image as in prediction, or one of `variants` fixed variants drawn by `base`, each equally
+    likely.
 
-    This is offline augmentation without the files. A folder of copies shows the network count + 1 fixed images of a
-    row, each once in an epoch of count + 1 times the rows; here an epoch shows one of the same count + 1 images of
-    each row, so that count + 1 epochs are as long as one of the folder's, and show each image once on average. A
-    variant's draws depend on (seed, the row's pixels, the variant's number) alone: every epoch, fold, run and number of
-    workers sees the same ones. They are made from their row when it is its turn, so a copy is always in its row's
-    fold.
+    This is offline augmentation without the files. A folder of copies has count + 1 fixed images of a row,
+    and an epoch of count + 1 times the rows shows each once. Here an epoch shows one of the same count + 1
+    images of each row. So count + 1 epochs are as long as one of the folder's, and show each image once on
+    average. A variant's draws depend only on (seed, the row's pixels, the variant's number). Every epoch,
+    fold, run and number of workers has the same variants. They are drawn when the row is loaded, so a copy is
+    always in its row's fold.
 
-    Source: Shorten and Khoshgoftaar 2019, "A survey on Image Data Augmentation for Deep Learning", which tells offline
-    augmentation from online; the default `base` (rotation, blur, flip) is albumentations'.
+    Source: Shorten and Khoshgoftaar 2019, "A survey on Image Data Augmentation for Deep Learning", which
+    separates offline from online augmentation. The default `base` (rotation, blur, flip) is albumentations'.
     """
 
     variants: int = Field(6, ge=1, le=1000, description="variants of each row, beside the row's own image")
