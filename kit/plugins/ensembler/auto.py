@@ -25,8 +25,9 @@ from kit.plugins.ensembler.single import Single
 class Auto(Ensembler):
     """Chooses an ensembler by cross-fitted score: the simplest that no later one beats significantly.
 
-    The candidates stand from the simplest on. The first is taken that no later one beats by more than chance, in a
-    paired bootstrap over rows or groups. The choice itself is cross-fitted too, so its score does not flatter.
+    The candidates are ordered from the simplest. The first one is taken that no later one beats
+    significantly, in a paired bootstrap over rows or groups. The choice itself is cross-fitted too, so its
+    score is unbiased.
 
     Source: Varma and Simon 2006, "Bias in error estimation when using cross-validation for model selection"; Efron and
     Tibshirani 1993, "An Introduction to the Bootstrap", section 13.3.
