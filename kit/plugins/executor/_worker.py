@@ -18,10 +18,11 @@ from kit.kinds.executor import run_job_in_worker, wrap_exception
 
 
 def work(pipe: Connection, settings: Mapping[str, str]) -> None:
-    """Works on jobs, `(function, job)` each, until None comes; a number asks to stop, as the signal of that number.
+    """Works on jobs, `(function, job)` each, until it receives None. A number asks to stop, as the signal of
+    that number.
 
-    What is told has no job's number, which the other end knows. Once that end is gone the job at work saves and ends.
-    `settings` are the environment's, set before a job imports torch.
+    Progress is sent without a job number, which the other end knows. If the other end is lost, the running
+    job saves and ends. `settings` are environment variables, set before a job imports torch.
     """
     for number in SIGNALS:  # the process that hands out jobs hears them, and asks
         signal.signal(number, signal.SIG_IGN)

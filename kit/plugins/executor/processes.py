@@ -158,7 +158,9 @@ class _Pool:
         worker.end()
 
     def _replace_worker(self, worker: _Worker, stop: Stop) -> Iterator[JobProgress | JobResult]:
-        """A worker that ended with its job unfinished: the job goes on in another, so often."""
+        """Replaces a worker that ended with its job unfinished. The job resumes in the new one, up to
+        `retries` times.
+        """
         self.workers.remove(worker)
         number, code = worker.job, worker.process.exitcode
         worker.end()

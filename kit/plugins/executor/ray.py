@@ -286,7 +286,7 @@ class _Tasks:
             yield JobProgress(number, told.step)
 
     def _restart_job(self, number: int, error: Exception, stop: Stop) -> Iterator[JobProgress | JobResult]:
-        """A job whose worker or node is no more: it goes on in another, so often."""
+        """Restarts a job whose worker or node was lost, up to `retries` times."""
         how = f"its worker on the cluster was lost ({type(error).__name__})"
         self.losses[number] += 1
         self.begun.discard(number)
