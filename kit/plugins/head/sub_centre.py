@@ -13,9 +13,10 @@ if TYPE_CHECKING:
 
 
 class SubCentre(Head):
-    """For each class the largest cosine to its k vectors, so that one class may have several appearances.
+    """The largest cosine of each class to its k vectors, so that one class may have several appearances.
 
-    Weights are (classes * k, features), class by class; float32 under AMP. For ArcFace and its kin.
+    Weights are (classes * k, features), class by class; float32 under AMP. It is meant for ArcFace and other
+    margin losses.
 
     Source: Deng et al. 2020, "Sub-center ArcFace: Boosting Face Recognition by Large-Scale Noisy Web Faces", 3.2.
     """
