@@ -13,11 +13,12 @@ if TYPE_CHECKING:
 
 
 class Binary(Loss):
-    """One question a class; `costs` says what each answer costs, and a row's loss is their mean or sum.
+    """The base of losses with one binary question per class. `costs` gives the cost of each answer; a row's
+    loss is their mean or sum.
 
-    Class numbers are taken as one class against the rest. Probabilities are sigmoids where a row may have any number
-    of labels; where it has exactly one, independent answers given that just one is yes: odds p / (1 - p) = e^output
-    brought to sum 1, which is the softmax.
+    Class numbers become one class against the rest. If a row may have any number of labels, probabilities are
+    sigmoids. If it has exactly one, they are the odds p / (1 - p) = e^output, brought to sum 1. These are
+    independent answers given that exactly one is yes, and equal the softmax.
     """
 
     label_kinds = ("class_index", "multi_hot")

@@ -1,4 +1,4 @@
-"""The base of margin losses, and the angular margin behind ArcFace and its kin."""
+"""The base of margin losses, and the angular margin of ArcFace and similar losses."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Asymmetric loss: of the many classes that a row is not of, those told right hardly count."""
+"""Asymmetric loss: correctly predicted absent classes hardly count."""
 
 from __future__ import annotations
 

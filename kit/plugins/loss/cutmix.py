@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 class Cutmix(BatchMixing):
     """Replaces a box of each image by another image's. The two labels share the loss by area.
 
-    share ~ Beta(alpha, alpha) is what an image keeps; the box has the side ratio sqrt(1 - share) and a uniform centre,
-    is clipped at the border, and the share is taken again from the clipped box.
+    The image keeps a share ~ Beta(alpha, alpha). The box has the side ratio sqrt(1 - share) and a uniform
+    centre, and is clipped at the border. The share is then computed again from the clipped box.
 
     Source: Yun et al. 2019, "CutMix: Regularization Strategy to Train Strong Classifiers", section 3.1, algorithm A1.
     """

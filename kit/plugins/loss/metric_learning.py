@@ -34,9 +34,10 @@ NESTED = {"distance": "distances", "reducer": "reducers", "embedding_regularizer
 class MetricLearning(AuxiliaryLoss):
     """A loss of pytorch-metric-learning on the unit vectors, with a miner's choice of pairs or triplets.
 
-    `{"name": "TripletMarginLoss", "margin": 0.1}` with the miner `{"name": "BatchHardMiner"}` is triplets, mined. The
-    arguments `distance`, `reducer` and `embedding_regularizer` are written the same way. Each is tried on four drawn
-    vectors. Losses with weights of their own are not taken: `arcface`, `proxy_anchor` and their kin are kit's.
+    `{"name": "TripletMarginLoss", "margin": 0.1}` with the miner `{"name": "BatchHardMiner"}` is the loss of
+    mined triplets. The arguments `distance`, `reducer` and `embedding_regularizer` are written the same way.
+    Each is tried on four drawn vectors. Losses with weights of their own are refused: use kit's `arcface`,
+    `proxy_anchor` and similar losses.
 
     Source: Musgrave, Belongie and Lim 2020, "PyTorch Metric Learning"; the default is Wang et al. 2019,
     "Multi-Similarity Loss with General Pair Weighting", with its miner.

@@ -15,12 +15,14 @@ if TYPE_CHECKING:
 class PairwiseAuc(Loss):
     """The mean of max(0, margin - (p_yes - p_no))^2 over a batch's pairs of a row with a class and a row without it.
 
-    The mean is over pairs, then over the classes that have pairs. Every row has the loss of its batch, so batches are
-    not split into micro-batches. A batch without pairs teaches nothing: use large batches, or `sampler=balanced`. It
-    ranks, and its probabilities are not calibrated. Start from a run of `bce` or `cross_entropy` by `init_from`.
+    The mean is over pairs, then over the classes that have pairs. Every row has the loss of its batch, so
+    batches are not split into micro-batches. A batch without pairs has no gradient: use large batches, or
+    `sampler=balanced`. The loss ranks rows, and its probabilities are not calibrated. Start from a run of
+    `bce` or `cross_entropy` by `init_from`.
 
-    Source: Gao and Zhou 2015, "On the Consistency of AUC Pairwise Optimization", table 1 (squared hinge); Yuan et al.
-    2021, "Large-scale Robust Deep AUC Maximization", equation 2, of which AUCM is the min-max form.
+    Source: Gao and Zhou 2015, "On the Consistency of AUC Pairwise Optimization", table 1 (squared hinge).
+    Yuan et al. 2021, "Large-scale Robust Deep AUC Maximization", equation 2, of which AUCM is the min-max
+    form.
     """
 
     label_kinds = ("class_index", "multi_hot")

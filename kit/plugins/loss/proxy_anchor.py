@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 class ProxyAnchor(Loss):
     """Each class's proxy (its vector in the cosine head) attracts the class's rows and repels all others.
 
-    1 / |P+| * sum over classes in the batch of log(1 + sum over their rows of exp(-s * (cos - m)))
-    + 1 / |P| * sum over all classes of log(1 + sum over other rows of exp(s * (cos + m))).
-    Every row is given the batch's loss, since the classes' sums are over all of them.
+    The loss of a batch is the sum of two means. The first is over the classes in the batch, of log(1 + sum
+    over their rows of exp(-s * (cos - m))). The second is over all classes, of log(1 + sum over other rows of
+    exp(s * (cos + m))). Every row has the batch's loss, because the classes' sums are over all of them.
 
     Source: Kim et al. 2020, "Proxy Anchor Loss for Deep Metric Learning", equation 4.
     """
