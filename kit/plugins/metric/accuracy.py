@@ -1,4 +1,4 @@
-"""Accuracy: the share of rows that are told right."""
+"""Accuracy: the share of rows that are predicted correctly."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Accuracy(Metric):
         return lambda weights: float(np.average(right, weights=weights))
 
     def _right(self, truth: Targets, probabilities: Probabilities) -> np.ndarray:
-        """Whether each row is told right, bool (N,)."""
+        """Whether each row is predicted correctly, bool (N,)."""
         if truth.ndim == 1:
             return np.asarray(probabilities.argmax(axis=1) == truth)
         return np.asarray((self.decision.assign_labels(probabilities) == truth).all(axis=1))

@@ -1,4 +1,4 @@
-"""Samples F1: the mean over rows of how well a row's labels are told."""
+"""Samples F1: the mean over rows of the F1 of a row's labels."""
 
 from __future__ import annotations
 
