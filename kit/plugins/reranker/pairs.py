@@ -16,11 +16,13 @@ from kit.kinds import Reranker, bound_field
 
 
 class Pairs(Reranker):
-    """Sorts the `top_k` nearest images by the probability of the same class that `kit pairs` has learned.
+    """Sorts the `top_k` nearest images by the probability of the same class, from the classifier of `kit
+    pairs`.
 
-    A held-out row's neighbours are judged by what was learned in the other folds. Similarities become probabilities.
+    A held-out row's neighbours are scored by the classifier of the other folds. Similarities become
+    probabilities.
 
-    Source: Nogueira and Cho 2019, "Passage Re-ranking with BERT": a cheap search, then a judge of pairs.
+    Source: Nogueira and Cho 2019, "Passage Re-ranking with BERT": a cheap search, then a classifier of pairs.
     """
 
     model: str = Field("", description="the file of kit pairs, such as runs/r/pairs/plain.json")
