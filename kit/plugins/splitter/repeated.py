@@ -1,4 +1,4 @@
-"""Repeated: another splitter several times over, drawn anew each time."""
+"""Repeated: another splitter several times, with other draws each time."""
 
 from __future__ import annotations
 
