@@ -15,8 +15,8 @@ from kit.kinds import Log, Tracked, Tracker
 class Wandb(Tracker):
     """Logs to Weights & Biases: a group per run, with one W&B run per fold and one for the pooled scores.
 
-    A fold that goes on, goes on as the same run. Offline, the files are in the fold's folder, and
-    `wandb sync runs/r/fold-0/wandb/offline-run-*` sends them.
+    A resumed fold logs to the same W&B run. Offline, the files are in the fold's folder, and `wandb sync
+    runs/r/fold-0/wandb/offline-run-*` sends them.
 
     Source: https://docs.wandb.ai/ref/python/init.
     """
@@ -56,7 +56,7 @@ class Wandb(Tracker):
         run.finish()
 
     def _mode(self) -> Literal["online", "offline", "disabled"] | None:
-        """What wandb is told; it would ask for a login itself, and wait."""
+        """Returns the mode for wandb. Without one, wandb would ask for a login and wait."""
         import wandb
 
         if self.mode != "auto":
