@@ -1,4 +1,4 @@
-"""archive_run: makes room for a run that is trained anew; what was there is kept whole under another name."""
+"""archive_run: renames a run's old folder before the run is trained again. The old folder stays complete."""
 
 from __future__ import annotations
 

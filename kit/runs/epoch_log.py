@@ -38,7 +38,9 @@ class EpochLog:
 
     @classmethod
     def read(cls, file: Path, epoch: int | None = None) -> EpochLog:
-        """The log, or its part up to an epoch; a damaged one is begun anew, as nothing depends on it."""
+        """Reads the log, or its part up to an epoch. If it is damaged, a new log is started, because no
+        result depends on it.
+        """
         try:
             lines = [parse_json(line) for line in file.read_text(encoding="utf-8").splitlines()]
             return cls(file, [line for line in lines if epoch is None or line["epoch"] <= epoch])

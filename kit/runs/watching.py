@@ -26,9 +26,10 @@ class FoldProgress:
 
 @dataclass(frozen=True)
 class RunSnapshot:
-    """A run at one moment: `end` says that nobody is at work on it any more, and why; `seconds` is what is left.
+    """A run at one moment. `end` says why no process works on it any more; `seconds` is the time left.
 
-    The time left is that of all epochs of all folds at the mean of those that are done; None where none is.
+    The time left is that of all epochs of all folds at the mean time of the finished ones, and None before
+    the first is finished.
     """
 
     run: str
@@ -67,7 +68,7 @@ def epochs_of(run: Run, fold: int) -> tuple[Mapping[str, Any], ...]:
 
 
 def _end(run: Run, state: str) -> End:
-    """Why nobody is at work on a run. One that was killed has left its note behind."""
+    """Returns why no process works on a run. A killed run has left its note behind."""
     if state.startswith("busy"):
         return ""
     if state == "finished":
@@ -76,7 +77,7 @@ def _end(run: Run, state: str) -> End:
 
 
 def watch(run: Run, every: float, wait: Callable[[float], object] = time.sleep) -> Iterator[RunSnapshot]:
-    """A look every so many seconds, up to the first that finds nobody at work."""
+    """Yields a snapshot every `every` seconds, up to the first one that no process works on."""
     while True:
         seen = snapshot(run)
         yield seen
