@@ -36,7 +36,7 @@ class Interrupted(KeyboardInterrupt):
 
 
 class Call:
-    """One call of a session's method: shows the progress of stages, and hears the Stop button."""
+    """One call of a session's method. It shows the progress of stages and handles the Stop button."""
 
     def __init__(self, progress: bool) -> None:
         self._show = choose_frontend(progress)

@@ -52,7 +52,9 @@ class SubmissionCommands(OpenedFolder):
 
 
 def _ask(question: str, number: int) -> None:
-    """Asks in the notebook. Raises RunError without a yes, ConfigError C05 where nobody can answer."""
+    """Asks in the notebook. Raises RunError if the answer is not yes, ConfigError C05 if no input is
+    possible.
+    """
     try:
         answer = input(f"{question} [y/N]: ")
     except (EOFError, NotImplementedError):  # Jupyter's error for a saved notebook is of the latter class

@@ -1,4 +1,4 @@
-"""Training from Python: in this process with the Stop button heard, or on several devices by the command."""
+"""Trains from Python: in this process, which the Stop button stops, or on several devices by the command."""
 
 from __future__ import annotations
 
@@ -74,7 +74,9 @@ def train_on_devices(
 
 
 def _run_command(call: Call, workspace: Workspace, arguments: Sequence[str]) -> None:
-    """Runs a command of kit and shows what it says. A signal goes on to it, and it ends after its step."""
+    """Runs a command of kit and shows its output. A signal is forwarded to the command, which ends after its
+    step.
+    """
     process = subprocess.Popen(
         [sys.executable, "-m", "kit", *arguments],
         cwd=workspace.root,
