@@ -291,9 +291,10 @@ def submit(
     more: Mapping[str, Any] | None = None,
     notes: str = "",
 ) -> Submitted:
-    """Blends the test rows of `predicting`, the judged members or what stands for each, and enters the submission.
+    """Blends the test rows of `predicting`, the scored members or their replacements, and enters the
+    submission.
 
-    `more` goes into its record, `notes` onto the board.
+    `more` is added to its record, `notes` to the board.
     """
     (sample, shape), metric = judged.open_sample_and_format(workspace), judged.metric
     wanted = list(dict.fromkeys(shape.ids(sample, predicting[0].test.classes)))

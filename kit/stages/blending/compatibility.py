@@ -90,7 +90,7 @@ def _check_test_sets(members: Sequence[Member]) -> None:
 
 
 def _again(member: Member) -> str:
-    """The command that predicts a member anew."""
+    """Returns the command that predicts a member again."""
     return predict_command(member.run, member.views, provenance=member.oof.provenance)
 
 

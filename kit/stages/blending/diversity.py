@@ -19,12 +19,13 @@ BLOCK_ROWS = 4096  # at a time
 
 @dataclass(frozen=True, eq=False)
 class Diversity:
-    """Of M members on the rows that all predict out of fold.
+    """The diversity of M members on the rows that all predict out of fold.
 
-    `correlation` (M, M) is Pearson's of all their probabilities, `overlap` (M, M) the share of rows that both tell
-    wrong of those that either does: 1 where errors are the same, 0 where no row is wrong for both. Of numbers and
-    shares it is Pearson's correlation of the errors. `gains` say how
-    much better the blend is with each member than without it, by the nested score; empty for one member alone.
+    `correlation` (M, M) is Pearson's correlation of all their probabilities. `overlap` (M, M) is the number
+    of rows that both predict wrongly, divided by the number that either does: 1 if errors are the same, 0 if
+    the members never err on the same row. For numbers and soft targets it is Pearson's correlation of the
+    errors. `gains` are the blend's nested-score gains by each member over the blend without it; empty for a
+    single member.
     """
 
     names: tuple[str, ...]

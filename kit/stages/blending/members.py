@@ -72,11 +72,12 @@ class Member:
 def read_members(
     workspace: Workspace, texts: StrPath | Sequence[StrPath], allow_unverified: bool = False
 ) -> tuple[Member, ...]:
-    """The members written `runs/a@d4`, `a@d4` or `runs/a` (its plain views), in this order, or a single one.
+    """Reads the members written `runs/a@d4`, `a@d4` or `runs/a` (its plain views), in this order, or a single
+    one.
 
-    Raises ConfigError for runs that do not exist (C15) or are named twice (C20), InvalidError (D40, D41) for
-    predictions that are missing or damaged, D43 for runs without folds, unless they were imported so and
-    `allow_unverified` takes them.
+    Raises ConfigError if a run does not exist (C15) or is named twice (C20), InvalidError (D40, D41) if
+    predictions are missing or damaged. Raises D43 if a run has no folds, unless it was imported without folds
+    and `allow_unverified` is true.
     """
     texts = [texts] if isinstance(texts, (str, os.PathLike)) else texts
     if not texts:
