@@ -31,7 +31,9 @@ Model = Literal["trees", "linear"]
 
 @dataclass(frozen=True, eq=False)
 class Separability:
-    """How well test rows are told from training rows; `shares` (rows,) is how much each looks like a test row."""
+    """How well a classifier separates test rows from training rows. `shares` (rows,) is how much each row
+    looks like a test row.
+    """
 
     auc: float
     interval: tuple[float, float]  # 95 %, by drawing groups
@@ -125,7 +127,7 @@ MODELS: Mapping[Model, Callable[[], Any]] = {"trees": _trees, "linear": _linear}
 def check_measures(
     told: Separability | None, values: np.ndarray, names: Sequence[str], ids: np.ndarray, train: int
 ) -> Iterator[Finding]:
-    """K14: test rows that are told by what is measured of a file, and by columns that both tables have.
+    """Yields K14 if test rows can be separated by file properties, or by columns that both tables have.
 
     The first `train` rows of `values` and `ids` are the training rows.
     """
@@ -176,7 +178,9 @@ def most_separable_rows(told: Separability, ids: np.ndarray, train: int) -> list
 
 
 def check_embeddings(told: Separability, member: str, ids: np.ndarray, train: int) -> Iterator[Finding]:
-    """K15: test rows that are told from rows which the network did not see either, by what it makes of them."""
+    """Yields K15 if the network's embeddings separate test rows from training rows that it did not see
+    either.
+    """
     if told.interval[0] < MIN_AUC:
         return
     yield Finding(

@@ -1,4 +1,6 @@
-"""Embedded: what networks see in the images: copies that pixels do not show, and test rows that are told apart."""
+"""Checks by embeddings: copies that pixels do not show, and test rows that can be separated from training
+rows.
+"""
 
 from __future__ import annotations
 
@@ -49,9 +51,9 @@ def check_by_networks(
 
 
 def check_by_run(member: str, parts: Mapping[int, Path], looked: RowContext) -> Iterator[Finding]:
-    """K15 and K16 by the embeddings of each fold's network, in these folders.
+    """Yields K15 and K16 from the embeddings of each fold's network, in these folders.
 
-    A fold's network judges the rows that it holds out and a part of the test rows of its own.
+    A fold's network evaluates the rows that it holds out and a part of the test rows of its own.
     """
     pairs, across = [], []
     kept: list[tuple[np.ndarray, Separability]] = []

@@ -1,4 +1,4 @@
-"""Copies: images that are there twice, byte for byte or nearly, where they flatter a score or contradict each other."""
+"""Finds copies of images, identical or nearly so, that bias a score or have contradicting labels."""
 
 from __future__ import annotations
 

@@ -29,11 +29,13 @@ class LabelErrors:
 
 
 def find_label_errors(probabilities: np.ndarray, labels: np.ndarray) -> LabelErrors:
-    """As many rows as the confident joint has off its diagonal, those of the least normalised margin.
+    """Returns the rows with the lowest normalised margin, as many as the confident joint counts off its
+    diagonal.
 
-    `probabilities` (N, K) are out of fold, `labels` class numbers (N,). A row counts as of a class where its
-    probability reaches what rows of that label have in the mean, of several the likeliest (equation 1); the joint is
-    brought to as many rows of each label as there are (equation 3). Rows whose label is the likeliest class are none.
+    `probabilities` (N, K) are out of fold, `labels` are class numbers (N,). A row counts as a class if its
+    probability reaches the mean of rows with that label; of several classes the most probable one (equation
+    1). The joint is scaled to the number of rows of each label (equation 3). Rows whose label is the most
+    probable class are left out.
     """
     rows, classes = np.arange(len(labels)), probabilities.shape[1]
     own, counts = probabilities[rows, labels], np.bincount(labels, minlength=classes)

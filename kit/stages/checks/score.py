@@ -1,4 +1,6 @@
-"""Score: how far luck alone moves the metric on as many rows as the test set has, before anything is submitted."""
+"""Estimates before any submission how far sampling noise moves the metric on as many rows as the test set
+has.
+"""
 
 from __future__ import annotations
 

@@ -17,7 +17,9 @@ ROWS = 16  # that are augmented: enough to see what it does, few enough for a se
 
 
 def check_images(ground: ProbeBatch) -> Iterator[Finding]:
-    """K20 for images that say nothing, or are the same each epoch; K29 where the same draws give other images."""
+    """Yields K20 if images have no content or are the same in each epoch, K29 if the same draws give
+    different images.
+    """
     setting, stage = ground.setting, ground.open_stage
     name = stage.augmenter.plugin_name()
     rows = setting.training_rows(ground.fold)[:ROWS]

@@ -56,7 +56,7 @@ def lr_integral(ground: ProbeBatch) -> float:
 
 
 def overfit(ground: ProbeBatch, found: LossFloor, factor: float, steps: int = STEPS_PER_LR) -> OverfitResult:
-    """Steps at one rate until the batch is known by heart, the steps are done, or the time is."""
+    """Steps at one rate until the batch is overfitted, the steps are used up, or the time is over."""
     learner = ground.learner()
     before = {name: weight.detach().clone() for name, weight in learner.network.named_parameters()}
     losses: list[float] = []

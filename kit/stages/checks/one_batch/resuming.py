@@ -1,4 +1,4 @@
-"""Resuming: a checkpoint written and read goes on as the learner that never stopped."""
+"""Checks that a checkpoint, written and read, continues exactly as the learner that never stopped."""
 
 from __future__ import annotations
 
