@@ -45,11 +45,12 @@ def choose_naming(
     against: frozenset[str],
     like: ColumnMatch | None = None,
 ) -> ColumnMatch:
-    """The best way to name images, by the rules of docs/init.md, so that no two ways are equally good.
+    """Returns the best way to name images by the rules of docs/init.md, which rank any two ways differently.
 
-    First the share of cells that name an image and of images that are named, then words such as "train" in the path.
-    Of folders that hold the same names the one that is called as `like`'s but for its role is taken, then the one with
-    that one's ending, else the one whose ending comes first in data.extensions.
+    The share of cells that name an image and the share of images that are named come first, then words such
+    as "train" in the path. If folders hold the same names, the folder is taken whose name is `like`'s except
+    for the role. After that the one with `like`'s file ending is taken, then the one whose ending comes first
+    in data.extensions.
     """
     order = {name: number for number, name in enumerate(Data().extensions)}
     return min(

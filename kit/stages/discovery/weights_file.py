@@ -31,11 +31,13 @@ class Identified:
 
 
 def identify(file: Path) -> Identified:
-    """The network of a file of weights, or of a folder with one, such as a run of another workspace.
+    """Identifies the network of a file of weights, or of a folder with one, such as a run of another
+    workspace.
 
-    What the file or the config.json beside it names comes first, then the one in its name if its tensors fit, then the
-    one whose tensors have the same names and shapes, then the same shapes under other names. Raises CheckpointError D50
-    and D51 for a file that cannot be read, ConfigError C52 if no network of timm fits.
+    The network that the file or the config.json beside it names comes first. Second is the one in the file's
+    name, if its tensors fit. Then come networks whose tensors have the same names and shapes, and those with
+    the same shapes under other names. Raises CheckpointError D50 and D51 if the file cannot be read,
+    ConfigError C52 if no network of timm fits.
     """
     weights = read_weights(file)
     if weights.architecture and _is_network(weights.architecture):
