@@ -1,7 +1,9 @@
-"""final: the chosen members trained on all rows, blended with the weights that their out-of-fold rows taught.
+"""final: trains the chosen members on all rows, and blends them with the weights fitted on their out-of-fold
+rows.
 
-What cross-validation chose (members, epochs, views, weights) is done once more with every row. No row is left to score
-the networks on: the submission's cv is that of the members by cross-validation, and its record says so.
+The choices of cross-validation (members, epochs, views, weights) are applied once more with every row. No row
+is left to score the networks on. The submission's cv is therefore that of the members by cross-validation,
+and its record says so.
 """
 
 from __future__ import annotations
@@ -87,11 +89,13 @@ def plan(
     top_k: int | None = None,
     clock: Clock = time.monotonic,
 ) -> FinalPlan:
-    """Which members are trained on all rows by which seeds, and how long that takes by what was measured.
+    """Plans which members are trained on all rows with which seeds, and how long that takes by measured
+    times.
 
-    Within `hours` from this call those are kept that the blend needs most; all members by the first seed come before
-    any by the next. What is trained already takes no time, so a second start plans for what is left. Raises what
-    `blend` raises; ConfigError C33 for a member that cannot be trained anew, C34 for a time in which nothing fits.
+    If `hours` is given, the members that the blend needs most within `hours` from this call are trained. All
+    members by the first seed come before any by the next. Members that are trained already take no time, so a
+    second start plans the rest. Raises what `blend` raises; ConfigError C33 if a member cannot be trained
+    again, C34 if nothing fits into the time.
     """
     begun = clock()
     judged = cross_validate(workspace, members, ensembler, top_k)
@@ -313,9 +317,10 @@ def run_final(
 def _of_all_rows(
     judged: CrossValidatedBlend, asked: Sequence[MemberSpec], made: Sequence[TrainingJob]
 ) -> tuple[list[Member], dict[str, Any]]:
-    """The judged members with the test predictions of the networks that stand for them, and what those say.
+    """Returns the scored members with the test predictions of their replacement networks, and details of
+    those networks.
 
-    A member of weight 0 has no network: it takes another one's predictions, which change nothing.
+    A member of weight 0 has no network. It takes another one's predictions, which change nothing.
     """
     tests, told = {}, {}
     for one in asked:
