@@ -29,7 +29,7 @@ class Overview:
 
 
 def overview(workspace: Workspace, board: Board) -> Overview:
-    """Looks at the submissions of the competition's metric; warns (W18) where cv and leaderboard part ways."""
+    """Compares the submissions of the competition's metric, and warns (W18) if CV and leaderboard disagree."""
     name = workspace.competition.metric["name"]
     entries = tuple(entry for entry in board.sort_entries() if entry.metric == name)
     found, unknown = _noise(workspace, entries)
