@@ -1,7 +1,8 @@
-"""embed: what networks make of every image, as unit vectors: the road of retrieval begins here.
+"""embed: writes networks' embeddings of every image, as unit vectors. Retrieval starts here.
 
-Each fold's network embeds all training rows and all test rows, so that a held-out row is compared with the images
-that its network was trained on, as a test row is: cross-validation of retrieval is like with like.
+Each fold's network embeds all training rows and all test rows. So a held-out row is compared with the images
+that its network was trained on, in the same way as a test row. Cross-validation of retrieval thus measures
+the same task.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""policy: which views to average, learned from out-of-fold rows, as a member of its own.
+"""policy: chooses the views to average by out-of-fold rows, and writes the result as a member of its own.
 
-Each view of a set is predicted by itself, once for ever. What chooses among them, or weighs them, is an ensembler whose
-members are views, and goes through cross_fit: the out-of-fold predictions that are written are those that the choice
-made on other folds gives, so a blend on top of them stays honest.
+Each view of a set is predicted by itself, only once. An ensembler whose members are views chooses or weighs
+them, through cross_fit. The out-of-fold predictions of a fold come from the choice on other folds, so a blend
+on top of them stays unbiased.
 """
 
 from __future__ import annotations
@@ -40,7 +40,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, repr=False)
 class ViewPolicyResult(Displayed):
-    """A policy of one run: the member's name, what it averages, and its honest score beside others'."""
+    """A policy of one run: the member's name, the views that it averages, and its cross-fitted score beside
+    other scores.
+    """
 
     member: str
     folder: Path
