@@ -1,7 +1,8 @@
-"""pseudo: teachers' confident test rows as another source of training rows, told to each fold's student by its own.
+"""pseudo: teachers' confident test rows as additional training rows. Each fold's student is trained on its
+own fold's predictions.
 
-The student of fold k learns from what networks of fold k alone say, and from no test row that belongs to a row that
-fold k holds out; so its out-of-fold score is as honest as that of any run. It is a teacher of the next round in turn.
+The student of fold k is trained only on predictions by networks of fold k, and on no test row related to a
+row that fold k holds out. So its out-of-fold score is unbiased, and it can be a teacher of the next round.
 """
 
 from __future__ import annotations
@@ -102,10 +103,11 @@ def pseudo(
     name: str | None = None,
     asked: PseudoRequest | None = None,
 ) -> Work[PseudoResult]:
-    """Writes pseudo_labels/NAME, by default round-1 or as the round is, from what members such as `runs/a@d4` predict.
+    """Writes pseudo_labels/NAME, by default round-1 and so on, from the predictions of members such as
+    `runs/a@d4`.
 
-    Raises InvalidError D40 to D49 for predictions that do not fit or of which no row is taken, DataError D61 for
-    teachers that have seen what a student holds out, D65 for images that changed; ConfigError C11, C17, C20.
+    Raises InvalidError D40 to D49 if predictions do not fit or no row is selected, DataError D61 if a teacher
+    has seen rows that a student holds out, D65 if images changed. Raises ConfigError C11, C17, C20.
     """
     workspace, asked = Workspace.of(workspace), asked or PseudoRequest()
     yield from write_auto_groups(workspace)
@@ -166,7 +168,7 @@ def _round(workspace: Workspace, member: Member) -> int:
 
 
 def _lessons(teachers: Teachers, asked: PseudoRequest, shown: LoadedImages) -> list[FoldSelection]:
-    """A lesson for each fold that all teachers have. Warns of those that they lack (W23)."""
+    """Returns a selection for each fold that all teachers have. Warns (W23) of folds that some teachers lack."""
     folds, table = teachers.members[0].folds, shown.test.table
     lacking = sorted(set(range(folds.count)) - set(teachers.folds))
     if lacking:

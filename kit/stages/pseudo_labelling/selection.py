@@ -52,10 +52,10 @@ def as_predictions(said: TeacherPredictions, fold: int, classes: Sequence[str]) 
 def lesson(
     teachers: Teachers, rule: Rule, fold: int, ids: np.ndarray, usable: np.ndarray, related: np.ndarray
 ) -> FoldSelection:
-    """One fold's lesson of the test rows `ids`; `usable` rows (N,) have an image, `related` (N,) belong to held-out
-    rows.
+    """Selects one fold's pseudo-labelled rows from the test rows `ids`. `usable` rows (N,) have an image,
+    `related` (N,) belong to held-out rows.
 
-    Raises InvalidError D49 where the rule takes none.
+    Raises InvalidError D49 if the rule selects no row.
     """
     prior, said = teachers.table.prior(), teachers.of_test(fold, ids)
     rows = np.flatnonzero(usable & ~related)
@@ -91,7 +91,7 @@ class ClassShare:
 def class_shares(
     lessons: Sequence[FoldSelection], classes: Sequence[str], prior: np.ndarray
 ) -> tuple[ClassShare, ...]:
-    """The classes among the rows that lessons take, in the order of `classes`."""
+    """Returns the shares of classes among the selected rows, in the order of `classes`."""
     called = np.concatenate([np.empty(0, np.int64), *(one.assigned_class for one in lessons)])
     counts = np.bincount(called, minlength=len(classes)) if lessons else np.empty(0)
     known = sum((one.held_out for one in lessons), Estimate.is_empty(len(classes))).by_class
