@@ -1,4 +1,4 @@
-"""Calibration: whether what is told with confidence p is right in a share p of the cases.
+"""Calibration: whether predictions with confidence p are right in a share p of the cases.
 
 Source: Guo et al. 2017, "On Calibration of Modern Neural Networks", equations 2, 3 and 5.
 """

@@ -1,4 +1,4 @@
-"""Classes: how well each one is told, and which are taken for which."""
+"""Classes: how well each one is predicted, and which are confused."""
 
 from __future__ import annotations
 

@@ -54,7 +54,7 @@ class AugmentedImage:
 
 @dataclass(frozen=True)
 class DataSection:
-    """The tables, and what looking at them and at the images found; Absent where nobody looked."""
+    """The tables, and the findings about tables and images; Absent if they were not checked."""
 
     train: int
     test: int | None

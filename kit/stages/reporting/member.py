@@ -55,7 +55,7 @@ class EvaluatedMember:
 
     @property
     def is_error(self) -> np.ndarray:
-        """Which rows are told wrong, (N,) bool; of numbers and shares all."""
+        """Which rows are predicted wrongly, (N,) bool; for numbers and soft targets all rows."""
         if not self.table.target.has_decisions:
             return np.ones(len(self.table), bool)
         return np.asarray(error_matrix(self.probabilities[None], self.table.targets(), self.decision)[0])

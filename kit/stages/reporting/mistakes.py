@@ -28,7 +28,7 @@ def costs(subject: EvaluatedMember) -> np.ndarray:
 
 
 def worst(subject: EvaluatedMember) -> list[int]:
-    """The positions of the costliest rows that are told wrong, and of the costliest of each class."""
+    """Returns the positions of the wrongly predicted rows with the highest cost, and of those of each class."""
     loss, wrong = costs(subject), subject.is_error
     taken: Counter[str] = Counter()
     chosen: list[int] = []

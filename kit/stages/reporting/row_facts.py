@@ -18,7 +18,7 @@ class Picture:
 
 @dataclass(frozen=True)
 class ClassScore:
-    """How well one class is told; None where it has no row, or none is told as it."""
+    """How well one class is predicted. A score is None if the class has no row or is never predicted."""
 
     name: str
     rows: int
@@ -50,7 +50,7 @@ class Calibration:
 
 @dataclass(frozen=True)
 class Confused:
-    """How many rows of one class are told as another."""
+    """How many rows of one class are predicted as another."""
 
     truth: str
     told: str

@@ -68,7 +68,7 @@ def _list_experiments(facts: Facts) -> list[tuple[TrainedRun, str]]:
 
 
 def _again(facts: Facts) -> list[str]:
-    """The commands that make the best submission anew: train its runs, predict by views, blend."""
+    """Returns the commands that make the best submission again: train its runs, predict by views, blend."""
     if isinstance(facts.board, Missing) or not facts.board.submissions:
         return []
     best = facts.board.submissions[0]
