@@ -1,4 +1,4 @@
-"""Judged: given pairs of ids, each by the networks and judges that may say something honest of it."""
+"""Scores given pairs of ids, each by the networks and pair classifiers that have not seen its rows."""
 
 from __future__ import annotations
 
@@ -26,10 +26,12 @@ class _Pair:
 def score_pairs(
     source: EmbeddedRun, wanted: Sequence[tuple[str, str]], judges: Mapping[str, PairClassifier]
 ) -> tuple[np.ndarray, int]:
-    """Probabilities (pairs,) of one class, and how many pairs every network was trained on a row of.
+    """Returns the probabilities (pairs,) of one class, and the number of pairs of which every network was
+    trained on a row.
 
-    A pair with a training row is judged by the network and the judge of the fold that held it out, where two are by one
-    that held out both; a pair of test rows by all networks, whose probabilities are averaged.
+    A pair with a training row is scored by the network and classifier of the fold that held it out; if both
+    rows are training rows, by the fold that held out both. A pair of test rows has the mean probability of
+    all networks.
     """
     pairs = _locate(source, wanted)
     total, counts = np.zeros(len(pairs)), np.zeros(len(pairs))

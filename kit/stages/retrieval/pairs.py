@@ -1,7 +1,7 @@
-"""pairs: how likely two images are of one class, learned from pairs of held-out rows.
+"""pairs: the probability that two images are of one class, learned from pairs of held-out rows.
 
-Pairs are drawn within a fold's held-out rows and judged by that fold's network, which saw neither. What is learned is
-scored on pairs of other folds.
+Pairs are drawn within a fold's held-out rows and scored by that fold's network, which saw neither. The
+classifier is scored on pairs of other folds.
 """
 
 from __future__ import annotations
@@ -108,12 +108,13 @@ class PairsResult(Displayed):
 def classify_pairs(
     workspace: Workspace | StrPath, member: str, asked: Path | None = None, positive_rate: float | None = None
 ) -> Work[PairsResult]:
-    """Learns from a member's embeddings such as `runs/r@hflip`, and judges the pairs of a CSV, its first two columns.
+    """Learns from a member's embeddings such as `runs/r@hflip`, and scores the pairs of a CSV, its first two
+    columns.
 
-    `positive_rate`, the share of asked pairs of one class, moves the probabilities; without it they are those of pairs
-    that are half and half.
+    `positive_rate`, the share of requested pairs of one class, shifts the probabilities. Without it they
+    assume that half of the pairs are of one class.
 
-    Raises what `read_source` raises, DataError D64 for an unknown id, InvalidError D46 for too few rows.
+    Raises what `read_source` raises, DataError D64 for an unknown id, InvalidError D46 if rows are too few.
     """
     workspace = Workspace.of(workspace)
     table = labels(workspace).sort_by_id()

@@ -139,7 +139,7 @@ class _Scoring:
 
 @dataclass(frozen=True, eq=False)
 class _SearchVariant:
-    """One way to search: the neighbours that it finds, their honest scores, and the scorer fitted on all of them."""
+    """One variant of the search: its neighbours, its cross-fitted scores, and the scorer fitted on all rows."""
 
     rerankers: tuple[Reranker, ...]
     oof: SplitNeighbours
@@ -234,7 +234,9 @@ class _RetrievalContext:
     def _choose(
         self, variants: Sequence[_SearchVariant], held: Table, folds: np.ndarray
     ) -> tuple[np.ndarray, int]:
-        """Honest scores (known, K), each fold's by the way that is best on the others', and the best way of all."""
+        """Returns cross-fitted scores (known, K), each fold's by the variant that is best on the others, and
+        the best variant overall.
+        """
         if len(variants) == 1:
             return variants[0].honest, 0
         stack, truth = np.stack([variant.honest for variant in variants]), held.targets()

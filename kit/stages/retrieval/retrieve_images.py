@@ -161,11 +161,11 @@ class ImageAnswers(Displayed):
 def retrieve_images(
     workspace: Workspace | StrPath, members: Sequence[str], question: ImageQuestion, name: str | None = None
 ) -> Work[ImageAnswers]:
-    """Answers test rows with similar images by the joined embeddings of members, and writes the submission.
+    """Predicts similar images for test rows by the joined embeddings of members, and writes the submission.
 
-    Raises what `read_source` raises, InvalidError D48 for members of different folds or without embeddings of the
-    index, ConfigError C17 for rows with several labels, C28 for more components than vectors have, C21 for a sample
-    of another form.
+    Raises what `read_source` raises. Raises InvalidError D48 if members have different folds or lack
+    embeddings of the index. Raises ConfigError C17 if rows have several labels, C28 for more components than
+    vectors have, C21 if the sample has another form.
     """
     workspace = Workspace.of(workspace)
     table = labels(workspace).sort_by_id()
