@@ -104,15 +104,16 @@ def import_predictions(
     oof: StrPath | None = None,
     folds: StrPath | None = None,
 ) -> Work[ForeignMember]:
-    """Makes a run of predictions that another framework wrote: `source` of the test rows, `oof` of the training rows.
+    """Makes a run of another framework's predictions: `source` of the test rows, `oof` of the training rows.
 
-    Both are CSV or parquet tables with one column of probabilities per class, or in the sample's format. The folds
-    are a column `fold` of `oof`, or `folds`: a fold file, or a run of the same folds. Without folds the run has no
-    out-of-fold rows. Rows may be of answers if images share them. All is checked before anything is written.
+    Both are CSV or parquet tables with one column of probabilities per class, or in the sample's format. The
+    folds are a column `fold` of `oof`, or `folds`: a fold file, or a run of the same folds. Without folds the
+    run has no out-of-fold rows. Rows may be of answers if images share them. Everything is checked before
+    anything is written.
 
-    Raises ConfigError C11 for a name that another run has, C13 for no name of a run; DataError D21 to D29 for files
-    that are no tables; InvalidError D40 for what are no probabilities, D41 for other ids, D42 for other classes, D43
-    for folds that leak.
+    Raises ConfigError C11 if a run has the name, C13 if the name is not valid; DataError D21 to D29 if a file
+    is not a table. Raises InvalidError D40 for values that are not probabilities, D41 for other ids, D42 for
+    other classes, D43 for folds that leak.
     """
     space = Workspace.of(workspace)
     run, files = find_run(space, name), [Path(each) for each in (source, oof) if each is not None]

@@ -98,14 +98,14 @@ class ImportResult(Displayed):
 def import_runs(
     workspace: Workspace | StrPath, source: StrPath, prefix: str = "", only: Sequence[str] = ()
 ) -> Work[ImportResult]:
-    """Takes runs, submissions and the board from a folder or a zip, which may be read-only.
+    """Imports runs, submissions and the board from a folder or a zip, which may be read-only.
 
-    `prefix` goes before the name of each run. `only` names runs to take; submissions are left then. If there is no
-    config.json here, the source's is taken.
+    `prefix` goes before the name of each run. `only` names the runs to import; submissions are then left out.
+    If the workspace has no config.json, the source's is copied.
 
-    Raises ConfigError C11 for a name that another run has, C15 if there is nothing to take; DataError D69 for an
-    unsafe or damaged archive, CheckpointError D51 and D52 for damaged files and a newer kit, InvalidError D41 and D42
-    for other ids or classes, BusyError R08 for a run at work.
+    Raises ConfigError C11 if a run has the name, C15 if the source has nothing to import. Raises DataError
+    D69 for an unsafe or damaged archive, CheckpointError D51 and D52 for damaged files and a newer kit.
+    Raises InvalidError D41 and D42 for other ids or classes, BusyError R08 if a process works on a run.
     """
     place = Path(source)
     with open_source(place) as found:
