@@ -1,7 +1,7 @@
 """Board: submissions/board.csv, every submission with its scores, a line each in the order of their numbers.
 
-A line stays where it is, and new ones come last, so that git merges the boards of two clones by keeping the lines of
-both (`merge=union`); what such a merge leaves double is joined when the board is read.
+A line never moves, and new lines come last, so that git merges the boards of two clones by keeping the lines
+of both (`merge=union`). Duplicate lines of such a merge are joined when the board is read.
 """
 
 from __future__ import annotations
@@ -304,7 +304,7 @@ def _merge_entries(entries: Iterable[Entry]) -> tuple[Entry, ...]:
 
 
 def _both(one: Entry, other: Entry) -> Entry:
-    """Two lines of one submission as one: of two leaderboard scores the later line's counts, and is told."""
+    """Joins two lines of one submission. Of two leaderboard scores the later line's counts, with a warning."""
     scores = [entry.leaderboard for entry in (one, other) if entry.leaderboard is not None]
     if len(set(scores)) > 1:
         text = (
@@ -360,9 +360,9 @@ def enter_submission(
     cv: float | None,
     notes: str = "",
 ) -> tuple[WrittenSubmission, Board, Entry]:
-    """Writes the submission and its record, and enters it; one that is there already stays as it is.
+    """Writes the submission and its record, and enters it. An existing entry stays as it is.
 
-    `record` has `members`, `ensembler`, `rows` and `created`. `cv` None: the blend has no score.
+    `record` has `members`, `ensembler`, `rows` and `created`. `cv` is None if the blend has no score.
     """
     with lock_submissions(workspace.submissions):
         board = Board.read(workspace.submissions)

@@ -90,9 +90,10 @@ class SentSubmission(Displayed):
 def plan_upload(workspace: Workspace, number: int | str, resend: bool = False) -> PlannedUpload:
     """Checks a submission's file, the competition, the daily limit, and that it was not sent before.
 
-    `resend` allows a submission that was sent before. Raises as `find_submission` and `check_submission`; ConfigError
-    C55 without the competition's name; RunError R21 to R26 for what the site answers: R22 for a competition that is
-    unknown or not joined, R23 without submissions left, R25 for a submission that was sent before.
+    `resend` allows a submission that was sent before. Raises as `find_submission` and `check_submission`;
+    ConfigError C55 without the competition's name. Raises RunError R21 to R26 for the site's answers: R22 if
+    the competition is unknown or not joined, R23 if no submissions are left, R25 if the submission was sent
+    before.
     """
     entry, file = find_submission(workspace, number)
     checked = check_submission(workspace, file)

@@ -62,9 +62,10 @@ def write(
 ) -> WrittenSubmission:
     """Writes NNNN-<name>.csv under the next free number, and NNNN-<name>.json with the record beside it.
 
-    `last` is the highest number that is taken, should its file be gone; `entered` are the files that the board has. The
-    same submission that is there already is not written twice; one that a killed process left outside of the board is
-    written again in its place. A file that was changed on disk is written again, and kept under another name (W57).
+    `last` is the highest number in use, in case its file was deleted. `entered` are the files that the board
+    has. An existing identical submission is not written twice. A submission that a killed process left
+    outside of the board is written again under its number. If a file was changed on disk, it is written
+    again, and the changed file is renamed (W57).
     """
     text = text_of(table, sep)
     digits = hashlib.sha256(text.encode()).hexdigest()
