@@ -36,11 +36,12 @@ def bags_of(
 def open_instances(
     workspace: Workspace, table: Table, test: Table, scoring: Scoring
 ) -> tuple[Instances | None, Places | None]:
-    """How vectors of bags are pooled, and the places of images in their bags, if the config names them.
+    """Returns how vectors of bags are pooled, and the positions of images in their bags, if the config names
+    them.
 
-    Raises ConfigError C84 without data.answer, without data.order where it is needed, and for an aggregator that
-    changes equal predictions; C07 for a column that does not exist; DataError D89 for a bag with two labels, D90 for
-    images without a place of their own.
+    Raises ConfigError C84 without data.answer, without data.order if it is needed, and for an aggregator that
+    changes equal predictions; C07 if a column does not exist. Raises DataError D89 for a bag with two labels,
+    D90 for images that share a position.
     """
     spec, column = workspace.experiment.instances, workspace.competition.data.order
     if spec is None:

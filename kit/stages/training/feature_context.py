@@ -110,9 +110,10 @@ class FeatureContext(RunContext):
 def prepare_feature_run(workspace: Workspace, run: Run, ranks: Ranks) -> Work[FeatureContext]:
     """Opens every plugin, makes the folds and maps the vectors.
 
-    Raises what `kit.experiment.run_context.prepare_run` raises of tables, plugins and folds; ConfigError C83 for keys
-    that do not apply to vectors and for no run; InvalidError D47 and D48 for embeddings that are damaged, missing or of
-    other rows; DataError D61 for those by networks of other folds.
+    Raises what `kit.experiment.run_context.prepare_run` raises for tables, plugins and folds. Raises
+    ConfigError C83 for keys that do not apply to vectors, and if the source is not a run. Raises InvalidError
+    D47 and D48 for embeddings that are damaged, missing or of other rows; DataError D61 for those by networks
+    of other folds.
     """
     experiment = workspace.experiment
     _check_keys(experiment, ranks)

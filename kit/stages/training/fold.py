@@ -166,9 +166,11 @@ def _clean_up(folder: Path) -> None:
 
 
 def _fit(context: _FoldContext) -> Work[tuple[Learner, Predictions | None]]:
-    """The trained learner and the held-out predictions of its last epoch, which are None if no epoch was left.
+    """Returns the trained learner and the held-out predictions of its last epoch, which are None if no epoch
+    was left.
 
-    If memory runs out while the weights move, they are spoilt: the fold goes on from its last checkpoint.
+    If memory runs out while the weights are updated, they are invalid, and the fold resumes from its last
+    checkpoint.
     """
     setting = context.setting
     learner = _restore_newest(context)

@@ -1,7 +1,7 @@
-"""sweep: many experiments by one command, each an ordinary run, and what their scores show.
+"""sweep: trains many experiments by one command, each an ordinary run, and compares their scores.
 
-What was asked for stands in sweeps/NAME.json: run the same command again goes on, another sweep of that name
-is refused.
+sweeps/NAME.json has the request. The same command continues the sweep; a different sweep of that name is
+refused.
 """
 
 from __future__ import annotations
@@ -110,15 +110,18 @@ def run_sweep(
     preset: str | None = None,
     seconds: int | None = None,
 ) -> Work[SweepResult]:
-    """Trains every combination of `key=a,b`, or with `trials` so many that a search suggests, over `key=low..high` too.
+    """Trains every combination of `key=a,b`, or with `trials` the number of trials that a search suggests,
+    also over `key=low..high`.
 
-    `config_sets` are further sets of overrides, `"loss=cutmix epochs=20"`, with each of which the grid is tried. A
-    trial that fails while it runs is told, others go on. A `preset` gives the sets in place of `config_sets`, and
-    `seconds` the time for all of them (sweep_presets.py), of which a tenth is kept for the deadline of `stop`. With an
-    executor a grid's trials are trained together, and a search's so many at a time as it has workers.
+    `config_sets` are further sets of overrides, such as `"loss=cutmix epochs=20"`; the grid is tried with
+    each. If a trial fails while it runs, it is reported, and the others continue.
 
-    Raises ConfigError: C05 for what is no axis, C11 for another sweep of this name, C24 for a search without optuna,
-    and what an experiment's config raises, before anything is trained.
+    A `preset` gives the sets in place of `config_sets`. `seconds` is the time for all of them
+    (sweep_presets.py), of which a tenth is reserved for the deadline of `stop`. With an executor, a grid's
+    trials are trained together, and a search trains as many at a time as it has workers.
+
+    Raises ConfigError before anything is trained: C05 for an invalid axis, C11 if another sweep has the name,
+    C24 for a search without optuna, and the errors of an experiment's config.
     """
     given = () if executor is None else (f"executor={executor}",)
     space = Workspace.find(start, given)
