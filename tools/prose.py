@@ -1,7 +1,7 @@
 """Checks prose against STYLE.md: `python -m tools.prose` prints each finding and counts long sentences.
 
-It reads README.md, docs/, the help of all commands, and the messages of kit. A message is a string of kit's source
-with at least four words that is not a docstring.
+It reads README.md, docs/, the help of all commands, the messages of kit, and the docstrings of kit/ and plugins/.
+A message is a string of kit's source with at least four words that is not a docstring.
 """
 
 from __future__ import annotations
@@ -135,6 +135,28 @@ def prose_of_module(file: Path, root: Path = ROOT) -> Iterator[Prose]:
             yield Prose(f"{file.relative_to(root)}:{node.lineno}", " ".join(text.split()))
 
 
+def prose_of_docstrings() -> Iterator[Prose]:
+    """Paragraphs and list items of the docstrings of kit/ and plugins/, without examples, trees and tables."""
+    for folder in ("kit", "plugins"):
+        for file in sorted((ROOT / folder).rglob("*.py")):
+            yield from docstrings_of_module(file)
+
+
+def docstrings_of_module(file: Path, root: Path = ROOT) -> Iterator[Prose]:
+    """Paragraphs of the docstrings of a module, its classes and its functions."""
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if not isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            continue
+        place = f"{file.relative_to(root)}:{getattr(node, 'lineno', 1)}"
+        for block in re.split(r"\n\s*\n|\n(?=[-*] )", ast.get_docstring(node) or ""):
+            is_layout = "\b" in block or block.startswith(" ") or re.search(r"\S {2,}\S", block)
+            if block.strip() and not is_layout:
+                # titles of papers are quoted as they are
+                plain = re.sub(r'"[^"]*"', '"..."', block) if block.startswith("Source:") else block
+                plain = re.sub(r"`[^`]*`", lambda code: code[0].replace(" ", "_"), plain)
+                yield Prose(place, " ".join(plain.split()))
+
+
 def find_private_words(prose: Iterator[Prose]) -> list[str]:
     """One line per use of a private word outside inline code."""
     found = []
@@ -167,11 +189,12 @@ def main(arguments: Sequence[str]) -> int:
     """Prints all findings, and how many sentences have more than 25 words; 1 if there is a finding."""
     docs = [each for page in pages() for each in prose_of_page(page)]
     help_texts = list(prose_of_help())
+    docstrings = list(prose_of_docstrings())
     found = [line for page in pages() for line in find_wide_lines(page)]
-    found += find_long_sentences(iter([*docs, *help_texts]))
-    found += find_private_words(iter([*docs, *help_texts, *prose_of_messages()]))
+    found += find_long_sentences(iter([*docs, *help_texts, *docstrings]))
+    found += find_private_words(iter([*docs, *help_texts, *docstrings, *prose_of_messages()]))
     print("\n".join(found))
-    for name, prose in (("README and docs", docs), ("help", help_texts)):
+    for name, prose in (("README and docs", docs), ("help", help_texts), ("docstrings", docstrings)):
         long = find_long_sentences(iter(prose), LONG_WORDS)
         print(f"{name}: {len(long)} sentences of more than {LONG_WORDS} words")
         if "--list" in arguments:

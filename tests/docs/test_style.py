@@ -1,4 +1,4 @@
-"""Docs, help and messages follow STYLE.md as far as a test can say; `python -m tools.prose` lists the findings."""
+"""Prose follows STYLE.md as far as a test can say; `python -m tools.prose` lists the findings."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ from tools.prose import (
     MAX_WORDS,
     ROOT,
     Prose,
+    docstrings_of_module,
     find_long_sentences,
     find_private_words,
     find_wide_lines,
     pages,
+    prose_of_docstrings,
     prose_of_help,
     prose_of_messages,
     prose_of_module,
@@ -37,6 +39,12 @@ def test_help_has_short_sentences_and_words_of_the_field() -> None:
 
 def test_messages_use_words_of_the_field() -> None:
     assert not find_private_words(prose_of_messages())
+
+
+def test_docstrings_have_short_sentences_and_words_of_the_field() -> None:
+    docstrings = list(prose_of_docstrings())
+    assert not find_long_sentences(iter(docstrings))
+    assert not find_private_words(iter(docstrings))
 
 
 def test_the_top_of_kit_fits_one_screen() -> None:
@@ -109,3 +117,23 @@ def test_messages_of_a_module_are_its_strings_without_docstrings(tmp_path: Path)
     texts = list(prose_of_module(file, tmp_path))
     assert [each.text for each in texts] == ["run X goes on from here"]
     assert len(find_private_words(iter(texts))) == 1
+
+
+def test_docstrings_of_a_module_are_read_without_examples_and_tables(tmp_path: Path) -> None:
+    file = tmp_path / "planted.py"
+    file.write_text(
+        '"""Sums rows.\n\n    made   a table\n    kin    a table\n\n- Kin are rows.\n\nSource: "Kin".\n"""\n\n\n'
+        'class Sum:\n    """Adds.\n\n    \\b\n    kit sum --luck\n    """\n\n'
+        '    def f(self):\n        """Returns luck.\n\n            x = kin\n\n        Done.\n        """\n'
+        '        return "kin"\n'
+    )
+    texts = list(docstrings_of_module(file, tmp_path))
+    assert [each.text for each in texts] == [
+        "Sums rows.",
+        "- Kin are rows.",
+        'Source: "...".',
+        "Adds.",
+        "Returns luck.",
+        "Done.",
+    ]
+    assert [line.split(":")[1] for line in find_private_words(iter(texts))] == ["1", "19"]
