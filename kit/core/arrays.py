@@ -14,7 +14,7 @@ FoldNumbers: TypeAlias = NDArray[np.int64]  # (N,) or (N, repeats), -1: held out
 RowNumbers: TypeAlias = NDArray[np.int64]  # positions of rows in a table
 RowMask: TypeAlias = NDArray[np.bool_]  # (N,), true for chosen rows
 Ids: TypeAlias = NDArray[np.str_]  # (N,)
-Pixels: TypeAlias = NDArray[np.uint8]  # (H, W, C); three channels are RGB
+Pixels: TypeAlias = NDArray[np.uint8 | np.float32]  # (H, W, C), white at 255; three channels are RGB
 UnitVectors: TypeAlias = NDArray[
     np.floating[Any]
 ]  # (N, features), of length 1: float16 in files, else float32
