@@ -133,9 +133,9 @@ def test_a_cpu_predicts_batches_of_training_s_size_and_a_gpu_as_many_as_surely_f
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     images = torch.zeros(8, 3, 6, 6, dtype=torch.uint8)
-    shown = [(predictor(0), [lambda images: images], "mean")]
-    assert training_batches_at_once(shown, images, 8) == 1  # type: ignore[arg-type]
-    need = bytes_per_image(shown[0][0], shown[0][1], "mean", images[:1])  # type: ignore[arg-type]
+    shown: list[tuple[Predictor, Sequence[View], Merge]] = [(predictor(0), [lambda images: images], "mean")]
+    assert training_batches_at_once(shown, images, 8) == 1
+    need = bytes_per_image(shown[0][0], shown[0][1], "mean", images[:1])
     assert need == 2 * 4 * (3 * 36 + 4)  # the linear layer's floats, twice
     monkeypatch.setattr(Predictor, "device", torch.device("cuda"))
     monkeypatch.setattr(predict_module, "bytes_per_image", lambda *_: 100)
@@ -143,7 +143,7 @@ def test_a_cpu_predicts_batches_of_training_s_size_and_a_gpu_as_many_as_surely_f
         monkeypatch.setattr(
             memory, "device_memory", lambda device, free=free: memory.DeviceMemory(taken=0, free=free)
         )
-        assert training_batches_at_once(shown, images, 8) == together  # type: ignore[arg-type]
+        assert training_batches_at_once(shown, images, 8) == together
 
 
 def test_images_that_the_device_has_no_memory_for_stay_where_they_are(

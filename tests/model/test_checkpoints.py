@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from kit.core.files import remove_partial_files
+from kit.core.files import remove_partial_files, sha256
 from kit.errors import CheckpointError, KitWarning
 from kit.model import checkpoints
 from kit.model.checkpoints import CheckpointProvenance
@@ -90,7 +90,7 @@ def test_code_in_the_training_state_is_refused(tmp_path: Path) -> None:
     torch.save({"step": Evil()}, path / "state.pt")
     manifest = json.loads((path / "manifest.json").read_text())
     content = path / "state.pt"
-    manifest["files"]["state.pt"] = {"sha256": checkpoints.sha256(content), "bytes": content.stat().st_size}
+    manifest["files"]["state.pt"] = {"sha256": sha256(content), "bytes": content.stat().st_size}
     (path / "manifest.json").write_text(json.dumps(manifest))
     with pytest.raises(CheckpointError, match="D50 .* refused: contains code"):
         checkpoints.load(path).state()

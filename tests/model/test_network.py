@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -175,15 +177,17 @@ HEAD = "head.1.weight"
 CLASSES_PARAM_GROUPS = Classes(("a", "b", "c"), (5, 3, 2))
 
 
-def built_param_groups(backbone: str | dict) -> network.Network:
+def built_param_groups(backbone: str | dict[str, Any]) -> network.Network:
     experiment = Experiment.model_validate({"image_size": 32, "backbone": backbone})
     return network.build(network.open_parts(experiment, None, CLASSES_PARAM_GROUPS), 3, experiment.image_size)
 
 
-def rates(made: nn.Module, **options: object) -> dict[str, tuple[float, float]]:
+def rates(
+    made: nn.Module, layer_decay: float = 1.0, lr_scales: Mapping[str, float] | None = None
+) -> dict[str, tuple[float, float]]:
     """Learning rate and weight decay of each weight, by name."""
     optimizer = Optimizer.open({"name": "adamw", "lr": 1.0}).build(list(made.named_parameters()))
-    set_layerwise_lr(optimizer, made, **options)
+    set_layerwise_lr(optimizer, made, layer_decay, lr_scales)
     names = {id(weight): name for name, weight in made.named_parameters()}
     found = {
         names[id(weight)]: (group["lr"], group["weight_decay"])
@@ -295,7 +299,8 @@ class Patches(Backbone):
 
             def forward(self, images: torch.Tensor) -> torch.Tensor:
                 assert images.shape[-1] % 16 == 0, f"{images.shape[-1]} px is no multiple of 16"
-                return self.embed(images)
+                features: torch.Tensor = self.embed(images)
+                return features
 
         return Strict()
 

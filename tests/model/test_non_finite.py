@@ -27,13 +27,13 @@ def test_nothing_is_named_in_a_sound_network_and_its_mode_stays() -> None:
 
 def test_a_statistic_is_named() -> None:
     model = network()
-    model[1][0].running_var[1] = float("inf")
+    model.get_buffer("1.0.running_var")[1] = float("inf")
     assert find(model) == "1.0.running_var has 1 of 4 values that are not finite"
 
 
 def test_a_layer_that_overflows_is_named_with_its_input() -> None:
     model = network()
-    model[1][0].running_var.fill_(-1.0)
+    model.get_buffer("1.0.running_var").fill_(-1.0)
     assert find(model) == (
         "layer 1.0 (BatchNorm1d) gives 8 of 8 values that are not finite, for inputs up to "
         f"{float(model[0](torch.ones(2, 3)).detach().abs().max()):.3g}, in float32"

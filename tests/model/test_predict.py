@@ -38,7 +38,8 @@ class Skewed(nn.Module):
         self.inner = nn.Linear(3 * 36, 4)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        return self.inner(images.float().flatten(1) / 128)
+        outputs: torch.Tensor = self.inner(images.float().flatten(1) / 128)
+        return outputs
 
 
 class Counted:
@@ -94,7 +95,7 @@ def test_each_batch_is_read_once_for_all_networks_and_views() -> None:
 
 def test_a_zero_in_one_view_does_not_make_a_geometric_mean_not_finite() -> None:
     member = predictor(0)
-    nn.init.constant_(member.network.inner.weight, 1e4)
+    nn.init.constant_(member.network.get_parameter("inner.weight"), 1e4)
     (found,) = finish(
         predict_all([member], Counted(), open_views(Views.open("flip"), 6), "geometric", 10, "x")
     )

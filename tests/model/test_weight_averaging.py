@@ -39,7 +39,7 @@ def test_the_moving_average_follows_timms_warmed_up_decay() -> None:
         average.after_step(step + 1)
         decay = min(0.7, 1 - (1 + step) ** (-2 / 3)) if step else 0.0
         expected = decay * expected + (1 - decay) * value
-    assert average.module.weight.item() == pytest.approx(expected, rel=1e-6)
+    assert average.module.get_parameter("weight").item() == pytest.approx(expected, rel=1e-6)
 
 
 def test_the_moving_average_is_timms_to_the_bit_with_batch_norm_too() -> None:
@@ -97,7 +97,8 @@ class Pixels(nn.Module):
         self.inner = convolutional()
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        return self.inner(images.float() / 255)
+        outputs: torch.Tensor = self.inner(images.float() / 255)
+        return outputs
 
 
 def test_at_the_end_of_a_run_batch_norms_statistics_are_torchs_for_the_averaged_weights() -> None:
@@ -107,11 +108,11 @@ def test_at_the_end_of_a_run_batch_norms_statistics_are_torchs_for_the_averaged_
     list(fit.fit(made, stages, StepPlan(0, 0), FLOAT))
     reference = Pixels()
     reference.load_state_dict(made.predictor.state_dict())
-    nn.init.constant_(reference.inner[1].running_mean, 9.0)
+    nn.init.constant_(reference.get_buffer("inner.1.running_mean"), 9.0)
     update_bn((batch.images for batch in batches.epoch(4)), reference)
     assert made.average_network is not None
-    assert torch.equal(reference.inner[1].running_mean, made.average_network.inner[1].running_mean)
-    assert torch.equal(reference.inner[1].running_var, made.average_network.inner[1].running_var)
+    for name in ("inner.1.running_mean", "inner.1.running_var"):
+        assert torch.equal(reference.get_buffer(name), made.average_network.get_buffer(name))
     assert not made.average_network.training
 
 
@@ -123,12 +124,13 @@ class TwoNorms(Pixels):
         self.outer = nn.BatchNorm1d(2)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        return self.outer(super().forward(images))
+        outputs: torch.Tensor = self.outer(super().forward(images))
+        return outputs
 
 
 def test_parts_frozen_in_all_averaged_epochs_keep_their_statistics() -> None:
     network, batches = TwoNorms(), Drawn()
-    nn.init.constant_(network.inner[1].running_mean, 9.0)
+    nn.init.constant_(network.get_buffer("inner.1.running_mean"), 9.0)
     made = learner(network, torch.optim.SGD(network.parameters(), lr=0.1), FLOAT, swa_start=0.3)
     stages = [
         fit.FitStage(4, batches, Loss.open("cross_entropy"), Scheduler.open("constant"), frozen=("inner",))
@@ -136,7 +138,7 @@ def test_parts_frozen_in_all_averaged_epochs_keep_their_statistics() -> None:
     list(fit.fit(made, stages, StepPlan(0, 0), FLOAT))
     average = made.average_network
     assert isinstance(average, TwoNorms)
-    assert average.inner[1].running_mean.tolist() == [9.0] * 4
+    assert average.get_buffer("inner.1.running_mean").tolist() == [9.0] * 4
     with torch.no_grad():  # the frozen part as it predicts
         features = [average.inner.eval()(batch.images.float() / 255) for batch in batches.epoch(4)]
     torch.testing.assert_close(
