@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -116,7 +117,7 @@ def test_a_batch_that_is_mixed_or_not_needs_one_graph_for_its_shape(
     loss = {"name": "mixup", "probability": 0.5}  # mixed images are float32, others bytes
     found = []
     for name in ("plain", "compiled"):
-        options = {"compile": name == "compiled", "epochs": 3, "batch_size": 8, "loss": loss}
+        options: dict[str, Any] = {"compile": name == "compiled", "epochs": 3, "batch_size": 8, "loss": loss}
         made = train(draw_competition(tmp_path / name, **options), name="r", folds=[0])
         found.append(load_file(made.fold(0) / "0003" / "model.safetensors"))
     assert all(torch.equal(found[0][key], found[1][key]) for key in found[0])

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 import pytest
 import torch
 
-from kit.device import precision
 from kit.device.precision import Precision, search_convolutions
 
 CUDA = torch.device("cuda")
@@ -24,7 +23,7 @@ def flags() -> Iterator[None]:
 
 @pytest.mark.parametrize("name", ["float32", "bfloat16", "float16"])
 def test_tf32_is_for_networks_whose_float32_is_not_named(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    monkeypatch.setattr(precision.torch, "autocast", lambda *_, **__: torch.no_grad())
+    monkeypatch.setattr(torch, "autocast", lambda *_, **__: torch.no_grad())
     chosen = Precision(name, name, "channels_last")
     for block in (chosen.autocast_training, chosen.autocast_prediction):
         torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = name == "float32"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from kit.__main__ import run
+from kit.commands._menu import run
 
 LINE = "device: cpu with 1 thread, float32, channels_last, 0 loader processes"
 

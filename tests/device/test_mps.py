@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from types import SimpleNamespace
 
 import pytest
@@ -19,6 +20,11 @@ MPS = torch.device("mps")
 def mps(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """torch says that there is no CUDA but MPS, with 8 GiB of which 3 are kept and 1 is taken; notes its calls."""
     called: list[str] = []
+
+    def answer(name: str, value: int | None) -> int | None:
+        called.append(name)
+        return value
+
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
     for name, value in {
@@ -28,7 +34,7 @@ def mps(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         "empty_cache": None,
         "synchronize": None,
     }.items():
-        monkeypatch.setattr(torch.mps, name, lambda name=name, value=value: called.append(name) or value)
+        monkeypatch.setattr(torch.mps, name, partial(answer, name, value))
     return called
 
 
@@ -64,8 +70,10 @@ def test_the_memory_of_a_machine_without_proc_is_its_own(monkeypatch: pytest.Mon
     usage = SimpleNamespace(ru_maxrss=3 * 2**30)
     monkeypatch.setattr(memory, "_numbers", lambda file: {})
     monkeypatch.setattr(memory, "_GROUPS", ())
-    monkeypatch.setattr(memory.sys, "platform", "darwin")
-    monkeypatch.setattr(memory.resource, "getrusage", lambda who: usage)
-    monkeypatch.setattr(memory.os, "sysconf", {"SC_PHYS_PAGES": 16 * 2**20, "SC_PAGE_SIZE": 1024}.get)
+    monkeypatch.setattr("kit.device.memory.sys.platform", "darwin")
+    monkeypatch.setattr("kit.device.memory.resource.getrusage", lambda who: usage)
+    monkeypatch.setattr(
+        "kit.device.memory.os.sysconf", {"SC_PHYS_PAGES": 16 * 2**20, "SC_PAGE_SIZE": 1024}.get
+    )
     assert memory.peak_bytes(torch.device("cpu")) == 3 * 2**30
     assert memory.device_memory(torch.device("cpu")) == memory.DeviceMemory(3 * 2**30, 13 * 2**30)

@@ -69,7 +69,8 @@ class Picky(nn.Module):
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         if images.shape[-1] != 96:
             raise TypeError("96 px alone")
-        return self.layers(images)
+        outputs: torch.Tensor = self.layers(images)
+        return outputs
 
 
 def test_a_network_whose_work_cannot_be_counted_is_light_where_it_is_depthwise() -> None:
@@ -233,7 +234,7 @@ def test_a_command_whose_workers_compute_tries_no_device(monkeypatch: pytest.Mon
 
 def test_a_numbered_gpu_becomes_torchs_current_one(monkeypatch: pytest.MonkeyPatch) -> None:
     pretend_gpus(monkeypatch, [(8, 0), (8, 0)])
-    current = []
+    current: list[torch.device] = []
     monkeypatch.setattr(torch.cuda, "set_device", current.append)
     monkeypatch.setattr(torch, "zeros", lambda *_, device: torch.ones(1))
     assert choose_device("cuda:1") == torch.device("cuda:1")

@@ -152,9 +152,9 @@ def _as_ddp_does() -> int:
             optimizer.step()
         for one, two in zip(ours.parameters(), theirs.parameters(), strict=True):
             torch.testing.assert_close(one, two, atol=1e-6, rtol=1e-5)
-        running = torch.stack([one.float() for one in ranks.all_gather(ours[1].running_mean)])
+        running = torch.stack([one.float() for one in ranks.all_gather(ours.get_buffer("1.running_mean"))])
         assert torch.equal(running[0], running[1])
-        own = torch.stack(ranks.all_gather(theirs[1].running_mean)).mean(
+        own = torch.stack(ranks.all_gather(theirs.get_buffer("1.running_mean"))).mean(
             0
         )  # DDP keeps the first rank's alone
         torch.testing.assert_close(running[0], own, atol=1e-2, rtol=0.1)
@@ -202,7 +202,7 @@ class Fails(nn.Module):
         self.most = most
 
     def forward(self, values: Tensor) -> Tensor:
-        found: Tensor = Failing.apply(values, self.most)
+        found: Tensor = Failing.apply(values, self.most)  # type: ignore[no-untyped-call]  # exclude does not reach subclasses
         return found
 
 
@@ -434,7 +434,7 @@ def _step_of_ddp_that_fails_in_one_rank(joins: str) -> int:
     dist.init_process_group("gloo", timeout=timedelta(seconds=3))
     torch.manual_seed(1)
     layers = nn.Conv2d(3, 6, 3), Fails(2 if rank else 99), nn.Tanh(), nn.Flatten(), nn.Linear(216, 4)
-    network = DistributedDataParallel(Cast(nn.Sequential(*layers)), bucket_cap_mb=1e-4)  # type: ignore[arg-type]
+    network = DistributedDataParallel(Cast(nn.Sequential(*layers)), bucket_cap_mb=1e-4)
     # rank 1 has an image fewer, so that the gradients of the ranks differ
     rows = torch.arange(6 - rank)
     try:
