@@ -157,7 +157,7 @@ def test_workspaces_may_share_a_cache(
 def test_a_disk_with_hardly_any_room_is_warned_of(
     workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("shutil.disk_usage", lambda folder: shutil._ntuple_diskusage(100, 99, 1))  # type: ignore[attr-defined]
+    monkeypatch.setattr("shutil.disk_usage", lambda folder: shutil._ntuple_diskusage(100, 99, 1))
     with pytest.warns(KitWarning, match="W19 the cache needs about"):
         fill(workspace, 20)
 

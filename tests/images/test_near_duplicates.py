@@ -66,10 +66,9 @@ def test_the_hash_is_the_one_worked_out_by_hand() -> None:
     grey = cv2.cvtColor(scene(3), cv2.COLOR_RGB2GRAY)
     small = cv2.resize(grey, (32, 32), interpolation=cv2.INTER_AREA).astype(np.float64)
     at = np.arange(32)
-    basis = (
-        np.cos(np.pi * (2 * at[None] + 1) * at[:, None] / 64)
-        * np.where(at == 0, np.sqrt(1 / 32), np.sqrt(2 / 32))[:, None]
-    )
+    scale = np.full(32, np.sqrt(2 / 32))
+    scale[0] = np.sqrt(1 / 32)
+    basis = np.cos(np.pi * (2 * at[None] + 1) * at[:, None] / 64) * scale[:, None]
     low = (basis @ small @ basis.T)[:8, :8].ravel()
     bits = low > np.median(low[1:])
     by_hand = sum(int(bit) << (63 - place) for place, bit in enumerate(bits))

@@ -40,7 +40,8 @@ def seen_from(image: np.ndarray, turn: float, zoom: float, light: int = 0) -> np
     turned = cv2.getRotationMatrix2D((side / 2, side / 2), turn, zoom)
     view = np.vstack([turned, [0.0002, 0.0001, 1]])
     moved: np.ndarray = cv2.warpPerspective(image, view, (side, side))
-    return np.clip(moved.astype(int) + light, 0, 255).astype(np.uint8)
+    seen: np.ndarray = np.clip(moved.astype(int) + light, 0, 255).astype(np.uint8)
+    return seen
 
 
 @pytest.fixture
