@@ -32,7 +32,8 @@ class _Broken(Augmenter):
         if self.fault == "dtype":
             return square.astype(np.float32)
         if self.fault == "global":
-            return np.random.default_rng().integers(0, 256, square.shape, dtype=np.uint8)
+            noise: np.ndarray = np.random.default_rng().integers(0, 256, (size, size, 3), dtype=np.uint8)
+            return noise
         if self.fault == "changes":
             image[0, 0, 0] ^= 1
         return image if self.fault == "view" and image.shape == square.shape else square

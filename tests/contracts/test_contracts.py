@@ -61,7 +61,8 @@ class FirstMember(Ensembler):
     """The first member's logarithms."""
 
     def blend(self, members: np.ndarray) -> np.ndarray:
-        return np.log(members[0] + 1e-3)
+        logs: np.ndarray = np.log(members[0] + 1e-3)
+        return logs
 
 
 def test_findings_name_the_law_and_the_numbers() -> None:
@@ -86,7 +87,7 @@ class ByPosition(Format):
     """Writes rows where they happen to be."""
 
     def matches(self, sample: Any, classes: Any) -> bool:
-        return sample.shape[1] == 2
+        return bool(sample.shape[1] == 2)
 
     def write(self, predictions: Any, sample: Any) -> Any:
         sample["label"] = [predictions.classes[row.argmax()] for row in predictions.probabilities]
