@@ -13,6 +13,7 @@ import warnings
 import zlib
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -172,7 +173,7 @@ def with_checksums(content: bytes) -> bytes:
 def test_images(content: bytes) -> None:
     for data in (Data(), Data(bit_depth=32, page=0, alpha_fill="none")):
         for least in (0, 4):
-            calm(lambda data=data, least=least: decode(with_checksums(content), data, least))
+            calm(partial(decode, with_checksums(content), data, least))
 
 
 @fuzzed

@@ -120,7 +120,8 @@ def test_a_damaged_container_gives_an_image_or_an_error(
             refused = error
         if refused is None:
             assert made is not None
-            assert (made.dtype, made.ndim) == (np.uint8, 3)
+            assert made.dtype == np.uint8
+            assert made.ndim == 3
         else:
             assert refused.code in codes()
             assert folder not in refused.summary
