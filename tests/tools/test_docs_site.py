@@ -34,7 +34,7 @@ needs_mkdocs = pytest.mark.skipif(
 )
 
 
-class Loader(yaml.SafeLoader):
+class Loader(yaml.SafeLoader):  # type: ignore[misc]  # yaml has no types
     """Reads mkdocs.yml without the functions that it names."""
 
 
