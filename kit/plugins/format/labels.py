@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -20,7 +21,8 @@ class Labels(MultiLabelFormat):
     """One column with each row's predicted labels, separated as in the sample.
 
     `decision` in config.json says which: its threshold, and how many labels a row has at least. Their order is the
-    classes', or the likeliest first if the sample shows them in another order.
+    classes', or the likeliest first if the sample shows them in another order. If all cells of the sample stand in
+    brackets, such as `[3, 7]`, so do those that are written.
 
     Source: such as Human Protein Atlas's sample submission, `Id,Predicted`, and Plant Pathology 2021's, `image,labels`.
     """
@@ -30,7 +32,7 @@ class Labels(MultiLabelFormat):
     )
 
     def matches(self, sample: pd.DataFrame, classes: Sequence[str]) -> bool:
-        return sample.shape[1] == 2 and len(sample) > 0 and self._find_separator(sample, classes) is not None
+        return sample.shape[1] == 2 and len(sample) > 0 and self._find_style(sample, classes) is not None
 
     def empty_cells(self) -> tuple[str, ...]:
         return () if self.decision.min_labels else ("",)
@@ -38,28 +40,69 @@ class Labels(MultiLabelFormat):
     def check_rows(
         self, table: pd.DataFrame, sample: pd.DataFrame, classes: Sequence[str]
     ) -> list[tuple[int, str]]:
-        rows = _cells(table, self._find_separator(sample, classes) or " ")
-        return [*no_classes(rows, classes), *doubles(rows)]
+        style = self._find_style(sample, classes) or DEFAULT_STYLE
+        bare = [
+            (row, f"{cell!r} is not in brackets, as the sample's cells are")
+            for row, cell in enumerate(table.iloc[:, 1])
+            if not style.encloses(cell)
+        ]
+        rows = _cells(table, style)
+        return [*bare, *no_classes(rows, classes), *doubles(rows)]
 
     def write(self, predictions: Predictions, sample: pd.DataFrame) -> pd.DataFrame:
         shares, classes = predictions.align(sample.iloc[:, 0]), predictions.classes
-        separator = self._find_separator(sample, classes) or " "
+        style = self._find_style(sample, classes) or DEFAULT_STYLE
         rows = [np.flatnonzero(row) for row in self.decision.assign_labels(shares)]
-        if not _in_class_order(_cells(sample, separator), classes):
+        if not _in_class_order(_cells(sample, style), classes):
             rows = [
                 row[np.argsort(-share[row], kind="stable")] for row, share in zip(rows, shares, strict=True)
             ]
-        cells = [separator.join(classes[number] for number in row) for row in rows]
+        cells = [style.join(classes[number] for number in row) for row in rows]
         return pd.DataFrame({sample.columns[0]: sample.iloc[:, 0], sample.columns[1]: cells})
 
-    def _find_separator(self, sample: pd.DataFrame, classes: Sequence[str]) -> str | None:
-        """The separator by which all cells are different labels; None where there is none."""
+    def _find_style(self, sample: pd.DataFrame, classes: Sequence[str]) -> Style | None:
+        """The separator, and the brackets, by which all cells are different labels; None where there is none."""
         tried = SEPARATORS if self.separator is None else (self.separator,)
-        return next((one for one in tried if _fits(_cells(sample, one), classes)), None)
+        styles = (Style(separator, brackets) for brackets in (False, True) for separator in tried)
+        cells = sample.iloc[:, 1].tolist()
+        return next(
+            (
+                each
+                for each in styles
+                if all(map(each.encloses, cells)) and _fits(_cells(sample, each), classes)
+            ),
+            None,
+        )
 
 
-def _cells(sample: pd.DataFrame, separator: str) -> list[list[str]]:
-    return [re.split(re.escape(separator), cell) if cell else [] for cell in sample.iloc[:, 1]]
+@dataclass(frozen=True)
+class Style:
+    """How a cell joins labels: `a b`, or `[a, b]` with brackets."""
+
+    separator: str
+    brackets: bool = False
+
+    def join(self, labels: Iterable[str]) -> str:
+        """The cell of some labels."""
+        text = self.separator.join(labels)
+        return f"[{text}]" if self.brackets else text
+
+    def encloses(self, cell: str) -> bool:
+        """Whether a cell has brackets, if all cells must have them."""
+        return not self.brackets or (cell[:1] == "[" and cell[-1:] == "]")
+
+    def split(self, cell: str) -> list[str]:
+        """The labels of a cell."""
+        if self.brackets and self.encloses(cell):
+            cell = cell[1:-1]
+        return re.split(re.escape(self.separator), cell) if cell else []
+
+
+DEFAULT_STYLE = Style(" ")
+
+
+def _cells(table: pd.DataFrame, style: Style) -> list[list[str]]:
+    return [style.split(cell) for cell in table.iloc[:, 1]]
 
 
 def _fits(cells: Iterable[Sequence[str]], classes: Sequence[str]) -> bool:

@@ -240,6 +240,17 @@ def test_labels_stand_as_the_sample_separates_them(separator: str) -> None:
     assert cells == [f"ant{separator}cat", f"bee{separator}cat", ""]
 
 
+def test_labels_stand_in_brackets_as_in_the_sample() -> None:
+    shape = shaped("[ant, cat]", "[]", "[bee]")
+    made = Format.open("labels")
+    assert made.matches(shape, CLASSES)
+    assert [row[1] for row in written("labels", MANY, shape)] == ["[ant, cat]", "[bee, cat]", "[]"]
+    wrong = shape.assign(labels=["[ant, cat]", "bee", "[ant, wasp]"])
+    assert [row for row, _ in made.check_rows(wrong, shape, CLASSES)] == [1, 2]
+    assert not made.matches(shaped("[ant]", "ant", "[bee]"), CLASSES)
+    assert made.matches(shaped("[a]", "b", "[a]"), ("[a]", "b"))  # classes that have brackets themselves
+
+
 def test_labels_are_in_the_order_of_the_classes_or_likeliest_first_as_in_the_sample() -> None:
     assert written("labels", MANY, shaped("cat", "ant cat", "cat"))[1] == ["b", "bee cat"]
     assert written("labels", MANY, shaped("cat", "cat ant", "cat"))[1] == ["b", "cat bee"]
