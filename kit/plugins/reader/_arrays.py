@@ -68,9 +68,12 @@ class ArrayReader(Reader):
     def to_pixels(self, array: np.ndarray, rules: ReadRules) -> np.ndarray:
         """An array of numbers as an image, (height, width, channels) of the type that is asked for, or uint8.
 
+        Complex numbers are their magnitude.
+
         Raises DataError D10, D15 for the shape, D11 for values of more than 8 bits and D12 for floats without a
         declared range, D12 for values that are not finite.
         """
+        array = _magnitude(array)
         if array.dtype.kind not in "biuf":
             raise DataError(f"holds {array.dtype} values, not numbers", code="D15")
         return self.scale(self._arrange(array, rules), rules.pixel_type)
@@ -162,10 +165,15 @@ class ArrayReader(Reader):
         try:
             part = parts_of(location)[0]
             record = self.load(Path(part.files()[0]), part.key)
-            values = self.array(record, ReadRules()).ravel()
+            values = _magnitude(self.array(record, ReadRules())).ravel()
         except (DataError, IndexError, OSError):
             return None
         return values[:: max(1, len(values) // SAMPLE_VALUES)]
+
+
+def _magnitude(array: np.ndarray) -> np.ndarray:
+    """The magnitudes of complex numbers; other arrays as they are."""
+    return np.abs(array) if array.dtype.kind == "c" else array
 
 
 def suggest_range(values: np.ndarray) -> tuple[tuple[float, float], str]:

@@ -53,6 +53,17 @@ def test_records_of_hdf5_are_encoded_images_or_arrays(hdf5: Path) -> None:
     assert np.array_equal(read(f"{hdf5}::stack/7", "hdf5", 1)[:, :, 0], PIXELS[7])
 
 
+def test_complex_numbers_are_their_magnitude(tmp_path: Path) -> None:
+    values = (RNG.normal(size=(6, 8)) + 1j * RNG.normal(size=(6, 8))).astype(np.complex64)
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["wave/H1"] = values
+    wanted = np.rint(np.hypot(values.real, values.imag).clip(0, 2) / 2 * 255)
+    found = read(f"{tmp_path}/a.h5::wave/H1", "hdf5", 1, range=[0, 2])[:, :, 0]
+    assert np.abs(found - wanted).max() <= 1
+    assert (found == wanted).mean() > 0.9
+    assert refusal(f"{tmp_path}/a.h5::wave/H1", "hdf5", 1).startswith("D12 float32 values from ")
+
+
 def test_links_within_an_hdf5_file_are_followed(hdf5: Path) -> None:
     assert np.array_equal(read(f"{hdf5}::group/same", "hdf5", 1)[:, :, 0], PIXELS[0])
     assert np.array_equal(read(f"{hdf5}::group/image", "hdf5"), read(f"{hdf5}::ISIC_1", "hdf5"))
