@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from kit.core.legible import legible
 from kit.data.content import SIDECARS, ending, without_ending
 from kit.data.csv_file import check_ids
-from kit.data.image_paths import LINKS, ImageFolder, refuse_unusable
+from kit.data.image_paths import LINKS, ImageFolder, refuse_unusable, split_pattern
 from kit.data.label_columns import columns_of_names
 from kit.data.rows import SourceRows, warn_of_names
 from kit.errors import MAX_CASES, Case, ConfigError, DataError, KitWarning
@@ -84,9 +84,10 @@ def read_labelled_rows(root: Path, data: Data) -> SourceRows:
     """Every image below `data.train`: its label is the first folder, its id the path without the ending.
 
     Files of one name and several endings keep theirs, so that ids are unique. The rows of `data.val` follow, their ids
-    with the folder's name before them, and the column `part` says from which folder a row is.
+    with the folder's name before them, and the column `part` says from which folder a row is. A folder of images to
+    predict is no class.
     """
-    rows = _rows_of_folder(root / data.train_tables[0], data, "")
+    rows = _rows_of_folder(root / data.train_tables[0], data, "", _folder_to_predict(root, data))
     if data.val is None:
         return rows
     if not (root / data.val).is_dir():
@@ -112,8 +113,22 @@ def rows_to_predict(root: Path, data: Data) -> SourceRows:
     return _rows(tree, found, data, "", "test")
 
 
-def _rows_of_folder(folder: Path, data: Data, prefix: str) -> SourceRows:
+def _folder_to_predict(root: Path, data: Data) -> str:
+    """The folder in the labelled rows' folder that has the images to predict, blank if they are elsewhere."""
+    train = os.path.normpath((root / data.train_tables[0]).absolute())
+    tests = [data.test_images] if data.test_images else [f"{data.test}/{{id}}"] if data.test else []
+    for pattern in tests:
+        base = split_pattern(root, pattern)[0]
+        if Path(base).is_relative_to(train) and base != train:
+            return os.path.relpath(base, train).partition(os.sep)[0]
+    return ""
+
+
+def _rows_of_folder(folder: Path, data: Data, prefix: str, to_predict: str = "") -> SourceRows:
     tree, found = read_tree(folder, data)
+    if to_predict:
+        files = tuple(name for name in tree.files if name.partition("/")[0] != to_predict)
+        tree = replace(tree, files=files)
     _warn_of_unused(tree, "train")
     if not tree.files:
         raise DataError(

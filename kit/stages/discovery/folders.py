@@ -40,9 +40,13 @@ def discover_folders(
 ) -> Discovery:
     """The data section of folders of images, each a class, or with labels in their names."""
     folder = folder.rstrip("/")
-    inside = replace(
-        seen, folders={f: names for f, names in seen.folders.items() if not trees.is_within(f, folder)}
-    )
+    to_predict = set() if folder else trees.test_folders(seen)
+    others = {
+        each: names
+        for each, names in seen.folders.items()
+        if not trees.is_within(each, folder) or each.partition("/")[0] in to_predict
+    }
+    inside = replace(seen, folders=others)
     pool = {}
     for sheet in seen.sheets:
         if found := inside.matches(sheet):
@@ -90,7 +94,7 @@ def discover_folders(
         findings.append(f"left aside: {', '.join(sheet.name for sheet in aside)}")
         findings += [f"{miss.case}; {miss.mended}" for miss in near_misses(seen, aside)]
     findings += [f"not read: {line}" for line in seen.unreadable]
-    rows = seen.files_below(folder)
+    rows = seen.files_below(folder) - sum(map(seen.files_below, to_predict))
     more = [seen.files_below(data[key]) for key in ("val", "test") if data.get(key)]
     images = rows + sum(more) + (len(sample.file) if sample else 0)
     how = reading.read_folders(root, seen.folders, str(data["train"]))

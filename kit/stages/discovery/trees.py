@@ -5,8 +5,8 @@ from __future__ import annotations
 import posixpath
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -44,7 +44,7 @@ def find_trees(
 
     Raises ConfigError C51 if a validation folder is to be held out and there is none.
     """
-    train = _count(seen, root, folder)
+    train = _count(seen, root, folder, test_folders(seen) if not folder else set())
     data: dict[str, Any] = {"train": folder or "."}
     findings = [train.text(folder or ".", "one a class")]
     used, splitter = [folder], None
@@ -101,9 +101,12 @@ class _Counted:
         return f"{folder}: {self.images:,} images{folders}, {what}{more}"
 
 
-def _count(seen: Scan, root: Path, folder: str) -> _Counted:
+def _count(seen: Scan, root: Path, folder: str, without: Collection[str] = ()) -> _Counted:
     try:
         tree: Tree = read_tree(root / folder, Data())[0]
+        tree = replace(
+            tree, files=tuple(name for name in tree.files if name.partition("/")[0] not in without)
+        )
     except DataError:  # such as a link that leads outside; reading the table says so
         prefix = f"{folder}/" if folder else ""
         inner = {f.removeprefix(prefix).partition("/")[0] for f in seen.folders if f.startswith(prefix)}
@@ -131,7 +134,7 @@ def _beside(seen: Scan, train: str, split: str) -> str:
         folder
         for folder in set(_with_parents(seen.folders))
         if _splits_in(posixpath.basename(folder)) == {split}
-        and not is_within(folder, train)
+        and not (train and is_within(folder, train))
         and not is_within(train, folder)
     )
     like = [folder for folder in named if _shape(folder) == _shape(train)]
@@ -198,7 +201,7 @@ def class_folder(seen: Scan, root: Path, may_be_root: bool = False) -> str:
         for parent, names in children.items()
         if len(names) > 1 and not all(_is_split(name) for name in names) and parent
     }
-    top = children.get("", set())
+    top = children.get("", set()) - test_folders(seen)
     if (
         not points
         and may_be_root
@@ -227,6 +230,13 @@ def class_folder(seen: Scan, root: Path, may_be_root: bool = False) -> str:
     # a class may hold folders itself, and those are no classes then
     outer = [each for each in points if not any(_is_train_above(other, each) for other in points)]
     return roles.choose_best(outer, lambda parent: points[parent], "the folder of classes", "--train", str)
+
+
+def test_folders(seen: Scan) -> set[str]:
+    """The uppermost folders that are named for the images to predict, such as `Test` beside folders of classes."""
+    return {
+        top for folder in seen.folders if (top := folder.partition("/")[0]) and _splits_in(top) == {"test"}
+    }
 
 
 def _is_split(name: str) -> bool:

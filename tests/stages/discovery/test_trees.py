@@ -75,6 +75,26 @@ def test_the_folders_of_a_tree_are_told_by_their_names(
     assert not [line for line in made.findings if "images are not used" in line]
 
 
+@pytest.mark.parametrize("has_sample", [True, False])
+def test_the_images_to_predict_are_no_class_beside_folders_of_classes(
+    tmp_path: Path, has_sample: bool
+) -> None:
+    files, root = tmp_path / "files", tmp_path / "workspace"
+    root.mkdir()
+    draw(files, ".")
+    flat(files / "Test", 4)
+    if has_sample:
+        (files / "sample_submission.csv").write_text(
+            "Id,Label\n" + "".join(f"{n}.png,cat\n" for n in range(4))
+        )
+    made = initialise(root, "scratch", source=files)
+    space = Workspace.open(root)
+    assert train_table(space).classes == CLASSES
+    assert len(train_table(space)) == 6
+    assert len(rows_to_predict(space.root, space.competition.data, CLASSES)) == 4
+    assert any("6 images in 3 folders, one a class" in line for line in made.findings)
+
+
 def test_equal_file_names_are_rows_of_their_own(tmp_path: Path) -> None:
     draw(tmp_path, "train", "val", "test")
     data = Data(**discover(tmp_path).data)
