@@ -119,6 +119,11 @@ UNREAD = "not an image that kit reads"
 LINKS = {"D20": "a link out of the folder", "D02": "a broken link"}
 
 
+def known_endings(reader: Reader, data: Data) -> tuple[str, ...]:
+    """The endings of images: the reader's own, then those of `data.extensions`."""
+    return tuple(dict.fromkeys([*type(reader).endings, *data.extensions]))
+
+
 @dataclass
 class ImageFolder:
     """The image files below `base`; a name may hold folders, and may lack its ending.
@@ -395,8 +400,7 @@ class ImagePattern:
     def folders(self) -> list[tuple[ImageFolder, str, str]]:
         """Of each file its folder, the pattern below it, and the pattern of the key."""
         reader = self.reader
-        own = type(reader).endings
-        endings = tuple(dict.fromkeys([*own, *self.data.extensions])) if own else self.data.extensions
+        endings = known_endings(reader, self.data)
         found = []
         for each in self.text.split(JOIN):
             file, mark, key = each.partition(KEY)

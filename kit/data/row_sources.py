@@ -23,6 +23,7 @@ from kit.data.image_paths import (
     ImagePattern,
     columns_of,
     fill,
+    known_endings,
     refuse_unusable,
     split_pattern,
     with_index,
@@ -33,7 +34,7 @@ from kit.data.long_rows import widen
 from kit.data.rows import SourceRows, warn_of_names
 from kit.data.spelling import respell
 from kit.errors import Case, ConfigError, DataError, PluginError
-from kit.kinds import Format, registry
+from kit.kinds import Format, Reader, registry
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -252,7 +253,8 @@ def _photos(
     owners = [str(line) for line in file.lines] if of_file else fill(name, columns, "data.id")
     check_ids(owners, file.lines, file.path, split)
     base, pattern = split_pattern(root, images)
-    found = ImageFolder(base, data.extensions, data.follow_symlinks)
+    reader = Reader.open(data.reader, root, where="data.reader")
+    found = ImageFolder(base, known_endings(reader, data), data.follow_symlinks)
     folders = fill(pattern, {"id": owners, **columns}, "data.images")
     located = [found.images_of_folder(each) for each in folders]
     refuse_unusable(
