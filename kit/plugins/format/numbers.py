@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
+from pydantic import Field
 
 from kit.data.csv_file import is_number
 from kit.data.predictions import Predictions
+from kit.errors import ConfigError
 from kit.kinds import Format
 from kit.plugins.format._cells import no_numbers
 from kit.plugins.format._numbers import text
@@ -16,13 +18,20 @@ from kit.plugins.format._numbers import text
 class Numbers(Format):
     """A column for each number, in the order of the sample's columns; a single number may have any column's name.
 
+    Raises ConfigError C21 for a column that is no number.
+
     Source: such as the sample submissions of PetFinder Pawpularity, `Id,Pawpularity`, and PlantTraits 2024.
     """
 
     label_kinds = ("numbers",)
 
+    columns: Mapping[str, str] = Field(
+        {}, description="the label's column for each column of the sample that has another name"
+    )
+
     def matches(self, sample: pd.DataFrame, classes: Sequence[str]) -> bool:
-        named = sample.shape[1] == 2 if len(classes) == 1 else sorted(sample.columns[1:]) == sorted(classes)
+        wanted = [self._label(column) for column in sample.columns[1:]]
+        named = len(wanted) == 1 if len(classes) == 1 else sorted(wanted) == sorted(classes)
         cells = {cell.strip() for at in range(1, sample.shape[1]) for cell in sample.iloc[:, at].unique()}
         return named and len(sample) > 0 and (cells == {""} or all(map(is_number, cells)))
 
@@ -35,6 +44,17 @@ class Numbers(Format):
         values = predictions.align(sample.iloc[:, 0])
         at = {name: number for number, name in enumerate(predictions.classes)}
         if len(at) == 1:
-            at = {str(sample.columns[1]): 0}
-        columns = {name: text(values[:, at[name]]) for name in sample.columns[1:] if name in at}
+            at = {self._label(sample.columns[1]): 0}
+        lost = [name for name in sample.columns[1:] if self._label(name) not in at]
+        if lost:
+            raise ConfigError(
+                f"format 'numbers': the sample's column {lost[0]!r} is no number that is predicted",
+                code="C21",
+                hint=f"format.columns names the label of a column; the labels: {', '.join(at)}",
+            )
+        columns = {name: text(values[:, at[self._label(name)]]) for name in sample.columns[1:]}
         return pd.DataFrame({sample.columns[0]: sample.iloc[:, 0], **columns})
+
+    def _label(self, column: object) -> str:
+        """The label that a column of the sample asks for."""
+        return self.columns.get(str(column), str(column))

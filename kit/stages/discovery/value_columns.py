@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -72,6 +73,30 @@ def find_values(train: TableFile, columns: Sequence[str]) -> str | None:
     ):
         return "shares"
     return "numbers"
+
+
+def find_longer_names(train: TableFile, columns: Sequence[str]) -> tuple[str, ...]:
+    """The training columns named like the sample's with one ending more, such as `X4_mean` for `X4`.
+
+    Of several endings the one with the word mean. Empty if there is none, or if several are equally good.
+    """
+    if len(columns) < 2 or set(columns) & set(train.columns):
+        return ()
+    first = str(columns[0])
+    endings = [name.removeprefix(first) for name in train.columns if name.startswith(first)]
+    fitting = [each for each in endings if all(f"{name}{each}" in train.columns for name in columns)]
+    best = [each for each in fitting if "mean" in each.lower()] or fitting
+    return tuple(f"{name}{best[0]}" for name in columns) if len(best) == 1 else ()
+
+
+def describe_longer_names(data: Mapping[str, Any], sample: TableFile | None) -> dict[str, Any]:
+    """The key `format` of a sample whose columns have other names than the columns of numbers."""
+    columns, label = sample.columns[1:] if sample else (), data.get("label")
+    if data.get("target") != "numbers" or not isinstance(label, list) or len(columns) != len(label):
+        return {}
+    if set(columns) & set(label):
+        return {}
+    return {"format": {"name": "numbers", "columns": dict(zip(columns, label, strict=True))}}
 
 
 MAX_TEXT_SHARE = 0.5  # of the rows whose text may be their own: more is a name or a note

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+import pytest
 
 from kit.data.predictions import Predictions
+from kit.errors import ConfigError
 from kit.experiment.sample_format import find_formats
 from kit.kinds import Format
 from kit.kinds.targets import NUMBERS
@@ -45,6 +47,17 @@ def test_a_single_number_may_have_any_columns_name() -> None:
     sample = frame(id=["a", "b"], prediction=["", ""])
     assert names(sample, ("mass",)) == ["numbers"]
     assert Format.open("numbers").write(one, sample)["prediction"].tolist() == ["-20.0", "0.0000001"]
+
+
+def test_columns_of_other_names_are_those_of_the_option() -> None:
+    sample = frame(id=["a", "b"], M=["0", "0"], H=["7.5", "7.5"])
+    assert names(sample, MADE.classes) == []
+    shape = Format.open({"name": "numbers", "columns": {"M": "mass", "H": "height"}})
+    assert shape.matches(sample, MADE.classes)
+    assert shape.write(MADE, sample)["H"].tolist() == ["1.5", "0.0"]
+    with pytest.raises(ConfigError, match="C21 .*column 'M' is no number that is predicted") as error:
+        Format.open("numbers").write(MADE, sample)
+    assert error.value.hint == "format.columns names the label of a column; the labels: height, mass"
 
 
 def test_a_row_for_each_id_and_column_is_written_at_its_place() -> None:
