@@ -32,7 +32,9 @@ from kit.stages.discovery.names_with_labels import find_named_labels
 from kit.stages.discovery.split_tables import SplitTables, join_parts
 from kit.stages.discovery.unknown_class import find_underscores, find_unknown_class
 from kit.stages.discovery.value_columns import (
+    describe_longer_names,
     describe_side_columns,
+    find_longer_names,
     find_part_columns,
     find_part_groups,
     find_side_columns,
@@ -159,6 +161,8 @@ def _from_tables(
         if "test" in asked
         else choosing.choose_test_table(pool, sample)
     )
+    if "test" not in asked and wide.lists_parts(test, train, sample):
+        test = None
     joins = find_joins(seen, train, match.column, sample, test, asked)
     pool = {joins.test if joins.test and sheet is test else sheet: other for sheet, other in pool.items()}
     train, test = joins.train, joins.test
@@ -207,9 +211,8 @@ def _from_tables(
     findings += [f"not read: {line}" for line in seen.unreadable]
     rows = sum(len(sheet.file) for sheet in (train, parts.test or parts.sample) if sheet)
     images = seen.files_below(trees.base(data["images"])) if parts.match.photos else rows
-    return Discovery(
-        data, tuple(findings), None, len(train.file), images, {**how.config, **index.config}, how.sizes
-    )
+    config = {**how.config, **index.config, **describe_longer_names(data, parts.sample)}
+    return Discovery(data, tuple(findings), None, len(train.file), images, config, how.sizes)
 
 
 Found = tuple[dict[str, Any], list[str]]
@@ -293,6 +296,12 @@ def _label(parts: _Parts, taken: set[str], asked: Mapping[str, str]) -> tuple[di
     values = find_values(parts.train, columns) if "label" not in asked else None
     if values:
         return {"label": None, "target": values}, set(columns), f"{len(columns)} columns of {values}"
+    longer: tuple[str, ...] = ()
+    if "label" not in asked and asked.get("target", "numbers") == "numbers":
+        longer = find_longer_names(parts.train, columns)
+    if longer and find_values(parts.train, longer) == "numbers":
+        text = f"{len(longer)} columns of numbers, such as {longer[0]!r} for the sample's {columns[0]!r}"
+        return {"label": list(longer), "target": "numbers"}, set(longer), text
     label = asked.get("label") or roles.find_label(
         parts.train, taken, parts.sample, parts.test, parts.match.photos
     )

@@ -140,6 +140,14 @@ class Scan:
         """Whether a cell names an image file, with or without its ending."""
         return next(self._bases(cell, self._homes), None) is not None
 
+    def names_record(self, cell: str) -> bool:
+        """Whether a cell is the key of an image in a container."""
+        return cell in self._record_keys
+
+    @cached_property
+    def _record_keys(self) -> frozenset[str]:
+        return frozenset().union(*(each.keys for each in self.containers if each.keys))
+
     def matches(self, sheet: TableFile) -> list[ColumnMatch]:
         """Every way in which a column names images, columns of unlike cells only, the best way first.
 

@@ -21,6 +21,15 @@ class WideSheets:
     seen: Scan
     long: Mapping[str, LongTable]
 
+    def lists_parts(self, test: TableFile | None, train: TableFile, sample: TableFile | None) -> bool:
+        """Whether a test table only repeats the sample's rows of each id, and training rows are one for each id."""
+        return (
+            test is not None
+            and sample is not None
+            and {test.name, sample.name} <= self.long.keys()
+            and train.name not in self.long
+        )
+
     def describe(
         self, train: TableFile, test: TableFile | None, sample: TableFile | None
     ) -> tuple[dict[str, object], list[str]]:
@@ -68,7 +77,7 @@ def widen_sheets(seen: Scan) -> WideSheets:
 def _of_cells(seen: Scan, sheet: TableFile) -> LongTable | None:
     """How a table is read whose first column joins ids of images with classes."""
     cells = sheet.file.column(sheet.columns[0])
-    if len(sheet.columns) < 2 or seen.names_image(cells[0]):
+    if len(sheet.columns) < 2 or seen.names_image(cells[0]) or seen.names_record(cells[0]):
         return None
     found = find_endings(cells)
     if found is None:
@@ -125,7 +134,8 @@ def _has_several_rows(seen: Scan, sheet: TableFile) -> bool:
 
 
 def _name_images(seen: Scan, ids: Sequence[str]) -> bool:
-    """Whether nearly all ids name images."""
+    """Whether nearly all ids name image files, or images in containers."""
     different = list(dict.fromkeys(ids))
     probed = different[:: max(len(different) // MAX_PROBED, 1)]
-    return sum(map(seen.names_image, probed)) >= MIN_MATCHED * len(probed)
+    named = sum(seen.names_image(cell) or seen.names_record(cell) for cell in probed)
+    return named >= MIN_MATCHED * len(probed)
