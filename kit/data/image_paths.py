@@ -119,7 +119,7 @@ UNREAD = "not an image that kit reads"
 LINKS = {"D20": "a link out of the folder", "D02": "a broken link"}
 
 
-def known_endings(reader: Reader, data: Data) -> tuple[str, ...]:
+def image_endings(reader: Reader, data: Data) -> tuple[str, ...]:
     """The endings of images: the reader's own, then those of `data.extensions`."""
     return tuple(dict.fromkeys([*type(reader).endings, *data.extensions]))
 
@@ -400,7 +400,7 @@ class ImagePattern:
     def folders(self) -> list[tuple[ImageFolder, str, str]]:
         """Of each file its folder, the pattern below it, and the pattern of the key."""
         reader = self.reader
-        endings = known_endings(reader, self.data)
+        endings = image_endings(reader, self.data)
         found = []
         for each in self.text.split(JOIN):
             file, mark, key = each.partition(KEY)

@@ -23,7 +23,7 @@ from kit.data.image_paths import (
     ImagePattern,
     columns_of,
     fill,
-    known_endings,
+    image_endings,
     refuse_unusable,
     split_pattern,
     with_index,
@@ -254,7 +254,7 @@ def _photos(
     check_ids(owners, file.lines, file.path, split)
     base, pattern = split_pattern(root, images)
     reader = Reader.open(data.reader, root, where="data.reader")
-    found = ImageFolder(base, known_endings(reader, data), data.follow_symlinks)
+    found = ImageFolder(base, image_endings(reader, data), data.follow_symlinks)
     folders = fill(pattern, {"id": owners, **columns}, "data.images")
     located = [found.images_of_folder(each) for each in folders]
     refuse_unusable(
