@@ -1,7 +1,7 @@
 """Fine-tuning by kit's peers: the same weights, rows and clock as a run of kit, scored on the leaderboard.
 
     python -m benchmarks.finetune_peers WORKSPACE RUN --weights FILE --network NAME --env ../peers
-        [--peer fastai|timm|autogluon] [--epochs 9] [--score leaderboard/score.py]
+        [--peer fastai|timm|autogluon] [--epochs 9] [--size 224] [--score leaderboard/score.py]
 
 WORKSPACE has a run of kit that trained fold 0 only. The peer trains on the same rows, with the same held-out rows for
 validation. `--env` is the folder of its environment: torch, timm and fastai, or autogluon.multimodal. The time is
@@ -26,7 +26,7 @@ from safetensors.torch import load_file
 
 SCRIPTS = Path(__file__).with_name("peer_scripts")
 TIMM = (
-    "{tree} --model {network} --pretrained --pretrained-path {weights} --num-classes {classes} --img-size 224 "
+    "{tree} --model {network} --pretrained --pretrained-path {weights} --num-classes {classes} --img-size {size} "
     "--batch-size 32 --epochs {epochs} --opt adamw --lr 0.001 --weight-decay 0.05 --warmup-epochs 1 --smoothing 0.1 "
     "--device cpu --channels-last --workers 1 --checkpoint-hist 1 --output {room} --predict {out}"
 )
@@ -44,6 +44,7 @@ def main() -> None:
     parser.add_argument("--env", type=Path, required=True)
     parser.add_argument("--peer", choices=("fastai", "timm", "autogluon"), required=True)
     parser.add_argument("--epochs", type=int, default=9)
+    parser.add_argument("--size", type=int, default=224)
     parser.add_argument("--score", type=Path, default=Path("leaderboard/score.py"))
     asked = parser.parse_args()
     asked.workspace, asked.weights = asked.workspace.resolve(), asked.weights.resolve()
@@ -53,7 +54,10 @@ def main() -> None:
         out = room / "out.csv"
         seconds = trained(asked, tree, out, room)
         made = pd.read_csv(out, index_col="image")
-    print(f"| {asked.peer} | {asked.epochs} | {seconds:.0f} s | {score(asked, made)} |", flush=True)
+    print(
+        f"| {asked.peer} | {asked.size} px | {asked.epochs} | {seconds:.0f} s | {score(asked, made)} |",
+        flush=True,
+    )
 
 
 def tree_of(workspace: Path, run: str, tree: Path) -> Path:
@@ -78,10 +82,10 @@ def trained(asked: argparse.Namespace, tree: Path, out: Path, room: Path) -> flo
         script = SCRIPTS / "timm_train.py"
     elif asked.peer == "fastai":
         words = [str(tree), str(out), "--arch", asked.network, "--weights", str(asked.weights)]
-        words += ["--epochs", str(asked.epochs)]
+        words += ["--epochs", str(asked.epochs), "--size", str(asked.size)]
         script = SCRIPTS / "fastai_finetune.py"
     else:
-        folder = network_folder(asked.weights, asked.network, room / "network")
+        folder = network_folder(asked, room / "network")
         words = [str(tree), str(out), "--weights", str(folder), "--epochs", str(asked.epochs)]
         script = SCRIPTS / "autogluon_finetune.py"
     python = asked.env / "bin" / "python"
@@ -93,16 +97,18 @@ def trained(asked: argparse.Namespace, tree: Path, out: Path, room: Path) -> flo
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
-def network_folder(weights: Path, network: str, folder: Path) -> Path:
+def network_folder(asked: argparse.Namespace, folder: Path) -> Path:
     """The weights as AutoGluon reads a local network: config.json and pytorch_model.bin, without the classifier."""
     folder.mkdir()
-    state = {name: value for name, value in load_file(weights).items() if not name.startswith("classifier.")}
+    state = {
+        name: value for name, value in load_file(asked.weights).items() if not name.startswith("classifier.")
+    }
     torch.save(state, folder / "pytorch_model.bin")
     config = {
-        "architecture": network,
+        "architecture": asked.network,
         "num_features": 1280,
         "pretrained_cfg": {
-            "input_size": [3, 224, 224],
+            "input_size": [3, asked.size, asked.size],
             "mean": [0.5, 0.5, 0.5],
             "std": [0.5, 0.5, 0.5],
             "interpolation": "bicubic",

@@ -24,7 +24,7 @@ COMMANDS = Path(__file__).parent
 STAGES = {
     "Start": ("demo", "init", "config", "check", "folds", "plugins", "explain"),
     "Train": ("train", "watch", "runs", "sweep", "memory", "bench", "cache"),
-    "Predict": ("tta", "embed", "retrieve", "pairs"),
+    "Predict": ("tta", "boxes", "embed", "retrieve", "pairs"),
     "Blend and submit": ("features", "stack", "blend", "submission", "board"),
     "Plot and report": ("plot", "report"),
     "Last week": ("soup", "pseudo-labels", "final", "bundle", "predict"),

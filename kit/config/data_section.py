@@ -106,7 +106,8 @@ class Data(Strict):
     box: Annotated[tuple[str, ...], BeforeValidator(one_or_several)] = Field(
         (),
         description="part of the image to use: columns of x, y, width and height in pixels, or one column with "
-        "these four; a file of boxes by COCO or MegaDetector; or a folder of YOLO files",
+        "these four; a CSV of id, x, y, width and height; a JSON file of COCO or MegaDetector; or a folder of "
+        "YOLO files",
     )
     box_margin: float = Field(
         0.0, ge=0, le=10, description="share of a box's sides that is added on each side"

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kit.core.locations import JOIN, Box
-from kit.data.csv_file import is_number, unknown_column
+from kit.data.csv_file import check_ids, is_number, read_csv, unknown_column
 from kit.errors import MAX_CASES, Case, ConfigError, DataError, KitWarning, did_you_mean
 
 if TYPE_CHECKING:
@@ -47,7 +47,25 @@ def find_boxes(
             code="C07",
             hint=f"its columns: {', '.join(columns)}",
         )
+    if path.suffix.lower() == ".csv":
+        return _of_table(path, ids)
     return _of_detector(path, ids, files)
+
+
+def _of_table(path: Path, ids: Sequence[str]) -> list[Box | None]:
+    """The boxes of a CSV: the id, x, y, width and height, in pixels or as percentages such as 12.5%."""
+    file = read_csv(path, fixed="save the boxes as CSV in UTF-8, with commas")
+    if len(file.columns) != 5:
+        raise DataError(
+            f"{path} has {len(file.columns)} columns: {', '.join(file.columns)}",
+            code="D16",
+            hint="five columns: the id, x, y, width and height",
+        )
+    check_ids([row[0] for row in file.rows], file.lines, path, "boxes")
+    cells = {row[0]: row[1:] for row in file.rows}
+    _check_named(path, ids, [name in cells for name in ids])
+    shown = [cells.get(name, ("",) * 4) for name in ids]
+    return _check_boxes([_numbers(each) for each in shown], shown, ids, str(path))
 
 
 def _of_columns(
@@ -64,12 +82,14 @@ def _of_columns(
 
 
 def _numbers(cells: Sequence[str]) -> Box | None:
-    """The box of four numbers, None for blank cells; a box of NaN for other cells."""
+    """The box of four numbers or four percentages, None for blank cells; a box of NaN for other cells."""
     if not any(cell.strip() for cell in cells):
         return None
-    if len(cells) != 4 or not all(is_number(cell) for cell in cells):
+    numbers = [cell.strip().removesuffix("%") for cell in cells]
+    is_percent = [cell.strip().endswith("%") for cell in cells]
+    if len(cells) != 4 or len(set(is_percent)) > 1 or not all(map(is_number, numbers)):
         return Box.of([math.nan] * 4)
-    return Box.of(map(float, cells))
+    return Box.of(map(float, numbers), is_percent[0])
 
 
 def _check_boxes(
@@ -119,22 +139,33 @@ def _of_detector(path: Path, ids: Sequence[str], files: Sequence[str]) -> list[B
         ) from None
     boxes = [found(name, file) for name, file in zip(ids, files, strict=True)]
     if ids and not any(boxes):
-        raise DataError(
-            f"{path} names none of the {len(ids)} rows",
-            code="D16",
-            cases=[Case("has no box", str(path), ids[0], code="D16")],
-            hint="its image ids or file names must be those of the table",
-        )
-    unnamed = [
-        name for name, file in zip(ids, files, strict=True) if name not in named and _stem(file) not in named
-    ]
+        raise _names_none(path, ids)
+    _check_named(
+        path, ids, [name in named or _stem(file) in named for name, file in zip(ids, files, strict=True)]
+    )
+    return _check_boxes(boxes, [(box,) for box in boxes], ids, str(path))
+
+
+def _names_none(path: Path, ids: Sequence[str]) -> DataError:
+    return DataError(
+        f"{path} names none of the {len(ids)} rows",
+        code="D16",
+        cases=[Case("has no box", str(path), ids[0], code="D16")],
+        hint="its image ids or file names must be those of the table",
+    )
+
+
+def _check_named(path: Path, ids: Sequence[str], is_named: Sequence[bool]) -> None:
+    """Raises DataError D16 if a file names no row. Warns (W85) of the rows that it does not name."""
+    if ids and not any(is_named):
+        raise _names_none(path, ids)
+    unnamed = [name for name, known in zip(ids, is_named, strict=True) if not known]
     if unnamed:
         shown = ", ".join(map(repr, unnamed[:MAX_CASES]))
         text = (
             f"W85 {path} does not name {len(unnamed)} of {len(ids)} rows, which use the whole image: {shown}"
         )
-        warnings.warn(KitWarning(text), stacklevel=4)
-    return _check_boxes(boxes, [(box,) for box in boxes], ids, str(path))
+        warnings.warn(KitWarning(text), stacklevel=5)
 
 
 def _of_coco(content: Mapping[str, Any]) -> tuple[Lookup, set[str]]:

@@ -16,6 +16,7 @@ from kit.session.opened import OpenedFolder
 
 if TYPE_CHECKING:
     from kit.session.keywords import Reference
+    from kit.stages.prediction.boxes import BoxesResult
     from kit.stages.prediction.embed import EmbedResult
     from kit.stages.prediction.tta import TtaResult
     from kit.stages.prediction.view_policy import ViewPolicyResult
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 
 class PredictionMethods(OpenedFolder):
-    """What `kit tta`, `kit embed`, `kit retrieve`, `kit pairs` and `kit pseudo-labels` do."""
+    """What `kit tta`, `kit boxes`, `kit embed`, `kit retrieve`, `kit pairs` and `kit pseudo-labels` do."""
 
     @overload
     def tta(
@@ -100,6 +101,28 @@ class PredictionMethods(OpenedFolder):
                     workspace, paths, views, choose_views, device, call.stop
                 )
                 return Results(call.follow(fitting))
+
+    @completes
+    def boxes(
+        self,
+        run: Reference,
+        *,
+        out: StrPath = "boxes.csv",
+        threshold: float = 0.15,
+        device: str = "auto",
+        progress: bool = True,
+        **config: Unpack[EmbedKeys],
+    ) -> BoxesResult:
+        """Writes a box per image around what a run looks at, for `data.box`.
+
+        `threshold` is the share of a Grad-CAM map's maximum that belongs to the box.
+        """
+        from kit.stages.prediction.boxes import boxes
+
+        with begin_call(progress) as call:
+            workspace = self._configured(config, PredictionMethods.boxes)
+            (path,) = as_references(run)
+            return call.follow(boxes.with_progress(workspace, path, out, threshold, device))
 
     @completes
     def embed(

@@ -145,3 +145,40 @@ def test_a_file_with_the_marks_of_a_location_is_itself(tmp_path: Path) -> None:
     assert [part.file for part in parts_of(odd)] == [str(odd)]
     parts = parts_of(f"{tmp_path}/x.h5::key | {tmp_path}/y.png [1, 2, 3, 4]")
     assert [(part.key, part.box) for part in parts] == [("key", Box(1, 2, 3, 4)), ("", Box(1, 2, 3, 4))]
+
+
+def table_of_boxes(root: Path, rows: str, header: str = "id,x,y,width,height") -> None:
+    (root / "boxes.csv").write_text(f"{header}\n{rows}\n")
+
+
+@pytest.mark.parametrize("cells", ["10,4,20,30", "16.6667%,10%,33.3333%,75%"])
+def test_a_csv_of_boxes_is_in_pixels_or_in_percent(tmp_path: Path, cells: str) -> None:
+    workspace(tmp_path)
+    table_of_boxes(tmp_path, f"b,,,,\na,{cells}")
+    first, second = pixels(tmp_path, box="boxes.csv")
+    assert np.array_equal(first, IMAGE[4:34, 10:30])
+    assert np.array_equal(second, IMAGE)
+
+
+@pytest.mark.parametrize(
+    ("header", "rows", "says"),
+    [
+        ("id,x,y,width", "a,1,2,3", "4 columns"),
+        ("id,x,y,width,height", "a,10%,4,20,30", "invalid box"),
+        ("id,x,y,width,height", "a,10,4,0,30", "invalid box"),
+        ("id,x,y,width,height", "a,10,4,wide,30", "invalid box"),
+        ("id,x,y,width,height", "c,10,4,20,30", "names none of the 2 rows"),
+    ],
+)
+def test_a_csv_without_valid_boxes_is_refused(tmp_path: Path, header: str, rows: str, says: str) -> None:
+    workspace(tmp_path)
+    table_of_boxes(tmp_path, f"{rows}\nb,,,," if header.count(",") == 4 and rows[0] == "a" else rows, header)
+    with pytest.raises(DataError, match=f"D16.*{says}"):
+        pixels(tmp_path, box="boxes.csv")
+
+
+def test_an_id_twice_in_a_csv_of_boxes_is_refused(tmp_path: Path) -> None:
+    workspace(tmp_path)
+    table_of_boxes(tmp_path, "a,1,2,3,4\na,1,2,3,4")
+    with pytest.raises(DataError, match=r"boxes\.csv"):
+        pixels(tmp_path, box="boxes.csv")

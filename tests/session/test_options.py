@@ -31,6 +31,7 @@ COMMANDS = (
     "pseudo_labels",
     "plot",
     "report",
+    "boxes",
     "embed",
     "retrieve",
     "pairs",

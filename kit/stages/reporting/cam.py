@@ -1,18 +1,13 @@
-"""Grad-CAM: where in an image a network saw what speaks for a class; the one part of a report that needs torch.
-
-Source: Selvaraju et al. 2017, "Grad-CAM: Visual Explanations from Deep Networks", equations 1 and 2.
-"""
+"""Images of a report, darkened except where Grad-CAM finds the evidence: the one part of a report that needs torch."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import cast
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from kit.config.workspace import Workspace
 from kit.core.progress import Progress, Work
@@ -23,8 +18,8 @@ from kit.experiment.loading import geometry, load_rows
 from kit.experiment.prediction_file import experiment_of, restore
 from kit.images.channels import to_rgb
 from kit.images.reader import resize
-from kit.kinds import Loss
 from kit.model import checkpoints
+from kit.model.grad_cam import compute_cams
 from kit.model.network import Network
 from kit.stages.reporting.member import EvaluatedMember
 
@@ -79,46 +74,6 @@ def _place(subject: EvaluatedMember, fold: int) -> Path:
             hint="the report without --cam",
         )
     return place
-
-
-def compute_cams(
-    network: Network, loss: Loss, images: Tensor, targets: Sequence[int], side: Tensor | None = None
-) -> np.ndarray:
-    """Maps (N, h, w) of 0 to 1: how much each place of the last features of images (N, 3, H, W) spoke for a class.
-
-    `side` (N, W) are the values of the rows' side columns, if the network takes any.
-    """
-    with torch.no_grad():
-        features = network.backbone(images.to(network.scale.dtype) * network.scale + network.shift)
-    classes = torch.tensor(targets, device=images.device)
-
-    def score(maps: Tensor) -> Tensor:
-        vectors = network.pooling(maps)
-        outputs = network.head(vectors if network.columns is None else network.columns(vectors, side))
-        by_class = outputs if loss.is_per_class() else loss.probabilities(outputs).clamp_min(1e-12).log()
-        return by_class.gather(1, classes[:, None]).squeeze(1)
-
-    return grad_cam(features, score).cpu().numpy()
-
-
-def grad_cam(features: Tensor, score: Callable[[Tensor], Tensor]) -> Tensor:
-    """Maps (N, h, w), the largest of each 1, of features (N, C, h, w) or tokens (N, T, C) and a score a row (N,).
-
-    Of tokens the last that make a square count; those before them stand for no place.
-    """
-    features = features.detach().requires_grad_()
-    with torch.enable_grad():
-        (slopes,) = torch.autograd.grad(score(features).sum(), features)
-    values, slopes = (_spread_out(one.detach()) for one in (features, slopes))
-    maps = (slopes.mean(dim=(2, 3), keepdim=True) * values).sum(dim=1).relu()
-    return maps / maps.amax(dim=(1, 2), keepdim=True).clamp_min(1e-12)
-
-
-def _spread_out(features: Tensor) -> Tensor:
-    if features.ndim == 4:
-        return features
-    side = math.isqrt(features.shape[1])
-    return torch.unflatten(features[:, -side * side :].transpose(1, 2), 2, (side, side))
 
 
 def heat_overlay(image: np.ndarray, shares: np.ndarray) -> np.ndarray:

@@ -15,9 +15,10 @@ from kit.core.progress import finish
 from kit.data.table import train_table
 from kit.kinds import Classes
 from kit.model import checkpoints, network
+from kit.model.grad_cam import compute_cams, grad_cam
 from kit.runs.records import all_records
 from kit.stages.reporting import member as member_module
-from kit.stages.reporting.cam import DARK, cams, compute_cams, grad_cam, heat_overlay
+from kit.stages.reporting.cam import DARK, cams, heat_overlay
 
 
 def test_each_channel_counts_by_its_mean_slope_and_what_speaks_against_is_dark() -> None:
