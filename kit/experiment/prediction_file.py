@@ -49,7 +49,7 @@ from kit.model.predict import Merge, NetworkReader, Predictor, View, fuse
 from kit.runs.run import Run, prediction_provenance
 
 # keys of data that make another picture of the same file
-READING = ("reader", "box", "box_margin", "tiles", "pixel_type")
+READING = ("reader", "box", "box_margin", "tiles", "pixel_type", "bit_depth", "max_value", "page")
 
 
 def experiment_of(trained: CheckpointProvenance) -> Experiment:

@@ -143,3 +143,10 @@ def test_a_run_that_read_images_otherwise_is_not_predicted(tmp_path: Path) -> No
         config["data"]["tiles"] = {"count": 4, "size": 6}
         (tmp_path / "config.json").write_text(json.dumps(config))
         tta(tmp_path, [run.folder], views="plain")
+
+
+@pytest.mark.parametrize("changed", ["data.bit_depth=16", "data.max_value=4095", "data.page=1"])
+def test_other_pixels_of_the_same_files_are_not_predicted(space: Path, changed: str) -> None:
+    with pytest.raises(DataError, match="read in another way than config.json says") as caught:
+        tta(Workspace.open(space, [changed]), ["runs/a"])
+    assert [case.path for case in caught.value.cases] == [changed.partition("=")[0]]
