@@ -77,7 +77,10 @@ def test_a_fitted_option_is_cross_fitted_by_fold() -> None:
     frame = frame_of(table, made)
 
     def top(rows: pd.DataFrame, k: int) -> pd.DataFrame:
-        best = rows.assign(n=1 - rows["p"]).groupby("answer")[["n", "p"]].agg(lambda c: c.nlargest(k).mean())
+        def mean_of_largest(column: pd.Series) -> float:
+            return float(column.nlargest(k).mean())
+
+        best = rows.assign(n=1 - rows["p"]).groupby("answer")[["n", "p"]].agg(mean_of_largest)
         best["p"] = best["p"] / best.sum(axis=1)
         return best.join(rows.groupby("answer")["label"].first())
 
@@ -100,7 +103,7 @@ def test_the_cross_fitted_score_of_noise_is_lower_than_the_fitted_one() -> None:
     for seed in range(12):
         table, made = images(24, seed)
         rng = np.random.default_rng(seed)
-        drawn = {name: int(rng.random() < 0.5) for name in np.unique(table.answers).tolist()}
+        drawn = {name: int(rng.random() < 0.5) for name in np.unique(np.asarray(table.answers)).tolist()}
         table = replace(table, labels=np.array([drawn[name] for name in np.asarray(table.answers).tolist()]))
         recipe = scoring("confidence_weighted", "log_loss")
         joined, fitted = recipe.answers(made, table)
@@ -144,7 +147,7 @@ def test_without_answers_predictions_stay_as_they_are() -> None:
 def test_several_labels_are_joined_column_by_column() -> None:
     table, made = images()
     rng = np.random.default_rng(3)
-    hot = {name: rng.integers(0, 2, 2) for name in np.unique(table.answers).tolist()}
+    hot = {name: rng.integers(0, 2, 2) for name in np.unique(np.asarray(table.answers)).tolist()}
     table = replace(
         table, labels=np.stack([hot[n] for n in np.asarray(table.answers).tolist()]).astype(np.int8)
     )

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pytest
 
@@ -11,6 +9,7 @@ from kit.errors import InvalidError
 from kit.evaluation import bootstrap
 from kit.evaluation.bootstrap import Gain, gain, simplest_not_worse
 from kit.kinds import Metric
+from tests.approximate import approx
 from tests.drawn_members import drawn
 
 
@@ -100,9 +99,10 @@ def test_draws_become_fewer_as_rows_become_more() -> None:
 
 def test_draws_are_always_the_same() -> None:
     members, truth = drawn(members=1)
-    arguments: tuple[Any, ...] = (Metric.open("macro_f1"), truth, [members[0]])
-    assert (bootstrap.resample_scores(*arguments) == bootstrap.resample_scores(*arguments)).all()
-    assert (bootstrap.resample_scores(*arguments) != bootstrap.resample_scores(*arguments, seed=1)).any()
+    metric, member = Metric.open("macro_f1"), members[0]
+    first, again = (bootstrap.resample_scores(metric, truth, [member]) for _ in range(2))
+    assert (first == again).all()
+    assert (first != bootstrap.resample_scores(metric, truth, [member], seed=1)).any()
 
 
 DRAWN = np.arange(101) / 100  # 0 to 1: the 2.5th percentile is .025
@@ -110,7 +110,7 @@ DRAWN = np.arange(101) / 100  # 0 to 1: the 2.5th percentile is .025
 
 def test_the_interval_holds_95_per_cent_of_the_differences() -> None:
     found = gain(Metric.open("accuracy"), "x", 0.9, 0.4, DRAWN + 0.5, np.full(101, 0.5))
-    assert found == Gain("x", 0.5, pytest.approx(0.025), pytest.approx(0.975))
+    assert found == Gain("x", 0.5, approx(0.025), approx(0.975))
     assert found.is_significant
 
 
@@ -142,7 +142,7 @@ def test_draws_without_a_score_are_left_out_and_too_few_give_no_interval() -> No
 def test_half_of_the_draws_are_enough_for_an_interval() -> None:
     half = np.array([0.1, 0.2, np.nan, np.nan])
     found = gain(Metric.open("auc"), "x", 0.9, 0.4, half, np.zeros(4))
-    assert (found.low, found.high) == (pytest.approx(0.1025), pytest.approx(0.1975))
+    assert (found.low, found.high) == (approx(0.1025), approx(0.1975))
     assert gain(Metric.open("auc"), "x", 0.9, 0.4, np.append(half, np.nan), np.zeros(5)).low is None
 
 

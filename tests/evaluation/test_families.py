@@ -19,7 +19,8 @@ from kit.errors import InvalidError, KitWarning
 from kit.evaluation import bootstrap
 from kit.kinds import Ensembler
 from kit.kinds.registry import locations
-from kit.stages.blending.blend import Submitted, blend, diversity
+from kit.stages.blending.blend import Submitted, diversity
+from tests.blends import submit_blend
 from tests.drawn_families import Family, File, write_family
 
 STOCK = sorted(
@@ -62,7 +63,7 @@ def blended(
         change(files)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", KitWarning)
-        return blend(workspace, [f"m{number}" for number in range(family.members)], ensembler)
+        return submit_blend(workspace, [f"m{number}" for number in range(family.members)], ensembler)
 
 
 def cells(submitted: Submitted) -> dict[str, str]:
@@ -234,9 +235,9 @@ def test_members_of_other_folds_are_blended_by_the_folds_of_the_first(tmp_path: 
     other = Folds(oof.ids, folds[:, None])
     other.write(tmp_path / "runs" / "m1" / "folds.csv")
     oof.write(folds=folds, about={**oof.about, "folds": other.fingerprint()})
-    submitted = blend(workspace, ["m0", "m1"], "hill_climb")
+    submitted = submit_blend(workspace, ["m0", "m1"], "hill_climb")
     assert sorted(submitted.comparison.blend.folds) == [0, 1, 2]
-    assert sorted(blend(workspace, ["m1", "m0"], "hill_climb").comparison.blend.folds) == [0, 1, 2, 3]
+    assert sorted(submit_blend(workspace, ["m1", "m0"], "hill_climb").comparison.blend.folds) == [0, 1, 2, 3]
 
 
 def test_a_metric_without_a_score_in_a_fold_leaves_that_cell_open(tmp_path: Path) -> None:
@@ -250,10 +251,10 @@ def test_a_metric_without_a_score_in_a_fold_leaves_that_cell_open(tmp_path: Path
     for place, (oof, _) in enumerate(files):
         made.write(tmp_path / "runs" / f"m{place}" / "folds.csv")
         oof.write(folds=folds, about={**oof.about, "folds": made.fingerprint()})
-    submitted = blend(workspace, ["m0", "m1"])
+    submitted = submit_blend(workspace, ["m0", "m1"])
     assert submitted.comparison.blend.folds == {0: None, 1: None}
     assert np.isfinite(submitted.cv)
-    climbed = blend(workspace, ["m0", "m1"], "hill_climb")  # on a fold's rows of one class by log loss
+    climbed = submit_blend(workspace, ["m0", "m1"], "hill_climb")  # on a fold's rows of one class by log loss
     assert np.isfinite(climbed.cv)
     assert climbed.comparison.blend.folds == {0: None, 1: None}
 

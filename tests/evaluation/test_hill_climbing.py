@@ -62,7 +62,8 @@ def test_blocks_and_threads_change_nothing(name: str, monkeypatch: pytest.Monkey
         sums.add(1)
         sums.add(3)
         costs.append(sums.costs())
-    np.testing.assert_allclose(*costs, rtol=0, atol=1e-12)
+    small, large = costs
+    np.testing.assert_allclose(small, large, rtol=0, atol=1e-12)
 
 
 def test_threads_keep_the_order_of_the_jobs() -> None:

@@ -40,9 +40,10 @@ def test_the_f1_of_sets_is_that_of_python_sets(with_self: bool) -> None:
         np.bincount(groups)[groups] - 1,
     )
     own = [{row} if with_self else set[int]() for row in range(40)]
-    sets = [set(np.flatnonzero(cosines[row] >= 0.4)) | own[row] for row in range(40)]
+    sets = [set(np.flatnonzero(cosines[row] >= 0.4).tolist()) | own[row] for row in range(40)]
     right = [
-        set(np.flatnonzero((groups == groups[row]) & (np.arange(40) != row))) | own[row] for row in range(40)
+        set(np.flatnonzero((groups == groups[row]) & (np.arange(40) != row)).tolist()) | own[row]
+        for row in range(40)
     ]
     rule = SetRule(0.4, 0, 40, with_self)
     rows = rule.score_rows(found)

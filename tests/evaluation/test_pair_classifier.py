@@ -33,7 +33,7 @@ def told() -> tuple[np.ndarray, np.ndarray]:
 def test_features_by_hand_whichever_comes_first() -> None:
     one, other = np.array([[1.0, 0, 0, 0]]), np.array([[0.6, 0.8, 0, 0]])
     # differences .4 .8 0 0, times the root of 4
-    wanted = [[0.6, 0.6, 1.6, np.std([0.8, 1.6, 0, 0])]]
+    wanted = [[0.6, 0.6, 1.6, float(np.std([0.8, 1.6, 0, 0]))]]
     np.testing.assert_allclose(pair_features(one, other), wanted, atol=1e-6)
     np.testing.assert_array_equal(pair_features(one, other), pair_features(other, one))
 

@@ -19,6 +19,7 @@ from kit.evaluation.crossfit import cross_fit
 from kit.kinds import Ensembler, Metric
 from kit.kinds.decision import Decision
 from kit.stages.blending.blend import blend
+from tests.blends import submit_blend
 from tests.drawn_tables import csv, make, train_error
 from tests.written_runs import competition
 
@@ -91,6 +92,7 @@ def test_cross_fitting_hands_each_part_its_own_rows(table: Table) -> None:
     honest, fitted = cross_fit(recipe, predictions()[None], TRUTH, folds)
     # without the first or the last patient one of three is wrong, without another two of three
     assert honest[:, 0].tolist() == pytest.approx([2 / 3] * 3 + [1 / 3] * 6 + [2 / 3] * 3)
+    assert isinstance(fitted, Remembering)
     assert fitted.best == 0.5
 
 
@@ -130,7 +132,9 @@ def test_weights_are_read_and_a_cell_that_is_no_weight_is_an_error(tmp_path: Pat
     found = train_table(root, data)
     assert found.weights is not None
     assert found.weights.tolist() == [0.5, 2]
-    assert found.take([1]).weights.tolist() == [2]  # type: ignore[union-attr]
+    weights = found.take([1]).weights
+    assert weights is not None
+    assert weights.tolist() == [2]
     error = train_error(root, Data(sample=None, weight="wt"))
     assert isinstance(error, ConfigError)
     assert error.code == "C07"
@@ -165,7 +169,7 @@ def test_a_metric_of_the_workspace_scores_groups_in_a_blend(ensembler: str, tmp_
     space = competition(tmp_path, metric="patient_accuracy", ensembler=ensembler)
     (tmp_path / "plugins" / "metric").mkdir(parents=True)
     (tmp_path / "plugins" / "metric" / "patient_accuracy.py").write_text(PLUGIN)
-    scores = {one.name: one for one in blend(space, ["runs/a", "runs/b"]).scores}
+    scores = {one.name: one for one in submit_blend(space, ["runs/a", "runs/b"]).scores}
     # run b is wrong in one of the nine rows, so one of the three people is wrong
     assert scores["a@plain"].cv == 1
     assert scores["b@plain"].cv == pytest.approx(2 / 3)
@@ -182,7 +186,7 @@ def test_rows_count_by_their_weights_in_a_blend(tmp_path: Path) -> None:
     # the row that run b has wrong is the fifth
     weighted = [f"{row},{3 if number == 4 else 1}" for number, row in enumerate(rows)]
     file.write_text("\n".join([f"{header},w", *weighted]) + "\n")
-    scores = {one.name: one for one in blend(space, ["runs/a", "runs/b"]).scores}
+    scores = {one.name: one for one in submit_blend(space, ["runs/a", "runs/b"]).scores}
     assert scores["b@plain"].cv == pytest.approx(8 / 11)
     assert scores["b@plain"].folds == {0: 1, 1: pytest.approx(2 / 5), 2: 1}
     file.write_text("\n".join([header, *rows]) + "\n")
@@ -192,7 +196,7 @@ def test_rows_count_by_their_weights_in_a_blend(tmp_path: Path) -> None:
 
 def test_class_weights_reach_a_blend_beside_the_plain_log_loss(tmp_path: Path) -> None:
     space = competition(tmp_path, metric={"name": "log_loss", "class_weights": {"bee": 3}})
-    scores = {one.name: one for one in blend(space, ["runs/a", "runs/b"]).scores}
+    scores = {one.name: one for one in submit_blend(space, ["runs/a", "runs/b"]).scores}
     # run b gives the true class 0.6 but 0.2 in one row of bees
     theirs = (-np.log([0.6, 0.6]).sum() * 3 - 3 * np.log(0.2) - 6 * np.log(0.6)) / 15
     assert scores["b@plain"].cv == pytest.approx(theirs, rel=1e-6)

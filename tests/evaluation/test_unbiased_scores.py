@@ -7,6 +7,7 @@ import pytest
 
 from kit.commands._scores import recommendation
 from kit.core.randomness import generator
+from kit.evaluation.bootstrap import Gain
 from kit.evaluation.crossfit import cross_fit
 from kit.kinds import Ensembler, Metric
 from kit.stages.blending.scores import BLEND, MEAN, Comparison, MemberPredictions, compare, sole_member
@@ -90,7 +91,9 @@ def test_the_best_member_is_chosen_again_in_every_draw_and_the_one_of_all_rows_s
     assert over_top.over == found.best == f"m{top}"
     assert (over_top.value, over_top.low, over_top.high) == pytest.approx(by_hand(right, base[[top]]))
     assert gain.value == over_top.value
-    assert gain.low < over_top.low  # type: ignore[operator]  # the choice is uncertain, and the interval has that
+    assert gain.low is not None
+    assert over_top.low is not None
+    assert gain.low < over_top.low  # the choice is uncertain, and the interval has that
 
 
 def test_a_near_tie_in_one_fold_does_not_change_what_the_gain_is_over() -> None:
@@ -159,12 +162,18 @@ def test_one_good_member_is_simpler_than_its_mean_with_noise() -> None:
     assert found.mean.gains[0].high < 0
 
 
+def width(gain: Gain) -> float:
+    assert gain.low is not None
+    assert gain.high is not None
+    return gain.high - gain.low
+
+
 def test_the_bootstrap_draws_groups_where_there_are_some() -> None:
     members, truth = drawn(0, 2, 100, 4)
     copies = np.repeat(np.arange(100), 6)
     free, _ = comparison(Ensembler.open("mean"), members[:, copies], truth[copies])
     whole, _ = comparison(Ensembler.open("mean"), members[:, copies], truth[copies], copies)
-    widths = [one.mean.gains[0].high - one.mean.gains[0].low for one in (free, whole)]  # type: ignore[operator]
+    widths = [width(one.mean.gains[0]) for one in (free, whole)]
     assert whole.by_groups
     assert widths[1] > 1.8 * widths[0]
 
