@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,6 +16,7 @@ from sklearn.model_selection import cross_val_predict
 
 from kit.commands._menu import run
 from kit.config.workspace import Workspace
+from kit.core.files import StrPath
 from kit.data.predictions import Predictions
 from kit.errors import ConfigError, DataError, InvalidError, KitError, KitWarning
 from kit.runs.records import record
@@ -29,9 +31,9 @@ from tests.written_runs import CLASSES, FOLDS, LABELS, TEST, TRAIN, competition
 WIDE = {"header": "id,ant,bee,cat", "cells": ",0.2,0.3,0.5"}
 
 
-def distinct(root: Path, **config: object) -> Workspace:
+def distinct(root: Path, **config: Any) -> Workspace:
     """The competition, its images no copies of one another."""
-    made = competition(root, **config)  # type: ignore[arg-type]
+    made = competition(root, **config)
     for path in (root / "data" / "images").glob("*.png"):
         path.write_bytes(path.name.encode())
     return made
@@ -59,21 +61,23 @@ def test_csv(workspace: Workspace) -> Path:
     return write(workspace, table(TEST, 1), "test.csv")
 
 
-def oof_csv(workspace: Workspace, folds: Sequence[int] | None = FOLDS, **columns: object) -> Path:
+def oof_csv(workspace: Workspace, folds: Sequence[int] | None = FOLDS, **columns: Sequence[float]) -> Path:
     frame = table(TRAIN).assign(**columns)
     return write(workspace, frame if folds is None else frame.assign(fold=list(folds)), "oof.csv")
 
 
-def bring(workspace: Workspace, test: Path, oof: Path | None = None, **options: object) -> ForeignMember:
-    return import_predictions(workspace, test, "lgbm", oof, **options)  # type: ignore[arg-type]
+def bring(
+    workspace: Workspace, test: Path, oof: Path | None = None, folds: StrPath | None = None
+) -> ForeignMember:
+    return import_predictions(workspace, test, "lgbm", oof, folds)
 
 
 def fails(
-    workspace: Workspace, code: str, test: Path, oof: Path | None = None, **options: object
+    workspace: Workspace, code: str, test: Path, oof: Path | None = None, folds: StrPath | None = None
 ) -> KitError:
     """The error of an import that leaves nothing behind."""
     with pytest.raises(KitError) as caught:
-        bring(workspace, test, oof, **options)
+        bring(workspace, test, oof, folds)
     assert caught.value.code == code, caught.value
     assert not (workspace.runs / "lgbm").exists()
     assert not (workspace.runs / ".import.part").exists()
@@ -249,9 +253,9 @@ LOGITS = {"ant": [-3.0] * 4, "bee": [2.5] * 4, "cat": [7.0] * 4}
     ],
 )
 def test_what_is_wrong_with_a_table_is_said_before_anything_is_written(
-    workspace: Workspace, change: object, code: str, text: str
+    workspace: Workspace, change: Callable[[pd.DataFrame], pd.DataFrame], code: str, text: str
 ) -> None:
-    changed = change(table(TEST, 1))  # type: ignore[operator]
+    changed = change(table(TEST, 1))
     error = fails(workspace, code, write(workspace, changed, "test.csv"), oof_csv(workspace))
     assert text in str(error), error
 

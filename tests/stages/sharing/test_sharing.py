@@ -137,10 +137,11 @@ def test_a_score_that_is_not_here_yet_comes_with_the_import(one: Path, two: Path
 
 
 def test_an_export_has_the_views_that_are_asked_for_and_no_weights(space: Path, tmp_path: Path) -> None:
-    names = {}
-    for option in ({}, {"weights": True}):
+    names: dict[str, set[str]] = {}
+    options: tuple[dict[str, bool], ...] = ({}, {"weights": True})
+    for option in options:
         out = tmp_path / f"{len(names)}.zip"
-        export_runs(space, ["a@plain"], out, **option)  # type: ignore[arg-type]
+        export_runs(space, ["a@plain"], out, **option)
         with zipfile.ZipFile(out) as archive:
             names[out.stem] = set(archive.namelist())
     assert {"runs/a/config.json", "runs/a/folds.csv", "runs/a/predictions/plain/oof.parquet"} <= names["0"]
@@ -354,7 +355,8 @@ def test_the_second_notebook_imports_the_first_and_continues_to_the_same_bits(
     train(second, name="r")
     runs = (Run(second / "runs" / "r"), Run(space / "runs" / "a"))
     oof = [run.predictions("plain") / "oof.parquet" for run in runs]
-    assert np.array_equal(*(Predictions.read(file).probabilities for file in oof))
+    first, other = (Predictions.read(file).probabilities for file in oof)
+    assert np.array_equal(first, other)
 
 
 def test_a_run_without_weights_blends_and_says_why_it_does_not_predict(
