@@ -22,7 +22,7 @@ from kit.data.predictions import Predictions
 from kit.errors import ConfigError, DataError, InvalidError, KitWarning, RunError
 from kit.model import checkpoints
 from kit.stages.blending.blend import blend
-from kit.stages.bundles import packing, trying
+from kit.stages.bundles import trying
 from kit.stages.bundles.bare_python import bare_python
 from kit.stages.bundles.contents import Contents
 from kit.stages.bundles.packing import bundle
@@ -31,6 +31,7 @@ from kit.stages.bundles.prediction import PredictionInput
 from kit.stages.final.final import plan, run_final
 from kit.stages.prediction.tta import tta
 from kit.stages.training.train import train
+from tests.blends import submit_blend
 from tests.drawing import CLASSES, draw
 
 MEMBERS = ("runs/a@turned", "runs/b")
@@ -149,7 +150,7 @@ def test_without_kit_and_network_it_predicts_new_images_to_the_bit(
     space = as_the_workspace(blended, hidden, tmp_path / "space")
     tta(space, ["runs/a"], "turned")
     tta(space, ["runs/b"])
-    wanted = blend(Workspace.open(space), MEMBERS, "simplex", "hidden")
+    wanted = submit_blend(Workspace.open(space), MEMBERS, "simplex", "hidden")
     assert (tmp_path / "submission.csv").read_text() == wanted.path.read_text()
     for member in ("a@turned", "b@plain"):
         same_predictions(tmp_path / "kit-work", space, member)
@@ -390,7 +391,7 @@ def test_wheels_are_fetched_by_pip_and_its_error_is_told(
         asked.append(words)
         return subprocess.CompletedProcess(words, len(asked) - 1, "", "ERROR: no such version\n")
 
-    monkeypatch.setattr(packing.subprocess, "run", pip)
+    monkeypatch.setattr("kit.stages.bundles.packing.subprocess.run", pip)
     inside(blended)
     assert command(["bundle", *MEMBERS, "--out", str(tmp_path / "b"), "--wheels"]) == 0
     assert asked[0][1:4] == ["-m", "pip", "download"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 
 import h5py
@@ -16,7 +17,6 @@ from kit.config.models import Data
 from kit.config.workspace import Workspace
 from kit.data.predictions import Predictions
 from kit.errors import ConfigError, DataError
-from kit.stages.blending.blend import blend
 from kit.stages.bundles.dependencies import packages_of_extra
 from kit.stages.bundles.packing import bundle
 from kit.stages.bundles.predicting import below, image_folder, in_folder, predict_bundle, split_pattern
@@ -25,6 +25,7 @@ from kit.stages.bundles.trying import write_trial_rows
 from kit.stages.discovery.initialise import initialise
 from kit.stages.prediction.tta import tta
 from kit.stages.training.train import train
+from tests.blends import submit_blend
 from tests.entering import SIDE, TINY
 
 RNG = np.random.default_rng(0)
@@ -54,7 +55,7 @@ def records(root: Path) -> None:
 
 
 @pytest.mark.parametrize("draw", [colours, records])
-def test_a_bundle_predicts_as_the_workspace(draw, tmp_path: Path) -> None:
+def test_a_bundle_predicts_as_the_workspace(draw: Callable[[Path], None], tmp_path: Path) -> None:
     root = tmp_path / "space"
     root.mkdir()
     write_tables(root)
@@ -64,7 +65,7 @@ def test_a_bundle_predicts_as_the_workspace(draw, tmp_path: Path) -> None:
         initialise(root, "scratch")
         run = train(root, TINY, name="a")
         tta(root, [run.folder], views="plain")
-        submission = blend(root, ["runs/a@plain"])
+        submission = submit_blend(root, ["runs/a@plain"])
         space = Workspace.open(root)
         bundle(space, [str(submission.path.with_suffix(".json"))], tmp_path / "bundle")
         moved = tmp_path / "moved"

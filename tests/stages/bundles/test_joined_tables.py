@@ -9,7 +9,8 @@ import pytest
 
 from kit.errors import ConfigError, DataError
 from kit.stages.bundles.packing import bundle
-from kit.stages.bundles.predicting import PredictionInput, predict_bundle
+from kit.stages.bundles.predicting import predict_bundle
+from kit.stages.bundles.prediction import PredictionInput
 from tests.drawn_competitions import ROWS, TESTS, StandIn, below, names, sample, table
 from tests.drawn_tables import csv, make
 from tests.entering import Entered, draw, enter

@@ -23,7 +23,7 @@ from kit.config.workspace import Workspace
 from kit.data.csv_file import read_csv
 from kit.data.predictions import Predictions
 from kit.errors import ConfigError, KitWarning
-from kit.stages.bundles import predicting
+from kit.kinds.targets import ONE_CLASS
 from kit.stages.bundles.bare_python import bare_python
 from kit.stages.bundles.contents import BundledNetwork, Contents, Packed
 from kit.stages.bundles.notebook import check_notebook
@@ -262,7 +262,7 @@ def test_a_round_adds_a_network_to_each_member() -> None:
         networks = tuple(BundledNetwork(name, one, f"{name}/{one}", one) for one in numbers)
         return Packed(name, {"name": "plain"}, "mean", networks)
 
-    whole = Contents((member("a", 0, 1, 2), member("b", 2)), {}, {}, False, (), (), {})
+    whole = Contents((member("a", 0, 1, 2), member("b", 2)), {}, {}, ONE_CLASS, (), (), {})
     assert whole.rounds() == 3
     parts = [[one.numbers() for one in whole.select_networks(count).members] for count in (1, 2, 3)]
     assert parts == [[[0], [2]], [[0, 1], [2]], [[0, 1, 2], [2]]]
@@ -270,7 +270,7 @@ def test_a_round_adds_a_network_to_each_member() -> None:
 
 def test_a_clock_keeps_a_reserve(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [0.0]
-    monkeypatch.setattr(predicting.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr("kit.stages.bundles.predicting.time.monotonic", lambda: now[0])
     clock = Clock(1000)
     clock.begin_round()
     now[0] = 440.0
