@@ -17,10 +17,11 @@ from kit.data.embeddings import Embeddings
 from kit.data.folds import Folds
 from kit.data.predictions import Predictions
 from kit.errors import ConfigError, DataError
+from kit.kinds import Classes
 from kit.model.checkpoints import load
-from kit.stages.blending.blend import blend
 from kit.stages.prediction.tta import tta
 from kit.stages.training.train import train
+from tests.blends import submit_blend
 from tests.drawn_bags import draw_bags
 
 BAGS = ("backbone=embeddings", "backbone.run=bare", "instances=attention", "instances.hidden=4")
@@ -79,7 +80,7 @@ def test_each_bag_is_predicted_as_a_whole_by_the_network_that_never_saw_it(drawn
 def test_scores_blends_and_submissions_are_of_bags(drawn: Path) -> None:
     train(drawn, BAGS, name="bags")
     train(drawn, ["backbone=embeddings", "backbone.run=bare"], name="single")
-    made = blend(drawn, ["bags", "single"])
+    made = submit_blend(drawn, ["bags", "single"])
     assert made.rows == 24
     (file,) = (drawn / "submissions").glob("0001-*.csv")
     assert pd.read_csv(file)["bag"].tolist() == [f"b{number:03d}" for number in range(24, 30)]
@@ -131,18 +132,16 @@ def test_class_counts_of_a_loss_are_those_of_bags(drawn: Path, monkeypatch: pyte
 
     plain = CrossEntropy.with_classes
 
-    def note(self: CrossEntropy, known: object) -> CrossEntropy:
-        seen.append(known.counts)  # type: ignore[attr-defined]
-        return plain(self, known)  # type: ignore[arg-type]
+    def note(self: CrossEntropy, known: Classes) -> CrossEntropy:
+        seen.append(known.counts)
+        return plain(self, known)
 
     monkeypatch.setattr(CrossEntropy, "with_classes", note)
     train(drawn, BAGS, name="bags")
     assert (12, 12) in seen
 
 
-def edit(
-    column: str, change: Callable[[pd.DataFrame], object], file: str = "train"
-) -> Callable[[Path], None]:
+def edit(column: str, change: Callable[[pd.DataFrame], str], file: str = "train") -> Callable[[Path], None]:
     """A table whose first row has another cell."""
 
     def write(root: Path) -> None:
@@ -154,10 +153,11 @@ def edit(
     return write
 
 
-def other_place(table: pd.DataFrame) -> object:
+def other_place(table: pd.DataFrame) -> str:
     """The place of another image of the first image's bag."""
     same = table[(table["bag"] == table["bag"][0]) & (table.index > 0)]
-    return same["slice"].iloc[0]
+    place: str = same["slice"].iloc[0]
+    return place
 
 
 def first_bag_is_large(root: Path) -> None:

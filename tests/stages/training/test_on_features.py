@@ -21,11 +21,11 @@ from kit.data.folds import Folds
 from kit.data.predictions import Predictions
 from kit.data.table import train_table
 from kit.errors import ConfigError, DataError, InvalidError, KitWarning
-from kit.stages.blending.blend import blend
 from kit.stages.final.jobs import on_all_rows
 from kit.stages.prediction.embed import embed, embed_untrained
 from kit.stages.prediction.tta import tta
 from kit.stages.training.train import train
+from tests.blends import submit_blend
 from tests.drawing import draw_competition
 
 PROBE = ("backbone=embeddings", "backbone.run=bare", "epochs=3")
@@ -109,7 +109,7 @@ def test_probes_of_two_heads_blend_and_predict_every_test_row(embedded: Path) ->
     assert sorted(set(test.ids.tolist())) == [f"{number:03d}" for number in range(60, 72)]
     assert sorted(set(test.folds.tolist())) == [0, 1]
     assert one.provenance.scores
-    made = blend(embedded, ["probe", "mlp"])
+    made = submit_blend(embedded, ["probe", "mlp"])
     assert made.rows == 60
     assert len(one) == 60
 

@@ -23,6 +23,7 @@ from kit.core.stopping import Stop
 from kit.errors import ConfigError, DataError, RunError
 from kit.experiment.run_context import prepare_run
 from kit.experiment.techniques import open_executor
+from kit.plugins.optimizer.adamw import Adamw
 from kit.runs.run import Run, begin, config_identity
 from kit.stages.training.parallel import FoldJob, jobs_of, train_fold
 from kit.stages.training.train import train
@@ -269,7 +270,9 @@ def test_a_job_is_plain_data_in_which_only_the_dtype_is_left_to_the_workers_devi
     first, second = (pickle.loads(pickle.dumps(job)) for job in jobs_of(setting, [0, 1]))
     assert json.loads(json.dumps(first.config)) == first.config
     assert first.config["batch_size"] == 20
-    assert first.config["optimizer"]["lr"] == setting.techniques.optimizer.lr  # type: ignore[attr-defined]
+    optimizer = setting.techniques.optimizer
+    assert isinstance(optimizer, Adamw)
+    assert first.config["optimizer"]["lr"] == optimizer.lr
     assert {first.config[key] for key in setting.asked.config()} == {"auto"}
     assert first.config["executor"] is None
     assert (second.fold, second.position, second.of) == (1, 1, 2)

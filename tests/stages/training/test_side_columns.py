@@ -65,7 +65,7 @@ def test_columns_that_decide_are_learned_and_images_of_noise_say_nothing(root: P
     train(root, ["columns=null"], name="images", folds=[0])
     truth = pd.read_csv(root / "data" / "train.csv", dtype=str).set_index("id")["label"] == "yes"
     plain = Predictions.read(root / "runs/images/fold-0/oof.parquet")
-    assert abs(np.mean((plain.probabilities[:, 1] > 0.5) == truth[plain.ids]) - 0.5) < 0.25
+    assert abs(np.mean((plain.probabilities[:, 1] > 0.5) == truth[plain.ids.tolist()]) - 0.5) < 0.25
 
 
 def by_hand(frame: pd.DataFrame, fitted: pd.DataFrame) -> np.ndarray:
@@ -81,7 +81,7 @@ def by_hand(frame: pd.DataFrame, fitted: pd.DataFrame) -> np.ndarray:
     place = [frame["site"] == value for value in ("arm", "leg")]
     day = [(days - all_days.mean()) / all_days.std(ddof=0), np.sin(year), np.cos(year)]
     parts = [scaled, blank, *place, zeros, *day, zeros, np.sin(turn), np.cos(turn), zeros]
-    return np.stack(parts, axis=1).astype(np.float32)
+    return np.stack([np.asarray(part) for part in parts], axis=1).astype(np.float32)
 
 
 def rows_of(root: Path, ids: np.ndarray, name: str) -> pd.DataFrame:
@@ -90,17 +90,23 @@ def rows_of(root: Path, ids: np.ndarray, name: str) -> pd.DataFrame:
     )
 
 
-def predict_by_hand(root: Path, ids: np.ndarray, split: str, fold: int, flip: bool) -> np.ndarray:
-    """Probabilities by the fold's checkpoint, from its weights and the tables."""
+def read_rgb(file: Path) -> np.ndarray:
     import cv2
 
+    pixels: np.ndarray | None = cv2.imread(str(file))
+    assert pixels is not None
+    return pixels[:, :, ::-1]
+
+
+def predict_by_hand(root: Path, ids: np.ndarray, split: str, fold: int, flip: bool) -> np.ndarray:
+    """Probabilities by the fold's checkpoint, from its weights and the tables."""
     folds = Run(root / "runs" / "a").folds()
     fitted = rows_of(root, folds.ids[~folds.oof_mask(fold)], "train")
     newest = checkpoints.newest(root / "runs" / "a" / f"fold-{fold}")
     assert newest is not None
     network = load_for_prediction(newest, root, CPU).network
     side = torch.from_numpy(by_hand(rows_of(root, ids, split), fitted))
-    images = np.stack([cv2.imread(str(root / "data" / "images" / f"{name}.png"))[:, :, ::-1] for name in ids])
+    images = np.stack([read_rgb(root / "data" / "images" / f"{name}.png") for name in ids])
     shown = torch.from_numpy(images.copy()).permute(0, 3, 1, 2)
     views = [shown, shown.flip(3)] if flip else [shown]
     with torch.inference_mode():

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -24,10 +23,10 @@ from kit.experiment.prediction_file import restore
 from kit.experiment.run_context import prepare_run
 from kit.model import checkpoints
 from kit.runs.run import Run, find_run
-from kit.stages.blending.blend import blend
 from kit.stages.prediction.tta import tta
 from kit.stages.training.soup import SoupResult, _SoupContext, greedy_soup, make_soup
 from kit.stages.training.train import train
+from tests.blends import submit_blend
 
 
 @pytest.fixture(scope="module")
@@ -64,6 +63,7 @@ def test_the_weights_are_the_mean_and_batch_norm_is_as_torch_takes_it_anew(pantr
         checkpoint = checkpoints.load(made.run.fold(fold) / "0001")
         reference = restore(checkpoint, pantry, torch.device("cpu")).network
         norm = next(module for module in reference.modules() if isinstance(module, torch.nn.BatchNorm2d))
+        assert norm.running_mean is not None
         torch.nn.init.constant_(norm.running_mean, 7.0)
         update_bn((batch.images for batch in train_stages(setting, fold)[0].batches.epoch(0)), reference)
         for key, value in reference.state_dict().items():
@@ -95,7 +95,7 @@ def test_the_soup_is_a_run_like_any_other_whose_rows_are_predicted_by_the_fold_t
     )
     assert found.provenance.scores == made.scores
     predicted, _ = tta(pantry, [made.run.folder, pantry / "runs" / "c"], "hflip")
-    submitted = blend(Workspace.open(pantry), ["runs/s@hflip", "runs/c@hflip"])
+    submitted = submit_blend(Workspace.open(pantry), ["runs/s@hflip", "runs/c@hflip"])
     assert predicted.member == "runs/s@hflip"
     assert submitted.path.is_file()
     assert checkpoints.load(made.run.fold(0) / "0001").provenance.soup == ("a", "b")
@@ -118,12 +118,14 @@ def test_started_again_it_is_there_and_as_another_soup_it_is_refused(pantry: Pat
 class Scored(_SoupContext):
     """Soups whose scores are written down, by the runs they are made of."""
 
+    table: dict[str, float]
+
     def __init__(self, table: dict[str, float], names: str) -> None:
         object.__setattr__(self, "table", table)
         self.__dict__["names"] = list(names)
 
-    def score(self, runs: Any, without: int) -> float:
-        return self.table["".join(sorted(runs))]  # type: ignore[attr-defined]
+    def score(self, runs: Sequence[str], without: int) -> float:
+        return self.table["".join(sorted(runs))]
 
 
 def test_runs_are_tried_from_the_best_down_and_kept_where_they_do_not_harm() -> None:
@@ -183,7 +185,7 @@ def test_one_run_is_no_soup_and_one_fold_no_ground_to_choose_on(pantry: Path) ->
 def test_weights_of_other_shapes_are_refused(pantry: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     load = checkpoints.load
 
-    def other(path: Path) -> Any:
+    def other(path: Path) -> checkpoints.Checkpoint:
         found = load(path)
         if "/b/" in str(path):
             found.prediction_weights["head.1.bias"] = torch.zeros(4)

@@ -7,15 +7,19 @@ import json
 import shutil
 import statistics
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from kit.commands._menu import run
+from kit.config.workspace import Workspace
+from kit.core.progress import Work
 from kit.data.predictions import Predictions
-from kit.errors import ConfigError, PluginError
+from kit.errors import ConfigError, KitError, PluginError
+from kit.runs.run import Run
 from kit.stages.training.sweep import SweepResult, run_sweep
 from kit.stages.training.sweep_space import Range, axis, expand_grid
 from kit.stages.training.train import train, train_runs
@@ -33,8 +37,10 @@ class Spoiled(Loss):
 '''
 
 
-def swept(root: Path, name: str, *axes: str, **options: object) -> SweepResult:
-    return run_sweep(name, [*axes, "epochs=1"], start=root, **options)  # type: ignore[arg-type]
+def swept(
+    root: Path, name: str, *axes: str, trials: int | None = None, executor: str | None = None
+) -> SweepResult:
+    return run_sweep(name, [*axes, "epochs=1"], trials=trials, start=root, executor=executor)
 
 
 def oof(root: Path, name: str) -> Predictions:
@@ -94,7 +100,8 @@ def test_a_trial_is_the_run_that_kit_train_makes(competition: Path) -> None:
     assert other.gain_of_best.value == pytest.approx(best.score - other.score)
     assert best.changed[0].startswith("optimizer.lr=")
     assert len(best.changed) == 1
-    folds = [scores[found.metric] for scores in oof(competition, best.run).provenance.fold_scores.values()]
+    fold_scores = oof(competition, best.run).provenance.require_fold_scores()
+    folds = [scores[found.metric] for scores in fold_scores.values()]
     assert best.score_std == pytest.approx(statistics.stdev(folds)), "the sample deviation"
 
 
@@ -111,8 +118,10 @@ def test_the_same_again_trains_nothing_and_another_of_the_name_is_refused(
 def test_where_lower_is_better_the_lowest_is_first(competition: Path) -> None:
     config = json.loads((competition / "config.json").read_text())
     (competition / "config.json").write_text(json.dumps({**config, "metric": "log_loss"}))
-    scores = [trial.score for trial in swept(competition, "s", "optimizer.lr=0.001,0.02").trials]
-    assert scores == sorted(scores)
+    first, second = swept(competition, "s", "optimizer.lr=0.001,0.02").trials
+    assert first.score is not None
+    assert second.score is not None
+    assert first.score <= second.score
 
 
 def test_a_config_that_cannot_be_stops_the_sweep_before_it_trains(competition: Path) -> None:
@@ -189,10 +198,12 @@ def test_a_search_asks_for_as_many_trials_as_there_are_workers(
         "kit.plugins.executor.in_process.InProcess.parallelism", lambda self, jobs: min(jobs, 3)
     )
     asked: list[int] = []
-    monkeypatch.setattr(
-        "kit.stages.training.sweep.train_runs",
-        lambda runs, *rest: (asked.append(len(runs)), (yield from train_runs(runs, *rest)))[1],
-    )
+
+    def note_runs(runs: Sequence[tuple[Workspace, str | None]], *rest: Any) -> Work[list[Run | KitError]]:
+        asked.append(len(runs))
+        return (yield from train_runs(runs, *rest))
+
+    monkeypatch.setattr("kit.stages.training.sweep.train_runs", note_runs)
     found = swept(competition, "s", "optimizer.lr=log:1e-4..1e-1", trials=4, executor="in_process")
     assert asked == [3, 1]
     assert len({trial.overrides for trial in found.trials}) == 4

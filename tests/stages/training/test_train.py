@@ -18,6 +18,7 @@ from kit.data.predictions import Predictions
 from kit.data.table import train_table
 from kit.engine import step
 from kit.engine.batches import LoaderProcesses
+from kit.engine.learner import Learner
 from kit.errors import BusyError, ConfigError, DataError, KitWarning, RunError
 from kit.experiment.dry_run import dry_run
 from kit.kinds import Metric
@@ -113,11 +114,11 @@ def kill_after(monkeypatch: pytest.MonkeyPatch, steps: int) -> None:
     """Ends the process's training in the step that comes after so many."""
     plain, done = step._apply_gradients, [0]
 
-    def descend(*args: object) -> object:
+    def descend(learner: Learner, clip: float | None, value: torch.Tensor) -> torch.Tensor:
         done[0] += 1
         if done[0] > steps:
             raise Killed
-        return plain(*args)  # type: ignore[arg-type]
+        return plain(learner, clip, value)
 
     monkeypatch.setattr(step, "_apply_gradients", descend)
 
