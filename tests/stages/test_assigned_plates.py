@@ -19,7 +19,8 @@ from kit.experiment.sample_fit import warn_about_prediction
 from kit.stages.blending.blend import Submitted, blend
 from kit.stages.blending.unscored import UnscoredSubmission
 from kit.stages.bundles.packing import bundle
-from kit.stages.bundles.predicting import PredictionInput, predict_bundle
+from kit.stages.bundles.predicting import predict_bundle
+from kit.stages.bundles.prediction import PredictionInput
 from kit.stages.leaderboard.noise import noise
 from kit.stages.sharing.foreign import import_predictions
 from kit.stages.submission.board import Board

@@ -19,14 +19,16 @@ from kit.runs.diff import compare_runs
 from kit.runs.run import Run
 from kit.stages.blending.blend import Submitted, blend
 from kit.stages.bundles.packing import bundle
-from kit.stages.bundles.predicting import PredictionInput, predict_bundle
+from kit.stages.bundles.predicting import predict_bundle
+from kit.stages.bundles.prediction import PredictionInput
 from kit.stages.checks.check import run_checks
 from kit.stages.leaderboard.noise import noise
 from kit.stages.prediction.tta import tta
 from kit.stages.pseudo_labelling.pseudo import PseudoRequest, pseudo
 from kit.stages.pseudo_labelling.rule import Rule
-from kit.stages.reporting.facts import DataSection
+from kit.stages.reporting.facts import DataSection, Missing
 from kit.stages.reporting.gathering import gather_facts
+from kit.stages.reporting.row_facts import MemberEvaluation
 from kit.stages.sharing.foreign import import_predictions
 from kit.stages.submission.board import Board
 from kit.stages.submission.validation import check_submission
@@ -93,8 +95,8 @@ def test_a_blend_scores_and_submits_clips_without_predicting_again(space: Path, 
     file = pd.read_csv(made.path)
     sample = pd.read_csv(space / "data/sample_submission.csv")
     assert file["clip"].tolist() == sample["clip"].tolist()
-    tests = sum(clips(space, run, "test", how).set_index("clip")[CLASSES] for run in "ab")
-    wanted = tests.groupby("clip").sum().idxmax(axis=1)
+    one, two = (clips(space, run, "test", how).set_index("clip")[CLASSES] for run in "ab")
+    wanted = (one + two).groupby("clip").sum().idxmax(axis=1)
     assert file["label"].tolist() == wanted[file["clip"]].tolist()
     assert check_submission(Workspace.open(space), made.path).faults == ()
 
@@ -113,8 +115,8 @@ def test_a_fitted_aggregator_is_recorded_with_its_option(space: Path) -> None:
 
 def test_predictions_of_clips_are_imported_as_a_member(space: Path) -> None:
     for split in ("oof", "test"):
-        made = clips(space, "a", split).rename(columns={"clip": "id"})
-        made[["id", "fold", *CLASSES]].to_csv(space / f"foreign_{split}.csv", index=False)
+        rows = clips(space, "a", split).rename(columns={"clip": "id"})
+        rows[["id", "fold", *CLASSES]].to_csv(space / f"foreign_{split}.csv", index=False)
     found = import_predictions(space, space / "foreign_test.csv", "foreign", space / "foreign_oof.csv")
     assert found.scores["macro_f1"] == pytest.approx(macro_f1(space, clips(space, "a")))
     assert found.oof_rows == len(pd.read_csv(space / "data/train.csv"))
@@ -149,12 +151,14 @@ def test_the_report_evaluates_clips(space: Path) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", KitWarning)
         facts = gather_facts(space, check=False)
-    assert facts.judged.rows == TRAIN_CLIPS  # type: ignore[union-attr]
+    assert isinstance(facts.judged, MemberEvaluation)
+    assert facts.judged.rows == TRAIN_CLIPS
     data, frames = facts.data, pd.read_csv(space / "data/train.csv")
     assert isinstance(data, DataSection)
     assert (data.train, data.train_answers, data.test_answers) == (len(frames), TRAIN_CLIPS, TEST_CLIPS)
     assert data.counts == labels(space).value_counts().to_dict()
-    assert {one.id for one in facts.mistakes} <= set(labels(space).index)  # type: ignore[union-attr]
+    assert not isinstance(facts.mistakes, Missing)
+    assert {one.id for one in facts.mistakes} <= set(labels(space).index)
 
 
 def test_runs_are_compared_on_clips(space: Path) -> None:

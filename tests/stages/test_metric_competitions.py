@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from kit.stages.blending.blend import Submitted
+from kit.stages.blending.blend import BlendResult, Submitted
 from tests.drawn_competitions import COMPETITIONS
 from tests.entering import enter
 
@@ -53,6 +53,7 @@ def test_a_competition_is_entered_with_its_metric_alone(
     assert isinstance(written, Submitted) is (competition.format is not None)
     metric = one.space.competition.metric
     assert metric == one.made.metric
+    assert isinstance(written, BlendResult)
     assert written.metric == metric["name"]
     assert json.loads((one.run.folder / "config.json").read_text())["metric"]["name"] == metric["name"]
     entered[name] = f"{METRICS[name]!r}, {'valid' if competition.format else 'scored; it has no sample'}"

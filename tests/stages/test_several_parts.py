@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -90,7 +91,7 @@ def lumbar(root: Path) -> None:
     sample.to_csv(root / "sample_submission.csv", index=False)
 
 
-def enter(root: Path, metric: dict[str, object], ensembler: str = "mean") -> pd.DataFrame:
+def enter(root: Path, metric: Mapping[str, object], ensembler: str = "mean") -> pd.DataFrame:
     """The submission after kit init, train, tta and blend."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -120,7 +121,7 @@ def test_bengali_is_entered_with_a_row_for_each_part(tmp_path: Path) -> None:
     written = enter(tmp_path, BENGALI)
     assert list(written.columns) == ["row_id", "target"]
     blended = Predictions.read(tmp_path / "runs/a/predictions/plain/oof.parquet")
-    frame = pd.read_csv(tmp_path / "train.csv").set_index("image_id").loc[blended.ids]
+    frame = pd.read_csv(tmp_path / "train.csv").set_index("image_id").loc[blended.ids.tolist()]
     recalls = []
     for part in GRAPHEME:
         places = [at for at, name in enumerate(blended.classes) if name.startswith(f"{part}=")]
@@ -153,8 +154,8 @@ def score_lumbar(solution: pd.DataFrame, submission: pd.DataFrame) -> float:
         )
     own = (solution["condition"] == "spinal").to_numpy()
     any_severe = solution[own].groupby("study_id")[["severe", "sample_weight"]].max()
-    said = submission[own].groupby(solution.loc[own, "study_id"])["severe"].max()
-    losses.append(log_loss(any_severe["severe"], said, sample_weight=any_severe["sample_weight"]))
+    said_severe = submission[own].groupby(solution.loc[own, "study_id"])["severe"].max()
+    losses.append(log_loss(any_severe["severe"], said_severe, sample_weight=any_severe["sample_weight"]))
     return float(np.average(losses, weights=[1, 1, 1, 1.0]))
 
 
@@ -166,7 +167,7 @@ def test_lumbar_is_entered_with_its_own_score(tmp_path: Path) -> None:
     assert np.allclose(values.sum(axis=1), 1, atol=1e-3)
     assert (values["severe"][written["row_id"].str.endswith(LEVELS[1])] == 0).all()
     made = Predictions.read(tmp_path / "runs/a/predictions/plain/oof.parquet")
-    frame = pd.read_csv(tmp_path / "train.csv", dtype=str).set_index("study_id").loc[made.ids]
+    frame = pd.read_csv(tmp_path / "train.csv", dtype=str).set_index("study_id").loc[made.ids.tolist()]
     names = dict(zip(SEVERITY, ("normal_mild", "moderate", "severe"), strict=True))
     true, said = [], []
     for row, name in enumerate(made.ids):

@@ -143,7 +143,9 @@ def test_trauma_is_entered_by_its_groups_of_columns(tmp_path: Path) -> None:
     assert list(written.columns) == list(pd.read_csv(tmp_path / "sample_submission.csv").columns)
     oof = Predictions.read(tmp_path / "runs/a/predictions/plain/oof.parquet")
     frame = (
-        pd.read_csv(tmp_path / "train.csv", dtype={"patient_id": str}).set_index("patient_id").loc[oof.ids]
+        pd.read_csv(tmp_path / "train.csv", dtype={"patient_id": str})
+        .set_index("patient_id")
+        .loc[oof.ids.tolist()]
     )
     # the published score: a weighted log loss of each group, and one of any injury, from the healthy columns
     losses, at = [], 0
@@ -171,7 +173,7 @@ def test_a_class_yes_or_no_and_a_number_are_entered_together(tmp_path: Path, lon
     written = submit(tmp_path, "simplex" if long else "hill_climb")
     oof = Predictions.read(tmp_path / "runs/a/predictions/plain/oof.parquet")
     assert oof.classes == ("species=ash", "species=elm", "species=oak", "woody", "height")
-    frame = pd.read_csv(tmp_path / "train.csv", dtype={"id": str}).set_index("id").loc[oof.ids]
+    frame = pd.read_csv(tmp_path / "train.csv", dtype={"id": str}).set_index("id").loc[oof.ids.tolist()]
     given, scores = oof.probabilities.astype(float), []
     some = frame["species"].notna().to_numpy()
     shares = given[some, :3] / given[some, :3].sum(axis=1, keepdims=True)

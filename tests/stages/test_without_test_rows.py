@@ -14,7 +14,7 @@ from kit.commands._menu import run
 from kit.config.workspace import Workspace
 from kit.data.predictions import Predictions
 from kit.data.table import rows_to_predict, train_table
-from kit.stages.blending.blend import Submitted, blend
+from kit.stages.blending.blend import BlendResult, Submitted, blend
 from kit.stages.prediction.tta import tta
 from tests.drawing import draw_competition
 
@@ -71,6 +71,7 @@ def test_a_policy_is_learned_and_scored(practice: Path, capsys: Said) -> None:
 def test_blend_scores_and_writes_no_file(practice: Path, capsys: Said) -> None:
     tta(practice, ["runs/a"], "hflip")
     made = blend(Workspace.open(practice), ["a", "a@hflip"])
+    assert isinstance(made, BlendResult)
     assert not isinstance(made, Submitted)
     assert made.rows == 60
     capsys.readouterr()
