@@ -1,8 +1,10 @@
-"""The kinds of plugin: one base class a kind, whose one method is the plugin's work.
+"""The kinds of plugin: one base class per kind, with one main method.
 
-One word a kind everywhere: the folder, the config key, the entry-point group. Shapes: N rows, A answers, K classes, M
-members, H and W pixels, C channels, T tokens. Labels and truth are class numbers (N,), or multi-hot (N, K) for plugins
-whose `label_kinds` say so: then a row may have several labels, or none.
+A kind has one name everywhere: the folder, the config key, the entry-point group.
+
+Shapes: N rows, A answers, K classes, M members, H and W pixels, C channels, T tokens. Labels and truth are
+class numbers (N,). Plugins whose `label_kinds` include multi-hot labels also receive (N, K): a row then has
+any number of labels.
 """
 
 from __future__ import annotations
@@ -36,7 +38,8 @@ if TYPE_CHECKING:
     from kit.kinds.tracker import Log, Tracked, Tracker
     from kit.kinds.training import Loss, Optimizer, Scheduler
 
-# the module that defines each name; it is imported when the name is first used, so that `kit --help` stays light
+# the module that defines each name; it is imported when the name is first used, so that `kit --help` stays
+# fast
 PUBLIC = {
     "Adapter": "network",
     "Aggregator": "aggregation",
@@ -127,7 +130,7 @@ __all__ = [
     "bound_field",
 ]
 
-if not TYPE_CHECKING:  # a type checker sees the imports above, and a wrong name is an error there
+if not TYPE_CHECKING:  # a type checker sees the imports above, and reports a wrong name here
 
     def __getattr__(name: str) -> object:
         if name not in PUBLIC:

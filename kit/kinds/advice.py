@@ -1,4 +1,4 @@
-"""Advice: overrides that answer a finding or an error, without those that are set already."""
+"""Advice: overrides that fix a finding or an error, without those that are already set."""
 
 from __future__ import annotations
 
@@ -17,27 +17,30 @@ from kit.kinds.targets import LabelKind
 if TYPE_CHECKING:
     from kit.data.predictions import Provenance
 
-# splitters that hold groups out whole where data.group declares them
+# splitters that hold groups out whole if data.group declares them
 KEEP_GROUPS = frozenset(
     {"group_kfold", "stratified_group_kfold", "multilabel_stratified_kfold", "holdout", "time"}
 )
 
 
 def choose_stratified_splitter(labels: LabelKind, grouped: bool) -> str:
-    """The splitter that keeps the classes' shares, for labels of this kind; with `grouped` it keeps groups whole."""
+    """Returns the stratified splitter for labels of this kind; if `grouped` is true, one that keeps groups whole."""
     if labels == "multi_hot":
         return "multilabel_stratified_kfold"
     return "stratified_group_kfold" if grouped else "stratified_kfold"
 
 
 def innermost(splitter: Splitter) -> tuple[str, Splitter]:
-    """The splitter that makes the folds, and its key: of `repeated` it is `splitter.base`."""
+    """Returns the splitter that makes the folds, and its key. For `repeated` the key is `splitter.base`."""
     base = getattr(splitter, "base", None)
     return ("splitter.base", base) if isinstance(base, Splitter) else ("splitter", splitter)
 
 
 def keep_whole(group: str, asked: str | None, splitter: Splitter, labels: LabelKind) -> str:
-    """What makes rows of equal `group` share a fold, where data.group is `asked`; blank if all of it is set."""
+    """Returns overrides that put rows of equal `group` into one fold; empty if they are already set.
+
+    `asked` is the present data.group.
+    """
     key, inner = innermost(splitter)
     parts = [] if asked == group else [f"data.group={group}"]
     if inner.plugin_name() not in KEEP_GROUPS:
@@ -46,7 +49,7 @@ def keep_whole(group: str, asked: str | None, splitter: Splitter, labels: LabelK
 
 
 def weigh_rare(sampler: Mapping[str, Any], loss: Mapping[str, Any], labels: LabelKind) -> str:
-    """Overrides by which rare classes count more, in addition to the sampler and loss that are set."""
+    """Returns overrides that give rare classes more weight, in addition to the sampler and loss that are set."""
     found = []
     if sampler["name"] == "shuffled":
         found.append("sampler=repeat_factor" if labels == "multi_hot" else "sampler=balanced")
@@ -64,7 +67,7 @@ def weigh_rare(sampler: Mapping[str, Any], loss: Mapping[str, Any], labels: Labe
 
 
 def _names(spec: Any) -> Iterator[str]:
-    """The names of a spec and of what is nested in it as its base, the outermost first."""
+    """Yields the name of a spec and of each spec nested in it as its base, the outermost first."""
     while isinstance(spec, Mapping) and "name" in spec:
         yield spec["name"]
         spec = spec.get("base")
@@ -78,9 +81,9 @@ def predict_command(
     provenance: Provenance | None = None,
     command: str = "tta",
 ) -> str:
-    """The command that makes a run's predictions by views of this name, or where to look if there is none.
+    """Returns the command that makes a run's predictions by views of this name, or where to look for it.
 
-    `provenance` is that of predictions of this name; without it the name must be one that --views takes.
+    `provenance` is that of predictions of this name. Without it the name must be one that --views takes.
     `command` is tta or embed.
     """
     if provenance is not None and provenance.retrieval is not None:
@@ -93,7 +96,7 @@ def predict_command(
     if not text:
         return f"kit plugins views lists all views, and kit runs show {run} those of this run"
     paths = [f"runs/{run}"]
-    if plain != views and provenance is not None and provenance.checkpoints:  # an earlier epoch's
+    if plain != views and provenance is not None and provenance.checkpoints:  # of an earlier epoch
         tags = {fold: str(tag).partition(":")[0] for fold, tag in provenance.checkpoints.items()}
         paths = [f"runs/{run}/fold-{fold}/{tag}" for fold, tag in tags.items()]
     words = [f"kit {command} --checkpoints {' '.join(paths)} --views {text}"]
@@ -105,7 +108,7 @@ def predict_command(
 
 
 def _as_option(kind: str, spec: Any, root: Path | None) -> str:
-    """A plugin's name, or its JSON if its options are not the defaults; blank if there is no such plugin."""
+    """Returns a plugin's name, or its JSON if its options are not the defaults; empty if the plugin does not exist."""
     try:
         plugin = KINDS[kind].open(spec, root)
     except KitError:
@@ -115,7 +118,7 @@ def _as_option(kind: str, spec: Any, root: Path | None) -> str:
 
 
 def calmer(clip_grad_norm: float | None, precision: str) -> str:
-    """What keeps a loss finite, without what is set: gradients that are clipped already, float32."""
+    """Returns overrides that keep a loss finite, without those that are set: gradient clipping, float32."""
     parts = ["a lower optimizer.lr"]
     if clip_grad_norm is None or clip_grad_norm > 1:
         parts.append("clip_grad_norm=1")

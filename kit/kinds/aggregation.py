@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from kit.core.arrays import Probabilities, RowNumbers, Targets
 
-MAX_STACK_VALUES = 2**22  # values that are joined at once; 32 MiB as float64
+MAX_STACK_VALUES = 2**22  # values that are joined together; 32 MiB as float64
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,12 +24,12 @@ class AnswerImages:
     """Predictions of the images of A answers, each of which has at least one image."""
 
     predictions: Probabilities  # (N, K)
-    rows: RowNumbers  # which of them are the images of the first answer, then of the second, ...
-    counts: np.ndarray  # (A,) int64: the images of each answer
+    rows: RowNumbers  # row numbers of the first answer's images, then of the second's, ...
+    counts: np.ndarray  # (A,) int64: the number of images of each answer
 
     @classmethod
     def of(cls, predictions: Probabilities, answers: RowNumbers) -> Self:
-        """Predictions (N, K) of images whose answers have these numbers, (N,): each of 0 to A - 1 at least once."""
+        """Groups predictions (N, K) by the answer numbers (N,) of their images: each of 0 to A - 1 at least once."""
         import numpy as np
 
         return cls(predictions, np.argsort(answers, kind="stable"), np.bincount(answers))
@@ -39,13 +39,13 @@ class AnswerImages:
 
     @cached_property
     def starts(self) -> np.ndarray:
-        """Where the images of each answer begin in `rows`, (A,)."""
+        """The start of each answer's images in `rows`, (A,)."""
         import numpy as np
 
         return np.asarray(np.cumsum(self.counts) - self.counts)
 
     def take(self, answers: np.ndarray) -> AnswerImages:
-        """The images of the answers at these positions, or where a mask is true."""
+        """Returns the images of the answers at these positions or in this mask."""
         import numpy as np
 
         starts, counts = self.starts[answers], self.counts[answers]
@@ -53,7 +53,7 @@ class AnswerImages:
         return AnswerImages(self.predictions, self.rows[np.repeat(starts, counts) + within], counts)
 
     def join(self, combine: Callable[[Probabilities], Probabilities]) -> Probabilities:
-        """One prediction an answer, (A, K) float64, by a function that joins (A, n, K) to (A, K)."""
+        """Returns one prediction per answer, (A, K) float64, by a function that joins (A, n, K) to (A, K)."""
         import numpy as np
 
         made: np.ndarray | None = None
@@ -64,7 +64,7 @@ class AnswerImages:
         return np.empty((0, self.predictions.shape[1])) if made is None else made
 
     def _stacks(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Answers of equally many images, as positions and float64 (A, n, K), not too many at a time."""
+        """Yields answers with equal numbers of images, as positions and float64 (A, n, K), in stacks of limited size."""
         import numpy as np
 
         for count in np.unique(self.counts):
@@ -80,24 +80,27 @@ class Aggregator(Plugin):
     """Joins the predictions of the images that share one answer."""
 
     kind: ClassVar[str] = "aggregator"
-    target: Target = bound_field(ONE_CLASS)  # what the rows' labels and predictions are
-    decision: Decision = bound_field(Decision())  # which labels a row is given where it may have several
+    target: Target = bound_field(ONE_CLASS)  # the meaning of the rows' labels and predictions
+    decision: Decision = bound_field(Decision())  # the rule that assigns labels if a row may have several
 
     def needs_fit(self) -> bool:
-        """Whether an option is left for `fit` to choose, so that scores are cross-fitted."""
+        """Whether `fit` chooses an option, so that scores are cross-fitted."""
         return False
 
     def fit(self, images: AnswerImages, truth: Targets) -> Self:
-        """The aggregator fitted on out-of-fold images of A answers and their truth (A,) or (A, K). Default: self."""
+        """Fits on out-of-fold images of A answers and their truth (A,) or (A, K), and returns the result.
+
+        Default: self.
+        """
         return self
 
     def combine(self, images: Probabilities) -> Probabilities:
-        """Predictions (A, n, K) of the n images of each of A answers, as one prediction an answer (A, K).
+        """Joins predictions (A, n, K) of the n images of each of A answers to one prediction per answer (A, K).
 
         Rows sum to 1 if `target.sums_to_one` is true.
         """
         raise NotImplementedError
 
     def normalise(self, joined: Probabilities) -> Probabilities:
-        """Rows (A, K) brought to sum 1 if they are distributions."""
+        """Scales rows (A, K) to sum 1 if they are distributions."""
         return self.target.normalise(joined)

@@ -1,4 +1,4 @@
-"""Catalogue: what plugins there are, and what each one's options are."""
+"""Catalogue: the available plugins and their options."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class PluginRow:
 
 @dataclass(frozen=True)
 class Option:
-    """One option of a plugin; without a default it must be given."""
+    """One option of a plugin. An option without a default is required."""
 
     name: str
     type: str
@@ -57,7 +57,7 @@ class Option:
 
 @dataclass(frozen=True)
 class PluginInfo:
-    """All that a user may want to know of one plugin."""
+    """The description of one plugin: text, source and options."""
 
     kind: str
     name: str
@@ -67,11 +67,11 @@ class PluginInfo:
     text: str
     source: str
     options: tuple[Option, ...]
-    takes: str = ""  # which labels, where its kind sees any
+    takes: str = ""  # the labels that it takes, if its kind depends on labels
 
 
 def list_plugins(kinds: Iterable[str], root: Path | None = None) -> list[PluginRow]:
-    """All plugins of these kinds; those outside kit are imported, so that broken ones show their error."""
+    """Lists all plugins of these kinds. Those outside kit are imported, so that broken ones show their error."""
     return [
         _row_of(place, len(places))
         for kind in kinds
@@ -83,7 +83,7 @@ def list_plugins(kinds: Iterable[str], root: Path | None = None) -> list[PluginR
 def _row_of(place: PluginLocation, count: int) -> PluginRow:
     try:
         summary = registry.summary(place)
-    except Exception:  # no Python, or its package fails: loading says what is wrong
+    except Exception:  # not Python, or its package fails: loading reports the reason
         summary = ""
     where = str(place.distribution or place.file or place.module)
     error = f"P03 {count} plugins have this name" if count > 1 else _error(place)
@@ -102,7 +102,7 @@ def _error(place: PluginLocation) -> str:
 
 
 def describe(kind: str, name: str, root: Path | None = None) -> PluginInfo:
-    """One plugin's text, source and options. Raises PluginError where it is unknown or broken."""
+    """Returns one plugin's text, source and options. Raises PluginError if it is unknown or broken."""
     place = registry.find(kind, name, root)
     plugin = registry.load_plugin_class(place, KINDS[kind])
     file = Path(inspect.getfile(plugin))
@@ -128,13 +128,13 @@ def _takes(plugin: type[Plugin]) -> str:
 
 
 def _list_words(words: Sequence[str]) -> str:
-    """`a`, `a or b`, `a, b or c`."""
+    """Returns `a`, `a or b` or `a, b or c`."""
     *first, last = words or ("",)
     return f"{', '.join(first)} or {last}" if first else last
 
 
 def _split_docstring(text: str, module: str) -> tuple[str, str]:
-    """A docstring's text and what stands behind `Source:`, of the class or else of its module."""
+    """Splits a docstring into its text and the part after `Source:`, of the class or else of its module."""
     body, _, source = text.partition("Source:")
     source = source or inspect.cleandoc(module).partition("Source:")[2]
     return body.strip(), " ".join(source.split())
@@ -159,7 +159,7 @@ def _option(name: str, field: Any) -> Option:
 
 
 def type_name(annotation: Any) -> str:
-    """A type as a user writes it: `float`, `int | None`, `tuple[str, ...]`, or the kind of a nested plugin."""
+    """Returns a type as a user writes it: `float`, `int | None`, `tuple[str, ...]`, or the kind of a nested plugin."""
     if inspect.isclass(annotation) and issubclass(annotation, Plugin):
         return annotation.kind
     if inspect.isclass(annotation) and not getattr(annotation, "__args__", None):
@@ -168,9 +168,9 @@ def type_name(annotation: Any) -> str:
 
 
 def open_file(file: Path) -> Plugin:
-    """The plugin of a file plugins/<kind>/<name>.py of any workspace, with its default options.
+    """Returns the plugin of a file plugins/<kind>/<name>.py of any workspace, with its default options.
 
-    Raises PluginError (P09) where the file stands elsewhere, and for what is wrong with the plugin.
+    Raises PluginError (P09) if the file is elsewhere, and other PluginErrors if the plugin is broken.
     """
     file = file.resolve()
     kind, shelf = file.parent.name, file.parent.parent

@@ -1,4 +1,4 @@
-"""Classes: what a technique may know of a competition's classes."""
+"""Classes: information about a competition's classes that plugins may use."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from kit.kinds.targets import ONE_CLASS, LabelKind, Target
 
 @dataclass(frozen=True)
 class Classes:
-    """What a technique may know of a competition's classes, in class order."""
+    """Information about a competition's classes, in class order."""
 
     names: tuple[str, ...]
     counts: tuple[int, ...] = ()  # training rows of each class
     groups: tuple[str, ...] = ()  # the shape group of each class
     factors: tuple[tuple[str, ...], ...] = ()  # the values that make up each class
-    total: int = 0  # training rows in all
-    target: Target = ONE_CLASS  # what labels and predictions of a row are
-    means: tuple[float, ...] = ()  # of numbers: the mean of each column of the fold's training rows
-    scales: tuple[float, ...] = ()  # and its standard deviation; 1 if the column is constant there
+    total: int = 0  # number of training rows
+    target: Target = ONE_CLASS  # the meaning of a row's labels and predictions
+    means: tuple[float, ...] = ()  # for numbers: the mean of each column over the fold's training rows
+    scales: tuple[float, ...] = ()  # and its standard deviation; 1 if the column is constant
     target_range: tuple[float, float] | None = None  # data.target_range
 
     @property
     def label_kind(self) -> LabelKind:
-        """The kind of labels that its rows have."""
+        """The kind of labels."""
         return self.target.kind
 
     @property

@@ -1,4 +1,4 @@
-"""Kinds of data: which rows a fold holds out, which an epoch sees, and how an image varies."""
+"""Kinds of data: splitter (rows of each fold), sampler (rows of an epoch) and augmenter (variants of an image)."""
 
 from __future__ import annotations
 
@@ -14,36 +14,39 @@ if TYPE_CHECKING:
 
 
 class Splitter(Plugin):
-    """Says which rows each fold holds out."""
+    """Assigns the rows that each fold holds out."""
 
     kind: ClassVar[str] = "splitter"
     needs_groups: ClassVar[bool] = False
     holds_out: ClassVar[bool] = True  # False: every row is -1, and one model trains on all
 
     def split(self, table: Table, rng: np.random.Generator) -> FoldNumbers:
-        """Fold numbers, int64 of shape (rows, repeats). -1 means never held out. Rows are sorted by id.
+        """Returns fold numbers, int64 of shape (rows, repeats). -1 means never held out. Rows are sorted by id.
 
-        Numbers run from 0 over all repeats, so that each number names one model.
+        Numbers run from 0 over all repeats, so that each number identifies one model.
         """
         raise NotImplementedError
 
     def train_rows(self, folds: FoldNumbers, fold: int) -> RowMask:
-        """The training rows of a fold's model, bool of shape (rows,). Default: all rows that it does not hold out."""
+        """Returns the training rows of a fold's model, bool of shape (rows,).
+
+        Default: all rows that it does not hold out.
+        """
         training: RowMask = (folds != fold).all(axis=1)
         return training
 
     def asks_for_groups(self) -> bool:
-        """Whether it cannot do without the competition's groups; a splitter around another one asks that one."""
+        """Whether it needs the competition's groups. A splitter around another one returns the inner one's value."""
         return self.needs_groups
 
 
 class Sampler(Plugin):
-    """Says which rows an epoch sees, in which order."""
+    """Chooses the rows of an epoch and their order."""
 
     kind: ClassVar[str] = "sampler"
 
     def order(self, labels: Targets, rng: np.random.Generator) -> RowNumbers:
-        """Indices into `labels` (N,) or (N, K), int64 of shape (rows of one epoch,), in training order."""
+        """Returns indices into `labels` (N,) or (N, K), int64 of shape (rows of one epoch,), in training order."""
         raise NotImplementedError
 
 
@@ -53,16 +56,16 @@ class Augmenter(Plugin):
     kind: ClassVar[str] = "augmenter"
 
     def __call__(self, image: Pixels, size: int, rng: np.random.Generator) -> Pixels:
-        """uint8 (height, width, channels) to uint8 (size, size, channels); three channels are RGB.
+        """Turns uint8 (height, width, channels) into uint8 (size, size, channels). Three channels are RGB.
 
-        If `takes_floats` is true also float32, with white at 255, to float32.
+        If `takes_floats` is true, it also turns float32, with white at 255, into float32.
         """
         raise NotImplementedError
 
     def takes_floats(self) -> bool:
-        """Whether it takes images of float32, which a `data.pixel_type` of more than 8 bits gives. Default: no."""
+        """Whether it takes float32 images, which a `data.pixel_type` of more than 8 bits gives. Default: no."""
         return False
 
     def mirrors(self) -> bool:
-        """Whether it may show an image mirrored left to right: by its option `hflip`, if it has one."""
+        """Whether it may mirror an image left to right: the value of its option `hflip`, if it has one."""
         return bool(getattr(self, "hflip", False))

@@ -1,4 +1,4 @@
-"""Decision: which labels a row is given where it may have several. Scores and submissions use the same rule."""
+"""Decision: assigns labels to rows that may have several. Scores and submissions use the same rule."""
 
 from __future__ import annotations
 
@@ -14,17 +14,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Decision:
-    """Labels whose probability reaches `threshold`; `min_labels` to `max_labels` a row, the most probable ones."""
+    """Assigns labels with a probability of at least `threshold`: the most probable ones, `min_labels` to
+    `max_labels` per row.
+    """
 
     threshold: float = 0.5
     min_labels: int = 0
     max_labels: int | None = None
 
     def assign_labels(self, probabilities: Probabilities) -> np.ndarray:
-        """The labels that rows are given, bool (N, K), by their probabilities (N, K).
+        """Assigns labels, bool (N, K), by probabilities (N, K).
 
-        Probabilities are compared as float32, because predictions are stored so. Of equal probabilities the class
-        that comes first is taken.
+        Probabilities are compared as float32, because predictions are stored so. Of equal probabilities the
+        first class is taken.
         """
         import numpy as np
 
@@ -43,13 +45,13 @@ class Decision:
 
     @classmethod
     def from_spec(cls, spec: Mapping[str, Any]) -> Decision:
-        """The rule that `spec` wrote. Raises KeyError, TypeError and ValueError for anything else."""
+        """Returns the rule that `spec` wrote. Raises KeyError, TypeError and ValueError for anything else."""
         most = spec.get("max_labels")
         return cls(float(spec["threshold"]), int(spec["min_labels"]), None if most is None else int(most))
 
     def spec(self) -> dict[str, Any]:
-        """The rule as JSON values."""
-        # without a limit it equals the rules of older records, so the same blend is the same submission
+        """Returns the rule as JSON values."""
+        # without a limit it equals the rules of older records, so the same blend gives the same submission
         return {key: value for key, value in asdict(self).items() if value is not None}
 
     def __str__(self) -> str:
@@ -59,9 +61,10 @@ class Decision:
 
 
 def upgrade_record(record: Mapping[str, Any]) -> dict[str, Any]:
-    """A submission's record in its present form; metrics and formats once had a threshold each.
+    """Returns a submission's record in the present form. In older records metrics and formats had a threshold each.
 
-    The rule of the file becomes `decision`. A metric within the ensembler loses the threshold it was fitted with.
+    The file's rule becomes `decision`. A metric within the ensembler loses the threshold that it was fitted
+    with.
     """
     made = dict(record)
     if isinstance(made.get("format"), Mapping):

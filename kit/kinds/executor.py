@@ -1,4 +1,4 @@
-"""The kind of plugin that says where jobs work: in this process, in others, on a cluster's; kit.kinds lists it."""
+"""The kind of plugin that runs jobs: in this process, in other processes or on a cluster. kit.kinds lists it."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from kit.core.stopping import Stop
 from kit.errors import Case, KitError, KitWarning, RunError, StoppedError
 from kit.kinds.plugin import Plugin
 
-SHOW_EVERY = 0.2  # seconds between two moves of a job's progress that are told
-EXECUTOR_TASK = "executor"  # the task of what an executor itself has to say
+SHOW_EVERY = 0.2  # seconds between two progress reports of a job
+EXECUTOR_TASK = "executor"  # the task name of an executor's own messages
 
-# works on one job: a function of a module, for workers import it; a job is plain data that pickles
+# runs one job: a function of a module, because workers import it; a job is plain data that can be pickled
 Function = Callable[[Any, Stop], Work[Any]]
 
 
 @dataclass(frozen=True)
 class JobProgress:
-    """How far a job, by its number, has come, or a line of it."""
+    """The progress of a job, given by its number, or a line of its output."""
 
     job: int
     step: Progress
@@ -32,7 +32,7 @@ class JobProgress:
 
 @dataclass(frozen=True)
 class JobResult:
-    """What became of a job, by its number: its result, or the error that ended it."""
+    """The end of a job, given by its number: its result, or the error that ended it."""
 
     job: int
     result: Any = None
@@ -43,12 +43,12 @@ JobEvents = Generator[JobProgress | JobResult, None, None]
 
 
 class Executor(Plugin):
-    """Says where folds, runs and parts of predictions are worked on, and how many at a time."""
+    """Runs folds, runs and parts of predictions, and limits how many run at a time."""
 
     kind: ClassVar[str] = "executor"
-    package: ClassVar[str] = ""  # what must be installed for it
-    in_process: ClassVar[bool] = False  # True: jobs work in this process, on whatever device they say
-    remote: ClassVar[bool] = False  # True: it needs a cluster, so laws do not start it
+    package: ClassVar[str] = ""  # the package that must be installed
+    in_process: ClassVar[bool] = False  # True: jobs run in this process, on the device that they name
+    remote: ClassVar[bool] = False  # True: it needs a cluster, so contract tests do not start it
 
     def map(self, function: Function, jobs: Sequence[Any], stop: Stop) -> JobEvents:
         """Runs all jobs and yields their progress. Each job yields exactly one result, in any order.
@@ -59,16 +59,16 @@ class Executor(Plugin):
         raise NotImplementedError
 
     def parallelism(self, jobs: int) -> int:
-        """How many of `jobs` jobs run at the same time."""
+        """Returns how many of `jobs` jobs run at the same time."""
         raise NotImplementedError
 
     def check(self) -> None:
-        """Raises ConfigError (C24) where it cannot work here; asked before anything is begun."""
+        """Raises ConfigError (C24) if it cannot work on this machine. kit calls it before any work starts."""
         require_package(self.package, f"executor {self.plugin_name()!r}", "executor=processes")
 
 
 def run_job(function: Function, number: int, job: Any, stop: Stop) -> Iterator[JobProgress | JobResult]:
-    """What a worker has to tell of one job: its progress, now and then, and how it ended; no Exception gets out."""
+    """Runs one job in a worker: yields its progress at intervals, then its result. It never raises an Exception."""
     shown = 0.0
     work = function(job, stop)
     try:
@@ -81,7 +81,7 @@ def run_job(function: Function, number: int, job: Any, stop: Stop) -> Iterator[J
         yield JobResult(number, end.value)
     except KitError as error:
         yield JobResult(number, error=error)
-    except Exception as error:  # whatever a team's own code raises, the other jobs are worth the night
+    except Exception as error:  # the other jobs continue, whatever a team's own code raises
         yield JobResult(number, error=wrap_exception(error))
 
 
@@ -101,7 +101,7 @@ def run_job_in_worker(
 
 
 def wrap_exception(error: Exception) -> RunError:
-    """An error that is none of kit's, as one: what it says, and the lines of code that it comes from."""
+    """Wraps an exception from outside kit as a RunError with its text and the lines of code that raised it."""
     frames = traceback.extract_tb(error.__traceback__)[-3:]
     cases = [Case(frame.line or frame.name, f"{frame.filename}:{frame.lineno}") for frame in reversed(frames)]
     return RunError(
@@ -132,5 +132,5 @@ def worker_lost_error(
 
 
 def cancellation_error(number: int, stop: Stop) -> JobResult:
-    """The end of a job that waited when it was asked to stop."""
+    """Returns the result of a waiting job that was cancelled."""
     return JobResult(number, error=StoppedError("stopped before it began", stop.requested))

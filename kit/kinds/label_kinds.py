@@ -1,4 +1,4 @@
-"""Which plugins take a table's labels: those that do not are refused at the door, beside those that do."""
+"""Checks that plugins take a table's kind of labels; the error names the plugins that do."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ MEANING = {
 
 
 def check_takes(plugins: Iterable[Plugin], labels: LabelKind, root: Path | None = None) -> None:
-    """Raises ConfigError C17 where plugins do not take labels of this kind, naming those of their kinds that do."""
+    """Raises ConfigError C17 if plugins do not take labels of this kind, naming those of their kinds that do."""
     wrong = [plugin for plugin in plugins if not plugin.takes_labels(labels)]
     if not wrong:
         return
@@ -38,18 +38,18 @@ def check_takes(plugins: Iterable[Plugin], labels: LabelKind, root: Path | None 
 
 
 def _how_to_select(kind: str) -> str:
-    """How one of a kind's plugins is asked for: `scorer` is no key of config.json."""
+    """Returns how a user selects a plugin of a kind: `scorer` is not a key of config.json."""
     return "--scorer <one of these>" if kind == "scorer" else f"{kind}=<one of these>"
 
 
 def plugins_taking(kind: str, labels: LabelKind, root: Path | None = None) -> str:
-    """The names of a kind's plugins that take labels of a kind, as errors list them."""
+    """Returns the names of a kind's plugins that take labels of a kind, as errors list them."""
     names = [name for name in registry.locations(kind, root) if _takes(kind, name, labels, root)]
     return ", ".join(names) or f"no plugin supports them; kit plugins new {kind} mine creates one"
 
 
 def _takes(kind: str, name: str, labels: LabelKind, root: Path | None) -> bool:
-    """Whether a plugin does with the options it has by default; one that cannot be opened does not."""
+    """Whether a plugin with its default options takes the labels. A plugin that cannot be opened does not."""
     with suppress(KitError):
         return KINDS[kind].open(name, root).takes_labels(labels)
     return False

@@ -1,7 +1,7 @@
-"""Shortcuts: what a metric may offer beside `score`, so that a climb or a bootstrap is quick; any metric does without.
+"""Shortcuts: optional methods of a metric that make hill climbing and bootstraps fast.
 
-A metric has a shortcut by having its method, unless its `excluded_shortcuts` name it: a weighted log loss, for one, is
-no longer a plain mean. The laws of metrics say that a shortcut must agree with `score`.
+A metric has a shortcut if it has the method, unless its `excluded_shortcuts` name it: a weighted log loss,
+for example, is not a plain mean. The contract tests of metrics check that a shortcut agrees with `score`.
 """
 
 from __future__ import annotations
@@ -16,43 +16,46 @@ from kit.core.arrays import Probabilities, Targets
 
 @runtime_checkable
 class FromConfusionMatrix(Protocol):
-    """A metric that asks for the most probable class of each row alone, such as macro F1."""
+    """A metric of the most probable class of each row, such as macro F1."""
 
     def of_confusion(self, counts: np.ndarray) -> float:
-        """The score of a confusion matrix (K, K), a true class a row; counts or weights."""
+        """Returns the score of a confusion matrix (K, K) with one row per true class; counts or weights."""
         ...
 
 
 @runtime_checkable
 class FromClassCounts(Protocol):
-    """A metric of decisions that asks of each class alone how often it was hit, told and true, such as macro F1.
+    """A metric of decisions that depends only on each class's counts of hits, predictions and true rows, such
+    as macro F1.
 
-    Where there are many classes a confusion matrix of them is larger than all rows; this is not.
+    If there are many classes, a confusion matrix is larger than all rows; these counts are not.
     """
 
     def of_margins(self, hits: np.ndarray, told: np.ndarray, true: np.ndarray) -> float:
-        """The score of the counts or weights of each class, (K,)."""
+        """Returns the score of the counts or weights of each class, (K,)."""
         ...
 
 
 @runtime_checkable
 class FromTrueClassProbability(Protocol):
-    """A metric that is a mean of what the true class's probability costs or earns, such as log loss.
+    """A metric that is the mean of a cost of the true class's probability, such as log loss.
 
-    Where a row may have several labels, it is the mean over classes too, of what the right answers' cost or earn.
+    If a row may have several labels, it is also the mean over classes, of the cost of the right answers.
     """
 
     def of_true(self, shares: np.ndarray) -> np.ndarray:
-        """What each row costs or earns, in the shape of `shares`: the true class's parts of rows that sum to 1."""
+        """Returns each row's cost or gain, in the shape of `shares`: the true class's probabilities in rows
+        that sum to 1.
+        """
         ...
 
 
 @runtime_checkable
 class SupportsRowWeights(Protocol):
-    """A metric whose work on a set of rows can be done once, for any weights of the rows, such as AUC's sorting."""
+    """A metric that prepares a set of rows once and then scores any weights of the rows, such as AUC by sorting."""
 
     def score_by_weights(self, truth: Targets, probabilities: Probabilities) -> Callable[[np.ndarray], float]:
-        """A function from weights (N,) to the score of the rows so weighted; it raises what `score` raises."""
+        """Returns a function from weights (N,) to the score of the weighted rows. It raises what `score` raises."""
         ...
 
 
@@ -94,7 +97,7 @@ def score_decisions(
     classes: int,
     weights: np.ndarray | None = None,
 ) -> float:
-    """The score of decisions (N,) by the smaller of the confusion matrix and the counts by class."""
+    """Returns the score of decisions (N,), by the smaller of the confusion matrix and the counts by class."""
     if classes * classes > len(truth) and scores_class_counts(metric):
         right = truth == said
         return metric.of_margins(
@@ -107,7 +110,10 @@ def score_decisions(
 
 
 def true_class_probability(truth: Targets, probabilities: Probabilities) -> np.ndarray:
-    """The true class's part of each row's sum, float64 (N,); of multi-hot truth the right answers', (N, K)."""
+    """Returns the true class's share of each row's sum, float64 (N,).
+
+    For multi-hot truth it is that of the right answers, (N, K).
+    """
     if truth.ndim == 2:
         given = probabilities.astype(np.float64)
         return np.where(truth, given, 1 - given)

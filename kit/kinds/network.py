@@ -1,4 +1,4 @@
-"""Kinds of the network: backbone, pooling, instances, side columns and head."""
+"""Kinds of the network: backbone, adapter, pooling, instances, columns and head."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 
-EMBEDDINGS = "embeddings"  # the backbone in whose runs rows are vectors
+EMBEDDINGS = "embeddings"  # the backbone of runs whose rows are vectors
 Outputs = Literal["logits", "cosines", "logits_and_embedding"]  # logits, then unit vectors
 
 
@@ -25,7 +25,7 @@ DEFAULT_HEAD: dict[Outputs, str] = {"logits": "linear", "cosines": "cosine", "lo
 
 
 def find_outputs_fault(name: str, value: object) -> str:
-    """What is wrong with a constant that says what a network gives; empty if it is one of `Outputs`."""
+    """Returns the error of a constant for the network's outputs; empty if it is one of `Outputs`."""
     known = get_args(Outputs)
     if value in known:
         return ""
@@ -38,21 +38,21 @@ def find_outputs_fault(name: str, value: object) -> str:
 
 @dataclass(frozen=True)
 class Original:
-    """A network that takes weights by name, and what its library knows of its weights beyond its own names."""
+    """A network that loads weights by name, and what its library knows about names in weight files."""
 
     network: nn.Module
     architecture: str = ""
-    # the modules that it classifies by
+    # its classifier modules
     classifiers: tuple[str, ...] = ()
     # all names of the library's own network, whose head kit replaces
     names: Callable[[], Collection[str]] = tuple
-    # converts files of the network's authors
+    # converts weight files of the network's authors
     convert: Callable[[Mapping[str, Any]], Mapping[str, Any]] | None = None
 
 
 @dataclass(frozen=True)
 class CachedVectors:
-    """Embedded runs, such as `bare@hflip`, whose vectors take the place of images."""
+    """Embedded runs, such as `bare@hflip`, whose vectors replace images."""
 
     runs: tuple[str, ...]
     standardise: bool
@@ -62,39 +62,42 @@ class Backbone(Plugin):
     """Builds the network that turns images into features."""
 
     kind: ClassVar[str] = "backbone"
-    home: Path | None = bound_field(None)  # the workspace, where options that are relative paths begin
-    channels: int = bound_field(3)  # of an image: the config's
+    home: Path | None = bound_field(None)  # the workspace, which relative paths in options start from
+    channels: int = bound_field(3)  # of an image: from the config
     weights: str | None = Field(
         None,
         description="start from a weights file, a Hugging Face folder or a run of kit, relative to the workspace",
     )
 
     def build(self) -> nn.Module:
-        """A module from float (N, channels, H, W) to a feature map (N, C, h, w) or tokens (N, T, C)."""
+        """Returns a module from float (N, channels, H, W) to a feature map (N, C, h, w) or tokens (N, T, C)."""
         raise NotImplementedError
 
     def cached_vectors(self) -> CachedVectors | None:
-        """The vectors that take the place of images; None if it reads images. With vectors `build` raises."""
+        """Returns the vectors that replace images; None if it reads images. With vectors `build` raises."""
         return None
 
     def in_workspace(self, home: Path | None) -> Self:
-        """The same recipe, in a workspace: options that are relative paths begin there."""
+        """Returns the same recipe in a workspace, which relative paths in options start from."""
         return self.model_copy(update={"home": home})
 
     def without_pretrained(self) -> Self:
-        """The same recipe without starting weights, for a network whose weights come from a checkpoint."""
+        """Returns the same recipe without pretrained weights, for a network whose weights come from a checkpoint."""
         return self.model_copy(update={"weights": None}) if self.initial_weights() else self
 
     def initial_weights(self) -> Path | None:
-        """Where the weights are that kit puts into the network, or None.
+        """Returns the file of weights that kit loads into the network, or None.
 
-        A backbone that declares an option `weights` itself loads it itself, in `build`.
+        A backbone with an option `weights` loads it itself, in `build`.
         """
         own = any("weights" in vars(each).get("__annotations__", {}) for each in _below(type(self), Backbone))
         return None if own or not self.weights else (self.home or Path()) / Path(self.weights).expanduser()
 
     def original(self, built: nn.Module) -> Original:
-        """What `build` gave, as the weights of files are named. A backbone around a library's network names that."""
+        """Returns the result of `build` with the names of weight files.
+
+        A backbone around a library's network returns that network.
+        """
         return Original(built, self.plugin_name())
 
     def input_files(self) -> tuple[Path, ...]:
@@ -102,49 +105,53 @@ class Backbone(Plugin):
         return (path,) if path else ()
 
     def normalisation(self) -> tuple[tuple[float, float, float], tuple[float, float, float]]:
-        """Mean and standard deviation per colour, for pixels from 0 to 1, that the weights expect."""
+        """Returns mean and standard deviation per colour, for pixels from 0 to 1, that the weights expect."""
         return (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
     def channel_statistics(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
-        """The normalisation of each channel: of other than three channels, the colours' in turn.
+        """Returns the normalisation of each channel.
 
-        timm repeats the colours of a pretrained stem likewise (timm.models._manipulate.adapt_input_conv).
+        If there are not three channels, the colours' values are repeated in turn.
+
+        timm repeats the colours of a pretrained stem in the same way
+        (timm.models._manipulate.adapt_input_conv).
         """
         mean, deviation = self.normalisation()
         turns = [channel % 3 for channel in range(self.channels)]
         return tuple(mean[turn] for turn in turns), tuple(deviation[turn] for turn in turns)
 
     def input_size(self) -> int | None:
-        """The only input side the network takes, in pixels, or None if it takes any."""
+        """Returns the only input side that the network takes, in pixels, or None if it takes any."""
         return None
 
 
 def _below(cls: type, base: type) -> Iterator[type]:
-    """A class and those that it is derived from, up to a base."""
+    """Yields a class and its base classes, up to `base`."""
     return takewhile(lambda each: each is not base, cls.__mro__)
 
 
 class Adapter(Plugin):
-    """Says which few numbers of a pretrained backbone train."""
+    """Selects the few parameters of a pretrained backbone that train."""
 
     kind: ClassVar[str] = "adapter"
 
     def adapt(self, backbone: nn.Module) -> Collection[str]:
-        """Changes the backbone in place. Returns the names of those of its weights that train.
+        """Changes the backbone in place. Returns the names of its weights that train.
 
-        Names are those of `named_parameters()` afterwards; all other weights of the backbone stay as they are. A weight
-        may only be changed by torch's parametrizations. Draws come from torch's global generator.
+        Names are those of `named_parameters()` afterwards. All other weights of the backbone stay as they
+        are. A weight may only be changed by torch's parametrizations. Draws come from torch's global
+        generator.
         """
         raise NotImplementedError
 
 
 class Pooling(Plugin):
-    """Turns a feature map or tokens into one vector an image."""
+    """Turns a feature map or tokens into one vector per image."""
 
     kind: ClassVar[str] = "pooling"
 
     def build(self) -> nn.Module:
-        """A module from (N, C, h, w) or (N, T, C) to (N, C)."""
+        """Returns a module from (N, C, h, w) or (N, T, C) to (N, C)."""
         raise NotImplementedError
 
 
@@ -165,20 +172,20 @@ class Instances(Plugin):
     )
 
     def build(self, features: int) -> nn.Module:
-        """A module from vectors (N, T, features) and a mask bool (N, T), true for instances, to (N, any)."""
+        """Returns a module from vectors (N, T, features) and a mask bool (N, T), true for instances, to (N, any)."""
         raise NotImplementedError
 
     def uses_order(self) -> bool:
-        """Whether the order of the instances matters. Default: it does not."""
+        """Whether the order of the instances matters. Default: no."""
         return False
 
 
 @dataclass(frozen=True)
 class ColumnSpan:
-    """Where a column stands in a row of side values: numbers from `start` to `stop`, then its missing flag.
+    """The position of a column in a row of side values: numbers from `start` to `stop`, then its missing flag.
 
-    The values of a category are its one-hot code. The flag is 1 if the cell is missing, and always 0 if training
-    shows no missing cell, as its weights would be random.
+    The values of a category are its one-hot code. The flag is 1 if the cell is missing. If no training cell
+    is missing, the flag is always 0, because its weights would stay random.
     """
 
     name: str
@@ -194,27 +201,27 @@ class ColumnSpan:
 
     @property
     def width(self) -> int:
-        """How many values it has beside the flag."""
+        """The number of values beside the flag."""
         return self.stop - self.start
 
 
 @dataclass(frozen=True)
 class ColumnLayout:
-    """The side columns of a row, one behind the other."""
+    """The side columns of a row, in order."""
 
     spans: tuple[ColumnSpan, ...]
 
     @property
     def width(self) -> int:
-        """Values of a row, W."""
+        """The number of values of a row, W."""
         return self.spans[-1].flag + 1 if self.spans else 0
 
     def column_of_value(self) -> list[int]:
-        """For each of the W values the number of its column."""
+        """Returns the column number of each of the W values."""
         return [number for number, span in enumerate(self.spans) for _ in range(span.width + 1)]
 
     def blank(self) -> list[float]:
-        """The W values of a row whose cells are all missing."""
+        """Returns the W values of a row with all cells missing."""
         return [
             float(span.has_flag) * (place == span.width)
             for span in self.spans
@@ -232,21 +239,21 @@ class Columns(Plugin):
     )
 
     def build(self, features: int, layout: ColumnLayout) -> nn.Module:
-        """A module from (N, features) and side values (N, layout.width) to (N, any number of features)."""
+        """Returns a module from (N, features) and side values (N, layout.width) to (N, any number of features)."""
         raise NotImplementedError
 
 
 class Head(Plugin):
-    """Turns an image's vector into one output a class."""
+    """Turns an image's vector into one output per class."""
 
     kind: ClassVar[str] = "head"
     gives: ClassVar[Outputs] = "logits"
 
     @classmethod
     def find_fault(cls) -> str:
-        """What is wrong with `gives`."""
+        """Returns the error of `gives`; empty if it is valid."""
         return find_outputs_fault("gives", cls.gives)
 
     def build(self, features: int, classes: int) -> nn.Module:
-        """A module from (N, features) to (N, outputs)."""
+        """Returns a module from (N, features) to (N, outputs)."""
         raise NotImplementedError

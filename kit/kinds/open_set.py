@@ -1,4 +1,4 @@
-"""OpenSet: options of plugins that predict a class for rows that are of none of the other classes."""
+"""OpenSet: options of plugins that predict a special class for rows of none of the other classes."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from kit.errors import ConfigError
 from kit.kinds.plugin import Plugin, bound_field
 from kit.kinds.prediction import Metric
 
-THRESHOLDS_TRIED = 41  # quantiles of what is compared with a threshold
+THRESHOLDS_TRIED = 41  # number of quantiles of the compared values
 
 
 class OpenSet(Plugin):
-    """A threshold below which a row has the class `label`: given, fitted, or by an expected share of the rows.
+    """A threshold below which a row gets the class `label`: given, fitted, or set by an expected share of the rows.
 
-    A plugin of a kind has the option `threshold` besides, whose limits depend on what it compares.
+    A plugin also has the option `threshold`, with limits that depend on the compared value.
     """
 
     label: str = Field("new", description="the class that stands for none of the others")
@@ -38,7 +38,10 @@ class OpenSet(Plugin):
         return self
 
     def label_number(self, classes: int) -> int:
-        """The label's class number; without names of classes it is the last. Raises ConfigError C29 for no class."""
+        """Returns the label's class number; without class names it is the last.
+
+        Raises ConfigError C29 if the class does not exist.
+        """
         names = self.names or (*map(str, range(classes - 1)), self.label)
         if self.label not in names:
             raise ConfigError(
@@ -49,7 +52,7 @@ class OpenSet(Plugin):
         return names.index(self.label)
 
     def thresholds_to_try(self, values: np.ndarray, truth: Targets, number: int) -> np.ndarray:
-        """Quantiles of what rows (N,) are compared by. Raises ConfigError C29 if no row is of the class `number`."""
+        """Returns quantiles of the compared values (N,). Raises ConfigError C29 if no row is of the class `number`."""
         if not (truth == number).any():
             raise ConfigError(
                 f"no training row is of class {self.label!r}, so no threshold can be fitted",
@@ -59,5 +62,5 @@ class OpenSet(Plugin):
         return np.unique(np.quantile(values, np.linspace(0, 1, THRESHOLDS_TRIED)))
 
     def option_hint(self, **options: float | str) -> str:
-        """How a message writes options of this plugin."""
+        """Returns how a message writes options of this plugin."""
         return " ".join(f"{self.kind}.{key}={value}" for key, value in options.items())

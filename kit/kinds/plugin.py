@@ -1,8 +1,8 @@
-"""Plugin: what every technique is, whatever its kind.
+"""Plugin: the base class of every technique of every kind.
 
 A plugin is a frozen pydantic model: its fields are its options. It is a recipe that can be written down with
-its name, compared, hashed and pickled. Fields marked `bound_field()` are not options: `with_classes` fills them with
-what the competition's table says (class counts, shape groups).
+its name, compared, hashed and pickled. Fields marked `bound_field()` are not options: `with_classes` fills
+them from the competition's table (class counts, shape groups).
 """
 
 from __future__ import annotations
@@ -34,7 +34,10 @@ if TYPE_CHECKING:
 
 
 def bound_field(default: Any = ()) -> Any:
-    """No option: `with_classes` fills it from the same attribute of Classes, `in_workspace` the rest."""
+    """Marks a field that is not an option.
+
+    `with_classes` fills it from the attribute of Classes with its name, `in_workspace` fills `home`.
+    """
     return Field(default, exclude=True, repr=False, json_schema_extra={"known": True})
 
 
@@ -50,18 +53,18 @@ class Plugin(BaseModel):
     kind: ClassVar[str] = ""
     label_kinds: ClassVar[tuple[LabelKind, ...]] = (
         "class_index",
-    )  # which labels it takes, if its kind sees any
+    )  # the labels that it takes, if its kind depends on labels
     replaced_options: ClassVar[
         Mapping[str, str]
-    ] = {}  # options that it had, and the config key that replaced each
+    ] = {}  # former options, and the config key that replaced each
 
     @classmethod
     def find_fault(cls) -> str:
-        """What is wrong with the class itself, such as a constant that is no choice; empty if nothing is."""
+        """Returns the error of the class itself, such as a constant with an invalid value; empty if the class is valid."""
         return ""
 
     def takes_labels(self, labels: LabelKind) -> bool:
-        """Whether it takes labels of this kind, and so do the plugins that are nested in it."""
+        """Whether it and the plugins nested in it take labels of this kind."""
         if self.kind not in SEE_LABELS:
             return True
         return labels in self.label_kinds and all(
@@ -69,18 +72,18 @@ class Plugin(BaseModel):
         )
 
     def inner_plugins(self) -> list[Plugin]:
-        """The plugins among its options, single ones and those of tuples."""
+        """Returns the plugins among its options, single ones and those in tuples."""
         fields = [getattr(self, name) for name in type(self).model_fields]
         inner = [one for value in fields for one in (value if isinstance(value, tuple) else (value,))]
         return [one for one in inner if isinstance(one, Plugin)]
 
     def take_rows(self, rows: np.ndarray) -> Self:
-        """The same recipe, whose metrics know of the rows at these positions, or where a mask is true, alone."""
+        """Returns the same recipe with metrics that know only the rows at these positions or in this mask."""
         context = self.row_context()
         return self if context is None else self.with_known(context=context.take(rows))
 
     def row_context(self) -> ScoreContext | None:
-        """What it and the plugins nested in it know of single rows, the same for all; None: nothing."""
+        """Returns the row information shared by it and the plugins nested in it, or None."""
         own = getattr(self, "context", None)
         if isinstance(own, ScoreContext) and own.has_rows:
             return own
@@ -89,26 +92,28 @@ class Plugin(BaseModel):
 
     @classmethod
     def plugin_name(cls) -> str:
-        """The name of the file that defines the plugin."""
+        """Returns the name of the file that defines the plugin."""
         return registry.location_of(cls).name
 
     def slug(self) -> str:
-        """A name for files that tells recipes apart: with 6 hex digits where options differ from their defaults."""
+        """Returns a name for files that differs between recipes: with 6 hex digits if options differ from
+        their defaults.
+        """
         name = self.plugin_name()
         return name if self == type(self)() else f"{name}-{fingerprint(self.spec())[:6]}"
 
     def input_files(self) -> tuple[Path, ...]:
-        """Files beside the images that the work depends on, such as weights; a run remembers their content."""
+        """Returns files beside the images that the result depends on, such as weights. A run records their content."""
         return ()
 
     @classmethod
     def option_fields(cls) -> dict[str, Any]:
-        """The options' pydantic fields by name."""
+        """Returns the options' pydantic fields by name."""
         return {name: field for name, field in cls.model_fields.items() if not is_bound(field)}
 
     @classmethod
     def from_options(cls, options: Mapping[str, Any], root: Path | None = None) -> Self:
-        """The plugin with these options; nested plugins' specs are opened with the workspace's plugins.
+        """Returns the plugin with these options. Nested plugins' specs are opened with the workspace's plugins.
 
         Raises pydantic's ValidationError, which names each option by its path: `base.gama`.
         """
@@ -124,8 +129,8 @@ class Plugin(BaseModel):
     def open(cls, spec: Any, root: StrPath | None = None, where: str = "") -> Self:
         """Opens `"focal"` or `{"name": "focal", "gamma": 1.5}` as a plugin of this kind.
 
-        `root` is the workspace whose plugins count too, `where` the config key that errors name.
-        Raises PluginError for an unknown or broken plugin, ConfigError for options that do not fit.
+        `root` is the workspace whose plugins count too, `where` the config key that errors name. Raises
+        PluginError for an unknown or broken plugin, ConfigError for options that do not fit.
         """
         try:
             return registry.open_spec(cls, cls.kind, spec, None if root is None else Path(root))
@@ -133,7 +138,7 @@ class Plugin(BaseModel):
             raise explain_validation_error(error, where or cls.kind) from None
 
     def with_known(self, **values: Any) -> Self:
-        """The same recipe with these values in its `bound_field` fields, and in those of the plugins that it nests."""
+        """Returns the same recipe with these values in its `bound_field` fields, and in those of its nested plugins."""
         fields = type(self).model_fields
         updates = {key: value for key, value in values.items() if key in fields and is_bound(fields[key])}
         for name in self.option_fields():
@@ -159,7 +164,7 @@ class Plugin(BaseModel):
 
     @model_serializer(mode="plain")
     def spec(self) -> dict[str, Any]:
-        """Name and options as plain JSON values; opening them gives an equal plugin."""
+        """Returns name and options as plain JSON values; opening them gives an equal plugin."""
         options = {name: to_jsonable_python(getattr(self, name)) for name in self.option_fields()}
         return {"name": self.plugin_name(), **options}
 
@@ -191,7 +196,7 @@ def _no_option(cls: type[Plugin], key: str, fields: Mapping[str, Any], value: An
 
 
 def explain_validation_error(error: ValidationError, where: str = "") -> ConfigError:
-    """pydantic's findings in kit's words: the path of each key, what is wrong, what was given."""
+    """Returns pydantic's findings in kit's words: the path of each key, the problem, the given value."""
     cases, hints = [], []
     for found in error.errors(include_url=False):
         hints += [found["ctx"]["instead"]] if "instead" in found.get("ctx", {}) else []
@@ -207,7 +212,7 @@ def explain_validation_error(error: ValidationError, where: str = "") -> ConfigE
 
 
 def _with_default_names(fields: Mapping[str, Any], options: Mapping[str, Any]) -> dict[str, Any]:
-    """Options of a nested plugin without its name are meant for the default one: `splitter.base.folds=3`."""
+    """Adds the default plugin's name to options of a nested plugin without one: `splitter.base.folds=3`."""
     filled = dict(options)
     for key, value in options.items():
         default = fields[key].get_default(call_default_factory=True)
@@ -222,6 +227,6 @@ def _rebuild(root: Path | None, kind: str, name: str, fields: dict[str, Any]) ->
 
 
 def default_of(field: Any) -> Any:
-    """A pydantic field's default, or None where the option must be given."""
+    """Returns a pydantic field's default, or None if the option is required."""
     value = field.get_default(call_default_factory=True)
     return None if value is PydanticUndefined else value

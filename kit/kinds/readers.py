@@ -1,4 +1,4 @@
-"""The readers of files that are no image files."""
+"""The readers of files other than image files."""
 
 from __future__ import annotations
 
@@ -11,5 +11,5 @@ IMAGE = "image"  # the reader of image files
 
 
 def other_readers(root: Path | None = None) -> list[Reader]:
-    """The readers of other files, by name; `root` is the workspace whose readers count too."""
+    """Returns the readers of other files, by name. `root` is the workspace whose readers count too."""
     return [Reader.open(name, root) for name in locations("reader", root) if name != IMAGE]

@@ -37,15 +37,15 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class PluginLocation:
-    """Where one plugin stands: its kind, its name, and the module that defines it."""
+    """The location of one plugin: its kind, its name, and the module that defines it."""
 
     kind: str
     name: str
     source: str  # workspace, kit or installed
     module: str
     file: Path | None = None
-    root: Path | None = None  # the workspace, for a plugin of one
-    distribution: str = ""  # the installed package, for a plugin of one
+    root: Path | None = None  # the workspace, for a workspace's plugin
+    distribution: str = ""  # the package, for an installed plugin
 
     def __str__(self) -> str:
         where = self.distribution or self.file or self.module
@@ -53,7 +53,7 @@ class PluginLocation:
 
 
 def kinds(root: Path | None = None) -> tuple[str, ...]:
-    """The kinds of plugin: kit's own, sorted (a workspace or a package adds techniques, not kinds)."""
+    """Returns kit's kinds of plugin, sorted. A workspace or a package adds techniques, not kinds."""
     return _kinds_of_kit()
 
 
@@ -67,7 +67,7 @@ def _is_plugin_name(name: str) -> bool:
 
 
 def locations(kind: str, root: Path | None = None) -> dict[str, list[PluginLocation]]:
-    """Every place a plugin of `kind` is found at, by name; more than one place a name is an error on use."""
+    """Returns all locations of the plugins of `kind`, by name. Using a name with several locations is an error."""
     if kind not in kinds():
         raise PluginError(
             f"no kind of plugin named {kind!r}{did_you_mean(kind, kinds())}", code="P02", hint="kit plugins"
@@ -95,7 +95,7 @@ def _in_workspace(kind: str, root: Path | None) -> list[PluginLocation]:
 
 @lru_cache
 def _in_kit(kind: str) -> tuple[PluginLocation, ...]:
-    """kit's own plugins of a kind, listed once: a run opens a hundred plugins."""
+    """Returns kit's own plugins of a kind, cached, because a run opens a hundred plugins."""
     return tuple(
         PluginLocation(kind, file.stem, "kit", f"kit.plugins.{kind}.{file.stem}", file)
         for file in _files(BUILTIN_DIR / kind)
@@ -104,7 +104,7 @@ def _in_kit(kind: str) -> tuple[PluginLocation, ...]:
 
 @lru_cache(maxsize=128)
 def _find_installed(kind: str, path: tuple[str, ...]) -> tuple[PluginLocation, ...]:
-    """The plugins of a kind that packages on a search path offer."""
+    """Returns the plugins of a kind that packages on a search path offer."""
     return tuple(
         PluginLocation(
             kind, entry.name, "installed", entry.value, distribution=entry.dist.name if entry.dist else ""
@@ -115,18 +115,18 @@ def _find_installed(kind: str, path: tuple[str, ...]) -> tuple[PluginLocation, .
 
 @lru_cache(maxsize=4)
 def _entry_points(path: tuple[str, ...]) -> Any:
-    """Every installed package's, on a search path; reading them takes 20 ms."""
+    """Returns the entry points of every installed package on a search path; reading them takes 20 ms."""
     return importlib.metadata.entry_points()
 
 
 @lru_cache
 def _package(root: Path) -> str:
-    """The private package of a workspace: `kit_workspace_` and 12 hex digits of its path."""
+    """Returns the private package name of a workspace: `kit_workspace_` and 12 hex digits of its path."""
     return "kit_workspace_" + hashlib.sha256(os.fsencode(root)).hexdigest()[:12]
 
 
 def find(kind: str, name: str, root: Path | None = None) -> PluginLocation:
-    """The one place of a plugin. Raises PluginError where there is none or more than one."""
+    """Returns the only location of a plugin. Raises PluginError if it is missing or has several."""
     known = locations(kind, root)
     if name not in known:
         names = ", ".join(known)
@@ -148,7 +148,7 @@ def find(kind: str, name: str, root: Path | None = None) -> PluginLocation:
 
 
 def load_plugin_class(place: PluginLocation, base: type[T]) -> type[T]:
-    """The one public class of a kind that a plugin's module defines. Raises PluginError, naming the file."""
+    """Imports a plugin's module and returns its one public class of a kind. Raises PluginError, naming the file."""
     try:
         if place.root is not None:
             _register_package(place.root, place.kind)
@@ -189,7 +189,7 @@ def _register_package(root: Path, kind: str) -> None:
 
 
 def _line_of(error: Exception, place: PluginLocation) -> str:
-    """`file:line` of the plugin's own line that failed, else the file."""
+    """Returns `file:line` of the plugin's own line that failed, else the file."""
     file = str(place.file or place.module)
     if isinstance(error, SyntaxError) and error.filename:
         return f"{error.filename}:{error.lineno}"
@@ -242,7 +242,7 @@ def open_spec(base: type[T], kind: str, spec: Any, root: Path | None) -> T:
 
 
 def summary(place: PluginLocation) -> str:
-    """The first line of the docstring of a plugin's class, or of its module, read without importing it."""
+    """Returns the first line of the docstring of a plugin's class, or of its module, without importing it."""
     file = place.file
     if file is None:
         spec = importlib.util.find_spec(place.module)

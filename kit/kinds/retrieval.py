@@ -1,4 +1,4 @@
-"""Neighbours, and the two kinds of plugin that answer with the most similar image; kit.kinds lists them."""
+"""Neighbours, and the two kinds of plugin that predict from similar images. kit.kinds lists them."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class RetrievedNeighbours:
-    """The k nearest training images of N rows, the nearest first, and what a classifier says of the rows."""
+    """The k nearest training images of N rows, the nearest first, and a classifier's predictions of the rows."""
 
-    similarities: np.ndarray  # (N, k) float32, cosines unless a reranker makes them something else
+    similarities: np.ndarray  # (N, k) float32, cosines unless a reranker changes them
     labels: np.ndarray  # (N, k) int64
     classes: int
     probabilities: Probabilities | None = None  # (N, K) float32, of the same run's classifier
@@ -29,14 +29,14 @@ class RetrievedNeighbours:
         return len(self.labels)
 
     def take(self, rows: np.ndarray) -> Self:
-        """The rows at these positions, or where a mask is true."""
+        """Returns the rows at these positions or in this mask."""
         shares = None if self.probabilities is None else self.probabilities[rows]
         return replace(
             self, similarities=self.similarities[rows], labels=self.labels[rows], probabilities=shares
         )
 
     def top_k(self, k: int) -> Self:
-        """The k nearest of each row."""
+        """Returns the k nearest of each row."""
         return replace(self, similarities=self.similarities[:, :k], labels=self.labels[:, :k])
 
 
@@ -46,44 +46,47 @@ class Scorer(Plugin):
     kind: ClassVar[str] = "scorer"
     fitted: ClassVar[bool] = False  # True: fit learns from the truth, so its scores are cross-fitted
     takes_probabilities: ClassVar[bool] = (
-        False  # True: it joins the classifier's with those of the neighbours
+        False  # True: it joins the classifier's predictions with those of the neighbours
     )
 
     def neighbours(self) -> int:
-        """How many neighbours it uses."""
+        """Returns how many neighbours it uses."""
         raise NotImplementedError
 
     def classes_to_ignore(self) -> tuple[str, ...]:
-        """Classes whose rows are in no gallery, such as one that stands for none of the others."""
+        """Returns classes whose rows stay out of the gallery, such as the class for "none of the others"."""
         return ()
 
     def with_classes(self, classes: Classes) -> Self:
-        """The same recipe, knowing the competition's classes."""
+        """Returns the same recipe with the competition's classes."""
         names = [name for name, field in type(self).model_fields.items() if is_bound(field)]
         return self.model_copy(update={name: getattr(classes, name) for name in names})
 
     def fit(self, near: RetrievedNeighbours, truth: Targets) -> Self:
-        """The scorer fitted on out-of-fold rows' neighbours and truth (N,). Default: self."""
+        """Fits on out-of-fold rows' neighbours and truth (N,), and returns the result. Default: self."""
         return self
 
     def score(self, near: RetrievedNeighbours) -> np.ndarray:
-        """Probabilities (N, K). Each row sums to 1."""
+        """Returns probabilities (N, K). Each row sums to 1."""
         raise NotImplementedError
 
 
 class Reranker(Plugin):
-    """Searches otherwise than by one plain comparison."""
+    """Replaces or refines the plain search by cosine similarity."""
 
     kind: ClassVar[str] = "reranker"
 
     def search(self, queries: np.ndarray, gallery: np.ndarray, k: int, inner: Search) -> Neighbours:
-        """The k nearest rows of `gallery` (G, D) for `queries` (Q, D), unit vectors, found with `inner`."""
+        """Returns the k nearest rows of `gallery` (G, D) for `queries` (Q, D), unit vectors, found with `inner`."""
         raise NotImplementedError
 
     def in_workspace(self, home: Path | None) -> Self:
-        """The same recipe, in a workspace: options that are relative paths begin there."""
+        """Returns the same recipe in a workspace, which relative paths in options start from."""
         return self
 
     def of_fold(self, fold: int | None) -> Self:
-        """The same recipe for rows that a fold held out, or for test rows: what it learned must not know the rows."""
+        """Returns the recipe for rows that a fold held out, or for test rows.
+
+        It must not have learned from these rows.
+        """
         return self

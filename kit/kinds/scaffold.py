@@ -1,4 +1,4 @@
-"""A new plugin from the template of its kind: a file that works, and a test that holds it against the laws."""
+"""Creates a plugin from the template of its kind: a working file, and a test that runs the contract tests on it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ TEMPLATES = Path(__file__).with_name("templates")
 def new_plugin(root: Path, kind: str, name: str) -> tuple[Path, Path]:
     """Writes plugins/<kind>/<name>.py and tests/plugins/<kind>/test_<name>.py, and returns both.
 
-    Raises PluginError (P02) for an unknown kind, ConfigError (C23) for a name that cannot be used, or that is taken.
+    Raises PluginError (P02) if the kind is unknown, ConfigError (C23) if the name is not valid or in use.
     """
     taken = registry.locations(kind, root)
     _check_name(kind, name)
@@ -61,5 +61,5 @@ def _check_name(kind: str, name: str) -> None:
 
 
 def camel_case(name: str) -> str:
-    """The class's name of a file's: `my_loss` defines `MyLoss`."""
+    """Returns the class name for a file name: `my_loss` defines `MyLoss`."""
     return "".join(part.capitalize() for part in name.split("_"))

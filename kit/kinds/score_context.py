@@ -1,4 +1,4 @@
-"""ScoreContext: what is known of rows besides their labels, for metrics and ensemblers that ask for it."""
+"""ScoreContext: information about rows besides their labels, for metrics and ensemblers that need it."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ Wanted = Literal["classes", "superclasses", "ids", "groups", "weights"]
 
 @dataclass(frozen=True, eq=False)
 class ScoreContext:
-    """Names of the classes, and of N rows the ids, groups, weights and columns, aligned by position with the truth.
+    """Names of the classes, and ids, groups, weights and columns of N rows, aligned by position with the truth.
 
-    Only what the metric's `wants` or the ensembler's `row_columns` names is filled in.
+    Only fields that the metric's `wants` or the ensembler's `row_columns` name are filled in.
     """
 
     classes: tuple[str, ...] = ()
     superclasses: tuple[str, ...] = ()  # of each class, from data.superclasses
-    target: Target = ONE_CLASS  # what labels and predictions of a row are
+    target: Target = ONE_CLASS  # the meaning of labels and predictions of a row
     ids: np.ndarray | None = None  # (N,) of str
     groups: np.ndarray | None = None  # (N,) of str, from data.group
     weights: np.ndarray | None = None  # (N,) float64, from data.weight
@@ -38,13 +38,13 @@ class ScoreContext:
 
     @property
     def has_rows(self) -> bool:
-        """Whether anything is known of single rows."""
+        """Whether it has information about single rows."""
         return bool(self.columns) or any(
             values is not None for values in (self.ids, self.groups, self.weights)
         )
 
     def take(self, rows: np.ndarray) -> ScoreContext:
-        """The context of the rows at these positions, or where a mask is true."""
+        """Returns the context of the rows at these positions or in this mask."""
         return replace(
             self,
             ids=None if self.ids is None else self.ids[rows],
@@ -54,7 +54,7 @@ class ScoreContext:
         )
 
     def of_classes(self, numbers: np.ndarray) -> ScoreContext:
-        """The context of some of the classes, for a metric that scores these columns alone."""
+        """Returns the context of some of the classes, for a metric that scores only these columns."""
         return replace(
             self,
             classes=tuple(self.classes[number] for number in numbers),
@@ -62,7 +62,7 @@ class ScoreContext:
         )
 
     def __eq__(self, other: object) -> bool:
-        """Whether both know the same; plugins are compared field by field."""
+        """Whether both hold the same; plugins are compared field by field."""
         return isinstance(other, ScoreContext) and self._values() == other._values()
 
     def __hash__(self) -> int:
@@ -77,5 +77,5 @@ class ScoreContext:
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> core_schema.CoreSchema:
-        """A field of a plugin holds it as it is: arrays have no schema."""
+        """Lets a field of a plugin hold it as it is, because arrays have no schema."""
         return core_schema.is_instance_schema(cls)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from kit.core.arrays import Probabilities, Targets
 
-PART_SEPARATOR = "="  # between a softmax part and its class in the name of a column
+PART_SEPARATOR = "="  # separates a softmax part and its class in the name of a column
 
 # softmax: one class of several. sigmoid: yes or no in each column. number: a number in each column
 PartKind = Literal["softmax", "sigmoid", "number"]
@@ -33,12 +33,14 @@ class AnswerPart:
 
 @dataclass(frozen=True)
 class SeveralTarget(Target):
-    """Several answers per row, whose columns stand side by side: a class, yes or no, or a number for each part.
+    """Several answers per row, with adjacent columns: a class, yes or no, or a number for each part.
 
-    `parts` are the name and the number of columns of each, in order, and `kinds` their kinds, by default softmax.
-    Labels of a softmax part are 0 and 1 of each class, and no 1 if a row has no label of it. The cells of other parts
-    are NaN if a row has no label. Predictions are a distribution over the classes of a softmax part, the probability
-    of yes for each column of a sigmoid part, and numbers in the labels' unit for a number part.
+    `parts` are the name and the number of columns of each, in order, and `kinds` their kinds, by default
+    softmax. Labels of a softmax part are 0 and 1 of each class, without a 1 if a row has no label of it. The
+    cells of other parts are NaN if a row has no label.
+
+    Predictions are a distribution over the classes of a softmax part, the probability of yes for each column
+    of a sigmoid part, and numbers in the labels' unit for a number part.
     """
 
     parts: tuple[tuple[str, int], ...] = ()
@@ -51,7 +53,7 @@ class SeveralTarget(Target):
 
     @classmethod
     def of(cls, columns: Sequence[str]) -> SeveralTarget:
-        """The target of softmax parts whose columns have names such as `part=class`."""
+        """Returns the target of softmax parts whose columns have names such as `part=class`."""
         sizes: dict[str, int] = {}
         for column in columns:
             part = column.partition(PART_SEPARATOR)[0]
@@ -142,7 +144,7 @@ class SeveralTarget(Target):
         )
 
     def count_rows(self, labels: Targets, columns: int) -> np.ndarray:
-        """Rows of each class; of a sigmoid column those with yes, and of a number those with a number."""
+        """Counts the rows of each class; for a sigmoid column those with yes, for a number those with a number."""
         import numpy as np
 
         found = np.nansum(labels, axis=0)
@@ -166,9 +168,10 @@ class SeveralTarget(Target):
         return "; ".join(lacks)
 
     def strata(self, labels: Targets, folds: int) -> np.ndarray:
-        """The classes of the softmax part with most of them; rows without its label are a stratum too.
+        """Returns the classes of the softmax part with the most classes. Rows without its label are a stratum too.
 
-        Without a softmax part it is the first part: each combination of yes and no, or ranges of its numbers.
+        Without a softmax part it uses the first part: each combination of yes and no, or ranges of its
+        numbers.
         """
         import numpy as np
 
@@ -256,11 +259,11 @@ class SeveralTarget(Target):
         return {"several": [[*part, kind] for part, kind in zip(self.parts, self.kinds, strict=True)]}
 
     def _places(self, kind: PartKind) -> list[slice]:
-        """The columns of each part of a kind."""
+        """Returns the columns of each part of a kind."""
         return [part.place for part in self.layout if part.kind == kind]
 
     def _part_strata(self, labels: Targets, part: AnswerPart, folds: int) -> np.ndarray:
-        """A stratum of each row by a part of yes and no or of numbers; rows without its label are one too."""
+        """Returns a stratum for each row by a part of yes and no or of numbers. Rows without its label are one too."""
         import numpy as np
 
         own = labels[:, part.place]

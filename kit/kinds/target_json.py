@@ -1,4 +1,4 @@
-"""Targets of files: what the JSON value of a target means."""
+"""Reads targets from the JSON values in files."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from kit.kinds.targets import MULTI_HOT, ONE_CLASS, PLAIN_TARGETS, Target
 
 
 def target_of(found: Any) -> Target:
-    """The target that `to_json` wrote. Raises ValueError for another value."""
+    """Returns the target that `to_json` wrote. Raises ValueError for another value."""
     plain = {str(kind): target for kind, target in PLAIN_TARGETS.items()}
     if isinstance(found, str) and found in plain:
         return plain[found]
@@ -21,7 +21,7 @@ def target_of(found: Any) -> Target:
 
 
 def read_target(found: Mapping[str, Any]) -> Target:
-    """The target that a file's metadata names; files of older versions say only whether rows have several labels."""
+    """Returns the target that a file's metadata names. Files of older versions only say if rows have several labels."""
     if "target" in found:
         return target_of(found["target"])
     return MULTI_HOT if found.get("multi_label") else ONE_CLASS

@@ -1,7 +1,7 @@
-"""Targets: what the labels of a table and the predictions of its rows are, one class for each kind of labels.
+"""Targets: the meaning of a table's labels and of its rows' predictions, one class for each kind of labels.
 
-Whoever needs to know whether rows sum to 1, whether values are probabilities, or how many rows a class has, asks the
-target of a table or of predictions.
+The target of a table or of predictions decides if rows sum to 1, if values are probabilities, and how many
+rows a class has.
 """
 
 from __future__ import annotations
@@ -21,36 +21,37 @@ if TYPE_CHECKING:
 
     from kit.core.arrays import Probabilities, Targets
 
-# class_index: class numbers (N,). multi_hot: 0 and 1 of shape (N, K). numbers: values (N, K). soft: rows (N, K) that
-# sum to 1. several: 0 and 1 (N, K), one class of each part. Losses alone, of rows that teachers labelled: taught: a
-# class number and the teachers' probabilities beside it, (N, 1 + K), those 0 where no teacher saw the row
+# class_index: class numbers (N,). multi_hot: 0 and 1 of shape (N, K). numbers: values (N, K). soft: rows (N,
+# K) that sum to 1. several: 0 and 1 (N, K), one class of each part. Only for losses of rows that teachers
+# labelled: taught: (N, 1 + K), a class number and then the teachers' probabilities, which are 0 if no teacher
+# saw the row
 LabelKind = Literal["class_index", "multi_hot", "numbers", "soft", "several", "taught"]
 SEE_LABELS = frozenset(
     {"splitter", "sampler", "loss", "metric", "aggregator", "ensembler", "format", "scorer"}
 )  # of the kinds of plugin
 LABEL_KINDS: tuple[LabelKind, ...] = ("class_index", "multi_hot", "numbers", "soft", "several")  # of tables
 
-MIN_NAMED_SHARE = 0.005  # shares below are not named in words
+MIN_NAMED_SHARE = 0.005  # smaller shares are not named in words
 TOLERANCE = 1e-3  # of a row's sum; float16 probabilities of 100 classes stay within it
 
 Faults = list[
     tuple[str, "np.ndarray"]
-]  # what can be wrong with a row, and which rows it is wrong with, (N,) bool
+]  # the possible faults of a row, and the rows that have them, (N,) bool
 
 
 @dataclass(frozen=True)
 class Target:
-    """What labels (N,) or (N, W) and predictions (N, K) of one kind mean; K is the number of `columns`."""
+    """The meaning of labels (N,) or (N, W) and predictions (N, K) of one kind. K is the number of `columns`."""
 
     kind: ClassVar[LabelKind] = "class_index"
     sums_to_one: ClassVar[bool] = False  # each row of predictions is a distribution over the columns
     has_classes: ClassVar[bool] = True  # each column is a class
-    has_decisions: ClassVar[bool] = True  # a row is predicted right or wrong; if not, more or less well
-    prediction: ClassVar[str] = "probabilities"  # what a row of predictions is, in words
+    has_decisions: ClassVar[bool] = True  # a row is right or wrong; if False, it has an error
+    prediction: ClassVar[str] = "probabilities"  # the name of a row of predictions, in words
     usual_metrics: ClassVar[tuple[str, ...]] = (
         "log_loss",
         "accuracy",
-    )  # by which any two runs compare, finest first
+    )  # metrics by which any two runs can be compared, finest first
 
     @property
     def multi_label(self) -> bool:
@@ -59,17 +60,17 @@ class Target:
 
     @property
     def is_probability(self) -> bool:
-        """Whether all predictions are numbers of 0 to 1."""
+        """Whether all predictions are numbers from 0 to 1."""
         return True
 
     def number_columns(self, columns: int) -> np.ndarray:
-        """Which columns hold numbers to be measured, bool (K,)."""
+        """Returns which columns hold measured numbers, bool (K,)."""
         import numpy as np
 
         return np.zeros(columns, bool)
 
     def find_faults(self, predictions: Probabilities, free: bool = False) -> Faults:
-        """What can be wrong with rows of predictions (N, K); the last fault is the one that counts.
+        """Returns the faults of rows of predictions (N, K). The last fault of a row is the one that counts.
 
         `free` rows need not sum to 1.
         """
@@ -89,79 +90,81 @@ class Target:
         return faults
 
     def normalise(self, predictions: Probabilities) -> Probabilities:
-        """Rows (N, K) that were averaged, brought to sum 1 if they are distributions."""
+        """Scales averaged rows (N, K) to sum 1 if they are distributions."""
         return predictions / predictions.sum(axis=1, keepdims=True) if self.sums_to_one else predictions
 
     def to_logs(self, predictions: Tensor, least: float) -> Tensor:
-        """Probabilities (N, K) as logarithms, whose mean is that of a geometric mean; smaller ones count as `least`.
+        """Returns the logarithms of probabilities (N, K), whose mean gives a geometric mean.
+
+        Values below `least` count as `least`.
 
         Raises ConfigError C12 if predictions are not probabilities.
         """
         raise ConfigError(f"{self.prediction} have no geometric mean", code="C12", hint="--merge mean")
 
     def from_logs(self, logs: Tensor) -> Tensor:
-        """The probabilities (N, K) whose logarithms `to_logs` gives, brought to sum 1 if they are distributions."""
+        """Returns the probabilities (N, K) for logarithms of `to_logs`, scaled to sum 1 if they are distributions."""
         raise NotImplementedError
 
     def count_rows(self, labels: Targets, columns: int) -> np.ndarray:
-        """Rows of each column, int64 (K,)."""
+        """Returns the number of rows of each column, int64 (K,)."""
         raise NotImplementedError
 
     def count_words(self, columns: int) -> str:
-        """How many columns there are, in words, such as `5 classes`."""
+        """Returns the number of columns in words, such as `5 classes`."""
         return f"{columns} {'classes' if self.has_classes else 'numbers'[: 7 if columns != 1 else 6]}"
 
     def find_lack(self, labels: Targets, columns: Sequence[str]) -> str:
-        """Why there is nothing to learn from the labels, in words; empty if there is."""
+        """Returns in words why the labels cannot be learned; empty if they can."""
         return f"all rows have the same class, {', '.join(columns)}" if len(columns) < 2 else ""
 
     def strata(self, labels: Targets, folds: int) -> np.ndarray:
-        """A stratum of each row, int64 (N,), whose shares a stratified splitter of so many folds keeps."""
+        """Returns a stratum for each row, int64 (N,), for a stratified splitter with this number of folds."""
         raise NotImplementedError
 
     def marks(self, labels: Targets, columns: int, folds: int) -> np.ndarray:
-        """Labels of each row, 0 and 1 (N, any), whose shares an iterative splitter of so many folds keeps."""
+        """Returns labels of each row, 0 and 1 (N, any), for an iterative splitter with this number of folds."""
         return one_hot(self.strata(labels, folds))
 
     def guessing_loss(self, columns: int) -> float:
-        """The usual loss of predictions without any knowledge."""
+        """Returns the usual loss of predictions without any knowledge."""
         return math.log(columns)
 
     def prior(self, labels: Targets, columns: int) -> np.ndarray:
-        """What is predicted of a row that nothing is known of, (K,): the mean of all rows' answers."""
+        """Returns the prediction for a row without any information, (K,): the mean of all rows' answers."""
         return self.count_rows(labels, columns) / len(labels)
 
     def guess(self, rows: int, columns: int) -> np.ndarray:
-        """Predictions float32 (rows, K) without any knowledge, such as equal probabilities."""
+        """Returns predictions float32 (rows, K) without any knowledge, such as equal probabilities."""
         import numpy as np
 
         return np.full((rows, columns), 1 / columns if self.sums_to_one else 0.5, np.float32)
 
     def names_of(self, label: Any, columns: Sequence[str]) -> tuple[str, ...]:
-        """One row's label in words: names of its classes, or its numbers."""
+        """Returns one row's label in words: names of its classes, or its numbers."""
         raise NotImplementedError
 
     def describe(self, prediction: np.ndarray, columns: Sequence[str]) -> str:
-        """One row of predictions (K,) in words, such as its most probable class."""
+        """Returns one row of predictions (K,) in words, such as its most probable class."""
         return str(columns[int(prediction.argmax())])
 
     def find_missing(self, labels: Any) -> Any:
-        """Where rows have no label to compare with, bool (N, K), for labels (N, K) in an array or a tensor."""
+        """Returns where rows lack a label to compare with, bool (N, K), for labels (N, K) in an array or a tensor."""
         return labels != labels
 
     def reorder(self, labels: Targets, order: Sequence[int]) -> np.ndarray:
-        """The labels after the columns were put in another order; `order` has the old place of each."""
+        """Returns the labels after the columns were reordered. `order` has the old position of each column."""
         import numpy as np
 
         return np.ascontiguousarray(labels[:, list(order)])
 
     def to_json(self) -> Any:
-        """A JSON value that `target_of` reads."""
+        """Returns a JSON value that `target_of` reads."""
         return self.kind
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> core_schema.CoreSchema:
-        """A field of a plugin holds it as it is."""
+        """Lets a field of a plugin hold it as it is."""
         return core_schema.is_instance_schema(cls)
 
 
@@ -204,7 +207,7 @@ class OneClassTarget(Target):
 
 @dataclass(frozen=True)
 class MultiHotTarget(Target):
-    """Any number of labels per row: labels are 0 and 1 (N, K), each class has a probability of its own."""
+    """Any number of labels per row: labels are 0 and 1 (N, K), each class has its own probability."""
 
     kind: ClassVar[LabelKind] = "multi_hot"
 
@@ -233,7 +236,7 @@ class MultiHotTarget(Target):
 
 @dataclass(frozen=True)
 class NumbersTarget(Target):
-    """Numbers to be measured: labels and predictions are values (N, K), each column in its own unit."""
+    """Measured numbers: labels and predictions are values (N, K), each column in its own unit."""
 
     kind: ClassVar[LabelKind] = "numbers"
     has_classes: ClassVar[bool] = False
@@ -272,9 +275,10 @@ class NumbersTarget(Target):
         return f"all rows have the same number in column {', '.join(equal)}" if equal else ""
 
     def strata(self, labels: Targets, folds: int) -> np.ndarray:
-        """Ranges with about equally many rows: as many as Sturges' rule has, each with a row for every fold.
+        """Returns ranges with about equal numbers of rows: as many ranges as by Sturges' rule, each with a
+        row for every fold.
 
-        Several columns are joined to the first principal component of their ranks.
+        Several columns are reduced to the first principal component of their ranks.
         """
         import numpy as np
 
@@ -338,7 +342,7 @@ class SoftTarget(OneClassTarget):
 
 
 def one_hot(strata: np.ndarray) -> np.ndarray:
-    """0 and 1, int8 (N, strata), of strata (N,)."""
+    """Returns strata (N,) as 0 and 1, int8 (N, strata)."""
     import numpy as np
 
     found = np.unique(strata)
@@ -346,7 +350,7 @@ def one_hot(strata: np.ndarray) -> np.ndarray:
 
 
 def _principal_ranks(labels: np.ndarray) -> np.ndarray:
-    """The first principal component (N,) of the columns' ranks."""
+    """Returns the first principal component (N,) of the columns' ranks."""
     import numpy as np
     from scipy.stats import rankdata
 

@@ -1,4 +1,4 @@
-"""The kind of plugin that shows a run's numbers elsewhere while it trains; kit.kinds lists it among the others."""
+"""The kind of plugin that shows a run's numbers elsewhere while it trains. kit.kinds lists it."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ Log = Callable[[int, Mapping[str, float]], None]  # log(step, values)
 
 @dataclass(frozen=True)
 class Tracked:
-    """What is tracked: a fold of a run or, where `fold` is None, the pooled scores of its folds."""
+    """The tracked subject: a fold of a run, or, if `fold` is None, the pooled scores of its folds."""
 
     run: str
     fold: int | None
-    folder: Path  # the fold's or the run's own, where a tracker may write
+    folder: Path  # the folder of the fold or run, which a tracker may write to
     root: Path  # the workspace
-    config: Mapping[str, Any]  # as the run uses it, every default written out
-    key: str  # the same whenever this fold of this run goes on, and no other's
-    step: int = 0  # optimizer steps that are done already
+    config: Mapping[str, Any]  # as the run uses it, with all defaults
+    key: str  # the same if this fold of this run resumes, and different for any other
+    step: int = 0  # number of finished optimizer steps
 
     @property
     def name(self) -> str:
-        """Such as `r/fold-0`, and the run's name for its pooled scores."""
+        """The name, such as `r/fold-0`, and the run's name for its pooled scores."""
         return self.run if self.fold is None else f"{self.run}/fold-{self.fold}"
 
 
@@ -38,8 +38,8 @@ class Tracker(Plugin):
     """Shows a run's numbers elsewhere while it trains."""
 
     kind: ClassVar[str] = "tracker"
-    package: ClassVar[str] = ""  # what must be installed for it
-    remote: ClassVar[bool] = False  # True: it may talk to a server, so laws do not start it
+    package: ClassVar[str] = ""  # the package that must be installed
+    remote: ClassVar[bool] = False  # True: it may contact a server, so contract tests do not start it
 
     every: int | None = Field(
         None,
@@ -48,12 +48,14 @@ class Tracker(Plugin):
     )
 
     def start(self, of: Tracked) -> AbstractContextManager[Log]:
-        """A block that lasts while the fold trains and gives `log(step, values)`. The fold's errors pass through it.
+        """Opens a block for the training of a fold, which receives `log(step, values)`.
+
+        The fold's errors pass through it.
 
         If the tracker raises, here or later, kit warns and training continues without it.
         """
         raise NotImplementedError
 
     def check(self) -> None:
-        """Raises ConfigError (C24) where it cannot work here; asked before anything is trained."""
+        """Raises ConfigError (C24) if it cannot work on this machine. kit calls it before training."""
         require_package(self.package, f"tracker {self.plugin_name()!r}", "tracker=null")

@@ -17,24 +17,24 @@ from kit.kinds.network import DEFAULT_HEAD, Outputs, find_outputs_fault
 
 
 class Loss(Plugin):
-    """Says how wrong each row is."""
+    """Computes the loss of each row."""
 
     kind: ClassVar[str] = "loss"
     takes: ClassVar[Outputs] = "logits"
-    ordered: ClassVar[bool] = False  # True: classes are grades, in their order
-    weighs_rows: ClassVar[bool] = False  # True: labels may have a column of weights behind them
+    ordered: ClassVar[bool] = False  # True: classes are ordered grades
+    weighs_rows: ClassVar[bool] = False  # True: labels may have a column of weights at the end
     splittable: ClassVar[bool] = True  # False: it compares rows within the batch, so no micro-batches
     needs_positives: ClassVar[bool] = False  # True: it learns from pairs of rows of one class in a batch
 
     @classmethod
     def find_fault(cls) -> str:
-        """What is wrong with `takes`."""
+        """Returns the error of `takes`; empty if it is valid."""
         return find_outputs_fault("takes", cls.takes)
 
     def mix(
         self, images: Tensor, labels: Tensor, rng: np.random.Generator, progress: float = 0.0
     ) -> tuple[Tensor, list[tuple[float, Tensor]]]:
-        """Mixes a whole effective batch. `progress` [0, 1) is the part of the run's steps that is done.
+        """Mixes a whole effective batch. `progress` [0, 1) is the finished part of the run's steps.
 
         Returns the mixed images, and label sets with shares that sum to 1.
         """
@@ -42,48 +42,51 @@ class Loss(Plugin):
         return base.mix(images, labels, rng, progress) if base else (images, [(1.0, labels)])
 
     def rows(self, outputs: Tensor, labels: Tensor) -> Tensor:
-        """The loss of each row (N,), for outputs (N, K) and class numbers (N,) or multi-hot float32 (N, K)."""
+        """Returns the loss of each row (N,), for outputs (N, K) and class numbers (N,) or multi-hot float32 (N, K)."""
         raise NotImplementedError
 
     def probabilities(self, outputs: Tensor) -> Tensor:
-        """Outputs (N, K) as probabilities (N, K). A wrapper calls its base."""
+        """Turns outputs (N, K) into probabilities (N, K). A wrapper calls its base."""
         return base.probabilities(outputs) if (base := self.base_loss()) else outputs.softmax(dim=1)
 
     def width(self, classes: int) -> int:
-        """How many outputs of the head it takes: one a class, unless it says otherwise; a wrapper asks its base."""
+        """Returns the number of head outputs that it takes, by default one per class. A wrapper returns its base's."""
         return base.width(classes) if (base := self.base_loss()) else classes
 
     def is_per_class(self) -> bool:
-        """Whether output k is that of class k, as a margin needs it; a wrapper asks its base."""
+        """Whether output k belongs to class k, as a margin requires. A wrapper returns its base's value."""
         return (base := self.base_loss()) is None or base.is_per_class()
 
     def is_ordered(self) -> bool:
-        """Whether it takes classes for grades in an order; a wrapper asks its base."""
+        """Whether it treats classes as ordered grades. A wrapper returns its base's value."""
         base = self.base_loss()
         return self.ordered or (base is not None and base.is_ordered())
 
     def base_loss(self) -> Loss | None:
-        """The loss that this one wraps, in its field `base`, if any."""
+        """Returns the loss that this one wraps, in its field `base`, if any."""
         base = getattr(self, "base", None)
         return base if isinstance(base, Loss) else None
 
     def outputs(self) -> Outputs:
-        """What the network must give: logits, unless the loss says otherwise; a wrapper that does not asks its base."""
+        """Returns the outputs that the network must give, by default logits.
+
+        A wrapper without its own returns its base's.
+        """
         base = None if self.takes != "logits" else self.base_loss()
         return base.outputs() if base else self.takes
 
     def head(self) -> str:
-        """The head used where the config names none; what takes logits asks its base."""
+        """Returns the head that is used if the config names none. A loss that takes logits returns its base's."""
         base = None if self.takes != "logits" else self.base_loss()
         return base.head() if base else DEFAULT_HEAD[self.takes]
 
     def is_splittable(self) -> bool:
-        """Whether micro-batches leave the loss of a batch as it is."""
+        """Whether a batch can be split into micro-batches without changing its loss."""
         base = self.base_loss()
         return self.splittable and (base is None or base.is_splittable())
 
     def with_classes(self, classes: Classes) -> Self:
-        """The same loss, knowing the competition's classes; nested ones are bound too."""
+        """Returns the same loss with the competition's classes, also for nested losses."""
         names = [name for name, field in type(self).model_fields.items() if is_bound(field)]
         updates: dict[str, Any] = {name: getattr(classes, name) for name in names}
         base = self.base_loss()
@@ -91,37 +94,37 @@ class Loss(Plugin):
 
 
 class Optimizer(Plugin):
-    """Moves the weights."""
+    """Updates the weights."""
 
     kind: ClassVar[str] = "optimizer"
 
     @property
     def state_tensors(self) -> int:
-        """How many tensors of a weight's size a checkpoint stores for each weight, if that is known; otherwise 0."""
+        """The number of tensors of a weight's size that a checkpoint stores for each weight; 0 if it is unknown."""
         return 0
 
     def averages_weights(self) -> bool:
-        """Whether what it builds has `write_average`. A wrapper asks its base."""
+        """Whether its torch optimizer has `write_average`. A wrapper returns its base's value."""
         base = getattr(self, "base", None)
         return isinstance(base, Optimizer) and base.averages_weights()
 
     def build(self, parameters: Sequence[tuple[str, torch.nn.Parameter]]) -> torch.optim.Optimizer:
-        """torch's optimizer over named parameters. Each group's `lr` is the peak that the scheduler scales.
+        """Returns torch's optimizer over named parameters. Each group's `lr` is the peak that the scheduler scales.
 
-        If it has an attribute `perturb`, a step has two passes. `perturb()` is called after the first one, moves the
-        weights, and returns a function that puts them back before the update.
+        If it has an attribute `perturb`, a step has two passes. kit calls `perturb()` after the first one. It moves
+        the weights and returns a function that puts them back before the update.
 
-        If it has an attribute `write_average`, other weights predict than those that are trained.
-        `write_average(weights, targets)` writes what predicts in place of each weight into its target.
+        If it has an attribute `write_average`, it predicts with other weights than those that it trains.
+        `write_average(weights, targets)` writes the predicting value of each weight into its target.
         """
         raise NotImplementedError
 
 
 class Scheduler(Plugin):
-    """Says how the learning rate moves over a run."""
+    """Sets the learning rate over a run."""
 
     kind: ClassVar[str] = "scheduler"
 
     def factor(self, progress: float) -> float:
-        """The factor of the peak learning rate at `progress` (0, 1) of the run's steps."""
+        """Returns the factor of the peak learning rate at `progress` (0, 1) of the run's steps."""
         raise NotImplementedError

@@ -1,4 +1,4 @@
-"""A sample submission whose cells show no format: a metric scores labels or probabilities, and that decides."""
+"""Chooses the format if the cells of a sample submission do not show it: the metric scores labels or probabilities."""
 
 from __future__ import annotations
 
@@ -18,13 +18,11 @@ from kit.kinds.targets import PLAIN_TARGETS, LabelKind
 
 Scored = Literal["labels", "ranking", "probabilities"]
 ROWS = 64
-MAX_CLASSES = (
-    100  # a metric may need memory by the square of the classes, and scores more of them in the same way
-)
+MAX_CLASSES = 100  # memory may grow with the square of the classes, and more classes are scored alike
 
 
 def detect_scored_input(metric: Metric, labels: LabelKind, classes: int) -> Scored | None:
-    """What the score depends on, measured on made-up predictions; None if the metric cannot score those.
+    """Returns what the score depends on, measured on made-up predictions; None if the metric cannot score them.
 
     The metric's score of hard predictions (0 and 1) is compared with its score of soft predictions of the same
     labels. Equal scores mean that only the labels count. If they differ, a second set of soft predictions keeps each
@@ -40,7 +38,7 @@ def detect_scored_input(metric: Metric, labels: LabelKind, classes: int) -> Scor
     metric = metric.with_known(context=made_up)
     try:
         scores = [float(metric.score(truth, values)) for values in (hard, soft, same_order)]
-    except Exception:  # a workspace's own metric may want other rows than these
+    except Exception:  # a workspace's own metric may need other rows than these
         return None
     if not all(math.isfinite(score) for score in scores):
         return None
@@ -50,9 +48,10 @@ def detect_scored_input(metric: Metric, labels: LabelKind, classes: int) -> Scor
 
 
 def _make_up(labels: LabelKind, classes: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Truth, hard predictions of which about a third are wrong, and two soft versions of the same predictions.
+    """Returns truth, hard predictions of which about a third are wrong, and two soft versions of the same predictions.
 
-    Soft values of a predicted label are above 0.96, those of the others below 0.04, so that usual thresholds agree.
+    Soft values of a predicted label are above 0.96, those of the others below 0.04, so that usual thresholds
+    agree.
     """
     rng = np.random.default_rng(0)
     if labels == "multi_hot":
@@ -83,7 +82,7 @@ WRITES = {
     "top_k": "ranked labels",
 }
 
-MAX_SPELLINGS = 8  # more different cells are no spellings of 0 and 1
+MAX_SPELLINGS = 8  # a larger number of distinct cells cannot be spellings of 0 and 1
 
 Cells = Literal["blank", "zeros", "zeros and ones", "a fraction", "a number"]
 
@@ -99,9 +98,10 @@ class Decided:
 def decide(
     sample: pd.DataFrame, classes: Sequence[str], labels: LabelKind, metric: Metric, root: Path | None
 ) -> Decided | None:
-    """The format for a sample whose cells show none; None if they show one or the metric does not tell.
+    """Returns the format for a sample whose cells do not show one; None if they do, or if the metric does not decide.
 
-    Raises ConfigError C21 if the metric scores labels and the cells are 0 or 1 where the classes have names.
+    Raises ConfigError C21 if the metric scores labels, and the cells are 0 or 1 although the classes have
+    names.
     """
     if not PLAIN_TARGETS[labels].is_probability:
         return None
@@ -131,7 +131,7 @@ def decide(
 def _of_one(
     cells: Cells, sample: pd.DataFrame, classes: Sequence[str], labels: LabelKind, scored: str
 ) -> tuple[str, str] | None:
-    """The format of one column of answers, and the one that it might be instead."""
+    """Returns the format of one column of answers, and the other possible one."""
     if cells == "blank" and scored == "ranking":
         return "top_k", "labels" if labels == "multi_hot" else "label"
     if labels == "multi_hot":
@@ -154,17 +154,17 @@ def _of_one(
 def _of_columns(
     cells: Cells, rows: Sequence[Sequence[str]], labels: LabelKind, scored: str
 ) -> tuple[str, str] | None:
-    """The format of a column a class, and the one that it might be instead; fractions show probabilities."""
+    """Returns the format of one column per class, and the other possible one. Fractions show probabilities."""
     hard = "multi_hot" if labels == "multi_hot" else "one_hot"
     if cells in ("a fraction", "a number"):
         return None
     if scored != "probabilities" and len(set(map(tuple, rows))) > 1:
-        return None  # rows of different 0 and 1 show a format that suits the metric
+        return None  # rows with different 0 and 1 show a format that suits the metric
     return ("probabilities", hard) if scored == "probabilities" else (hard, "probabilities")
 
 
 def _error_of_coded_labels(cells: Cells, sample: pd.DataFrame, classes: Sequence[str]) -> ConfigError:
-    """The error for names of classes where the sample has 0 or 1: which number stands for which is not known."""
+    """Returns the error for named classes with 0 or 1 in the sample: the meaning of the numbers is unknown."""
     codes = json.dumps({name: str(number) for number, name in enumerate(classes)})
     return ConfigError(
         f"{_describe_cells(sample, cells)}, but the metric scores labels, and the classes are "
@@ -175,7 +175,7 @@ def _error_of_coded_labels(cells: Cells, sample: pd.DataFrame, classes: Sequence
 
 
 def _cells(sample: pd.DataFrame) -> Cells | None:
-    """What all cells after the id are; None if they differ in more than 0 and 1, or are no numbers from 0 to 1."""
+    """Returns the kind of all cells after the id; None if they vary beyond 0 and 1, or are not numbers from 0 to 1."""
     values = set()
     for number in range(1, sample.shape[1]):
         values |= {cell.strip() for cell in sample.iloc[:, number].unique()}
@@ -196,7 +196,7 @@ def _cells(sample: pd.DataFrame) -> Cells | None:
 
 
 def different_cells(sample: pd.DataFrame) -> set[str]:
-    """The different cells after the id."""
+    """Returns the distinct cells after the id."""
     return set().union(*(sample.iloc[:, number].unique() for number in range(1, sample.shape[1])))
 
 
@@ -208,7 +208,7 @@ def _number(text: str) -> float | None:
 
 
 def _describe_cells(sample: pd.DataFrame, cells: Cells) -> str:
-    """The cells in words."""
+    """Returns the cells in words."""
     values = sorted(different_cells(sample))
     if cells == "blank":
         return "every cell of the sample is empty"
