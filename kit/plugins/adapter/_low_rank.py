@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 
 class LowRank(nn.Module):
-    """Adds scale * up @ down to a weight (rows, ...), in float32 also where autocast is on."""
+    """Adds scale * up @ down to a weight (rows, ...), in float32 also under autocast."""
 
     def __init__(self, shape: tuple[int, ...], rank: int, scale: float) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Training of the biases alone, those of norm layers too."""
+"""Training of only the biases, including those of norm layers."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class Bitfit(Adapter):
-    """Trains the biases, those of norm layers too, and leaves all other weights as they are.
+    """Trains the biases, including those of norm layers. All other weights stay as they are.
 
     Source: Ben Zaken et al. 2022, "BitFit: Simple Parameter-efficient Fine-tuning", section 3.
     """

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 class Lora(Adapter):
     """Trains a low-rank change of each matrix and kernel: W + alpha / rank * B A.
 
-    Of a kernel the rows are its outputs, and the columns all that one output sees. A begins as torch's linear layers
-    do, B with zeros. It has no dropout.
+    For a kernel, a row is an output, and the columns are all inputs of one output. A starts as torch's linear
+    layers do, B with zeros. It has no dropout.
 
     Source: Hu et al. 2022, "LoRA: Low-Rank Adaptation of Large Language Models", section 4.1; peft.
     """
@@ -47,7 +47,10 @@ class Lora(Adapter):
         return trained
 
     def _targets(self, backbone: nn.Module) -> Iterator[tuple[str, nn.Module, str]]:
-        """The layers, with their paths and the name of the weight. Raises ConfigError C07 for an unknown name."""
+        """Yields the layers, with their paths and the name of the weight.
+
+        Raises ConfigError C07 for an unknown name.
+        """
         found = [each for each in _layers(backbone) if self._fits(each)]
         known = sorted({part for path, _, _ in found for part in path.split(".") if not part.isdigit()})
         for name in self.layers:
@@ -79,5 +82,5 @@ def _layers(backbone: nn.Module) -> Iterator[tuple[str, nn.Module, str]]:
 
 
 def _is_within(path: str, name: str) -> bool:
-    """Whether a path has the parts of a name one after the other."""
+    """Whether a path contains the parts of a name in succession."""
     return f".{name}." in f".{path}."
