@@ -1,4 +1,4 @@
-"""What aggregators with a fitted option share: the value with the best score."""
+"""The choice of an option by score, for aggregators with a fitted option."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from kit.kinds import Aggregator, AnswerImages, Metric
 from kit.kinds.score_context import ScoreContext
 
 A = TypeVar("A", bound=Aggregator)
-MIN_GAIN = 1e-9  # scores so close are equal
+MIN_GAIN = 1e-9  # scores this close are equal
 
 
 def choose_best(recipes: Sequence[A], metric: Metric | None, images: AnswerImages, truth: Targets) -> A:
-    """The recipe whose answers have the best score, the first among equals.
+    """Returns the recipe whose answers have the best score, the first among equals.
 
     The usual metric of the target, such as log loss, decides if none is given or if it cannot score these rows.
     """

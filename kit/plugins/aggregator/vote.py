@@ -12,8 +12,8 @@ from kit.kinds import Aggregator
 class ImageVote(Aggregator):
     """Share of the images of an answer whose most probable class it is. The mean probability breaks ties.
 
-    If a row may have several labels: the share of images to which the decision rule gives the label. The shares are no
-    calibrated probabilities.
+    If a row may have several labels, it is the share of images to which the decision rule gives the label.
+    The shares are not calibrated probabilities.
 
     Source: the majority vote rule, Kittler et al. 1998, "On Combining Classifiers", section 3.4.
     """
