@@ -1,4 +1,4 @@
-"""The one adapter to albumentations: a pipeline written as JSON is built, checked, seeded and run here."""
+"""The adapter to albumentations: builds, checks, seeds and runs a pipeline written as JSON."""
 
 from __future__ import annotations
 
@@ -19,24 +19,27 @@ if TYPE_CHECKING:
     from kit.core.arrays import Pixels
 
 Recipe = Sequence[Mapping[str, Any]]
-MAX_CACHED_PIPELINES = 16  # pipelines that are kept
+MAX_CACHED_PIPELINES = 16  # number of cached pipelines
 WHITE = 255  # of float32 images, in kit
 
 
 _BUILT: dict[
     tuple[int, int, int, str], tuple[object, Any]
-] = {}  # by the plugin's identity, which a call need not write down
+] = {}  # by the plugin's identity, so that a call does not serialise it
 
 
 def augment(
     plugin: object, recipe: Callable[[], Recipe], image: Pixels, size: int, rng: np.random.Generator
 ) -> np.ndarray:
-    """The image after a plugin's transforms, size x size x channels uint8. Raises ConfigError for another shape."""
+    """Returns the image after a plugin's transforms, size x size x channels uint8.
+
+    Raises ConfigError for another shape.
+    """
     import numpy as np
 
     pipeline = _of(plugin, recipe, size, image.shape[2], image.dtype.name)
-    # one generator for all: `set_random_seed` gives each transform its own of the same seed, so that those of p=0.5
-    # would all act on the same half of the images
+    # all transforms share one generator: `set_random_seed` gives each transform its own generator with the
+    # same seed, so that those with p=0.5 would all act on the same half of the images
     pipeline.set_random_state(rng, random.Random(int(rng.integers(2**63))))
     # the library's floats have white at 1
     given = image.copy() if image.dtype == np.uint8 else image / np.float32(WHITE)
@@ -51,7 +54,7 @@ def augment(
 
 
 def _of(plugin: object, recipe: Callable[[], Recipe], size: int, channels: int, dtype: str) -> Any:
-    """The plugin's pipeline; the plugin is kept with it, so that its identity stays its own."""
+    """Returns the plugin's pipeline. The cache also holds the plugin, so that its identity is not used again."""
     found = _BUILT.get((id(plugin), size, channels, dtype))
     if found is None:
         if len(_BUILT) >= MAX_CACHED_PIPELINES:
@@ -63,7 +66,10 @@ def _of(plugin: object, recipe: Callable[[], Recipe], size: int, channels: int, 
 
 @lru_cache(maxsize=MAX_CACHED_PIPELINES)
 def _pipeline(recipe: str, size: int, channels: int, dtype: str) -> Any:
-    """The pipeline, built once a process. Albumentations draws from generators of its own: one for each call."""
+    """Returns the pipeline, built once per process.
+
+    Albumentations has its own generators, which are set at each call.
+    """
     pipeline = build(json.loads(recipe), size)
     if channels != 3 or dtype != "uint8":
         warn_of_rgb_only(_leave_out(pipeline, channels, dtype), channels, dtype)
@@ -71,7 +77,10 @@ def _pipeline(recipe: str, size: int, channels: int, dtype: str) -> Any:
 
 
 def build(recipe: Recipe, size: int) -> Any:
-    """Albumentations' Compose of a recipe. Raises ValueError, naming the transform, for what it does not know."""
+    """Returns albumentations' Compose of a recipe.
+
+    Raises ValueError, naming the transform, for unknown names and arguments.
+    """
     os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # else importing it asks the network
     import albumentations
 
@@ -79,13 +88,13 @@ def build(recipe: Recipe, size: int) -> Any:
 
 
 def try_once(recipe: Recipe, image: Pixels) -> Pixels:
-    """The image after all transforms of a recipe. Raises what the library raises."""
+    """Returns the image after all transforms of a recipe. Raises the library's errors."""
     made: np.ndarray = build(recipe, 64)(image=image)["image"]
     return made
 
 
 def _leave_out(group: Any, channels: int, dtype: str) -> list[str]:
-    """Replaces transforms that do not take images of so many channels or of the type; returns their names."""
+    """Replaces transforms that do not take images with this number of channels or this type; returns their names."""
     import albumentations
     import numpy as np
 
@@ -109,7 +118,7 @@ def _leave_out(group: Any, channels: int, dtype: str) -> list[str]:
 
 
 def _is_rounded(made: np.ndarray) -> bool:
-    """Whether floats went through 8 bits: transforms of bytes convert them there and back."""
+    """Whether floats went through 8 bits: transforms of bytes convert them in both directions."""
     import numpy as np
 
     levels = made * np.float32(WHITE) if made.dtype.kind == "f" else None
@@ -117,7 +126,7 @@ def _is_rounded(made: np.ndarray) -> bool:
 
 
 def _transform(entry: Mapping[str, Any], size: int) -> Any:
-    """One transform, or a group such as OneOf with its own `transforms`."""
+    """Returns one transform, or a group such as OneOf with its own `transforms`."""
     maker, name = _maker(entry)
     arguments, known = arguments_of(entry, maker, name, lambda part: _transform(part, size))
     if "transforms" in arguments:
@@ -132,7 +141,7 @@ def _transform(entry: Mapping[str, Any], size: int) -> Any:
 
 
 def _check_group(name: str, arguments: Mapping[str, Any]) -> None:
-    """Raises ValueError for what the library checks of a transform, but not of a group."""
+    """Raises ValueError for values that the library checks in a transform, but not in a group."""
     share, count, most = arguments.get("p", 1), arguments.get("n", 1), len(arguments["transforms"])
     if isinstance(share, bool) or not isinstance(share, int | float) or not 0 <= share <= 1:
         raise ValueError(f"{name}: p: must be from 0 to 1, not {share!r}")
@@ -162,14 +171,14 @@ def _sizes(size: int) -> dict[str, Any]:
 
 
 def _is_wanted(key: str, known: Mapping[str, Any], given: Mapping[str, Any]) -> bool:
-    """Whether a size is to be filled in: the transform takes it, and the recipe does not say."""
+    """Whether kit fills in a size: the transform takes it, and the recipe does not set it."""
     if key == "max_size":
         return "max_size_hw" in known and not {"max_size", "max_size_hw"} & set(given)
     return key in known and key not in given and known[key].default is inspect.Parameter.empty
 
 
 def _words(error: Exception) -> str:
-    """pydantic's many lines as one: which argument, and what is wrong with it."""
+    """Returns pydantic's many lines as one: the argument, and its problem."""
     lines = [line.strip() for line in str(error).splitlines()]
     if len(lines) < 3 or "validation error" not in lines[0]:
         return " ".join(lines)

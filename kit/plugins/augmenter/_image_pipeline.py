@@ -1,4 +1,4 @@
-"""Recipes of another library's transforms: checked arguments, one try of all transforms, and which of them mirror."""
+"""Recipes of another library's transforms: checks arguments, tries all transforms once, and finds those that mirror."""
 
 from __future__ import annotations
 
@@ -15,16 +15,17 @@ if TYPE_CHECKING:
     import numpy as np
 
 Recipe = Sequence[Mapping[str, Any]]
-TRIAL_SIDES = (256, 1536)  # pixels; the second is for crops that the first is too small for
+TRIAL_SIDES = (256, 1536)  # pixels; the second is for crops that do not fit into the first
 MIRRORING = frozenset({"HorizontalFlip", "RandomHorizontalFlip", "D4", "SquareSymmetry", "Transpose"})
 
 
 def arguments_of(
     entry: Mapping[str, Any], maker: Any, name: str, inner: Callable[[Mapping[str, Any]], Any]
 ) -> tuple[dict[str, Any], dict[str, inspect.Parameter]]:
-    """An entry's arguments, its own `transforms` made by `inner`, and all parameters of the class.
+    """Returns an entry's arguments, its own `transforms` made by `inner`, and all parameters of the class.
 
-    Raises ValueError for an argument that the class does not take, with the nearest name, and for an empty group.
+    Raises ValueError for an argument that the class does not take, with the nearest name, and for an empty
+    group.
     """
     known = {key: each for key, each in inspect.signature(maker.__init__).parameters.items() if key != "self"}
     arguments = {key: value for key, value in entry.items() if key != "name"}
@@ -45,7 +46,9 @@ def mirrors(recipe: Recipe) -> bool:
 
 
 def try_all(recipe: Recipe, run: Callable[[Recipe, np.ndarray], np.ndarray]) -> None:
-    """Applies every transform that may act once, groups too, to a drawn image; once per process for equal recipes.
+    """Applies every transform with a probability above 0 once, including groups, to a drawn image.
+
+    Equal recipes are tried once per process.
 
     `run` applies a recipe to an image (height, width, 3) uint8. Raises ValueError if it raises, or returns other
     values than uint8 or other channels.
@@ -78,7 +81,7 @@ def _try_all(written: str, run: Callable[[Recipe, np.ndarray], np.ndarray]) -> N
 
 
 def _single_transforms(recipe: Recipe) -> Iterator[Mapping[str, Any]]:
-    """The transforms of a recipe and of its groups, without those that never act."""
+    """Yields the transforms of a recipe and of its groups, without those of probability 0."""
     for entry in recipe:
         if entry.get("p") == 0:
             continue
@@ -89,7 +92,7 @@ def _single_transforms(recipe: Recipe) -> Iterator[Mapping[str, Any]]:
 
 
 def warn_of_rgb_only(names: Sequence[str], channels: int, dtype: str = "uint8") -> None:
-    """Warns (W84) of transforms that take RGB images of 8 bits alone, and are left out."""
+    """Warns (W84) of transforms that take only 8-bit RGB images, and are left out."""
     if not names:
         return
     what = f"{channels} channels" if dtype == "uint8" else f"{channels} channels of {dtype}"

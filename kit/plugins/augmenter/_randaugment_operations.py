@@ -1,6 +1,6 @@
 """RandAugment's fourteen operations on arrays: maps of the plane, and changes of colour by tables or small kernels.
 
-Values agree with torchvision.transforms.v2 to one level of 255; interpolated ones as OpenCV rounds them.
+Values agree with torchvision.transforms.v2 to one level of 255. Interpolated values are rounded as by OpenCV.
 """
 
 from __future__ import annotations
@@ -17,16 +17,17 @@ if TYPE_CHECKING:
 LUMA = (0.2989, 0.587, 0.114)  # torchvision's and Pillow's weights of red, green and blue
 LARGEST_SHEAR, LARGEST_SHIFT, LARGEST_TURN, LARGEST_BLEND = 0.3, 150 / 331, 30.0, 0.9
 MOST_BITS_LOST = 4
-MAGNITUDES = 30  # the highest; 0 changes nothing
+MAGNITUDES = 30  # the highest magnitude; 0 changes nothing
 
 Colour = Callable[[np.ndarray, float], np.ndarray]
 PLANE = ("shear_x", "shear_y", "shift_x", "shift_y", "rotate")
 
 
 def plane_map(name: str, share: float, size: int) -> np.ndarray:
-    """The map (3, 3) from a point of the result to the point that it shows, of a square of side `size`.
+    """Returns the map (3, 3) from a point of the result to the point that it shows, of a square of side `size`.
 
-    `share` is the magnitude by the highest one, negative for the other direction. The origin is the upper left corner.
+    `share` is the magnitude divided by the highest one, negative for the other direction. The origin is the
+    upper left corner.
     """
     made = np.eye(3)
     if name == "shear_x":
@@ -46,7 +47,9 @@ def plane_map(name: str, share: float, size: int) -> np.ndarray:
 
 
 def _by_table(image: np.ndarray, table: np.ndarray) -> np.ndarray:
-    """The image with each value replaced by its entry: of a table (256,), or (256, channels) of each channel."""
+    """Returns the image with each value replaced by its entry in a table (256,), or (256, channels) with one
+    column per channel.
+    """
     import cv2
 
     found: np.ndarray = cv2.LUT(image, table if table.ndim == 1 else table[None])
@@ -54,33 +57,33 @@ def _by_table(image: np.ndarray, table: np.ndarray) -> np.ndarray:
 
 
 def _blend(share: float) -> np.float32:
-    """How much of the image a blend keeps, around 1."""
+    """Returns how much of the image a blend keeps, around 1."""
     return np.float32(1 + share * LARGEST_BLEND)
 
 
 def _bytes(values: np.ndarray) -> np.ndarray:
-    """Values from 0 to 255, fractions cut off, as torchvision does."""
+    """Clips values to 0 to 255 and cuts off fractions, as torchvision does."""
     return np.asarray(np.clip(values, 0, 255).astype(np.uint8))
 
 
 def brightness(image: np.ndarray, share: float) -> np.ndarray:
-    """Multiplied."""
+    """Returns the image, multiplied."""
     return _by_table(image, _bytes(np.arange(256, dtype=np.float32) * _blend(share)))
 
 
 def contrast(image: np.ndarray, share: float) -> np.ndarray:
-    """Blended with its mean grey."""
+    """Returns the image, blended with its mean grey."""
     import cv2
 
     kept = _blend(share)
-    # grey is cut to whole numbers before its mean is taken, which costs it half a level
+    # grey is cut to whole numbers before its mean is taken, which lowers the mean by half a level
     luma = np.dot(LUMA, cv2.mean(image)[:3]) - 0.5 if image.shape[2] == 3 else image.mean()
     grey = np.float32(luma)
     return _by_table(image, _bytes(np.arange(256, dtype=np.float32) * kept + grey * (1 - kept)))
 
 
 def colour(image: np.ndarray, share: float) -> np.ndarray:
-    """Blended with its grey; nothing for channels that are not RGB."""
+    """Returns the image, blended with its grey. Channels that are not RGB stay as they are."""
     import cv2
 
     if image.shape[2] != 3:
@@ -95,7 +98,7 @@ def colour(image: np.ndarray, share: float) -> np.ndarray:
 
 
 def sharpness(image: np.ndarray, share: float) -> np.ndarray:
-    """Blended with its smoothed self; the border stays."""
+    """Returns the image, blended with a smoothed copy. The border stays as it is."""
     import cv2
 
     from kit.images.channels import in_groups
@@ -109,21 +112,21 @@ def sharpness(image: np.ndarray, share: float) -> np.ndarray:
 
 
 def posterize(image: np.ndarray, share: float) -> np.ndarray:
-    """The highest bits alone."""
+    """Returns the highest bits of the image."""
     lost = MOST_BITS_LOST * abs(share)
     bits = int(np.rint(8 - lost))
     return image if bits == 8 else _by_table(image, np.arange(256, dtype=np.uint8) >> 8 - bits << 8 - bits)
 
 
 def solarize(image: np.ndarray, share: float) -> np.ndarray:
-    """Values from a threshold on inverted."""
+    """Returns the image with values from a threshold on inverted."""
     values = np.arange(256)
     inverted = np.where(values >= 255 * (1 - abs(share)), 255 - values, values)
     return _by_table(image, inverted.astype(np.uint8))
 
 
 def autocontrast(image: np.ndarray, share: float) -> np.ndarray:
-    """Each channel stretched to 0 to 255, unless it has one value."""
+    """Stretches each channel to 0 to 255, unless it has only one value."""
     counts = _counts(image)
     values = np.arange(256, dtype=np.float32)
     table = np.empty((256, image.shape[2]), np.uint8)
@@ -136,7 +139,7 @@ def autocontrast(image: np.ndarray, share: float) -> np.ndarray:
 
 
 def equalize(image: np.ndarray, share: float) -> np.ndarray:
-    """Each channel's values spread evenly, by Pillow's rule."""
+    """Equalizes each channel's histogram by Pillow's rule."""
     counts = _counts(image)
     table = np.empty((256, image.shape[2]), np.uint8)
     for channel in range(image.shape[2]):
@@ -148,7 +151,7 @@ def equalize(image: np.ndarray, share: float) -> np.ndarray:
 
 
 def _counts(image: np.ndarray) -> np.ndarray:
-    """How often each value is in each channel, (256, channels) int64."""
+    """Counts each value in each channel, (256, channels) int64."""
     import cv2
 
     channels = [

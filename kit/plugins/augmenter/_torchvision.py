@@ -1,4 +1,4 @@
-"""The one adapter to torchvision's transforms v2: a pipeline written as JSON is built, checked, seeded and run here."""
+"""The adapter to torchvision's transforms v2: builds, checks, seeds and runs a pipeline written as JSON."""
 
 from __future__ import annotations
 
@@ -18,13 +18,16 @@ if TYPE_CHECKING:
     from kit.core.arrays import Pixels
 
 Recipe = Sequence[Mapping[str, Any]]
-ELSEWHERE = {"CutMix": "loss=cutmix", "MixUp": "loss=mixup"}  # what works on a batch is a loss of kit's
+ELSEWHERE = {"CutMix": "loss=cutmix", "MixUp": "loss=mixup"}  # transforms of a batch are losses in kit
 WHITE = 255  # of float32 images, in kit
 COMPILED = ("JPEG",)  # transforms that call torchvision's compiled operators
 
 
 def augment(recipe: Recipe, image: Pixels, size: int, rng: np.random.Generator) -> np.ndarray:
-    """The image after the recipe's transforms, size x size x channels uint8. Raises ConfigError for another shape."""
+    """Returns the image after the recipe's transforms, size x size x channels uint8.
+
+    Raises ConfigError for another shape.
+    """
     import torch
 
     is_bytes = image.dtype.name == "uint8"
@@ -77,7 +80,7 @@ def _pipeline(recipe: str, size: int, channels: int, dtype: str) -> Any:
 
 
 def _takes(entry: Mapping[str, Any], size: int, channels: int, dtype: str) -> bool:
-    """Whether a transform takes an image of so many channels and the type."""
+    """Whether a transform takes an image with this number of channels and this type."""
     import torch
 
     image = torch.zeros((channels, size, size), dtype=getattr(torch, dtype))
@@ -90,12 +93,15 @@ def _takes(entry: Mapping[str, Any], size: int, channels: int, dtype: str) -> bo
 
 
 def build(recipe: Recipe, size: int) -> Any:
-    """torchvision's Compose of a recipe. Raises ValueError, naming the transform, for what it does not know."""
+    """Returns torchvision's Compose of a recipe.
+
+    Raises ValueError, naming the transform, for unknown names and arguments.
+    """
     return _library().Compose([_transform(entry, size) for entry in recipe])
 
 
 def try_once(recipe: Recipe, image: Pixels) -> Pixels:
-    """The image after all transforms of a recipe. Raises what the library raises."""
+    """Returns the image after all transforms of a recipe. Raises the library's errors."""
     import torch
 
     with _seed_torch(0), torch.no_grad():
@@ -115,7 +121,7 @@ def _library() -> Any:
 
 
 def _transform(entry: Mapping[str, Any], size: int) -> Any:
-    """One transform, or a group such as RandomChoice with its own `transforms`."""
+    """Returns one transform, or a group such as RandomChoice with its own `transforms`."""
     maker, name = _maker(entry)
     arguments, known = arguments_of(entry, maker, name, lambda part: _transform(part, size))
     sizes = {"size": (size, size), "target_size": (size, size)}
@@ -154,7 +160,9 @@ def _maker(entry: Mapping[str, Any]) -> tuple[Any, str]:
 
 
 def has_compiled_operators() -> bool:
-    """Whether torchvision's compiled image operators are there; kit.device.torch_internals says why they may not be."""
+    """Whether torchvision's compiled image operators are available; kit.device.torch_internals says why they
+    may be missing.
+    """
     import torch
 
     _library()

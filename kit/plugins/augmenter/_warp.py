@@ -1,4 +1,4 @@
-"""Affine maps and sizes of images by OpenCV, which maps four channels in half the time of three, to the same bits."""
+"""Affine maps and resizing by OpenCV. It maps four channels in half the time of three, with identical bits."""
 
 from __future__ import annotations
 
@@ -9,13 +9,15 @@ if TYPE_CHECKING:
 
     from kit.core.arrays import Pixels
 
-SHRINKS = 2  # pixels of the image for one of the result, from which on their mean is taken
+SHRINKS = 2  # pixels of the image per pixel of the result, from which on the mean is taken
 
 
 def warp(image: Pixels, matrix: np.ndarray, size: int, fill: int | None = None) -> np.ndarray:
-    """The square of side `size` whose pixel (x, y) shows the image's at `matrix` (2, 3) times (x, y, 1), bilinear.
+    """Returns the square of side `size` whose pixel (x, y) shows the image's at `matrix` (2, 3) times (x, y,
+    1), bilinear.
 
-    Beyond the border are the image's mirrored pixels, or the value `fill`. Any number of channels.
+    Beyond the border it shows mirrored pixels, or the value `fill`. The image may have any number of
+    channels.
     """
     import cv2
 
@@ -39,7 +41,9 @@ def warp(image: Pixels, matrix: np.ndarray, size: int, fill: int | None = None) 
 
 
 def resize_square(image: Pixels, size: int) -> np.ndarray:
-    """The image as a square of side `size`: the mean of pixels if it has `SHRINKS` of them for one, else bilinear."""
+    """Resizes the image to a square of side `size`: by the mean of pixels at a ratio of `SHRINKS` or more,
+    else bilinear.
+    """
     import cv2
 
     from kit.images.channels import in_groups
@@ -50,7 +54,7 @@ def resize_square(image: Pixels, size: int) -> np.ndarray:
 
 
 def mirror(image: np.ndarray) -> np.ndarray:
-    """The image with left and right exchanged."""
+    """Returns the image mirrored left to right."""
     import cv2
     import numpy as np
 

@@ -24,8 +24,8 @@ DEFAULT: tuple[dict[str, Any], ...] = (
 class Albumentations(Augmenter):
     """Any albumentations pipeline. If the config gives no size for a transform, it is the network's.
 
-    `transforms` is a list of `{"name": "HorizontalFlip", "p": 0.5}`; groups (OneOf, SomeOf, Sequential) have a list
-    `transforms` of their own. Unknown names and arguments are errors, which the library only warns of.
+    `transforms` is a list of `{"name": "HorizontalFlip", "p": 0.5}`; groups (OneOf, SomeOf, Sequential) have
+    their own list `transforms`. Unknown names and arguments are errors; the library only warns of them.
 
     Source: Buslaev et al. 2020, "Albumentations: Fast and Flexible Image Augmentations"; albumentations 2.0.8.
     """

@@ -1,4 +1,4 @@
-"""Copies: each image has a few fixed variants, as a folder of copies made beforehand would hold."""
+"""Copies: each image has a few fixed variants, like a folder of copies made in advance."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 
 def _build_pipeline() -> Augmenter:
-    """Made when it is asked for: opening a pipeline imports albumentations.
+    """Builds the default pipeline when it is needed, because it imports albumentations.
 
-    Each copy is turned, by an angle of its own, so that no two copies are equal, and none is the row itself.
+    Each copy is rotated by its own angle, so that no two copies are equal, and none is the row itself.
     """
     return Albumentations(
         transforms=(
@@ -67,7 +67,7 @@ class Copies(Augmenter):
         return self.variant(image, size, number) if number else center_crop(image, size)
 
     def variant(self, image: Pixels, size: int, number: int) -> Pixels:
-        """The image's variant of a number, 1 to `variants`."""
+        """Returns the image's variant of a number, 1 to `variants`."""
         content = hashlib.blake2b(repr(image.shape).encode(), digest_size=16)
         content.update(image.tobytes())
         return self.base(image, size, generator(self.seed, "copies", content.hexdigest(), number))

@@ -1,4 +1,4 @@
-"""Flips: the predicted square, mirrored and turned."""
+"""Flips: the square that prediction uses, mirrored and rotated."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Heavy: small crops, a flip, turns, light, colour and a hole; for networks that begin from random weights."""
+"""Heavy: small crops, a flip, rotation, light, colour and a hole; for networks that start from random weights."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class Heavy(Light):
 
 
 def chroma_matrix(saturation: float, hue: float) -> np.ndarray:
-    """The matrix (3, 3) on RGB that scales the chroma by `saturation` and turns it by `hue` degrees."""
+    """Returns the matrix (3, 3) on RGB that scales the chroma by `saturation` and rotates it by `hue` degrees."""
     import numpy as np
 
     to_chroma, to_rgb = _axes()
@@ -84,7 +84,9 @@ def _axes() -> tuple[np.ndarray, np.ndarray]:
 
 
 def square(size: int, share: float, rng: np.random.Generator) -> tuple[int, int, int, int]:
-    """Top, bottom, left, right of a square of side `share` of the image's, of uniform centre, clipped at the border."""
+    """Returns top, bottom, left, right of a square of side `share` of the image's, with a uniform centre,
+    clipped at the border.
+    """
     side = max(1, round(size * share))
     top, left = (int(start) - side // 2 for start in rng.integers(size, size=2))
     return max(top, 0), min(top + side, size), max(left, 0), min(left + side, size)

@@ -1,4 +1,4 @@
-"""Light: a random crop, flip, small turn and change of light, in one interpolation."""
+"""Light: a random crop, flip, small rotation and change of light, in one interpolation."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 class Light(Augmenter):
     """Random resized crop, horizontal flip, small shift, zoom and rotation, brightness and contrast.
 
-    All geometry is one affine map, so pixels are interpolated once, and a batch costs a third of what a chain does.
+    All geometry is one affine map. So pixels are interpolated once, and a batch costs a third of a chain of
+    transforms.
 
     Source: the crop is Szegedy et al. 2015, section 6 (area and log-uniform aspect ratio, as torchvision's
     RandomResizedCrop); shift, scale, rotate and brightness are as albumentations' ShiftScaleRotate and
@@ -61,14 +62,14 @@ class Light(Augmenter):
         return lit if lit.ndim == 3 else lit[:, :, None]
 
     def matrix(self, height: int, width: int, size: int, rng: np.random.Generator) -> np.ndarray:
-        """The affine map, (2, 3), from a pixel (x, y) of the result to the image's pixel that it shows."""
+        """Returns the affine map, (2, 3), from a pixel (x, y) of the result to the image's pixel that it shows."""
         import numpy as np
 
         top, left, tall, wide = crop(height, width, self.scale, self.ratio, rng)
         shift_x, shift_y, zoom, turn = rng.uniform(-1, 1, 4).tolist()
         angle, grow = math.radians(turn * self.rotate), 1 + zoom * self.zoom
         mirror = -1 if self.hflip and rng.random() < 0.5 else 1
-        # to the image after a turn after a mirror, in plain numbers: numpy takes three times as long
+        # to the image after a rotation after a mirror, in plain numbers: numpy takes three times as long
         across, down = wide / size / grow, tall / size / grow
         cosine, sine = math.cos(angle), math.sin(angle)
         (xx, xy), (yx, yy) = (across * cosine * mirror, across * sine), (-down * sine * mirror, down * cosine)
@@ -79,17 +80,17 @@ class Light(Augmenter):
         return np.array([[xx, xy, x], [yx, yy, y]])
 
     def _light(self, rng: np.random.Generator) -> tuple[float, float]:
-        """The factor of a value for contrast (about zero, as in albumentations), and the brightness to add."""
+        """Returns the factor for contrast (about zero, as in albumentations), and the brightness to add."""
         return 1 + rng.uniform(-1, 1) * self.contrast, rng.uniform(-1, 1) * self.brightness * 255
 
 
 def crop(
     height: int, width: int, scale: tuple[float, float], ratio: tuple[float, float], rng: np.random.Generator
 ) -> tuple[float, float, float, float]:
-    """Top, left, height, width of a crop, in pixels: uniform area, log-uniform ratio, uniform place.
+    """Returns top, left, height and width of a crop, in pixels: uniform area, log-uniform ratio, uniform position.
 
-    A crop that would leave a long image is made smaller, keeping its ratio: torchvision draws again, and distorts
-    in the end.
+    A crop that would leave a long image is made smaller and keeps its ratio. torchvision draws again, and
+    distorts in the end.
     """
     area = height * width * rng.uniform(*scale)
     shape = math.exp(rng.uniform(math.log(ratio[0]), math.log(ratio[1])))
@@ -100,7 +101,7 @@ def crop(
 
 
 def _without_aliasing(image: Pixels, matrix: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
-    """The image shrunk beforehand where the map would step over pixels, and the map for it."""
+    """Shrinks the image first if the map would skip pixels, and returns it with its map."""
     import numpy as np
 
     from kit.images.reader import resize

@@ -21,10 +21,10 @@ RATIO = (3 / 4, 4 / 3)  # width to height of a crop, as torchvision's RandomResi
 class Randaugment(Augmenter):
     """Random resized crop and flip, then `operations` random ones of the paper's fourteen, at one `magnitude`.
 
-    They are: identity, autocontrast, equalize, rotate, posterize, solarize, colour, contrast, brightness, sharpness,
-    shear and shift along both axes; of a magnitude from 0 to 30, as torchvision scales them. Two numbers are all there
-    is to search. What leaves the image is grey. Operations of the plane that come first share one interpolation with
-    the crop.
+    They are: identity, autocontrast, equalize, rotate, posterize, solarize, colour, contrast, brightness,
+    sharpness, shear and shift along both axes. The magnitude is 0 to 30, as torchvision scales it. Only two
+    numbers have to be searched. Pixels from outside of the image are grey. Leading operations of the plane
+    share one interpolation with the crop.
 
     Source: Cubuk et al. 2020, "RandAugment: Practical automated data augmentation with a reduced search space",
     section 3; torchvision.transforms.v2.RandAugment.
@@ -65,7 +65,7 @@ class Randaugment(Augmenter):
 def _square(
     cut: Pixels, size: int, is_mirrored: bool, moves: list[tuple[str, float]], fill: int
 ) -> np.ndarray:
-    """A crop as a square of side `size`, mirrored if so drawn, then moved in the plane."""
+    """Returns a crop as a square of side `size`, mirrored if so drawn, then moved in the plane."""
     import numpy as np
 
     across, down = cut.shape[1] / size, cut.shape[0] / size
@@ -86,7 +86,7 @@ def _move(
     fill: int,
     start: np.ndarray | None = None,
 ) -> np.ndarray:
-    """An image after moves in the plane, by one map; `start` leads from the square of `size` to the image."""
+    """Returns an image after moves in the plane, by one map. `start` leads from the square of `size` to the image."""
     import numpy as np
 
     from kit.plugins.augmenter._randaugment_operations import plane_map

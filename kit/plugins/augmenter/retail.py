@@ -1,4 +1,4 @@
-"""Retail: flip, image compression, shift, scale, rotate and one large hole, as winners augment photos of products."""
+"""Retail: flip, image compression, shift, scale, rotate and one large hole, as winners augment product photos."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 class Retail(Augmenter):
     """Flip, JPEG compression, shift-scale-rotate over black, and a cutout hole of .4 of the side.
 
-    The published pipeline squashes the image to the network's square; here a random square of its short side is cut
-    out, so that products keep their shape. With `resize: stretch` it is the published one.
+    The published pipeline squashes the image to the network's square. Here a random square of its short side
+    is cut out, so that products keep their shape. `resize: stretch` gives the published one.
 
     Source: Ha, Liu and Liu 2020, "Google Landmark Recognition 2020 Competition Third Place Solution", whose code has
     these transforms of albumentations with these values; cutout is DeVries and Taylor 2017.
@@ -69,10 +69,10 @@ class Retail(Augmenter):
 
 
 def affine(size: int, turn: float, zoom: float, across: float, down: float) -> np.ndarray:
-    """The map (2, 3) from a pixel of the result to the one that it shows, of a square of side `size`.
+    """Returns the map (2, 3) from a pixel of the result to the one that it shows, of a square of side `size`.
 
-    The image is turned by `turn` degrees and zoomed in about its middle, then shifted by pixels, as albumentations'
-    Affine counts them.
+    The image is rotated by `turn` degrees and zoomed in about its middle, then shifted by pixels, as in
+    albumentations' Affine.
     """
     import numpy as np
 

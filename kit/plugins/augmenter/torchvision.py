@@ -25,7 +25,7 @@ class Torchvision(Augmenter):
     """Any pipeline of torchvision's transforms v2. If the config gives no `size`, it is the network's.
 
     `transforms` is a list of `{"name": "RandomHorizontalFlip", "p": 0.5}`; groups (RandomApply, RandomChoice,
-    RandomOrder, Compose) have a list `transforms` of their own. Unknown names and arguments are errors. Where
+    RandomOrder, Compose) have their own list `transforms`. Unknown names and arguments are errors. If
     torchvision's compiled operators do not load, JPEG is refused; every other transform is plain torch.
 
     Source: torchvision 0.28.0, torchvision.transforms.v2.
