@@ -1,4 +1,4 @@
-"""timm's published weights: from the hub's local cache, or over the network if it answers at once."""
+"""timm's published weights, from the hub's local cache or over the network if it answers at once."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ import torch
 from kit.errors import RunError
 from kit.model.weight_files import WeightFile, read_weights
 
-TIMEOUT_S = 3.0  # for the hub's host to answer; a name that cannot be looked up may take a minute
+TIMEOUT_S = 3.0  # for the hub's host to answer; looking up an unknown name may take a minute
 FILES = ("model.safetensors", "pytorch_model.bin")
 
 
 def fetch(timm: Any, arch: str, options: Mapping[str, Any]) -> WeightFile:
-    """The weights that timm publishes for a network, as its own network holds them, head included.
+    """Returns the weights that timm publishes for a network, as its own network has them, including the head.
 
-    Raises RunError R19 if there are none, or if they are neither in the hub's cache nor to be fetched.
+    Raises RunError R19 if they do not exist, or if they are neither in the hub's cache nor reachable.
     """
     config = timm.get_pretrained_cfg(arch, allow_unregistered=True)
     source = (config.hf_hub_id or config.url or config.file) if config else None
@@ -47,7 +47,7 @@ def fetch(timm: Any, arch: str, options: Mapping[str, Any]) -> WeightFile:
 
 
 def _host(repository: str, url: str) -> tuple[str, int]:
-    """The host that is asked first, a proxy if there is one, and its port."""
+    """Returns the host that is contacted first, a proxy if one is set, and its port."""
     from huggingface_hub import constants
 
     target = urlsplit(constants.ENDPOINT if repository else url)
@@ -58,7 +58,7 @@ def _host(repository: str, url: str) -> tuple[str, int]:
 
 
 def _answers(host: str, port: int) -> bool:
-    """Whether a host takes a connection; in a thread, because looking a name up heeds no timeout."""
+    """Whether a host accepts a connection. It runs in a thread, because a name lookup ignores timeouts."""
     answered = threading.Event()
 
     def connect() -> None:
@@ -75,7 +75,7 @@ def _answers(host: str, port: int) -> bool:
 
 
 def _find_in_cache(repository: str) -> Path | None:
-    """The file of a repository in the hub's cache."""
+    """Returns a repository's file in the hub's cache."""
     from huggingface_hub import try_to_load_from_cache
 
     for name in FILES if repository else ():

@@ -18,11 +18,11 @@ from kit.errors import ConfigError
 Filter = Callable[..., Mapping[str, Any]]
 # timm's classes of networks that return a list of maps if they do not pool
 SEVERAL_MAPS = ("EfficientViM", "EfficientViMDistilled")
-_BUILDER = threading.Lock()  # timm's builder is replaced for a moment
+_BUILDER = threading.Lock()  # timm's builder is replaced during the call
 
 
 class Features(nn.Module):
-    """timm's network, giving (N, C, h, w), or tokens (N, T, C) without the class and register tokens."""
+    """timm's network, which returns (N, C, h, w), or tokens (N, T, C) without the class and register tokens."""
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
@@ -37,14 +37,14 @@ class Features(nn.Module):
         return features[:, self.prefix :]
 
     def features(self, images: Tensor) -> Tensor:
-        """The features as timm's network returns them."""
+        """Returns the features as timm's network returns them."""
         features: Tensor = self.model(images)
         return features
 
     def layer_groups(self) -> dict[str, int]:
-        """The layer of each weight, 0 at the pixels, as timm's own group_matcher has it.
+        """Returns the layer number of each weight, 0 at the pixels, by timm's own group_matcher.
 
-        Raises ConfigError C08 for a network that has none.
+        Raises ConfigError C08 if the network has none.
         """
         from timm.models import group_parameters
 
@@ -60,7 +60,7 @@ class Features(nn.Module):
 
 
 class LastMap(Features):
-    """The last feature map or tokens of a network whose head always pools; the head is left out."""
+    """The last feature map or tokens of a network whose head always pools. The head is left out."""
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__(model)
@@ -73,14 +73,14 @@ class LastMap(Features):
 
 
 class OwnPooling(Features):
-    """The pooled features (N, C, 1, 1) of a network with several last maps, or with class tokens alone."""
+    """The pooled features (N, C, 1, 1) of a network with several last maps, or with only class tokens."""
 
     def forward(self, images: Tensor) -> Tensor:
         return self.features(images)[:, :, None, None]
 
 
 def build_features(arch: str, **options: Any) -> Features:
-    """A network without its classifier. Raises what timm raises for a network that it cannot build."""
+    """Returns a network without its classifier. Raises timm's errors for a network that it cannot build."""
     import timm
 
     try:
@@ -97,7 +97,7 @@ def build_features(arch: str, **options: Any) -> Features:
 
 
 def _create_pooled(arch: str, options: Mapping[str, Any]) -> nn.Module:
-    """timm's network of no classes that pools; before timm 1.0.31 some have a last layer of no outputs."""
+    """Returns timm's pooling network without classes. Before timm 1.0.31 some have a last layer without outputs."""
     import timm
 
     with warnings.catch_warnings():
@@ -107,7 +107,7 @@ def _create_pooled(arch: str, options: Mapping[str, Any]) -> nn.Module:
 
 
 def _choose_wrapper(model: Any, channels: int) -> type[Features]:
-    """How the features of a network that pools are taken, seen by trying one on torch's default device."""
+    """Chooses the wrapper for the features of a network that pools, by trying one on torch's default device."""
     size = (
         getattr(getattr(model, "patch_embed", None), "img_size", None)
         or model.pretrained_cfg["input_size"][1:]
@@ -120,7 +120,7 @@ def _choose_wrapper(model: Any, channels: int) -> type[Features]:
 
 
 def classifiers(model: nn.Module) -> tuple[str, ...]:
-    """The names of a network's classifiers, such as `head.fc`, as timm records them."""
+    """Returns the names of a network's classifiers, such as `head.fc`, as timm records them."""
     named = (getattr(model, "pretrained_cfg", None) or {}).get("classifier") or ()
     return (named,) if isinstance(named, str) else tuple(named)
 
@@ -128,7 +128,7 @@ def classifiers(model: nn.Module) -> tuple[str, ...]:
 class OwnNetwork:
     """timm's network with its own pooling and head: the names of its weights, and timm's filter for authors' files.
 
-    It is built on the first use, without memory for its weights.
+    It is built on first use, without memory for its weights.
     """
 
     def __init__(self, arch: str, options: Mapping[str, Any]) -> None:
@@ -140,16 +140,16 @@ class OwnNetwork:
         return frozenset(self._original[0].state_dict())
 
     def convert(self, state: Mapping[str, Any]) -> dict[str, Any]:
-        """Weights as timm's filter makes them, with the arguments that timm binds; unchanged if there is none.
+        """Converts weights by timm's filter, with the arguments that timm binds; without a filter they are unchanged.
 
-        Raises what the filter raises: it was written for files of its family, and these may be any.
+        Raises the filter's errors: it was written for files of its family, and these may be any files.
         """
         model, convert = self._original
         if convert is None:
             return dict(state)
         try:
             converted = convert(dict(state), model)
-        except TypeError:  # a filter of one argument
+        except TypeError:  # a filter with one argument
             converted = convert(dict(state))
         return {
             key: value for key, value in converted.items() if not (torch.is_tensor(value) and value.is_meta)
@@ -160,9 +160,9 @@ class OwnNetwork:
         return build_without_memory(self._intercept_builder)
 
     def _intercept_builder(self) -> tuple[nn.Module, Filter | None]:
-        """The network, and the filter that timm's builder would have passed the pretrained weights through.
+        """Returns the network, and the filter that timm's builder would have applied to the pretrained weights.
 
-        Filters are bound to their arguments where timm builds a network, so they are taken from there.
+        timm binds the arguments of filters while it builds a network, so they are taken from there.
         """
         import timm
         from timm.models import _builder

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 class CachedEmbeddings(Backbone):
     """Vectors that `kit embed` has cached, so that only a head is trained: a linear probe, or a small network.
 
-    Vectors of several runs are joined. Of a run that was trained, each fold gets the vectors of its own fold's network.
+    Vectors of several runs are joined. If a run was trained, each fold gets the vectors of its own fold's
+    network.
 
     Source: Alain & Bengio 2016, "Understanding intermediate layers using linear classifier probes", section 3.
     """

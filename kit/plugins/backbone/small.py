@@ -1,4 +1,4 @@
-"""A small convolutional network for small images and first tries."""
+"""A small convolutional network for small images and first experiments."""
 
 from __future__ import annotations
 

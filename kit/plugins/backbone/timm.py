@@ -53,7 +53,7 @@ class Timm(Backbone):
         return Original(network, self.arch, classifiers(network), lambda: own.names, own.convert)
 
     def _options(self) -> dict[str, Any]:
-        """What timm is given beside the name."""
+        """Returns the arguments for timm beside the name."""
         options: dict[str, Any] = {"drop_path_rate": self.drop_path} if self.drop_path else {}
         options |= {"in_chans": self.channels} if self.channels != 3 else {}
         return {**options, "img_size": self.img_size} if self.img_size else options
@@ -72,7 +72,7 @@ class Timm(Backbone):
         return int(found.input_size[1]) if found and found.fixed_input_size else None
 
     def _config(self) -> Any:
-        """What timm knows of the network's weights. Raises ConfigError C07 for an unknown network or tag."""
+        """Returns timm's record of the network's weights. Raises ConfigError C07 for an unknown network or tag."""
         timm = import_timm()
         if not timm.is_model(self.arch):
             known = timm.list_models()
