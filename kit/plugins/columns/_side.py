@@ -1,4 +1,4 @@
-"""Modules behind the kind `columns`: side values with embedded categories, and four ways of late fusion."""
+"""Modules of the kind `columns`: side values with embedded categories, and four ways of late fusion."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from kit.kinds import ColumnLayout, ColumnSpan
 
 
 def embedding_size(values: int) -> int:
-    """Numbers of an embedding of a category of so many values: min(600, round(1.6 n^0.56)).
+    """Returns the embedding size of a category with this number of values: min(600, round(1.6 n^0.56)).
 
     Source: fastai.tabular.model.emb_sz_rule.
     """
@@ -19,10 +19,10 @@ def embedding_size(values: int) -> int:
 
 
 class SideFeatures(nn.Module):
-    """Side values (N, W) to (N, width): categories of more than `embed_above` values become embeddings.
+    """Side values (N, W) to (N, width): categories with more than `embed_above` values become embeddings.
 
-    An embedding is a product with the one-hot code, so that codes that a loss has mixed have mixed embeddings, and
-    a value that training does not show has an embedding of zeros.
+    An embedding is a product with the one-hot code. So codes that a loss has mixed have mixed embeddings, and
+    a value without training rows has an embedding of zeros.
     """
 
     def __init__(self, layout: ColumnLayout, embed_above: int) -> None:
@@ -46,13 +46,13 @@ class SideFeatures(nn.Module):
 
 def _make_embedding(span: ColumnSpan) -> nn.Linear:
     made = nn.Linear(span.width, embedding_size(span.width), bias=False)
-    # fastai.layers.Embedding begins with as small ones
+    # fastai.layers.Embedding starts with equally small values
     nn.init.trunc_normal_(made.weight, std=0.01)
     return made
 
 
 def make_layers(side: SideFeatures, hidden: int, dropout: float) -> nn.Sequential:
-    """Two linear layers with ReLU and dropout on side values: (N, W) to (N, hidden)."""
+    """Returns two linear layers with ReLU and dropout on side values: (N, W) to (N, hidden)."""
     return nn.Sequential(
         side,
         nn.Linear(side.width, hidden),
@@ -65,7 +65,7 @@ def make_layers(side: SideFeatures, hidden: int, dropout: float) -> nn.Sequentia
 
 
 class Concatenated(nn.Module):
-    """The image's vector (N, features), and what `side` makes of side values behind it."""
+    """The image's vector (N, features), followed by the output of `side` for side values."""
 
     def __init__(self, side: nn.Module) -> None:
         super().__init__()
@@ -76,7 +76,7 @@ class Concatenated(nn.Module):
 
 
 class Modulated(nn.Module):
-    """The image's vector times 1 + a scale plus a shift, both of side values; at first the vector itself."""
+    """The image's vector times 1 + a scale plus a shift, both computed from side values; at first the vector itself."""
 
     def __init__(self, side: nn.Module, hidden: int, features: int) -> None:
         super().__init__()

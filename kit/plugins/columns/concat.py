@@ -1,4 +1,4 @@
-"""Side columns behind the image's features."""
+"""Side columns concatenated to the image's features."""
 
 from __future__ import annotations
 

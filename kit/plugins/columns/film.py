@@ -1,4 +1,4 @@
-"""Side columns scale and shift the image's features."""
+"""Scale and shift of the image's features by side columns."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Film(Columns):
-    """Each feature of the image is scaled and shifted by two layers of the side columns; at first by 1 and 0.
+    """Scales and shifts each feature of the image by two layers of the side columns, at first by 1 and 0.
 
     Source: Perez et al. 2018, "FiLM: Visual Reasoning with a General Conditioning Layer", equations 1 and 2.
     """

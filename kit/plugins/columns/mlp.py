@@ -1,4 +1,4 @@
-"""Side columns through two layers, behind the image's features."""
+"""Side columns through two layers, concatenated to the image's features."""
 
 from __future__ import annotations
 
