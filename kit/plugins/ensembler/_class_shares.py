@@ -17,9 +17,10 @@ if TYPE_CHECKING:
 
 
 class ClassShares(Ensembler):
-    """A base, and the share of each class among the labelled rows: those of the fit, and those that none predicts.
+    """A base, and the share of each class among the labelled rows: the fitted rows, and those without predictions.
 
-    A run of some folds predicts few rows out of fold. Their shares alone would say little of the training table.
+    A run of some folds predicts few rows out of fold. Their shares alone would not represent the training
+    table.
     """
 
     fitted: ClassVar[bool] = True

@@ -1,4 +1,4 @@
-"""The base of ensemblers that learn from the members' logits, for the classes that the fitted rows have."""
+"""The base of ensemblers that learn from the members' logits, for the classes of the fitted rows."""
 
 from __future__ import annotations
 
@@ -14,7 +14,10 @@ MIN_PROBABILITY = 1e-7  # smaller probabilities count as this one
 
 
 class LogitStacking(Ensembler):
-    """`shares` says the fitted classes' probabilities; a class that was not fitted keeps the members' mean."""
+    """The base: `shares` gives the fitted classes' probabilities.
+
+    A class that was not fitted keeps the members' mean.
+    """
 
     fitted: ClassVar[bool] = True
 
@@ -23,7 +26,7 @@ class LogitStacking(Ensembler):
     )
 
     def shares(self, members: Probabilities) -> Probabilities:
-        """Probabilities (N, classes that were fitted) of members (M, N, K)."""
+        """Returns probabilities (N, fitted classes) of members (M, N, K)."""
         raise NotImplementedError
 
     def blend(self, members: Probabilities) -> Probabilities:
@@ -38,14 +41,14 @@ class LogitStacking(Ensembler):
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:
-    """Logits (N, K) as probabilities (N, K)."""
+    """Turns logits (N, K) into probabilities (N, K)."""
     shares: np.ndarray = np.exp(logits - logits.max(axis=1, keepdims=True))
     shares /= shares.sum(axis=1, keepdims=True)
     return shares
 
 
 def log_probability_features(members: Probabilities) -> np.ndarray:
-    """Centred log probabilities of members (M, N, K), float64 (N, M * K)."""
+    """Returns centred log probabilities of members (M, N, K), float64 (N, M * K)."""
     count, rows, classes = members.shape
     made = np.empty((rows, count, classes))
     for number, member in enumerate(members):

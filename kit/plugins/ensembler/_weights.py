@@ -1,4 +1,4 @@
-"""What ensemblers with a weight a member share."""
+"""The base of ensemblers with one weight per member."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from kit.kinds.targets import ONE_CLASS
 
 
 class WeightedMean(Ensembler):
-    """Mean of the members' probabilities with weights, which are made to sum to 1.
+    """Mean of the members' probabilities with weights, which are scaled to sum 1.
 
-    Raises ConfigError where there are not as many weights as members.
+    Raises ConfigError if the number of weights is not the number of members.
     """
 
     label_kinds = ("class_index", "multi_hot", "numbers", "soft", "several")
@@ -65,10 +65,10 @@ class WeightedMean(Ensembler):
 def metric_or_usual(
     metric: Metric | None, members: Probabilities, truth: Targets, target: Target = ONE_CLASS
 ) -> Metric:
-    """The metric that a recipe was given, by itself or by its competition.
+    """Returns the metric that a recipe has, by its option or by its competition.
 
-    The usual one, such as log loss, outside of one, and for rows that the metric cannot score, such as a fold's that
-    are all of one class.
+    Without a metric it is the usual one, such as log loss; also for rows that the metric cannot score, such
+    as a fold of one class.
     """
     if metric is not None:
         with suppress(InvalidError):

@@ -25,8 +25,8 @@ class Assignment(Ensembler):
     class swap their probabilities. The rule acts on final rows, after the mean over folds. Rows with blank values are
     left as they are.
 
-    With `class_sets`, classes that share a training group form a set. Each group gets classes of one set alone: the set
-    that its rows predict most often.
+    With `class_sets`, classes that share a training group form a set. Each group gets only classes of one
+    set: the set that its rows predict most often.
 
     Raises ConfigError C81 for a group with more rows than its classes allow, or if `group` is empty.
 
@@ -83,7 +83,7 @@ class Assignment(Ensembler):
         return finished
 
     def _assign(self, shares: np.ndarray, values: str) -> np.ndarray:
-        """The class of each row of a group, (n,); `values` name the group."""
+        """Returns the class of each row of a group, (n,). `values` name the group."""
         classes = np.arange(shares.shape[1])
         if self.sets:
             allowed = _most_predicted_set(shares, np.asarray(self.sets))
@@ -105,7 +105,7 @@ class Assignment(Ensembler):
 
 
 def number_groups(columns: Mapping[str, np.ndarray], names: Sequence[str]) -> np.ndarray:
-    """The number of each row's group, int64 (N,), -1 if all of its values are blank."""
+    """Returns the number of each row's group, int64 (N,), -1 if all of its values are blank."""
     keys = list(zip(*(columns[name].tolist() for name in names), strict=True))
     numbers = {key: number for number, key in enumerate(dict.fromkeys(keys))}
     return np.array([numbers[key] if any(key) else -1 for key in keys], dtype=np.int64)
@@ -120,7 +120,8 @@ def _rows_of_groups(groups: np.ndarray) -> Iterator[np.ndarray]:
 
 
 def assign(shares: np.ndarray, classes: np.ndarray, capacity: int) -> np.ndarray:
-    """Of probabilities (n, K) the class number of each row, (n,), each of `classes` at most `capacity` times.
+    """Assigns classes by probabilities (n, K): the class number of each row, (n,), each of `classes` at most
+    `capacity` times.
 
     The sum of the log probabilities is the highest possible.
     """
@@ -135,7 +136,7 @@ def assign(shares: np.ndarray, classes: np.ndarray, capacity: int) -> np.ndarray
 
 
 def raise_assigned(shares: np.ndarray, assigned: np.ndarray) -> np.ndarray:
-    """Rows (n, K) in which the assigned class is the most probable one: it swaps its probability with that one."""
+    """Returns rows (n, K) in which the assigned class is the most probable one: the two swap their probabilities."""
     rows, raised = np.arange(len(shares)), shares.copy()
     top = shares.argmax(axis=1)
     raised[rows, top], raised[rows, assigned] = shares[rows, assigned], shares[rows, top]
@@ -149,7 +150,7 @@ def raise_assigned(shares: np.ndarray, assigned: np.ndarray) -> np.ndarray:
 
 
 def find_class_sets(groups: np.ndarray, truth: Targets, classes: int) -> tuple[int, ...]:
-    """The set of each class: classes that are in one group are in one set. A class without rows has -1."""
+    """Returns the set of each class. Classes that share a group are in one set, and a class without rows has -1."""
     from scipy.sparse import coo_matrix
     from scipy.sparse.csgraph import connected_components
 
@@ -167,7 +168,10 @@ def find_class_sets(groups: np.ndarray, truth: Targets, classes: int) -> tuple[i
 
 
 def _most_predicted_set(shares: np.ndarray, sets: np.ndarray) -> np.ndarray:
-    """The classes of the set that most rows (n, K) predict, and those of any set; of equal ones the more probable."""
+    """Returns the classes of the set that most rows (n, K) predict, and those of any set.
+
+    Among equal sets the more probable one wins.
+    """
     numbers = np.unique(sets[sets >= 0])
     if not len(numbers):
         return np.arange(len(sets))

@@ -1,4 +1,4 @@
-"""Auto: the simplest ensembler that no other is shown to be better than."""
+"""Auto: the simplest ensembler that no other one beats significantly."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class Auto(Ensembler):
     def choose(
         self, members: Probabilities, truth: Targets, folds: FoldNumbers, groups: np.ndarray | None
     ) -> Self:
-        """The recipe with the candidate that wins on these rows, cross-fitted by their folds and groups."""
+        """Returns the recipe with the candidate that wins on these rows, cross-fitted by their folds and groups."""
         metric = metric_or_usual(self.metric, members, truth, self.target)
         able = [one for one in self.candidates if one.takes_labels(self.target.kind)]
         recipes = [for_metric(one, metric) for one in able]

@@ -1,4 +1,4 @@
-"""Boosting: trees that learn from the members' logits, where what a member says depends on what others say."""
+"""Boosting: trees that learn from the members' logits, including interactions between members."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ Node = tuple[
 class Boosting(LogitStacking):
     """Gradient boosting on the members' centred log probabilities: one tree per class and round.
 
-    A class that the fitted rows lack keeps the members' mean probability. The trees are written down, so nothing but
-    numpy is needed to apply them; they are read from where scikit-learn keeps them, which a test holds to its own
-    answers.
+    A class that the fitted rows lack keeps the members' mean probability. The trees are stored, so only numpy
+    is needed to apply them. They are read from scikit-learn's attributes; a test compares them with its
+    predictions.
 
     Source: Friedman 2001, "Greedy Function Approximation"; sklearn.ensemble.HistGradientBoostingClassifier.
     """
@@ -42,7 +42,7 @@ class Boosting(LogitStacking):
         from sklearn.ensemble import HistGradientBoostingClassifier
 
         present = np.unique(truth)
-        if len(present) < 2:  # nothing to tell apart
+        if len(present) < 2:  # only one class
             return self.model_copy(update={"classes": (), "start": (), "trees": ()})
         found = HistGradientBoostingClassifier(
             learning_rate=self.learning_rate,
@@ -66,13 +66,13 @@ class Boosting(LogitStacking):
         for trees in self.trees:
             for place, tree in enumerate(trees):
                 raw[:, place] += _values(tree, inputs)
-        if raw.shape[1] == 1:  # two classes share one tree a round: the second's log odds
+        if raw.shape[1] == 1:  # two classes share one tree per round: the second's log odds
             raw = np.concatenate([np.zeros_like(raw), raw], axis=1)
         return softmax(raw)
 
 
 def _nodes(nodes: Any) -> tuple[Node, ...]:
-    """A tree of scikit-learn's, node by node, the root first; a leaf looks at no input."""
+    """Returns a tree of scikit-learn, node by node, the root first. A leaf has no input."""
     looked = np.where(nodes["is_leaf"], -1, nodes["feature_idx"]).tolist()
     threshold = np.where(nodes["is_leaf"], 0.0, nodes["num_threshold"]).tolist()
     rest = (nodes[name].tolist() for name in ("left", "right", "value"))
@@ -80,7 +80,7 @@ def _nodes(nodes: Any) -> tuple[Node, ...]:
 
 
 def _values(tree: tuple[Node, ...], inputs: np.ndarray) -> np.ndarray:
-    """The value of the leaf that each row (N, inputs) falls into, (N,)."""
+    """Returns the value of the leaf that each row (N, inputs) falls into, (N,)."""
     looked, threshold, low, high, value = (np.array(column) for column in zip(*tree, strict=True))
     at = np.zeros(len(inputs), dtype=np.int64)
     rows = np.arange(len(inputs))

@@ -1,4 +1,4 @@
-"""Class factors: one a class, so that rare classes win their rows where the metric rewards it."""
+"""Class factors: one factor per class, so that rare classes win rows if the metric rewards it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from kit.kinds.metric_shortcuts import score_decisions, scores_confusion
 from kit.plugins.ensembler._weights import metric_or_usual
 from kit.plugins.ensembler.mean import Mean
 
-MAX_SWEEPS = 5  # over all classes, fewer where one changes nothing
+MAX_SWEEPS = 5  # over all classes, fewer if one changes nothing
 GRID_POINTS = 17  # factors that are tried for a class
 MIN_GAIN = 1e-9
 
@@ -23,8 +23,9 @@ MIN_GAIN = 1e-9
 class ClassFactors(Ensembler):
     """Probabilities of `base` times one factor per class, searched class by class for the best metric.
 
-    For metrics of decisions such as macro F1, where a rare class may need less than the largest share to win. The
-    factors act on each fold's model before the test rows' mean; the rows sum to 1 again, but are not calibrated.
+    For metrics of decisions such as macro F1, for which a rare class may win with less than the largest
+    share. The factors act on each fold's model before the test rows' mean. Rows sum to 1 again, but are not
+    calibrated.
 
     Source: the plug-in rule with class weights, Narasimhan et al. 2015, "Consistent Multiclass Algorithms for Complex
     Performance Measures", theorem 2; found by coordinate search.
@@ -62,7 +63,7 @@ class ClassFactors(Ensembler):
 
 
 def weigh(shares: np.ndarray, factors: tuple[float, ...] | np.ndarray) -> np.ndarray:
-    """Probabilities (N, K) times factors (K,), rows summing to 1; no factors leave them as they are."""
+    """Multiplies probabilities (N, K) by factors (K,), and scales rows to sum 1. Empty factors change nothing."""
     if not len(factors):
         return shares
     if len(factors) != shares.shape[1]:
@@ -73,7 +74,10 @@ def weigh(shares: np.ndarray, factors: tuple[float, ...] | np.ndarray) -> np.nda
 
 
 def best_factors(metric: Metric, shares: np.ndarray, truth: Targets, most: float) -> np.ndarray:
-    """Factors (K,) for probabilities (N, K); each class's is the best given the others', those near 1 first."""
+    """Returns factors (K,) for probabilities (N, K).
+
+    Each class's factor is the best given the others', those near 1 first.
+    """
     sign = -1.0 if metric.higher_is_better else 1.0
     grid = np.geomspace(1 / most, most, GRID_POINTS)
     grid = grid[np.argsort(np.abs(np.log(grid)), kind="stable")]
@@ -94,7 +98,7 @@ def best_factors(metric: Metric, shares: np.ndarray, truth: Targets, most: float
 def _scores(
     metric: Metric, shares: np.ndarray, truth: Targets, factors: np.ndarray, number: int, grid: np.ndarray
 ) -> np.ndarray:
-    """The score with each factor of the grid for one class."""
+    """Returns the score with each factor of the grid for one class."""
     if truth.ndim == 1 and scores_confusion(metric):
         others = shares * factors
         others[:, number] = -1

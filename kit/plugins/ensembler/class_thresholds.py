@@ -1,4 +1,4 @@
-"""Class thresholds: one a class, where the metric is best, for rows that may have several labels."""
+"""Class thresholds: the best one per class for the metric, for rows that may have several labels."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from kit.kinds import Ensembler, Metric
 from kit.plugins.ensembler._weights import metric_or_usual
 from kit.plugins.ensembler.mean import Mean
 
-MAX_SWEEPS = 3  # over all classes, fewer where one changes nothing
+MAX_SWEEPS = 3  # over all classes, fewer if one changes nothing
 MIN_GAIN = 1e-9
-EDGE = 1e-7  # probabilities are kept this far from 0 and 1
+EDGE = 1e-7  # minimum distance of probabilities from 0 and 1
 
 
 class ClassThresholds(Ensembler):
     """Probabilities of `base`, moved so that each class's best threshold becomes the competition's.
 
-    For metrics of decisions such as macro F1, whose best threshold for a rare class is often below 0.5. With q the
-    class's threshold and t that of `decision` in config.json, the odds p / (1 - p) are divided by q / (1 - q) and
-    multiplied by t / (1 - t). Each class's threshold is the best given the others', from a grid of `steps`; it acts on
-    each fold's model before the test rows' mean.
+    For metrics of decisions such as macro F1, whose best threshold for a rare class is often below 0.5. Let q
+    be the class's threshold and t that of `decision` in config.json. The odds p / (1 - p) are divided by q /
+    (1 - q) and multiplied by t / (1 - t). Each class's threshold is the best given the others', from a grid
+    of `steps`. It acts on each fold's model before the test rows' mean.
 
     Source: Lipton, Elkan and Naryanaswamy 2014, "Thresholding Classifiers to Maximize F1 Score"; coordinate search.
     """
@@ -68,7 +68,7 @@ class ClassThresholds(Ensembler):
 
 
 def move_thresholds(shares: np.ndarray, thresholds: np.ndarray, to: float = 0.5) -> np.ndarray:
-    """Probabilities (N, K) with the thresholds (K,) at `to`."""
+    """Moves probabilities (N, K) so that the thresholds (K,) become `to`."""
     kept, to = np.clip(shares, EDGE, 1 - EDGE), min(max(to, EDGE), 1 - EDGE)
     yes, no = kept * (1 - thresholds) * to, (1 - kept) * thresholds * (1 - to)
     probabilities: Probabilities = yes / (yes + no)
@@ -78,7 +78,7 @@ def move_thresholds(shares: np.ndarray, thresholds: np.ndarray, to: float = 0.5)
 def best_thresholds(
     metric: Metric, shares: np.ndarray, truth: Targets, steps: int, to: float = 0.5
 ) -> np.ndarray:
-    """Thresholds (K,) for probabilities (N, K), those near `to`, the competition's, first among equals."""
+    """Returns thresholds (K,) for probabilities (N, K); among equals those nearest to `to`, the competition's."""
     sign = -1.0 if metric.higher_is_better else 1.0
     grid = np.arange(1, steps + 1) / (steps + 1)
     grid = grid[np.argsort(np.abs(grid - to), kind="stable")]

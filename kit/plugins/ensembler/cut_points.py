@@ -1,4 +1,4 @@
-"""Cut points: where one grade ends and the next begins, as the metric wants it."""
+"""Cut points: the borders between grades with the best metric."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from kit.kinds.metric_shortcuts import score_decisions, scores_confusion
 from kit.plugins.ensembler._weights import metric_or_usual
 from kit.plugins.ensembler.mean import Mean
 
-MAX_CANDIDATES = 200  # places that are tried for a cut point, evenly among the rows
-MAX_SWEEPS = 20  # over all cut points, fewer where one changes nothing
+MAX_CANDIDATES = 200  # positions that are tried for a cut point, evenly among the rows
+MAX_SWEEPS = 20  # over all cut points, fewer if one changes nothing
 MIN_GAIN = 1e-9
 
 Cuts = tuple[float, ...]
@@ -25,9 +25,9 @@ Cuts = tuple[float, ...]
 class CutPoints(Ensembler):
     """The grade into whose range the expected grade of `base` falls; the ranges are searched for the best metric.
 
-    Grades are the classes in their order: by number, or as `data.class_list` lists them. The expected grade is the sum
-    of p_k k. Each cut point is moved to the best place given the others, until none moves; the search begins from
-    rounding and from the shares of the grades. Rows become certain: 1 for the grade.
+    Grades are the classes in their order: by number, or as `data.class_list` lists them. The expected grade
+    is the sum of p_k k. Each cut point is moved to the best position given the others, until none moves. The
+    search starts from rounding and from the shares of the grades. Rows become certain: 1 for the grade.
 
     Source: OptimizedRounder of PANDA 2020 and APTOS 2019, which uses Nelder-Mead; here coordinate search.
     """
@@ -72,19 +72,19 @@ class CutPoints(Ensembler):
 
 
 def expected_grades(shares: np.ndarray) -> np.ndarray:
-    """The sum of p_k k of rows (N, K), (N,)."""
+    """Returns the sum of p_k k of rows (N, K), (N,)."""
     return np.asarray(shares.astype(np.float64) @ np.arange(shares.shape[1]))
 
 
 def cut(values: np.ndarray, cuts: Sequence[float] | np.ndarray) -> np.ndarray:
-    """How many cut points are at or below each value, int64 (N,)."""
+    """Returns the number of cut points at or below each value, int64 (N,)."""
     return np.searchsorted(np.asarray(cuts), values, side="right").astype(np.int64)
 
 
 def best_cuts(
     values: np.ndarray, truth: np.ndarray, classes: int, cost: Callable[[np.ndarray], float]
 ) -> np.ndarray:
-    """Ascending cut points (classes - 1,) of values (N,) with the least cost of the grades that they make."""
+    """Returns ascending cut points (classes - 1,) of values (N,) whose grades have the least cost."""
     places = _candidates(values)
     shares = np.cumsum(np.bincount(truth, minlength=classes))[:-1] / len(truth)
     starts = (np.arange(1, classes) - 0.5, np.quantile(values, shares))
@@ -93,7 +93,7 @@ def best_cuts(
 
 
 def _candidates(values: np.ndarray) -> np.ndarray:
-    """Midpoints between different values, of many an even choice, and a place below and above all."""
+    """Returns midpoints between different values, of many an even choice, and a position below and above all."""
     different = np.unique(values)
     middle = (different[1:] + different[:-1]) / 2
     if len(middle) > MAX_CANDIDATES:
@@ -104,7 +104,7 @@ def _candidates(values: np.ndarray) -> np.ndarray:
 def _descend(
     values: np.ndarray, cuts: np.ndarray, places: np.ndarray, cost: Callable[[np.ndarray], float]
 ) -> np.ndarray:
-    """Moves one cut point after the other to its best place between its neighbours, until none moves."""
+    """Moves each cut point in turn to its best position between its neighbours, until none moves."""
     best = cost(cut(values, cuts))
     for _ in range(MAX_SWEEPS):
         before = cuts.copy()

@@ -12,8 +12,8 @@ from kit.kinds import Ensembler
 class Geometric(Ensembler):
     """Geometric mean of the members' probabilities. One member that rules a class out has a large effect.
 
-    Taken in log space, where many small factors do not vanish, over probabilities of at least `floor`. Where a row
-    may have several labels, those of yes and of no are taken and brought to sum 1 for each class.
+    It is computed in log space, so that many small factors do not vanish, with probabilities of at least
+    `floor`. If a row may have several labels, the means of yes and of no are scaled to sum 1 for each class.
 
     Source: the logarithmic opinion pool, Genest and Zidek 1986, "Combining Probability Distributions", section 3.
     """

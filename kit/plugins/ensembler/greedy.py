@@ -1,4 +1,4 @@
-"""Greedy: members are taken one by one, each once, as long as their mean gets better; it chooses views for kit tta."""
+"""Greedy: adds members one by one, each once, while their mean improves. It chooses views for kit tta."""
 
 from __future__ import annotations
 
@@ -20,8 +20,9 @@ from kit.plugins.metric.log_loss import LogLoss
 class Greedy(WeightedMean):
     """Plain mean of the members that forward selection without replacement finds.
 
-    It begins with the best member and adds the one that helps the mean most, until none helps by `min_gain`. Log loss
-    is finer than a metric of decisions, and chooses better on few rows. Of numbers it is RMSE by default.
+    It starts with the best member and adds the one that improves the mean most, until no member improves it
+    by `min_gain`. Log loss is finer than a metric of decisions, and chooses better on few rows. For numbers
+    the default is RMSE.
 
     Source: Molchanov et al. 2020, "Greedy Policy Search: A Simple Baseline for Learnable Test-Time Augmentation",
     algorithm 1, which chooses views by calibrated log-likelihood.
@@ -53,7 +54,9 @@ class Greedy(WeightedMean):
         return self.model_copy(update={"weights": weights})
 
     def _metric(self, target: Target) -> Metric:
-        """The metric, or the usual one in the place of log loss if predictions are not probabilities of classes."""
+        """Returns the metric. If predictions are not probabilities of classes, it is the usual metric instead
+        of log loss.
+        """
         usual = target.usual_metrics[0]
         if self.metric != LogLoss() or usual == "log_loss":
             return self.metric

@@ -1,4 +1,4 @@
-"""Hill climb: the member that helps most is added, again and again."""
+"""Hill climb: repeatedly adds the member that improves the mean most."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from kit.evaluation.hill_climbing import climb
 from kit.kinds import Metric
 from kit.plugins.ensembler._weights import WeightedMean, metric_or_usual
 
-TIE = 1e-9  # scores so close count as equal: they differ by the rounding of sums
+TIE = 1e-9  # scores this close count as equal: they differ by the rounding of sums
 
 
 class HillClimb(WeightedMean):
     """Greedy selection with replacement. Each round adds the member that improves the mean's score most.
 
-    The shortest of the sums with the best score is kept; among equals, members already in it come first, then the
-    order of the members. With `bags`, the climb is repeated over random subsets of the members and the weights are
-    averaged, which overfits less.
+    The shortest sum with the best score is used. Among equals, members already in it come first, then the
+    order of the members. With `bags`, the climb is repeated over random subsets of the members and the
+    weights are averaged, which overfits less.
 
     Source: Caruana et al. 2004, "Ensemble Selection from Libraries of Models", sections 2 and 2.3; Caruana, Munson and
     Niculescu-Mizil 2006, "Getting the Most Out of Ensemble Selection".
@@ -53,7 +53,7 @@ class HillClimb(WeightedMean):
 def climb_members(
     metric: Metric, members: Probabilities, truth: Targets, rounds: int, which: Sequence[int]
 ) -> list[int]:
-    """The members chosen round after round, up to the first round with the best score."""
+    """Returns the members chosen round after round, up to the first round with the best score."""
     sums = climb(metric, members, truth)
     chosen: list[int] = []
     costs: list[float] = []

@@ -16,8 +16,9 @@ from kit.kinds import Ensembler
 class LinearStacking(Ensembler):
     """Least squares of each column's numbers on the members' predictions of it, with a constant.
 
-    Coefficients are 0 or more by default, so that members that are alike are not played off against each other. The
-    penalty draws predictions towards the members' mean: it acts on differences of the coefficients from 1 / M.
+    Coefficients are 0 or more by default, so that similar members do not get large opposite coefficients. The
+    penalty draws predictions towards the members' mean: it acts on differences of the coefficients from 1 /
+    M.
 
     Source: Breiman 1996, "Stacked Regressions"; scipy.optimize.nnls, and ridge regression.
     """
@@ -49,7 +50,7 @@ class LinearStacking(Ensembler):
         )
 
     def _fit_column(self, inputs: np.ndarray, truth: np.ndarray) -> tuple[np.ndarray, float]:
-        """Coefficients (M,) and constant for predictions (N, M) of true numbers (N,)."""
+        """Returns coefficients (M,) and constant for predictions (N, M) of true numbers (N,)."""
         from scipy.optimize import nnls
 
         count, mean, centre = inputs.shape[1], inputs.mean(axis=0), truth.mean()

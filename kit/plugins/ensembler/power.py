@@ -1,4 +1,4 @@
-"""PowerMean: a mean that lies between the geometric one and the maximum, or below them."""
+"""PowerMean: a mean between the geometric mean and the maximum, or below them."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from kit.kinds import Ensembler
 class PowerMean(Ensembler):
     """Power mean of the members' probabilities: 1 is the mean, above 1 confident members weigh more, below 1 less.
 
-    (mean of p^power)^(1/power), made to sum to 1 a row; -1 is the harmonic mean, and the nearer the power is to 0 the
-    nearer is the geometric mean (`geometric` itself). Probabilities count as `floor` at least. Rows that may have
-    several labels are not made to sum to 1.
+    It is (mean of p^power)^(1/power), scaled to sum 1 per row. Power -1 is the harmonic mean; powers near 0
+    approach the geometric mean (`geometric`). Probabilities count as at least `floor`. Rows that may have
+    several labels are not scaled to sum 1.
 
     Source: Hardy, Littlewood and Polya 1934, "Inequalities", section 2.2.
     """
@@ -37,5 +37,5 @@ class PowerMean(Ensembler):
             logs = np.logaddexp(logs, self.power * np.log(np.maximum(member.astype(np.float64), self.floor)))
         logs = (logs - np.log(len(members))) / self.power
         if self.multi_label:
-            return np.asarray(np.exp(np.minimum(logs, 0)))  # rounding may be above 1
+            return np.asarray(np.exp(np.minimum(logs, 0)))  # rounding may exceed 1
         return self.normalise(np.exp(logs - logs.max(axis=1, keepdims=True)))

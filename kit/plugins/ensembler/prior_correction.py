@@ -1,4 +1,4 @@
-"""Prior correction: probabilities for classes as frequent as the metric counts them, not as frequent as in training."""
+"""Prior correction: probabilities for the class frequencies that the metric implies, not those of training."""
 
 from __future__ import annotations
 
@@ -18,10 +18,12 @@ POWERS = np.linspace(0, 1.5, 16)
 
 
 class PriorCorrection(Ensembler):
-    """Probabilities of `base` divided by a power of each class's share of the rows. The power suits the metric.
+    """Probabilities of `base` divided by a power of each class's share of the rows.
 
-    One number is fitted, where `class_factors` fits one a class: the safer choice for many classes or few rows. It acts
-    on each fold's model before the test rows' mean.
+    The power is chosen by the metric.
+
+    It fits one number; `class_factors` fits one per class. It is the safer choice for many classes or few
+    rows. It acts on each fold's model before the test rows' mean.
 
     Source: Saerens et al. 2002, "Adjusting the Outputs of a Classifier to New a Priori Probabilities", equation 2.4;
     the power as tau of Menon et al. 2021, "Long-tail learning via logit adjustment", equation 8.
@@ -58,7 +60,7 @@ class PriorCorrection(Ensembler):
 
 
 def best_power(metric: Metric, blended: np.ndarray, truth: Targets, shares: np.ndarray) -> float:
-    """The power of POWERS with the best score, the smallest among equals."""
+    """Returns the power of POWERS with the best score, the smallest among equals."""
     sign = -1.0 if metric.higher_is_better else 1.0
     costs = np.array([sign * metric.score(truth, weigh(blended, shares**-power)) for power in POWERS])
     return float(POWERS[np.flatnonzero(costs <= costs.min() + MIN_GAIN)[0]])

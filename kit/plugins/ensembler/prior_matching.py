@@ -9,7 +9,7 @@ from kit.core.arrays import Probabilities
 from kit.plugins.ensembler._class_shares import ClassShares
 from kit.plugins.ensembler.class_factors import weigh
 
-MIN_PROBABILITY = 1e-7  # smaller probabilities count as this one, so that each class can be given its share
+MIN_PROBABILITY = 1e-7  # smaller probabilities count as this one, so that each class can reach its share
 MIN_ROWS_PER_CLASS = 5  # with fewer rows the shares of a sample differ too much from those of all rows
 MAX_STEPS = 500
 TOLERANCE = 1e-6  # of a share, relative
@@ -18,9 +18,9 @@ TOLERANCE = 1e-6  # of a share, relative
 class PriorMatching(ClassShares):
     """Probabilities of `base` times one factor per class, so that their mean over the rows is the labels' shares.
 
-    It assumes that test rows have the classes of training rows in the same proportions. A network that is trained on
-    other scenes than those of the test rows favours some classes, which this corrects without labels. The result
-    depends on all rows that are blended together. Fewer than 5 rows per class are left as they are.
+    It assumes that test rows have the classes of training rows in the same proportions. A network trained on
+    other scenes than those of the test rows favours some classes, which this corrects without labels. The
+    result depends on all rows of the blend. Fewer than 5 rows per class are left as they are.
 
     Source: Jia et al. 2021, "When in Doubt: Improving Classification Performance with Alternating Normalization",
     section 3, without its choice of rows; the factors are those of Sinkhorn and Knopp 1967.
@@ -38,7 +38,7 @@ class PriorMatching(ClassShares):
 
 
 def find_factors(probabilities: np.ndarray, shares: np.ndarray, max_factor: float) -> np.ndarray:
-    """Factors (K,) with which rows (N, K) of sum 1 have `shares` (K,) as their mean, as far as the limits allow."""
+    """Returns factors (K,) that give rows (N, K) of sum 1 the mean `shares` (K,), as far as the limits allow."""
     floored = np.maximum(probabilities.astype(np.float64), MIN_PROBABILITY)
     factors = np.ones(len(shares))
     if floored.shape[1] != len(shares):

@@ -1,4 +1,4 @@
-"""Prior shift: the class shares of the rows that are predicted, found from their probabilities, and used."""
+"""Prior shift: estimates the class shares of the predicted rows from their probabilities, and uses them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from kit.core.arrays import Probabilities
 from kit.plugins.ensembler._class_shares import ClassShares
 from kit.plugins.ensembler.class_factors import weigh
 
-MIN_ROWS_PER_CLASS = 5  # with fewer rows nothing is known of the shares
+MIN_ROWS_PER_CLASS = 5  # with fewer rows the shares cannot be estimated
 MIN_SHARE = 1e-6
 MAX_STEPS = 1000
 TOLERANCE = 1e-7  # of a share
@@ -17,9 +17,10 @@ TOLERANCE = 1e-7  # of a share
 class PriorShift(ClassShares):
     """Probabilities of `base` for rows whose classes have other shares than in training, found by EM without labels.
 
-    It assumes calibrated probabilities, and that images of a class look alike in training and test. Its out-of-fold
-    score is that of rows without a shift, so it shows what the correction costs, and not what it gains on shifted test
-    rows. The result depends on all rows that are blended together. Fewer than 5 rows per class are left as they are.
+    It assumes calibrated probabilities, and that images of a class look alike in training and test. Its
+    out-of-fold score is that of rows without a shift. So it shows the cost of the correction, and not its
+    gain on shifted test rows. The result depends on all rows of the blend. Fewer than 5 rows per class are
+    left as they are.
 
     Source: Saerens et al. 2002, "Adjusting the Outputs of a Classifier to New a Priori Probabilities: A Simple
     Procedure", equations 2.4 and 2.9.
@@ -34,7 +35,7 @@ class PriorShift(ClassShares):
 
 
 def estimate_shares(probabilities: np.ndarray, shares: np.ndarray) -> np.ndarray:
-    """The likeliest class shares (K,) of rows (N, K), whose probabilities were learned at `shares` (K,)."""
+    """Returns the most likely class shares (K,) of rows (N, K), whose probabilities were learned at `shares` (K,)."""
     found = shares.astype(np.float64)
     for _ in range(MAX_STEPS):
         before = found

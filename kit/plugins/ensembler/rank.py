@@ -1,4 +1,4 @@
-"""Rank: the mean of the members' ranks, so that members of different confidence count alike."""
+"""Rank: the mean of the members' ranks, so that members of different confidence count equally."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ class Rank(Ensembler):
 
     The rows of a class keep the order of their mean ranks. So rows do not sum to 1, unless there are two classes.
 
-    Made for metrics that ask for the order of rows within a class, such as AUC; a rank is no calibrated probability,
-    and it depends on the other rows that are blended with it.
+    It is made for metrics of the order of rows within a class, such as AUC. A rank is not a calibrated
+    probability, and it depends on the other rows of the blend.
 
     Source: the first place of the SIIM-ISIC melanoma competition, Ha et al. 2020, "Identifying Melanoma Images
     using EfficientNet Ensemble", section 3.4; scipy.stats.rankdata.

@@ -1,4 +1,4 @@
-"""Simplex: the weights, none below 0 and of sum 1, that score best out of fold."""
+"""Simplex: the weights of 0 or more and sum 1 with the best out-of-fold score."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ MOVES = 100  # of a size
 class Simplex(WeightedMean):
     """Weights that sum to 1 and minimise the mean's log loss, or that a pattern search finds for the metric.
 
-    Of numbers it is the squared error, in units of each column's variance. Both are convex in the weights, so the best
-    ones are found, by sequential quadratic programming. For the metric
-    the search starts from there, and moves the weight of one member at a time by ever smaller steps while that helps.
+    For numbers it is the squared error, in units of each column's variance. Both are convex in the weights,
+    so sequential quadratic programming finds the best ones. For the metric the search starts from there. It
+    moves the weight of one member at a time by ever smaller steps while that improves the score.
 
     Source: stacked density estimation, Smyth and Wolpert 1999, equation 5; Kim et al. 2020, "mixsqp"; Hooke and
     Jeeves 1961, "Direct Search".
@@ -50,7 +50,7 @@ class Simplex(WeightedMean):
         return self.model_copy(update={"weights": tuple(weights.tolist())})
 
     def _start(self, members: Probabilities, truth: Targets) -> np.ndarray:
-        """The weights (M,) of least log loss, of numbers of least squared error."""
+        """Returns the weights (M,) with the lowest log loss, for numbers with the lowest squared error."""
         if isinstance(self.target, SeveralTarget):
             return self._start_of_parts(members, truth, self.target)
         if self.target.kind == "soft":
@@ -64,7 +64,10 @@ class Simplex(WeightedMean):
         return least_squares(np.stack(errors))
 
     def _start_of_parts(self, members: Probabilities, truth: Targets, target: SeveralTarget) -> np.ndarray:
-        """The same of parts, without missing labels; of parts with numbers the least squared error of all columns."""
+        """Returns the same for parts, without missing labels.
+
+        If some parts are numbers, it minimises the squared error of all columns.
+        """
         missing = target.find_missing(truth)
         if not target.is_probability:
             scale = np.maximum(np.nanstd(truth, axis=0), 1e-300)
@@ -80,7 +83,7 @@ class Simplex(WeightedMean):
 
 
 def least_squares(errors: np.ndarray) -> np.ndarray:
-    """The weights (M,) whose mean of errors (M, N) has the least mean square."""
+    """Returns the weights (M,) whose mean of errors (M, N) has the lowest mean square."""
     products = errors @ errors.T / errors.shape[1]
     products /= max(float(np.trace(products)) / len(products), 1e-300)
 
@@ -91,9 +94,9 @@ def least_squares(errors: np.ndarray) -> np.ndarray:
 
 
 def least_log_loss(shares: np.ndarray, counts: np.ndarray | None = None) -> np.ndarray:
-    """The weights (M,) with the least mean of -log(weights @ shares), of true classes' probabilities (M, N).
+    """Returns the weights (M,) with the lowest mean of -log(weights @ shares), of true classes' probabilities (M, N).
 
-    Each of the N counts as much as `counts` (N,) says, by default 1.
+    Each of the N has the weight `counts` (N,), by default 1.
     """
     if counts is not None:
         shares, counts = shares[:, counts > 0], counts[counts > 0]
@@ -111,7 +114,7 @@ def least_log_loss(shares: np.ndarray, counts: np.ndarray | None = None) -> np.n
 
 
 def _minimise(cost: Callable[[np.ndarray], tuple[float, np.ndarray]], count: int) -> np.ndarray:
-    """The weights (count,), of 0 or more and sum 1, where a convex cost, given with its gradient, is least."""
+    """Returns the weights (count,), of 0 or more and sum 1, with the lowest convex cost, given with its gradient."""
     from scipy.optimize import minimize
 
     found = minimize(
@@ -129,7 +132,9 @@ def _minimise(cost: Callable[[np.ndarray], tuple[float, np.ndarray]], count: int
 
 
 def search_weights(metric: Metric, members: Probabilities, truth: Targets, start: np.ndarray) -> np.ndarray:
-    """Weights (M,) from a pattern search: the best single step of a size is taken while it helps, then smaller ones."""
+    """Returns weights (M,) from a pattern search: the best single step of a size is taken while it improves,
+    then a smaller one.
+    """
     sums, weights = climb(metric, members, truth), start.copy()
     for member in np.flatnonzero(start).tolist():
         sums.add(member, float(start[member]))

@@ -1,4 +1,4 @@
-"""Single: the one member that is best out of fold."""
+"""Single: the member with the best out-of-fold score."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from kit.plugins.ensembler._weights import metric_or_usual
 
 
 class Single(Ensembler):
-    """The one member with the best out-of-fold score. If several are equal, the first.
+    """The member with the best out-of-fold score. If several are equal, the first.
 
     Source: selection by cross-validation, Stone 1974, "Cross-Validatory Choice and Assessment".
     """

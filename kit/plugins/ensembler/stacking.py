@@ -15,9 +15,9 @@ from kit.plugins.ensembler._stacked import LogitStacking, log_probability_featur
 class Stacking(LogitStacking):
     """Regularised logistic regression on the members' log probabilities, each centred per row.
 
-    It has a coefficient for every pair of classes and every member, so it asks for many rows a class. A class that the
-    fitted rows lack keeps the members' mean probability. The coefficients are written down, so nothing but numpy is
-    needed to apply them.
+    It has a coefficient for every pair of classes and every member, so it needs many rows per class. A class
+    that the fitted rows lack keeps the members' mean probability. The coefficients are stored, so only numpy
+    is needed to apply them.
 
     Source: Wolpert 1992, "Stacked Generalization"; sklearn.linear_model.LogisticRegression.
     """
@@ -35,11 +35,11 @@ class Stacking(LogitStacking):
         from threadpoolctl import threadpool_limits
 
         present = np.unique(truth)
-        if len(present) < 2:  # nothing to tell apart
+        if len(present) < 2:  # only one class
             return self.model_copy(update={"classes": (), "weights_of": (), "intercepts": ()})
         with threadpool_limits(
             1
-        ):  # the products are small: threads that wait for one another cost up to 90 times more
+        ):  # the products are small: threads that wait for each other cost up to 90 times more
             found = LogisticRegression(C=self.inverse_l2, tol=1e-3, max_iter=2000).fit(
                 log_probability_features(members), truth
             )

@@ -1,4 +1,4 @@
-"""Temperature: each member is made as sure as it is right, then blended by another ensembler."""
+"""Temperature: calibrates the confidence of each member, then blends by another ensembler."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SEARCH_TOLERANCE = 1e-10
 
 
 class Temperature(Ensembler):
-    """Calibrates each member by a temperature, softmax(log p / T) of least log loss, then blends by `base`.
+    """Calibrates each member by a temperature, softmax(log p / T) with the lowest log loss, then blends by `base`.
 
     Source: Guo et al. 2017, "On Calibration of Modern Neural Networks", section 4.2; the best 1 / T is found by
     Newton's method, since log loss is convex in it.
@@ -53,7 +53,7 @@ class Temperature(Ensembler):
 
 
 def _calibrate(members: Probabilities, temperatures: tuple[float, ...]) -> np.ndarray:
-    """The members (M, N, K) at these temperatures, in their own precision."""
+    """Returns the members (M, N, K) at these temperatures, in their own precision."""
     made = np.empty_like(members)
     for place, temperature in enumerate(temperatures):
         made[place] = softmax(
@@ -63,7 +63,9 @@ def _calibrate(members: Probabilities, temperatures: tuple[float, ...]) -> np.nd
 
 
 def best_temperature(member: np.ndarray, truth: Targets) -> float:
-    """The temperature of least log loss, within RANGE, of probabilities (N, K) and class numbers (N,)."""
+    """Returns the temperature with the lowest log loss, within RANGE, of probabilities (N, K) and class
+    numbers (N,).
+    """
     logits = np.log(np.maximum(member.astype(np.float64), MIN_PROBABILITY))
     true = logits[np.arange(len(truth)), truth]
     inverse, low, high = 1.0, 1 / RANGE[1], 1 / RANGE[0]

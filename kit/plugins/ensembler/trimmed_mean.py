@@ -12,8 +12,8 @@ from kit.kinds import Ensembler
 class TrimmedMean(Ensembler):
     """Mean of the members' predictions of each value without the lowest and the highest; 0.5 is the median.
 
-    Of M members, floor(trim * M) are left out at each end, so one member that fails on a row does little harm. Rows
-    of probabilities are made to sum to 1 again.
+    Of M members, floor(trim * M) are left out at each end. So one member that fails on a row does little
+    harm. Rows of probabilities are scaled to sum 1 again.
 
     Source: scipy.stats.trim_mean, numpy.median.
     """
@@ -30,6 +30,6 @@ class TrimmedMean(Ensembler):
         values = members.astype(np.float64)
         found = np.median(values, axis=0) if self.trim == 0.5 else trim_mean(values, self.trim, axis=0)
         empty = found.sum(axis=1) == 0
-        if self.target.sums_to_one and empty.any():  # each class was in doubt for half of the members
+        if self.target.sums_to_one and empty.any():  # half of the members doubted each class
             found[empty] = values.mean(axis=0)[empty]
         return self.normalise(found)

@@ -21,14 +21,16 @@ MIN_CERTAINTY = 1e-6  # so that the class has a finite score
 class UnknownClass(OpenSet, Ensembler):
     """Probabilities of `base`, with a threshold as the score of the class that means "none of the others".
 
-    A row whose highest probability is below the threshold has the class `label`. In a ranking the label stands between
-    the classes above the threshold and those below. The probability of the label by `base` is not used. The threshold
-    is the best for the metric on out-of-fold rows, or is set so that `unknown_rate` of the rows lie below it.
+    A row whose highest probability is below the threshold has the class `label`. In a ranking the label
+    stands between the classes above the threshold and those below. The label's probability by `base` is not
+    used. The threshold is the best for the metric on out-of-fold rows, or is set so that `unknown_rate` of
+    the rows lie below it.
 
     With `by` entropy, the certainty of a row is compared instead: 1 - entropy / log(known classes), from 0 to 1. The
     label's score is then the highest probability times threshold / certainty.
 
-    Raises ConfigError C29 for a label that is not a class, or if nothing sets the threshold and no row has the label.
+    Raises ConfigError C29 for a label that is not a class, or if no threshold is set and no row has the
+    label.
 
     Source: Hendrycks and Gimpel 2017, "A Baseline for Detecting Misclassified and Out-of-Distribution Examples in
     Neural Networks"; entropy as the first place of UBC-OCEAN 2024 used it for the class Other.
@@ -68,12 +70,12 @@ class UnknownClass(OpenSet, Ensembler):
         return self._add(blended, number, least)
 
     def _measure(self, shares: np.ndarray, number: int) -> np.ndarray:
-        """What of each row is compared with the threshold, (N,)."""
+        """Returns the value of each row that is compared with the threshold, (N,)."""
         known = np.delete(shares, number, axis=1)
         return known.max(axis=1) if self.by == "probability" else find_certainty(known)
 
     def _add(self, shares: np.ndarray, number: int, threshold: float) -> Probabilities:
-        """Probabilities (N, K) with the score of the unknown class in its column, rows brought to sum 1."""
+        """Returns probabilities (N, K) with the score of the unknown class in its column, rows scaled to sum 1."""
         if self.by == "probability":
             return add_unknown(shares, number, np.full(len(shares), threshold))
         known = np.delete(shares.astype(np.float64), number, axis=1)
@@ -88,7 +90,7 @@ class UnknownClass(OpenSet, Ensembler):
 
 
 def find_certainty(shares: np.ndarray) -> np.ndarray:
-    """1 - entropy / log(K) of rows (N, K), from 0 to 1: 0 for equal probabilities, and 1 for one class alone."""
+    """Returns 1 - entropy / log(K) of rows (N, K), from 0 to 1: 0 for equal probabilities, and 1 for a single class."""
     sums = shares.sum(axis=1, keepdims=True, dtype=np.float64)
     if shares.shape[1] < 2:
         return np.where(sums[:, 0] > 0, 1.0, 0.0)
@@ -98,7 +100,7 @@ def find_certainty(shares: np.ndarray) -> np.ndarray:
 
 
 def add_unknown(shares: np.ndarray, number: int, values: np.ndarray) -> np.ndarray:
-    """Probabilities (N, K) with a value a row in the column of the unknown class, rows brought to sum 1."""
+    """Returns probabilities (N, K) with one value per row in the column of the unknown class, rows scaled to sum 1."""
     scores = shares.astype(np.float64)
     scores[:, number] = np.maximum(values, MIN_PROBABILITY)
     blended: Probabilities = scores / scores.sum(axis=1, keepdims=True)

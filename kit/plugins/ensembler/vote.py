@@ -1,4 +1,4 @@
-"""MajorityVote: each member has one vote a row."""
+"""MajorityVote: each member has one vote per row."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from kit.kinds import Ensembler
 class MajorityVote(Ensembler):
     """Majority vote: the share of members whose most probable class it is. The mean probability breaks ties.
 
-    `mean` is the soft vote. For metrics that ask for the class alone: the shares are no calibrated probabilities.
+    `mean` is the soft vote. It suits metrics of the class alone: the shares are not calibrated probabilities.
 
     Source: the plurality vote, Kuncheva 2004, "Combining Pattern Classifiers", section 4.2.
     """

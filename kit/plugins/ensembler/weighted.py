@@ -10,7 +10,7 @@ from kit.plugins.ensembler._weights import WeightedMean
 class Weighted(WeightedMean):
     """Mean of the members' probabilities with given weights, normalised to sum 1.
 
-    Raises ConfigError where there are not as many weights as members.
+    Raises ConfigError if the number of weights is not the number of members.
 
     Source: the linear opinion pool, Genest and Zidek 1986, "Combining Probability Distributions", section 3.
     """
