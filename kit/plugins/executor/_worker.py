@@ -1,4 +1,4 @@
-"""A worker: a process that is handed one job after another through a pipe, and tells through it how they go."""
+"""A worker: a process that receives jobs one after another through a pipe, and reports their progress through it."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ def work(pipe: Connection, settings: Mapping[str, str]) -> None:
     Progress is sent without a job number, which the other end knows. If the other end is lost, the running
     job saves and ends. `settings` are environment variables, set before a job imports torch.
     """
-    for number in SIGNALS:  # the process that hands out jobs hears them, and asks
+    for number in SIGNALS:  # the process that hands out jobs handles signals, and sends the request
         signal.signal(number, signal.SIG_IGN)
     if hasattr(os, "setpgid"):  # not on Windows
-        os.setpgid(0, 0)  # with its loader processes it can be ended as one
+        os.setpgid(0, 0)  # so that it can be ended together with its loader processes
     multiprocessing.set_start_method(
         None, force=True
     )  # its loader processes start as those of any process do
@@ -49,12 +49,12 @@ def _send(pipe: Connection, told: JobProgress | JobResult) -> None:
         pipe.send(told)
     except OSError:
         raise
-    except Exception as error:  # a result that does not pickle
+    except Exception as error:  # a result that cannot be pickled
         pipe.send(JobResult(0, error=wrap_exception(error)))
 
 
 def _listen(pipe: Connection, stop: Stop, jobs: SimpleQueue[Any]) -> None:
-    """Takes what is handed over while a job is at work."""
+    """Receives messages while a job runs."""
     while True:
         try:
             given = pipe.recv()
@@ -62,7 +62,7 @@ def _listen(pipe: Connection, stop: Stop, jobs: SimpleQueue[Any]) -> None:
             stop.requested = stop.requested or signal.SIGTERM
             jobs.put(None)
             return
-        except Exception as error:  # a job whose function or data this process cannot make
+        except Exception as error:  # a job whose function or data cannot be loaded in this process
             pipe.send(JobResult(0, error=wrap_exception(error)))
             continue
         if isinstance(given, int):

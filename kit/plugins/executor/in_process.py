@@ -13,7 +13,7 @@ from kit.kinds.executor import cancellation_error, run_job
 class InProcess(Executor):
     """One job after another in this process. If a job fails, the others still run.
 
-    Source: a loop; what others do in other processes must come to the same.
+    Source: a loop. Executors of other processes must give the same results.
     """
 
     in_process: ClassVar[bool] = True

@@ -1,4 +1,4 @@
-"""Processes: jobs in processes of this machine, a device each."""
+"""Processes: jobs in processes of this machine, one device each."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from kit.kinds import Executor, Function, JobEvents, JobProgress, JobResult
 from kit.kinds.executor import cancellation_error, worker_lost_error
 from kit.plugins.executor._worker import work
 
-POLL_S = 0.2  # seconds after which is looked whether a worker is no more, or a signal came
-WORKER_EXIT_TIMEOUT_S = 10.0  # seconds that a worker without a job has to leave
+POLL_S = 0.2  # seconds between checks for lost workers and signals
+WORKER_EXIT_TIMEOUT_S = 10.0  # seconds until a worker without a job is killed
 
 
 class Processes(Executor):
@@ -64,7 +64,7 @@ class Processes(Executor):
         return (named.split(",") if named else [str(n) for n in range(64)])[: torch.cuda.device_count()]
 
     def _settings(self, place: int, count: int) -> dict[str, str]:
-        """The environment of a worker: its available_cores and threads, and the one GPU that it sees."""
+        """Returns the environment of a worker: its cores and threads, and the one GPU that it sees."""
         threads, gpus = str(self.threads or max(1, available_cores() // count)), self._gpus()
         made = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), threads)
         made[PART_OF_CORES] = str(max(1, available_cores() // count))
@@ -73,7 +73,7 @@ class Processes(Executor):
 
 @dataclass(eq=False)
 class _Worker:
-    """A process, this end of its pipe, and the job that it works on."""
+    """A process, this end of its pipe, and its job."""
 
     process: BaseProcess
     pipe: Connection
@@ -81,17 +81,17 @@ class _Worker:
     job: int
 
     def end(self) -> None:
-        """Ends it with all that it has started."""
+        """Ends the process with all that it has started."""
         if hasattr(os, "killpg"):  # not on Windows
             with suppress(ProcessLookupError, PermissionError):
                 os.killpg(self.process.pid or 0, signal.SIGKILL)
-        self.process.kill()  # it may not have come to lead a group yet
+        self.process.kill()  # it may not lead its process group yet
         self.process.join()
         self.pipe.close()
 
 
 class _Pool:
-    """Workers, started as there are jobs for them, and what they have to tell."""
+    """Workers, started as long as jobs wait, and their messages."""
 
     def __init__(
         self, function: Function, jobs: Sequence[Any], retries: int, settings: Sequence[dict[str, str]]
@@ -102,7 +102,7 @@ class _Pool:
         self.settings, self.workers = settings, list[_Worker]()
 
     def run(self, stop: Stop) -> Iterator[JobProgress | JobResult]:
-        """Until every job has ended."""
+        """Yields messages until every job has ended."""
         asked = 0
         for settings in self.settings:
             self._start(settings)
@@ -121,7 +121,7 @@ class _Pool:
                     yield from self._replace_worker(worker, stop)
 
     def _start(self, settings: dict[str, str]) -> None:
-        """A worker for the next job, if one waits."""
+        """Starts a worker for the next job, if one waits."""
         if not self.waiting:
             return
         context = multiprocessing.get_context("spawn")
@@ -134,11 +134,11 @@ class _Pool:
         self._hand(worker, (self.function, self.jobs[worker.job]))
 
     def _hand(self, worker: _Worker, given: Any) -> None:
-        with suppress(OSError):  # it is no more, which is found out below
+        with suppress(OSError):  # the worker is lost, which is found below
             worker.pipe.send(given)
 
     def _receive(self, worker: _Worker, stop: Stop) -> Iterator[JobProgress | JobResult]:
-        """What a worker has told; at its job's end it is handed another."""
+        """Yields a worker's messages. At its job's end the worker receives another one."""
         try:
             told = worker.pipe.recv()
         except (EOFError, OSError):
@@ -177,7 +177,7 @@ class _Pool:
         self._start(worker.settings)
 
     def end(self) -> None:
-        """Leaves no worker behind."""
+        """Ends all workers."""
         for worker in self.workers:
             worker.end()
         self.workers.clear()

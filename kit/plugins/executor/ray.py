@@ -29,15 +29,16 @@ from kit.kinds.executor import (
 )
 
 DUMPED = re.compile(r"\s+\[")  # a line of a log, such as [state-dump]
-POLL_S = 0.2  # seconds after which is looked whether a signal came
+POLL_S = 0.2  # seconds between checks for signals
 ASK = 0.5  # seconds between a job's questions whether to stop
-ANSWER = 10.0  # seconds that a cluster's first answer may take
+ANSWER = 10.0  # seconds until a cluster's first answer
 
 
 class Ray(Executor):
     """Jobs on a Ray cluster, placed by CPUs, GPUs and memory. If a worker or node is lost, another resumes its job.
 
-    All nodes see the workspace's folder under one path, and have the same kit. Start the command on one of them.
+    All nodes must see the workspace's folder under one path, and have the same kit. Start the command on one
+    of them.
 
     Source: Moritz et al. 2018, "Ray: A Distributed Framework for Emerging AI Applications"; https://docs.ray.io.
     """
@@ -78,19 +79,19 @@ class Ray(Executor):
             return max(1, min(jobs, self._slots()))
 
     def _needs(self) -> dict[str, float]:
-        """The resources of a job, as Ray calls them."""
+        """Returns the resources of a job, as Ray names them."""
         import ray
 
         gpus = self.gpus if self.gpus is not None else float(ray.cluster_resources().get("GPU", 0) > 0)
         return {"num_cpus": self.cpus, "num_gpus": gpus, **({"memory": self.memory} if self.memory else {})}
 
     def _resources(self) -> dict[str, float]:
-        """The same as a node's resources are called, where any are wanted."""
+        """Returns the same as a node's resources are named, if any are requested."""
         names = {"num_cpus": "CPU", "num_gpus": "GPU", "memory": "memory"}
         return {names[key]: need for key, need in self._needs().items() if need}
 
     def _slots(self) -> int:
-        """How many jobs the nodes hold at once."""
+        """Returns how many jobs the nodes can run at once."""
         import ray
 
         needs = self._resources()
@@ -99,7 +100,10 @@ class Ray(Executor):
 
     @contextmanager
     def _connect(self) -> Iterator[None]:
-        """A connection to the cluster, which a script that has one keeps. Raises RunError R15 where none answers."""
+        """Opens a connection to the cluster; a script's own connection stays open.
+
+        Raises RunError R15 if no cluster answers.
+        """
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
         os.environ.setdefault("RAY_gcs_server_port_wait_time_s", "1")
@@ -117,7 +121,7 @@ class Ray(Executor):
         except (ConnectionError, RuntimeError, ValueError, OSError) as error:
             raise _unreachable(address, str(error).splitlines()[0]) from None
         try:
-            # Ray prints of its own accord that a worker or a node was lost
+            # Ray itself prints that a worker or a node was lost
             with redirect_stdout(cast(IO[str], _WithoutDumps(sys.stderr))):
                 yield
         finally:
@@ -125,7 +129,7 @@ class Ray(Executor):
 
 
 class _WithoutDumps:
-    """A stream that leaves out the log of a lost node, which Ray prints after the line that says so."""
+    """A stream that leaves out the log of a lost node, which Ray prints after its one-line message."""
 
     def __init__(self, stream: IO[str]) -> None:
         self.stream = stream
@@ -140,7 +144,7 @@ class _WithoutDumps:
 
 
 def _check_answers(address: str) -> None:
-    """Raises RunError R15 at once where nothing listens; Ray would try for long."""
+    """Raises RunError R15 at once if no process listens; Ray would retry for a long time."""
     if address.startswith("ray://"):
         raise ConfigError(
             f"{address} is an address of Ray Client, through which no progress comes",
@@ -166,7 +170,7 @@ def _unreachable(address: str, why: str) -> RunError:
 
 
 class _EventActor:
-    """An actor whom jobs ask whether to stop."""
+    """An actor that jobs ask whether to stop."""
 
     def __init__(self) -> None:
         self.asked = 0
@@ -179,7 +183,7 @@ class _EventActor:
 
 
 def _work(function: Function, job: Any, desk: Any, threads: int, settings: dict[str, str]) -> Iterator[Any]:
-    """A job in a worker of the cluster: None once it is begun, then what it has to tell."""
+    """Runs a job in a worker of the cluster: yields None at its start, then its messages."""
     os.environ.update(settings)
     if "torch" in sys.modules:  # the function's module has imported it, before the environment could be set
         sys.modules["torch"].set_num_threads(threads)
@@ -194,20 +198,20 @@ def _work(function: Function, job: Any, desk: Any, threads: int, settings: dict[
 
 
 def _listen(desk: Any, stop: Stop, done: threading.Event) -> None:
-    """Asks from a thread of its own, for which Ray does not lend the job's cores to others meanwhile."""
+    """Asks from its own thread, so that Ray does not lend the job's cores to others meanwhile."""
     import ray
 
     while not stop.requested and not done.wait(ASK):
         try:
             stop.requested = ray.get(desk.look.remote())
-        except ray.exceptions.ActorUnavailableError:  # Ray starts it anew
+        except ray.exceptions.ActorUnavailableError:  # Ray starts it again
             continue
-        except ray.exceptions.RayError:  # the command is gone
+        except ray.exceptions.RayError:  # the command has ended
             stop.requested = signal.SIGTERM
 
 
 class _Tasks:
-    """Jobs as Ray's tasks, each a stream of what it tells."""
+    """Jobs as Ray's tasks, each a stream of messages."""
 
     def __init__(
         self, function: Function, jobs: Sequence[Any], retries: int, needs: dict[str, float], threads: int
@@ -216,30 +220,30 @@ class _Tasks:
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
         self.function, self.jobs, self.retries, self.threads = function, jobs, retries, threads
-        # beside the command, so that no other node's end takes it along; Ray replaces one that is killed
+        # beside the command, so that the end of another node does not end it; Ray restarts a killed one
         here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
         options = {"num_cpus": 0, "max_restarts": -1, "scheduling_strategy": here}
         self.desk: Any = ray.remote(_EventActor).options(**options).remote()
         self.task = ray.remote(_work).options(**needs, max_retries=0)
         self.settings = {name: os.environ[name] for name in ("KIT_PLUGINS",) if name in os.environ}
         self.settings[PART_OF_CORES] = str(threads)
-        self.streams: dict[Any, int] = {}  # by stream, the job's number
+        self.streams: dict[Any, int] = {}  # job number by stream
         self.begun: set[int] = set()
         self.losses = [0] * len(jobs)
 
     def announce(self, text: str) -> JobProgress:
-        """A line that is no job's in particular."""
+        """Returns a line that belongs to no job."""
         return JobProgress(0, Progress(EXECUTOR_TASK, 0, 1, text, line=True))
 
     def run(self, stop: Stop) -> Iterator[JobProgress | JobResult]:
-        """Until every job has ended."""
+        """Yields messages until every job has ended."""
         import ray
 
         asked = 0
         for number in range(len(self.jobs)):
             self._start(number)
         while self.streams:
-            if stop.requested:  # each time, as an actor that was replaced has forgotten it
+            if stop.requested:  # each time, because a restarted actor has forgotten it
                 self.desk.ask.remote(stop.requested)
             if stop.requested and not asked:
                 asked = stop.requested
@@ -255,17 +259,15 @@ class _Tasks:
         self.streams[stream] = number
 
     def _receive(self, stream: Any, stop: Stop) -> Iterator[JobProgress | JobResult]:
-        """What a job has told, or what has become of its worker."""
+        """Yields a job's messages, or what became of its worker."""
         import ray
 
         number = self.streams[stream]
         try:
             told = ray.get(next(stream))
-        except ray.exceptions.RayTaskError as error:  # outside of the job: its module or its data, mostly
+        except ray.exceptions.RayTaskError as error:  # outside of the job: mostly its module or its data
             cause = error.cause if isinstance(error.cause, Exception) else error
-            waited = (
-                stop.requested and number not in self.begun
-            )  # Ray says of a job that it cancelled that it failed
+            waited = stop.requested and number not in self.begun  # Ray reports a cancelled job as failed
             told = (
                 cancellation_error(number, stop) if waited else JobResult(number, error=wrap_exception(cause))
             )
@@ -296,7 +298,7 @@ class _Tasks:
             self._start(number)
 
     def end(self) -> None:
-        """Leaves no job at work."""
+        """Ends all jobs."""
         import ray
 
         for stream in self.streams:
