@@ -1,4 +1,4 @@
-"""What is wrong with cells: labels that are no class, numbers that are none; by the position of their row."""
+"""Faults of cells: labels that are not classes, values that are not numbers; by the position of their row."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from kit.data.csv_file import is_number
 from kit.errors import did_you_mean
 
-MAX_SUGGESTIONS = 20  # wrong labels for which the nearest class is looked up
+MAX_SUGGESTIONS = 20  # wrong labels whose nearest class is searched
 
 Faults = list[tuple[int, str]]
 
 
 def no_classes(rows: Iterable[Sequence[str]], classes: Sequence[str]) -> Faults:
-    """Rows of labels of which one is no class."""
+    """Returns the rows with a label that is not a class."""
     known, said = set(classes), dict[str, str]()
     found = []
     for row, labels in enumerate(rows):
@@ -26,7 +26,7 @@ def no_classes(rows: Iterable[Sequence[str]], classes: Sequence[str]) -> Faults:
 
 
 def doubles(rows: Iterable[Sequence[str]]) -> Faults:
-    """Rows of labels of which one is there twice."""
+    """Returns the rows with a duplicate label."""
     found = []
     for row, labels in enumerate(rows):
         twice = next((label for label in labels if list(labels).count(label) > 1), None)
@@ -36,7 +36,7 @@ def doubles(rows: Iterable[Sequence[str]]) -> Faults:
 
 
 def no_shares(cells: Iterable[str], column: str) -> Iterator[tuple[int, str]]:
-    """Rows whose cell in this column is no number from 0 to 1."""
+    """Yields the rows whose cell in this column is not a number from 0 to 1."""
     for row, cell in enumerate(cells):
         try:
             right = 0 <= float(cell) <= 1
@@ -47,7 +47,7 @@ def no_shares(cells: Iterable[str], column: str) -> Iterator[tuple[int, str]]:
 
 
 def no_numbers(cells: Iterable[str], column: str) -> Iterator[tuple[int, str]]:
-    """Rows whose cell in this column is no finite number."""
+    """Yields the rows whose cell in this column is not a finite number."""
     for row, cell in enumerate(cells):
         if not is_number(cell):
             yield row, f"column {column!r} holds {cell!r}, not a finite number"

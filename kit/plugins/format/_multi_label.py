@@ -1,4 +1,4 @@
-"""What formats of several labels a row share: the labels that `decision` in config.json gives a row."""
+"""The base of formats with several labels per row: the labels that `decision` in config.json assigns."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from kit.kinds import Format
 
 
 class MultiLabelFormat(Format):
-    """Rows are given the labels that the competition's decision rule gives them."""
+    """Formats whose rows get the labels of the competition's decision rule."""
 
     label_kinds = ("multi_hot",)
     holds_decisions: ClassVar[bool] = True

@@ -1,4 +1,4 @@
-"""What formats of answers with several parts share: the classes of each part, and rows that end in a part's name."""
+"""The base of formats for answers with several parts: the classes of each part, and rows that end in a part's name."""
 
 from __future__ import annotations
 
@@ -19,21 +19,23 @@ from kit.plugins.format._numbers import text
 
 Classes = dict[
     str, list[str]
-]  # of each part, in the order of the columns; none of a part with a single value
+]  # of each part, in the order of the columns; empty for a part with a single value
 
 
 @dataclass(frozen=True)
 class PartRows:
-    """Of each row of a sample its id and its part."""
+    """The id and the part of each row of a sample."""
 
     ids: list[str]
     parts: list[str]
 
 
 def classes_of_parts(columns: Sequence[str]) -> Classes:
-    """The classes of each part, of names such as `part=class`; a column of another name is a part with a value.
+    """Returns the classes of each part, from names such as `part=class`.
 
-    Empty if no column is a class of a part.
+    A column with another name is a part with a value.
+
+    It is empty if no column is a class of a part.
     """
     if not any(PART_SEPARATOR in name for name in columns):
         return {}
@@ -44,9 +46,10 @@ def classes_of_parts(columns: Sequence[str]) -> Classes:
 
 
 def places_of_columns(columns: Sequence[str]) -> dict[str, int]:
-    """Where the value of each column of a sample stands among predictions.
+    """Returns the prediction column of each column of a sample.
 
-    A sample may call the column `part=class` by the class, or by both as in `part_class`, if only one is called so.
+    A sample may name the column `part=class` by the class, or by both as in `part_class`, if the name is
+    unique.
     """
     found: dict[str, set[int]] = {}
     for at, column in enumerate(columns):
@@ -57,19 +60,21 @@ def places_of_columns(columns: Sequence[str]) -> dict[str, int]:
 
 
 def cell_fault(cell: str, part: str, names: Sequence[str]) -> str:
-    """What is wrong with a cell of a part with these classes, or with a value if there are none; empty if nothing."""
+    """Returns the fault of a cell of a part with these classes, or with a value if it has none; empty if the
+    cell is valid.
+    """
     if names:
         return "" if cell in names else f"{cell!r} is not a class of {part!r}"
     return "" if is_number(cell) else f"{cell!r} is no finite number, as {part!r} needs"
 
 
 def cells_of_part(values: np.ndarray, names: Sequence[str]) -> list[str]:
-    """The most probable classes of predictions (N, classes) of a part, or its values (N, 1) as text."""
+    """Returns the most probable classes of predictions (N, classes) of a part, or its values (N, 1) as text."""
     return [names[number] for number in values.argmax(axis=1)] if names else text(values[:, 0])
 
 
 def read_part_rows(sample: pd.DataFrame, parts: Sequence[str], separator: str | None) -> PartRows | None:
-    """How the first column joins ids with parts; None if it does not."""
+    """Returns how the first column joins ids with parts; None if it does not."""
     cells, known = list(map(str, sample.iloc[:, 0])), set(parts)
     if not cells or not known:
         return None
@@ -96,7 +101,7 @@ class PartRowsFormat(Format):
         return super().ids(sample, classes) if rows is None else rows.ids
 
     def read(self, sample: pd.DataFrame, classes: Sequence[str]) -> PartRows:
-        """Raises ConfigError C21 if the sample is not of this form."""
+        """Returns the rows of a sample. Raises ConfigError C21 if the sample has another form."""
         parts = classes_of_parts(classes)
         rows = read_part_rows(sample, list(parts), self.separator)
         if rows is None:
@@ -109,7 +114,7 @@ class PartRowsFormat(Format):
         return rows
 
     def align(self, predictions: Predictions, rows: PartRows) -> np.ndarray:
-        """Predictions (rows of the sample, K)."""
+        """Returns predictions (rows of the sample, K)."""
         different = list(dict.fromkeys(rows.ids))
         place = {name: row for row, name in enumerate(different)}
         values: np.ndarray = predictions.align(different)[np.array([place[name] for name in rows.ids])]

@@ -1,4 +1,4 @@
-"""Binary probability: one number a row, the probability of the positive class."""
+"""Binary probability: one number per row, the probability of the positive class."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from kit.plugins.format._numbers import are_shares, text
 class BinaryProbability(Format):
     """One column with the probability of the positive class of two.
 
-    Raises ConfigError where `positive` is no class.
+    Raises ConfigError if `positive` is not a class.
 
-    Source: such as sample submission of Dogs vs. Cats Redux, `id,label` with 0.5 in each cell.
+    Source: for example the sample submission of Dogs vs. Cats Redux, `id,label` with 0.5 in each cell.
     """
 
     positive: str | None = Field(
@@ -43,7 +43,7 @@ class BinaryProbability(Format):
         return pd.DataFrame({sample.columns[0]: sample.iloc[:, 0], named: text(values)})
 
     def positive_class(self, sample: pd.DataFrame, classes: Sequence[str]) -> str:
-        """The class whose probability is written. Raises ConfigError if `positive` is no class."""
+        """Returns the class whose probability is written. Raises ConfigError if `positive` is not a class."""
         named = str(sample.columns[1])
         positive = self.positive or (named if named in classes else classes[1])
         if positive not in classes:

@@ -1,4 +1,4 @@
-"""Id list: ids of other images in one cell, of `kit retrieve --within test` and `kit retrieve --index`."""
+"""Id list: ids of other images in one cell, by `kit retrieve --within test` and `kit retrieve --index`."""
 
 from __future__ import annotations
 
@@ -17,10 +17,11 @@ from kit.plugins.format._cells import doubles
 class IdList(Format):
     """One column with ids of similar images, such as a ranking of index images or the set of a row's matches.
 
-    `kit retrieve` writes it, because probabilities of classes name no images. Raises ConfigError for `write`.
+    `kit retrieve` writes it, because probabilities of classes do not name images. Raises ConfigError for
+    `write`.
 
-    Source: such as the sample submissions of Shopee Price Match Guarantee, `posting_id,matches`, and of Google Landmark
-    Retrieval, `id,images`.
+    Source: for example the sample submissions of Shopee Price Match Guarantee, `posting_id,matches`, and of
+    Google Landmark Retrieval, `id,images`.
     """
 
     separator: str = Field(" ", min_length=1, description="between ids")
@@ -34,7 +35,7 @@ class IdList(Format):
         return self.images == "other" or not self._may_be_labels(sample, classes)
 
     def _may_be_labels(self, sample: pd.DataFrame, classes: Sequence[str]) -> bool:
-        """Whether cells are classes as well as ids, and rows do not name themselves, as they do in a set of matches."""
+        """Whether cells are classes as well as ids, and rows do not contain their own id, as in a set of matches."""
         rows = [(name, cell.split(self.separator)) for name, cell in sample.to_numpy().tolist()]
         known = set(classes)
         return all(known.issuperset(ids) for _, ids in rows) and not all(name in ids for name, ids in rows)
@@ -60,6 +61,6 @@ class IdList(Format):
         )
 
     def write_lists(self, lists: Mapping[str, Sequence[str]], sample: pd.DataFrame) -> pd.DataFrame:
-        """The submission with the ids that `lists` has for each of the sample's ids."""
+        """Returns the submission with the ids that `lists` has for each of the sample's ids."""
         cells = [self.separator.join(lists[name]) for name in sample.iloc[:, 0]]
         return sample.assign(**{str(sample.columns[1]): cells})

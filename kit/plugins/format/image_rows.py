@@ -1,4 +1,4 @@
-"""Image rows: a row for each similar image with its score, of `kit retrieve --within test` and `--index`."""
+"""Image rows: one row per similar image with its score, by `kit retrieve --within test` and `--index`."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from kit.plugins.format._numbers import text
 class ImageRows(Format):
     """Several rows per id, each with the id of a similar image and a score from 0 to 1, the best first.
 
-    `kit retrieve` writes it, because probabilities of classes name no images. The score of a cosine c is (1 + c) / 2.
-    An id may have any number of rows. Raises ConfigError for `write`.
+    `kit retrieve` writes it, because probabilities of classes do not name images. The score of a cosine c is
+    (1 + c) / 2. An id may have any number of rows. Raises ConfigError for `write`.
 
-    Source: such as the submission of Where's Whale-do?, `query_id,database_image_id,score`.
+    Source: for example the submission of Where's Whale-do?, `query_id,database_image_id,score`.
     """
 
     several_rows: ClassVar[bool] = True
@@ -61,7 +61,7 @@ class ImageRows(Format):
     def write_ranked(
         self, lists: Mapping[str, Sequence[tuple[str, float]]], sample: pd.DataFrame
     ) -> pd.DataFrame:
-        """The submission with the images and cosines that `lists` has for each of the sample's ids."""
+        """Returns the submission with the images and cosines that `lists` has for each of the sample's ids."""
         ids = dict.fromkeys(sample.iloc[:, 0])
         rows = [(name, image) for name in ids for image, _ in lists[name]]
         cosines = np.array([cosine for name in ids for _, cosine in lists[name]])

@@ -1,4 +1,4 @@
-"""Label: one label a row."""
+"""Label: one label per row."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from kit.plugins.format._numbers import most_probable
 class Label(Format):
     """One column with each row's most probable class.
 
-    A binary sample whose cells are all 0 looks like this one: `format=binary_probability` says that it is none.
+    A binary sample of zeros only looks like this format: set `format=binary_probability` if it is not.
 
-    Source: such as Cassava's sample submission, `image_id,label`.
+    Source: for example Cassava's sample submission, `image_id,label`.
     """
 
     holds_decisions: ClassVar[bool] = True

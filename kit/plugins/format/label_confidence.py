@@ -20,7 +20,8 @@ class LabelConfidence(Format):
 
     An empty cell means no label. Raises ConfigError if no row reaches `min_confidence`.
 
-    Source: such as the sample submission of Google Landmark Recognition 2020, `id,landmarks`; its metric is `gap`.
+    Source: for example the sample submission of Google Landmark Recognition 2020, `id,landmarks`; its metric
+    is `gap`.
     """
 
     min_confidence: float = Field(
@@ -71,6 +72,6 @@ class LabelConfidence(Format):
 
 
 def _rows(cells: Iterable[str]) -> list[tuple[str, str]]:
-    """Label and confidence of each cell; the label is empty if the cell has no space."""
+    """Returns label and confidence of each cell. The label is empty if the cell has no space."""
     parts = (cell.rpartition(" ") for cell in cells)
     return [(label, share) for label, _, share in parts]

@@ -24,7 +24,8 @@ class Labels(MultiLabelFormat):
     classes', or the likeliest first if the sample shows them in another order. If all cells of the sample stand in
     brackets, such as `[3, 7]`, so do those that are written.
 
-    Source: such as Human Protein Atlas's sample submission, `Id,Predicted`, and Plant Pathology 2021's, `image,labels`.
+    Source: for example Human Protein Atlas's sample submission, `Id,Predicted`, and Plant Pathology 2021's,
+    `image,labels`.
     """
 
     separator: str | None = Field(

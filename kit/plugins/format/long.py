@@ -20,10 +20,12 @@ from kit.plugins.format._numbers import are_shares, text
 class Long(Format):
     """A row for each id and class with the probability, such as `ID_7_any,0.5` or `7,any,0.5`.
 
-    The rows may be in any order, and an id need not have a row for every class. If the classes are numbers, ids that
-    end in a number look alike, so `separator` must be given. Raises ConfigError for a sample that is not of this form.
+    The rows may be in any order, and an id need not have a row for every class. If the classes are numbers,
+    ids that end in a number look alike, so `separator` is required. Raises ConfigError for a sample of
+    another form.
 
-    Source: such as the sample submission of RSNA Intracranial Hemorrhage, `ID,Label`; pandas.melt makes such tables.
+    Source: for example the sample submission of RSNA Intracranial Hemorrhage, `ID,Label`; pandas.melt makes
+    such tables.
     """
 
     label_kinds: ClassVar[tuple[LabelKind, ...]] = ("class_index", "multi_hot", "soft")
@@ -38,7 +40,7 @@ class Long(Format):
     def matches(self, sample: pd.DataFrame, classes: Sequence[str]) -> bool:
         rows = self._read(sample, classes)
         if rows is None or (sample.shape[1] > 2 and len(sample) < len(set(rows.ids)) * len(classes)):
-            return False  # some labels of each id, in a column of their own, are a ranking
+            return False  # some labels of each id, in their own column, are a ranking
         cells = sample[rows.value].tolist()
         return are_shares(cells) or not any(map(str.strip, cells))
 
@@ -63,7 +65,7 @@ class Long(Format):
         return sample.assign(**{rows.value: text(values)})
 
     def _read(self, sample: pd.DataFrame, classes: Sequence[str]) -> LongRows | None:
-        """How the sample joins ids and classes; None if it does not, as the first row or the ids may show."""
+        """Returns how the sample joins ids and classes; None if it does not, judging by the first row or the ids."""
         if sample.shape[1] > 2:
             has_one_row_per_id = sample.iloc[:, 0].is_unique
         elif self.separator is None and all(map(str.isdigit, classes)):

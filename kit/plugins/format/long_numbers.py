@@ -1,4 +1,4 @@
-"""Long numbers: a row for each id and column of numbers."""
+"""Long numbers: one row per id and column of numbers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from kit.plugins.format.long import Long
 class LongNumbers(Long):
     """A row for each id and column with the number, such as `ID7__Dry_Clover_g,0.5` or `7,Dry_Clover_g,0.5`.
 
-    Source: such as the sample submission of CSIRO Image2Biomass, `sample_id,target`.
+    Source: for example the sample submission of CSIRO Image2Biomass, `sample_id,target`.
     """
 
     label_kinds = ("numbers",)

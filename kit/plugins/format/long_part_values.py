@@ -1,4 +1,4 @@
-"""Long part values: a row for each id and class of a part, and for each value."""
+"""Long part values: one row per id and class of a part, and per value."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class LongPartValues(Format):
         return sample.assign(**{rows.value: text(cells)})
 
     def _read(self, sample: pd.DataFrame, columns: tuple[str, ...]) -> LongRows | None:
-        """How the sample joins ids and columns; None if it does not, as the first row or the ids may show."""
+        """Returns how the sample joins ids and columns; None if the first row or the ids show another form."""
         if sample.shape[1] > 2:
             is_long = not sample.iloc[:, 0].is_unique
         elif self.separator is None and all(map(str.isdigit, columns)):

@@ -1,4 +1,4 @@
-"""Multi-hot: one column a class, 1 for every label that a row is given."""
+"""Multi-hot: one column per class, 1 for every assigned label."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from kit.plugins.format._multi_label import MultiLabelFormat
 class MultiHot(MultiLabelFormat):
     """One column per class: 1 for a row's predicted labels, 0 for the others.
 
-    `decision` in config.json says which: its threshold, and how many labels a row has at least.
+    `decision` in config.json assigns them: its threshold, and the minimum number of labels per row.
 
-    A sample of zeros alone is taken for one of probabilities: `format=multi_hot` says that it is none.
+    A sample of zeros only is taken for one of probabilities: set `format=multi_hot` if it is not.
 
     Source: the indicator matrix of sklearn.preprocessing.MultiLabelBinarizer.
     """

@@ -1,4 +1,4 @@
-"""Numbers: a column for each number that a row has."""
+"""Numbers: one column per number of a row."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One-hot: one column a class, 1 for the most probable one."""
+"""One-hot: one column per class, 1 for the most probable one."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from kit.plugins.format._numbers import most_probable
 class OneHot(Format):
     """One column per class: 1 for a row's most probable class, 0 for the others.
 
-    A sample of probabilities may look like this one: `format=probabilities` says that it is none.
+    A sample of probabilities may look like this format: set `format=probabilities` if it is one.
 
     Source: 1-of-K coding, Bishop 2006, "Pattern Recognition and Machine Learning", chapter 4.
     """

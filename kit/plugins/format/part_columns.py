@@ -17,7 +17,7 @@ from kit.plugins.format._parts import cell_fault, cells_of_part, classes_of_part
 class PartColumns(Format):
     """A column for each part with its most probable class or its value, in the order of the sample's columns.
 
-    The sample may ask for some of the parts. Raises ConfigError C21 for a column that is no part.
+    The sample may have only some of the parts. Raises ConfigError C21 for a column that is not a part.
 
     Source: the wide form of Bengali.AI's labels, `image_id,grapheme_root,vowel_diacritic,consonant_diacritic`.
     """
@@ -64,5 +64,5 @@ class PartColumns(Format):
         return sample.assign(**made)
 
     def _part(self, column: object) -> str:
-        """The part that a column of the sample asks for."""
+        """Returns the part of a column of the sample."""
         return self.parts.get(str(column), str(column))

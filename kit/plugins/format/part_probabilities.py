@@ -17,8 +17,8 @@ from kit.plugins.format._parts import PartRowsFormat, classes_of_parts, read_par
 class PartProbabilities(PartRowsFormat):
     """A row for each id and part with the probability of each class, such as `7_left_l1_l2,0.8,0.1,0.1`.
 
-    Columns have the names of the classes, in any case; `normal_mild` is `Normal/Mild`. A class that a part has in no
-    training row gets 0.
+    Columns have the names of the classes, in any case; `normal_mild` is `Normal/Mild`. A class without a
+    training row in a part gets 0.
 
     Source: the sample submission of RSNA 2024 Lumbar Spine, `row_id,normal_mild,moderate,severe`.
     """
@@ -59,5 +59,5 @@ class PartProbabilities(PartRowsFormat):
 
 
 def _plain(name: str) -> str:
-    """A name in lower case, with letters and digits alone."""
+    """Returns a name in lower case, with only letters and digits."""
     return "".join(letter for letter in name.lower() if letter.isalnum())

@@ -17,7 +17,8 @@ from kit.plugins.format._parts import places_of_columns
 class PartValues(Format):
     """A column for each class of a part with its probability, and for each yes or number with its value.
 
-    A class's column is called by the class or as in `part_class`. The sample may ask for some of the columns.
+    A class's column is named by the class or as in `part_class`. The sample may have only some of the
+    columns.
 
     Source: the sample submission of RSNA 2023 Abdominal Trauma Detection, `patient_id,bowel_healthy,bowel_injury,...`.
     """

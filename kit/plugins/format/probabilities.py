@@ -1,4 +1,4 @@
-"""Probabilities: one column a class."""
+"""Probabilities: one column per class."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from kit.plugins.format._numbers import are_shares, text
 class Probabilities(Format):
     """One column per class with its probability, in the order of the sample's columns.
 
-    Source: such as State Farm's and Plant Pathology's sample submissions, `id,class,class,...`.
+    Source: for example State Farm's and Plant Pathology's sample submissions, `id,class,class,...`.
     """
 
     label_kinds = ("class_index", "multi_hot", "soft")
@@ -23,7 +23,7 @@ class Probabilities(Format):
     def matches(self, sample: pd.DataFrame, classes: Sequence[str]) -> bool:
         named = len(classes) > 1 and sorted(sample.columns[1:]) == sorted(classes)
         if not named or all(row.count("1") == 1 and row.count("0") == len(row) - 1 for row in _rows(sample)):
-            return False  # where each row has one 1, it is one_hot
+            return False  # if each row has one 1, it is one_hot
         return all(are_shares(sample.iloc[:, n].tolist()) for n in range(1, sample.shape[1]))
 
     def check_rows(

@@ -1,4 +1,4 @@
-"""Ranked columns: the most probable labels, a column each."""
+"""Ranked columns: the most probable labels, one column each."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ class RankedColumns(Format):
 
     Raises ConfigError for more columns than classes.
 
-    Source: such as `id,first,second,third`; the same ranking in one cell is `top_k`, in several rows `ranking`.
+    Source: for example `id,first,second,third`; the same ranking in one cell is `top_k`, in several rows
+    `ranking`.
     """
 
     label_kinds = ("class_index", "multi_hot")

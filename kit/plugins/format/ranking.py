@@ -1,4 +1,4 @@
-"""Ranking: the most probable labels, a row each."""
+"""Ranking: the most probable labels, one row each."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from kit.plugins.format._numbers import are_shares, text
 class Ranking(Format):
     """Several rows per id, each with one of its most probable labels, the best first.
 
-    There may be columns of the rank (from 0 or from 1) and of the probability; the sample shows how many rows an id
-    has. Raises ConfigError for more rows an id than classes.
+    The table may have columns of the rank (from 0 or from 1) and of the probability. The sample shows how
+    many rows an id has. Raises ConfigError for more rows per id than classes.
 
-    Source: such as Airbnb New User Bookings' `id,country` with up to five rows an id, and PlantCLEF's
+    Source: for example Airbnb New User Bookings' `id,country` with up to five rows an id, and PlantCLEF's
     `ObservationId;ClassId;Probability;Rank`.
     """
 
@@ -79,7 +79,7 @@ class Ranking(Format):
 
 @dataclass(frozen=True)
 class _Shape:
-    """What each column of a sample is, by name, and how many rows it has an id."""
+    """The meaning of each column of a sample, by name, and the number of rows per id."""
 
     rows: int
     label: str
@@ -88,12 +88,12 @@ class _Shape:
     first: int  # the best one's rank
 
     def ranks(self, count: int) -> list[str]:
-        """The rank of every row."""
+        """Returns the rank of every row."""
         return [str(self.first + row % self.rows) for row in range(count)]
 
 
 def _shape(sample: pd.DataFrame, classes: Sequence[str]) -> _Shape | None:
-    """How a sample is a ranking, in the only way in which it can be one; None where there is none, or several."""
+    """Returns how a sample is a ranking, if exactly one reading is possible; else None."""
     rows = _rows_an_id(sample.iloc[:, 0].tolist())
     if not rows or not 2 <= sample.shape[1] <= 4:
         return None
@@ -110,7 +110,7 @@ def _shape(sample: pd.DataFrame, classes: Sequence[str]) -> _Shape | None:
 
 
 def _rows_an_id(ids: Sequence[str]) -> int:
-    """How many rows, one after another, each id has; 0 where they are not equally many."""
+    """Returns how many consecutive rows each id has; 0 if the numbers differ."""
     rows = next((row for row, name in enumerate(ids) if name != ids[0]), len(ids))
     firsts = ids[::rows] if rows else []
     equal = list(ids) == [name for name in firsts for _ in range(rows)]
@@ -118,7 +118,7 @@ def _rows_an_id(ids: Sequence[str]) -> int:
 
 
 def _with_rest(sample: pd.DataFrame, rows: int, label: str) -> list[_Shape]:
-    """The ways in which the columns beside the label's are a rank, a probability, or both."""
+    """Returns the ways to read the columns beside the label's as a rank, a probability, or both."""
     rest = [name for name in sample.columns[1:] if name != label]
     found = []
     for rank in (None, *rest):

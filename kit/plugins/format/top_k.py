@@ -19,7 +19,7 @@ class TopK(Format):
 
     Raises ConfigError for more labels than classes.
 
-    Source: such as Humpback Whale's sample submission, `Image,Id` with five labels a cell.
+    Source: for example Humpback Whale's sample submission, `Image,Id` with five labels per cell.
     """
 
     label_kinds = ("class_index", "multi_hot")
