@@ -1,4 +1,4 @@
-"""The module behind the head `joint`."""
+"""The module of the head `joint`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The module behind heads that give cosines."""
+"""The module of heads that return cosines."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Cosines(nn.Module):
 
 
 class SubCentres(nn.Module):
-    """(N, features) to the largest cosine (N, classes) over `centres` vectors a class."""
+    """(N, features) to the largest cosine (N, classes) over `centres` vectors per class."""
 
     def __init__(self, features: int, classes: int, centres: int) -> None:
         super().__init__()

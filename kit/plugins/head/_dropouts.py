@@ -1,4 +1,4 @@
-"""The module behind multi-sample dropout."""
+"""The module of multi-sample dropout."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 
 class Dropouts(nn.Module):
-    """(N, features) to (N, classes): the mean of a linear layer over several dropouts while training."""
+    """(N, features) to (N, classes): in training the mean of a linear layer over several dropouts."""
 
     def __init__(self, features: int, classes: int, dropout: float, samples: int) -> None:
         super().__init__()
@@ -17,6 +17,6 @@ class Dropouts(nn.Module):
     def forward(self, vectors: Tensor) -> Tensor:
         if not self.training:
             return torch.as_tensor(self.linear(vectors))
-        # the layer is linear, so the mean may be taken before it: one product instead of several
+        # the layer is linear, so the mean can be taken before it: one product instead of several
         kept = torch.stack([self.dropout(vectors) for _ in range(self.samples)]).mean(0)
         return torch.as_tensor(self.linear(kept))

@@ -1,4 +1,4 @@
-"""The module behind the head `coral`."""
+"""The module of the head `coral`."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class CoralHead(Head):
-    """One linear output that all columns share, plus a bias per column, which begin in descending order.
+    """One linear output that all columns share, plus a bias per column. The biases start in descending order.
 
     Source: Cao, Mirjalili and Raschka 2020, section 3.3, and coral_pytorch.layers.CoralLayer.
     """

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 class Joint(Head):
     """A linear layer's logits (N, classes), followed by the features (N, features) scaled to length 1, in float32.
 
-    For losses that compare rows of the batch with each other, such as `contrastive`, beside one that classifies them.
+    It is for losses that compare rows of the batch with each other, such as `contrastive`, in addition to a
+    classifier's loss.
 
     Source: the two branches of Sun et al. 2014, "Deep Learning Face Representation by Joint
     Identification-Verification".

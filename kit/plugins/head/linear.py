@@ -1,4 +1,4 @@
-"""One linear layer: a logit a class."""
+"""One linear layer: one logit per class."""
 
 from __future__ import annotations
 

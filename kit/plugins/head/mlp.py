@@ -1,4 +1,4 @@
-"""A network of linear layers: a logit a class."""
+"""A network of linear layers: one logit per class."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Mlp(Head):
-    """Hidden linear layers with GELU, and a linear layer. Dropout stands before each layer.
+    """Hidden linear layers with GELU, then a linear layer, each after dropout.
 
     Source: Rumelhart et al. 1986; GELU: Hendrycks & Gimpel 2016; dropout: Srivastava et al. 2014.
     """

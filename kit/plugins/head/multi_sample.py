@@ -1,4 +1,4 @@
-"""A linear layer behind several dropouts at once."""
+"""A linear layer after several dropouts at once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The cosine to the nearest of several vectors a class."""
+"""The cosine to the nearest of several vectors per class."""
 
 from __future__ import annotations
 
