@@ -1,4 +1,4 @@
-"""Modules that pool vectors (N, T, features) over the instances that a mask (N, T) names."""
+"""Modules that pool vectors (N, T, features) over the instances of a mask (N, T)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 
 def masked_mean(vectors: Tensor, known: Tensor) -> Tensor:
-    """The mean over instances, (N, features)."""
+    """Returns the mean over instances, (N, features)."""
     counts = known.sum(dim=1, keepdim=True).clamp(min=1)
     return vectors.masked_fill(~known[:, :, None], 0.0).sum(dim=1) / counts
 
@@ -48,7 +48,7 @@ class MaskedAttention(nn.Module):
         self.score = nn.Linear(hidden, 1, bias=False)
 
     def weights(self, vectors: Tensor, known: Tensor) -> Tensor:
-        """The weight of each instance, (N, T), of sum 1 within a bag."""
+        """Returns the weight of each instance, (N, T), of sum 1 within a bag."""
         hidden = torch.tanh(self.values(vectors))
         if self.gate is not None:
             hidden = hidden * torch.sigmoid(self.gate(vectors))

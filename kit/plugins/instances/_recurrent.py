@@ -1,4 +1,4 @@
-"""The options that GRU and LSTM over the instances of a bag share."""
+"""The options shared by GRU and LSTM over the instances of a bag."""
 
 from __future__ import annotations
 

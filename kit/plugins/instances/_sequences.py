@@ -1,4 +1,4 @@
-"""Modules that let instances of a bag see each other before they are pooled."""
+"""Modules in which the instances of a bag interact before they are pooled."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from kit.plugins.instances._masked import masked_mean
 
-SLOWEST_WAVE = 10_000.0  # its length in places over 2 pi, as in the paper
+SLOWEST_WAVE = 10_000.0  # the wavelength in positions over 2 pi, as in the paper
 
 
 class InstanceTransformer(nn.Module):
@@ -37,7 +37,7 @@ class InstanceTransformer(nn.Module):
 
 
 def waves(count: int, dim: int) -> Tensor:
-    """Sines and cosines of places 0 to count - 1, (count, dim). Source: Vaswani et al. 2017, section 3.5."""
+    """Returns sines and cosines of positions 0 to count - 1, (count, dim). Source: Vaswani et al. 2017, section 3.5."""
     places = torch.arange(count, dtype=torch.float32)[:, None]
     rates = torch.exp(torch.arange(0, dim, 2, dtype=torch.float32) * (-math.log(SLOWEST_WAVE) / dim))
     made = torch.zeros(count, dim)
@@ -72,7 +72,7 @@ class Recurrent(nn.Module):
         )
 
     def forward(self, vectors: Tensor, known: Tensor) -> Tensor:
-        # instances stand before the padding
+        # instances come before the padding
         packed = pack_padded_sequence(
             vectors, known.sum(dim=1).clamp(min=1).cpu(), batch_first=True, enforce_sorted=False
         )

@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 
 
 class TransformerInstances(Instances):
-    """Transformer layers in which the instances of a bag see each other, and the mean over them.
+    """Transformer layers between the instances of a bag, and the mean over them.
 
-    With `positions` they know their places in the order of `data.order`.
+    With `positions` the instances have positions in the order of `data.order`.
 
     Source: Vaswani et al. 2017, "Attention Is All You Need"; Shao et al. 2021, "TransMIL", over instances.
     """
