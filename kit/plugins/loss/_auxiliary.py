@@ -1,4 +1,4 @@
-"""The base of losses that compare rows of a batch by their unit vectors, beside a classifier's loss."""
+"""The base of losses that compare rows of a batch by their unit vectors, in addition to a classifier's loss."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
 
 class AuxiliaryLoss(Loss):
-    """The base's loss of the logits + auxiliary_weight * what the unit vectors of the batch cost among each other.
+    """The base's loss of the logits + auxiliary_weight * the loss among the unit vectors of the batch.
 
-    The batch must hold several rows of a class: sampler=m_per_class.
+    The batch must have several rows of a class: sampler=m_per_class.
     """
 
     takes: ClassVar[Outputs] = "logits_and_embedding"
@@ -36,7 +36,7 @@ class AuxiliaryLoss(Loss):
         return base
 
     def among(self, vectors: Tensor, labels: Tensor) -> Tensor:
-        """What unit vectors (N, features) float32 with class numbers (N,) cost, one number."""
+        """Returns the loss of unit vectors (N, features) float32 with class numbers (N,), one number."""
         raise NotImplementedError
 
     def rows(self, outputs: Tensor, labels: Tensor) -> Tensor:
@@ -52,5 +52,5 @@ class AuxiliaryLoss(Loss):
         return False
 
     def _width(self) -> int:
-        """How many of the outputs are logits."""
+        """Returns how many of the outputs are logits."""
         return self.width(len(self.names))

@@ -13,11 +13,11 @@ if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor
 
-Mixed = tuple["Tensor", float]  # the images, and the share of them that is their own
+Mixed = tuple["Tensor", float]  # the mixed images, and the share of the original ones
 
 
 class BatchMixing(Loss):
-    """Pairs each image of a batch with another one of it; `blend` says how a pair becomes one image."""
+    """Pairs each image of a batch with another one of it; `blend` mixes a pair into one image."""
 
     label_kinds = ("class_index", "multi_hot", "numbers", "soft", "several", "taught")
 
@@ -29,7 +29,7 @@ class BatchMixing(Loss):
     )
 
     def blend(self, images: Tensor, others: Tensor, rng: np.random.Generator) -> Mixed:
-        """Images (N, 3, H, W) mixed with others of that shape, and the share that is their own."""
+        """Returns images (N, 3, H, W) mixed with others of that shape, and the share of the first ones."""
         raise NotImplementedError
 
     def mix(
@@ -41,7 +41,7 @@ class BatchMixing(Loss):
         import torch
 
         partner = torch.from_numpy(rng.permutation(len(images)))
-        if images.device.type == "cuda":  # from pageable memory the copy would wait for the device
+        if images.device.type == "cuda":  # the copy of pageable memory would wait for the device
             partner = partner.pin_memory()
         partner = partner.to(images.device, non_blocking=True)
         mixed, share = self.blend(images, images[partner], rng)

@@ -1,4 +1,4 @@
-"""The base of losses that ask of each class whether a row is of it."""
+"""The base of losses that ask for each class if a row has it."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ class Binary(Loss):
     multi_label: bool = bound_field(False)
 
     def costs(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """What each answer costs, (N, K), for targets of 0 to 1 (N, K)."""
+        """Returns the cost of each answer, (N, K), for targets of 0 to 1 (N, K)."""
         raise NotImplementedError
 
     def targets(self, outputs: Tensor, labels: Tensor) -> Tensor:
-        """Labels as targets (N, K)."""
+        """Returns labels as targets (N, K)."""
         if labels.ndim == 2:
             return labels
         import torch

@@ -1,6 +1,6 @@
-"""Tensors that a loss needs in each step, made once for each device.
+"""Tensors that a loss needs in each step, created once per device.
 
-A list that becomes a tensor in each step costs 8 ms for 10,000 classes, and a GPU is waited for while it is copied.
+Converting a list of 10,000 classes in each step costs 8 ms, and the copy waits for the GPU.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 T = TypeVar("T")
-# by the identity of the owner: equal plugins may be many, and their fields are long to compare
+# by the identity of the owner, because many plugins may be equal, and comparing their fields is slow
 _MADE: dict[int, dict[Any, Any]] = {}
 
 
 def once(owner: object, key: Hashable, make: Callable[[], T]) -> T:
-    """What `make` gives, the same object as long as its owner lives."""
+    """Returns the result of `make`, the same object for the life of its owner."""
     made = _MADE.get(id(owner))
     if made is None:
         made = _MADE[id(owner)] = {}
@@ -31,13 +31,13 @@ def once(owner: object, key: Hashable, make: Callable[[], T]) -> T:
 
 
 def device_tensor(owner: object, name: str, device: torch.device, values: Callable[[], Any]) -> Tensor:
-    """A tensor of `values()` on a device, made once."""
+    """Returns a tensor of `values()` on a device, created once."""
     import torch
 
     def make() -> Tensor:
         with torch.inference_mode(
             False
-        ):  # predictions come first in some commands, and training cannot use theirs
+        ):  # some commands predict first, and training cannot use tensors of inference mode
             return torch.tensor(values(), device=device)
 
     return once(owner, (name, device), make)

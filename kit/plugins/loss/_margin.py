@@ -17,7 +17,7 @@ EDGE = 1 - 1e-7  # acos and sqrt(1 - cos^2) have infinite gradients at 1, and ro
 
 
 class Margin(Loss):
-    """Makes the true class's cosine smaller, scales all, and hands them to its base as logits."""
+    """Reduces the true class's cosine, scales all cosines, and passes them to its base as logits."""
 
     takes: ClassVar[Outputs] = "cosines"
 
@@ -25,7 +25,7 @@ class Margin(Loss):
     scale: float = Field(30.0, gt=0, description="s; winners used 80, 45 and 21")
 
     def marginal(self, cosines: Tensor, labels: Tensor) -> Tensor:
-        """Cosines (N, K) float32 with the margin applied to each row's true class."""
+        """Returns cosines (N, K) float32 with the margin applied to each row's true class."""
         raise NotImplementedError
 
     def rows(self, outputs: Tensor, labels: Tensor) -> Tensor:
@@ -36,9 +36,9 @@ class Margin(Loss):
 
 
 def angular(outputs: Tensor, labels: Tensor, margin: Tensor) -> Tensor:
-    """Cosines (N, K) in float32 with the true class's cos t replaced by cos(t + m), m of shape (N, 1) or ().
+    """Returns cosines (N, K) in float32 with the true class's cos t replaced by cos(t + m), m of shape (N, 1) or ().
 
-    Where cos t <= cos(pi - m) it is cos t - m * sin(pi - m), which keeps it falling with t.
+    If cos t <= cos(pi - m) it is cos t - m * sin(pi - m), which decreases with t.
     """
     import torch
 

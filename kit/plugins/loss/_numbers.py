@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 class NumbersLoss(Loss):
     """The weighted mean of `costs` over the columns of numbers.
 
-    Outputs and numbers are scaled to mean 0 and standard deviation 1 of the rows that the fold trains on, so a learning
-    rate suits any unit. Predictions are scaled back.
+    Outputs and numbers are scaled to mean 0 and standard deviation 1 of the fold's training rows, so a
+    learning rate suits any unit. Predictions are scaled back.
     """
 
     label_kinds = ("numbers",)
@@ -49,11 +49,11 @@ class NumbersLoss(Loss):
         return super().with_classes(classes)
 
     def costs(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """The cost of each output, (N, K), for targets (N, K) in the same unit."""
+        """Returns the cost of each output, (N, K), for targets (N, K) in the same unit."""
         raise NotImplementedError
 
     def targets(self, labels: Tensor) -> Tensor:
-        """Labels (N, K) in the unit of the outputs."""
+        """Returns labels (N, K) in the unit of the outputs."""
         shift, scale = self._scaling(labels)
         return (labels - shift) / scale
 
@@ -69,13 +69,13 @@ class NumbersLoss(Loss):
         return outputs * scale + shift
 
     def _scaling(self, values: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean and standard deviation of each column, (K,)."""
+        """Returns mean and standard deviation of each column, (K,)."""
         count = values.shape[1]
         shift = device_tensor(self, "means", values.device, lambda: list(self.means) or [0.0] * count)
         scale = device_tensor(self, "scales", values.device, lambda: list(self.scales) or [1.0] * count)
         return shift, scale
 
     def _weights(self) -> list[float]:
-        """The share of each column, of sum 1."""
+        """Returns the weight of each column, of sum 1."""
         found = [self.column_weights.get(name, 1.0) for name in self.names]
         return [weight / sum(found) for weight in found]

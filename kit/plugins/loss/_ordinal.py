@@ -1,4 +1,4 @@
-"""The base of losses of grades: classes in an order, of which neighbours are alike."""
+"""The base of losses of grades: ordered classes, of which neighbours are similar."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class OrdinalLoss(Loss):
-    """One output for each step from a grade to the next: how likely the row's grade is above it.
+    """One output for each step from a grade to the next: the probability that the row's grade is above it.
 
     The grades are the classes in their order: by number, or as `data.class_list` lists them.
     """
@@ -25,7 +25,9 @@ class OrdinalLoss(Loss):
         return False
 
     def above(self, outputs: Tensor) -> Tensor:
-        """The probability that the grade is above each step, (N, K - 1), which never rises from step to step."""
+        """Returns the probability that the grade is above each step, (N, K - 1), which never increases from
+        step to step.
+        """
         raise NotImplementedError
 
     def probabilities(self, outputs: Tensor) -> Tensor:
@@ -36,7 +38,7 @@ class OrdinalLoss(Loss):
         return torch.cat([ones, above], dim=1) - torch.cat([above, torch.zeros_like(ones)], dim=1)
 
     def levels(self, outputs: Tensor, labels: Tensor) -> Tensor:
-        """1 where a row's grade is above a step, else 0, (N, K - 1)."""
+        """Returns 1 if a row's grade is above a step, else 0, (N, K - 1)."""
         import torch
 
         steps = torch.arange(outputs.shape[1], device=outputs.device)

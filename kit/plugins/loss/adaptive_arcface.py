@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 class AdaptiveArcface(Margin):
     """ArcFace with a margin per class: low + (high - low) * minmax(count^-power).
 
-    Counts of 1, 10, 100 and 1000 give .500, .2605, .1258 and .050. Where all classes have the same count, or none is
-    known, every margin is the middle of low and high.
+    Counts of 1, 10, 100 and 1000 give .500, .2605, .1258 and .050. If all classes have the same count, or the
+    counts are unknown, every margin is the middle of low and high.
 
     Source: Ha et al. 2020, "Google Landmark Recognition 2020 Competition Third Place Solution", section 2.2.
     """
@@ -30,7 +30,7 @@ class AdaptiveArcface(Margin):
     counts: tuple[int, ...] = bound_field()
 
     def margins(self, classes: int) -> list[float]:
-        """The margin of each class, radians."""
+        """Returns the margin of each class in radians."""
         raw = [max(count, 1) ** -self.power for count in self.counts or (1,) * classes]
         least, most = min(raw), max(raw)
         if most == least:

@@ -1,4 +1,4 @@
-"""ArcFace: the true class must win by an angle, on the unit sphere."""
+"""ArcFace: an angular margin for the true class on the unit sphere."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ if TYPE_CHECKING:
 class Arcface(Margin):
     """Adds an angular margin to the true class's cosine, scales the cosines and passes them to its base as logits.
 
-    Logit of the true class: s * cos(t + m); where cos t <= cos(pi - m), s * (cos t - m * sin(pi - m)), which keeps
-    it falling with t. The others: s * cos t. Needs cosines, so a cosine head; computed in float32.
+    The logit of the true class is s * cos(t + m). If cos t <= cos(pi - m), it is s * (cos t - m * sin(pi -
+    m)), which decreases with t. The others are s * cos t. It needs cosines, so a cosine head, and is computed
+    in float32.
 
     Source: Deng et al. 2019, "ArcFace: Additive Angular Margin Loss for Deep Face Recognition", equation 3.
     """

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 class Asymmetric(Binary):
     """Focal binary cross-entropy that focuses more on negatives than on positives, and drops the easiest negatives.
 
-    With p the sigmoid and p_m = max(p - clip, 0): a yes costs (1 - p)^gamma_pos * -log p, a no
-    p_m^gamma_neg * -log(1 - p_m). With both gammas and the clip 0 it is bce.
+    p is the sigmoid and p_m = max(p - clip, 0). A yes costs (1 - p)^gamma_pos * -log p, a no p_m^gamma_neg *
+    -log(1 - p_m). If both gammas and the clip are 0, it is bce.
 
     Source: Ridnik et al. 2021, "Asymmetric Loss For Multi-Label Classification", equations 4 to 7;
     timm.loss.AsymmetricLossMultiLabel.
@@ -40,7 +40,7 @@ class Asymmetric(Binary):
 
 
 def _focus(cost: Tensor, gamma: float) -> Tensor:
-    """The cost -log q of an answer of probability q times (1 - q)^gamma."""
+    """Returns the cost -log q of an answer of probability q times (1 - q)^gamma."""
     if not gamma:
         return cost
     missing = -(-cost).expm1()  # 1 - q, exact where q is near 1

@@ -1,4 +1,4 @@
-"""Binary cross-entropy: each class is a question of its own."""
+"""Binary cross-entropy: each class is a separate question."""
 
 from __future__ import annotations
 
@@ -17,8 +17,9 @@ if TYPE_CHECKING:
 class Bce(Binary):
     """Binary cross-entropy of each class's sigmoid, averaged or summed over the classes of a row.
 
-    Smoothing e moves a multi-hot target to 1 - e/2 or e/2, and that of a class number, one class against the rest, to
-    1 - e + e/K or e/K. A class's yes counts (rows without it / rows with it)^balance times.
+    Smoothing e moves a multi-hot target to 1 - e/2 or e/2. The target of a class number, one class against
+    the rest, becomes 1 - e + e/K or e/K. A class's yes has the weight (rows without it / rows with
+    it)^balance.
 
     Source: torch.nn.functional.binary_cross_entropy_with_logits; for class numbers Wightman et al. 2021, "ResNet
     strikes back", section 4, as timm.loss.BinaryCrossEntropy.
@@ -32,7 +33,7 @@ class Bce(Binary):
     total: int = bound_field(0)
 
     def weights(self) -> list[float]:
-        """How much a yes of each class counts; a class without training rows counts as one with a single row."""
+        """Returns the weight of a yes of each class. A class without training rows counts as one with a single row."""
         return [(max(self.total - count, 1) / max(count, 1)) ** self.balance for count in self.counts]
 
     def targets(self, outputs: Tensor, labels: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""BCE range: binary cross-entropy of numbers that lie between two limits."""
+"""BCE range: binary cross-entropy of numbers between two limits."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 class BoundedBce(NumbersLoss):
     """Binary cross-entropy of each number as a share of the way from the lower to the upper limit.
 
-    The limits are those of `data.target_range`, and predictions never leave them. Raises ConfigError C08 where the
-    config names none.
+    The limits are those of `data.target_range`, and predictions never leave them. Raises ConfigError C08 if
+    the config has no limits.
 
-    Source: the first places of PetFinder Pawpularity trained score / 100 so; torch's
+    Source: the first places of PetFinder Pawpularity trained score / 100 in this way; torch's
     binary_cross_entropy_with_logits.
     """
 

@@ -1,4 +1,4 @@
-"""Any loss, with rare classes counting more."""
+"""Any loss with a larger weight for rare classes."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 class ClassWeighted(Loss):
     """Each row's loss times its class's weight, count^-power, scaled to a mean of 1 over the training rows.
 
-    The batch's loss is sum(weight * loss) / N, not torch's weighted mean, which divides by the batch's sum of weights
-    and so would undo them in a batch of one class.
+    The batch's loss is sum(weight * loss) / N. torch's weighted mean divides by the batch's sum of weights
+    instead, and so would undo them in a batch of one class.
 
-    A soft row weighs what its classes do on average.
+    A soft row has the mean weight of its classes.
 
     Source: King & Zeng 2001, "Logistic Regression in Rare Events Data", section 4 (weighting);
     power 1 is scikit-learn's class_weight="balanced".
@@ -35,7 +35,7 @@ class ClassWeighted(Loss):
     counts: tuple[int, ...] = bound_field()
 
     def weights(self) -> list[float]:
-        """The weight of each class; a class without training rows weighs as one with a single row."""
+        """Returns the weight of each class. A class without training rows weighs as one with a single row."""
         raw = [max(count, 1) ** -self.power for count in self.counts]
         mean = sum(weight * count for weight, count in zip(raw, self.counts, strict=True)) / max(
             sum(self.counts), 1

@@ -1,4 +1,4 @@
-"""Contrastive: images of a class are drawn together, those of other classes pushed apart to a margin."""
+"""Contrastive: pulls images of a class together and pushes those of other classes apart to a margin."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 class Contrastive(AuxiliaryLoss):
     """Over the batch's pairs: mean of 1 - cos for equal classes, and of max(0, cos - margin) for different ones.
 
-    The classifier's loss stands beside it. Each mean is over its own pairs, so that the few equal ones count as much as
-    the many unequal ones; a kind of pair that the batch lacks costs nothing.
+    The classifier's loss is added. Each mean is over its own pairs, so that the few equal pairs count as much
+    as the many unequal ones. A kind of pair that the batch lacks costs nothing.
 
     Source: Hadsell, Chopra and LeCun 2006, "Dimensionality Reduction by Learning an Invariant Mapping", in cosines as
     torch.nn.CosineEmbeddingLoss has it.

@@ -14,11 +14,11 @@ class Coral(OrdinalLoss):
     """Sum over steps of binary cross-entropy of "the grade is above this step".
 
     With its default head, `coral`, all steps share one direction of the features and differ by a bias. With
-    `head=linear` each step has a direction of its own (cumulative logits).
+    `head=linear` each step has its own direction (cumulative logits).
 
-    Source: Cao, Mirjalili and Raschka 2020, "Rank consistent ordinal regression for neural networks with application
-    to age estimation", equation 4; with a linear head Frank and Hall 2001, "A Simple Approach to Ordinal
-    Classification".
+    Source: Cao, Mirjalili and Raschka 2020, "Rank consistent ordinal regression for neural networks with
+    application to age estimation", equation 4. With a linear head: Frank and Hall 2001, "A Simple Approach to
+    Ordinal Classification".
     """
 
     def head(self) -> str:

@@ -1,4 +1,4 @@
-"""CosFace: the true class must win by a cosine."""
+"""CosFace: a cosine margin for the true class."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 class Cosface(Margin):
     """Subtracts a margin from the true class's cosine, scales the cosines and passes them to its base as logits.
 
-    Logit of the true class: s * (cos t - m). The others: s * cos t. Needs cosines, so a cosine head.
+    The logit of the true class is s * (cos t - m). The others are s * cos t. It needs cosines, so a cosine
+    head.
 
     Source: Wang et al. 2018, "CosFace: Large Margin Cosine Loss for Deep Face Recognition", equation 4.
     """

@@ -1,4 +1,4 @@
-"""CutMix: a box of each image is replaced by the same box of another, and the labels share by area."""
+"""CutMix: replaces a box of each image by the same box of another, and mixes the labels by area."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Cutmix(BatchMixing):
 
 
 def box(height: int, width: int, area: float, rng: np.random.Generator) -> tuple[int, int, int, int]:
-    """Top, bottom, left, right of a box of about `area` (0 to 1) of the image, clipped at its border."""
+    """Returns top, bottom, left, right of a box of about `area` (0 to 1) of the image, clipped at its border."""
     side = area**0.5
     tall, wide = int(height * side), int(width * side)
     middle, centre = int(rng.integers(height)), int(rng.integers(width))

@@ -1,4 +1,4 @@
-"""Distillation: any loss of the label, and how far the outputs are from a teacher's."""
+"""Distillation: any loss of the label, plus the distance of the outputs from a teacher's."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ MIN_PROBABILITY = 1e-37  # near float32's smallest normal number, so that its lo
 class Distillation(Loss):
     """(1 - w) * the base's loss of the label + w * T^2 * KL(teacher || student), both softened by T.
 
-    A probability p softens to p^(1/T) over the sum of these, which is the softmax of logits / T. A row that no teacher
-    saw costs what the base says. The teachers' word comes from `kit pseudo-labels`; wrap this in cutmix or mixup, or
-    these in this: both mix it with the labels.
+    A probability p softens to p^(1/T) divided by their sum, which is the softmax of logits / T. A row that no
+    teacher saw has the base's loss. The teachers' predictions come from `kit pseudo-labels`. Wrap this in
+    cutmix or mixup, or those in this: both mix the predictions with the labels.
 
     Source: Hinton et al. 2015, "Distilling the Knowledge in a Neural Network", sections 2 and 2.1 (T^2).
     """

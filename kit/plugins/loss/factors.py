@@ -20,12 +20,12 @@ MIN_PROBABILITY = 1e-37  # near float32's smallest normal number, so that its lo
 class Factors(Loss):
     """Sum over a label's factors of the base's loss. Each factor has its own columns of the outputs.
 
-    Outputs are (N, sum of the factors' values). A class's probability is the product of its values' probabilities,
-    over the sum for all classes: 1 where every combination is a class. The factors are `data.label_parts`.
-    Raises ConfigError where none are known, or two classes have the same ones.
+    Outputs are (N, sum of the factors' values). A class's probability is the product of its values'
+    probabilities, divided by the sum for all classes, which is 1 if every combination is a class. The factors
+    are `data.label_parts`. Raises ConfigError if they are unknown, or if two classes have the same ones.
 
-    Source: one classifier a factor on shared features, Caruana 1997, "Multitask Learning"; the product takes the
-    factors as independent given the image.
+    Source: one classifier per factor on shared features, Caruana 1997, "Multitask Learning". The product
+    assumes that the factors are independent given the image.
     """
 
     base: Loss = Field(CrossEntropy(), description="the loss of each factor")
@@ -53,7 +53,7 @@ class Factors(Loss):
         return self.model_copy(update={"factors": classes.factors, "bases": bases})
 
     def values(self) -> list[list[str]]:
-        """The values of each factor, in the order of its outputs."""
+        """Returns the values of each factor, in the order of its outputs."""
         return [list(dict.fromkeys(column)) for column in zip(*self.factors, strict=True)]
 
     def width(self, classes: int) -> int:
@@ -79,13 +79,13 @@ class Factors(Loss):
         return torch.stack(logs).sum(0).softmax(1)
 
     def _split(self, outputs: Tensor) -> tuple[Tensor, ...]:
-        """The outputs of each factor, (N, values)."""
+        """Returns the outputs of each factor, (N, values)."""
         widths = once(self, "widths", lambda: [len(values) for values in self.values()])
         parts: tuple[Tensor, ...] = outputs.split(widths, dim=1)
         return parts
 
     def _numbers(self, outputs: Tensor) -> Tensor:
-        """The number of each class's value of each factor, (factors, K)."""
+        """Returns the number of each class's value of each factor, (factors, K)."""
         return device_tensor(self, "numbers", outputs.device, self._value_numbers)
 
     def _value_numbers(self) -> list[list[int]]:
@@ -95,7 +95,7 @@ class Factors(Loss):
 
 
 def _of_factor(classes: Classes, at: int) -> Classes:
-    """What is known of one factor's values: their names and training rows."""
+    """Returns the classes of one factor: the names of its values and their training rows."""
     rows: dict[str, int] = {}
     for values, count in zip(classes.factors, classes.counts or (0,) * len(classes.factors), strict=True):
         rows[values[at]] = rows.get(values[at], 0) + count

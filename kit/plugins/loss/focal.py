@@ -1,4 +1,4 @@
-"""Focal loss: rows that are right already count little."""
+"""Focal loss: rows that are already predicted correctly count little."""
 
 from __future__ import annotations
 

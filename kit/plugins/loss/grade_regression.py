@@ -1,4 +1,4 @@
-"""Grade regression: one number for grades, such as 2.3, as probabilities of the two grades beside it."""
+"""Grade regression: one number for grades, such as 2.3, as probabilities of the two nearest grades."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 class GradeRegression(Loss):
     """The error of one number per row, in units of the grades' standard deviation among the training rows.
 
-    2.3 becomes the probabilities 0.7 of grade 2 and 0.3 of grade 3, so that the expected grade is the number. Runs
-    blend with those of classifiers, and `ensembler=cut_points` finds where a grade begins.
+    2.3 becomes the probabilities 0.7 of grade 2 and 0.3 of grade 3, so that the expected grade is the number.
+    Runs blend with those of classifiers, and `ensembler=cut_points` finds the borders of the grades.
 
     Source: regression with optimised cut points, first places of APTOS 2019 (smooth L1) and PANDA 2020.
     """
@@ -56,7 +56,7 @@ class GradeRegression(Loss):
         return (1 - (number - grades).abs()).clamp(min=0)
 
     def _scale(self) -> tuple[float, float]:
-        """Mean and standard deviation of the grades of the training rows."""
+        """Returns mean and standard deviation of the grades of the training rows."""
         total = max(sum(self.counts), 1)
         mean = sum(grade * count for grade, count in enumerate(self.counts)) / total
         variance = sum((grade - mean) ** 2 * count for grade, count in enumerate(self.counts)) / total

@@ -1,4 +1,4 @@
-"""Label smoothing within groups of classes that look alike."""
+"""Label smoothing within groups of similar classes."""
 
 from __future__ import annotations
 
@@ -20,11 +20,12 @@ if TYPE_CHECKING:
 class GroupSmoothing(Loss):
     """Cross-entropy with label smoothing, most of which goes to the classes of the same shape group.
 
-    The true class gets 1 - e, the other classes of its group share e * g evenly, all classes share e * (1 - g); in a
-    group of one, g is 0. The groups come from the column `data.superclasses` of `data.class_list`.
+    The true class gets 1 - e. The other classes of its group share e * g evenly, and all classes share e * (1
+    - g). If a group has only one class, g is 0. The groups come from the column `data.superclasses` of
+    `data.class_list`.
 
-    Source: the winners of a retail-product competition, who smoothed labels among products of similar shape; with one
-    group a class it is label smoothing (Szegedy et al. 2016, section 7).
+    Source: the winners of a retail-product competition, who smoothed labels among products of similar shape.
+    With one group per class it is label smoothing (Szegedy et al. 2016, section 7).
     """
 
     label_kinds = ("class_index", "soft")
@@ -43,7 +44,7 @@ class GroupSmoothing(Loss):
         return super().with_classes(classes)
 
     def targets(self) -> list[list[float]]:
-        """The target of each class, (classes, classes); every row sums to 1."""
+        """Returns the target of each class, (classes, classes). Every row sums to 1."""
         count = len(self.groups)
         rows = []
         for true, group in enumerate(self.groups):
@@ -72,13 +73,15 @@ class GroupSmoothing(Loss):
         return -(labels * each).sum(1) if labels.ndim == 2 else -each.gather(1, labels[:, None])[:, 0]
 
     def _group_numbers(self) -> tuple[list[int], list[int]]:
-        """The number of each class's group, and how many classes it has, both (K,)."""
+        """Returns the number of each class's group, and its number of classes, both (K,)."""
         numbers = {group: number for number, group in enumerate(dict.fromkeys(self.groups))}
         sizes = Counter(self.groups)
         return [numbers[group] for group in self.groups], [sizes[group] for group in self.groups]
 
     def _shares(self) -> tuple[list[float], list[float]]:
-        """What of a true class goes to each other class of its group, and to each class of all, both (K,)."""
+        """Returns the share that a true class gives to each other class of its group, and to each class of
+        all, both (K,).
+        """
         sizes, e, count = self._group_numbers()[1], self.smoothing, len(self.groups)
         within = [self.within_group if size > 1 else 0.0 for size in sizes]
         in_group = [e * share / max(size - 1, 1) for share, size in zip(within, sizes, strict=True)]

@@ -1,4 +1,4 @@
-"""Cross-entropy against labels that leave a share of their mass to all classes."""
+"""Cross-entropy against labels that give a share to all classes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""LDAM: the true class must win by a cosine, and a rare class by more."""
+"""LDAM: a cosine margin for the true class, larger for rare classes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 class Ldam(Margin):
     """Subtracts the margin max_margin * (smallest count / count)^(1/4) from the true class's cosine.
 
-    Its deferred re-weighting is `class_weighted` around it in a late part of the run, by `stages`.
+    The deferred re-weighting of the paper is `class_weighted` around it in a late part of the run, by
+    `stages`.
 
     Source: Cao et al. 2019, "Learning Imbalanced Datasets with Label-Distribution-Aware Margin Loss", equation 13.
     """
@@ -26,7 +27,7 @@ class Ldam(Margin):
     counts: tuple[int, ...] = bound_field()
 
     def margins(self, classes: int) -> list[float]:
-        """The margin of each class; a class without training rows counts as one with a single row."""
+        """Returns the margin of each class. A class without training rows counts as one with a single row."""
         counts = [max(count, 1) for count in self.counts or (1,) * classes]
         return [self.max_margin * (min(counts) / count) ** 0.25 for count in counts]
 

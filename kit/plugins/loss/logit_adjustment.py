@@ -1,4 +1,4 @@
-"""Logit adjustment: outputs learn what is left once the classes' shares are known."""
+"""Logit adjustment: outputs learn what the classes' shares do not explain."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 class LogitAdjustment(Loss):
     """The base's loss of outputs + tau * log(share of the class); with tau 1 it is balanced softmax.
 
-    The outputs themselves predict, so rare classes win rows that cross-entropy gives to frequent ones. It suits macro
-    F1 and balanced accuracy, and costs accuracy.
+    The outputs without the offset predict, so rare classes win rows that cross-entropy gives to frequent
+    ones. It suits macro F1 and balanced accuracy, and lowers accuracy.
 
     Source: Menon et al. 2021, "Long-tail learning via logit adjustment", equation 10; Ren et al. 2020, "Balanced
     Meta-Softmax for Long-Tailed Visual Recognition", equation 4.
@@ -31,7 +31,7 @@ class LogitAdjustment(Loss):
     counts: tuple[int, ...] = bound_field()
 
     def offsets(self, classes: int) -> list[float]:
-        """tau * log(share) of each class; a class without training rows counts as one with a single row."""
+        """Returns tau * log(share) of each class. A class without training rows counts as one with a single row."""
         import math
 
         counts = [max(count, 1) for count in self.counts or (1,) * classes]

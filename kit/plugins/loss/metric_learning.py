@@ -61,7 +61,7 @@ class MetricLearning(AuxiliaryLoss):
 
 
 def _freeze(spec: Spec) -> tuple[tuple[str, Any], ...]:
-    """The entries of a spec and of those within, by name, so that they can be a key."""
+    """Returns the entries of a spec and of nested specs as tuples, so that they can be a key."""
     return tuple(
         (
             key,
@@ -90,7 +90,7 @@ def _try_out(loss: Frozen, miner: Frozen | None) -> None:
         if mine is not None:
             values.append(made(vectors, labels, mine(vectors, labels)))
         torch.stack(values).sum().backward()
-    except Exception as error:  # what the library raises for its options is its own choice
+    except Exception as error:  # the library decides what it raises for its options
         raise ConfigError(f"{names} fails on four drawn vectors: {error}", code="C02") from error
     if not all(torch.isfinite(value) for value in values):
         raise ConfigError(f"{names} is {values[0].item()} on four drawn vectors", code="C02")
@@ -98,9 +98,9 @@ def _try_out(loss: Frozen, miner: Frozen | None) -> None:
 
 @lru_cache(maxsize=32)
 def _make(shelf: str, spec: Frozen) -> Any:
-    """A loss, miner or part of them of the library; none of them keeps a state.
+    """Returns a loss, miner or part of them of the library, without state.
 
-    Raises ConfigError C24 where the library is missing, C07 for a name or an argument that it has not.
+    Raises ConfigError C24 if the library is missing, C07 for an unknown name or argument.
     """
     options = dict(spec)
     name = str(options.pop("name", ""))
@@ -142,7 +142,7 @@ def _make(shelf: str, spec: Frozen) -> Any:
 
 
 def _arguments(kind: type) -> list[str]:
-    """The arguments of a class and of those it hands the rest on to."""
+    """Returns the arguments of a class and of the base classes that receive the rest."""
     found: dict[str, None] = {}
     for base in kind.__mro__:
         init = vars(base).get("__init__")

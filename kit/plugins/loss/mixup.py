@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 class Mixup(BatchMixing):
     """Each image is share * itself + (1 - share) * another. The two labels share the loss in the same ratio.
 
-    share ~ Beta(alpha, alpha), one draw a batch; the pixels become float32, of 0 to 255 still.
+    share ~ Beta(alpha, alpha) is drawn once per batch. The pixels become float32, still from 0 to 255.
 
     Source: Zhang et al. 2018, "mixup: Beyond Empirical Risk Minimization", equation 2.
     """

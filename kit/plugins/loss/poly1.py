@@ -1,4 +1,4 @@
-"""Poly-1 loss: cross-entropy whose first polynomial term counts more or less."""
+"""Poly-1 loss: cross-entropy with another weight for its first polynomial term."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Proxy anchor: each class's vector looks at all rows of the batch, and at the hard ones most."""
+"""Proxy anchor: compares each class's vector with all rows of the batch; hard rows weigh most."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class ProxyAnchor(Loss):
         pulled = _sums((-self.scale * (cosines - self.margin)).masked_fill(~own, -torch.inf))
         pushed = _sums((self.scale * (cosines + self.margin)).masked_fill(own, -torch.inf))
         there = own.any(dim=0)
-        # a mask as an index would wait for the device, to learn how many there are
+        # an index mask would wait for the device, to count the rows
         total = torch.where(there, pulled, 0.0).sum() / there.sum() + pushed.mean()
         return total.expand(len(labels))
 
@@ -45,7 +45,7 @@ class ProxyAnchor(Loss):
 
 
 def _sums(powers: Tensor) -> Tensor:
-    """log(1 + sum of exp) over the rows (N, K) of each class, (K,)."""
+    """Returns log(1 + sum of exp) over the rows (N, K) of each class, (K,)."""
     import torch
 
     return torch.cat([powers, torch.zeros_like(powers[:1])]).logsumexp(dim=0)

@@ -1,4 +1,4 @@
-"""R2: the share of a batch's variance that predictions leave unexplained."""
+"""R2: the share of a batch's variance that predictions do not explain."""
 
 from __future__ import annotations
 

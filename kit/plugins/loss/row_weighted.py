@@ -1,4 +1,4 @@
-"""Row weighted: any loss of rows that count more or less."""
+"""Row weighted: any loss with a weight for each row."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 class WeighedRows(Loss):
     """Each row's loss times its weight in the column that `data.weight` names, such as its number of votes.
 
-    Weights are scaled to a mean of 1 over the rows that a fold trains on. Of mixed images each label keeps the weight
-    of its own row. It is the outermost loss: `loss=row_weighted loss.base=mixup`.
+    Weights are scaled to a mean of 1 over a fold's training rows. If images are mixed, each label keeps the
+    weight of its own row. It is the outermost loss: `loss=row_weighted loss.base=mixup`.
 
     Source: sample_weight of scikit-learn's estimators.
     """
@@ -36,7 +36,7 @@ class WeighedRows(Loss):
         return costs if weights is None else costs * weights
 
     def _split(self, labels: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Labels as the base takes them, and the weights (N,) that stand in a column behind them, if there is one."""
+        """Returns labels as the base takes them, and the weights (N,) of the last column, if it has one."""
         if self.target == ONE_CLASS:
             return (labels, None) if labels.ndim == 1 else (labels[:, 0].long(), labels[:, 1])
         width = len(self.names)

@@ -1,4 +1,4 @@
-"""Seesaw loss: frequent classes push rare ones down less, unless they are mistaken for them."""
+"""Seesaw loss: frequent classes suppress rare ones less, unless rare rows are mistaken for them."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ MIN_PROBABILITY = 1e-2  # of the true class, in the compensation; mmdet's own nu
 
 
 class Seesaw(Loss):
-    """Cross-entropy in which class j counts S times in the softmax of a row of class i.
+    """Cross-entropy in which class j has the weight S in the softmax of a row of class i.
 
-    S is (count j / count i)^p for classes rarer than i, times (p_j / p_i)^q for classes that the network gives more.
-    The counts are those of all training rows; mmdet counts the rows that it has seen.
+    S is (count j / count i)^p for classes rarer than i, times (p_j / p_i)^q for classes to which the network
+    gives a higher probability. The counts are those of all training rows; mmdet counts the rows seen so far.
 
     Source: Wang et al. 2021, "Seesaw Loss for Long-Tailed Instance Segmentation", equations 4 to 6; mmdet's SeesawLoss.
     """

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class _Term:
-    """A part's loss on its own columns, and how much it counts."""
+    """A part's loss on its own columns, and its weight."""
 
     place: slice
     loss: Loss
@@ -34,9 +34,9 @@ class _Term:
 class Several(Loss):
     """The weighted mean over the parts of an answer: the base loss of classes, and losses of yes and no and of numbers.
 
-    A part without a label in a row counts 0 there, and so does a single column without one. A part of several columns
-    counts the mean of them. Each part has its own outputs of one linear head, which is the same as a head for each part
-    on shared features. Numbers are scaled to the mean and standard deviation of the fold's training rows. Raises
+    A part or a single column without a label in a row counts 0 there. A part of several columns counts their
+    mean. Each part has its own outputs of one linear head, which is the same as one head per part on shared
+    features. Numbers are scaled to the mean and standard deviation of the fold's training rows. Raises
     ConfigError C47 for weights of unknown parts.
 
     Source: the multi-head solutions of Bengali.AI Handwritten Grapheme Classification.
@@ -95,7 +95,7 @@ class Several(Loss):
         costs, total = outputs.new_zeros(len(outputs)), 0.0
         for term in self._terms():
             given, own = outputs[:, term.place], labels[:, term.place]
-            # NaN times 0 is NaN, in gradients too, so a blank label gets a value before the loss sees it
+            # NaN times 0 is NaN, in gradients too, so a blank label gets a value before the loss
             known = (own == own).all(dim=1)
             if term.is_softmax:
                 known = known & (own.sum(dim=1) > 0)
@@ -109,7 +109,7 @@ class Several(Loss):
         return torch.cat([term.loss.probabilities(outputs[:, term.place]) for term in self._terms()], dim=1)
 
     def _terms(self) -> list[_Term]:
-        """The loss of each softmax part, and of each column of other parts."""
+        """Returns the loss of each softmax part, and of each column of other parts."""
         return once(self, "terms", self._make_terms)
 
     def _make_terms(self) -> list[_Term]:
@@ -128,7 +128,7 @@ class Several(Loss):
         return made
 
     def _classes(self, place: slice, target: Target) -> Classes:
-        """What the loss of these columns may know."""
+        """Returns the information about classes for the loss of these columns."""
         counts = self.counts[place]
         total = sum(counts) if target == SOFT else self.total
         means, scales = (self.means[place], self.scales[place]) if target == NUMBERS else ((), ())

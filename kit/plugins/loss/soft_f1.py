@@ -1,4 +1,4 @@
-"""Soft F1: macro F1 of a batch, with probabilities in the place of decisions."""
+"""Soft F1: macro F1 of a batch, with probabilities in place of decisions."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MIN_SUM = 1e-6  # of probabilities and labels, so that a class that a batch lack
 class SoftF1(Loss):
     """1 - the mean over the batch's classes of 2 * sum(p * y) / (sum(p) + sum(y)).
 
-    Every row has the loss of its batch. Batches must hold several rows of a class, so they are not split into
+    Every row has the loss of its batch. Batches must have several rows of a class, so they are not split into
     micro-batches. It gives probabilities near 0 and 1, which are not calibrated.
 
     Source: Benedict et al. 2021, "sigmoidF1: A Smooth F1 Score Surrogate Loss for Multilabel Classification", section

@@ -1,4 +1,4 @@
-"""Symmetric cross-entropy: cross-entropy both ways, for labels of which some are wrong."""
+"""Symmetric cross-entropy: cross-entropy in both directions, for partly wrong labels."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 
 
 class SymmetricCrossEntropy(Loss):
-    """alpha * cross-entropy + beta * reverse cross-entropy, where log 0 is taken as `log_zero`.
+    """alpha * cross-entropy + beta * reverse cross-entropy, with `log_zero` in place of log 0.
 
-    The reverse part is -log_zero * (1 - p), p the true class's probability: it is bounded, so a wrong label
-    pulls only so much.
+    The reverse part is -log_zero * (1 - p), with p the true class's probability. It is bounded, so the effect
+    of a wrong label is limited.
 
     Source: Wang et al. 2019, "Symmetric Cross Entropy for Robust Learning with Noisy Labels", equations 5 to 7.
     """
