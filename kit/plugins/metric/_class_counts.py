@@ -1,4 +1,4 @@
-"""Scores of decisions that count, for each class, hits, predicted rows and true rows: F score, precision, recall."""
+"""Scores of decisions by counts of hits, predicted rows and true rows per class: F score, precision, recall."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class ClassCountMetric(DecisionMetric):
     )
 
     def ratio(self, hits: np.ndarray, told: np.ndarray, true: np.ndarray) -> Ratio:
-        """Numerators and denominators of counts: hits, predicted rows and true rows, of classes or rows alike."""
+        """Returns numerators and denominators from counts: hits, predicted rows and true rows, per class or per row."""
         raise NotImplementedError
 
     def check_context(self) -> None:
@@ -68,7 +68,7 @@ class ClassCountMetric(DecisionMetric):
         return lambda weights: self._mean(weights @ hits, weights @ given, weights @ own)
 
     def _by_row(self, true: np.ndarray, told: np.ndarray) -> np.ndarray:
-        """The score of each row, (N,): 1 if it has no label and none is predicted, 0 if it is undefined otherwise."""
+        """Returns the score of each row, (N,): 1 without true and predicted labels, 0 if it is undefined otherwise."""
         top, bottom = self.ratio((true & told).sum(axis=1), told.sum(axis=1), true.sum(axis=1))
         empty = ~true.any(axis=1) & ~told.any(axis=1)
         return np.where(empty, 1.0, _divide(top, bottom, 0.0))

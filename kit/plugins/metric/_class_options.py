@@ -11,7 +11,7 @@ from kit.errors import ConfigError, did_you_mean
 
 
 def check_names(names: Iterable[str], classes: Sequence[str], option: str, what: str = "class") -> None:
-    """Raises ConfigError C47 for a name that is no class, or whatever `what` calls it."""
+    """Raises ConfigError C47 for a name that is not a class; `what` is the word for a class in the message."""
     unknown = [name for name in names if name not in classes]
     if unknown:
         shown = ", ".join(classes[:10]) + (", ..." if len(classes) > 10 else "")
@@ -26,7 +26,10 @@ def check_names(names: Iterable[str], classes: Sequence[str], option: str, what:
 def expand_names(
     patterns: Iterable[str], names: Sequence[str], option: str, what: str = "class"
 ) -> list[str]:
-    """The names that fit patterns such as `spinal_*`, once each. Raises ConfigError C47 for a pattern without one."""
+    """Returns the names that match patterns such as `spinal_*`, without repeats.
+
+    Raises ConfigError C47 if a pattern matches none.
+    """
     found: dict[str, None] = {}
     for pattern in patterns:
         fitting = [pattern] if pattern in names else [name for name in names if fnmatchcase(name, pattern)]
@@ -37,10 +40,13 @@ def expand_names(
 
 
 def class_numbers(names: Sequence[str], classes: Sequence[str]) -> np.ndarray:
-    """The numbers of classes, int64, in the order of `names`. Raises ValueError for a name that is no class."""
+    """Returns the numbers of classes, int64, in the order of `names`.
+
+    Raises ValueError for a name that is not a class.
+    """
     return np.array([list(classes).index(name) for name in names], dtype=np.int64)
 
 
 def weights_of(weights: Mapping[str, float], classes: Sequence[str]) -> np.ndarray:
-    """The weight of each class, float64 (K,); classes that are not named weigh 1."""
+    """Returns the weight of each class, float64 (K,). Classes without a given weight have 1."""
     return np.array([weights.get(name, 1.0) for name in classes], dtype=np.float64)

@@ -1,4 +1,4 @@
-"""Scores of decisions: the most probable class of each row, or the labels that `decision` gives it."""
+"""Scores of decisions: the most probable class of each row, or the labels that `decision` assigns."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ Weighted = Callable[[np.ndarray], float]  # of rows' weights (N,)
 
 
 class DecisionMetric(Metric):
-    """A metric of decisions alone: its shortcuts score one label per row, `weigh_labels` several."""
+    """A metric of decisions only: its shortcuts score one label per row, `weigh_labels` several."""
 
     def of_confusion(self, counts: np.ndarray) -> float:
-        """The score of a confusion matrix (K, K), a true class a row; counts or weights."""
+        """Returns the score of a confusion matrix (K, K) with one row per true class; counts or weights."""
         raise NotImplementedError
 
     def weigh_labels(self, true: np.ndarray, told: np.ndarray) -> Weighted:
-        """A function from weights (N,) to the score of true and predicted labels, bool (N, K)."""
+        """Returns a function from weights (N,) to the score of true and predicted labels, bool (N, K)."""
         raise NotImplementedError
 
     def score(self, truth: Targets, probabilities: Probabilities) -> float:

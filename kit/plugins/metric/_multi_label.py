@@ -1,4 +1,4 @@
-"""Scores of curves, a class against the rest: which classes have one, and their mean."""
+"""Scores of curves, one class against the rest: the classes that have a curve, and their mean."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ Weighted = Callable[[np.ndarray], float]  # of rows' weights (N,)
 
 
 class MeanOverClasses(Metric):
-    """The mean over classes of `curve`'s number, which may be NaN where the weighted rows have no curve."""
+    """The mean over classes of `curve`'s number, which is NaN if the weighted rows have no curve."""
 
     label_kinds = ("class_index", "multi_hot")
     limits = (0, 1)
-    said: ClassVar[str]  # what errors call it
-    undrawn: ClassVar[str]  # what they say where no class of the drawn rows has a curve
-    need_others: ClassVar[bool]  # whether a class that all rows are of has no curve
+    said: ClassVar[str]  # its name in errors
+    undrawn: ClassVar[str]  # the error if no class of the drawn rows has a curve
+    need_others: ClassVar[bool]  # whether a class that all rows have has no curve
 
     def curve(self, positive: np.ndarray, shares: np.ndarray) -> Weighted:
-        """One class's number, of whether rows are of it (N,) and its probabilities (N,)."""
+        """Returns one class's number, for whether rows are of it (N,) and its probabilities (N,)."""
         raise NotImplementedError
 
     def score(self, truth: Targets, probabilities: Probabilities) -> float:
@@ -45,14 +45,15 @@ class MeanOverClasses(Metric):
 
 
 def one_against_rest(truth: Targets, classes: int) -> np.ndarray:
-    """Whether each row is of each class, bool (N, K), of class numbers (N,) or multi-hot truth (N, K)."""
+    """Returns whether each row is of each class, bool (N, K), for class numbers (N,) or multi-hot truth (N, K)."""
     return truth.astype(bool) if truth.ndim == 2 else truth[:, None] == np.arange(classes)
 
 
 def find_scored_classes(truth: Targets, hot: np.ndarray, metric: str, need_others: bool) -> list[int]:
-    """The classes whose rows have an order to score: those with rows, and where `need_others` rows of others too.
+    """Returns the classes that can be scored: those with rows, and with `need_others` also with rows of others.
 
-    Of two classes of class numbers only the second, as the first says the same. Raises InvalidError D45 for none.
+    Of two classes of class numbers it returns only the second, because the first gives the same score. Raises
+    InvalidError D45 if no class is left.
     """
     some = np.asarray(hot.any(axis=0))
     if need_others:

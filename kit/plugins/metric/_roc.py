@@ -1,4 +1,4 @@
-"""Areas of parts of the ROC curve, and metrics of curves that may name the positive classes."""
+"""Areas of parts of the ROC curve, and metrics of curves with an option for the positive class."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Roc = tuple[np.ndarray, np.ndarray]  # true and false positive rates, both from 
 
 
 class PositiveClassCurve(MeanOverClasses):
-    """The mean over classes of a number of their curves, or the number of the curve of `positive` alone."""
+    """The mean over classes of a number of their curves, or the number of the curve of `positive`."""
 
     wants = ("classes",)
     need_others = True
@@ -51,7 +51,9 @@ class PositiveClassCurve(MeanOverClasses):
 
 
 def roc_by_weights(positive: np.ndarray, shares: np.ndarray) -> Callable[[np.ndarray], Roc | None]:
-    """The ROC curve as a function of the rows' weights, from the highest probability down; None for one class."""
+    """Returns the ROC curve as a function of the rows' weights, from the highest probability down; None for
+    one class.
+    """
     order = np.argsort(-shares, kind="stable")
     values, kind = shares[order], positive[order].astype(np.float64)
     starts = np.flatnonzero(np.concatenate([[True], values[1:] != values[:-1]]))
@@ -68,7 +70,7 @@ def roc_by_weights(positive: np.ndarray, shares: np.ndarray) -> Callable[[np.nda
 
 
 def _rates(counts: np.ndarray) -> np.ndarray:
-    """The share of counts down to each place, from 0 before the first to 1."""
+    """Returns the share of counts down to each position, from 0 before the first to 1."""
     rates = np.zeros(len(counts) + 1)
     np.cumsum(counts, out=rates[1:])
     rates /= rates[-1]
@@ -76,7 +78,7 @@ def _rates(counts: np.ndarray) -> np.ndarray:
 
 
 def area_between(roc: Roc, low: float, high: float) -> float:
-    """The area right of the curve between two true positive rates: the integral of 1 - FPR over the TPR.
+    """Returns the area right of the curve between two true positive rates: the integral of 1 - FPR over the TPR.
 
     Points at `low` and `high` are interpolated. It is at most high - low.
     """

@@ -1,4 +1,4 @@
-"""Metrics that are a mean over rows."""
+"""The base of metrics that are a mean over rows."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class RowMean(Metric):
     """The mean over rows of `by_row`."""
 
     def by_row(self, truth: Targets, probabilities: Probabilities) -> np.ndarray:
-        """The score of each row, (N,)."""
+        """Returns the score of each row, (N,)."""
         raise NotImplementedError
 
     def score(self, truth: Targets, probabilities: Probabilities) -> float:

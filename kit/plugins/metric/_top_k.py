@@ -8,7 +8,7 @@ from kit.core.arrays import Probabilities, Targets
 
 
 def true_ranks(truth: Targets, probabilities: Probabilities) -> np.ndarray:
-    """The rank of each row's true class, (N,); of equal probabilities the class that comes first ranks first."""
+    """Returns the rank of each row's true class, (N,). Of equal probabilities the first class ranks first."""
     own = np.take_along_axis(probabilities, truth[:, None], axis=1)
     earlier = (probabilities == own) & (np.arange(probabilities.shape[1]) < truth[:, None])
     ranks: np.ndarray = 1 + (probabilities > own).sum(axis=1) + earlier.sum(axis=1)

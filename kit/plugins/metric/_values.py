@@ -15,14 +15,14 @@ from kit.plugins.metric._class_options import check_names, weights_of
 
 
 def as_values(truth: np.ndarray[Any, Any], predicted: np.ndarray[Any, Any]) -> np.ndarray:
-    """True values float64 (N, K): as they are, or 0 and 1 of each class for class numbers (N,)."""
+    """Returns true values float64 (N, K): as they are, or 0 and 1 of each class for class numbers (N,)."""
     if truth.ndim == 2:
         return np.asarray(truth, dtype=np.float64)
     return np.asarray(truth[:, None] == np.arange(predicted.shape[1]), dtype=np.float64)
 
 
 class ColumnError(Metric):
-    """A number for each column of values, averaged over columns, or of all values together."""
+    """A score for each column of values, averaged over columns, or of all values together."""
 
     label_kinds = ("class_index", "multi_hot", "numbers", "soft")
     wants = ("classes",)
@@ -35,7 +35,7 @@ class ColumnError(Metric):
     )
 
     def of_sums(self, sums: Mapping[str, np.ndarray]) -> np.ndarray:
-        """The score of columns by their weighted sums, (K,): see `_sums`."""
+        """Returns the score of columns by their weighted sums, (K,): see `_sums`."""
         raise NotImplementedError
 
     def check_context(self) -> None:
@@ -64,7 +64,9 @@ class ColumnError(Metric):
 
 
 def _sums(true: np.ndarray, given: np.ndarray, weights: np.ndarray) -> dict[str, np.ndarray]:
-    """Weighted means by column, (K,): of absolute and squared errors, variance and squares of the true values."""
+    """Returns weighted means by column, (K,): of absolute and squared errors, variance and squares of the
+    true values.
+    """
     total = weights.sum(axis=0)
     mean = (weights * true).sum(axis=0) / total
     return {

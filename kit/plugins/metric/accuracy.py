@@ -15,7 +15,8 @@ from kit.kinds.metric_shortcuts import score_decisions
 class Accuracy(Metric):
     """Share of rows whose most probable class is the true one. With several labels per row, all must be right.
 
-    A row with several labels is right if it is given exactly its own by `decision` in config.json (subset accuracy).
+    A row with several labels is correct if `decision` in config.json assigns exactly its labels (subset
+    accuracy).
 
     Source: sklearn.metrics.accuracy_score.
     """

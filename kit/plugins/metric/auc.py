@@ -10,8 +10,8 @@ from kit.plugins.metric._multi_label import MeanOverClasses, Weighted
 class Auc(MeanOverClasses):
     """Area under the ROC curve: of the second of two classes, or the mean of each class against the rest.
 
-    Classes without rows, or with all of them, have no curve and are left out of the mean; where a row may have several
-    labels, every other class counts. Raises InvalidError where no class has a curve.
+    Classes without rows, or with all of them, have no curve and are left out of the mean. If a row may have
+    several labels, every other class counts. Raises InvalidError if no class has a curve.
 
     Source: sklearn.metrics.roc_auc_score, one against the rest, macro.
     """
@@ -25,13 +25,13 @@ class Auc(MeanOverClasses):
 
 
 def _area(positive: np.ndarray, shares: np.ndarray) -> Weighted:
-    """The area under one class's curve as a function of the rows' weights, NaN where it has none.
+    """Returns the area under one class's curve as a function of the rows' weights, NaN if it has no curve.
 
-    The share of pairs of a positive and a negative row that are in order, equal ones counting half.
+    It is the share of correctly ordered pairs of a positive and a negative row; equal ones count half.
     """
     order = np.argsort(shares, kind="stable")
     values, kind = shares[order], positive[order].astype(np.float64)
-    runs = np.concatenate([[True], values[1:] != values[:-1]])  # where another probability begins
+    runs = np.concatenate([[True], values[1:] != values[:-1]])  # the start of another probability
     starts = np.flatnonzero(runs)
 
     def area(weights: np.ndarray) -> float:

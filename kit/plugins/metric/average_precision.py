@@ -1,4 +1,4 @@
-"""Average precision: how far up a class's rows stand in the order of its probabilities (mAP)."""
+"""Average precision: how high a class's rows rank by its probability (mAP)."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from kit.plugins.metric._multi_label import MeanOverClasses, Weighted
 class AveragePrecision(MeanOverClasses):
     """Mean over classes of the mean precision at each of the class's rows, in descending order of probability.
 
-    Of two classes the second alone counts, unless a row may have several labels. Classes without rows are left out.
-    Raises InvalidError where none is left.
+    Of two classes only the second counts, unless a row may have several labels. Classes without rows are left
+    out. Raises InvalidError if no class is left.
 
     Source: sklearn.metrics.average_precision_score, macro; the mAP of Microsoft COCO and Open Images classification.
     """
@@ -25,9 +25,10 @@ class AveragePrecision(MeanOverClasses):
 
 
 def _precision(positive: np.ndarray, shares: np.ndarray) -> Weighted:
-    """One class's average precision as a function of the rows' weights, NaN where it has no row.
+    """Returns one class's average precision as a function of the rows' weights, NaN if it has no row.
 
-    The sum over its rows, highest probability first, of the precision down to there; equal ones are taken together.
+    It is the sum over its rows, highest probability first, of the precision down to the row. Equal
+    probabilities are taken together.
     """
     order = np.argsort(-shares, kind="stable")
     values, kind = shares[order], positive[order].astype(np.float64)

@@ -1,4 +1,4 @@
-"""Cohen's kappa: agreement of true and predicted classes beyond that of their margins; quadratic: QWK."""
+"""Cohen's kappa: agreement of true and predicted classes beyond that of their marginal counts; quadratic: QWK."""
 
 from __future__ import annotations
 
@@ -16,10 +16,11 @@ from kit.plugins.metric._decisions import DecisionMetric, Weighted
 class CohenKappa(DecisionMetric):
     """Agreement of true and predicted classes beyond chance, from -1 to 1; with quadratic weights QWK.
 
-    Kappa is 1 - sum(w O) / sum(w E). O counts true and predicted classes, E is what their margins alone would give.
-    w is 0 for the right class. Otherwise it is 1 (`weights=none`), |i - j| (linear) or (i - j)^2 (quadratic), where i
-    and j are ranks of grades. Grades rank by the number in their names, or as `order` lists them. 0 for a constant
-    prediction of rows of several classes; 1 if all rows and predictions are of one and the same class.
+    Kappa is 1 - sum(w O) / sum(w E). O counts true and predicted classes, and E is the expected count from
+    their margins. w is 0 for the right class. Otherwise it is 1 (`weights=none`), |i - j| (linear) or (i -
+    j)^2 (quadratic), where i and j are ranks of grades. Grades rank by the number in their names, or as
+    `order` lists them. Kappa is 0 for a constant prediction of rows of several classes; 1 if all rows and
+    predictions are of the same class.
 
     If a row may have several labels, each row and class is one yes or no, and `weights` must be none.
 
@@ -79,7 +80,7 @@ class CohenKappa(DecisionMetric):
         return powers[self.weights].astype(np.float64)
 
     def _ranks(self, classes: int) -> np.ndarray:
-        """The rank of each class among the grades; class numbers where the classes have no names yet."""
+        """Returns the rank of each class among the grades, or class numbers if the classes have no names yet."""
         names = self.context.classes
         if len(names) != classes or self.weights == "none":
             return np.arange(classes)
@@ -92,5 +93,5 @@ def _kappa(counts: np.ndarray, costs: np.ndarray) -> float:
     rows = counts.sum()
     expected = float((costs * np.outer(counts.sum(axis=1), counts.sum(axis=0))).sum() / rows)
     observed = float((costs * counts).sum())
-    # no disagreement is possible: all rows and predictions are of one and the same class
+    # all rows and predictions are of the same class, so they cannot disagree
     return max(1 - observed / expected, -1.0) if expected > 0 else 1.0

@@ -1,4 +1,4 @@
-"""Cost matrix: what each wrong class costs, by pairs of classes in a CSV."""
+"""Cost matrix: the cost of each wrong class, by pairs of classes in a CSV."""
 
 from __future__ import annotations
 
@@ -23,12 +23,13 @@ Pairs = Mapping[tuple[str, str], float]
 class CostMatrix(DecisionMetric):
     """Mean cost of the most probable class, by a CSV of true and predicted classes; 0 is best.
 
-    The file has the columns true, predicted and cost, or a row for each true class and a column for each predicted one.
-    With `by=superclasses` it lists pairs of `data.superclasses`, such as venomous and harmless. The right class costs 0
-    then. Without a file, each wrong class costs 1.
+    The file has the columns true, predicted and cost, or a row for each true class and a column for each
+    predicted one. With `by=superclasses` it lists pairs of `data.superclasses`, such as venomous and
+    harmless. The right class then costs 0. Without a file, each wrong class costs 1.
 
-    `over` says what the sum of costs is divided by: all rows, the rows of classes that can cost anything, or nothing.
-    If no row can cost anything, the cost is 0. With `complement`, the score is 1 - cost, and higher is better.
+    `over` is the divisor of the summed costs: all rows, the rows of classes that can cost anything, or
+    nothing. If no row can cost anything, the cost is 0. With `complement`, the score is 1 - cost, and higher
+    is better.
 
     Source: TissueNet (`complement`), SnakeCLEF 2023 (`by=superclasses`, `over=total`), FungiCLEF 2023.
     """
@@ -42,17 +43,17 @@ class CostMatrix(DecisionMetric):
 
     @property
     def wants(self) -> tuple[Wanted, ...]:  # type: ignore[override]
-        """The groups of classes only if the file lists pairs of them."""
+        """The groups of classes, only if the file lists pairs of them."""
         return ("classes", "superclasses") if self.by == "superclasses" else ("classes",)
 
     @property
     def higher_is_better(self) -> bool:  # type: ignore[override]
-        """Only with `complement`."""
+        """True only with `complement`."""
         return self.complement
 
     @property
     def limits(self) -> tuple[float, float]:  # type: ignore[override]
-        """Costs have no upper limit."""
+        """The limits; costs have no upper one."""
         return (-math.inf, 1.0) if self.complement else (0.0, math.inf)
 
     def check_context(self) -> None:
@@ -71,7 +72,7 @@ class CostMatrix(DecisionMetric):
         return 1 - cost if self.complement else cost
 
     def costs(self, classes: int) -> np.ndarray:
-        """The cost of each true class (a row) predicted as each class, float64 (K, K)."""
+        """Returns the cost of each true class (a row) predicted as each class, float64 (K, K)."""
         if self.file is None:
             return 1 - np.eye(classes)
         made = _matrix(self._path(self.file), self._names(self.by), self._stamp(self.file))
@@ -99,15 +100,15 @@ def _cached_matrix(path: Path, names: tuple[str, ...], stamp: int) -> np.ndarray
 
 
 def _matrix(path: Path, names: tuple[str, ...], stamp: int) -> np.ndarray:
-    """The file's costs in the order of `names`, (K, K), read once for each of its states."""
+    """Returns the file's costs in the order of `names`, (K, K), read once for each of its states."""
     return _cached_matrix(path, names, stamp).copy()
 
 
 def _read(path: Path, names: Sequence[str]) -> Pairs:
-    """The cost of each pair of true and predicted names.
+    """Returns the cost of each pair of true and predicted names.
 
-    Raises DataError for a file that is no table, ConfigError C47 for unknown names, missing or double pairs, and cells
-    that are no cost.
+    Raises DataError if the file is not a table, ConfigError C47 for unknown names, missing or duplicate
+    pairs, and cells that are not a cost.
     """
     file = read_csv(path)
     cells = _long(file) if tuple(name.strip().lower() for name in file.columns) == LONG else _wide(file)

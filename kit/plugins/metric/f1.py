@@ -14,7 +14,7 @@ class F1(ClassCountMetric):
     `absent=skip`. With one label per row, such classes are always left out. A row without true and predicted labels
     counts 1 in `average=samples`. With one label per row, `average=micro` is accuracy.
 
-    If a row may have several labels, `decision` in config.json says which are predicted.
+    If a row may have several labels, `decision` in config.json assigns the predicted ones.
 
     Source: sklearn.metrics.f1_score with zero_division 0.
     """

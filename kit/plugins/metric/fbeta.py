@@ -1,4 +1,4 @@
-"""F-beta: a mean of precision and recall, of which beta above 1 prefers recall."""
+"""F-beta: a mean of precision and recall; beta above 1 prefers recall."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class Fbeta(ClassCountMetric):
     with `absent=skip`. With one label per row, such classes are always left out. A row without true and predicted
     labels counts 1 in `average=samples`.
 
-    If a row may have several labels, `decision` in config.json says which are predicted.
+    If a row may have several labels, `decision` in config.json assigns the predicted ones.
 
     Source: sklearn.metrics.fbeta_score with zero_division 0; average samples with beta 2 is the metric of Planet:
     Understanding the Amazon from Space.

@@ -1,4 +1,4 @@
-"""GAP: micro average precision, of all predictions of all rows in one order of confidence."""
+"""GAP: micro average precision of all predictions of all rows, ordered by confidence."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class GlobalAveragePrecision(Metric):
     def _predictions(
         self, probabilities: Probabilities, hot: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Row, probability and rightness of the k most probable classes of each row, (N * k,)."""
+        """Returns row, probability and correctness of the k most probable classes of each row, (N * k,)."""
         best = np.argsort(-probabilities, axis=1, kind="stable")[:, : self.k]
         rows = np.repeat(np.arange(len(best)), best.shape[1])
         numbers = best.ravel()

@@ -1,4 +1,4 @@
-"""KL divergence: how far predicted probabilities are from true shares, such as votes."""
+"""KL divergence: the distance of predicted probabilities from true shares, such as votes."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from kit.plugins.metric._values import as_values
 class KlDivergence(RowMean):
     """Mean over rows of sum(p log(p / q)) of true shares p and probabilities q; 0 is best.
 
-    True shares are brought to sum 1 in each row, as votes need it. Probabilities are clipped and not brought to sum 1.
-    A share of 0 costs nothing. Of class numbers, where p is 0 or 1, it is log loss.
+    True shares are scaled to sum 1 in each row, as votes require. Probabilities are clipped and not scaled. A
+    share of 0 costs nothing. For class numbers, where p is 0 or 1, it is log loss.
 
     Source: HMS Harmful Brain Activity Classification; scipy.special.rel_entr.
     """

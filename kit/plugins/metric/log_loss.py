@@ -21,12 +21,13 @@ Weight = Annotated[float, Field(ge=0)]
 class LogLoss(Metric):
     """Minus the mean log of the true class's probability. Rows are normalised and clipped away from 0 and 1.
 
-    If a row may have several labels: the mean over rows and classes of minus the log probability of the right
-    answer, yes or no (binary cross-entropy).
+    If a row may have several labels, it is the mean over rows and classes of minus the log probability of the
+    right answer, yes or no (binary cross-entropy).
 
-    With `class_weights`, each row weighs as its true class does, and the sum is divided by the sum of weights. `equal`
-    is the mean of each class's own loss. If a row may have several labels, the weights are those of the columns, and
-    `positive_weight` multiplies the weight of a label that the row has; each row's loss is divided by its own weights.
+    With `class_weights`, each row has the weight of its true class, and the sum is divided by the sum of
+    weights. `equal` is the mean of each class's own loss. If a row may have several labels, the weights are
+    those of the columns, and `positive_weight` multiplies the weight of a label that the row has. Each row's
+    loss is divided by its own weights.
 
     Source: sklearn.metrics.log_loss, weighted by sample_weight. Column weights: RSNA Intracranial Hemorrhage; positive
     weight: RSNA 2022 Cervical Spine, as mle-bench grades it; equal: Mayo Clinic STRIP AI.
@@ -86,7 +87,7 @@ class LogLoss(Metric):
         losses = self.of_true(true_class_probability(truth, probabilities))
         if truth.ndim == 2:
             cells = self._weights(truth.shape[1]) * np.where(truth, self.positive_weight, 1.0)
-            sums = cells.sum(axis=1)  # 0 where all of a row's labels have the weight 0
+            sums = cells.sum(axis=1)  # 0 if all of a row's labels have the weight 0
             by_row = (cells * losses).sum(axis=1) / np.where(sums > 0, sums, 1)
             return lambda weights: float(np.average(by_row, weights=weights))
         if self.class_weights == "equal":

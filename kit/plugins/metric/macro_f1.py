@@ -15,8 +15,9 @@ from kit.plugins.metric._decisions import DecisionMetric
 class MacroF1(DecisionMetric):
     """Mean F1 of the classes in the truth or in the predictions. A class without a hit counts 0.
 
-    A row is predicted to be of its most probable class. If it may have several, `decision` in config.json says which
-    it is given, and all classes count: one without true and given rows counts 0, or is left out with `absent=skip`.
+    The prediction of a row is its most probable class. If a row may have several labels, `decision` in
+    config.json assigns them, and all classes count. A class without true and assigned rows counts 0, or is
+    left out with `absent=skip`.
 
     Source: sklearn.metrics.f1_score, average "macro", zero_division 0; `skip` is its zero_division NaN.
     """
@@ -47,11 +48,13 @@ class MacroF1(DecisionMetric):
 
 
 def _mean_of_all(hits: np.ndarray, both: np.ndarray) -> float:
-    """Mean of 2 hits / both over all classes, both = rows given and rows true; 0 for a class without any."""
+    """Returns the mean of 2 hits / both over all classes, with both = predicted rows and true rows; 0 for a
+    class without any.
+    """
     return float((2 * hits / np.where(both > 0, both, 1)).mean())
 
 
 def _mean_of_present(hits: np.ndarray, both: np.ndarray) -> float:
-    """The mean over the classes that have rows given or true; 1 if none has."""
+    """Returns the mean over the classes with predicted or true rows; 1 if no class has any."""
     occurs = both > 0
     return float((2 * hits[occurs] / both[occurs]).mean()) if occurs.any() else 1.0

@@ -14,7 +14,7 @@ from kit.plugins.metric._values import ColumnError
 class Mae(ColumnError):
     """Mean absolute error of values, as a mean over columns or of all values together; 0 is best.
 
-    Class numbers count as 0 and 1 of each class, so that it is the error of probabilities.
+    Class numbers count as 0 and 1 of each class, so it is the error of probabilities.
 
     Source: sklearn.metrics.mean_absolute_error.
     """

@@ -1,4 +1,4 @@
-"""Mean average precision at k: how early the true class stands in a ranked answer."""
+"""Mean average precision at k: the rank of the true class in a ranked answer."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from kit.plugins.metric._top_k import true_ranks
 class MapAtK(RowMean):
     """Mean of 1 / rank of the true class among the k most probable ones, or 0 if it is not one of them.
 
-    Source: MAP@5 of Humpback Whale Identification 2019 and Happywhale 2022, for one label a row; of equal probabilities
-    the class that comes first ranks first.
+    Source: MAP@5 of Humpback Whale Identification 2019 and Happywhale 2022, for one label per row. Of equal
+    probabilities the first class ranks first.
     """
 
     limits = (0, 1)

@@ -10,7 +10,8 @@ from kit.plugins.metric._decisions import DecisionMetric, Weighted
 class Mcc(DecisionMetric):
     """Matthews correlation coefficient of true and predicted classes, from -1 to 1; 0 for a constant prediction.
 
-    It is 0 too if all rows are of one class. If a row may have several labels, each row and class is one yes or no.
+    It is also 0 if all rows are of one class. If a row may have several labels, each row and class is one yes
+    or no.
 
     Source: sklearn.metrics.matthews_corrcoef; Gorodkin 2004, "Comparing two K-category assignments by a K-category
     correlation coefficient", equation 8.
@@ -38,6 +39,6 @@ class Mcc(DecisionMetric):
         rows = float(true.sum())
         told, true = told / rows, true / rows
         spread = (1 - told @ told) * (1 - true @ true)
-        if spread <= 1e-15:  # rounding, where all rows are of one class or predicted as one
+        if spread <= 1e-15:  # rounding, if all rows are of one class or predicted as one
             return 0.0
         return float(np.clip((hits.sum() / rows - told @ true) / np.sqrt(spread), -1, 1))

@@ -25,10 +25,10 @@ from kit.plugins.metric.accuracy import Accuracy
 
 
 class MeanOfMetrics(Metric):
-    """Weighted mean of metrics. If a row may have several labels, each metric may score some of the columns alone.
+    """Weighted mean of metrics. If a row may have several labels, each metric may score only some of the columns.
 
-    sum(w s) / sum(w) of the scores s. All metrics must agree on whether higher is better. If one of them has no score
-    on some rows, the mean has none either.
+    The score is sum(w s) / sum(w) of the scores s. All metrics must agree on whether higher is better. If one
+    of them has no score on some rows, the mean has none either.
 
     Source: numpy.average of scores; ODIR-2019 (kappa, F1, AUC), RSNA 2025 (AUC of columns, weights 13 and 1).
     """
@@ -57,7 +57,7 @@ class MeanOfMetrics(Metric):
 
     @property
     def higher_is_better(self) -> bool:  # type: ignore[override]
-        """As for its metrics."""
+        """The metrics' direction."""
         return self.of[0].higher_is_better
 
     @property
@@ -67,7 +67,7 @@ class MeanOfMetrics(Metric):
         return self._average(low), self._average(high)
 
     def with_known(self, **values: Any) -> Self:
-        """The same, where metrics of some columns know the names of those alone."""
+        """Returns the same metric; metrics of some columns know only the names of those."""
         made = super().with_known(**values)
         context = values.get("context")
         if not self.columns or not isinstance(context, ScoreContext) or not context.classes:
@@ -127,7 +127,7 @@ class MeanOfMetrics(Metric):
     def _parts(
         self, truth: Targets, probabilities: Probabilities
     ) -> list[tuple[Metric, tuple[Targets, Probabilities]]]:
-        """Each metric with the truth and probabilities of its columns."""
+        """Returns each metric with the truth and probabilities of its columns."""
         columns = self.columns if truth.ndim == 2 and self.columns else ((),) * len(self.of)
         numbers = [class_numbers(names, self.context.classes) if names else slice(None) for names in columns]
         return [

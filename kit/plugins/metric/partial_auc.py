@@ -17,7 +17,7 @@ class PartialAuc(PositiveClassCurve):
     labels, it is the mean over classes. Classes without rows, or with all of them, are left out. Raises InvalidError if
     none is left.
 
-    McClish's partial AUC of scikit-learn (`max_fpr`) is rescaled, and is another number.
+    scikit-learn's partial AUC (`max_fpr`) is rescaled after McClish, and is another number.
 
     Source: ISIC 2024 (min_tpr 0.8), p_auc_tpr of ISIC-Research/Challenge-2024-Metrics.
     """

@@ -23,7 +23,9 @@ from kit.plugins.metric.rmse import Rmse
 
 @dataclass(frozen=True)
 class _Scored:
-    """What one inner metric scores: the columns of a softmax part or one column of another, or those of a pool."""
+    """The subject of one inner metric: the columns of a softmax part, one column of another part, or those of
+    a pool.
+    """
 
     name: str
     kind: PartKind
@@ -34,10 +36,10 @@ class _Scored:
 class PartsMetric(InnerMetric):
     """The weighted mean of a metric over the parts of an answer, each scored on the rows that have its label.
 
-    Softmax parts have the metric `of`, sigmoid and number parts their own. A part of several such columns has the mean
-    of its columns. The parts of a pool count as one: each row's answers of them are rows of one score. To the inner
-    metric a part's classes are called as in the training table. Raises InvalidError if no row has a label of a part
-    with a weight.
+    Softmax parts have the metric `of`, sigmoid and number parts their own. A part of several such columns has
+    the mean of its columns. The parts of a pool count as one: each row's answers of them are rows of one
+    score. The inner metric sees a part's classes by their names in the training table. Raises InvalidError if
+    no row has a label of a part with a weight.
 
     Source: numpy.average of scores; Bengali.AI (macro recall, weights 2, 1, 1); RSNA 2024 Lumbar Spine (pools).
     """
@@ -63,12 +65,12 @@ class PartsMetric(InnerMetric):
 
     @property
     def higher_is_better(self) -> bool:  # type: ignore[override]
-        """As for the metrics of the parts."""
+        """The direction of the parts' metrics."""
         return self._metrics_of_parts()[0][1].higher_is_better
 
     @property
     def limits(self) -> tuple[float, float]:  # type: ignore[override]
-        """The widest limits of the metrics of the parts."""
+        """The widest limits of the parts' metrics."""
         low, high = zip(*(metric.limits for _, metric in self._metrics_of_parts()), strict=True)
         return min(low), max(high)
 
@@ -118,7 +120,7 @@ class PartsMetric(InnerMetric):
         return float(np.average([score for score, _ in scored], weights=[weight for _, weight in scored]))
 
     def _scores(self, truth: Targets, probabilities: Probabilities) -> Iterator[tuple[float, float]]:
-        """The score and the weight of each part or pool that has a weight."""
+        """Yields the score and the weight of each part or pool that has a weight."""
         missing = self.context.target.find_missing(truth)
         for scored in self._columns():
             if not scored.weight:
@@ -139,7 +141,10 @@ class PartsMetric(InnerMetric):
     def _stack(
         self, values: np.ndarray, scored: _Scored, rows: list[np.ndarray], names: tuple[str, ...]
     ) -> np.ndarray:
-        """The values of these rows of each place, one below the other; a class that a part lacks is 0 there."""
+        """Returns the values of these rows at each position, stacked vertically.
+
+        A class that a part lacks is 0 there.
+        """
         if len(scored.places) == 1:
             return np.asarray(values[rows[0], scored.places[0]])
         blocks = []
@@ -154,7 +159,9 @@ class PartsMetric(InnerMetric):
         return [names.index(name) for name in class_names_of(self.context.classes, place)]
 
     def _columns(self) -> Iterator[_Scored]:
-        """What has a score of its own: pools in the order of their first parts, and parts outside of pools."""
+        """Yields the columns that have their own score: pools in the order of their first parts, and parts
+        outside of pools.
+        """
         assert isinstance(self.context.target, SeveralTarget)
         pools = self._pool_parts()
         pool_of = {part.name: name for name, parts in pools.items() for part in parts}
@@ -174,7 +181,10 @@ class PartsMetric(InnerMetric):
                     yield _Scored(name, part.kind, (place,), weight / len(places))
 
     def _pool_parts(self) -> dict[str, list[AnswerPart]]:
-        """The parts of each pool. Raises ConfigError C47 for unknown parts, and for parts of two pools or two kinds."""
+        """Returns the parts of each pool.
+
+        Raises ConfigError C47 for unknown parts, and for parts of two pools or two kinds.
+        """
         assert isinstance(self.context.target, SeveralTarget)
         layout = {part.name: part for part in self.context.target.layout}
         pools: dict[str, list[AnswerPart]] = {}
@@ -206,7 +216,7 @@ class PartsMetric(InnerMetric):
         return pools
 
     def _metrics_of_parts(self) -> list[tuple[str, Metric]]:
-        """The options with a metric of some part, and the metric; `of` alone if the parts are not known."""
+        """Returns the options with a metric of some part, and the metric; only `of` if the parts are not known."""
         target = self.context.target
         kinds = (
             {scored.kind for scored in self._columns() if scored.weight}
@@ -221,7 +231,7 @@ class PartsMetric(InnerMetric):
         return [(option, metric) for kind, option, metric in options if kind in kinds] or [("of", self.of)]
 
     def _bind(self, scored: _Scored, rows: np.ndarray, names: tuple[str, ...]) -> Metric:
-        """The metric of these columns, that knows their names and the scored rows by position."""
+        """Returns the metric of these columns, with their names and the scored rows by position."""
         metric, target = {
             "softmax": (self.of, ONE_CLASS),
             "sigmoid": (self.sigmoid, MULTI_HOT),
@@ -231,7 +241,7 @@ class PartsMetric(InnerMetric):
         return metric.with_known(context=context.take(rows) if context.has_rows else context)
 
     def _names_of(self, scored: _Scored) -> tuple[str, ...]:
-        """The names of the columns as the training table has them; of a pool all its classes."""
+        """Returns the names of the columns as in the training table; for a pool all its classes."""
         names = [name for place in scored.places for name in class_names_of(self.context.classes, place)]
         if scored.kind == "softmax":
             return tuple(dict.fromkeys(names))

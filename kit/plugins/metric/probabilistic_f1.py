@@ -1,4 +1,4 @@
-"""Probabilistic F1: F1 of probabilities, where each row is predicted to the extent of its probability."""
+"""Probabilistic F1: F1 of probabilities, in which each row counts as predicted by its probability."""
 
 from __future__ import annotations
 

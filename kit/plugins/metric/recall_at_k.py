@@ -54,7 +54,7 @@ class RecallAtK(Metric):
         return score
 
     def _in_top(self, probabilities: Probabilities) -> np.ndarray:
-        """Whether each class is among the k most probable ones of its row, bool (N, K)."""
+        """Returns whether each class is among the k most probable ones of its row, bool (N, K)."""
         best = np.argsort(-probabilities, axis=1, kind="stable")[:, : self.k]
         found = np.zeros(probabilities.shape, dtype=bool)
         np.put_along_axis(found, best, True, axis=1)

@@ -15,9 +15,10 @@ from kit.plugins.metric._row_mean import RowMean
 class SamplesF1(RowMean):
     """Mean over rows of the F score of the predicted labels: 1 if a row has no label and none is predicted.
 
-    `decision` in config.json says which labels a row is given.
+    `decision` in config.json assigns the labels of a row.
 
-    F = (1 + beta^2) * hits / (beta^2 * true + given): with beta 2 a label that is missed costs more than one too many.
+    F = (1 + beta^2) * hits / (beta^2 * true + predicted). With beta 2 a missed label costs more than an extra
+    one.
 
     Source: sklearn.metrics.fbeta_score, average "samples"; the metric of Plant Pathology 2021 (beta 1) and of Planet:
     Understanding the Amazon from Space (beta 2).
@@ -30,7 +31,7 @@ class SamplesF1(RowMean):
     beta: float = Field(1.0, gt=0, le=10, description="above 1 missed labels cost more")
 
     def by_row(self, truth: Targets, probabilities: Probabilities) -> np.ndarray:
-        """The F score of each row, (N,)."""
+        """Returns the F score of each row, (N,)."""
         given, true, weight = self.decision.assign_labels(probabilities), truth.astype(bool), self.beta**2
         both = weight * true.sum(axis=1) + given.sum(axis=1)
         hits = (1 + weight) * (true & given).sum(axis=1)

@@ -67,7 +67,7 @@ class Sklearn(Metric):
 
     @property
     def higher_is_better(self) -> bool:  # type: ignore[override]
-        """By the function's name, and always for scorers; turned around by `complement`."""
+        """The direction by the function's name; always true for scorers; inverted by `complement`."""
         return _find(self.function).higher_is_better is not self.complement
 
     def check_context(self) -> None:
@@ -150,7 +150,7 @@ class Sklearn(Metric):
         return 1 - value if self.complement else value
 
     def _options_by_number(self) -> dict[str, Any]:
-        """The options, with numbers in the place of the names of classes."""
+        """Returns the options, with numbers in place of class names."""
         made = dict(self.options)
         for key in ("pos_label", "labels"):
             names = _names_in(made.get(key))
@@ -161,13 +161,15 @@ class Sklearn(Metric):
 
 
 def _names_in(option: Any) -> list[str]:
-    """The names of classes in an option: a text, or a list of texts."""
+    """Returns the class names in an option: a text, or a list of texts."""
     values = option if isinstance(option, list | tuple) else [option]
     return [value for value in values if isinstance(value, str)]
 
 
 def _probabilities(truth: Targets, probabilities: Probabilities) -> np.ndarray:
-    """What a function of probabilities receives: those of the second of two classes, or all, with rows of sum 1."""
+    """Returns the input of a function of probabilities: those of the second of two classes, or all, with rows
+    of sum 1.
+    """
     if truth.ndim == 2:
         return probabilities
     shares = probabilities.astype(np.float64)
@@ -181,7 +183,7 @@ def _first_line(error: Exception) -> str:
 
 @dataclass(frozen=True)
 class _Function:
-    """A function of scikit-learn: what it takes beside the truth, and its sign and options as a scorer."""
+    """A function of scikit-learn: its input beside the truth, and its sign and options as a scorer."""
 
     call: Callable[..., float]
     takes: Takes
@@ -192,7 +194,7 @@ class _Function:
 
 @lru_cache(maxsize=64)
 def _find(name: str) -> _Function:
-    """The function or scorer of a name. Raises ConfigError C07 for an unknown one."""
+    """Returns the function or scorer of a name. Raises ConfigError C07 for an unknown one."""
     from sklearn import metrics
 
     known = _functions()
@@ -214,7 +216,7 @@ def _find(name: str) -> _Function:
 
 @lru_cache(maxsize=1)
 def _functions() -> dict[str, Callable[..., float]]:
-    """The functions of sklearn.metrics that give one number of true and predicted values."""
+    """Returns the functions of sklearn.metrics that return one number for true and predicted values."""
     from sklearn import metrics
 
     found: dict[str, Callable[..., float]] = {}
