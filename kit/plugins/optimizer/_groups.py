@@ -1,4 +1,4 @@
-"""Which weights decay: matrices and kernels do, biases and the scales of norm layers do not."""
+"""Weight decay by parameter: matrices and kernels decay, biases and the scales of norm layers do not."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch.nn import Parameter
 
 
 def groups(parameters: Sequence[tuple[str, Parameter]], weight_decay: float) -> list[dict[str, Any]]:
-    """torch's parameter groups of the weights that are trained; those of fewer than two dimensions do not decay."""
+    """Returns torch's parameter groups of the trained weights. Weights with fewer than two dimensions do not decay."""
     trained = [weight for _, weight in parameters if weight.requires_grad]
     decayed = [weight for weight in trained if weight.dim() > 1]
     kept = [weight for weight in trained if weight.dim() <= 1]

@@ -27,7 +27,7 @@ class Adamw(Optimizer):
 
     @property
     def state_tensors(self) -> int:
-        """The mean and the squares of the gradient."""
+        """2: the mean and the squares of the gradient."""
         return 2
 
     def build(self, parameters: Sequence[tuple[str, torch.nn.Parameter]]) -> torch.optim.Optimizer:

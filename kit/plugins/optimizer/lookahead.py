@@ -17,7 +17,7 @@ SLOW, STEPS = "slow", "lookahead_steps"  # in a weight's state, and in a group
 
 
 class Lookahead(Optimizer):
-    """After every `every` steps of `base` the weights go back to the slow ones, plus `share` of the way they came.
+    """After every `every` steps of `base` the weights return to the slow ones, plus `share` of the difference.
 
     With `base` timm's radam it is Ranger. The learning rate is the base's.
 
@@ -36,7 +36,7 @@ class Lookahead(Optimizer):
 
     @property
     def state_tensors(self) -> int:
-        """Those of the base, and the slow weights."""
+        """The base's number, plus 1 for the slow weights."""
         return self.base.state_tensors + 1 if self.base.state_tensors else 0
 
     def build(self, parameters: Sequence[tuple[str, torch.nn.Parameter]]) -> torch.optim.Optimizer:
@@ -47,7 +47,7 @@ class Lookahead(Optimizer):
             group[STEPS] = 0
         begun: dict[
             Any, Any
-        ] = {}  # weights before their first step; an optimizer's own state must be empty then
+        ] = {}  # weights before their first step, when an optimizer's own state must be empty
 
         @torch.no_grad()
         def before(optimizer: torch.optim.Optimizer, *_: Any) -> None:

@@ -17,10 +17,10 @@ EPSILON = 1e-12  # added to a gradient's norm
 
 
 class Sam(Optimizer):
-    """Takes the gradient at the worst weights nearby, and moves by `base`. A step takes two passes.
+    """Takes the gradient at the worst nearby weights, and moves by `base`. A step takes two passes.
 
-    With `adaptive` it is ASAM, whose radius is larger, about 0.5 to 2. Batch norm's statistics are those of the first
-    pass. On several ranks each looks nearby with its own rows.
+    With `adaptive` it is ASAM, whose radius is larger, about 0.5 to 2. Batch norm's statistics are those of
+    the first pass. On several ranks each one searches nearby weights with its own rows.
 
     Source: Foret et al. 2021, "Sharpness-Aware Minimization for Efficiently Improving Generalization", equation 2;
     Kwon et al. 2021, "ASAM", equation 7, with the weights as the scale.
@@ -32,7 +32,7 @@ class Sam(Optimizer):
 
     @property
     def state_tensors(self) -> int:
-        """Those of the base."""
+        """The base's number."""
         return self.base.state_tensors
 
     def build(self, parameters: Sequence[tuple[str, torch.nn.Parameter]]) -> torch.optim.Optimizer:
@@ -41,7 +41,7 @@ class Sam(Optimizer):
         return made
 
     def _perturb(self, optimizer: torch.optim.Optimizer) -> Callable[[], None]:
-        """Moves the weights up their gradient, and returns what puts them back."""
+        """Moves the weights along their gradient, and returns a function that moves them back."""
         import torch
 
         weights = [w for group in optimizer.param_groups for w in group["params"] if w.grad is not None]
@@ -49,7 +49,7 @@ class Sam(Optimizer):
             before = [weight.detach().clone() for weight in weights]
             slopes = [w.abs() * w.grad if self.adaptive else w.grad for w in weights]
             scale = self.radius / (torch.nn.utils.get_total_norm(slopes) + EPSILON)
-            # all of them before the first weight moves, because memory may run out
+            # all gradients are computed before the first weight moves, because memory may run out
             changes = [
                 scale * (w.abs() * slope if self.adaptive else slope)
                 for w, slope in zip(weights, slopes, strict=True)

@@ -26,7 +26,7 @@ class Sgd(Optimizer):
 
     @property
     def state_tensors(self) -> int:
-        """The momentum, if there is one."""
+        """1 with momentum, else 0."""
         return 1 if self.momentum > 0 else 0
 
     def build(self, parameters: Sequence[tuple[str, torch.nn.Parameter]]) -> torch.optim.Optimizer:
