@@ -1,4 +1,4 @@
-"""The modules behind the poolings: both feature maps and tokens are taken as positions."""
+"""The modules of the poolings: both feature maps and tokens are taken as positions."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ MIN_ACTIVATION = 1e-6  # a power of zero has an infinite gradient
 
 
 def positions(features: Tensor) -> Tensor:
-    """(N, C, h, w) or (N, T, C) as (N, C, positions)."""
+    """Returns (N, C, h, w) or (N, T, C) as (N, C, positions)."""
     return features.flatten(2) if features.dim() == 4 else features.transpose(1, 2)
 
 

@@ -1,4 +1,4 @@
-"""The mean over all places of the feature map."""
+"""The mean over all positions of the feature map."""
 
 from __future__ import annotations
 

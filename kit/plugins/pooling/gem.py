@@ -1,4 +1,4 @@
-"""GeM: a mean whose power lies between average and maximum."""
+"""GeM: a power mean between average and maximum."""
 
 from __future__ import annotations
 

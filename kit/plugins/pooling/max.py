@@ -1,4 +1,4 @@
-"""The largest value over all places of the feature map."""
+"""The largest value over all positions of the feature map."""
 
 from __future__ import annotations
 
