@@ -1,4 +1,4 @@
-"""What readers of arrays share: which axis holds the channels, and how values become pixels."""
+"""The base of readers of arrays: finds the axis of the channels, and turns values into pixels."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from kit.kinds.reader import Record
 
 WHITES = (255, 1023, 4095, 16383, 65535)  # largest values of 8, 10, 12, 14 and 16 bits
-SAMPLE_IMAGES, SAMPLE_VALUES = 16, 20_000  # images, and values of each, by which `suggest` goes
+SAMPLE_IMAGES, SAMPLE_VALUES = 16, 20_000  # number of images, and of values of each, that `suggest` uses
 USUAL_SHARE = (0.5, 99.5)  # percentiles of the values that a suggested range keeps
 
 
@@ -60,13 +60,13 @@ class ArrayReader(Reader):
         return Decoded(self.to_pixels(self.array(record, rules), rules))
 
     def array(self, record: Record, rules: ReadRules) -> np.ndarray:
-        """The array of a record, of two or three axes."""
+        """Returns the array of a record, with two or three axes."""
         if not isinstance(record, np.ndarray):
             raise DataError("is no array", code="D15")
         return record
 
     def to_pixels(self, array: np.ndarray, rules: ReadRules) -> np.ndarray:
-        """An array of numbers as an image, (height, width, channels) of the type that is asked for, or uint8.
+        """Turns an array of numbers into an image, (height, width, channels) of the requested type, or uint8.
 
         Complex numbers are their magnitude.
 
@@ -79,7 +79,7 @@ class ArrayReader(Reader):
         return self.scale(self._arrange(array, rules), rules.pixel_type)
 
     def _arrange(self, array: np.ndarray, rules: ReadRules) -> np.ndarray:
-        """The array as (height, width, channels), with the channels that are asked for."""
+        """Returns the array as (height, width, channels), with the requested channels."""
         check_size(array.shape, rules.max_pixels)
         if array.ndim == 2:
             array = array[:, :, None]
@@ -95,9 +95,10 @@ class ArrayReader(Reader):
         return array[:, :, list(self.take)]
 
     def scale(self, values: np.ndarray, pixel_type: PixelType = "uint8") -> np.ndarray:
-        """Values (height, width, channels) as pixels: (v - black) / (white - black) of the type's white, clipped.
+        """Turns values (height, width, channels) into pixels: (v - black) / (white - black) of the type's
+        white, clipped.
 
-        8-bit values without a range are as they are, and so are 16-bit values for a cache of uint16.
+        8-bit values without a range stay as they are, and so do 16-bit values for a cache of uint16.
         """
         if values.dtype == bool:
             return values.astype(np.uint8) * 255
@@ -124,7 +125,7 @@ class ArrayReader(Reader):
         return scale_shares((wide - black) / np.maximum(white - black, np.finfo(np.float64).tiny), pixel_type)
 
     def _limits(self, values: np.ndarray) -> tuple[Any, Any]:
-        """The values of black and white, of all channels or of each."""
+        """Returns the values of black and white, of all channels or of each."""
         if self.range is None:
             black, white = np.percentile(values, self.percentiles or (0, 100), axis=(0, 1))
             return black, white
@@ -141,7 +142,7 @@ class ArrayReader(Reader):
         return np.where(finite, values, np.asarray(self.nan, values.dtype))
 
     def suggest(self, locations: Sequence[Path]) -> tuple[Self, str]:
-        """The recipe with the range that the values of some images show, and that in words."""
+        """Returns the recipe with the range that the values of some images show, and the range in words."""
         sampled = [values for each in locations[:SAMPLE_IMAGES] if (values := self._sample(each)) is not None]
         if not sampled:
             return self, ""
@@ -159,7 +160,7 @@ class ArrayReader(Reader):
         return self.model_copy(update=updates), f"{sampled[0].dtype} values, {why}"
 
     def _sample(self, location: Path) -> np.ndarray | None:
-        """Some values of an image, None for one that cannot be read."""
+        """Returns some values of an image, or None if it cannot be read."""
         from kit.core.locations import parts_of
 
         try:
@@ -177,7 +178,7 @@ def _magnitude(array: np.ndarray) -> np.ndarray:
 
 
 def suggest_range(values: np.ndarray) -> tuple[tuple[float, float], str]:
-    """Black and white for finite values, and in words why."""
+    """Returns black and white for finite values, and the reason in words."""
     low, high = float(values.min()), float(values.max())
     if low >= 0 and high > 1 and (values == np.floor(values)).all() and high <= WHITES[-1]:
         top = next(each for each in WHITES if high <= each)
@@ -191,7 +192,7 @@ def suggest_range(values: np.ndarray) -> tuple[tuple[float, float], str]:
 
 
 def check_size(shape: Sequence[int], max_pixels: int) -> None:
-    """Raises DataError D15 for an array that is no image, D10 for one of too many pixels."""
+    """Raises DataError D15 for an array that is not an image, D10 for one with too many pixels."""
     if len(shape) not in (2, 3) or 0 in shape:
         raise DataError(f"an array of shape {tuple(shape)} is no image", code="D15")
     sides = sorted(shape)[-2:]

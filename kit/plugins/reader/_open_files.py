@@ -1,4 +1,4 @@
-"""Containers that stay open: each is opened once per process, and again after it changed."""
+"""Containers that stay open: each is opened once per process, and again after a change."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ Handle = TypeVar("Handle")
 
 
 def open_once(opener: Callable[[Path], Handle], file: Path) -> Handle:
-    """What `opener` makes of a file, kept for the next call; the least recently used of 128 is closed.
+    """Returns the result of `opener` for a file, cached for the next call. The least recently used of 128 is closed.
 
-    Raises DataError D01, D02, D08 or D09 for a file that cannot be opened, and what `opener` raises.
+    Raises DataError D01, D02, D08 or D09 if the file cannot be opened, and the errors of `opener`.
     """
     try:
         stat = file.stat()
@@ -41,5 +41,5 @@ def open_once(opener: Callable[[Path], Handle], file: Path) -> Handle:
 
 
 def _close(handle: Any) -> None:
-    with suppress(Exception):  # whatever a library raises for a file that is gone
+    with suppress(Exception):  # any error of a library for a file that was deleted
         handle.close()

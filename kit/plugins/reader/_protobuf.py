@@ -1,4 +1,4 @@
-"""The wire format of Protocol Buffers, as far as the features of a tf.train.Example need it.
+"""The wire format of Protocol Buffers, for the features of a tf.train.Example.
 
 Source: protobuf.dev/programming-guides/encoding, tensorflow/core/example/feature.proto.
 """
@@ -14,9 +14,9 @@ Values = list[bytes] | np.ndarray
 
 
 def read_features(example: bytes) -> dict[str, Values]:
-    """The features of an Example by name: a list of bytes, or numbers as float32 or int64.
+    """Returns the features of an Example by name: a list of bytes, or numbers as float32 or int64.
 
-    Raises ValueError for bytes that are no Example.
+    Raises ValueError for bytes that are not an Example.
     """
     found: dict[str, Values] = {}
     for features in _messages(memoryview(example), 1):
@@ -32,7 +32,7 @@ def read_features(example: bytes) -> dict[str, Values]:
 
 
 def _values(feature: memoryview) -> Values:
-    """The values of a Feature; no bytes for one that is not set."""
+    """Returns the values of a Feature; an empty list of bytes if it is not set."""
     for number, _, content in _fields(feature):
         if isinstance(content, int):
             raise ValueError("a feature is no list")
@@ -55,7 +55,7 @@ def _bytes(content: memoryview | int, count: int) -> bytes:
 
 
 def _messages(content: memoryview, field: int) -> Iterator[memoryview]:
-    """The contents of a field that is a message, a text or bytes, as often as it stands there."""
+    """Yields the contents of every occurrence of a field that is a message, a text or bytes."""
     for number, wire, value in _fields(content):
         if number == field:
             if wire != BYTES or isinstance(value, int):
@@ -64,7 +64,7 @@ def _messages(content: memoryview, field: int) -> Iterator[memoryview]:
 
 
 def _fields(content: memoryview) -> Iterator[tuple[int, int, memoryview | int]]:
-    """The fields of a message: number, wire type, and a whole number or bytes."""
+    """Yields the fields of a message: number, wire type, and a whole number or bytes."""
     at, size = 0, len(content)
     while at < size:
         tag, at = _varint(content, at)
@@ -87,7 +87,7 @@ def _fields(content: memoryview) -> Iterator[tuple[int, int, memoryview | int]]:
 
 
 def _varint(content: memoryview, at: int) -> tuple[int, int]:
-    """The whole number that begins at a place, and the place behind it."""
+    """Returns the whole number that starts at an offset, and the offset after it."""
     value = 0
     for place, byte in enumerate(content[at : at + 10]):
         value |= (byte & 0x7F) << (7 * place)
@@ -97,7 +97,7 @@ def _varint(content: memoryview, at: int) -> tuple[int, int]:
 
 
 def _varints(content: memoryview) -> np.ndarray:
-    """The whole numbers that follow one another, uint64."""
+    """Returns consecutive whole numbers, uint64."""
     every = np.frombuffer(content, np.uint8)
     ends = np.flatnonzero(every < 0x80)
     if not len(every):

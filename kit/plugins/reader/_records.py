@@ -1,4 +1,4 @@
-"""What readers of containers share: a record is an array, or an encoded image such as JPEG."""
+"""The base of readers of containers: a record is an array, or an encoded image such as JPEG."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ class RecordReader(ArrayReader):
 
 
 def as_record(values: np.ndarray) -> Record:
-    """An array; but bytes that begin as an image file does are that file."""
+    """Returns an array, or bytes if they start as an image file does."""
     if values.dtype == np.uint8 and values.ndim == 1 and values[:4].tobytes().startswith(MAGIC):
         return values.tobytes()
     return values
 
 
 def check_bytes(count: int, stored: int | None = None) -> None:
-    """Raises DataError D10 for a record that claims too many bytes, or too many for those that are `stored`."""
+    """Raises DataError D10 for a record that claims too many bytes, or too many for its `stored` bytes."""
     if count > MAX_BYTES:
         raise DataError(f"claims {count:,} bytes, more than the limit {MAX_BYTES:,}", code="D10")
     if stored is not None and count > MAX_UNASKED_BYTES and count > MAX_RATIO * stored:
@@ -51,6 +51,6 @@ def check_bytes(count: int, stored: int | None = None) -> None:
 
 
 def unknown_key(key: str, count: int, example: str = "") -> DataError:
-    """The error for a key that a container does not have."""
+    """Returns the error for a key that a container does not have."""
     shown = f", such as {example!r}" if example else ""
     return DataError(f"no record {key!r} among {count:,}{shown}", code="D02")

@@ -1,4 +1,4 @@
-"""Rows of a table as images: which columns hold pixels, and which row a key names."""
+"""Rows of a table as images: finds the pixel columns, and the row of a key."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class TableReader(RecordReader):
         return [name for name in names if name not in pixels]
 
     def rows(self, file: Path) -> Rows:
-        """The opened table of a file."""
+        """Returns the opened table of a file."""
         raise NotImplementedError
 
     def find_keys(self, files: Sequence[Path], columns: Collection[str]) -> list[tuple[str, frozenset[str]]]:
@@ -57,7 +57,7 @@ class TableReader(RecordReader):
         return found
 
     def only_row(self, file: Path) -> str:
-        """The key of a file's only row. Raises DataError D02 for a file of several rows."""
+        """Returns the key of a file's only row. Raises DataError D02 for a file of several rows."""
         if (count := len(self.rows(file))) == 1:
             return "0"
         raise DataError(f"has {count:,} records, and data.images names none behind ::", code="D02")
@@ -67,7 +67,7 @@ class TableReader(RecordReader):
         return rows.record(number)
 
     def find(self, file: Path, key: str) -> tuple[Rows, int]:
-        """The table that has a row, and the row's number. Raises DataError D02 for a key that none has."""
+        """Returns the table that has a row, and the row's number. Raises DataError D02 if no table has the key."""
         files = [Path(each) for each in Part(str(file)).files()] or [file]
         column, slash, value = key.partition("/")
         total = 0
@@ -89,7 +89,7 @@ class TableReader(RecordReader):
         return values
 
     def _reshape(self, values: np.ndarray) -> np.ndarray:
-        """Pixels (count, channels) as (height, width, channels)."""
+        """Returns pixels (count, channels) as (height, width, channels)."""
         count, channels = values.shape
         side = math.isqrt(count)
         height, width = self.size or (side, side)
@@ -115,19 +115,19 @@ class Rows:
         raise NotImplementedError
 
     def column(self, name: str) -> Sequence[str]:
-        """A column's cells as text."""
+        """Returns a column's cells as text."""
         raise NotImplementedError
 
     def cell(self, number: int, name: str) -> Any:
-        """A row's cell of a column, as the table holds it."""
+        """Returns a row's cell of a column, as the table holds it."""
         return self.column(name)[number]
 
     def record(self, number: int) -> Record:
-        """The record of a row."""
+        """Returns the record of a row."""
         raise NotImplementedError
 
     def index(self, name: str) -> Mapping[str, int]:
-        """The row of each cell of a column. Raises DataError D02 for a column that does not exist."""
+        """Returns the row of each cell of a column. Raises DataError D02 if the column does not exist."""
         if name not in self.names:
             raise DataError(f"no column {name!r}; the first are {', '.join(self.names[:5])}", code="D02")
         with self._lock:
@@ -137,7 +137,7 @@ class Rows:
 
 
 def cell_values(cell: Any) -> np.ndarray:
-    """The numbers of a cell: a list, JSON, or numbers between blanks or commas. Raises DataError D05."""
+    """Returns the numbers of a cell: a list, JSON, or numbers between blanks or commas. Raises DataError D05."""
     try:
         if isinstance(cell, str):
             text = cell.strip()
@@ -150,7 +150,7 @@ def cell_values(cell: Any) -> np.ndarray:
 
 
 def record_of_cells(cells: Sequence[Any]) -> Record:
-    """The record of a row's cells, one per channel: an encoded image, or an array.
+    """Returns the record of a row's cells, one per channel: an encoded image, or an array.
 
     Flat pixels of several channels are (count, 1, channels).
     """
@@ -167,7 +167,7 @@ def record_of_cells(cells: Sequence[Any]) -> Record:
 
 
 def _small(values: np.ndarray) -> np.ndarray:
-    """Whole numbers of 0 to 255 as bytes: pixels that a text holds have no type."""
+    """Returns whole numbers of 0 to 255 as bytes, because pixels in a text have no type."""
     if values.dtype.kind not in "iuf" or not values.size:
         return values
     if values.min() >= 0 and values.max() <= 255 and (values == np.floor(values)).all():

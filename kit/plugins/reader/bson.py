@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 class Bson(TableReader):
     """BSON files: a document per row, by its number or an element's value, with one or several images.
 
-    `train.bson::_id/{_id}` is the first image of the document with this `_id`, `train.bson::_id/{_id}/{image}` the
-    one of this number from 0, and `train.bson::{index}` the first image of a document by its number. An image is an
-    element of bytes, at any depth; `columns` names the outermost elements that are looked into, by default all. A
-    file of one document needs no key.
+    `train.bson::_id/{_id}` is the first image of the document with this `_id`, and
+    `train.bson::_id/{_id}/{image}` its image with this number from 0. `train.bson::{index}` is the first
+    image of a document by its number. An image is an element of bytes, at any depth. `columns` names the
+    outermost elements that are searched, by default all. A file of one document needs no key.
 
     Source: bsonspec.org.
     """
@@ -65,7 +65,7 @@ class _OpenBson:
 
 
 class BsonRows(Rows):
-    """The documents of a BSON file, whose places in it are looked up once."""
+    """The documents of a BSON file. Their offsets are found once."""
 
     def __init__(self, file: Path, wanted: Sequence[str]) -> None:
         self.file, self.places = file, find_documents(file)
@@ -80,7 +80,7 @@ class BsonRows(Rows):
         return len(self.places) - 1
 
     def document(self, number: int) -> dict[str, Any]:
-        """A document. Raises DataError D05 for one that is corrupt."""
+        """Returns a document. Raises DataError D05 if it is corrupt."""
         start, end = self.places[number : number + 2]
         with self.file.open("rb", buffering=0) as stream:
             stream.seek(start)
@@ -97,7 +97,7 @@ class BsonRows(Rows):
         return self._cells.get(name) or [""] * len(self)
 
     def _read_cells(self) -> dict[str, list[str]]:
-        """The cells of each element that holds a number or a text."""
+        """Returns the cells of each element that holds a number or a text."""
         cells: dict[str, list[str]] = {}
         for number, document in enumerate(read_scalars(self.file, self.places)):
             for name in document.keys() - cells.keys():
@@ -107,14 +107,14 @@ class BsonRows(Rows):
         return cells
 
     def images(self, number: int) -> list[bytes]:
-        """The elements of bytes of a document."""
+        """Returns the elements of bytes of a document."""
         found = self.document(number)
         names = self.wanted or tuple(found)
         return [each for name in names for each in _find_bytes(found.get(name))]
 
 
 def _find_bytes(value: Any) -> Iterator[bytes]:
-    """The bytes of a value, at any depth."""
+    """Yields the bytes of a value, at any depth."""
     if isinstance(value, bytes):
         yield value
     elif isinstance(value, list | dict):

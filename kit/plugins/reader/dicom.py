@@ -1,4 +1,4 @@
-"""DICOM images, as the standard says that they are to be shown."""
+"""DICOM images, displayed as the standard prescribes."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ INSTALL = "pip install 'kit-competitions[medical]'"
 
 
 def _several(windows: Any) -> Any:
-    """One window as a list of one."""
+    """Returns one window as a list of one."""
     is_one = isinstance(windows, list | tuple) and windows and not isinstance(windows[0], list | tuple)
     return [windows] if is_one else windows
 
@@ -37,7 +37,7 @@ class Dicom(ArrayReader):
     """DICOM files: modality LUT, then the file's VOI LUT or window, or `window`. MONOCHROME1 is inverted.
 
     Several windows are the channels of the image. A key is the number of a frame, counted from 0:
-    `{study}.dcm::{frame}`. Without a window the bits that are stored make black and white, or `range` and
+    `{study}.dcm::{frame}`. Without a window the range of the stored bits sets black and white, or `range` and
     `percentiles` of the values after the modality LUT. Compressed files need the packages of kit[medical].
 
     Source: DICOM PS3.3 C.11.1 (modality LUT) and C.11.2 (VOI LUT), by pydicom.
@@ -85,7 +85,7 @@ class Dicom(ArrayReader):
         return Decoded(pixels.dtype.type(WHITE[pixels.dtype.name]) - pixels if is_white_zero else pixels)
 
     def suggest(self, locations: Sequence[Path]) -> tuple[Self, str]:
-        """Itself, and how the files say that they are shown."""
+        """Returns itself, and how the files declare their display."""
         words = set()
         for each in locations[:SAMPLE_IMAGES]:
             try:
@@ -108,7 +108,7 @@ class Dicom(ArrayReader):
         return self._frame_values(_open(content), self.frame if frame is None else frame, rules)
 
     def _frame_values(self, image: Any, frame: int | None, rules: ReadRules) -> np.ndarray:
-        """The values that are stored for a frame, (rows, columns) or (rows, columns, 3)."""
+        """Returns the stored values of a frame, (rows, columns) or (rows, columns, 3)."""
         frames = int(image.get("NumberOfFrames") or 1)
         check_size((int(image.Rows), int(image.Columns)), rules.max_pixels)
         if frames > 1 and frame is None:
@@ -128,12 +128,12 @@ class Dicom(ArrayReader):
                     f"unsupported format: DICOM compressed as {name} ({INSTALL})", code="D13"
                 ) from None
             raise DataError(f"corrupt DICOM ({name}): {_first_line(error)}", code="D05") from None
-        except Exception as error:  # what decoders happen to raise
+        except Exception as error:  # any error of a decoder
             raise DataError(f"corrupt DICOM: {_first_line(error)}", code="D05") from None
         return values
 
     def _grey(self, stored: np.ndarray, image: Any, pixel_type: PixelType) -> np.ndarray:
-        """The pixels of stored values, looked up in those of each possible value where that is less work."""
+        """Returns the pixels of stored values, by a lookup table of each possible value if that is less work."""
         low, high = int(stored.min()), int(stored.max())
         if stored.dtype.kind not in "iu" or high - low >= min(stored.size, MAX_LOOKUP) or self.percentiles:
             return self._show_all(stored, image, pixel_type)
@@ -167,13 +167,13 @@ _FRAME = b"\0kit frame\0"  # between a file's content and the number of the fram
 
 
 def _split(record: bytes) -> tuple[bytes, int | None]:
-    """A file's content, and the frame that its key names."""
+    """Returns a file's content, and the frame that its key names."""
     head, mark, number = record[-len(_FRAME) - 8 :].partition(_FRAME)
     return (record[: -len(_FRAME) - 8], int(number)) if mark and not head else (record, None)
 
 
 def _open(content: bytes) -> Any:
-    """The data set with its pixels not decoded yet. Raises DataError D05, D06 or D17."""
+    """Returns the data set with its pixels not decoded yet. Raises DataError D05, D06 or D17."""
     import pydicom
 
     warnings.filterwarnings("ignore", category=UserWarning, module="pydicom")
@@ -181,7 +181,7 @@ def _open(content: bytes) -> Any:
     try:
         image = pydicom.dcmread(BytesIO(content), force=True)
         has_pixels = any(name in image for name in ("PixelData", "FloatPixelData", "DoubleFloatPixelData"))
-    except Exception as error:  # what its parsing happens to raise
+    except Exception as error:  # any error of the parser
         if is_marked:
             raise DataError(f"corrupt DICOM: {_first_line(error)}", code="D05") from None
         raise DataError(f"not a DICOM file: begins with {content[:12]!r}", code="D06") from None
@@ -211,7 +211,7 @@ def _kind(image: Any) -> str:
 def _show(
     values: np.ndarray, pixel_type: PixelType, center: float, width: float, function: str = "LINEAR"
 ) -> np.ndarray:
-    """Values through a window as pixels."""
+    """Returns values through a window as pixels."""
     from pydicom.dataset import Dataset
     from pydicom.pixels import apply_windowing
 
@@ -222,7 +222,7 @@ def _show(
 
 
 def _bit_limits(image: Any, dtype: np.dtype[Any]) -> np.ndarray:
-    """The lowest and highest value that the stored bits can have."""
+    """Returns the lowest and highest value that the stored bits can have."""
     bits = int(image.BitsStored)
     is_signed = int(image.get("PixelRepresentation") or 0) == 1
     limits = (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) if is_signed else (0, 2**bits - 1)
@@ -230,7 +230,7 @@ def _bit_limits(image: Any, dtype: np.dtype[Any]) -> np.ndarray:
 
 
 def _colours(stored: np.ndarray, image: Any, pixel_type: PixelType) -> np.ndarray:
-    """The colours of an image, (rows, columns, 3)."""
+    """Returns the colours of an image, (rows, columns, 3)."""
     if image.PhotometricInterpretation == "PALETTE COLOR":
         from pydicom.pixels import apply_color_lut
 

@@ -23,7 +23,7 @@ from kit.plugins.reader._records import (
 if TYPE_CHECKING:
     from kit.kinds.reader import Record
 
-MAX_GROUPS = 16  # groups of a file that are looked into
+MAX_GROUPS = 16  # groups of a file that are searched
 MAX_LINKS = 16  # soft links that are followed for a key
 
 
@@ -49,7 +49,7 @@ class Hdf5(RecordReader):
         check_bytes(count, found.get_storage_size() if number is None and count > MAX_UNASKED_BYTES else None)
         try:
             values = _read(found, shape, number)
-        except Exception as error:  # what the library happens to raise
+        except Exception as error:  # any error of the library
             raise DataError(f"corrupt HDF5: {error}".splitlines()[0], code="D05") from None
         if isinstance(values, bytes | np.void):
             return values if isinstance(values, bytes) else values.tobytes()
@@ -82,9 +82,10 @@ def _open(file: Path) -> Any:
 
 
 def _find(file: Any, key: str) -> tuple[Any, int | None]:
-    """The data set of a key, and the number of the image in it where the key ends in one, by h5py's low-level names.
+    """Returns the data set of a key, and the number of the image in it if the key ends in one, by h5py's
+    low-level names.
 
-    Soft links are followed here, step by step: the library would follow one to a link to another file.
+    Soft links are followed here, step by step, because the library would follow one into another file.
     """
     from h5py import h5d, h5g, h5l, h5o
 
@@ -118,7 +119,7 @@ def _find(file: Any, key: str) -> tuple[Any, int | None]:
 
 
 def _link_kind(group: Any, part: str, key: str) -> int:
-    """The kind of the link of a name in a group. Raises DataError D02 for a name that it does not have."""
+    """Returns the kind of the link of a name in a group. Raises DataError D02 if the group lacks the name."""
     name = part.encode()
     if not hasattr(group, "links") or not group.links.exists(name):  # a named type has no links
         raise _unknown(key, group)
@@ -132,7 +133,7 @@ def _unknown(key: str, group: Any) -> DataError:
 
 
 def _check_storage(found: Any, key: str) -> None:
-    """Raises DataError D20 for values that are stored in other files."""
+    """Raises DataError D20 if values are stored in other files."""
     from h5py import h5d
 
     made = found.get_create_plist()
@@ -141,7 +142,7 @@ def _check_storage(found: Any, key: str) -> None:
 
 
 def _read(found: Any, shape: tuple[int, ...], number: int | None) -> Any:
-    """The values of a data set, or of one image of a stack; plain ones go straight into an array."""
+    """Returns the values of a data set, or of one image of a stack; plain ones are read straight into an array."""
     import h5py
 
     dtype = found.dtype

@@ -42,7 +42,7 @@ class Npy(ArrayReader):
 
 
 def array_of(content: bytes) -> np.ndarray:
-    """The array of a .npy file's content, without a copy. Raises DataError D05, D06 or D50."""
+    """Returns the array of a .npy file's content, without a copy. Raises DataError D05, D06 or D50."""
     if not content.startswith(b"\x93NUMPY"):
         raise DataError(f"not a .npy file: begins with {content[:12]!r}", code="D06")
     stream = BytesIO(content)
@@ -57,13 +57,16 @@ def array_of(content: bytes) -> np.ndarray:
 
 
 def _header(stream: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
-    """Shape, order and type by a .npy header. Raises DataError D05 for a damaged one, D50 for pickled objects."""
+    """Returns shape, order and type from a .npy header.
+
+    Raises DataError D05 for a damaged one, D50 for pickled objects.
+    """
     form = np.lib.format
     try:
         version = form.read_magic(stream)
         read = form.read_array_header_1_0 if version == (1, 0) else form.read_array_header_2_0
         shape, is_fortran, dtype = read(stream)
-    except Exception as error:  # what its parsing happens to raise
+    except Exception as error:  # any error of the parser
         raise DataError(f"corrupt .npy file: {error}".splitlines()[0], code="D05") from None
     if dtype.hasobject:
         raise DataError("refused: contains pickled objects, which can run code", code="D50")
@@ -93,7 +96,7 @@ class _Npz:
         self.archive = archive
 
     def read(self, key: str) -> np.ndarray:
-        """An array by its name, or the only one. Raises DataError D02, D05, D10 or D50."""
+        """Returns an array by its name, or the only one. Raises DataError D02, D05, D10 or D50."""
         names = self.archive.namelist()
         wanted = f"{key}.npy" if key else names[0] if len(names) == 1 else ""
         if wanted not in names:

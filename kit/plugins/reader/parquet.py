@@ -22,14 +22,15 @@ if TYPE_CHECKING:
     from kit.kinds.reader import Record
 
 BATCH_ROWS = 256  # rows that are decoded at a time
-TIMES = ("time", "timestamp", "index", "__index_level_0__")  # columns of a table that are no pixels
+TIMES = ("time", "timestamp", "index", "__index_level_0__")  # columns of a table that are not pixels
 
 
 class Parquet(TableReader):
     """Parquet files: a row per image, by its number or a column's cell; or a table of numbers per image.
 
-    `parts_*.parquet::image_id/{id}` is a row of one of several files. Its pixels are a column each, or a cell with an
-    encoded image or a list. Without a key the file's whole table is the image, without a column called time.
+    `parts_*.parquet::image_id/{id}` is a row of one of several files. Its pixels are one column each, or a
+    cell with an encoded image or a list. Without a key the file's whole table is the image, without a column
+    called time.
 
     Source: pyarrow.parquet.
     """
@@ -44,7 +45,7 @@ class Parquet(TableReader):
         return super().load(file, key) if key else self.rows(file).whole()
 
     def order(self, locations: Sequence[Path]) -> list[Path]:
-        """By the place of the row in its file, as rows are decoded one after another."""
+        """Returns the locations by the position of the row in its file, because rows are decoded one after another."""
         return sorted(locations, key=self._place)
 
     def _place(self, location: Path) -> tuple[str, int]:
@@ -53,7 +54,7 @@ class Parquet(TableReader):
             return part.file, 0
         try:
             rows, number = self.find(Path(part.file), part.key)
-        except (DataError, OSError):  # reading it says what is wrong
+        except (DataError, OSError):  # reading the file reports the error
             return part.file, -1
         assert isinstance(rows, ParquetRows)
         return str(rows.file), number
@@ -70,7 +71,7 @@ class _OpenParquet:
 
 
 class ParquetRows(Rows):
-    """The rows of a parquet file, decoded in batches, of which the last two are kept."""
+    """The rows of a parquet file, decoded in batches, of which the last two are cached."""
 
     def __init__(self, file: Path, wanted: Sequence[str]) -> None:
         from pyarrow import parquet
@@ -78,7 +79,7 @@ class ParquetRows(Rows):
         self.file, self._reading = file, threading.Lock()
         try:
             self.opened = parquet.ParquetFile(file)
-        except Exception as error:  # what the library happens to raise
+        except Exception as error:  # any error of the library
             text = (str(error) or type(error).__name__).splitlines()[0][:150]
             raise DataError(f"not a parquet file, or a corrupt one: {text}", code="D05") from None
         self.schema = self.opened.schema_arrow
@@ -86,11 +87,13 @@ class ParquetRows(Rows):
         self.is_series = len(self.pixels) > 1
         self.pixels = self.pixels or self._encoded()
         self._batches: Iterator[Any] = iter(())
-        self._kept: deque[tuple[int, Any]] = deque(maxlen=2)  # first row and what was decoded
+        self._kept: deque[tuple[int, Any]] = deque(maxlen=2)  # first row and decoded values
         self._next = 0
 
     def _encoded(self) -> tuple[str, ...]:
-        """The first column of bytes, or of structures with bytes, such as the images of data sets of Hugging Face."""
+        """Returns the first column of bytes, or of structures with bytes, such as the images of Hugging Face
+        data sets.
+        """
         from pyarrow import types
 
         def holds_bytes(kind: Any) -> bool:
@@ -121,7 +124,7 @@ class ParquetRows(Rows):
         return record_of_cells([decoded.column(name)[number - first].as_py() for name in self.pixels])
 
     def _batch(self, number: int) -> tuple[int, Any]:
-        """The decoded batch that has a row, and the number of its first row."""
+        """Returns the decoded batch that has a row, and the number of its first row."""
         for first, decoded in self._kept:
             if first <= number < first + len(decoded):
                 return first, decoded
@@ -132,7 +135,7 @@ class ParquetRows(Rows):
                 batch = next(self._batches)
             except StopIteration:
                 raise DataError(f"ends before row {number}", code="D05") from None
-            except Exception as error:  # what the library happens to raise
+            except Exception as error:  # any error of the library
                 raise DataError(f"corrupt parquet: {str(error).splitlines()[0][:150]}", code="D05") from None
             first, self._next = self._next, self._next + batch.num_rows
             if number < self._next:
@@ -140,7 +143,7 @@ class ParquetRows(Rows):
                 return self._kept[-1]
 
     def _begin(self, number: int) -> None:
-        """Starts decoding at the group of rows that has a row."""
+        """Starts decoding at the row group that has a row."""
         counts = [
             self.opened.metadata.row_group(group).num_rows for group in range(self.opened.num_row_groups)
         ]
@@ -159,7 +162,7 @@ class ParquetRows(Rows):
         return np.ascontiguousarray(np.stack(columns, axis=1))
 
     def whole(self) -> np.ndarray:
-        """All numbers of the table, (rows, columns). Raises DataError D15 if it has none."""
+        """Returns all numbers of the table, (rows, columns). Raises DataError D15 if it has none."""
         from pyarrow import types
 
         names = [
@@ -173,7 +176,7 @@ class ParquetRows(Rows):
             raise DataError("the table has no columns of numbers", code="D15")
         try:
             table = self.opened.read(columns=names)
-        except Exception as error:  # what the library happens to raise
+        except Exception as error:  # any error of the library
             raise DataError(f"corrupt parquet: {str(error).splitlines()[0][:150]}", code="D05") from None
         return np.stack([table[name].to_numpy() for name in names], axis=1)
 

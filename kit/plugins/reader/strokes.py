@@ -24,15 +24,15 @@ BRIGHT, FALL = 255, 204  # colour of the first stroke or point, and by how much 
 class Strokes(PixelTable):
     """Drawings in the rows of a CSV or JSON file: cells of strokes such as `[[[0, 9], [5, 5]], ...]`, drawn in white.
 
-    A stroke has the x and the y of its points, and may have their times. `train.csv::key_id/{id}` is the row with
-    this cell in a column, `columns` names the column of strokes, and `size` is the image's height and width, by
-    default 256. The drawing is scaled to fit in. With `colour=time` red falls from 255 to 51 with each stroke, green
-    with each point of a stroke, and blue is the line.
+    A stroke has the x and the y of its points, and may have their times. `train.csv::key_id/{id}` is the row
+    with this cell in a column, `columns` names the column of strokes, and `size` is the image's height and
+    width, by default 256. The drawing is scaled to fit. With `colour=time` red decreases from 255 to 51 with
+    each stroke, green with each point of a stroke, and blue is the line.
 
     Source: Quick, Draw!'s format (github.com/googlecreativelab/quickdraw-dataset); the lines are Pillow's.
     """
 
-    endings: ClassVar[tuple[str, ...]] = ()  # those of tables do not tell that cells are strokes
+    endings: ClassVar[tuple[str, ...]] = ()  # file endings of tables do not show that cells are strokes
     columns: tuple[str, ...] = Field(("drawing",), description="the column of strokes")
     line: int = Field(3, ge=1, le=255, description="width of the lines in pixels")
     colour: Literal["none", "time"] = Field(
@@ -62,7 +62,7 @@ class Strokes(PixelTable):
         return found[0]
 
     def _draw(self, strokes: list[np.ndarray], height: int, width: int) -> np.ndarray:
-        """The strokes, arrays (points, 2) of pixels, as uint8 (height, width) or (height, width, 3)."""
+        """Draws the strokes, arrays (points, 2) of pixels, as uint8 (height, width) or (height, width, 3)."""
         from PIL import Image, ImageDraw
 
         image = Image.new("RGB" if self.colour == "time" else "L", (width, height))
@@ -83,7 +83,10 @@ class Strokes(PixelTable):
 
 
 def read_strokes(content: bytes) -> list[np.ndarray]:
-    """The strokes of a cell, each (points, 2) of x and y. Raises DataError D05 for others, D10 for too many points."""
+    """Returns the strokes of a cell, each (points, 2) of x and y.
+
+    Raises DataError D05 for other cells, D10 for too many points.
+    """
     try:
         strokes = json.loads(content)
         found = [np.array([stroke[0], stroke[1]], np.float64).T for stroke in strokes]
@@ -101,7 +104,7 @@ def read_strokes(content: bytes) -> list[np.ndarray]:
 
 
 def _fit(strokes: list[np.ndarray], height: int, width: int, line: int) -> list[np.ndarray]:
-    """The strokes with the larger side of the drawing as long as the image without its margin, in the middle."""
+    """Scales the strokes so that the drawing's larger side fits the image without its margin, and centres them."""
     every = np.concatenate(strokes)
     low, high = every.min(axis=0), every.max(axis=0)
     room = np.maximum(np.array([width, height]) - 1 - 2 * line, 0)

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 class PixelTable(TableReader):
     """Pixels in the rows of a CSV or JSON file: a column per pixel, or cells of numbers.
 
-    `train.csv::{index}` is a row by its number from 0, `test.csv::image_id/{id}` the row with this cell in a column.
+    `train.csv::{index}` is a row by its number from 0, `test.csv::image_id/{id}` the row with this cell in a
+    column.
 
     Source: pyarrow.csv for CSV, the json module of Python for JSON.
     """
@@ -54,7 +55,7 @@ class _OpenTable:
             return CsvRows(file, self.columns, self.sep, self.encoding)
         except DataError:
             raise
-        except Exception as error:  # what the libraries happen to raise
+        except Exception as error:  # any error of the libraries
             text = (str(error) or type(error).__name__).splitlines()[0][:150]
             raise DataError(f"not a table: {text}", code="D05") from None
 
@@ -140,7 +141,7 @@ def _is_band(cell: Any) -> bool:
 
 
 def _records(content: Any) -> list[Mapping[str, Any]]:
-    """The records of a list of objects, or of an object of columns."""
+    """Returns the records of a list of objects, or of an object of columns."""
     if isinstance(content, Mapping) and content and all(isinstance(each, list) for each in content.values()):
         return [dict(zip(content, cells, strict=True)) for cells in zip(*content.values(), strict=True)]
     if (
@@ -156,7 +157,7 @@ def _records(content: Any) -> list[Mapping[str, Any]]:
 
 
 def _narrow(values: np.ndarray) -> np.ndarray:
-    """Whole numbers of 0 to 255 as bytes, others of pandas' wide types as they are."""
+    """Returns whole numbers of 0 to 255 as bytes, others of pandas' wide types as they are."""
     if values.dtype.kind in "iu" and values.size and values.min() >= 0 and values.max() <= 255:
         return values.astype(np.uint8)
     return values

@@ -20,17 +20,17 @@ from kit.plugins.reader._tables import Rows, TableReader, record_of_cells
 if TYPE_CHECKING:
     from kit.kinds.reader import Record
 
-HEAD, CHECKSUM = 12, 4  # bytes before a record, its length and that one's checksum, and behind it
-MASK = 0xA282EAD8  # added to a turned checksum
+HEAD, CHECKSUM = 12, 4  # bytes before a record (its length and the checksum of the length), and after it
+MASK = 0xA282EAD8  # added to a rotated checksum
 
 
 class TfRecord(TableReader):
     """TFRecord files: a tf.train.Example per image, by its number or a feature's value.
 
     `train*.tfrec::image_name/{id}` is the record with this value of a feature in one of several files, and
-    `test.tfrec::{index}` a record by its number from 0. A file of one record needs no key. `columns` names the
-    features of the image, by default the first that holds an encoded image. With `size` its bytes are the pixels
-    themselves. All checksums are compared.
+    `test.tfrec::{index}` a record by its number from 0. A file of one record needs no key. `columns` names
+    the features of the image, by default the first that holds an encoded image. With `size` its bytes are the
+    pixels. All checksums are compared.
 
     Source: tensorflow/core/lib/io/record_writer.h and example.proto; google-crc32c for CRC-32C.
     """
@@ -59,7 +59,7 @@ class _OpenTfRecord:
 
 
 class TfRecordRows(Rows):
-    """The records of a TFRecord file, whose places in it are looked up once; `is_raw`: bytes are pixels."""
+    """The records of a TFRecord file, whose offsets are found once; `is_raw`: bytes are pixels."""
 
     def __init__(self, file: Path, wanted: Sequence[str], is_raw: bool) -> None:
         self.file, self.is_raw, self.places = file, is_raw, _find_records(file)
@@ -72,7 +72,7 @@ class TfRecordRows(Rows):
         return len(self.places)
 
     def features(self, number: int) -> dict[str, Values]:
-        """The features of a record. Raises DataError D05 for one that its checksum does not fit."""
+        """Returns the features of a record. Raises DataError D05 if its checksum does not match."""
         start, size = self.places[number]
         with self.file.open("rb", buffering=0) as stream:
             stream.seek(start)
@@ -108,7 +108,7 @@ class TfRecordRows(Rows):
 
 
 def _find_records(file: Path) -> list[tuple[int, int]]:
-    """The place and the size of each record. Raises DataError D05, D06 or D13."""
+    """Returns the offset and the size of each record. Raises DataError D05, D06 or D13."""
     found: list[tuple[int, int]] = []
     at, size = 0, file.stat().st_size
     with file.open("rb", buffering=0) as stream:
@@ -139,7 +139,7 @@ def _no_tfrecord(start: bytes) -> DataError:
 
 
 def _check(content: bytes, stored: bytes, what: str) -> None:
-    """Raises DataError D05 for content that its masked CRC-32C does not fit."""
+    """Raises DataError D05 if the masked CRC-32C of the content does not match."""
     import google_crc32c
 
     value = google_crc32c.value(content)
@@ -153,7 +153,7 @@ def _is_image(values: Values) -> bool:
 
 
 def _text(values: Values) -> str:
-    """The first value of a feature as text, blank for none."""
+    """Returns the first value of a feature as text; empty without a value."""
     if not len(values):
         return ""
     first = values[0]

@@ -27,7 +27,8 @@ Opened = TypeVar("Opened")
 class Tiff(ArrayReader):
     """TIFF files with more than three channels or 8 bits, and levels of pyramids such as slides of microscopes.
 
-    `level` 0 is the full size. With `min_side` it is the smallest level whose short side has so many pixels.
+    `level` 0 is the full size. With `min_side` it is the smallest level whose short side has that many
+    pixels.
 
     Source: tifffile; compressed files also need imagecodecs.
     """
@@ -52,7 +53,9 @@ class Tiff(ArrayReader):
         return self._with_file(file, self._array)
 
     def load_tiles(self, file: Path, key: str, data: Data) -> Record | None:
-        """Reads a level part by part, if it has 8 bits and all channels of a pixel together: slides are too large."""
+        """Reads a level part by part, if it has 8 bits and interleaved channels, because slides are too large
+        for the memory.
+        """
         return (
             None
             if key or self.range or self.percentiles
@@ -60,7 +63,7 @@ class Tiff(ArrayReader):
         )
 
     def _with_file(self, file: Path, read: Callable[[Any], Opened]) -> Opened:
-        """What `read` makes of the opened file. Raises DataError D01 to D15."""
+        """Returns the result of `read` for the opened file. Raises DataError D01 to D15."""
         import tifffile
 
         if not read_image_bytes(file, 4).startswith((b"II", b"MM")):
@@ -70,7 +73,7 @@ class Tiff(ArrayReader):
                 return read(opened)
         except (DataError, MemoryError):
             raise
-        except Exception as error:  # what its parsing happens to raise
+        except Exception as error:  # any error of the parser
             text = (str(error) or type(error).__name__).splitlines()[0]
             if "imagecodecs" in text:
                 raise DataError(
@@ -79,7 +82,7 @@ class Tiff(ArrayReader):
             raise DataError(f"corrupt TIFF: {text}", code="D05") from None
 
     def _level(self, opened: Any) -> Any:
-        """The series of pages that `page`, `level` and `min_side` choose."""
+        """Returns the series of pages that `page`, `level` and `min_side` choose."""
         if self.page >= len(opened.series):
             raise DataError(f"has {len(opened.series)} images, and no number {self.page} (page)", code="D12")
         levels = opened.series[self.page].levels
@@ -90,7 +93,7 @@ class Tiff(ArrayReader):
         return chosen
 
     def _tiles(self, data: Data, opened: Any) -> np.ndarray | None:
-        """The picture of the tiles of `data.tiles`, None for an image that has to be read whole."""
+        """Returns the mosaic of the tiles of `data.tiles`, or None if the image has to be read whole."""
         level = self._level(opened)
         page = level.keyframe
         is_plain = level.axes in ("YXS", "YX") and page.photometric in (1, 2, 6) and not self.take
@@ -101,7 +104,7 @@ class Tiff(ArrayReader):
         return join_streamed(_bands(opened, level, page), height, width, data.tiles)
 
     def _array(self, opened: Any) -> np.ndarray:
-        """The image as (rows, columns) or (rows, columns, channels)."""
+        """Returns the image as (rows, columns) or (rows, columns, channels)."""
         chosen = self._level(opened)
         check_bytes(int(chosen.nbytes), sum(sum(page.databytecounts) for page in chosen.pages if page))
         values, axes = chosen.asarray(), chosen.axes
@@ -119,7 +122,7 @@ class Tiff(ArrayReader):
 
 
 def _bands(opened: Any, level: Any, page: Any) -> Iterator[np.ndarray]:
-    """A level's rows from top to bottom, as many at a time as its strips or tiles have."""
+    """Yields a level's rows from top to bottom, as many at a time as its strips or tiles have."""
     height, width, channels = (*level.shape, 1)[:3]
     if level.dataoffset is not None:  # pixels as they are, one row after another
         shape = (height, width, channels)
