@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
-CHUNK_ROWS = 4_096  # rows: their neighbours are 10 times as many vectors
+CHUNK_ROWS = 4_096  # rows per chunk: their neighbours are 10 times as many vectors
 
 
 def directions(vectors: np.ndarray, gallery: np.ndarray, rows: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Unit vectors along vectors (N, D) + the sum over k of weights (N, k) * gallery[rows (N, k)], as wide as given.
+    """Returns unit vectors along vectors (N, D) + the sum over k of weights (N, k) * gallery[rows (N, k)], in
+    the given type.
 
-    A sum of length 0 leaves the vector as it is.
+    A vector stays as it is if the sum has length 0.
     """
     made = np.empty_like(vectors)
     for start in range(0, len(vectors), CHUNK_ROWS):

@@ -1,4 +1,4 @@
-"""Database augmentation: every training image becomes a mean of itself and the images nearest to it."""
+"""Database augmentation: replaces every training image by a mean of itself and its nearest images."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from kit.plugins.reranker._directions import directions
 
 
 class DatabaseAugmentation(Reranker):
-    """Searches sums of each training image and its nearest ones, with weights that fall from 1 to 10^-`decay`.
+    """Searches sums of each training image and its nearest ones, with weights that decrease from 1 to 10^-`decay`.
 
     Source: Turcot and Lowe 2009, "Better matching with fewer features", in the form of Google Landmark Retrieval's
     winners, weights logspace(0, -1.5, 10).

@@ -1,4 +1,4 @@
-"""Pairs: the nearest images once more, by how likely each is of the query's class."""
+"""Pairs: sorts the nearest images again, by the probability that each has the query's class."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class Pairs(Reranker):
         )
 
     def _judge(self) -> PairClassifier | None:
-        """What was learned in the other folds; nothing is known without a model, and the order stays."""
+        """Returns the classifier of the other folds. Without a model it is None, and the order stays."""
         if not self.model:
             return None
         judges = _read(self.input_files()[0])

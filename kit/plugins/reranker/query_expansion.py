@@ -1,4 +1,4 @@
-"""Query expansion: a query is asked again together with what it found."""
+"""Query expansion: searches again with a query and its results."""
 
 from __future__ import annotations
 
