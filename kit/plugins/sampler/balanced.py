@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 class Balanced(Sampler):
     """Drops rows of frequent classes and repeats rows of rare ones. The length of an epoch stays the same.
 
-    The share of a class is proportional to (its rows)^power: 0 makes classes equal, 0.5 is the square root, 1 leaves
-    them as they are. Shares are rounded to whole rows, the largest remainders up.
+    The share of a class is proportional to (its rows)^power: 0 makes classes equal, 0.5 is the square root, 1
+    changes nothing. Shares are rounded to whole rows by largest remainders.
 
     Source: Mahajan et al. 2018, "Exploring the Limits of Weakly Supervised Pretraining", section 2.2 (square root);
     Kang et al. 2020, "Decoupling Representation and Classifier", equation 1 (power q).
@@ -40,7 +40,7 @@ class Balanced(Sampler):
 
 
 def whole(shares: np.ndarray) -> list[int]:
-    """Shares as whole numbers of the same sum, the largest remainders rounded up (Hamilton's method)."""
+    """Returns shares as whole numbers of the same sum, rounded by largest remainders (Hamilton's method)."""
     import numpy as np
 
     down = np.floor(shares + 1e-9).astype(int)

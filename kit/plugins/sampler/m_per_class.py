@@ -1,4 +1,4 @@
-"""M per class: blocks of a few classes with a few rows each, as metric learning wants its batches."""
+"""M per class: blocks of a few classes with a few rows each, for batches of metric learning."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 class MPerClass(Sampler):
     """Blocks of `classes_per_block` different classes with `rows_per_class` rows each.
 
-    If batch_size is rows_per_class * classes_per_block, a block is a batch. An epoch is the whole blocks nearest to the
-    table's length, at least one. Each block takes the classes, and of a class the rows, that were shown least, at
-    random among equals; a row is in a block twice only where its class has fewer than rows_per_class. A table of fewer
-    classes makes blocks of them all.
+    If batch_size is rows_per_class * classes_per_block, a block is a batch. An epoch has the number of whole
+    blocks nearest to the table's length, at least one. Each block takes the classes that were shown least,
+    and of each class the rows that were shown least, at random among equals. A row is in a block twice only
+    if its class has fewer than rows_per_class rows. If a table has fewer classes, blocks have all of them.
 
     Source: the batches of P classes with K images of Hermans et al. 2017, "In Defense of the Triplet Loss for Person
     Re-Identification", section 2; MPerClassSampler of pytorch-metric-learning.
@@ -41,7 +41,9 @@ class MPerClass(Sampler):
 
 
 def least(times: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
-    """`count` positions shown least, at random among equals, different ones as far as they go; counted in `times`."""
+    """Returns `count` positions shown least, at random among equals, without repeats as far as possible;
+    counts them in `times`.
+    """
     import numpy as np
 
     rounds, more = divmod(count, len(times))

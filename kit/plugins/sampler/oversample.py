@@ -11,7 +11,9 @@ if TYPE_CHECKING:
 
 
 class Oversample(Sampler):
-    """Repeats rows until every class has as many as the most frequent one: each equally often, or once more.
+    """Repeats rows until every class has as many as the most frequent one.
+
+    The counts of its rows differ by at most one.
 
     Source: random oversampling, He and Garcia 2009, "Learning from Imbalanced Data", section 3.1.1, with whole
     passes over a class instead of draws with replacement.
@@ -26,7 +28,7 @@ class Oversample(Sampler):
 
 
 def repeat_rows(rows: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
-    """`count` of the rows: all of them as many times as fit, then different ones drawn at random."""
+    """Returns `count` of the rows: as many whole copies as fit, then different rows drawn at random."""
     import numpy as np
 
     times, more = divmod(count, len(rows))

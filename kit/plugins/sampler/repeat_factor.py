@@ -1,4 +1,4 @@
-"""Repeat factor: rows of rare classes come more often, the rarest class of a row decides."""
+"""Repeat factor: repeats rows by their rarest class."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 class RepeatFactor(Sampler):
     """Every row at least once per epoch, and sqrt(t / f) times if a fraction f of the rows has its rarest class.
 
-    t is `frequency_threshold`. Where that is no whole number, a draw in every epoch says which rows come once more.
-    Rows without a label come once.
+    t is `frequency_threshold`. If the factor is not a whole number, a draw in every epoch chooses the rows
+    that come once more. Rows without a label come once.
 
     Source: Gupta, Dollar and Girshick 2019, "LVIS: A Dataset for Large Vocabulary Instance Segmentation", repeat factor
     sampling.
@@ -38,13 +38,13 @@ class RepeatFactor(Sampler):
         times = np.floor(factors + 1e-9).astype(np.int64)
         parts = np.maximum(factors - times, 0)
         more = round(float(parts.sum()))
-        # evenly spaced marks on the parts laid end to end: each row is hit as often as its part says
+        # evenly spaced marks on the parts laid end to end hit each row as often as its part requires
         marks = (np.arange(more) + rng.random()) * (parts.sum() / max(more, 1))
         hit = np.searchsorted(np.cumsum(parts[rows]), marks, side="right").clip(max=len(rows) - 1)
         return rng.permutation(np.concatenate([np.repeat(np.arange(len(labels)), times), rows[hit]]))
 
     def factors(self, labels: np.ndarray) -> np.ndarray:
-        """How often each row comes in the mean over epochs, (N,)."""
+        """Returns how often each row comes in the mean over epochs, (N,)."""
         import numpy as np
 
         hot = labels.astype(bool) if labels.ndim == 2 else labels[:, None] == np.unique(labels)

@@ -1,4 +1,4 @@
-"""Shuffled: every row once an epoch."""
+"""Shuffled: every row once per epoch."""
 
 from __future__ import annotations
 
