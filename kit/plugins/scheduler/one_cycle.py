@@ -28,5 +28,5 @@ class OneCycle(Scheduler):
 
 
 def _between(start: float, end: float, done: float) -> float:
-    """Half a cosine from start to end."""
+    """Returns half a cosine from start to end."""
     return end + (start - end) * (1 + math.cos(math.pi * done)) / 2

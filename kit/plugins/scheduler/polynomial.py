@@ -1,4 +1,4 @@
-"""A learning rate that falls as a power of what is left."""
+"""A learning rate that decreases as a power of the remaining steps."""
 
 from __future__ import annotations
 

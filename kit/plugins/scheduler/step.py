@@ -1,4 +1,4 @@
-"""A learning rate that falls in steps."""
+"""A learning rate that decreases in steps."""
 
 from __future__ import annotations
 
