@@ -1,4 +1,6 @@
-"""What scorers share: sums over neighbours by class, rows brought to sum 1, and the best of a few candidates."""
+"""Functions that scorers share: sums over neighbours by class, rows scaled to sum 1, and the best of a few
+candidates.
+"""
 
 from __future__ import annotations
 
@@ -12,38 +14,40 @@ from kit.core.arrays import Targets
 from kit.errors import InvalidError
 from kit.kinds import Metric, RetrievedNeighbours, Scorer
 
-POWERS = (1.0, 2.0, 4.0, 9.0, 16.0, 32.0, 64.0)  # that are tried where none is given
+POWERS = (1.0, 2.0, 4.0, 9.0, 16.0, 32.0, 64.0)  # tried if the option is not set
 S = TypeVar("S", bound=Scorer)
 
 
 def by_class(near: RetrievedNeighbours, values: np.ndarray) -> np.ndarray:
-    """Sums (N, K) of the neighbours' values (N, k) over those of each class, float64."""
+    """Returns sums (N, K) of the neighbours' values (N, k) over those of each class, float64."""
     places = np.arange(len(near))[:, None] * near.classes + near.labels
     sums = np.bincount(places.ravel(), values.ravel(), minlength=len(near) * near.classes)
     return sums.reshape(len(near), near.classes)
 
 
 def best_by_class(near: RetrievedNeighbours, values: np.ndarray) -> np.ndarray:
-    """The largest value (N, K) of the neighbours of each class, 0 for classes without one."""
+    """Returns the largest value (N, K) of the neighbours of each class, 0 for classes without one."""
     found = np.zeros((len(near), near.classes))
     np.maximum.at(found, (np.arange(len(near))[:, None], near.labels), values)
     return found
 
 
 def raise_to_power(near: RetrievedNeighbours, power: float) -> np.ndarray:
-    """Similarities (N, k) to a power, float64; those below 0 count as 0."""
+    """Returns similarities (N, k) to a power, float64; those below 0 count as 0."""
     values: np.ndarray = np.maximum(near.similarities.astype(np.float64), 0) ** power
     return values
 
 
 def normalise_rows(scores: np.ndarray) -> np.ndarray:
-    """Scores (N, K) of 0 or more brought to sum 1 a row; a row of zeros gives every class the same share."""
+    """Scales scores (N, K) of 0 or more to sum 1 per row. A row of zeros gives every class the same share."""
     sums = scores.sum(axis=1, keepdims=True)
     return np.where(sums > 0, scores / np.where(sums > 0, sums, 1), 1 / scores.shape[1])
 
 
 def best_of(candidates: Iterable[S], near: RetrievedNeighbours, truth: Targets, metric: Metric | None) -> S:
-    """The recipe that scores best on rows, by the metric and among equals by log loss; of equals the first."""
+    """Returns the recipe with the best score on rows, by the metric and among equals by log loss; of equals
+    the first.
+    """
     loss = Metric.open("log_loss")
     found: list[tuple[float, float, S]] = []
     for recipe in candidates:
@@ -54,7 +58,7 @@ def best_of(candidates: Iterable[S], near: RetrievedNeighbours, truth: Targets, 
 
 
 def _cost(metric: Metric | None, truth: Targets, shares: np.ndarray, otherwise: float) -> float:
-    """What is to be small; log loss where there is no metric, or it does not score these rows."""
+    """Returns the cost to minimise: log loss if there is no metric, or if it does not score these rows."""
     if metric is not None:
         with suppress(InvalidError):
             return metric.score(truth, shares) * (-1.0 if metric.higher_is_better else 1.0)

@@ -1,4 +1,4 @@
-"""The base of scorers that raise cosines to a power, which is found on out-of-fold rows where none is given."""
+"""The base of scorers that raise cosines to a power, which is fitted on out-of-fold rows by default."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class PowerWeighted(Scorer):
         return best_of(tried, near, truth, self.metric)
 
     def by_class(self, near: RetrievedNeighbours, power: float) -> np.ndarray:
-        """Scores (N, K) of 0 or more from the k nearest images."""
+        """Returns scores (N, K) of 0 or more from the k nearest images."""
         raise NotImplementedError
 
     def score(self, near: RetrievedNeighbours) -> np.ndarray:

@@ -11,7 +11,7 @@ from kit.plugins.scorer._scores import by_class
 class BestMatch(Scorer):
     """The class of the nearest image, with probability 1.
 
-    Its probabilities are 0 and 1, so it answers, and cannot say how sure it is: `power` can.
+    Its probabilities are 0 and 1, without a confidence; `power` has one.
 
     Source: the nearest neighbour rule, Cover and Hart 1967, "Nearest Neighbor Pattern Classification".
     """

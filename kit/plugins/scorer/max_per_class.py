@@ -1,4 +1,4 @@
-"""Max per class: how similar the most similar image of each class is."""
+"""Max per class: the similarity of each class's most similar image."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from kit.plugins.scorer._similarity_power import PowerWeighted
 class MaxPerClass(PowerWeighted):
     """The largest cos^power of each class among the k nearest images, normalised to sum 1.
 
-    It ranks classes by their best image: for ranked answers, and where classes have few and unlike images.
+    It ranks classes by their best image. Use it for ranked answers, and if classes have few and dissimilar
+    images.
 
     Source: the maximum rule of Kittler et al. 1998, "On Combining Classifiers".
     """

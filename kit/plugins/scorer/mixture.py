@@ -1,4 +1,4 @@
-"""Mixture: a share of what the neighbours say, the rest of what the classifier says."""
+"""Mixture: a weighted mean of the neighbours' and the classifier's probabilities."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Product: what the neighbours and the classifier both say."""
+"""Product: the product of the neighbours' and the classifier's probabilities."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ COSINES, SHARES = (1.0, 3.0, 9.0, 27.0), (0.1, 0.3, 1.0, 3.0, 10.0)  # powers th
 class Product(Scorer):
     """cos^a * p^b of each class: its largest cosine among the k nearest images, the classifier's probability.
 
-    The winners' powers were 9 and 10. A row for which no neighbour's class has any probability is the classifier's.
+    The winners' powers were 9 and 10. If no neighbour's class has any probability, the row has the
+    classifier's.
 
     Source: Henkel and Singer 2020, "Supporting large-scale image recognition with out-of-domain samples", winners of
     Google Landmark Recognition 2020: cos^9 * p^10 over the 5 nearest.
@@ -58,6 +59,6 @@ class Product(Scorer):
 
 
 def classifier(near: RetrievedNeighbours) -> np.ndarray:
-    """The classifier's probabilities (N, K), float64, which a scorer that takes them is always given."""
+    """Returns the classifier's probabilities (N, K), float64, which a scorer that takes them always receives."""
     assert near.probabilities is not None
     return near.probabilities.astype(np.float64)

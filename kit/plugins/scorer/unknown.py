@@ -1,4 +1,4 @@
-"""Unknown: a class for rows that are like nothing in the gallery."""
+"""Unknown: a class for rows that are not similar to anything in the gallery."""
 
 from __future__ import annotations
 
@@ -17,9 +17,10 @@ from kit.plugins.scorer._scores import best_by_class, best_of, normalise_rows, r
 class Unknown(OpenSet, Scorer):
     """The largest cos^power of each class, and threshold^power for the class that means "none of the others".
 
-    A row whose nearest image is less similar than the threshold is answered with `label`; in a ranked answer the label
-    stands between the classes that are more similar and those that are less. The threshold is found on out-of-fold
-    rows, or set so that `unknown_rate` of the rows to be answered lie below it. Rows of the label are in no gallery.
+    A row whose nearest image is less similar than the threshold is predicted as `label`. In a ranked answer
+    the label stands between the classes that are more similar and those that are less. The threshold is
+    fitted on out-of-fold rows, or set so that `unknown_rate` of the predicted rows lie below it. Rows of the
+    label are in no gallery.
 
     Source: Happywhale 2022 (Whale and Dolphin Identification), where the threshold was bisected until 16.5 % of the
     test rows were new.
@@ -58,7 +59,7 @@ class Unknown(OpenSet, Scorer):
         return normalise_rows(scores)
 
     def _least(self, near: RetrievedNeighbours) -> float:
-        """The similarity below which a row is of the label."""
+        """Returns the similarity below which a row has the label."""
         if self.unknown_rate is not None:
             return float(np.quantile(near.similarities[:, 0], self.unknown_rate))
         return 0.5 if self.threshold is None else self.threshold

@@ -1,4 +1,4 @@
-"""Vote: how many of the nearest images are of a class."""
+"""Vote: the share of the nearest images that are of a class."""
 
 from __future__ import annotations
 
