@@ -1,4 +1,4 @@
-"""Rows dealt into k-folds as scikit-learn deals them, to the row, without the second that importing it takes."""
+"""Assigns rows to k folds as scikit-learn does, with identical results, without its import time of a second."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 
 
 def assign_to_folds(rows: int, folds: int, seed: int) -> np.ndarray:
-    """The fold of each row, int64 (rows, 1): equally large random parts.
+    """Returns the fold of each row, int64 (rows, 1): equally large random parts.
 
     Source: sklearn.model_selection.KFold(folds, shuffle=True, random_state=seed).
     """
@@ -19,7 +19,8 @@ def assign_to_folds(rows: int, folds: int, seed: int) -> np.ndarray:
 
 
 def assign_by_class(labels: np.ndarray, folds: int, seed: int) -> np.ndarray:
-    """The fold of each row, int64 (rows, 1): random parts that have each class in the share it has in all rows.
+    """Returns the fold of each row, int64 (rows, 1): random parts that have each class in the share that it
+    has in all rows.
 
     Source: sklearn.model_selection.StratifiedKFold(folds, shuffle=True, random_state=seed).
     """

@@ -1,4 +1,4 @@
-"""The cells of a column of the training table, for splitters that read one."""
+"""Reads a column of the training table, for splitters."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def cells(table: Table, column: str, splitter: str) -> list[str]:
-    """A column's cells without blanks around them. Raises ConfigError C07 where there is no such column."""
+    """Returns a column's cells, stripped. Raises ConfigError C07 if the column does not exist."""
     columns = [str(name) for name in table.frame.columns]
     if column not in columns:
         raise ConfigError(

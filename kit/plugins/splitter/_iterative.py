@@ -1,4 +1,4 @@
-"""Iterative stratification: units with several labels dealt out, those of the rarest label first."""
+"""Iterative stratification: assigns units with several labels, those of the rarest label first."""
 
 from __future__ import annotations
 
@@ -13,11 +13,14 @@ if TYPE_CHECKING:
 def assign_iteratively(
     counts: np.ndarray, sizes: np.ndarray, shares: np.ndarray, rng: np.random.Generator
 ) -> np.ndarray:
-    """The part that each unit goes to, (units,).
+    """Returns the part of each unit, (units,).
 
-    `counts` (units, labels) says how many rows of each label a unit has, `sizes` (units,) how many in all, `shares`
-    (parts,) how much each part is to have. The label with the fewest rows left is dealt first; each of its units, large
-    ones before small ones, goes where that label is wanted most, then where rows are wanted most, then anywhere.
+    `counts` (units, labels) is each unit's number of rows of each label, `sizes` (units,) its number of rows,
+    `shares` (parts,) the target share of each part.
+
+    The label with the fewest rows left is assigned first. Each of its units, large ones before small ones,
+    goes to the part that lacks that label most. Ties are broken by the part that lacks rows most, then at
+    random.
     """
     left, place = counts.sum(axis=0), np.full(len(counts), -1)
     wanted, room = shares[:, None] * left, shares * sizes.sum()
@@ -42,14 +45,15 @@ def _large_first(units: np.ndarray, size: np.ndarray, rng: np.random.Generator) 
 
 
 def _most(wanted: np.ndarray, room: np.ndarray, rng: np.random.Generator) -> int:
-    """The part where most is wanted, among equals that with most room, among those one at random."""
+    """Returns the part that lacks most; among equals that with most room, among those a random one."""
     best = np.flatnonzero(wanted >= wanted.max() - 1e-9)
     best = best[room[best] >= room[best].max() - 1e-9]
     return int(best[0] if len(best) == 1 else rng.choice(best))
 
 
 def clusters(table: Table, folds: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Groups, or else rows: how many rows of each label (units, labels) and in all (units,) each has; each row's unit.
+    """Returns the units, which are groups or else rows: their rows of each label (units, labels), their sizes
+    (units,), and each row's unit.
 
     Numbers have labels for their ranges, of which each has a row for every one of `folds`.
     """

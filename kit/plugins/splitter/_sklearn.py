@@ -1,4 +1,4 @@
-"""scikit-learn's splitters as kit's: fold numbers a row, and refusals in kit's words."""
+"""scikit-learn's splitters as kit's: fold numbers per row, and errors in kit's words."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ if TYPE_CHECKING:
 
 
 def fold_numbers(splitter: Any, table: Table, strata: np.ndarray | None = None) -> np.ndarray:
-    """The fold that holds each row out, int64 (rows, 1), of a scikit-learn splitter that holds each out once.
+    """Returns the fold that holds each row out, int64 (rows, 1), by a scikit-learn splitter that holds each out once.
 
-    `strata` (rows,) are those whose shares a stratified one keeps.
+    `strata` (rows,) are the strata of a stratified splitter.
     """
     numbers = np.full((len(table), 1), -1, dtype=np.int64)
     groups = table.groups if "Group" in type(splitter).__name__ else None
     with warnings.catch_warnings():
-        # kit says itself which classes have fewer rows than folds
+        # kit itself reports the classes with fewer rows than folds
         warnings.filterwarnings("ignore", "The least populated class", UserWarning)
         for fold, (_, held) in enumerate(splitter.split(np.zeros(len(table)), strata, groups)):
             numbers[held] = fold
@@ -68,10 +68,10 @@ def check_groups(table: Table, folds: int, by_share: bool = False) -> None:
 
 
 def _fewer(most: int, by_share: bool) -> str:
-    """The override that asks for at most so many folds."""
+    """Returns the override for at most this many folds."""
     return f"splitter.holdout_fraction={1 / most:.4g}" if by_share else f"splitter.folds={most}"
 
 
 def random_state(rng: np.random.Generator) -> int:
-    """A seed for scikit-learn."""
+    """Returns a seed for scikit-learn."""
     return int(rng.integers(2**31))

@@ -1,4 +1,4 @@
-"""Numbers or ISO dates in a column, as numbers that can be compared."""
+"""Numbers or ISO dates in a column, as comparable numbers."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from kit.errors import Case, DataError
 
 
 def parse_times(texts: list[str], ids: list[str], column: str) -> np.ndarray:
-    """Times as float64 (rows,): the numbers themselves where all are numbers, else ISO dates in seconds.
+    """Returns times as float64 (rows,): the numbers if all cells are numbers, else ISO dates in seconds.
 
-    A date without a zone counts as UTC. Raises DataError D31 for cells that are neither.
+    A date without a zone counts as UTC. Raises DataError D31 for other cells.
     """
     numbers = [_number(text) for text in texts]
     read = numbers if None not in numbers else [_seconds(text) for text in texts]

@@ -1,4 +1,4 @@
-"""All rows: no row is held out, and one model trains on every one."""
+"""All rows: no row is held out, and one model trains on all of them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 class AllRows(Splitter):
     """Trains one model on every row, as `kit final` does.
 
-    Such a run has no score, for no row is left for it.
+    Such a run has no score, because no row is left for it.
 
     Source: Hastie, Tibshirani and Friedman 2009, "The Elements of Statistical Learning", section 7.10: the model that
     cross-validation chose is fitted to all the data.

@@ -1,4 +1,4 @@
-"""Column: the folds that a column of the table says."""
+"""Column: folds from a column of the table."""
 
 from __future__ import annotations
 
@@ -24,9 +24,10 @@ NEVER = ("", "-1")  # never held out; folds.csv writes -1
 class Column(Splitter):
     """Holds out together the rows with the same value in a column. Rows with a blank or -1 are never held out.
 
-    Folds are numbered in the order of the numbers, or else of the names. With `held_out` only the names in it are held
-    out: of a column with `train` and `val`, `held_out=["val"]` makes one fold, which is validated on `val`.
-    Byte-identical images share a fold, that of the first id; groups that the column tears are refused.
+    Folds are numbered in the order of the numbers, or else of the names. With `held_out` only those values
+    are held out: for a column with `train` and `val`, `held_out=["val"]` makes one fold, which is validated
+    on `val`. Byte-identical images share a fold, that of the first id. Groups that the column would split are
+    refused.
 
     Source: sklearn.model_selection.PredefinedSplit.
     """
@@ -65,11 +66,11 @@ class Column(Splitter):
 
 
 def _holdout_override(names: list[str]) -> str:
-    """The override that holds rows of these names out, quoted for a shell."""
+    """Returns the override that holds rows of these names out, quoted for a shell."""
     return shlex.quote(f"splitter.held_out={json.dumps(names, ensure_ascii=False)}")
 
 
 def _place(name: str) -> tuple[bool, int, str]:
-    """Whole numbers first, by size, then names as text."""
+    """Returns the sort key of a name: whole numbers first, by size, then names as text."""
     whole = name.isascii() and name.isdigit()
     return not whole, int(name) if whole else 0, name

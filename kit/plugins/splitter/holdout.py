@@ -1,4 +1,4 @@
-"""Holdout: one share of the rows is held out, the rest is trained on."""
+"""Holdout: holds out one share of the rows, and trains on the rest."""
 
 from __future__ import annotations
 
@@ -23,8 +23,9 @@ if TYPE_CHECKING:
 class Holdout(Splitter):
     """One fold: holds out a share of the rows, in whole groups if `data.group` is set.
 
-    The rows are dealt into k-folds, of which as many are held out as make the share: 1 of 5 for 0.2. Where a row may
-    have several labels, they are dealt into two parts by iterative stratification, as in multilabel_stratified_kfold.
+    The rows are split into k folds, and the number of folds that makes the share is held out: 1 of 5 for 0.2.
+    If a row may have several labels, they are split into two parts by iterative stratification, as in
+    multilabel_stratified_kfold.
 
     Source: sklearn.model_selection's KFold, StratifiedKFold, GroupKFold and StratifiedGroupKFold; Sechidis et al. 2011.
     """
@@ -52,7 +53,7 @@ class Holdout(Splitter):
         return np.where(numbers < part.numerator, np.int64(0), np.int64(-1))
 
     def _numbers(self, table: Table, folds: int, seed: int) -> np.ndarray:
-        """The k-fold of each row, (rows, 1)."""
+        """Returns the k-fold number of each row, (rows, 1)."""
 
         if table.groups is not None:
             from sklearn import model_selection

@@ -1,4 +1,4 @@
-"""K-fold: rows are dealt into folds at random."""
+"""K-fold: assigns rows to folds at random."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Multi-label stratified k-fold: every fold has about every label in the share that all rows have."""
+"""Multi-label stratified k-fold: a label has about the same share in every fold."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ class MultilabelStratifiedKfold(Splitter):
 
     Each column of numbers is stratified by ranges with equally many rows.
 
-    Rows of the rarest label are dealt out first, each to the fold that lacks that label most. Where the competition
-    declares groups, whole groups are dealt out, then moved as long as that evens out the labels.
+    Rows of the rarest label are assigned first, each to the fold that lacks that label most. If the
+    competition has groups, whole groups are assigned, then moved as long as that balances the labels.
 
     Source: Sechidis, Tsoumakas and Vlahavas 2011, "On the Stratification of Multi-label Data", algorithm 1; groups
     as in stratified_group_kfold.

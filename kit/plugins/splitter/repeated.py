@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 class Repeated(Splitter):
     """Repeats another splitter with new draws. Each row is held out once per repeat, each time by another model.
 
-    Fold numbers run on over the repeats: 2 repeats of 5 folds are the folds 0 to 9. More repeats leave the folds of
-    the first ones as they were.
+    Fold numbers continue over the repeats: 2 repeats of 5 folds are the folds 0 to 9. More repeats do not
+    change the folds of the first ones.
 
     Source: sklearn.model_selection.RepeatedKFold and RepeatedStratifiedKFold, for any splitter.
     """
@@ -63,7 +63,7 @@ class Repeated(Splitter):
 
 
 def _from_zero(folds: FoldNumbers) -> np.ndarray:
-    """One repeat's fold numbers as its splitter gave them, from 0; -1 stays."""
+    """Returns one repeat's fold numbers as its splitter gave them, from 0; -1 stays."""
     import numpy as np
 
     return np.where(folds < 0, folds, folds - folds[folds >= 0].min())

@@ -1,4 +1,4 @@
-"""Stratified group k-fold: groups are held out whole, and every fold has about every class in the same share."""
+"""Stratified group k-fold: groups are held out whole, and a class has about the same share in every fold."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ if TYPE_CHECKING:
     from kit.core.arrays import FoldNumbers
     from kit.data.table import Table
 
-PASSES = 10  # over the groups, in search of better places; two or three find none any more
+PASSES = 10  # passes over the groups; after two or three no group moves any more
 
 
 class StratifiedGroupKfold(Splitter):
     """Holds each group out whole. A class's share is about the same in every fold.
 
-    Numbers are stratified by ranges with equally many rows, shares by the class with most of them.
+    Numbers are stratified by ranges with equally many rows, soft targets by the class with the largest share.
 
-    scikit-learn's greedy answer comes first; then one group after the other moves to the fold where it is needed
-    most, as long as that evens out the classes. Of several such tries the most even one is taken.
+    scikit-learn's greedy split comes first. Then one group after another moves to the fold that lacks it
+    most, as long as that balances the classes. Of several such tries the most balanced one is used.
 
     Source: sklearn.model_selection.StratifiedGroupKFold, then a descent on the mean over folds and classes of
     (rows / equal share - 1)^2.
@@ -56,7 +56,7 @@ class StratifiedGroupKfold(Splitter):
 
 
 def unevenness(shares: np.ndarray, place: np.ndarray, folds: int) -> float:
-    """Mean over folds and classes of (sum of the groups' shares - 1)^2; 0 where all folds are alike."""
+    """Returns the mean over folds and classes of (sum of the groups' shares - 1)^2; 0 if all folds are alike."""
     import numpy as np
 
     sums = np.stack([shares[place == fold].sum(axis=0) for fold in range(folds)])
@@ -66,7 +66,10 @@ def unevenness(shares: np.ndarray, place: np.ndarray, folds: int) -> float:
 def even_out_groups(
     shares: np.ndarray, start: np.ndarray, folds: int, rng: np.random.Generator
 ) -> np.ndarray:
-    """Folds of groups (groups,), moved from `start`; `shares` (groups, classes) sum to `folds` for each class."""
+    """Returns folds of groups (groups,), moved from `start`.
+
+    `shares` (groups, classes) sum to `folds` for each class.
+    """
     import numpy as np
 
     place = start.copy()
@@ -75,7 +78,7 @@ def even_out_groups(
         moved = False
         for group in rng.permutation(len(shares)):
             here, share = place[group], shares[group]
-            # what (sum - 1)^2 gains where the group arrives, against what it loses where the group leaves
+            # the gain of (sum - 1)^2 in the group's new fold, and the loss in its old one
             cost = (share * (2 * (sums - 1) + share)).sum(axis=1)
             cost[here] = (share * (2 * (sums[here] - 1) - share)).sum()
             there = int(np.argmin(cost))

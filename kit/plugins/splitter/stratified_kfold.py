@@ -1,4 +1,4 @@
-"""Stratified k-fold: every fold has every class in the same share."""
+"""Stratified k-fold: a class has the same share in every fold."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 class StratifiedKfold(Splitter):
     """Holds each row out once. A class's share is the same in every fold.
 
-    Numbers are stratified by ranges with equally many rows, shares by the class with most of them.
+    Numbers are stratified by ranges with equally many rows, soft targets by the class with the largest share.
 
     Source: sklearn.model_selection.StratifiedKFold.
     """

@@ -1,4 +1,4 @@
-"""Time: each fold trains on what is earlier than what it holds out."""
+"""Time: each fold trains on earlier rows than it holds out."""
 
 from __future__ import annotations
 
@@ -21,8 +21,9 @@ if TYPE_CHECKING:
 class Time(Splitter):
     """Cuts the rows by time into folds + 1 chunks. Each fold trains on all chunks before the one it holds out.
 
-    The earliest chunk is never held out. Rows of one time stay together. A group is as late as its last row: one that
-    straddles a border belongs whole to the later chunk, so its early rows are purged from the training rows before.
+    The earliest chunk is never held out. Rows of one time stay together. A group has the time of its last
+    row. If it crosses a border, it belongs whole to the later chunk, and its early rows are purged from the
+    earlier training rows.
 
     Source: sklearn.model_selection.TimeSeriesSplit; purging after Lopez de Prado 2018, "Advances in Financial Machine
     Learning", section 7.4.1.
@@ -60,7 +61,9 @@ class Time(Splitter):
 
 
 def borders(counts: np.ndarray, folds: int) -> list[int]:
-    """The first moment of each held-out chunk, for the rows of each moment: chunks as equal as whole moments allow."""
+    """Returns the first time of each held-out chunk, given the rows of each time: chunks as equal as whole
+    times allow.
+    """
     import numpy as np
 
     before = np.r_[0, np.cumsum(counts)]
