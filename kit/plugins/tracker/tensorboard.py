@@ -1,4 +1,4 @@
-"""Tensorboard: event files that TensorBoard draws."""
+"""Tensorboard: event files for TensorBoard."""
 
 from __future__ import annotations
 
