@@ -1,4 +1,4 @@
-"""The transform behind views of crops."""
+"""The transform of views of crops."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 WHOLE = (0.0, 0.0, 1.0)
-Crop = tuple[float, float, float]  # where it begins, down and right, and its side, as shares of the image's
+Crop = tuple[float, float, float]  # its top and left position, and its side, as shares of the image's
 
 
 class Cropped(ttach.base.ImageOnlyTransform):  # type: ignore[misc]  # ttach has no types
@@ -34,14 +34,17 @@ class Cropped(ttach.base.ImageOnlyTransform):  # type: ignore[misc]  # ttach has
 
 
 def five_crops(share: float) -> list[Crop]:
-    """The whole image, its corners and its centre."""
+    """Returns the whole image, its corners and its centre."""
     rest = 1 - share
     places = [(0.0, 0.0), (0.0, rest), (rest, 0.0), (rest, rest), (rest / 2, rest / 2)]
     return [WHOLE, *((down, right, share) for down, right in places)]
 
 
 def grid_crops(count: int, overlap: float) -> list[Crop]:
-    """The whole image, then count * count tiles that cover it, in rows; neighbours share `overlap` of a side."""
+    """Returns the whole image, then count * count tiles that cover it, in rows.
+
+    Neighbours share `overlap` of a side.
+    """
     share = 1 / (count - (count - 1) * overlap)
     starts = [number * share * (1 - overlap) for number in range(count)]
     return [WHOLE, *((down, right, share) for down in starts for right in starts)]

@@ -1,4 +1,4 @@
-"""The transform behind views of several sizes."""
+"""The transform of views of several sizes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The transform behind shifted views."""
+"""The transform of shifted views."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The transform behind chosen views of a set."""
+"""The transform of chosen views of a set."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch import Tensor
 
 
 class SubsetView(ttach.base.ImageOnlyTransform):  # type: ignore[misc]  # ttach has no types
-    """Shows an image as each of some functions does."""
+    """Shows an image transformed by each of some functions."""
 
     identity_param = None
 

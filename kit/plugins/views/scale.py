@@ -12,8 +12,8 @@ from kit.kinds import Views
 class Scale(Views):
     """One view per factor: the image resized by it. For networks that take any size.
 
-    A network that was trained on random crops sees things larger there than in whole images, so a factor above 1 may
-    help by itself.
+    A network that was trained on random crops sees larger objects there than in whole images, so a factor
+    above 1 may improve the prediction.
 
     Source: Simonyan and Zisserman 2015, section 4.2 (multi-scale evaluation); Touvron et al. 2019, "Fixing the
     train-test resolution discrepancy".

@@ -1,4 +1,4 @@
-"""The image and small shifts of it, for images that no flip leaves meaningful (digits, text)."""
+"""The image and small shifts of it, for images that flips would spoil (digits, text)."""
 
 from __future__ import annotations
 

@@ -12,8 +12,8 @@ from kit.kinds import Views
 class Tiles(Views):
     """The image, and a grid of count * count tiles that cover it, each resized to its size.
 
-    A tile is cut out of the image as the network gets it, so it has no more detail. It helps if classes are small in
-    the image. With a larger `image_size` a tile has more detail.
+    A tile is cut out of the image at the network's size, so it has no more detail. It helps if classes are
+    small in the image. With a larger `image_size` a tile has more detail.
 
     Source: the 4 by 4 tiles of the second place of PlantCLEF 2025, arXiv 2507.06093.
     """
