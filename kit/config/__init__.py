@@ -1,1 +1,1 @@
-"""config.json: its models, its text, overrides and the workspace it belongs to."""
+"""config.json: its models, its text, overrides and its workspace."""

@@ -13,33 +13,33 @@ from kit.core.locations import JOIN
 
 
 def read_tab(sep: Any) -> Any:
-    """A separator; a tab if it is written as a shell hands it over."""
+    """Returns a separator; text such as `\\t` from a shell becomes a tab."""
     return "\t" if sep == r"\t" else sep
 
 
 def plugin_name(spec: Any) -> Any:
-    """A plugin's spec; its name alone stands for it."""
+    """Returns a plugin's spec; it may be given as a name."""
     return {"name": spec} if isinstance(spec, str) else spec
 
 
 def one_or_several(value: Any) -> Any:
-    """A tuple of one text where it is given without a list."""
+    """Returns a tuple; a text without a list becomes a tuple of one."""
     return (value,) if isinstance(value, str) else value
 
 
 def join_patterns(patterns: Any) -> Any:
-    """A list of patterns as one, as locations join their parts."""
+    """Joins a list of patterns into one text, as locations join their parts."""
     texts = isinstance(patterns, list | tuple) and all(isinstance(each, str) for each in patterns)
     return JOIN.join(patterns) if texts and patterns else patterns
 
 
 def as_tuple(value: Any) -> Any:
-    """A list of one entry where it is given without a list."""
+    """Returns a list; an entry without a list becomes a list of one."""
     return (value,) if isinstance(value, str | Mapping) else value
 
 
 def _expression(text: str | None) -> str | None:
-    """A regular expression with a group. Raises ValueError for any other text."""
+    """Checks a regular expression with a group. Raises ValueError for any other text."""
     if text is None:
         return None
     try:
@@ -56,7 +56,7 @@ def _licences(rule: Any) -> Any:
 
 
 def read_part(value: Any) -> Any:
-    """A part of an answer; its kind alone, or a list of its columns, stands for it."""
+    """Returns a part of an answer. It may be given as its kind, or as a list of its columns."""
     if isinstance(value, str):
         return {"kind": value}
     return {"columns": value} if isinstance(value, list | tuple) else value
@@ -89,7 +89,7 @@ class External(Strict):
 
 
 class LabelFrom(Strict):
-    """How labels are made of columns and of file names."""
+    """Rules that make labels from columns and file names."""
 
     files: dict[str, str] = Field(
         {}, description="for {file} in data.label: a word for each pattern of the file's stem"
@@ -110,7 +110,7 @@ class LabelFrom(Strict):
 
 
 class JoinedTable(Strict):
-    """A table whose columns join those of the rows, by a key that it has once."""
+    """A table whose columns are joined to those of the rows, by a key that is unique in it."""
 
     table: str = Field(description="the CSV or JSON with more columns")
     on: str = Field(
@@ -127,7 +127,7 @@ class JoinedTable(Strict):
 
 
 class TableFormat(Strict):
-    """How a table is written, if not as `data.sep` and `data.encoding` say."""
+    """How a table is written, if not by `data.sep` and `data.encoding`."""
 
     sep: Annotated[str | None, BeforeValidator(read_tab)] = Field(
         None, min_length=1, max_length=1, description="field separator; null: data.sep"
@@ -136,7 +136,7 @@ class TableFormat(Strict):
 
 
 class LongTable(Strict):
-    """A training table with a row for each id and class, which kit reads as a row for each id."""
+    """A training table with one row per id and class, which kit reads as one row per id."""
 
     classes: tuple[str, ...] = Field(
         (),
@@ -155,7 +155,7 @@ class LongTable(Strict):
 
 
 class TileChoice(Strict):
-    """A large image cut on a grid, of which the tiles with most tissue make one square picture."""
+    """A large image cut on a grid. The tiles with most tissue make one square image."""
 
     count: int = Field(
         0, ge=0, le=1024, description="tiles of a picture, a square number such as 36; 0: use the whole image"
@@ -175,7 +175,7 @@ class TileChoice(Strict):
 
 
 class PartBlock(Strict):
-    """What a part of an answer is, and its columns, if they do not have the part's name."""
+    """The kind of a part of an answer, and its columns, if they do not have the part's name."""
 
     kind: Literal["softmax", "sigmoid", "number"] = Field(
         "softmax",

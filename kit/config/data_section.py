@@ -212,7 +212,7 @@ class Data(Strict):
 
     @model_validator(mode="after")
     def _join_folder(self) -> Self:
-        """Puts `folder` before the paths that are relative to it; a second validation changes nothing."""
+        """Puts `folder` before the paths that are relative to it. A second validation changes nothing."""
         if posixpath.normpath(self.folder) == ".":
             return self
         given = {key: getattr(self, key) for key in type(self).model_fields}
@@ -243,7 +243,7 @@ class Data(Strict):
 
     @property
     def label_is_columns(self) -> bool:
-        """Whether each class or number has a column of its own."""
+        """Whether each class or number has its own column."""
         return self.label is None or isinstance(self.label, tuple)
 
     @property
@@ -254,12 +254,12 @@ class Data(Strict):
         return self.label or ()
 
 
-# keys of data that are paths below data.folder, besides those of joined tables and the names in `tables`
+# keys of data with paths below data.folder, in addition to those of joined tables and the names in `tables`
 PATHS = ("train", "val", "test", "sample", "images", "test_images", "class_list")
 
 
 def change_paths(data: Mapping[str, Any], change: Callable[[str], str]) -> dict[str, Any]:
-    """The keys of a data section that hold paths, with each path changed; blocks are models or objects."""
+    """Returns the keys of a data section that hold paths, with each path changed. Blocks are models or objects."""
 
     def of(value: Any, key: str = "") -> Any:
         if isinstance(value, BaseModel):
@@ -282,7 +282,7 @@ def change_paths(data: Mapping[str, Any], change: Callable[[str], str]) -> dict[
 
 
 def below_folder(folder: str, path: str) -> str:
-    """A path of config.json as one that is relative to the workspace, or absolute."""
+    """Returns a path of config.json relative to the workspace, or absolute."""
     if JOIN in path:
         return JOIN.join(below_folder(folder, each) for each in path.split(JOIN))
     if Path(path).is_absolute() or path.startswith("./"):

@@ -1,7 +1,7 @@
-"""config.json: Competition (light: what blend and submit need) and Experiment (plugins as specs).
+"""config.json: Competition (small: only the keys for blend and submit) and Experiment (plugins as specs).
 
-Both are read from the one flat object; a key belongs to the model that has it. Plugins stay specs here, and are
-opened by the stage that uses them, so that blending never imports torch.
+Both are read from the same flat object; each key belongs to one model. Plugins stay specs here, and the stage
+that uses them opens them, so that blending never imports torch.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def _spec(name: str, **options: Any) -> Any:
 
 
 class DecisionRule(Strict):
-    """Which labels a row is given, if rows may have several: scores and the submission use the same rule."""
+    """The rule that assigns labels if rows may have several. Scores and the submission use the same rule."""
 
     threshold: float = Field(0.5, ge=0, le=1, description="minimum probability of a predicted label")
     min_labels: int | None = Field(
@@ -79,7 +79,7 @@ class DecisionRule(Strict):
 
 
 class Competition(Strict):
-    """What does not change from one experiment to the next."""
+    """The settings that stay the same in all experiments."""
 
     data: Data = Data()
     metric: Spec = _spec("macro_f1")
@@ -108,7 +108,7 @@ class Competition(Strict):
 
 
 class Stage(Strict):
-    """Some of a run's epochs, and what is different in them; what is left out is the experiment's."""
+    """Some of a run's epochs, and their settings. Settings that are left out are the experiment's."""
 
     epochs: int | None = Field(
         None, ge=1, description="epochs of this stage; one stage may omit it and gets the remaining epochs"
@@ -267,7 +267,7 @@ class Experiment(Strict):
     @model_validator(mode="before")
     @classmethod
     def _stages_keep_options(cls, values: Any) -> Any:
-        """A stage that names the experiment's own plugin means it with its options."""
+        """Gives a stage that names the experiment's own plugin the experiment's options."""
         if not isinstance(values, Mapping) or not isinstance(values.get("stages"), list | tuple):
             return values
         own = {kind: values[kind] for kind in STAGED if kind in values}
@@ -298,43 +298,43 @@ class Experiment(Strict):
         return self
 
     def plan(self) -> list[tuple[Stage, Experiment]]:
-        """The stages with their epochs, and what the experiment is in each; one stage where none are named."""
+        """Returns the stages with their epochs, and the experiment in each; one stage if the config has none."""
         named = self.stages or (Stage(),)
         left = self.epochs - sum(stage.epochs or 0 for stage in named)
         whole = [stage.model_copy(update={"epochs": stage.epochs or left}) for stage in named]
         return [(stage, self.model_copy(update=_differences(stage))) for stage in whole]
 
     def batch_rows(self, unknown: int = 32) -> int:
-        """`batch_size`, or a number in its place where it is "auto" and not measured yet."""
+        """Returns `batch_size`, or `unknown` if it is "auto" and not measured yet."""
         return unknown if self.batch_size == "auto" else self.batch_size
 
     def micro_batch_rows(self, unknown: int = 32) -> int:
-        """What is in memory at once: `micro_batch_size`, else the batch."""
+        """Returns the rows in memory at once: `micro_batch_size`, else the batch."""
         rows = self.batch_rows(unknown)
         return min(rows, self.micro_batch_size or rows)
 
     def open(self, base: type[OneKind], root: StrPath | None = None, where: str = "") -> OneKind:
-        """The plugin of a kind, such as `Loss`, opened with the workspace's own.
+        """Returns the plugin of a kind, such as `Loss`, opened with the workspace's own plugins.
 
         `where` is the config key that errors name, by default the kind's. Raises PluginError and ConfigError.
         """
         return base.open(getattr(self, base.kind), root, where=where or base.kind)
 
     def trackers(self) -> tuple[dict[str, Any], ...]:
-        """The specs of the trackers, none or several."""
+        """Returns the specs of the trackers."""
         if self.tracker is None:
             return ()
         return (self.tracker,) if isinstance(self.tracker, dict) else self.tracker
 
 
 def _differences(stage: Stage) -> dict[str, Any]:
-    """The experiment's keys that a stage sets."""
+    """Returns the experiment's keys that a stage sets."""
     names = ("epochs", "image_size", "batch_size", "augmenter", "sampler", "loss", "scheduler")
     return {name: getattr(stage, name) for name in names if getattr(stage, name) is not None}
 
 
 SECTIONS: tuple[type[Strict], ...] = (Competition, Experiment)
-# keys that do not make another experiment
+# keys that do not change an experiment
 NOT_IN_IDENTITY = frozenset(
     {
         *("device", "workers", "validate_every", "tracker", "executor"),
@@ -344,10 +344,10 @@ NOT_IN_IDENTITY = frozenset(
 
 
 def keys() -> tuple[str, ...]:
-    """Every key that config.json may have at its top."""
+    """Returns every key that config.json may have at its top."""
     return tuple(name for model in SECTIONS for name in model.model_fields)
 
 
 def split(raw: Mapping[str, Any], model: type[Strict]) -> dict[str, Any]:
-    """The keys of config.json's object that belong to a model."""
+    """Returns the keys of config.json's object that belong to a model."""
     return {key: raw[key] for key in raw if key in model.model_fields}

@@ -1,4 +1,4 @@
-"""Where each value of a config comes from: a default, config.json, kit init's recipe, or the command line."""
+"""The origin of each value of a config: a default, config.json, kit init's recipe, or the command line."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from kit.kinds import KINDS
 from kit.kinds.base_classes import DATA_KINDS
 from kit.kinds.plugin import Plugin
 
-REQUIRED = "(required)"  # in place of the default of an option that has none
+REQUIRED = "(required)"  # stands for the default of an option without one
 COMMAND_LINE, DEFAULT = "command line", "default"
 CACHE_FOLDER = "cache_folder"  # the key that an environment variable replaces
 
 
 @dataclass(frozen=True)
 class Setting:
-    """A key of the config as overrides name it, with its value, its default and where the value comes from."""
+    """A key of the config as overrides name it, with its value, its default and the value's origin."""
 
     key: str
     value: Any
@@ -36,9 +36,11 @@ class Setting:
 
 
 def settings(workspace: Workspace, overrides: str | Iterable[str] = ()) -> tuple[Setting, ...]:
-    """Every key of a config and every option of its plugins; `overrides` are those that the workspace was opened with.
+    """Returns every key of a config and every option of its plugins.
 
-    Raises ConfigError and PluginError for what cannot be used.
+    `overrides` are those that the workspace was opened with.
+
+    Raises ConfigError and PluginError for unusable values.
     """
     overrides = (overrides,) if isinstance(overrides, str) else overrides
     given = tuple(text.partition("=")[0].strip() for text in overrides)
@@ -49,7 +51,7 @@ def settings(workspace: Workspace, overrides: str | Iterable[str] = ()) -> tuple
     def source(key: str, value: Any) -> str:
         if key == CACHE_FOLDER and os.environ.get(SHARED_CACHE):
             return SHARED_CACHE
-        # an option that is an object is there by its own keys
+        # an option that is an object is listed by its own keys
         inner = isinstance(value, Mapping) and any(path.startswith(f"{key}.") for path in used)
         if key not in used and not inner:
             return DEFAULT
@@ -63,7 +65,10 @@ def settings(workspace: Workspace, overrides: str | Iterable[str] = ()) -> tuple
 
 
 def flatten(values: Mapping[str, Any], before: str = "") -> dict[str, Any]:
-    """A nested object's values by dotted key, as overrides name them; a plugin's `name` stands at the plugin's key."""
+    """Returns a nested object's values by dotted key, as overrides name them.
+
+    A plugin's `name` is at the plugin's key.
+    """
     found: dict[str, Any] = {}
     for key, value in values.items():
         place = before.rstrip(".") if key == "name" and before else f"{before}{key}"
@@ -72,7 +77,7 @@ def flatten(values: Mapping[str, Any], before: str = "") -> dict[str, Any]:
 
 
 def _recipe(workspace: Workspace) -> tuple[str, dict[str, Any]]:
-    """The name of kit init's recipe and the values that it chose, by dotted key; none if no file has them."""
+    """Returns the name of kit init's recipe and the values that it chose, by dotted key; empty if no file has them."""
     try:
         made = dict(read_json(workspace.root / SCHEMA_FILE)[RECIPE])
         return str(made["name"]), flatten(dict(made["values"]))
@@ -84,7 +89,7 @@ Row = tuple[str, Any, Any]
 
 
 def _values(workspace: Workspace) -> Iterator[Row]:
-    """Each key with its value and its default."""
+    """Yields each key with its value and its default."""
     for section, model in zip((workspace.competition, workspace.experiment), SECTIONS, strict=True):
         for key, field in model.model_fields.items():
             value, default = getattr(section, key), field.get_default(call_default_factory=True)
@@ -119,7 +124,7 @@ def _plugins(key: str, kind: str, spec: Any, default: Any, workspace: Workspace)
 
 
 def _options(key: str, plugin: Plugin, default: Any) -> Iterator[Row]:
-    """The name of a plugin and all its options, those of nested plugins too."""
+    """Yields the name of a plugin and all its options, including those of nested plugins."""
     yield key, plugin.plugin_name(), default.plugin_name() if isinstance(default, Plugin) else default
     for name, field in plugin.option_fields().items():
         value = getattr(plugin, name)
@@ -137,5 +142,5 @@ def _row(key: str, value: Any, field: Any) -> Row:
 
 
 def text_of(value: Any) -> str:
-    """A value as config.json has it, a text without its quotes."""
+    """Returns a value as in config.json, a text without its quotes."""
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

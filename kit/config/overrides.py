@@ -16,12 +16,13 @@ from kit.kinds.base_classes import DATA_KINDS
 
 
 def apply_overrides(raw: Mapping[str, Any], assignments: str | Iterable[str]) -> dict[str, Any]:
-    """The config's object with `loss=cutmix loss.base=arcface loss.base.margin=0.3` applied, names before options.
+    """Returns the config's object with `loss=cutmix loss.base=arcface loss.base.margin=0.3` applied, names
+    before options.
 
-    The name of the plugin that is set keeps its options, another one drops them, nested plugins and items of lists
-    alike. An object is the whole spec: options of before that it leaves out are reset, which W60 says. Values are JSON
-    where they parse as such, else text. Of two assignments to one key the last counts. One assignment may stand without
-    a list.
+    If an assignment names the current plugin, the plugin keeps its options; another name drops them. The same
+    holds for nested plugins and items of lists. An object is the whole spec: existing options that it leaves
+    out are reset, with warning W60. Values are JSON if they can be parsed as JSON, else text. Of two
+    assignments to one key the last counts. A single assignment needs no list.
     """
     assignments = (assignments,) if isinstance(assignments, str) else assignments
     values = {tuple(path): value for path, value in map(_parse_assignment, assignments)}
@@ -71,7 +72,7 @@ def _parse_assignment(text: str) -> tuple[list[str], Any]:
 
 
 def _assign(raw: dict[str, Any], path: Sequence[str], value: Any) -> list[str]:
-    """Sets a value in place; returns the options that it drops of a plugin whose name it keeps."""
+    """Sets a value in place. Returns the options that it drops from a plugin whose name stays."""
     at: Any = raw
     for depth in range(len(path) - 1):
         inner = _item(at, path, depth)
@@ -88,7 +89,7 @@ def _assign(raw: dict[str, Any], path: Sequence[str], value: Any) -> list[str]:
         at = inner
     last = len(path) - 1
     current = _item(at, path, last)
-    # data has names of its own, such as those of data.label_from.rename, beside its plugins
+    # data has names besides its plugins, such as those of data.label_from.rename
     is_spec = path[0] != "data" or (last > 0 and path[1] in DATA_KINDS)
     made, dropped = respecify(value, current) if is_spec else (value, [])
     at[_key(at, path, last)] = made
@@ -96,13 +97,16 @@ def _assign(raw: dict[str, Any], path: Sequence[str], value: Any) -> list[str]:
 
 
 def _item(at: Any, path: Sequence[str], depth: int) -> Any:
-    """What stands at a part of a path, None where nothing does."""
+    """Returns the value at a part of a path, or None."""
     key = _key(at, path, depth)
     return at[key] if isinstance(at, list) else at.get(key)
 
 
 def _key(at: Any, path: Sequence[str], depth: int) -> Any:
-    """A key of an object, or the place of an item that a list has. Raises ConfigError C05 for an item that it lacks."""
+    """Returns a key of an object, or the position of a list's item.
+
+    Raises ConfigError C05 if the list lacks the item.
+    """
     key = path[depth]
     if not isinstance(at, list):
         return key
@@ -117,7 +121,7 @@ def _key(at: Any, path: Sequence[str], depth: int) -> Any:
 
 
 def _default_name(path: Sequence[str]) -> str:
-    """The plugin that a key without a value stands for: a kind at the top, or in the data section."""
+    """Returns the default plugin of a key without a value: a kind at the top, or in the data section."""
     models = SECTIONS if len(path) == 1 else (Data,) if path[:-1] == ["data"] else ()
     for model in models:
         if path[-1] in (DATA_KINDS if model is Data else KINDS) and path[-1] in model.model_fields:

@@ -1,4 +1,4 @@
-"""config.json's text as the two models; each fault is named with its key, its line and the nearest name."""
+"""Parses config.json's text into the two models. Each fault is reported with its key, its line and the nearest name."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ PARTS: dict[str, type[Strict]] = {
     "stages": Stage,
     "decision": DecisionRule,
 }  # sections of config.json beside data
-MAX_CHARACTERS = 2**22  # characters; one with a line for each of 10,000 classes has half a million
+MAX_CHARACTERS = 2**22  # characters; a config with a line for each of 10,000 classes has half a million
 
 
 def parse(text: str, file: str = "config.json") -> dict[str, Any]:
-    """config.json's text as an object. Raises ConfigError with the line of what is wrong."""
+    """Returns config.json's text as an object. Raises ConfigError with the line of the fault."""
 
     def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         seen = Counter(key for key, _ in pairs)
@@ -60,7 +60,7 @@ def parse(text: str, file: str = "config.json") -> dict[str, Any]:
     except (
         ValueError,
         RecursionError,
-    ) as error:  # a number of thousands of digits, half a character, a deep nest
+    ) as error:  # a number of thousands of digits, half a character, or deep nesting
         raise ConfigError(f"{file}: {str(error).splitlines()[0]}", code="C04") from None
     if not isinstance(raw, dict):
         raise ConfigError(f"{file} must hold one JSON object, not {type(raw).__name__}", code="C04")
@@ -76,7 +76,7 @@ def _at(text: str, key: str, last: bool = False) -> str:
 def validate_config(
     raw: Mapping[str, Any], text: str = "", file: str = "config.json"
 ) -> tuple[Competition, Experiment]:
-    """Both models, from config.json's object. Raises ConfigError, naming each key and its line."""
+    """Returns both models from config.json's object. Raises ConfigError, naming each key and its line."""
     unknown = [key for key in raw if key not in keys()]
     if unknown:
         cases = [
@@ -100,9 +100,9 @@ def validate_config(
 
 
 def read_stored_experiment(config: Mapping[str, Any], whose: str) -> Experiment:
-    """The experiment of a config that a run or a checkpoint stored; `whose` names it in errors.
+    """Returns the experiment of a config that a run or a checkpoint stored; `whose` names it in errors.
 
-    Raises CheckpointError D53 for a config of another version of kit, with the names of today.
+    Raises CheckpointError D53 for a config of another version of kit, with the present names.
     """
     try:
         cases = [
@@ -126,7 +126,7 @@ def read_stored_experiment(config: Mapping[str, Any], whose: str) -> Experiment:
 
 
 def _with_lines(error: ConfigError, text: str, file: str) -> ConfigError:
-    """The same findings with their lines; an unknown key of a section gets its nearest name."""
+    """Returns the same findings with their lines. An unknown key of a section gets its nearest name."""
     cases = []
     for case in error.cases:
         key = case.path.rsplit(".", 1)[-1]
@@ -143,7 +143,7 @@ def _with_lines(error: ConfigError, text: str, file: str) -> ConfigError:
 
 
 def _keys_below(path: str) -> list[str]:
-    """The keys of the block that a path leads into; those of blocks inside it with their dotted names too."""
+    """Returns the keys of the block at a path; those of inner blocks also with their dotted names."""
     section, *blocks = path.split(".")[:-1]
     model = PARTS.get(section, Data)
     for name in blocks:

@@ -60,9 +60,9 @@ def _plugin(kind: str, made: dict[str, Any], root: Path | None) -> dict[str, Any
 
 
 def complete(workspace: Workspace) -> dict[str, Any]:
-    """The workspace's config, checked, with every key, and every plugin opened so that all its options show.
+    """Returns the workspace's config, checked, with every key, and with every option of its plugins.
 
-    Raises ConfigError and PluginError for what cannot be used.
+    Raises ConfigError and PluginError for unusable values.
     """
     values: dict[str, Any] = {}
     for section in (workspace.competition, workspace.experiment):

@@ -1,4 +1,4 @@
-"""The short config.json that kit init writes: values that differ from a default, one key a line."""
+"""The short config.json that kit init writes: values that differ from a default, one key per line."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from kit.config.models import SECTIONS, Data
 from kit.core.legible import legible_json
 from kit.kinds.base_classes import DATA_KINDS
 
-# what every competition has, written even if it equals a default
+# keys that every competition has, written even if they equal a default
 ALWAYS = ("metric", "splitter", "backbone", "epochs", "image_size")
 ALWAYS_IN_DATA = ("train", "sample", "id", "label", "images")
 
 
 def without_defaults(config: Mapping[str, Any]) -> dict[str, Any]:
-    """The keys of a config that differ from their defaults, and those that every competition has.
+    """Returns the keys of a config that differ from their defaults, and those that every competition has.
 
     A plugin without options becomes its name.
     """
@@ -37,7 +37,7 @@ def without_defaults(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def config_text(config: Mapping[str, Any]) -> str:
-    """The text of config.json: each key, and each key of `data`, with its value on a line of its own."""
+    """Returns the text of config.json: each key, and each key of `data`, on its own line."""
     lines = []
     for key, value in config.items():
         if key == "data" and value:

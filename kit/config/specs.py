@@ -1,7 +1,9 @@
-"""Specs: a plugin as config.json writes it, a name or `{"name": ..., options}`, and a second word on one that is set.
+"""Specs: a plugin in config.json, as a name or `{"name": ..., options}`, and the merge of a second spec with
+a present one.
 
-Naming the plugin that is set already keeps its options: `loss=label_smoothing` changes nothing where label_smoothing is
-the loss. Another name has options of its own. An object is the whole spec, so what it leaves out is reset.
+Naming the present plugin keeps its options: `loss=label_smoothing` changes nothing if the loss is
+label_smoothing. Another name has its own options. An object is the whole spec, so options that it leaves out
+are reset.
 """
 
 from __future__ import annotations
@@ -12,10 +14,13 @@ from typing import Any
 
 
 def respecify(value: Any, current: Any) -> tuple[Any, list[str]]:
-    """A value given for a spec that has one, with the options that a bare name keeps; and options that are dropped.
+    """Merges a new value with the present spec.
 
-    Nested specs and items of lists are treated alike: an item belongs to the current item of its name, and an item
-    without a name, such as a stage, to the one at its place. Dropped options are paths: `smoothing=0.2`.
+    A bare name of the present plugin keeps its options. Returns the spec and the dropped options.
+
+    Nested specs and items of lists are treated alike. An item belongs to the present item of its name. An
+    item without a name, such as a stage, belongs to the one at its position. Dropped options are paths:
+    `smoothing=0.2`.
     """
     if isinstance(value, list):
         return _each(value, current if isinstance(current, list) else [current])
@@ -48,7 +53,7 @@ def _each(values: list[Any], current: list[Any]) -> tuple[list[Any], list[str]]:
 
 
 def _of_name(name: str, current: Any) -> Mapping[str, Any] | None:
-    """The spec of this name: the current one, or the first of a list."""
+    """Returns the spec of this name: the current one, or the first of a list."""
     for one in current if isinstance(current, list) else [current]:
         if isinstance(one, Mapping) and one.get("name") == name:
             return one

@@ -1,4 +1,4 @@
-"""Workspace: a folder with a config.json, and where things are in it."""
+"""Workspace: a folder with a config.json, and the paths in it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SHARED_CACHE = "KIT_CACHE"
 
 @dataclass(frozen=True)
 class Workspace:
-    """A workspace and its checked config; `raw` is what was asked for, overrides included."""
+    """A workspace and its checked config. `raw` is the requested config, including overrides."""
 
     root: Path
     raw: dict[str, Any]
@@ -38,7 +38,8 @@ class Workspace:
         overrides: str | Iterable[str] = (),
         config: StrPath | None = None,
     ) -> Workspace:
-        """The workspace that every public function takes: a Workspace, or a path in its folder.
+        """Returns the workspace for the argument that every public function takes: a Workspace, or a path in
+        its folder.
 
         `overrides` are applied to either. `config` is read in place of config.json. Raises what `find` raises.
         """
@@ -56,9 +57,11 @@ class Workspace:
     def find(
         cls, start: StrPath = ".", overrides: str | Iterable[str] = (), config: StrPath | None = None
     ) -> Workspace:
-        """The workspace of a folder, looked for upwards as git does; `config` is read in its config.json's place.
+        """Finds the workspace of a folder by looking upwards, as git does.
 
-        Raises ConfigError where there is none.
+        `config` is read in place of its config.json.
+
+        Raises ConfigError if no folder has one.
         """
         start = Path(start).resolve()
         for folder in (start, *start.parents):
@@ -74,7 +77,7 @@ class Workspace:
     def open(
         cls, root: StrPath, overrides: str | Iterable[str] = (), config: StrPath | None = None
     ) -> Workspace:
-        """The workspace of this very folder. Raises ConfigError for a config that is not valid."""
+        """Opens the workspace of exactly this folder. Raises ConfigError if the config is not valid."""
         root = Path(root).resolve()
         check_writable([root])
         file = root / CONFIG_FILE if config is None else Path(config)
@@ -103,9 +106,10 @@ class Workspace:
         return self._models[1]
 
     def run_folder(self, text: StrPath) -> Path | None:
-        """The folder in runs/ that `r`, `runs/r` or its path means, seen from here or from the workspace.
+        """Returns the folder in runs/ for `r`, `runs/r` or its path, relative to the present folder or to the
+        workspace.
 
-        None if no such folder is in this workspace's runs/.
+        It is None if this workspace's runs/ has no such folder.
         """
         text = os.fspath(text)
         named = (self.runs / text,) if is_safe_folder_name(text) else ()
@@ -116,7 +120,7 @@ class Workspace:
         return None
 
     def path(self, relative: StrPath) -> Path:
-        """A path of the config, which is relative to the workspace."""
+        """Returns the absolute form of a config path, which is relative to the workspace."""
         return self.root / relative
 
     @property
@@ -126,7 +130,7 @@ class Workspace:
 
     @property
     def cache(self) -> Path:
-        """Folder of decoded images; the environment's KIT_CACHE names one that several workspaces share."""
+        """Folder of decoded images. The environment variable KIT_CACHE names one that several workspaces share."""
         shared = os.environ.get(SHARED_CACHE)
         if shared:
             return Path(shared).expanduser().absolute()
