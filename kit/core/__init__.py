@@ -1,1 +1,1 @@
-"""What everything else stands on: files, randomness, progress, stopping."""
+"""The base of all other folders: files, randomness, progress, stopping."""

@@ -1,4 +1,4 @@
-"""Archives: a zip of another machine is read entry by entry, and what could do harm is refused before it is read."""
+"""Archives: reads a zip of another machine entry by entry, and refuses harmful ones before they are read."""
 
 from __future__ import annotations
 
@@ -13,16 +13,17 @@ from kit.errors import DataError
 
 MAX_ENTRIES = 100_000
 MAX_RATIO = 200  # bytes of an entry per byte in the archive; predictions and weights have less than 10
-MIN_BOMB_BYTES = 2**24  # below, a file may shrink as much as it likes
+MIN_BOMB_BYTES = 2**24  # a file below this size may have any compression ratio
 READ_BYTES = 2**20
 ENCRYPTED = 1  # of an entry's flags
 
 
 @contextmanager
 def open_archive(path: Path) -> Iterator[zipfile.ZipFile]:
-    """A zip whose entries are files and folders below one folder, each once, and none claims to be a bomb.
+    """Opens a zip whose entries are distinct files and folders below one folder, and are not a zip bomb.
 
-    Raises DataError D69 for another file, and for entries that climb out, are links, or expand too much.
+    Raises DataError D69 for another file, and for entries that leave the folder, are links, or expand too
+    much.
     """
     try:
         with zipfile.ZipFile(path) as archive:
@@ -44,13 +45,13 @@ def check_entries(path: Path, entries: list[zipfile.ZipInfo]) -> None:
             raise _refuse(path, f"the entry {entry.filename!r} is there twice")
         names.add(entry.filename.casefold())
     packed = sum(entry.compress_size for entry in entries)
-    # entries that share their bytes are a bomb that looks harmless one by one
+    # entries that share their bytes are a bomb that looks harmless entry by entry
     if packed > path.stat().st_size:
         raise _refuse(path, "its entries overlap")
 
 
 def _reason(entry: zipfile.ZipInfo) -> str:
-    """Why an entry is refused; blank if it is not."""
+    """Returns why an entry is refused; empty if it is not."""
     name, mode = PurePosixPath(entry.filename), entry.external_attr >> 16
     if name.is_absolute() or ".." in name.parts or "\\" in entry.filename or ":" in entry.filename[:2]:
         return "leads out of the archive's folder"

@@ -8,8 +8,8 @@ import numpy as np
 
 
 def even_batches(count: int, batch_size: int) -> list[np.ndarray]:
-    """Positions 0 to count - 1 in batches whose sizes differ by one at most, none above `batch_size`.
+    """Returns positions 0 to count - 1 in batches whose sizes differ by at most one, and are at most `batch_size`.
 
-    A last batch of one row would break batch norm, and a small one would weigh its rows more than others.
+    A last batch of one row would break batch norm, and a small one would give its rows a larger weight.
     """
     return np.array_split(np.arange(count), math.ceil(count / batch_size)) if count else []

@@ -1,4 +1,4 @@
-"""BSON files: documents of names and values. Code that a document holds stays text.
+"""BSON files: documents of names and values. Code in a document stays text.
 
 Source: bsonspec.org, version 1.1.
 """
@@ -33,18 +33,19 @@ _NUMBERS = {0x01: ("<d", 8), 0x10: ("<i", 4), 0x12: ("<q", 8)}
 
 
 def read_document(content: bytes) -> dict[str, Any]:
-    """A document by the names of its elements: numbers, text, bytes, documents, and lists for arrays.
+    """Returns a document by the names of its elements: numbers, text, bytes, documents, and lists for arrays.
 
-    Other types are the bytes in hexadecimal digits, as text; null is None. Raises ValueError for no BSON.
+    Other types are their bytes in hexadecimal digits, as text; null is None. Raises ValueError if the content
+    is not BSON.
     """
     return _Document(content).elements(0, len(content), 0)
 
 
 def read_scalars(file: Path, places: Sequence[int]) -> Iterator[dict[str, str]]:
-    """The numbers and texts of each document, as text, by their names; a null is blank.
+    """Yields the numbers and texts of each document, as text, by their names; a null is empty.
 
-    `places` are those of `find_documents`. What lies in nested documents, arrays and bytes is skipped, and its pages
-    of the file are not read. Raises DataError D05 for a corrupt document.
+    `places` are the offsets by `find_documents`. Nested documents, arrays and bytes are skipped, and their
+    pages of the file are not read. Raises DataError D05 for a corrupt document.
     """
     with file.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as content:
         reader = _Document(content)
@@ -56,12 +57,12 @@ def read_scalars(file: Path, places: Sequence[int]) -> Iterator[dict[str, str]]:
 
 
 def to_text(value: Any) -> str:
-    """A number or a text as a table's cell."""
+    """Returns a number or a text as a table's cell."""
     return value if isinstance(value, str) else "" if value is None else json.dumps(value)
 
 
 def find_documents(file: Path) -> list[int]:
-    """The places of a file's documents, and that of the file's end. Raises DataError D05 or D06."""
+    """Returns the offsets of a file's documents, and that of the file's end. Raises DataError D05 or D06."""
     places, size = [0], file.stat().st_size
     with file.open("rb", buffering=0) as stream:
         while places[-1] < size:
@@ -83,13 +84,13 @@ def find_documents(file: Path) -> list[int]:
 
 
 class _Document:
-    """Reads documents at places of some bytes."""
+    """Reads documents at offsets of a bytes object."""
 
     def __init__(self, content: bytes | mmap.mmap) -> None:
         self.content = content
 
     def elements(self, start: int, end: int, depth: int) -> dict[str, Any]:
-        """The elements of the document that begins at `start`, which must end before `end`."""
+        """Returns the elements of the document that starts at `start` and must end before `end`."""
         size = self._document_size(start, end)
         if depth > MAX_DEPTH:
             raise ValueError(f"documents in documents, more than {MAX_DEPTH} deep")
@@ -102,7 +103,7 @@ class _Document:
         return found
 
     def scalars(self, start: int, end: int) -> Iterator[tuple[str, Any]]:
-        """The outermost elements of a document that are no documents, arrays or bytes."""
+        """Yields the outermost elements of a document that are not documents, arrays or bytes."""
         at, end = start + 4, start + self._document_size(start, end) - 1
         while at < end:
             kind = self.content[at]
@@ -120,7 +121,7 @@ class _Document:
         return size
 
     def _value(self, kind: int, at: int, end: int, depth: int) -> tuple[Any, int]:
-        """A value of a type at a place, and the place behind it."""
+        """Returns a value of a type at an offset, and the offset after it."""
         if kind in _NUMBERS:
             form, size = _NUMBERS[kind]
             return struct.unpack(form, self._bytes(at, size, end))[0], at + size

@@ -26,15 +26,15 @@ class Displayed:
     """A result that shows itself: `repr` gives a few lines, a notebook a table or a picture."""
 
     def _lines(self) -> Sequence[str]:
-        """What came out, a statement a line, the most important first."""
+        """Returns the result in lines, one statement each, the most important first."""
         raise NotImplementedError
 
     def to_frame(self) -> pd.DataFrame:
-        """The result as a pandas table."""
+        """Returns the result as a pandas table."""
         raise NotImplementedError
 
     def _pictures(self) -> Sequence[bytes]:
-        """PNG files to show in place of the table."""
+        """Returns PNG files to show in place of the table."""
         return ()
 
     def __repr__(self) -> str:
@@ -43,7 +43,7 @@ class Displayed:
         return "\n".join([*lines[: MAX_LINES - len(more)], *more])
 
     def _repr_html_(self) -> str:
-        """The lines, and below them the pictures or the table. All text is escaped."""
+        """Returns the lines, and below them the pictures or the table. All text is escaped."""
         text = "<br>".join(html.escape(line) for line in repr(self).splitlines())
         pictures = self._pictures()
         below = "".join(map(_image, pictures)) if pictures else _table(self.to_frame())
@@ -65,7 +65,7 @@ class Results(tuple[OneResult, ...], Displayed):
         return [png for one in self for png in one._pictures()]
 
     def to_frame(self) -> pd.DataFrame:
-        """The tables of all results, one below the other."""
+        """Returns the tables of all results, one below the other."""
         import pandas as pd
 
         frames = [one.to_frame() for one in self]
@@ -73,7 +73,7 @@ class Results(tuple[OneResult, ...], Displayed):
 
 
 def frame(rows: Iterable[dict[str, Any]], columns: Sequence[str] | None = None) -> pd.DataFrame:
-    """A table of rows; `columns` are there even if there is no row."""
+    """Returns a table of rows. It has `columns` even without rows."""
     import pandas as pd
 
     readable = [
@@ -84,7 +84,7 @@ def frame(rows: Iterable[dict[str, Any]], columns: Sequence[str] | None = None) 
 
 
 def _table(table: pd.DataFrame) -> str:
-    """An HTML table of the first rows, numbers with four digits."""
+    """Returns an HTML table of the first rows, numbers with four digits."""
     if table.empty:
         return ""
     shown = table.head(MAX_ROWS).map(_cell)

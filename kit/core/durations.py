@@ -10,7 +10,7 @@ UNITS = {"h": 3600, "m": 60, "s": 1}
 
 
 def parse_duration(text: str) -> int:
-    """Seconds of `20m`, `1h30m` or `90s`. Raises ConfigError C05 for other text."""
+    """Returns the seconds of `20m`, `1h30m` or `90s`. Raises ConfigError C05 for other text."""
     found = re.fullmatch(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?", text.strip())
     seconds = (
         sum(int(part or 0) * unit for part, unit in zip(found.groups(), UNITS.values(), strict=True))
@@ -23,7 +23,7 @@ def parse_duration(text: str) -> int:
 
 
 def write_duration(seconds: float) -> str:
-    """A time as `parse_duration` reads it: 1h30m, 20m, 45s."""
+    """Returns a time as `parse_duration` reads it: 1h30m, 20m, 45s."""
     minutes = round(seconds / 60)
     if minutes < 1:
         return f"{max(1, round(seconds))}s"

@@ -1,4 +1,4 @@
-"""codes: what each code of a message means and what to do, as docs/codes.md has it."""
+"""codes: the meaning and the fix of each message code, from docs/codes.md."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _ENTRY = re.compile(r"^- \*\*([A-Z]\d\d) (.+?)\.\*\*(?: (.+?))? \*Do:\* (.+)$", 
 
 @dataclass(frozen=True)
 class Code:
-    """One code: a few words, what it means (blank where they say it all), and what to do."""
+    """One code: a few words, its meaning (empty if the words are enough), and the fix."""
 
     code: str
     title: str
@@ -25,18 +25,21 @@ class Code:
 
 @lru_cache
 def codes() -> dict[str, Code]:
-    """Every code, in the page's order."""
+    """Returns every code, in the page's order."""
     found = (Code(code, title, meaning, remedy) for code, title, meaning, remedy in _ENTRY.findall(_page()))
     return {one.code: one for one in found}
 
 
 def _page() -> str:
-    """The page with each entry on one line: an entry is wrapped, and its further lines are indented."""
+    """Returns the page with each entry on one line.
+
+    On the page an entry is wrapped, and its further lines are indented.
+    """
     return re.sub(r"\n  (?=\S)", " ", CODES_FILE.read_text(encoding="utf-8"))
 
 
 def explain(text: str) -> Code:
-    """The entry of a code, written in any case. Raises ConfigError C05 for one that there is not."""
+    """Returns the entry of a code, written in any case. Raises ConfigError C05 if the code does not exist."""
     known = codes()
     if text.upper() not in known:
         raise ConfigError(

@@ -1,4 +1,4 @@
-"""What a file's first bytes say it holds, and the way out where kit does not read it."""
+"""Detects the format of a file by its first bytes, and suggests a conversion if kit does not read it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _RAW = "convert it to JPEG or PNG, for example with rawpy"
 _FRAMES = "save its frames as JPEG or PNG, for example with ffmpeg -i"
 _ARRAY = "scale its values to 8 bits, and save each image as PNG"
 _UNPACK = "unpack it first"
-# Where the magic stands, the magic, the format, and what to do.
+# offset of the magic bytes, the magic bytes, the format, and the fix
 _FOREIGN = (
     (128, b"DICM", "DICOM", "pydicom.dcmread(file).pixel_array, brought to 8 bits and saved as PNG"),
     (0, b"\0\0\0\x0cjP  \r\n\x87\n", "JPEG 2000", _PILLOW),
@@ -109,7 +109,7 @@ _TEXTS = {
 
 
 def sniff(content: bytes) -> str:
-    """The format, as Pillow names it. Raises DataError D06, D07 or D13 for what is no image kit reads."""
+    """Returns the format, as Pillow names it. Raises DataError D06, D07 or D13 if kit does not read it as an image."""
     for magic, name in _MAGIC.items():
         if content.startswith(magic):
             return name
@@ -132,7 +132,7 @@ def sniff(content: bytes) -> str:
 
 
 def _is_avif(content: bytes) -> bool:
-    """By the main brand, else by the compatible ones: some writers put `mif1` first."""
+    """Checks the main brand, else the compatible ones: some writers put `mif1` first."""
     if content[8:12] in _AVIF:
         return True
     end = min(int.from_bytes(content[:4], "big"), 256)
@@ -141,7 +141,7 @@ def _is_avif(content: bytes) -> bool:
 
 
 def _foreign(content: bytes) -> tuple[str, str] | None:
-    """The name of a format that kit does not read, and what to do."""
+    """Returns the name of a format that kit does not read, and a fix."""
     if _looks_like_tga(content):
         return "TGA", _PILLOW
     for at, magic, name, way in _FOREIGN:
@@ -160,7 +160,7 @@ def _foreign(content: bytes) -> tuple[str, str] | None:
 
 
 def _looks_like_tga(content: bytes) -> bool:
-    """By its footer, or by a header whose every field is possible: TGA has no magic at its beginning."""
+    """Checks the footer, or a header whose every field is possible: TGA has no magic bytes at its start."""
     if content.endswith(_TGA_FOOTER):
         return True
     if len(content) < 18:

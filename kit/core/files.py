@@ -1,4 +1,4 @@
-"""Files are written beside their place, synced, then renamed: a half-written file never has the final name."""
+"""Writes files beside their target, syncs them, then renames them: a partial file never has the final name."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from kit.core.locks import lock_handle
 from kit.errors import KitError, RunError
 
 WINDOWS = os.name == "nt"
-StrPath = str | os.PathLike[str]  # what public functions take for a path
+StrPath = str | os.PathLike[str]  # types that public functions take for a path
 PARTIAL_SUFFIX = ".part"  # ends the name of a file that is still being written
 _UMASK_LOCK = threading.Lock()
 DISK_FULL_ERRNOS = (errno.ENOSPC, errno.EDQUOT)
@@ -28,10 +28,10 @@ DISK_FULL_ERRNOS = (errno.ENOSPC, errno.EDQUOT)
 
 @contextmanager
 def atomic_file(path: Path, size: int = 0) -> Iterator[Path]:
-    """A temporary path beside `path`, which takes its name when the block ends without an error.
+    """Yields a temporary path beside `path`. If the block ends without an error, it is renamed to `path`.
 
-    What a killed process left of the same file goes. Raises RunError R06 where the disk is full, which says how many
-    bytes there would be (`size`, where that is known); nothing is left behind then, and an older `path` is intact.
+    Partial files of killed processes are removed. Raises RunError R06 if the disk is full, with the number of
+    bytes if `size` is given. The partial file is then removed, and an older `path` stays intact.
     """
     with disk_full_as_error(path, size):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -41,8 +41,8 @@ def atomic_file(path: Path, size: int = 0) -> Iterator[Path]:
         try:
             yield part
             sync(part)
-            os.chmod(part, 0o666 & ~_umask())  # mkstemp makes files that only their owner reads
-            if WINDOWS:  # which renames no file that is open
+            os.chmod(part, 0o666 & ~_umask())  # mkstemp makes files that only their owner can read
+            if WINDOWS:  # which cannot rename an open file
                 os.close(handle)
                 handle = -1
             os.replace(part, path)
@@ -54,18 +54,18 @@ def atomic_file(path: Path, size: int = 0) -> Iterator[Path]:
 
 
 def _open_partial(path: Path) -> tuple[int, Path]:
-    """A temporary file beside `path`, locked for as long as this process lives or the handle is open."""
+    """Opens a temporary file beside `path`, locked for the life of this process or of the handle."""
     while True:
         handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=PARTIAL_SUFFIX, dir=path.parent)
         with suppress(OSError):  # a file system without locks
             lock_handle(handle)
         if os.fstat(handle).st_nlink:
             return handle, Path(name)
-        os.close(handle)  # another process took it for a stump before it was locked
+        os.close(handle)  # another process took it for a partial file before it was locked
 
 
 def _remove_stump(part: Path) -> None:
-    """Removes a file that is half-written, unless its writer is still at work, which holds its lock."""
+    """Removes a partial file, unless its writer still runs, which holds its lock."""
     try:
         handle = os.open(part, os.O_RDONLY)
     except OSError:
@@ -78,7 +78,7 @@ def _remove_stump(part: Path) -> None:
         pass
     finally:
         os.close(handle)
-    if WINDOWS:  # which removes no file that this process has open, nor one of a writer's
+    if WINDOWS:  # which cannot remove a file that this process or a writer has open
         with suppress(OSError):
             part.unlink(missing_ok=True)
 
@@ -107,9 +107,9 @@ def atomic_folder(path: Path, size: int = 0) -> Iterator[Path]:
 
 @contextmanager
 def open_for_append(path: Path, size: int = 0) -> Iterator[BinaryIO]:
-    """A file open for appending, synced when the block ends.
+    """Yields a file open for appending, which is synced when the block ends.
 
-    Raises RunError where the disk is full; the file's end may be incomplete then.
+    Raises RunError if the disk is full. The file's end may then be incomplete.
     """
     with disk_full_as_error(path, size), path.open("ab") as file:
         yield file
@@ -141,7 +141,7 @@ def disk_full_as_error(path: Path, size: int = 0) -> Iterator[None]:
 
 
 def free_space(path: Path) -> int:
-    """Bytes that may still be written where a path is or will be."""
+    """Returns the bytes that may still be written at a path, which need not exist yet."""
     return shutil.disk_usage(_nearest_existing(path)).free
 
 
@@ -155,7 +155,7 @@ def _nearest_existing(path: Path) -> Path:
 
 
 def format_bytes(count: float) -> str:
-    """A number of bytes as people read it: `1.5 GB`."""
+    """Returns a number of bytes in readable form: `1.5 GB`."""
     unit, size = next(
         ((u, s) for u, s in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)) if count >= s), ("bytes", 1)
     )
@@ -163,7 +163,7 @@ def format_bytes(count: float) -> str:
 
 
 def remove_partial_files(folder: Path) -> None:
-    """Removes what a killed process left half-written directly in a folder."""
+    """Removes the partial files that a killed process left directly in a folder."""
     for part in folder.glob(f".*{PARTIAL_SUFFIX}"):
         if part.is_dir():
             shutil.rmtree(part, ignore_errors=True)
@@ -172,7 +172,7 @@ def remove_partial_files(folder: Path) -> None:
 
 
 def remove_folder(path: Path) -> None:
-    """Removes a folder that counts; killed at it, nothing is left that could be taken for the folder."""
+    """Removes a folder so that a process killed at it leaves nothing that looks like the folder."""
     part = path.with_name(f".{path.name}{PARTIAL_SUFFIX}")
     shutil.rmtree(part, ignore_errors=True)
     os.rename(path, part)
@@ -180,14 +180,14 @@ def remove_folder(path: Path) -> None:
 
 
 def _umask() -> int:
-    with _UMASK_LOCK:  # a checkpoint's thread may ask too, and each changes it for a moment
+    with _UMASK_LOCK:  # a checkpoint's thread may also ask, and each changes it for a moment
         mask = os.umask(0)
         os.umask(mask)
     return mask
 
 
 def sync(path: Path) -> None:
-    """Asks the system to put a file or a folder on the disk; Windows does so with files alone."""
+    """Asks the system to write a file or a folder to the disk. Windows only does so with files."""
     if WINDOWS and path.is_dir():
         return
     handle = os.open(path, os.O_RDWR if WINDOWS else os.O_RDONLY)
@@ -198,13 +198,13 @@ def sync(path: Path) -> None:
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Writes a whole file, or leaves the one that was there."""
+    """Writes a whole file, or leaves the existing one."""
     with atomic_file(path, len(content)) as part:
         part.write_bytes(content)
 
 
 def write_text(path: Path, text: str) -> None:
-    """Writes a whole UTF-8 file with LF line ends, or leaves the one that was there. The text is made legible."""
+    """Writes a whole UTF-8 file with LF line ends, or leaves the existing one. The text is made legible."""
     write_bytes(path, legible(text).encode("utf-8"))
 
 
@@ -214,45 +214,45 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def is_safe_folder_name(name: str) -> bool:
-    """Whether a name is one folder's own: no path, and not hidden."""
+    """Whether a name is that of a single visible folder, and not a path."""
     return bool(name) and Path(name).name == name and not name.startswith(".")
 
 
 def shorten(value: object) -> str:
-    """A fingerprint's first 12 digits, other values as they are in words."""
+    """Returns a fingerprint's first 12 digits, other values as they are in words."""
     text = str(value)
     return text[:12] if len(text) == 64 and " " not in text else text
 
 
 def read_json(path: Path) -> Any:
-    """Reads JSON written by kit. Raises ValueError for what is none, OSError for what cannot be read."""
+    """Reads JSON written by kit. Raises ValueError if it is not JSON, OSError if the file cannot be read."""
     return parse_json(path.read_text(encoding="utf-8"))
 
 
 def parse_json(text: str | bytes) -> Any:
-    """The value of a JSON text. Raises ValueError for any that is none, nested too deeply, or not UTF-8 as text."""
+    """Returns the value of a JSON text. Raises ValueError if it is not JSON, nested too deeply, or not UTF-8."""
     try:
         value = json.loads(text)
-        json.dumps(value, ensure_ascii=False).encode()  # lone surrogates, which no file and no terminal takes
+        json.dumps(value, ensure_ascii=False).encode()  # lone surrogates, invalid in files and terminals
     except RecursionError:
         raise ValueError("nested too deeply") from None
     return value
 
 
 def sha256(path: Path) -> str:
-    """The file's SHA-256 as 64 hex digits."""
+    """Returns the file's SHA-256 as 64 hex digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def fingerprint(value: Any) -> str:
-    """64 hex digits that are equal for equal JSON values, whatever the order of keys."""
+    """Returns 64 hex digits that are equal for equal JSON values, in any order of keys."""
     text = json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"), default=str)
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 class CheckedDict(dict[str, Any]):
-    """A mapping from a file, and the nested ones; `fails` makes the error from the key that is missing."""
+    """A mapping from a file, and the nested ones. `fails` makes the error for a missing key."""
 
     def __init__(self, values: Mapping[str, Any], fails: Callable[[str], KitError]) -> None:
         super().__init__({key: self._inner(value, fails) for key, value in values.items()})
@@ -266,4 +266,4 @@ class CheckedDict(dict[str, Any]):
         raise self._fails(key)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return dict, (dict(self),)  # to another process it goes as it is
+        return dict, (dict(self),)  # pickled as it is for another process

@@ -1,4 +1,4 @@
-"""The content of an image's file, or the reason why there is none."""
+"""Reads the content of an image's file, or explains why it cannot be read."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from kit.errors import DataError
 
 
 def read_image_bytes(path: Path, count: int = -1) -> bytes:
-    """A file's content, or its first `count` bytes.
+    """Returns a file's content, or its first `count` bytes.
 
-    Raises DataError D01, D02, D08 or D09, which leave the path to the caller.
+    Raises DataError D01, D02, D08 or D09 without the path, which the caller adds.
     """
     try:
         content = path.read_bytes() if count < 0 else _beginning(path, count)

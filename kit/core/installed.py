@@ -1,7 +1,8 @@
-"""Installed packages: what kit needs, under which names it may be installed, and in which versions it is here.
+"""Installed packages: kit's requirements, the names under which they may be installed, and their versions here.
 
-A bundle carries kit's source without kit's own metadata, and OpenCV has several distributions of one module. So
-versions are looked up here alone, and a package without metadata is no error. Optional packages are checked here too.
+A bundle has kit's source without kit's own metadata, and OpenCV has several distributions of one module. So
+versions are only looked up here, and a package without metadata is not an error. Optional packages are
+checked here too.
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ from kit.errors import ConfigError
 
 KIT = "kit-competitions"
 UNKNOWN = "unknown"
-# the distributions that kit imports at run time, with their modules; setup.cfg has their ranges, which a test compares
+# distributions that kit imports at run time, with their modules; setup.cfg has their ranges, and a test
+# compares both
 REQUIRED = {
     "albumentations": "albumentations",
     "click": "click",
@@ -51,9 +53,9 @@ ALIASES = {
 
 
 def version(name: str) -> str:
-    """The version of a package that kit needs, from its metadata, else from its module, else `unknown`.
+    """Returns the version of a required package, from its metadata, else from its module, else `unknown`.
 
-    kit's own is `kit.__version__`, so that it is known where kit is a folder beside a script.
+    kit's own is `kit.__version__`, so that it is known if kit is a folder beside a script.
     """
     if name == KIT:
         return kit.__version__
@@ -62,27 +64,28 @@ def version(name: str) -> str:
         return found[1]
     try:
         module = importlib.import_module(REQUIRED.get(name, name))
-    except Exception:  # a broken package may raise anything, and its version is asked for to be written down
+    except Exception:  # a broken package may raise anything, and its version is only recorded
         return UNKNOWN
     return str(getattr(module, "__version__", UNKNOWN))
 
 
 def distribution(name: str) -> tuple[str, str] | None:
-    """The installed distribution that provides a package, by its own name or an alias, and its version."""
+    """Returns the installed distribution that provides a package, by its own name or an alias, and its version."""
     for each in (name, *ALIASES.get(name, ())):
         try:
             found = importlib.metadata.version(each)
         except importlib.metadata.PackageNotFoundError:
             continue
-        if found:  # a folder of metadata that was emptied has no version
+        if found:  # an emptied metadata folder has no version
             return each, found
     return None
 
 
 def pin_requirements(others: Mapping[str, str] | None = None) -> list[str]:
-    """What kit needs, and `others` by name and version, as lines of a requirements file, without a build's mark (+cpu).
+    """Returns kit's requirements, and `others` by name and version, as lines of a requirements file, without
+    a build's tag (+cpu).
 
-    A package is named as it is installed here. One without any version is named without a version.
+    A package has its installed name. If its version is unknown, the line has no version.
     """
     lines = []
     for name in REQUIRED:
@@ -96,9 +99,12 @@ def _public(version: str) -> str:
 
 
 def require_package(package: str, who: str, instead: str, extra: str = "") -> None:
-    """Raises ConfigError C24 where a package, "" for none, is not installed; `extra` is by default the package."""
+    """Raises ConfigError C24 if a package is not installed; "" stands for no package.
+
+    `extra` is by default the package.
+    """
     found = importlib.util.find_spec(package) if package else None
-    if package and (found is None or found.origin is None):  # a folder of that name is no package
+    if package and (found is None or found.origin is None):  # a folder of that name is not a package
         folder = find_attached_wheel(package)
         plain = f"pip install 'kit-competitions[{extra or package}]'"
         install = f"pip install --no-index --find-links {folder} {package}" if folder else plain
@@ -110,7 +116,7 @@ def require_package(package: str, who: str, instead: str, extra: str = "") -> No
 
 
 def find_attached_wheel(package: str) -> Path | None:
-    """The folder of a package's wheel among the folders that are attached to a notebook; None if there is none."""
+    """Returns the folder of a package's wheel among the folders attached to a notebook, or None."""
     wanted = _normalise(package)
     wheels = (wheel for folder in list_attached() for wheel in sorted(folder.rglob("*.whl")))
     return next(
@@ -119,5 +125,5 @@ def find_attached_wheel(package: str) -> Path | None:
 
 
 def _normalise(package: str) -> str:
-    """A package's name as PEP 503 compares it."""
+    """Returns a package's name as PEP 503 compares it."""
     return re.sub(r"[-_.]+", "-", package).lower()

@@ -1,4 +1,4 @@
-"""Kaggle's folders: what is attached to a notebook, and the large disk that is not kept."""
+"""Kaggle's folders: the inputs of a notebook, and the large temporary disk."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from pathlib import Path
 
 KAGGLE_FOLDER = "KIT_KAGGLE"  # environment variable with the folder of input/, working/ and temp/
 DEFAULT = "/kaggle"
-# newer notebooks have such folders in input/, with attached folders so many levels below them
+# newer notebooks have such folders in input/, with attached folders this many levels below them
 DEPTH_OF_KIND = {"competitions": 1, "datasets": 2, "models": 2, "notebooks": 2}
 
 
 def input_folder() -> Path:
-    """The folder of everything that is attached, which is read-only on Kaggle."""
+    """Returns the folder of all attached inputs, which is read-only on Kaggle."""
     return _root() / "input"
 
 
 def temp_folder() -> Path | None:
-    """The folder for files that are not kept, which need not exist yet; None on other machines."""
+    """Returns the folder for temporary files, which need not exist yet; None on other machines."""
     return _root() / "temp" if _root().is_dir() else None
 
 
@@ -27,7 +27,7 @@ def _root() -> Path:
 
 
 def list_attached() -> tuple[Path, ...]:
-    """Each attached competition, data set, model and output, sorted by path."""
+    """Returns each attached competition, data set, model and output, sorted by path."""
     found = []
     for folder in _folders(input_folder()):
         depth = DEPTH_OF_KIND.get(folder.name, 0)
@@ -36,7 +36,7 @@ def list_attached() -> tuple[Path, ...]:
 
 
 def find_attached(path: Path) -> Path | None:
-    """The attached folder that a path is in; None if it is in none of them."""
+    """Returns the attached folder that a path is in, or None."""
     real = Path(os.path.realpath(path))
     for folder in list_attached():
         if path.is_relative_to(folder) or real.is_relative_to(os.path.realpath(folder)):
@@ -50,7 +50,7 @@ def is_competition(folder: Path) -> bool:
 
 
 def competition_slug(path: Path) -> str | None:
-    """The competition's name in its Kaggle URL, if the folder names show that a path is in a competition."""
+    """Returns the competition's name in its Kaggle URL, if the folder names show that a path is in a competition."""
     folder = find_attached(path)
     named = folder is not None and is_competition(folder) and re.fullmatch(r"[\w-]+", folder.name)
     return folder.name if folder is not None and named else None

@@ -1,4 +1,4 @@
-"""Legible: text that any file and any terminal takes, whatever bytes a file's name is made of."""
+"""Legible: makes any text valid for files and terminals, whatever bytes a file's name has."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from typing import Any
 
 from kit.errors import ConfigError
 
-# Python has each byte of a file's name that is not UTF-8 as half of a surrogate pair (PEP 383)
+# Python represents each byte of a file's name that is not UTF-8 as half of a surrogate pair (PEP 383)
 HALVES = re.compile(r"[\ud800-\udfff]")
-CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # but for tab and line end
+CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # except tab and line end
 
 
 def legible(text: str) -> str:
-    r"""The text with each byte that is not UTF-8 written out: the name of bytes `caf\xe9` in Latin-1 is `caf\\xe9`."""
+    r"""Returns the text with each byte that is not UTF-8 escaped: the bytes `caf\xe9` in Latin-1 become `caf\\xe9`."""
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -25,7 +25,9 @@ def legible(text: str) -> str:
 
 
 def escape_control(text: str) -> str:
-    """The text, what is not UTF-8 and its control characters written out: an id must not move a terminal's cursor."""
+    """Returns the text with control characters and invalid UTF-8 escaped, because an id must not move a
+    terminal's cursor.
+    """
     return CONTROL.sub(lambda found: repr(found[0])[1:-1], legible(text))
 
 
@@ -46,7 +48,7 @@ def check_writable(names: Iterable[str | Path]) -> None:
 
 
 def legible_json(value: Any, **options: Any) -> str:
-    """JSON of a value whose texts are made legible; `options` are json.dumps's."""
+    """Returns JSON of a value whose texts are made legible; `options` are json.dumps's."""
     text = json.dumps(value, ensure_ascii=False, **options)
     # within JSON a backslash is written twice
     return HALVES.sub(lambda found: json.dumps(_spell_out(found[0]))[1:-1], text)

@@ -6,7 +6,7 @@
     a.jpg [10, 20, 300, 400]            the part of an image at x, y, of this width and height in pixels
     a.jpg [10%, 20%, 50%, 40%]          the same in percent of the image's sides
 
-A file that has such a name itself is that file.
+If a file itself has such a name, the text means that file.
 """
 
 from __future__ import annotations
@@ -38,27 +38,27 @@ class Box:
 
     @classmethod
     def parse(cls, text: str) -> Box:
-        """The box of `10, 20, 300, 400`. Raises ValueError for what is none."""
+        """Returns the box of `10, 20, 300, 400`. Raises ValueError for other text."""
         numbers = [float(number.strip().removesuffix("%")) for number in text.split(",")]
         return cls.of(numbers, "%" in text)
 
     @classmethod
     def of(cls, numbers: Iterable[float], is_percent: bool = False) -> Box:
-        """The box of x, y, width and height."""
+        """Returns the box of x, y, width and height."""
         x, y, width, height = numbers
         return cls(x, y, width, height, is_percent)
 
 
 @dataclass(frozen=True)
 class Part:
-    """One image of a location: a file, the key of its record, blank for the whole file, and the box in it, if any."""
+    """One image of a location: a file, the key of its record (empty for the whole file), and its box, if any."""
 
     file: str
     key: str = ""
     box: Box | None = None
 
     def files(self) -> list[str]:
-        """The files that it is read from: one, or those that a pattern with `*` finds."""
+        """Returns the files that it is read from: one, or those that match a pattern with `*`."""
         if "*" not in self.file or os.path.lexists(self.file):
             return [self.file]
         return list(_glob(self.file, Path(self.file).parent.stat().st_mtime_ns))
@@ -66,13 +66,16 @@ class Part:
 
 @lru_cache(maxsize=64)
 def _glob(pattern: str, changed: int) -> tuple[str, ...]:
-    """The files of a pattern; `changed` is the time of the folder's last change."""
+    """Returns the files of a pattern. `changed` is the time of the folder's last change."""
     folder, _, name = pattern.rpartition("/")
     return tuple(sorted(map(str, Path(folder or ".").glob(name))))
 
 
 def parts_of(location: str | Path) -> tuple[Part, ...]:
-    """The images of a location, in the order of their channels. Raises ValueError for a box without four numbers."""
+    """Returns the images of a location, in the order of their channels.
+
+    Raises ValueError for a box without four numbers.
+    """
     text = os.fspath(location)
     if not (KEY in text or JOIN in text or text.endswith("]")) or os.path.lexists(text):
         return (Part(text),)
@@ -88,10 +91,10 @@ def _part(text: str, box: Box | None) -> Part:
 
 
 def files_of(location: str | Path) -> list[str]:
-    """The files that a location is read from."""
+    """Returns the files that a location is read from."""
     return [file for part in parts_of(location) for file in part.files()]
 
 
 def with_box(location: str, box: Box | None) -> str:
-    """The part of an image inside a box; the whole image without one."""
+    """Returns the part of an image inside a box, or the whole image without one."""
     return location if box is None else f"{location} [{box}]"

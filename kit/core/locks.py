@@ -14,14 +14,14 @@ if TYPE_CHECKING:
 
 try:
     import fcntl
-except ImportError:  # Windows, which removes no file that is open: that is the lock
+except ImportError:  # Windows, which cannot remove an open file: that is the lock
     fcntl = None  # type: ignore[assignment]
 
 
 def try_lock(file: Path, timeout_s: float = 0.0, *, is_reentrant: bool = False) -> BaseFileLock | None:
-    """The lock of a lock file, for the caller to release, or None if another process keeps it for `timeout_s`.
+    """Returns the lock of a lock file, for the caller to release, or None if another process holds it for `timeout_s`.
 
-    The folder is made if it is missing. With `is_reentrant`, blocks of this process that nest share the lock.
+    The folder is created if it is missing. With `is_reentrant`, nested blocks of this process share the lock.
     """
     from filelock import FileLock, Timeout
 
@@ -38,7 +38,7 @@ def try_lock(file: Path, timeout_s: float = 0.0, *, is_reentrant: bool = False) 
 def hold_lock(
     file: Path, busy: Callable[[], BusyError], timeout_s: float = 0.0, *, is_reentrant: bool = False
 ) -> Iterator[None]:
-    """A block that holds a lock file. Raises the error that `busy` makes if another process keeps it."""
+    """Opens a block that holds a lock file. Raises the error by `busy` if another process holds it."""
     lock = try_lock(file, timeout_s, is_reentrant=is_reentrant)
     if lock is None:
         raise busy()
@@ -49,7 +49,7 @@ def hold_lock(
 
 
 def is_locked(file: Path) -> bool:
-    """Whether a process holds a lock file, or the file cannot be opened to find out."""
+    """Whether a process holds a lock file, or the file cannot be opened."""
     try:
         lock = try_lock(file)
     except OSError:
@@ -60,7 +60,7 @@ def is_locked(file: Path) -> bool:
 
 
 def lock_handle(handle: int, *, is_shared: bool = False, waits: bool = True) -> None:
-    """Locks an open file until it is closed; on Windows does nothing.
+    """Locks an open file until it is closed. On Windows it does nothing.
 
     Raises BlockingIOError if another process holds it and `waits` is false, OSError on a file system without locks.
     """

@@ -1,4 +1,4 @@
-"""Large arrays: kept in files without a name, whose pages the system may take back while memory is short."""
+"""Large arrays in unnamed files, whose pages the system may reclaim while memory is short."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ import numpy as np
 
 from kit.core.files import disk_full_as_error
 
-MEMMAP_FROM_BYTES = (
-    2**26
-)  # bytes from which an array is kept in a file; 30 x 100,000 x 18 shares are three times that
-MEMMAP_FROM_BYTES_PER_MEMBER = 2**25  # the same for arrays of which there is one a member
+MEMMAP_FROM_BYTES = 2**26  # bytes from which an array is kept in a file; 30 x 100,000 x 18 float32 are 216 MB
+MEMMAP_FROM_BYTES_PER_MEMBER = 2**25  # the same for arrays of which each member has one
 
 
 def empty_or_memmap(shape: Sequence[int], folder: Path, large: int = MEMMAP_FROM_BYTES) -> np.ndarray:
-    """A float32 array to be filled; a large one is mapped to a file in `folder`, gone when the array is.
+    """Returns an uninitialised float32 array.
 
-    Raises RunError for a full disk: writing to a map that has no room on it would end the process.
+    A large one is mapped to a file in `folder` that is deleted with the array.
+
+    Raises RunError if the disk is full, because writing to a map without disk space would end the process.
     """
     count = int(np.prod(shape))
     if 4 * count < max(large, 1):
@@ -37,12 +37,12 @@ def empty_or_memmap(shape: Sequence[int], folder: Path, large: int = MEMMAP_FROM
 
 
 def drop_pages(array: np.ndarray) -> None:
-    """Gives the memory of a mapped array's pages back; they are read again from the file when they are asked for."""
+    """Frees the memory of a mapped array's pages. They are read again from the file when they are used."""
     base: object = array
     is_private = False
     while isinstance(base, np.ndarray):
         is_private |= isinstance(base, np.memmap) and base.mode == "c"
         base = base.base
-    # pages that are private to the process would lose what was written to them
+    # pages that are private to the process would lose their changes
     if isinstance(base, mmap.mmap) and not is_private and hasattr(mmap, "MADV_DONTNEED"):
         base.madvise(mmap.MADV_DONTNEED)

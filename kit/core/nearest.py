@@ -1,7 +1,7 @@
-"""search: the nearest rows of a gallery by cosine, exactly, by matrix products in chunks.
+"""search: finds the nearest rows of a gallery by cosine, exactly, by matrix products in chunks.
 
-Memory is bounded by the chunks, not by queries times gallery. Of a chunk's products only those are looked at that beat
-the k-th best so far, which after a few chunks are hardly any.
+Memory is bounded by the chunks, not by queries times gallery. Only those of a chunk's products that exceed
+the k-th best so far are examined. After a few chunks these are very few.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ import numpy as np
 
 from kit.errors import ConfigError
 
-QUERY_CHUNK = 512  # rows of a product: 512 x 4,096 float32 are 8 MB, once a thread
-FAISS_QUERY_CHUNK = 8_192  # queries that faiss is given at a time
+QUERY_CHUNK = 512  # rows of a product: 512 x 4,096 float32 are 8 MB per thread
+FAISS_QUERY_CHUNK = 8_192  # queries per call of faiss
 GALLERY_CHUNK = 4_096  # its columns
 FIRST_CHUNK = 256  # columns of the first product, all of which are sorted
 FAISS_FROM_PRODUCTS = (
     10**9
-)  # queries times gallery from which faiss is used, where it is installed: a second of products
+)  # queries times gallery from which faiss is used, if it is installed: a second of products
 
 Engine = Literal["auto", "numpy", "faiss"]
 
@@ -40,10 +40,11 @@ Search = Callable[[np.ndarray, np.ndarray, int], Neighbours]  # search(queries, 
 
 
 def nearest(queries: np.ndarray, gallery: np.ndarray, k: int, engine: Engine = "auto") -> Neighbours:
-    """The k rows of `gallery` (G, D) with the largest product with each of `queries` (Q, D), floats of any width.
+    """Returns the k rows of `gallery` (G, D) with the largest product with each of `queries` (Q, D), floats
+    of any width.
 
-    `auto` is faiss from 10^9 products on, where it is installed. Raises ConfigError C28 where k is larger than the
-    gallery, C24 for faiss where it is not installed.
+    `auto` uses faiss from 10^9 products on, if it is installed. Raises ConfigError C28 if k is larger than
+    the gallery, C24 if faiss is requested and not installed.
     """
     if not 1 <= k <= len(gallery):
         raise ConfigError(
@@ -68,7 +69,7 @@ def nearest(queries: np.ndarray, gallery: np.ndarray, k: int, engine: Engine = "
 
 
 def nearest_excluding_self(vectors: np.ndarray, k: int, search: Search = nearest) -> Neighbours:
-    """The k nearest other rows of each row; of many copies of a row one is left out in its place."""
+    """Returns the k nearest other rows of each row. If a row has many copies, one of them is left out in its place."""
     found = search(vectors, vectors, k + 1)
     own = found.rows == np.arange(len(vectors))[:, None]
     own[~own.any(axis=1), -1] = True
@@ -77,7 +78,7 @@ def nearest_excluding_self(vectors: np.ndarray, k: int, search: Search = nearest
 
 
 def _side_by_side(parts: Sequence[np.ndarray], gallery: np.ndarray, k: int) -> list[Neighbours]:
-    """Each chunk of queries in a thread: looking at products takes one as long as making them takes in part."""
+    """Searches each chunk of queries in a thread, because examining products takes as long as computing them."""
     from threadpoolctl import threadpool_limits
 
     threads = min(len(parts), os.cpu_count() or 1)
@@ -88,12 +89,12 @@ def _side_by_side(parts: Sequence[np.ndarray], gallery: np.ndarray, k: int) -> l
 
 
 def _wide(vectors: np.ndarray) -> np.ndarray:
-    """A chunk as float32, in one piece of memory."""
+    """Returns a chunk as contiguous float32."""
     return np.ascontiguousarray(vectors, dtype=np.float32)
 
 
 def _by_products(queries: np.ndarray, gallery: np.ndarray, k: int) -> Neighbours:
-    """The nearest of one chunk of queries, float32."""
+    """Returns the nearest of one chunk of queries, float32."""
     start = max(FIRST_CHUNK, k)
     best = _best(queries @ _wide(gallery[:start]).T, np.arange(min(start, len(gallery)))[None], k)
     products = np.empty((len(queries), GALLERY_CHUNK), np.float32)
@@ -111,7 +112,7 @@ def _by_products(queries: np.ndarray, gallery: np.ndarray, k: int) -> Neighbours
 
 
 def _merge_best(best: Neighbours, made: np.ndarray, hits: np.ndarray, start: int, k: int) -> Neighbours:
-    """The best with those of a chunk's products (Q, width) that beat them, whose places in it are `hits`."""
+    """Merges the best with those of a chunk's products (Q, width) that exceed them, at the positions `hits`."""
     query, column = np.divmod(hits, made.shape[1])
     counts = np.bincount(query, minlength=len(made))
     touched = np.flatnonzero(counts)
@@ -128,14 +129,14 @@ def _merge_best(best: Neighbours, made: np.ndarray, hits: np.ndarray, start: int
 
 
 def _best(scores: np.ndarray, rows: np.ndarray, k: int) -> Neighbours:
-    """The k largest scores (Q, n) of rows (Q or 1, n), sorted; of equals the one that stands first."""
+    """Returns the k largest scores (Q, n) of rows (Q or 1, n), sorted; of equals the first."""
     order = np.argsort(-scores, axis=1, kind="stable")[:, :k]
     rows = np.broadcast_to(rows, scores.shape)
     return Neighbours(np.take_along_axis(scores, order, axis=1), np.take_along_axis(rows, order, axis=1))
 
 
 def _by_faiss(queries: np.ndarray, gallery: np.ndarray, k: int) -> Neighbours:
-    """The nearest of one chunk of queries by faiss's own exact search, the gallery a chunk at a time too."""
+    """Returns the nearest of one chunk of queries by faiss's exact search, with the gallery in chunks too."""
     import faiss
 
     chunk = 16 * GALLERY_CHUNK

@@ -21,9 +21,9 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Progress:
-    """`done` of `total` units of a task; `line` marks what is worth a line where there is no terminal.
+    """`done` of `total` units of a task. `line` marks steps that are printed if there is no terminal.
 
-    `regular` marks a line of many alike, such as one per epoch: a long log may leave some out.
+    `regular` marks one of many similar lines, such as one per epoch: a long log may leave some out.
     """
 
     task: str
@@ -38,7 +38,7 @@ Work = Generator[Progress, None, T]
 
 
 class ResultOf(Generic[T]):
-    """Iterates a stage's progress and keeps what it returns as `result`."""
+    """Iterates a stage's progress and stores its return value as `result`."""
 
     result: T
 
@@ -59,7 +59,7 @@ def finish(work: Generator[Any, None, T]) -> T:
 
 
 class StageFunction(Generic[P, T]):
-    """A stage as a plain function that returns its result; `with_progress` gives the generator of its progress."""
+    """A stage as a plain function that returns its result. `with_progress` returns the generator of its progress."""
 
     def __init__(self, work: Callable[P, Work[T]]) -> None:
         self._work = work
@@ -69,10 +69,10 @@ class StageFunction(Generic[P, T]):
         return finish(self._work(*args, **kwargs))
 
     def with_progress(self, *args: P.args, **kwargs: P.kwargs) -> Work[T]:
-        """The same call, as a generator that yields Progress and returns the result."""
+        """Makes the same call, as a generator that yields Progress and returns the result."""
         return self._work(*args, **kwargs)
 
 
 def stage(work: Callable[P, Work[T]]) -> StageFunction[P, T]:
-    """Makes a stage of a generator of progress."""
+    """Turns a generator of progress into a stage."""
     return StageFunction(work)

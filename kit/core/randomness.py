@@ -1,6 +1,6 @@
-"""Every random draw is a pure function of (seed, purpose, where): no state to save, no order to keep.
+"""Every random draw is a pure function of (seed, purpose, position): it needs neither saved state nor an order.
 
-A purpose is a word and the numbers that place the draw, such as `"augment", fold, epoch, row, occurrence`.
+A purpose is a word and the numbers of the draw, such as `"augment", fold, epoch, row, occurrence`.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ def _digest(seed: int, purpose: tuple[str | int, ...]) -> bytes:
 
 
 def generator(seed: int, *purpose: str | int) -> np.random.Generator:
-    """numpy's generator for one purpose (Philox, keyed by a hash of all that names the draw)."""
+    """Returns numpy's generator for one purpose (Philox, keyed by a hash of all parts of the draw's name)."""
     import numpy as np
 
     return np.random.Generator(np.random.Philox(key=int.from_bytes(_digest(seed, purpose), "little")))
 
 
 def number(seed: int, *purpose: str | int) -> int:
-    """A whole number from 0 to 2^63 - 1 for one purpose, to seed another library with."""
+    """Returns a whole number from 0 to 2^63 - 1 for one purpose, as a seed for another library."""
     return int.from_bytes(_digest(seed, purpose)[:8], "little") >> 1

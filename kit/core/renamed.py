@@ -1,4 +1,4 @@
-"""Names of before the first release and the names of today; messages about an unknown name propose them."""
+"""Names from before the first release and their present names, which messages about an unknown name propose."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Stopping: the first signal, or the end of the time that a command has, lets a run end its step and save.
+"""Stopping: after the first signal, or at the end of a command's time, a run ends its step and saves.
 
-The second signal ends it where it is.
+The second signal ends it at once.
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ from kit.errors import TIME_OVER, KitError
 
 T = TypeVar("T")
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
-MIN_MARGIN_S = 2.0  # left for what follows the last save: messages, locks, the end of the process
+MIN_MARGIN_S = 2.0  # reserved for messages, locks and the end of the process after the last save
 SLOW_DISK_BYTES_PER_S = 5e7  # for the time of a first save, which is not measured yet
-TIME_OVER_TEXT = "the time is over"  # begins the message of a StoppedError by the deadline
-MARGIN = 2.0  # times the longest step and the longest save, because the next one may take longer
+TIME_OVER_TEXT = "the time is over"  # the first words of a StoppedError by the deadline
+MARGIN = 2.0  # factor on the longest step and the longest save, because the next one may take longer
 
 
 class Terminated(BaseException):
-    """A SIGTERM that arrived where nothing waits for a step; like KeyboardInterrupt, no error of a program's own."""
+    """A SIGTERM outside of a step boundary. Like KeyboardInterrupt, it is not an error of the program."""
 
 
 class Deadline:
-    """The end of the time that a command has, and how long before it work must be saved.
+    """The end of a command's time, and how long before it work must be saved.
 
-    `longest_step_s`, `longest_save_s` and `longest_validation_s` are measured by who does the work.
+    The worker measures `longest_step_s`, `longest_save_s` and `longest_validation_s`.
     """
 
     def __init__(self, seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
@@ -52,7 +52,7 @@ class Deadline:
         return MARGIN * (self.longest_step_s + self.longest_save_s) + min(MIN_MARGIN_S, self.seconds / 10)
 
     def is_due(self, more: float = 0.0) -> bool:
-        """Whether another step, with `more` seconds of work behind it, might end too late to be saved."""
+        """Whether another step, followed by `more` seconds of work, might end too late to be saved."""
         return self.seconds_left < self.margin + more
 
 
@@ -67,14 +67,14 @@ class Stop:
         deadline: Deadline | None = None,
     ) -> None:
         self.announce, self.deadline = announce, deadline
-        # seconds in which a signal comes twice, by a launcher that passes on what it gets
+        # seconds within which a second signal counts as the same one, forwarded by a launcher
         self.repeat_window_s = repeat_window_s
         self.is_deferring = False
         self._signal, self._heard = requested, 0.0
 
     @classmethod
     def after(cls, time: str | None, announce: Callable[[str], None] = lambda text: None) -> Stop:
-        """A request to stop before a time such as `8h30m` is over, counted from now; None: no limit.
+        """Returns a request to stop before a time such as `8h30m` is over, counted from now; None means no limit.
 
         Raises ConfigError C05 for a text that is not a time.
         """
@@ -95,9 +95,9 @@ class Stop:
         return self.deadline is not None and self.deadline.is_due()
 
     def cut(self, work: Work[T], error: Callable[[], KitError]) -> Work[T]:
-        """Work that keeps what it did when it is left early; it ends with `error` if the deadline is near.
+        """Runs work that keeps its results if it ends early. If the deadline is near, it ends with `error`.
 
-        The error is raised inside of `work`, so that what it holds is closed, and other ranks learn of it.
+        The error is raised inside of `work`, so that its resources are closed, and other ranks learn of it.
         """
         with closing(work):
             try:
@@ -113,7 +113,7 @@ class Stop:
 
     @contextmanager
     def at_step_boundary(self) -> Iterator[None]:
-        """A block that looks at `requested` after each step, so that the first signal need not break into one."""
+        """Opens a block that checks `requested` after each step, so that the first signal need not interrupt one."""
         before, self.is_deferring = self.is_deferring, True
         try:
             yield
