@@ -1,4 +1,4 @@
-"""Answers: which images share one answer of the submission, by `data.answer`, and what is known of each answer."""
+"""Answers: the images that share one answer of the submission, by `data.answer`, and the attributes of each answer."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ MAX_LISTED_IMAGES = 4  # of an answer, in an error
 
 
 def read_answers(rows: SourceRows, data: Data, answer: str, split: str) -> Ids:
-    """The answer of each row by `data.answer`, the column or pattern `answer`.
+    """Returns the answer of each row by `data.answer`, the column or pattern `answer`.
 
-    Rows to predict that are the sample's have its ids as their answers. Raises ConfigError C07 for a column that does
-    not exist, DataError D30 for images without an answer.
+    Rows to predict from the sample have its ids as their answers. Raises ConfigError C07 if a column does not
+    exist, DataError D30 for images without an answer.
     """
     columns = nameable_columns(rows)
     is_sample = split == "test" and data.test is None and answer not in columns and "{" not in answer
@@ -43,7 +43,7 @@ def check_same_labels(table: Table) -> None:
 
 
 def check_same_weights(table: Table) -> None:
-    """Raises DataError D89 if the competition's images of one answer have different weights, for their score."""
+    """Raises DataError D89 if the competition's images of one answer have different weights for their score."""
     if table.answers is not None and table.weights is not None:
         weights = table.weights
         _refuse_unequal(table, weights, "weights, which the metric uses", lambda row: f"{weights[row]:g}")
@@ -78,17 +78,17 @@ def _refuse_unequal(table: Table, values: np.ndarray, what: str, text: Callable[
 
 
 def _different_first(rows: Sequence[int], values: np.ndarray) -> list[int]:
-    """Some of an answer's rows: the first, then one that differs from it, then the rest."""
+    """Returns some of an answer's rows: the first, then one that differs from it, then the rest."""
     unequal = [row for row in rows if not np.array_equal(values[row], values[rows[0]])]
     rest = [row for row in rows[1:] if row != unequal[0]]
     return [rows[0], unequal[0], *rest][:MAX_LISTED_IMAGES]
 
 
 def answer_table(table: Table) -> Table:
-    """A row per answer, sorted by its id; the table itself if each image is its own answer.
+    """Returns a row per answer, sorted by its id, or the table itself if each image is its own answer.
 
-    A row has the first of its images. Rows of other sources, which have no score, are left out. Groups that share an
-    answer are one group. The frame has the columns that are equal within each answer.
+    A row has the first of its images. Rows of other sources, which are not scored, are left out. Groups that
+    share an answer are one group. The frame has the columns that are equal within each answer.
     """
     if table.answers is None:
         return table
@@ -108,7 +108,7 @@ def answer_table(table: Table) -> Table:
 
 
 def first_images(table: Table, answers: Ids) -> np.ndarray:
-    """Where the first image of each of these answers stands in the table, int64."""
+    """Returns the position of the first image of each of these answers in the table, int64."""
     assert table.answers is not None
     at = {name: row for row, name in reversed(list(enumerate(table.answers.tolist())))}
     return np.array([at[name] for name in answers.tolist()], dtype=np.int64)

@@ -17,16 +17,16 @@ from kit.errors import MAX_CASES, Case, ConfigError, DataError, KitWarning, did_
 if TYPE_CHECKING:
     from kit.config.models import Data
 
-Lookup = Callable[[str, str], Box | None]  # the box of an id and a file
+Lookup = Callable[[str, str], Box | None]  # returns the box of an id and a file
 
 
 def find_boxes(
     root: Path, data: Data, columns: Mapping[str, Sequence[str]], ids: Sequence[str], files: Sequence[str]
 ) -> list[Box | None]:
-    """The box of each row, None for a row without one: its whole image is used.
+    """Returns the box of each row, or None for a row without one, whose whole image is used.
 
-    Raises ConfigError C07 for a column or file that does not exist, DataError D16 for what is no box, and for a file of
-    boxes that names none of the rows.
+    Raises ConfigError C07 if a column or file does not exist. Raises DataError D16 for invalid boxes, and for
+    a file of boxes that names none of the rows.
     """
     names = data.box
     if len(names) == 4 or (len(names) == 1 and names[0] in columns):
@@ -112,7 +112,9 @@ def _check_boxes(
 
 
 def _of_yolo(file: Path) -> Box | None:
-    """The box of the highest confidence in a YOLO text file: class, centre, sides as shares, and confidence if any."""
+    """Returns the box of the highest confidence in a YOLO text file: class, centre, sides as shares, and
+    confidence if any.
+    """
     try:
         lines = [line.split() for line in file.read_text(encoding="utf-8").splitlines() if line.strip()]
         rows = [[float(number) for number in line[1:6]] for line in lines]
@@ -127,7 +129,7 @@ def _of_yolo(file: Path) -> Box | None:
 
 
 def _of_detector(path: Path, ids: Sequence[str], files: Sequence[str]) -> list[Box | None]:
-    """The boxes of a JSON file of COCO or MegaDetector."""
+    """Returns the boxes of a JSON file of COCO or MegaDetector."""
     try:
         content = json.loads(path.read_bytes())
         found, named = _of_coco(content) if "annotations" in content else _of_megadetector(content)
@@ -169,7 +171,7 @@ def _check_named(path: Path, ids: Sequence[str], is_named: Sequence[bool]) -> No
 
 
 def _of_coco(content: Mapping[str, Any]) -> tuple[Lookup, set[str]]:
-    """The largest box of each image, and the ids and files that are named."""
+    """Returns the largest box of each image, and the ids and files that the file names."""
     names = {each["id"]: each["file_name"] for each in content.get("images", ())}
     largest: dict[str, Box] = {}
     for each in content["annotations"]:
@@ -185,7 +187,7 @@ def _of_coco(content: Mapping[str, Any]) -> tuple[Lookup, set[str]]:
 
 
 def _of_megadetector(content: Mapping[str, Any]) -> tuple[Lookup, set[str]]:
-    """Its boxes are shares of the image's sides; the one of the highest confidence counts. Also the files."""
+    """Returns the box of the highest confidence of each image, as shares of its sides, and the files that are named."""
     best: dict[str, Box] = {}
     for each in content["images"]:
         if detections := each.get("detections"):

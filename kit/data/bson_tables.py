@@ -1,4 +1,4 @@
-"""BSON files as tables: a row for each document, and a column for each element that holds a number or a text."""
+"""BSON files as tables: one row per document, and one column per element that holds a number or a text."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ BSON = ".bson"
 
 
 def read_bson_rows(path: Path) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]:
-    """The table of a BSON file, whose images and lists are skipped.
+    """Returns the table of a BSON file, without images and lists.
 
-    Raises DataError: D21 no such file, D29 without rows or columns, D80 for what is no BSON.
+    Raises DataError: D21 if the file does not exist, D29 without rows or columns, D80 if it is not BSON.
     """
     try:
         documents = list(read_scalars(path, find_documents(path))) if path.stat().st_size else []

@@ -1,4 +1,4 @@
-"""What the classes of a competition have in common: values that make them up, and groups of look-alikes."""
+"""Attributes that classes share: the values that make them up, and groups of similar classes."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ Factors = tuple[tuple[str, ...], ...]  # of each class, the value of each factor
 def class_factors(
     root: Path, data: Data, classes: Sequence[str], labels: Sequence[str], parts: Mapping[str, Sequence[str]]
 ) -> Factors:
-    """Each class's values of `data.label_parts`; empty where the competition names none.
+    """Returns each class's values of `data.label_parts`; empty if the config names none.
 
-    They are columns of `data.class_list`, else parts that the training rows' labels are made of (columns, words for
-    files, number ranges). Raises ConfigError C07 for a factor that is neither, DataError D22 for a class without
-    one value of each.
+    They are columns of `data.class_list`, or else the parts of the training rows' labels (columns, words for
+    files, number ranges). Raises ConfigError C07 for a factor that is neither, DataError D22 for a class
+    without exactly one value of each.
     """
     wanted = data.label_parts
     if not wanted:
@@ -41,7 +41,7 @@ def class_factors(
 
 
 def _read_listed(root: Path, data: Data, wanted: Sequence[str]) -> Factors:
-    """The values that `data.class_list` lists; empty where it has none of the columns."""
+    """Returns the values in `data.class_list`; empty if it has none of the columns."""
     if data.class_list is None:
         return ()
     file = read_class_list(root, data)
@@ -68,7 +68,7 @@ def _check_known(wanted: Sequence[str], columns: Sequence[str], source: str) -> 
 def _of_rows(
     wanted: Sequence[str], classes: Sequence[str], labels: Sequence[str], parts: Mapping[str, Sequence[str]]
 ) -> Factors:
-    """The values that the rows of each class have, which must agree."""
+    """Returns the values of each class's rows, which must agree."""
     _check_known(wanted, tuple(parts), "the training table")
     seen: dict[str, set[tuple[str, ...]]] = {label: set() for label in classes}
     for label, *values in zip(labels, *(_one_spelling(parts[name]) for name in wanted), strict=True):
@@ -86,7 +86,7 @@ def _of_rows(
 
 
 def _one_spelling(values: Sequence[str]) -> list[str]:
-    """The values of a factor, those that are equal as numbers in one spelling."""
+    """Returns the values of a factor; those that are equal as numbers have one spelling."""
     spelled = as_numbers(values)
     return [spelled.get(value, value) for value in values]
 
@@ -97,9 +97,10 @@ def _fault(found: set[tuple[str, ...]]) -> str:
 
 
 def superclasses(root: Path, data: Data) -> tuple[str, ...]:
-    """The group of each class, in class order, from a column of `data.class_list`; empty where none is named.
+    """Returns the group of each class, in class order, from a column of `data.class_list`; empty if the
+    config names none.
 
-    Raises ConfigError where there is no such file or column.
+    Raises ConfigError if the file or the column does not exist.
     """
     if data.superclasses is None:
         return ()

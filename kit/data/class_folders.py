@@ -1,4 +1,4 @@
-"""Rows of folders: a folder a class, a second such folder for validation, and a folder of images to predict."""
+"""Rows of folders: one folder per class, a second such folder for validation, and a folder of images to predict."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ from kit.errors import MAX_CASES, Case, ConfigError, DataError, KitWarning
 if TYPE_CHECKING:
     from kit.config.models import Data
 
-PART = "part"  # the column that says from which of two folders a row is
+PART = "part"  # the column with the folder of a row, if there are two
 TRAIN, VAL = "train", "val"  # its values
 
 
 @dataclass(frozen=True)
 class Tree:
-    """What lies in a folder and below it; names are paths below it, as the file system has them."""
+    """The content of a folder and its subfolders. Names are paths below it, as the file system has them."""
 
     folder: Path
     files: tuple[str, ...]  # images, sorted
-    others: dict[str, str]  # what is not used -> what it is
+    others: dict[str, str]  # unused entry -> what it is
     empty: tuple[str, ...]  # its own folders without any image
 
     @property
@@ -42,7 +42,10 @@ class Tree:
 
 
 def read_tree(folder: Path, data: Data) -> tuple[Tree, ImageFolder]:
-    """What lies in a folder, and what found it. Raises DataError D09, and D20 for a folder that leads outside."""
+    """Returns the content of a folder, and the object that found it.
+
+    Raises DataError D09, and D20 for a link that leads outside.
+    """
     found = ImageFolder(str(folder.absolute()), data.extensions, data.follow_symlinks)
     files: list[str] = []
     others: dict[str, str] = {}
@@ -70,18 +73,18 @@ def read_tree(folder: Path, data: Data) -> tuple[Tree, ImageFolder]:
     return Tree(folder, tuple(sorted(files)), others, empty), found
 
 
-SKIPPED = ("__MACOSX",)  # what macOS adds to archives
+SKIPPED = ("__MACOSX",)  # folders that macOS adds to archives
 
 
 def _leads_back(folder: Path, name: str) -> bool:
-    """Whether a folder is a link to one that it lies in, which would be read without end."""
+    """Whether a folder is a link to one of its parents, which would be read without end."""
     here = os.path.realpath(folder / name)
     above = os.path.realpath((folder / name).parent)
     return Path(above).is_relative_to(here)
 
 
 def read_labelled_rows(root: Path, data: Data) -> SourceRows:
-    """Every image below `data.train`: its label is the first folder, its id the path without the ending.
+    """Returns every image below `data.train`: its label is the first folder, its id the path without the ending.
 
     Files of one name and several endings keep theirs, so that ids are unique. The rows of `data.val` follow, their ids
     with the folder's name before them, and the column `part` says from which folder a row is. A folder of images to
@@ -105,7 +108,7 @@ def read_labelled_rows(root: Path, data: Data) -> SourceRows:
 
 
 def rows_to_predict(root: Path, data: Data) -> SourceRows:
-    """Every image in the folder `data.test` and below it; its id is the path without the ending."""
+    """Returns every image in the folder `data.test` and below it; its id is the path without the ending."""
     tree, found = read_tree(root / str(data.test), data)
     _warn_of_unused(tree, "test")
     if not tree.files:
@@ -146,7 +149,7 @@ def _rows_of_folder(folder: Path, data: Data, prefix: str, to_predict: str = "")
 
 
 def _rows(tree: Tree, found: ImageFolder, data: Data, prefix: str, split: str) -> SourceRows:
-    """A row a file; the columns are id, label (of labelled rows) and path."""
+    """Returns one row per file; the columns are id, label (of labelled rows) and path."""
     names = [legible(file) for file in tree.files]
     ids = [prefix + name for name in unique_stems(names)]
     located = [found.find(file) for file in tree.files]
@@ -165,14 +168,14 @@ def _rows(tree: Tree, found: ImageFolder, data: Data, prefix: str, split: str) -
 
 
 def unique_stems(names: Sequence[str]) -> list[str]:
-    """The paths without their endings, but with them where two would be equal."""
+    """Returns the paths without their endings; paths that would be equal keep theirs."""
     stems = [without_ending(name) for name in names]
     times = Counter(stems)
     return [stem if times[stem] == 1 else name for stem, name in zip(stems, names, strict=True)]
 
 
 def _warn_of_unused(tree: Tree, split: str) -> None:
-    """Warns (W51) of folders without images, and of files that are neither images nor texts beside them."""
+    """Returns the unused content of a folder, such as `2 files that are no images (.txt 2): a/x.txt, b/y.txt`."""
     others = {name: what for name, what in tree.others.items() if ending(name) not in SIDECARS}
     texts = describe_unused(replace(tree, others=others))
     if texts:

@@ -1,12 +1,12 @@
 """Column encoder: side columns as numbers for a network, fitted on the training rows of a fold and stored with it.
 
     number             scaled to mean 0 and deviation 1 of the training rows, at most MAX_SCALED
-    category           one-hot; rare values share one place, and a value that no training row has is all zeros
+    category           one-hot; rare values share one position, and a value without training rows is all zeros
     angle, longitude   sine and cosine of degrees; latitude likewise
     date               the scaled day, and the sine and cosine of the day in the year
 
-A flag behind each column's values says that the cell is missing; its values are 0 then, which is a number's mean.
-No cell of a row to predict is an error.
+A flag after each column's values marks a missing cell. Its values are then 0, which is a number's mean. No
+cell of a row to predict is an error.
 """
 
 from __future__ import annotations
@@ -37,29 +37,27 @@ if TYPE_CHECKING:
     from kit.config.models import Data
     from kit.data.table import Table
 
-MAX_SCALED = 10.0  # deviations from the mean, so that one odd cell of a test row cannot decide alone
-RARE_ROWS = 3  # fewer training rows of a category count as rare: too few to learn from
-MAX_UNIQUE_SHARE = (
-    0.9  # of the rows of a category that may differ from all others: more is a name of each row
-)
+MAX_SCALED = 10.0  # maximum deviations from the mean, so that one outlier cannot decide the prediction
+RARE_ROWS = 3  # categories with fewer training rows count as rare: too few to learn from
+MAX_UNIQUE_SHARE = 0.9  # maximum share of distinct cells in a category; a larger share names each row
 MIN_UNIQUE_ROWS = 20  # fewer rows may all differ by chance
-MOSTLY = 0.9  # of the cells that are numbers, from which the others are faults instead of categories
-# how many values a row has of a column, and which of them is scaled, by kind; a category has one, its code
+MOSTLY = 0.9  # share of cells that are numbers, from which the others are faults instead of categories
+# number of values of a column in a row, and which of them are scaled, by kind; a category has one, its code
 FIELDS: Mapping[str, int] = {"number": 1, "category": 1, "angle": 2, "latitude": 2, "longitude": 2, "date": 3}
 SCALED = ("number", "date")
 
 
 @dataclass(frozen=True)
 class FittedColumn:
-    """What the training rows of a fold say of a column."""
+    """The statistics of a column over the training rows of a fold."""
 
     name: str
     kind: ColumnKind
     mean: float = 0.0
     deviation: float = 0.0  # 0: constant, and then every value is 0
-    values: tuple[str, ...] = ()  # the categories that have a place of their own
-    has_rare: bool = False  # the others share a place
-    has_flag: bool = False  # a missing cell is seen in training
+    values: tuple[str, ...] = ()  # the categories with their own position
+    has_rare: bool = False  # the others share a position
+    has_flag: bool = False  # training has a missing cell
 
     @property
     def width(self) -> int:
@@ -67,7 +65,10 @@ class FittedColumn:
         return len(self.values) + self.has_rare if self.kind == "category" else FIELDS[self.kind]
 
     def encode(self, cells: Sequence[str]) -> np.ndarray:
-        """Fields (rows, FIELDS) float32 of text cells: NaN where missing; a category is its place, -1 where unseen."""
+        """Returns fields (rows, FIELDS) float32 of text cells: NaN if missing.
+
+        A category is its position, -1 if it was not seen.
+        """
         if self.kind == "category":
             places = {value: place for place, value in enumerate(self.values)}
             other = len(self.values) if self.has_rare else -1
@@ -87,13 +88,13 @@ class FittedColumn:
 
 @dataclass(frozen=True, eq=False)
 class SideValues:
-    """The side columns of a table's rows, as an encoder gives them; `fields` (rows, F) has one code per category."""
+    """The encoded side columns of a table's rows; `fields` (rows, F) has one code per category."""
 
     encoder: ColumnEncoder
     fields: np.ndarray
 
     def of(self, rows: np.ndarray) -> np.ndarray:
-        """Side values (N, W) float32 of rows of the table."""
+        """Returns side values (N, W) float32 of rows of the table."""
         fields, layout = self.fields[rows], self.encoder.layout
         made, first = np.zeros((len(rows), layout.width), np.float32), 0
         for column, span in zip(self.encoder.columns, layout.spans, strict=True):
@@ -109,7 +110,7 @@ class SideValues:
         return made
 
     def join(self, other: SideValues) -> SideValues:
-        """The rows of both, one behind the other."""
+        """Returns the rows of both, one after the other."""
         return SideValues(self.encoder, np.concatenate([self.fields, other.fields]))
 
 
@@ -128,10 +129,10 @@ class ColumnEncoder:
         kinds: Mapping[str, ColumnKind],
         learns_missing: bool,
     ) -> Self:
-        """Fits on `rows` of the training table alone; kinds that are not named are read from all its cells.
+        """Fits on `rows` of the training table. Kinds that are not given are read from all its cells.
 
-        With `learns_missing` training makes cells missing, so that each column has its flag. Raises ConfigError C07,
-        DataError D31.
+        With `learns_missing` training makes cells missing, so that each column has its flag. Raises
+        ConfigError C07, DataError D31.
         """
         found = []
         for name in names:
@@ -147,7 +148,7 @@ class ColumnEncoder:
 
     @property
     def layout(self) -> ColumnLayout:
-        """Where each column stands in a row of side values."""
+        """The position of each column in a row of side values."""
         spans, start = [], 0
         for column in self.columns:
             stop = start + column.width
@@ -156,9 +157,9 @@ class ColumnEncoder:
         return ColumnLayout(tuple(spans))
 
     def encode(self, table: Table, split: str) -> SideValues:
-        """The columns of a table's rows. A cell that is not of its kind is missing, and W87 counts such cells.
+        """Encodes the columns of a table's rows. A cell of another kind is missing, and W87 counts such cells.
 
-        Raises ConfigError C07 for a column that the table lacks.
+        Raises ConfigError C07 if the table lacks a column.
         """
         parts, odd = [np.zeros((len(table), 0), np.float32)], []
         for column in self.columns if len(table) else ():
@@ -177,12 +178,12 @@ class ColumnEncoder:
         return SideValues(self, fields)
 
     def to_json(self) -> list[dict[str, Any]]:
-        """JSON values: an object per column."""
+        """Returns JSON values, an object per column."""
         return [{**asdict(column), "values": list(column.values)} for column in self.columns]
 
     @classmethod
     def from_json(cls, found: Sequence[Mapping[str, Any]]) -> Self:
-        """What `to_json` gave. Raises KeyError, TypeError or ValueError for values of another form."""
+        """Reads the values of `to_json`. Raises KeyError, TypeError or ValueError for values of another form."""
         made = []
         for each in found:
             kind, mean, deviation = each["kind"], float(each["mean"]), float(each["deviation"])
@@ -219,7 +220,7 @@ def _fit(name: str, kind: ColumnKind, cells: Sequence[str], learns_missing: bool
             mean, deviation = float(values.mean()), float(values.std())
         if not np.isfinite([mean, deviation]).all():
             raise _bad_cells(name, kind, [Case(f"has {cell!r}") for cell in known[:MAX_CASES]])
-        # a constant such as 0.1 has the deviation of its rounding
+        # the deviation of a constant such as 0.1 is its rounding
         deviation = deviation if deviation > 1e-9 * abs(mean) else 0.0
     return FittedColumn(name, kind, mean, deviation, has_flag=has_flag)
 
@@ -234,7 +235,7 @@ def _bad_cells(name: str, kind: str, cases: Sequence[Case]) -> DataError:
 
 
 def columns_digest(table: Table, names: Sequence[str], split: str) -> str:
-    """64 hex digits of the cells of side columns, in the order of the rows; empty without columns or rows."""
+    """Returns 64 hex digits of the cells of side columns, in the order of the rows; empty without columns or rows."""
     if not names or not len(table):
         return ""
     return fingerprint([[name, read_cells(table, name, split)] for name in names])

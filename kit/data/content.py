@@ -10,9 +10,9 @@ from pathlib import Path
 from kit.core.file_formats import sniff
 from kit.errors import DataError
 
-SNIFFED_BYTES = 4096  # bytes that are looked at
-PPM = re.compile(rb"P\d\s+(?:#[^\n]*\n\s*)*\d+\s")  # then comes the width
-# texts and tables about images, which lie beside them
+SNIFFED_BYTES = 4096  # number of bytes that are read
+PPM = re.compile(rb"P\d\s+(?:#[^\n]*\n\s*)*\d+\s")  # followed by the width
+# texts and tables about images, which are stored beside them
 SIDECARS = frozenset({
     ".cpp", ".csv", ".db", ".doc", ".docx", ".html", ".ini", ".ipynb", ".js", ".json", ".jsonl", ".log", ".md", ".py",
     ".rst", ".sh", ".tsv", ".txt", ".xls", ".xlsx", ".xml", ".yaml", ".yml",
@@ -27,21 +27,21 @@ FORMATS = {
 }  # fmt: skip
 NETWORKS = frozenset({".bin", ".ckpt", ".onnx", ".pt", ".pth", ".safetensors"})
 UNREAD = ARCHIVES | FORMATS.keys() | NETWORKS
-OTHERS = SIDECARS | UNREAD  # not opened, for there may be very many
+OTHERS = SIDECARS | UNREAD  # not opened, because there may be very many
 
 
 def ending(name: str) -> str:
-    """A file's ending in small letters, such as `.jpg`; blank without one."""
+    """Returns a file's ending in lower case, such as `.jpg`; empty without one."""
     return posixpath.splitext(name)[1].lower()
 
 
 def without_ending(path: str) -> str:
-    """A path without its file's ending: `a.b/c.jpg` is `a.b/c`, and `a.b/c` stays."""
+    """Returns a path without its file's ending: `a.b/c.jpg` becomes `a.b/c`, and `a.b/c` stays."""
     return posixpath.splitext(path)[0]
 
 
 def is_image_file(path: str) -> bool:
-    """Whether a regular file's first bytes are those of an image that kit reads. Raises no error."""
+    """Whether a regular file starts with the bytes of an image that kit reads. Raises no error."""
     if ending(path) in OTHERS:
         return False
     try:
@@ -56,7 +56,7 @@ def is_image_file(path: str) -> bool:
 
 
 def _is_certain(form: str, content: bytes) -> bool:
-    """Two letters begin BMP and PPM, and many a text: what follows must fit too."""
+    """Checks more than the first two letters, because BMP, PPM and many texts start with the same ones."""
     if form == "BMP":
         return content[6:10] == bytes(4)
     return PPM.match(content) is not None if form == "PPM" else True

@@ -1,4 +1,4 @@
-"""Reads tables strictly: every cell is text, and what a lenient reader would lose is an error.
+"""Reads tables strictly: every cell is text, and content that a lenient reader would lose is an error.
 
 That includes misplaced quotes, a first line that is a row instead of a header, and ids that occur twice. Tables of JSON
 files have the same form.
@@ -32,17 +32,17 @@ if TYPE_CHECKING:
     from kit.config.models import Data
 
 SEPARATORS = (",", ";", "\t", "|")
-# how a table begins, without control characters; the words begin other files, though they may be text
+# the start of a table, without control characters; the words start other files, though they may be text
 _PLAIN_START = re.compile(rb'(?!version https:|MATLAB|GIF8|PAR1|ARROW1|ORC|BZh)["\w][\t\r\n -~]*')
-# the first line by which Excel knows the separator
+# the first line that tells Excel the separator
 _SEP_LINE = re.compile(r'"?sep=(.)"?(?:\r\n|\r|\n|\Z)', re.IGNORECASE)
 
 
 @dataclass(frozen=True, eq=False)
 class CsvFile:
-    """A table's cells as text; `lines` says on which line of the file each row ends, the header on the first.
+    """A table's cells as text. `lines` has the line of the file on which each row ends, the header first.
 
-    `begun` says on which line a row begins, of the rows that have a cell with line breaks.
+    `begun` has the line on which a row starts, for rows with a line break in a cell.
     """
 
     path: Path
@@ -55,7 +55,7 @@ class CsvFile:
         return len(self.rows)
 
     def column(self, name: str) -> list[str]:
-        """The cells of one column. Raises ConfigError where there is no such column."""
+        """Returns the cells of one column. Raises ConfigError if the column does not exist."""
         if name not in self.columns:
             raise ConfigError(
                 f"{self.path} has no column {name!r}{did_you_mean(name, self.columns)}",
@@ -66,7 +66,7 @@ class CsvFile:
         return [row[index] for row in self.rows]
 
     def frame(self) -> pd.DataFrame:
-        """The cells as a frame of text."""
+        """Returns the cells as a frame of text."""
         return pd.DataFrame(list(self.rows), columns=list(self.columns), dtype=str)
 
 
@@ -78,12 +78,13 @@ def is_json(name: str) -> bool:
 def read_csv(
     path: Path, sep: str = ",", encoding: str = "utf-8", *, fixed: str = "", repeated_header: bool = False
 ) -> CsvFile:
-    """Reads a CSV with a header; a byte-order mark, Excel's `sep=` line, any line ends and blank lines are accepted.
+    """Reads a CSV with a header. A byte-order mark, Excel's `sep=` line, any line ends and blank lines are accepted.
 
-    `fixed` is the hint of D25 and D26 for a file whose encoding and separator are not the config's to set;
-    `repeated_header` allows rows that are the header again. Raises DataError: D21 no such file, D25 encoding,
-    D26 separator, D27 number of fields or quotes, D28 names, D29 no rows, D70 another kind of file, D71 NUL bytes,
-    D72 a repeated header.
+    `fixed` is the hint of D25 and D26 for a file whose encoding and separator the config does not set.
+    `repeated_header` allows rows that repeat the header.
+
+    Raises DataError: D21 if the file does not exist, D25 encoding, D26 separator, D27 number of fields or
+    quotes, D28 names, D29 no rows, D70 another kind of file, D71 NUL bytes, D72 a repeated header.
     """
     content = _content(path)
     if encoding == "utf-8" and _is_plain(content):
@@ -139,7 +140,7 @@ def _content(path: Path) -> bytes:
 
 
 def _is_plain(content: bytes) -> bool:
-    """Whether a file is ASCII text that begins as a table does, so that nothing else can be meant by it."""
+    """Whether a file is unambiguous: ASCII text that starts as a table does."""
     start = content[:4096]
     return (
         content.isascii()
@@ -150,7 +151,7 @@ def _is_plain(content: bytes) -> bool:
 
 
 def _without_sep_line(path: Path, text: str, sep: str, fixed: str) -> tuple[str, int]:
-    """The text after Excel's line `sep=;`, if it has one, and how many lines that is."""
+    """Returns the text after Excel's line `sep=;`, if it has one, and the number of lines before it."""
     found = _SEP_LINE.match(text)
     if found is None:
         return text, 0
@@ -164,7 +165,7 @@ def _without_sep_line(path: Path, text: str, sep: str, fixed: str) -> tuple[str,
 
 
 def _check_separator(path: Path, text: str, sep: str, fixed: str) -> None:
-    """Raises DataError (D26) if the header is one cell or none, and several cells by another separator."""
+    """Raises DataError (D26) if the header is at most one cell, but several cells by another separator."""
     header = text.lstrip("\r\n")
     header = header[: line.start()] if (line := re.search(r"[\r\n]", header)) else header
     if _width(header, sep) > 1:
@@ -181,7 +182,7 @@ def _check_separator(path: Path, text: str, sep: str, fixed: str) -> None:
 
 
 def _width(header: str, sep: str) -> int:
-    """How many cells a header has; 0 if its quotes do not fit the separator."""
+    """Returns the number of cells in a header; 0 if its quotes do not fit the separator."""
     try:
         return len(next(csv.reader([header], delimiter=sep, strict=True), ()))
     except csv.Error:
@@ -191,9 +192,9 @@ def _width(header: str, sep: str) -> int:
 def _records(
     path: Path, text: str, sep: str, before: int
 ) -> tuple[list[tuple[str, ...]], Sequence[int], dict[int, int]]:
-    """The records that are not blank, the header first, the line on which each ends, and `begun` by record.
+    """Returns the records that are not blank, the header first, the line on which each ends, and `begun` by record.
 
-    A blank line after the header of a single column is a blank cell, unless it is at the end.
+    A blank line after the header of a single column is a blank cell, except at the end.
     """
     limit = csv.field_size_limit(sys.maxsize)
     try:
@@ -219,7 +220,7 @@ def _records(
 
 
 def find_misplaced_quote(path: Path, text: str, sep: str, before: int) -> DataError | None:
-    """The error (D27) for the first quote that is never closed, or is closed before the end of its cell.
+    """Returns the error (D27) for the first quote that is never closed, or is closed before the end of its cell.
 
     `before` is the number of the file's lines before the text.
     """
@@ -253,7 +254,7 @@ def find_misplaced_quote(path: Path, text: str, sep: str, before: int) -> DataEr
 
 
 def _find_closing(text: str, opening: int) -> int:
-    """Where the quote that opens at a place closes; -1 where it never does."""
+    """Returns the position at which the quote opened at `opening` closes; -1 if it never does."""
     place = text.find('"', opening + 1)
     while place >= 0 and text[place + 1 : place + 2] == '"':
         place = text.find('"', place + 2)
@@ -261,7 +262,7 @@ def _find_closing(text: str, opening: int) -> int:
 
 
 def _ends(text: str, sep: str) -> list[int]:
-    """The line on which each record ends."""
+    """Returns the line on which each record ends."""
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=sep, strict=True)
     return [reader.line_num for _ in reader]
 
@@ -290,12 +291,12 @@ def _check_columns(path: Path, columns: Sequence[str]) -> None:
 
 
 def _trim(name: str) -> str:
-    """A name without blanks and invisible characters around it."""
+    """Returns a name without blanks and invisible characters around it."""
     return name.strip().strip("\u200b\u200c\u200d\u2060\ufeff").strip()
 
 
 def _check_marks(path: Path, rows: Sequence[tuple[str, ...]], lines: Sequence[int]) -> None:
-    """Raises DataError (D72) for a byte-order mark before a later row, which would be a part of its id."""
+    """Raises DataError (D72) for a byte-order mark before a later row, which would become a part of its id."""
     cases = [
         Case(f"row {line} begins with a byte-order mark", str(path))
         for row, line in zip(rows[1:], lines[1:], strict=True)
@@ -311,7 +312,7 @@ def _check_marks(path: Path, rows: Sequence[tuple[str, ...]], lines: Sequence[in
 
 
 def _check_header(path: Path, rows: Sequence[tuple[str, ...]], lines: Sequence[int]) -> None:
-    """Raises DataError (D72) for rows that are the header again; in one column a later row may be a value."""
+    """Raises DataError (D72) for rows that repeat the header. With a single column, such a row may be a value."""
     header, several = rows[0], len(rows[0]) > 1
     if header not in (rows[1:] if several else rows[1:2]):
         return
@@ -343,7 +344,7 @@ def _check_widths(path: Path, rows: Sequence[tuple[str, ...]], lines: Sequence[i
 
 
 def unknown_column(name: str, columns: Iterable[str], key: str) -> ConfigError:
-    """The error C07 for a column that the config key `key` names and the rows do not have."""
+    """Returns the error C07 for a column that the config key `key` names and the rows lack."""
     return ConfigError(
         f"{key}: no column {name!r}{did_you_mean(name, columns)}",
         code="C07",
@@ -360,19 +361,19 @@ def is_number(text: str) -> bool:
 
 
 def read_json_table(path: Path) -> CsvFile:
-    """The table of a JSON file, with the number of each row as its line. Raises as `read_json_rows` does."""
+    """Returns the table of a JSON file, with the number of each row as its line. Raises as `read_json_rows` does."""
     columns, rows = read_json_rows(path)
     return CsvFile(path, columns, rows, range(1, len(rows) + 1))
 
 
 def read_bson_table(path: Path) -> CsvFile:
-    """The table of a BSON file, with the number of each row as its line. Raises as `read_bson_rows` does."""
+    """Returns the table of a BSON file, with the number of each row as its line. Raises as `read_bson_rows` does."""
     columns, rows = read_bson_rows(path)
     return CsvFile(path, columns, rows, range(1, len(rows) + 1))
 
 
 def read_table(root: Path, data: Data, name: str) -> CsvFile:
-    """The cells of a table that `data` names, by its path relative to the workspace.
+    """Returns the cells of a table that `data` names, by its path relative to the workspace.
 
     Raises DataError as `read_csv` and `read_json_table` do.
     """
@@ -385,7 +386,7 @@ def read_table(root: Path, data: Data, name: str) -> CsvFile:
 
 
 def format_of(data: Data, name: str) -> tuple[str, str]:
-    """The separator and the encoding of a table, by `data.tables` or else by those of all tables."""
+    """Returns the separator and the encoding of a table, by `data.tables` or else by those of all tables."""
     own = next((made for key, made in data.tables.items() if _is_same(key, name)), None)
     if own is None:
         return data.sep, data.encoding
@@ -397,7 +398,10 @@ def _is_same(one: str, other: str) -> bool:
 
 
 def read_rows(root: Path, data: Data, name: str, columns: Collection[str] | None) -> CsvFile:
-    """A table whose cells of `columns`, by default all, may hold no line breaks. Raises as `read_table` does."""
+    """Reads a table. The cells of `columns`, by default all, must not contain line breaks.
+
+    Raises as `read_table` does.
+    """
     file = read_table(root, data, name)
     if file.begun:
         wanted = None if columns is None else {*columns, file.columns[0]}
@@ -406,9 +410,9 @@ def read_rows(root: Path, data: Data, name: str, columns: Collection[str] | None
 
 
 def read_class_list(root: Path, data: Data, wanted: Collection[str] = ()) -> CsvFile:
-    """The table `data.class_list`, the classes in its first column. Raises as `read_table` does.
+    """Reads the table `data.class_list`, with the classes in its first column. Raises as `read_table` does.
 
-    Of a JSON's categories the column that `data.label` names comes first.
+    In a JSON's categories the column that `data.label` names comes first.
     """
     name = str(data.class_list)
     file = read_rows(root, data, name, wanted)
@@ -421,7 +425,7 @@ def read_class_list(root: Path, data: Data, wanted: Collection[str] = ()) -> Csv
 
 
 def check_ids(ids: Sequence[str], lines: Sequence[int], file: Path, split: str) -> None:
-    """Raises DataError for blank (D23) and double (D24) ids; warns of ids that differ only by case (W03)."""
+    """Raises DataError for blank (D23) and duplicate (D24) ids; warns of ids that differ only by case (W03)."""
     blank = [
         Case(f"row {line} has no id", str(file), split=split, code="D23")
         for row, line in zip(ids, lines, strict=True)

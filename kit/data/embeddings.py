@@ -1,7 +1,7 @@
-"""Embeddings: what one network makes of every training and test image, unit vectors by id, in memory maps.
+"""Embeddings: one network's vectors of every training and test image, unit vectors by id, in memory maps.
 
-A folder a fold: train.npy and test.npy (float16, so that a million rows of 512 take a gigabyte), their ids, and a
-manifest, which says what they were made from.
+Each fold has a folder with train.npy, test.npy, their ids and a manifest of their provenance. The arrays are
+float16, so that a million rows of 512 take a gigabyte.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from kit.errors import Case, InvalidError
 
 SCHEMA = 1
 SPLITS: tuple[Split, ...] = ("train", "test")
-CHUNK_ROWS = 65_536  # vectors that are looked at a time
+CHUNK_ROWS = 65_536  # vectors that are checked at a time
 UNIT_LENGTH_TOLERANCE = (
-    1e-2  # a length differs from 1 by less; float16 vectors of 2,048 numbers are within .001
+    1e-2  # maximum difference of a length from 1; float16 vectors of 2,048 numbers are within .001
 )
 
 Split = Literal["train", "test"]
@@ -39,18 +39,18 @@ class Vectors:
 
     @property
     def features(self) -> int:
-        """How many numbers a vector has."""
+        """The size of a vector."""
         return int(self.vectors.shape[1])
 
     def has_image(self) -> np.ndarray:
-        """Which rows have a vector, bool (rows,)."""
+        """Returns which rows have a vector, bool (rows,)."""
         found = np.zeros(len(self), bool)
         for start in range(0, len(self), CHUNK_ROWS):
             found[start : start + CHUNK_ROWS] = self.vectors[start : start + CHUNK_ROWS].any(axis=1)
         return found
 
     def faults(self) -> list[Case]:
-        """Rows whose vectors are not finite, or neither zero nor of length 1."""
+        """Returns rows whose vectors are not finite, or neither zero nor of length 1."""
         cases = []
         for start in range(0, len(self), CHUNK_ROWS):
             part = self.vectors[start : start + CHUNK_ROWS].astype(np.float32)
@@ -65,7 +65,7 @@ class Vectors:
 
 @dataclass(frozen=True)
 class EmbeddingProvenance:
-    """What one fold's embeddings were made from; `ids` and `images` are fingerprints of the rows of each split."""
+    """The provenance of one fold's embeddings. `ids` and `images` are fingerprints of the rows of each split."""
 
     run: str
     views: str
@@ -79,18 +79,18 @@ class EmbeddingProvenance:
 
     @classmethod
     def from_json(cls, found: Mapping[str, Any]) -> Self:
-        """What a manifest has. Raises KeyError or TypeError for a key that is missing."""
+        """Reads a manifest's values. Raises KeyError or TypeError for a missing key."""
         values = {each.name: found[each.name] for each in fields(cls)}
         return cls(**{**values, "classes": tuple(values["classes"])})
 
     def to_json(self) -> dict[str, Any]:
-        """JSON values by key."""
+        """Returns JSON values by key."""
         return {**asdict(self), "classes": list(self.classes)}
 
 
 @dataclass(frozen=True, eq=False)
 class Embeddings:
-    """What one fold's network makes of the training and the test rows, and what it was made from."""
+    """The vectors of the training and test rows by one fold's network, and their provenance."""
 
     train: Vectors
     test: Vectors
@@ -98,7 +98,10 @@ class Embeddings:
 
     @classmethod
     def read(cls, folder: Path) -> Self:
-        """Maps what `write_manifest` closed. Raises InvalidError D47 if missing, damaged or not of unit length."""
+        """Maps files that `write_manifest` completed.
+
+        Raises InvalidError D47 if they are missing, damaged or not of unit length.
+        """
         manifest = embedding_manifest(folder)
         damaged = [
             name
@@ -142,7 +145,7 @@ def _vectors(folder: Path, split: Split) -> Vectors:
 
 
 def create_memmap(folder: Path, split: Split, ids: Ids, features: int) -> np.ndarray:
-    """A map of zeros (rows, features) float16, to be filled, in a folder that is being written."""
+    """Returns a map of zeros (rows, features) float16, to be filled, in a folder that is being written."""
     np.save(folder / f"{split}-ids.npy", ids.astype(str))
     shape = (len(ids), features)
     if not len(ids):  # which cannot be mapped
@@ -152,14 +155,14 @@ def create_memmap(folder: Path, split: Split, ids: Ids, features: int) -> np.nda
 
 
 def write_manifest(folder: Path, provenance: EmbeddingProvenance) -> None:
-    """Writes the manifest of a folder whose maps are filled and flushed."""
+    """Writes the manifest of a folder with filled and flushed maps."""
     names = [f"{split}{part}.npy" for split in SPLITS for part in ("", "-ids")]
     marks = {name: sha256(folder / name) for name in names}
     write_json(folder / "manifest.json", {"schema": SCHEMA, "about": provenance.to_json(), "sha256": marks})
 
 
 def embedding_manifest(folder: Path) -> dict[str, Any]:
-    """What a folder of embeddings says of itself. Raises InvalidError D47 where it does not."""
+    """Returns the manifest of a folder of embeddings. Raises InvalidError D47 if it is missing or damaged."""
     try:
         found = dict(read_json(folder / "manifest.json"))
         if (

@@ -1,4 +1,4 @@
-"""From a table's bytes to text: refuses other kinds of file, and decodes UTF-8 or the encoding of the config.
+"""Turns a table's bytes into text: refuses other kinds of file, and decodes UTF-8 or the encoding of the config.
 
 An error names the line of the bytes that cannot be decoded.
 """
@@ -22,14 +22,14 @@ SPREADSHEET = "open it in a spreadsheet program and save it as CSV UTF-8"
 DAMAGED = "download the file again: this one is damaged"
 TO_CSV = 'python -c "import pandas; pandas.{reader}.to_csv({target!r}, index=False)"'
 
-# first bytes of compressed files, what they are, and the command that writes the unpacked file to stdout
+# first bytes of compressed files, their names, and the command that writes the unpacked file to stdout
 COMPRESSED = {
     b"\x1f\x8b": ("a gzip file", "gzip -dc"),
     b"BZh": ("a bzip2 file", "bzip2 -dc"),
     b"\xfd7zXZ\0": ("an xz file", "xz -dc"),
     b"\x28\xb5\x2f\xfd": ("a Zstandard file", "zstd -dc"),
 }
-# first bytes of other binary files, what they are, and what to do
+# first bytes of other binary files, their names, and the fix
 BINARY = {
     b"7z\xbc\xaf\x27\x1c": ("a 7z archive", "unpack it with 7z x"),
     b"Rar!\x1a\x07": ("a rar archive", "unpack it with unrar x"),
@@ -55,7 +55,7 @@ TITLE = re.compile(rb"<title[^>]*>(.*?)</title>", re.IGNORECASE | re.DOTALL)
 
 
 def refuse_other_kinds(path: Path, content: bytes) -> None:
-    """Raises DataError for content that is no text table: D70, or D07 for a pointer to a file that is elsewhere."""
+    """Raises DataError for content that is not a text table: D70, or D07 for a pointer to a file elsewhere."""
     start = content[:1024].lstrip(b"\xef\xbb\xbf \t\r\n")
     if start.startswith(b"version https://git-lfs"):
         raise DataError(f"{path} is a git-lfs pointer, not the file itself", code="D07", hint="git lfs pull")
@@ -77,7 +77,7 @@ def refuse_other_kinds(path: Path, content: bytes) -> None:
 
 
 def _binary(path: Path, content: bytes) -> tuple[str, str] | None:
-    """What a binary file is, and what to do; None for one that is unknown."""
+    """Returns the kind of a binary file, and a fix; None if it is unknown."""
     target = shlex.quote(str(path.with_suffix(f".unpacked{path.suffix}")))
     for magic, (what, command) in COMPRESSED.items():
         if content.startswith(magic) and (magic != b"BZh" or content[4:10] == b"1AY&SY"):
@@ -86,7 +86,7 @@ def _binary(path: Path, content: bytes) -> tuple[str, str] | None:
         return _zip(path, content)
     if content[257:262] == b"ustar":
         return "a tar archive", f"tar -xf {shlex.quote(str(path))}"
-    # a text may begin with the letters of these, and then goes on with more letters
+    # a text may start with the letters of these, followed by more letters
     if content[:4] == b"PAR1" and content[4:5] < b" ":
         return "a parquet file", _conversion_command(path, "read_parquet")
     if content[:6] == b"ARROW1" and content[6:7] < b" ":
@@ -102,13 +102,13 @@ def _binary(path: Path, content: bytes) -> tuple[str, str] | None:
 
 
 def _is_binary(content: bytes) -> bool:
-    """Whether more than a twentieth of the first bytes are control characters that no text has."""
+    """Whether more than a twentieth of the first bytes are control characters that text does not have."""
     probe = content[:4096]
     if (
         content[:2] in (b"\xff\xfe", b"\xfe\xff")
         or abs(probe[::2].count(0) - probe[1::2].count(0)) > len(probe) / 10
     ):
-        return False  # UTF-16 has such bytes, and NULs in every second place
+        return False  # UTF-16 has such bytes, and NULs in every second byte
     controls = sum(map(probe.count, (*range(1, 9), *range(14, 27), *range(28, 32))))
     return controls > len(probe) / 20
 
@@ -130,7 +130,7 @@ def _zip(path: Path, content: bytes) -> tuple[str, str]:
 
 
 def _text(path: Path, content: bytes, start: bytes) -> tuple[str, str] | None:
-    """What a text that is no table is, and what to do."""
+    """Returns the kind of a text that is not a table, and a fix."""
     if found := MARKUP.match(start):
         if found[1].lower() == b"?xml" and b"<html" not in start.lower():
             return "XML", "a failed download? download the file again"
@@ -146,7 +146,7 @@ def _text(path: Path, content: bytes, start: bytes) -> tuple[str, str] | None:
 
 
 def _json(path: Path, content: bytes) -> tuple[str, str] | None:
-    """JSON with a value for the whole file, or a value a line; None where it is neither."""
+    """Returns the kind of JSON, one value per file or one per line, and a fix; None if it is neither."""
     try:
         value = json.loads(content)
     except (ValueError, RecursionError):
@@ -154,7 +154,7 @@ def _json(path: Path, content: bytes) -> tuple[str, str] | None:
         try:
             json.loads(first)
         except (ValueError, RecursionError):
-            # cut off, or a value over several lines
+            # truncated, or a value over several lines
             return ("incomplete JSON", DAMAGED) if b'":' in first or first in (b"[", b"{") else None
         if b'":' not in first:
             return None
@@ -168,7 +168,7 @@ def _json(path: Path, content: bytes) -> tuple[str, str] | None:
 
 
 def _conversion_command(path: Path, reader: str, options: str = "") -> str:
-    """The command that writes the rows of a file as CSV beside it."""
+    """Returns the command that writes the rows of a file as CSV beside it."""
     target = str(path.with_suffix(f".text{path.suffix}"))
     return TO_CSV.format(reader=f"{reader}({str(path)!r}{options})", target=target)
 
@@ -181,11 +181,11 @@ _LINE_END = re.compile(rb"\r\n|\r|\n")
 
 
 def decode(path: Path, content: bytes, encoding: str, fixed: str = "") -> str:
-    """The text without byte-order marks at its start.
+    """Returns the text without byte-order marks at its start.
 
-    A table that is UTF-8 though `encoding` is another is read as UTF-8, with a warning (W55): text of a legacy encoding
-    is never UTF-8 by chance. `fixed` is the hint for files whose encoding is not the config's. Raises DataError
-    D25 for another encoding and D71 for NUL bytes, ConfigError for an unknown encoding.
+    A UTF-8 table is read as UTF-8 with a warning (W55), even if `encoding` is another one, because text of a
+    legacy encoding is never UTF-8 by chance. `fixed` is the hint for files whose encoding the config does not
+    set. Raises DataError D25 for another encoding and D71 for NUL bytes, ConfigError for an unknown encoding.
     """
     name = _codec_name(encoding)
     try:
@@ -211,7 +211,7 @@ def decode(path: Path, content: bytes, encoding: str, fixed: str = "") -> str:
 
 
 def is_utf8(content: bytes) -> bool:
-    """Whether the bytes are UTF-8, as they are if they are ASCII."""
+    """Whether the bytes are UTF-8, which includes ASCII."""
     if content.isascii():
         return True
     try:
@@ -222,7 +222,9 @@ def is_utf8(content: bytes) -> bool:
 
 
 def likely_encoding(content: bytes) -> str:
-    """The encoding by its byte-order mark, or by NULs in every second byte, or else UTF-8, cp1252 or latin-1."""
+    """Returns the encoding by its byte-order mark, or by NULs in every second byte, or else UTF-8, cp1252 or
+    latin-1.
+    """
     if found := _wide(content):
         return found
     if is_utf8(content):
@@ -237,14 +239,16 @@ def likely_encoding(content: bytes) -> str:
 def _codec_name(encoding: str) -> str:
     try:
         name = codecs.lookup(encoding).name
-        bytes(range(256)).decode(encoding, "replace")  # raises for codecs that are no encodings of text
+        bytes(range(256)).decode(encoding, "replace")  # raises for codecs that are not encodings of text
     except (LookupError, ValueError):
         raise ConfigError(f"data.encoding: no encoding named {encoding!r}", code="C07") from None
     return "utf-8" if name in ("utf-8", "utf-8-sig") else name
 
 
 def _wide(content: bytes) -> str:
-    """UTF-16 or UTF-32, or blank: by a byte-order mark, or by the places of NULs among the first bytes."""
+    """Returns UTF-16 or UTF-32, or an empty text, by a byte-order mark, or by the positions of NULs among the
+    first bytes.
+    """
     if content[:4] in (b"\xff\xfe\0\0", b"\0\0\xfe\xff") and len(content) % 4 == 0:
         return "utf-32"
     if content[:2] in (b"\xff\xfe", b"\xfe\xff"):
@@ -268,14 +272,14 @@ def _share_of_nul(part: bytes) -> float:
 
 
 def _is_utf8_instead(content: bytes, name: str) -> bool:
-    """Whether a file is UTF-8 though it should be in another encoding."""
+    """Whether a file is UTF-8 instead of the given encoding."""
     if name == "utf-8":
         return False
     if content.startswith(codecs.BOM_UTF8):
         return True
     if name.startswith(("utf-16", "utf-32")):
         return b"\0" not in content and not _wide(content) and is_utf8(content)
-    # of encodings with several bytes a character, a short text may be UTF-8 by chance
+    # in encodings with several bytes per character, a short text may be UTF-8 by chance
     one_byte = len(bytes(range(256)).decode(name, "replace")) == 256
     return (one_byte or content.isascii()) and name != "utf-7" and is_utf8(content)
 
@@ -316,7 +320,7 @@ def _is_western(content: bytes) -> bool:
 
 
 def _of_another_script(path: Path, content: bytes, name: str, fixed: str) -> DataError:
-    """The error for text in a script of its own, with its first line in each encoding that it may be in."""
+    """Returns the error for text in another script, with its first line in each possible encoding."""
     line = next(line for line in _LINE_END.split(content) if not line.isascii())[:200]
     fit = [encoding for encoding in SCRIPTS if _fits(content, encoding)]
     cases = [Case(repr(line.decode(encoding, "replace")), f"data.encoding={encoding}") for encoding in fit]
@@ -339,7 +343,9 @@ def _fits(content: bytes, encoding: str) -> bool:
 
 
 def _count_damaged_characters(content: bytes) -> int:
-    """How many characters of a UTF-8 text are damaged; 0 where as few are whole, so that it is another encoding."""
+    """Returns the number of damaged characters of a UTF-8 text; 0 if as few are whole, because it then has
+    another encoding.
+    """
     text = content.decode(errors="replace")
     damaged = text.count("\ufffd")
     whole = sum(map(len, re.findall(r"[^\x00-\x7f\ufffd]+", text)))
@@ -356,5 +362,5 @@ def _with_nul(path: Path, text: str) -> DataError:
 
 
 def line_breaks(text: str) -> int:
-    """How many line breaks a text holds, as a CSV's lines are counted."""
+    """Returns the number of line breaks in a text, as a CSV's lines are counted."""
     return len(LINE_END.findall(text)) if "\n" in text or "\r" in text else 0

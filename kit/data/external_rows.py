@@ -12,15 +12,15 @@ from kit.data.csv_file import unknown_column
 from kit.data.rows import SourceRows
 from kit.errors import Case, DataError
 
-TABLE = "table"  # the column that says from which of several tables a row is
-SOURCE = "source"  # the column of a table of external rows that names where each is from
-LICENCE = ("licence", "license")  # columns that say under which licence a source is
-ORIGIN = "origin"  # and where it was found: an address, a paper
+TABLE = "table"  # the column with the table of a row, if there are several
+SOURCE = "source"  # the column with the origin of each external row
+LICENCE = ("licence", "license")  # columns with the licence of a source
+ORIGIN = "origin"  # columns with its origin: an address, a paper
 
 
 @dataclass(frozen=True, order=True)
 class ExternalSource:
-    """Rows of one source, licence and origin; the last two blank where the table does not say."""
+    """Rows of one source, licence and origin. The last two are blank if the table does not have them."""
 
     name: str
     licence: str
@@ -33,16 +33,16 @@ class ExternalSource:
 
 
 def with_source_column(rows: SourceRows, column: str) -> SourceRows:
-    """The competition's table, with the source that a column names for each row; blank is the competition itself."""
+    """Returns the competition's table with the source of each row from a column; blank is the competition itself."""
     if column not in rows.columns:
         raise unknown_column(column, rows.columns, "data.external.source_column")
     return replace(rows, sources=tuple(cell.strip() for cell in rows.columns[column]))
 
 
 def with_external_rows(own: SourceRows, more: SourceRows, file: Path) -> SourceRows:
-    """The competition's rows, then those of another table; a column that one of them lacks is blank there.
+    """Returns the competition's rows, then those of another table. A column that one of them lacks is blank there.
 
-    Raises DataError D24 for an id that both have.
+    Raises DataError D24 if both have an id.
     """
     known = set(own.ids)
     double = [
@@ -75,9 +75,11 @@ def _cells(rows: SourceRows, name: str) -> Sequence[str]:
 
 
 def concat_rows(parts: Sequence[SourceRows], names: Sequence[str]) -> SourceRows:
-    """The rows of several tables, whose names are in the column `table`; a column that one lacks is blank there.
+    """Returns the rows of several tables, with their names in the column `table`.
 
-    Raises DataError D24 for an id that two of them have.
+    A column that one lacks is blank there.
+
+    Raises DataError D24 if two of them have an id.
     """
     owner: dict[str, str] = {}
     double: list[Case] = []
@@ -109,7 +111,7 @@ def concat_rows(parts: Sequence[SourceRows], names: Sequence[str]) -> SourceRows
 
 
 def sources_of(sources: Sequence[str], columns: Mapping[str, Sequence[str]]) -> tuple[ExternalSource, ...]:
-    """The external sources among rows, by name: for the rules, the manifest and the write-up."""
+    """Returns the external sources among rows, by name: for the rules, the manifest and the write-up."""
     if not any(sources):  # a competition's own table may have such columns too, and needs no permission
         return ()
     blank = [""] * len(sources)
@@ -122,7 +124,7 @@ def sources_of(sources: Sequence[str], columns: Mapping[str, Sequence[str]]) -> 
 
 
 def describe_sources(sources: Iterable[ExternalSource]) -> dict[str, str]:
-    """What is known of each source by its name, as the manifest and a write-up tell it."""
+    """Returns a description of each source by its name, for the manifest and the write-up."""
     told: dict[str, str] = {}
     for source in sources:
         told[source.name] = "; ".join(filter(None, [told.get(source.name), str(source)]))
@@ -130,7 +132,7 @@ def describe_sources(sources: Iterable[ExternalSource]) -> dict[str, str]:
 
 
 def check_allowed(rows: SourceRows, rule: str | Sequence[str]) -> None:
-    """Raises DataError D63 for external rows that the rule does not allow, D29 where no row is the competition's."""
+    """Raises DataError D63 for external rows that the rule does not allow, D29 if no row is the competition's."""
     found = sources_of(rows.sources, rows.columns)
     refused = [source for source in found if not is_allowed(source.licence, rule)]
     if refused:
@@ -149,9 +151,9 @@ def check_allowed(rows: SourceRows, rule: str | Sequence[str]) -> None:
 
 
 def is_allowed(licence: str, rule: str | Iterable[str]) -> bool:
-    """Whether a licence is one of the patterns of a rule, and none of those that begin with `!`.
+    """Whether a licence matches a pattern of a rule, and none of those that start with `!`.
 
-    Where all patterns begin so, any other licence is allowed, but not one that is not named.
+    If all patterns start with `!`, any other licence is allowed, but a missing one is not.
     """
     if isinstance(rule, str):
         return rule == "allowed"
@@ -164,5 +166,5 @@ def is_allowed(licence: str, rule: str | Iterable[str]) -> bool:
 
 
 def _plain(licence: str) -> str:
-    """`CC BY 4.0` and `cc-by-4.0` are one."""
+    """Returns the same text for `CC BY 4.0` and `cc-by-4.0`."""
     return licence.strip().lower().replace(" ", "-").replace("_", "-")

@@ -1,6 +1,6 @@
-"""Folds: which model holds out which row, and rows whose images are byte-for-byte copies.
+"""Folds: the model that holds out each row, and rows whose images are byte-for-byte copies.
 
-Whatever the splitter, no group and no set of copies is torn. Only files of equal size are read to find copies.
+No splitter may split a group or a set of copies. Only files of equal size are read to find copies.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 RELATED = (
     "related_to",
     "kin",
-)  # how columns of `Folds.related` begin; kit wrote kin before its first release
+)  # prefix of columns of `Folds.related`; kit wrote kin before its first release
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,32 +40,32 @@ class Folds:
     """Fold numbers of training rows, aligned with `table.sorted_by_id()`; -1 = never held out."""
 
     ids: Ids  # (rows,) of str, sorted
-    numbers: np.ndarray  # (rows, repeats) int64; a number names one model, over all repeats
-    # the same, but a row of another source has those of its group's own rows, with which it must not train; None
-    # where there is no such row
+    numbers: np.ndarray  # (rows, repeats) int64; a number identifies one model over all repeats
+    # the same, but a row of another source has those of its group's own rows, which must not be split; None
+    # without such rows
     related: np.ndarray | None = None
 
     @property
     def count(self) -> int:
-        """How many folds there are, over all repeats; where no row is held out, the one that trains on all."""
+        """The number of folds over all repeats. If no row is held out, it is 1, for the model that trains on all."""
         return max(int(self.numbers.max()) + 1, 1)
 
     def oof_mask(self, fold: int) -> np.ndarray:
-        """The rows that a fold's model never sees and predicts, bool (rows,)."""
+        """Returns the rows that a fold's model never sees and predicts, bool (rows,)."""
         mask: np.ndarray = (self.numbers == fold).any(axis=1)
         return mask
 
     def training_mask(self, splitter: Splitter, fold: int) -> np.ndarray:
-        """The rows that a fold's model trains on, bool (rows,)."""
+        """Returns the rows that a fold's model trains on, bool (rows,)."""
         return np.asarray(splitter.train_rows(self.folds_of_related_rows, fold), dtype=bool)
 
     @property
     def folds_of_related_rows(self) -> np.ndarray:
-        """The fold numbers that say which rows a model must not train on, (rows, repeats)."""
+        """The fold numbers that exclude rows from a model's training, (rows, repeats)."""
         return self.numbers if self.related is None else self.related
 
     def fingerprint(self) -> str:
-        """64 hex digits that are equal for equal ids in equal folds."""
+        """Returns 64 hex digits that are equal for equal ids in equal folds."""
         related = [] if self.related is None else [self.related.tolist()]
         return files.fingerprint([self.ids.tolist(), self.numbers.tolist(), *related])
 
@@ -86,7 +86,7 @@ class Folds:
 
     @classmethod
     def read(cls, path: files.StrPath) -> Folds:
-        """Reads folds.csv. Raises DataError D36 where it is no such file."""
+        """Reads folds.csv. Raises DataError D36 if it is not such a file."""
         file = read_csv(Path(path), fixed="delete it; kit creates it again")
         try:
             numbers = np.array([row[1:] for row in file.rows], dtype=str).astype(np.int64)
@@ -107,9 +107,10 @@ class Folds:
 def make_folds(table: Table, splitter: Splitter, seed: int = 0) -> Folds:
     """Splits the rows, sorted by id; identical images, images of one answer and rows of one group share a fold.
 
-    Rows of other sources are never held out, and train in no fold that holds out a row of their group.
-    Warns of identical images (W01, W02), rare classes (W04), classes that a fold does not train on (W06). Raises
-    DataError D33 and D34 where groups are too few or torn, PluginError P07 for a splitter that breaks its promise.
+    Rows of other sources are never held out. They do not train in a fold that holds out a row of their group.
+    Warns of identical images (W01, W02), rare classes (W04), classes that a fold does not train on (W06).
+    Raises DataError D33 and D34 if groups are too few or split, PluginError P07 if a splitter breaks its
+    contract.
     """
     table = table.sort_by_id()
     same = file_groups(table.paths)
@@ -125,7 +126,7 @@ def make_folds(table: Table, splitter: Splitter, seed: int = 0) -> Folds:
             f"{choose_stratified_splitter(table.label_kind, grouped=False)}",
         )
     groups = same if table.groups is None else merge_groups(same, table.groups)
-    # one row stands for its copies and its answer: a splitter that knows no groups cannot tear them
+    # one row stands for its copies and its answer, so that a splitter without groups cannot split them
     own = np.flatnonzero(table.competition_rows)
     _, first, twin = np.unique(same[own], return_index=True, return_inverse=True)
     shown, place = np.unique(own[first][twin], return_inverse=True)
@@ -141,7 +142,9 @@ def make_folds(table: Table, splitter: Splitter, seed: int = 0) -> Folds:
 
 
 def _related(numbers: np.ndarray, groups: np.ndarray, own: np.ndarray) -> np.ndarray | None:
-    """The numbers, but rows that are not `own` have those of their group's own rows; None where that is no other."""
+    """Returns the numbers in which rows that are not `own` have those of their group's own rows; None if no
+    row changes.
+    """
     known = {groups[row]: numbers[row] for row in np.flatnonzero(own)}
     related = numbers.copy()
     for row in np.flatnonzero(~own):
@@ -150,7 +153,7 @@ def _related(numbers: np.ndarray, groups: np.ndarray, own: np.ndarray) -> np.nda
 
 
 def _check_numbers(splitter: Splitter, numbers: np.ndarray, rows: int) -> None:
-    """Raises PluginError where a splitter's answer has the wrong shape, type or numbers."""
+    """Raises PluginError if a splitter's result has the wrong shape, type or numbers."""
     name = splitter.plugin_name()
     wrong = ""
     if numbers.ndim != 2 or len(numbers) != rows or not numbers.shape[1]:
@@ -172,7 +175,7 @@ def _check_numbers(splitter: Splitter, numbers: np.ndarray, rows: int) -> None:
 
 
 def _check_groups(folds: Folds, splitter: Splitter, groups: np.ndarray, table: Table) -> None:
-    """Raises DataError where a model would train on a row, or a row's relative, that it is to predict."""
+    """Raises DataError if a model would train on a row that it is to predict, or on a related row."""
     torn: dict[int, list[int]] = {}
     for fold in range(folds.count):
         held, trained = folds.oof_mask(fold), folds.training_mask(splitter, fold)
@@ -199,7 +202,7 @@ def _per_repeat(folds: Folds) -> int:
 
 
 def _warn_of_rare(folds: Folds, splitter: Splitter, table: Table, counted: np.ndarray) -> None:
-    """Warns of classes with fewer rows, of those `counted`, than folds (W04), and of those that a fold lacks (W06).
+    """Warns of classes with fewer rows, of those `counted`, than folds (W04), and of classes that a fold lacks (W06).
 
     The unknown class of the config may have no rows at all.
     """
@@ -225,9 +228,9 @@ def _warn_of_rare(folds: Folds, splitter: Splitter, table: Table, counted: np.nd
 
 
 def file_groups(paths: Sequence[Path]) -> np.ndarray:
-    """A number for each path, int64 (paths,), equal where the files' bytes are equal.
+    """Returns a number for each path, int64 (paths,), equal if the files' bytes are equal.
 
-    A file that is not there, or empty, is like no other.
+    A missing or empty file is not equal to any other.
     """
     by_size: dict[int, list[int]] = defaultdict(list)
     for row, path in enumerate(paths):
@@ -243,7 +246,7 @@ def file_groups(paths: Sequence[Path]) -> np.ndarray:
 
 
 def merge_groups(*keys: Sequence[Hashable] | np.ndarray) -> np.ndarray:
-    """Groups of rows linked by an equal value under any key, directly or through others: int64 (rows,)."""
+    """Returns groups of rows linked by an equal value of any key, directly or through others: int64 (rows,)."""
     links: list[tuple[int, int]] = []
     for values in keys:
         first: dict[Hashable, int] = {}
@@ -252,7 +255,7 @@ def merge_groups(*keys: Sequence[Hashable] | np.ndarray) -> np.ndarray:
 
 
 def connected_components(rows: int, pairs: Iterable[tuple[int, int]]) -> np.ndarray:
-    """Rows linked by pairs, directly or through others, have one number, the lowest row's: int64 (rows,)."""
+    """Returns one number for rows linked by pairs, directly or through others: the lowest row's, int64 (rows,)."""
     parent = list(range(rows))
 
     def root(row: int) -> int:
@@ -273,7 +276,7 @@ def _groups_of_several(numbers: np.ndarray) -> list[np.ndarray]:
 
 
 def warn_of_duplicates(table: Table, numbers: np.ndarray) -> None:
-    """Warns of training images that are there twice (W01), and of those with two labels (W02)."""
+    """Warns of duplicate training images (W01), and of those with two labels (W02)."""
     repeated = _groups_of_several(numbers)
     if not repeated:
         return
@@ -298,7 +301,7 @@ def warn_of_duplicates(table: Table, numbers: np.ndarray) -> None:
 
 
 def warn_train_test_overlap(train: Table, test: Table) -> None:
-    """Warns (W01) of images that are in the training rows and in the test rows, byte for byte."""
+    """Warns (W01) of images that are in both the training rows and the test rows, byte for byte."""
     numbers = file_groups([*train.paths, *test.paths])
     split = len(train)
     shared = [rows for rows in _groups_of_several(numbers) if rows.min() < split <= rows.max()]

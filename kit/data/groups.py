@@ -18,12 +18,12 @@ from kit.errors import Case, DataError
 if TYPE_CHECKING:
     from kit.core.arrays import Ids
 
-# data.group: groups that kit finds, by near copies or by scenes, and the file that names them
+# data.group: groups that kit finds, by near copies or by scenes, and the file with them
 AUTO_GROUP_FILES = {"auto": "groups.csv", "scene": "scenes.csv"}
 
 
 def read_groups(root: Path, rows: SourceRows, group: str) -> np.ndarray:
-    """The group of each training row by `data.group`. Raises ConfigError, DataError D30 and D62."""
+    """Returns the group of each training row by `data.group`. Raises ConfigError, DataError D30 and D62."""
     if group in AUTO_GROUP_FILES and group not in rows.columns:
         return _find_groups(root, group, rows.ids)
     hint = "give each of these rows its own group, such as its id"
@@ -61,16 +61,17 @@ def group_names(path: Path) -> dict[str, str]:
 
 
 def derive_columns(ids: Sequence[str], paths: Sequence[Path]) -> dict[str, list[str]]:
-    """Names that data.group and data.answer may use beside the table's columns.
+    """Returns columns that data.group and data.answer may use in addition to the table's.
 
-    `prefix` is the id up to its last `_`, `-`, `.` or `/`: `003_female` of `003_female_2`; `folder` the image's.
+    `prefix` is the id up to its last `_`, `-`, `.` or `/`: `003_female` for `003_female_2`. `folder` is the
+    image's.
     """
     prefixes = [re.sub(r"[_\-./][^_\-./]*$", "", name) for name in ids]
     return {"prefix": prefixes, "folder": [legible(path.parent.name) for path in paths]}
 
 
 def nameable_columns(rows: SourceRows) -> dict[str, Sequence[str]]:
-    """The columns that data.group and data.answer may name."""
+    """Returns the columns that data.group and data.answer may name."""
     return {"id": rows.ids, **derive_columns(rows.ids, rows.paths), **rows.columns}
 
 
@@ -83,9 +84,11 @@ def fill_keys(
     split: str,
     hint: str,
 ) -> Ids:
-    """The group or the answer (`noun`) of each row by a pattern; `configured` is what data.group or data.answer holds.
+    """Returns the group or the answer (`noun`) of each row by a pattern.
 
-    Raises ConfigError C07 for a column that does not exist, DataError D30 for rows without one.
+    `configured` is the value of data.group or data.answer.
+
+    Raises ConfigError C07 if a column does not exist, DataError D30 for rows without one.
     """
     found = _external_groups(rows, fill(pattern, columns, f"data.{noun}"))
     blank = [
@@ -105,7 +108,7 @@ def fill_keys(
 
 
 def _external_groups(rows: SourceRows, groups: Sequence[str]) -> list[str]:
-    """The groups; an external row that names none is a group of its own, by its id."""
+    """Returns the groups. An external row without one is its own group, by its id."""
     if not rows.sources:
         return list(groups)
     told = zip(groups, rows.ids, rows.sources, strict=True)

@@ -1,4 +1,4 @@
-"""Image columns: a table with several columns of images, such as `images/{left|right}`, as a row per image."""
+"""Image columns: a table with several columns of images, such as `images/{left|right}`, as one row per image."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ OR = "|"  # between columns in the braces of a pattern
 
 
 def alternatives(images: str) -> tuple[str, tuple[str, ...]] | None:
-    """The name in a pattern's braces that names several columns, and the columns; None if there is none.
+    """Returns the name in a pattern's braces that lists several columns, and the columns; None if the pattern has none.
 
     Raises ConfigError C07 for several such names.
     """
@@ -31,11 +31,12 @@ def alternatives(images: str) -> tuple[str, tuple[str, ...]] | None:
 
 
 def row_per_image(file: CsvFile, images: str, split: str) -> tuple[CsvFile, list[str]]:
-    """The table with a row per image, in the order of its rows, and each image's name without folder and ending.
+    """Returns the table with one row per image, in the order of its rows, and each image's name without
+    folder and ending.
 
-    Blank cells are no image. The images are a column under the name in the pattern's braces. If the pattern names one
-    column, the table stays as it is, and there are no names. Raises ConfigError C07 for a column that does not exist,
-    DataError D02 for a row without an image.
+    Blank cells have no image. The images are a column named as in the pattern's braces. If the pattern names
+    one column, the table stays as it is, and the names are empty. Raises ConfigError C07 if a column does not
+    exist, DataError D02 for a row without an image.
     """
     several = alternatives(images)
     if several is None:

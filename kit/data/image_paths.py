@@ -1,4 +1,4 @@
-"""Image paths: patterns such as `images/{id}.jpg`, the files that they name, and where each row's image is.
+"""Image paths: patterns such as `images/{id}.jpg`, their files, and the location of each row's image.
 
 A location may have a key, several files and a box. Many paths take little memory.
 """
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 class PathList(Sequence[Path]):
-    """Paths by position, made when they are asked for; equal to any sequence of the same paths."""
+    """Paths by position, created on access; equal to any sequence of the same paths."""
 
     __slots__ = ("_ends", "_text")
 
@@ -75,14 +75,14 @@ _CHARACTERS = re.compile(r"(.+)\[(?:(-?\d+)|(-?\d*):(-?\d*))\]")  # such as id[0
 
 
 def columns_of(pattern: str) -> tuple[str, ...]:
-    """The columns that a pattern names, in their order; `{id[0]}` names the column id."""
+    """Returns the columns that a pattern names, in their order; `{id[0]}` names the column id."""
     return tuple(
         found[1] if (found := _CHARACTERS.fullmatch(name)) else name for name in _COLUMN.findall(pattern)
     )
 
 
 def _cells(name: str, columns: Mapping[str, Sequence[str]]) -> Sequence[str] | None:
-    """The cells of a column, or some characters of each; None if there is no such column."""
+    """Returns the cells of a column, or some characters of each; None if the column does not exist."""
     if name in columns:
         return columns[name]
     found = _CHARACTERS.fullmatch(name)
@@ -96,10 +96,10 @@ def _cells(name: str, columns: Mapping[str, Sequence[str]]) -> Sequence[str] | N
 
 
 def fill(pattern: str, columns: Mapping[str, Sequence[str]], key: str) -> list[str]:
-    """The pattern for every row; `key` is the config key that errors name.
+    """Fills the pattern for every row; `key` is the config key that errors name.
 
     A pattern without braces is the name of a column. `{id[0]}` is the first character of the column id, and
-    `{id[:2]}` its first two. Raises ConfigError for a column that does not exist.
+    `{id[:2]}` its first two. Raises ConfigError if a column does not exist.
     """
     parts = _COLUMN.split(pattern if "{" in pattern else "{" + pattern + "}")
     pieces: list[Sequence[str]] = []
@@ -114,7 +114,7 @@ def fill(pattern: str, columns: Mapping[str, Sequence[str]], key: str) -> list[s
 
 FOLDER, FILE, LINK = "folder", "file", "link"
 SYSTEM = ("thumbs.db", "desktop.ini", "__macosx")
-# what a folder holds beside images and folders
+# other content of a folder besides images and folders
 UNREAD = "not an image that kit reads"
 LINKS = {"D20": "a link out of the folder", "D02": "a broken link"}
 
@@ -126,10 +126,10 @@ def image_endings(reader: Reader, data: Data) -> tuple[str, ...]:
 
 @dataclass
 class ImageFolder:
-    """The image files below `base`; a name may hold folders, and may lack its ending.
+    """The image files below `base`. A name may contain folders, and may lack its ending.
 
-    A file is an image by its ending, or else by its content. If no file has the name itself, one whose name is the same
-    text in another Unicode normal form is it.
+    A file is an image by its ending, or else by its content. If no file has the exact name, a file is used
+    whose name is the same text in another Unicode normal form.
     """
 
     base: str
@@ -141,11 +141,11 @@ class ImageFolder:
     _mixed: dict[str, dict[str, list[str]]] = field(default_factory=dict)  # files by folder and stem
 
     def __post_init__(self) -> None:
-        # made once, since each row is looked up with all of them
+        # created once, because each row is looked up with all of them
         self._endings = ("", *(each for ending in self.extensions for each in (ending, ending.upper())))
 
     def find(self, name: str) -> tuple[Path, str]:
-        """The file of a name, and the code of what is wrong with it: D20 outside, D08 a folder, D02 not there."""
+        """Returns the file of a name, and a fault code: D20 outside, D08 a folder, D02 missing."""
         file = os.path.normpath(name if name.startswith("/") else f"{self.base}/{name}")
         if "\0" in name or not _is_inside(file, self.base):
             return Path(f"{self.base}/{name}"), "D20"
@@ -168,7 +168,7 @@ class ImageFolder:
         return path, self._problem_of(path) if entries[files[0]] == LINK else ""
 
     def find_container(self, name: str) -> tuple[Path, str]:
-        """The file of a name, as `find` has it; a name with `*` stands for all files that fit."""
+        """Returns the file of a name, as `find` does; a name with `*` stands for all matching files."""
         file = os.path.normpath(name if name.startswith("/") else f"{self.base}/{name}")
         if "*" not in name or os.path.lexists(file):
             return self.find(name)
@@ -179,7 +179,10 @@ class ImageFolder:
         return Path(file), "" if found else "D02"
 
     def images_of_folder(self, name: str) -> tuple[list[Path], str]:
-        """Every image file of a folder by name, and D20 where the folder lies outside, D02 where it has none."""
+        """Returns every image file of a folder by name.
+
+        The code is D20 if the folder lies outside, D02 if it has no image.
+        """
         folder = os.path.normpath(f"{self.base}/{name}")
         entries = self._entries(folder) if _is_inside(folder, self.base, strict=False) else None
         if entries == {} and not folder.isascii():
@@ -195,7 +198,7 @@ class ImageFolder:
         return paths, max(problems, default="") or ("" if paths else "D02")
 
     def folders(self, name: str) -> list[str]:
-        """The folders in a folder, hidden ones left out, and those that links lead to where links are followed."""
+        """Returns the folders in a folder, without hidden ones, and link targets if links are followed."""
         folder = os.path.normpath(f"{self.base}/{name}")
         entries = self._entries(folder) or {}
         return sorted(
@@ -206,7 +209,7 @@ class ImageFolder:
         )
 
     def others(self, name: str) -> dict[str, str]:
-        """What else is in a folder, name -> what it is: no image, and no folder that `folders` lists.
+        """Returns the other content of a folder, name -> kind: neither images, nor folders that `folders` lists.
 
         Hidden files are left out, and those that Windows puts into each folder.
         """
@@ -226,7 +229,7 @@ class ImageFolder:
         return dict(sorted(found.items()))
 
     def has_known_ending(self, name: str) -> bool:
-        """Whether a file's name ends as an image's does; hidden files do not count."""
+        """Whether a file's name has an image's ending; hidden files do not count."""
         return name.lower().endswith(self.extensions) and not name.startswith(".")
 
     def _is_image(self, folder: str, entry: str, what: str) -> bool:
@@ -236,7 +239,9 @@ class ImageFolder:
         return not (what == LINK and self._problem_of(Path(path))) and is_image_file(path)
 
     def _odd_files(self, folder: str, stem: str) -> list[str]:
-        """The one image of an unknown ending, such as `.JPG_large`, that a name without an ending stands for."""
+        """Returns the image of an unknown ending, such as `.JPG_large`, for a name without an ending, if it
+        is the only one.
+        """
         if folder not in self._odd:
             odd: dict[str, list[str]] = {}
             for entry, what in (self._entries(folder) or {}).items():
@@ -250,14 +255,14 @@ class ImageFolder:
         return images if len(images) == 1 else []
 
     def paths_to_try(self, name: str) -> str:
-        """What was tried for a name, and where, as words for an error."""
+        """Returns the names that were tried, and where, as words for an error."""
         folder, _, stem = f"{self.base}/{name}".rpartition("/")
         tried = [entry for entry in self._candidates(stem) if entry != stem and entry.islower()] or [stem]
         shown = ", ".join(tried[:2]) + (" …" if len(tried) > 2 else "")
         return f"tried {shown} in {folder}"
 
     def endings_present(self, names: Iterable[str]) -> str:
-        """The endings that files really have in the folders of these names, as words for an error."""
+        """Returns the endings that exist in the folders of these names, as words for an error."""
         folders = {os.path.normpath(f"{self.base}/{name}".rpartition("/")[0]) for name in names}
         counts: Counter[str] = Counter()
         for folder in folders:
@@ -271,11 +276,11 @@ class ImageFolder:
         )
 
     def _candidates(self, stem: str) -> list[str]:
-        """The name itself, then with each ending, in small letters and in capitals."""
+        """Returns the name itself, then with each ending, in lower and upper case."""
         return [stem + ending for ending in self._endings]
 
     def _in_mixed_case(self, folder: str, stem: str) -> list[str]:
-        """The files of a name whose known ending mixes capitals and small letters, such as `.Jpg`."""
+        """Returns the files of a name whose known ending mixes upper and lower case, such as `.Jpg`."""
         if folder not in self._mixed:
             self._mixed[folder] = {}
             for entry, what in sorted((self._entries(folder) or {}).items()):
@@ -286,14 +291,14 @@ class ImageFolder:
         return self._mixed[folder].get(nfc(stem), [])
 
     def _entries(self, folder: str) -> dict[str, str] | None:
-        """Name -> what it is, of a folder; None where the folder lies outside once links are resolved."""
+        """Returns name -> kind of a folder's entries; None if the folder lies outside after links are resolved."""
         if folder not in self._listed:
             inside = not self._link_problem(folder)
             self._listed[folder] = _list_folder(folder) if inside else None
         return self._listed[folder]
 
     def _on_disk(self, path: str) -> str:
-        """A path below the base with each folder as the disk spells it."""
+        """Returns a path below the base with each folder in the disk's spelling."""
         found = self.base.rstrip("/")
         for part in path[len(found) + 1 :].split("/") if path != self.base else ():
             entries = self._entries(found or "/") or {}
@@ -301,13 +306,13 @@ class ImageFolder:
         return found or "/"
 
     def _spellings(self, folder: str) -> dict[str, str]:
-        """The names in a folder by their normal form C."""
+        """Returns the names in a folder by their normal form C."""
         if folder not in self._spelled:
             self._spelled[folder] = by_nfc(self._entries(folder) or {})
         return self._spelled[folder]
 
     def _problem_of(self, link: Path) -> str:
-        """What is wrong with a link: it leads outside, to a folder, or nowhere."""
+        """Returns the fault of a link: it leads outside, to a folder, or nowhere."""
         if problem := self._link_problem(str(link)):
             return problem
         return "D08" if link.is_dir() else "" if link.exists() else "D02"
@@ -338,7 +343,7 @@ def _list_folder(folder: str) -> dict[str, str]:
 
 
 def split_pattern(root: Path, pattern: str) -> tuple[str, str]:
-    """A pattern's fixed folder, absolute, and the rest: `images/{id}.jpg` -> /…/images, `{id}.jpg`."""
+    """Splits a pattern into its fixed folder, absolute, and the rest: `images/{id}.jpg` -> /…/images, `{id}.jpg`."""
     fixed = pattern.partition("{")[0].rpartition("/")[0]
     if pattern.startswith("/") and not fixed:
         return "/", pattern[1:]
@@ -358,7 +363,7 @@ HINTS = {
 def raise_missing(
     images: ImageFolder, names: Sequence[str], ids: Sequence[str], codes: Sequence[str], split: str
 ) -> None:
-    """Raises DataError for the first kind of problem among D20, D08 and D02, with all its rows as cases."""
+    """Raises DataError for the first kind of fault among D20, D08 and D02, with all its rows as cases."""
     for code, text in {"D20": f"id leaves the image root {images.base}", **TEXTS}.items():
         rows = [row for row, found in enumerate(codes) if found == code]
         if not rows:
@@ -376,7 +381,7 @@ INDEX = "index"  # the column of a row's position in its table, counted from 0
 
 @dataclass(frozen=True)
 class Located:
-    """The location of each row's image, the code of what is wrong with it or blank, and its name as it was tried."""
+    """The location of each row's image, its fault code (or empty), and the name that was tried."""
 
     paths: list[Path]
     codes: list[str]
@@ -385,7 +390,7 @@ class Located:
 
 @dataclass(frozen=True)
 class ImagePattern:
-    """A pattern of data.images: files, joined by ` | `, each with a key behind `::` where they are containers."""
+    """A pattern of data.images: files, joined by ` | `, each with a key after `::` if they are containers."""
 
     root: Path
     data: Data
@@ -398,7 +403,7 @@ class ImagePattern:
 
     @cached_property
     def folders(self) -> list[tuple[ImageFolder, str, str]]:
-        """Of each file its folder, the pattern below it, and the pattern of the key."""
+        """For each file its folder, the pattern below it, and the pattern of the key."""
         reader = self.reader
         endings = image_endings(reader, self.data)
         found = []
@@ -415,9 +420,9 @@ class ImagePattern:
         return self.folders[0][0]
 
     def locate(self, ids: Sequence[str], columns: Mapping[str, Sequence[str]]) -> Located:
-        """The locations of rows by their ids and the columns of their table.
+        """Returns the locations of rows by their ids and the columns of their table.
 
-        Raises ConfigError C07 for a column that is missing, DataError D16 for a box without area.
+        Raises ConfigError C07 if a column is missing, DataError D16 for a box without area.
         """
         columns = {"id": ids, **columns}
         parts = [self._of_part(*each, columns) for each in self.folders]
@@ -452,7 +457,7 @@ class ImagePattern:
 
 
 def _check_keys(reader: Reader, has_keys: bool, pattern: str) -> None:
-    """Raises ConfigError C07 for keys that a reader does not take, or needs."""
+    """Raises ConfigError C07 for keys that a reader does not take, or for missing keys that it needs."""
     name = reader.plugin_name()
     if has_keys and reader.keys == "none":
         raise ConfigError(
@@ -469,14 +474,14 @@ def _check_keys(reader: Reader, has_keys: bool, pattern: str) -> None:
 
 
 def with_index(columns: Mapping[str, Sequence[str]], count: int) -> dict[str, Sequence[str]]:
-    """The columns, and the position of each row in its table, counted from 0, unless a column is called so."""
+    """Returns the columns, and the position of each row in its table, counted from 0, unless a column has that name."""
     return {INDEX: [str(number) for number in range(count)], **columns}
 
 
 def refuse_unusable(
     found: ImageFolder, data: Data, names: Sequence[str], ids: Sequence[str], codes: Sequence[str], split: str
 ) -> None:
-    """Raises for what cannot be used; rows that the config lets go on are left to whoever reads the images."""
+    """Raises the errors of unusable rows. Rows that the config accepts are left to the code that reads the images."""
     goes_on = (
         data.on_unreadable_train == "skip" if split == "train" else data.on_unreadable_test == "class_prior"
     )

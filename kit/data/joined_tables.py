@@ -1,4 +1,4 @@
-"""Joins tables to the rows by a key: labels, groups and other columns that another table has."""
+"""Joins tables to the rows by a key: labels, groups and other columns of another table."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ Columns = Mapping[str, Sequence[str]]
 
 
 def join_to_file(root: Path, data: Data, file: CsvFile, split: str) -> CsvFile:
-    """A table with the columns of the tables that `data.join` names for its rows.
+    """Returns a table with the columns of the tables that `data.join` names for its rows.
 
-    Raises ConfigError C07 for unknown columns, DataError D81 for keys that are missing or double.
+    Raises ConfigError C07 for unknown columns, DataError D81 for missing or duplicate keys.
     """
     for joined in data.join:
         if joined.rows not in (split, "all"):
@@ -43,7 +43,7 @@ def join_to_file(root: Path, data: Data, file: CsvFile, split: str) -> CsvFile:
 
 
 def join_to_rows(root: Path, data: Data, rows: SourceRows, split: str) -> SourceRows:
-    """Rows of folders with the columns of the tables that `data.join` names. Raises as `join_to_file` does."""
+    """Returns rows of folders with the columns of the tables that `data.join` names. Raises as `join_to_file` does."""
     for joined in data.join:
         if joined.rows not in (split, "all"):
             continue
@@ -61,7 +61,7 @@ def join_to_rows(root: Path, data: Data, rows: SourceRows, split: str) -> Source
 def _find(
     root: Path, data: Data, joined: JoinedTable, columns: Columns, whose: str, split: str
 ) -> tuple[CsvFile, list[int | None]]:
-    """The joined table, and the row of it for each row's key."""
+    """Returns the joined table, and its row for each row's key."""
     table = read_table(root, data, joined.table)
     key = joined.key or joined.on
     if key not in table.columns:
@@ -105,14 +105,17 @@ def _without_rows(
 
 
 def _places(joined: JoinedTable, found: Sequence[int | None]) -> list[int]:
-    """The places of the rows that stay."""
+    """Returns the positions of the rows that stay."""
     return [place for place, row in enumerate(found) if row is not None or joined.on_missing != "skip"]
 
 
 def _more_columns(
     table: CsvFile, joined: JoinedTable, columns: Columns, found: Sequence[int | None]
 ) -> dict[str, list[str]]:
-    """The joined table's columns but its key; one that the rows have with other cells is named with the table."""
+    """Returns the joined table's columns without its key.
+
+    A column that the rows have with other cells is prefixed by the table.
+    """
     more: dict[str, list[str]] = {}
     for name in table.columns:
         cells = table.column(name)

@@ -16,17 +16,19 @@ from kit.errors import Case, DataError
 Object = Mapping[str, Any]
 Rows = tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]  # columns, and cells by row
 CATEGORIES = "#categories"  # after a file's name: its categories instead of its images
-HEAD_BYTES = 2**20  # of a file, in which a list's first object must end
+HEAD_BYTES = 2**20  # characters of a file within which a list's first object must end
 IMAGE_KEYS, CATEGORY_KEYS = ("id", "image_id"), ("id", "category_id")
 LABEL_SEPARATOR, NAME_SEPARATOR = " ", "|"  # of the category ids and the names of an image with several
 IMAGES = re.compile(rb'"images"\s*:\s*\[')
 
 
 def read_json_rows(path: Path) -> Rows:
-    """The columns and the cells of a JSON file's table. `FILE.json#categories` are the categories of a COCO file.
+    """Returns the columns and the cells of a JSON file's table.
 
-    Raises DataError: D21 no such file, D24 for double ids, D29 without rows, D80 for another structure, and for
-    annotations of images or categories that do not exist.
+    `FILE.json#categories` are the categories of a COCO file.
+
+    Raises DataError: D21 if the file does not exist, D24 for duplicate ids, D29 without rows, D80 for another
+    structure, and for annotations of images or categories that do not exist.
     """
     name = str(path)
     if name.endswith(CATEGORIES):
@@ -46,7 +48,7 @@ def read_json_rows(path: Path) -> Rows:
 
 
 def looks_like_table(path: Path) -> bool:
-    """Whether a JSON file holds COCO's images or a list of flat objects, by its beginning if that shows it."""
+    """Whether a JSON file holds COCO's images or a list of flat objects, by its start if that is enough."""
     try:
         with path.open("rb") as file:
             head = file.read(HEAD_BYTES)
@@ -66,7 +68,7 @@ def has_categories(columns: Sequence[str]) -> bool:
 
 
 def has_bands(path: Path) -> bool:
-    """Whether a JSON file is a list of objects with lists of numbers, such as an image's bands, by its beginning."""
+    """Whether a JSON file is a list of objects with lists of numbers, such as an image's bands, by its start."""
     try:
         with path.open("rb") as file:
             head = file.read(HEAD_BYTES)
@@ -86,7 +88,7 @@ def _begins_with_a_flat_object(text: str) -> bool:
 
 
 def _first_object(text: str) -> Object:
-    """The first object of a list, empty if there is none."""
+    """Returns the first object of a list; empty if the list has none."""
     try:
         first, _ = json.JSONDecoder().raw_decode(text.partition("[")[2].lstrip())
     except (ValueError, RecursionError):
@@ -138,7 +140,7 @@ def _text(value: Any) -> str:
 
 
 def _flat(entry: Object) -> dict[str, str]:
-    """The cells of an object; lists and objects in it are left out."""
+    """Returns the cells of an object, without its lists and objects."""
     return {key: _text(value) for key, value in entry.items() if _is_scalar(value)}
 
 
@@ -151,7 +153,7 @@ def _table(path: Path, rows: Sequence[Mapping[str, str]]) -> Rows:
 
 
 def _key_of(path: Path, entries: Sequence[Object], known: Sequence[str], what: str) -> str:
-    """The key of the ids. Raises DataError D80 for entries without one."""
+    """Returns the key of the ids. Raises DataError D80 for entries without one."""
     key = next((key for key in known if all(key in each for each in entries)), None)
     if key is None:
         raise _unusable(path, f"{what} without {' or '.join(known)}")
@@ -166,7 +168,7 @@ def _check_unique(path: Path, ids: Sequence[str], what: str) -> None:
 
 
 def _category_rows(path: Path, categories: Any) -> list[dict[str, str]]:
-    """The rows of categories: `category_id`, `category` (the name), and what else is known of each."""
+    """Returns the rows of categories: `category_id`, `category` (the name), and their other values."""
     entries = _objects(path, categories, "categories")
     key = _key_of(path, entries, CATEGORY_KEYS, "categories")
     flat = [_flat(each) for each in entries]
@@ -188,7 +190,7 @@ def _is_unique(rows: Sequence[Mapping[str, str]], column: str) -> bool:
 
 
 def _image_rows(path: Path, content: Object) -> list[dict[str, str]]:
-    """A row for each image: what is known of it, then of its annotations and of their categories."""
+    """Returns one row per image: its values, then those of its annotations and of their categories."""
     entries = _objects(path, content["images"], "images")
     key = _key_of(path, entries, IMAGE_KEYS, "images")
     rows = [_flat(each) for each in entries]
@@ -239,7 +241,7 @@ def _check_annotations(
 def _of_annotations(
     annotations: Iterable[Mapping[str, str]], categories: Mapping[str, Mapping[str, str]]
 ) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """The different values of each key of an image's annotations, and of their categories."""
+    """Yields the distinct values of each key of an image's annotations, and of their categories."""
     values: dict[str, dict[str, None]] = defaultdict(dict)
     for each in annotations:
         category = categories.get(each.get("category_id", ""), {})
@@ -252,6 +254,6 @@ def _of_annotations(
 
 
 def _single_valued(rows: Sequence[Mapping[str, Sequence[str]]]) -> set[str]:
-    """The keys with one value for each image, and those of the categories themselves."""
+    """Returns the keys with one value for each image, and those of the categories themselves."""
     several = {name for row in rows for name, values in row.items() if len(values) > 1}
     return {name for row in rows for name in row} - several | {"category_id", "category"}

@@ -1,4 +1,4 @@
-"""Columns that labels are made of: one for each class, parts of file names, words for files, ranges of numbers."""
+"""Columns that labels are made of: one per class, parts of file names, words for files, ranges of numbers."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ LABEL = "label"  # the column of a regular expression's only group, and of the n
 
 
 def columns_of_names(names: Sequence[str], ids: Sequence[str], data: Data) -> dict[str, list[str]]:
-    """The groups of `data.label_from.regex` in the rows' image paths, a column each; none without a regex.
+    """Returns the groups of `data.label_from.regex` in the rows' image paths, one column each; empty without a regex.
 
-    Raises DataError D30 for paths in which it is not found.
+    Raises DataError D30 for paths that do not match.
     """
     regex = data.label_from.regex
     if regex is None:
@@ -55,9 +55,10 @@ def columns_of_names(names: Sequence[str], ids: Sequence[str], data: Data) -> di
 def names_of_ones(
     columns: Mapping[str, Sequence[str]], wanted: Sequence[str], ids: Sequence[str]
 ) -> list[str]:
-    """The column, among those of `data.label_from.one_hot`, in which each row has its 1.
+    """Returns the column, among those of `data.label_from.one_hot`, in which each row has its 1.
 
-    Raises ConfigError C07 for unknown columns, DataError D31 for rows with other cells than a single 1 and zeros.
+    Raises ConfigError C07 for unknown columns, DataError D31 for rows without exactly one 1 and otherwise
+    zeros.
     """
     unknown = [name for name in wanted if name not in columns]
     if unknown:
@@ -86,13 +87,13 @@ def names_of_ones(
 
 
 def _digit(cell: str) -> str:
-    """`0` or `1` for a cell that is this number, `?` for any other."""
+    """Returns `0` or `1` for a cell with this number, `?` for any other."""
     value = number_of(cell)
     return str(value) if value in (0, 1) else "?"
 
 
 def words_of_files(stems: Sequence[str], words: Mapping[str, str], ids: Sequence[str]) -> list[str]:
-    """The word of the first pattern that each stem matches."""
+    """Returns the word of the first pattern that each stem matches."""
     made = {
         stem: next((word for glob, word in words.items() if fnmatchcase(stem, glob)), None)
         for stem in set(stems)
@@ -115,7 +116,7 @@ def words_of_files(stems: Sequence[str], words: Mapping[str, str], ids: Sequence
 def ranges_of_numbers(
     cells: Sequence[str], name: str, edges: Sequence[float], ids: Sequence[str]
 ) -> list[str]:
-    """`<30`, `30-60` (30 included, 60 not) or `>=60` for each number."""
+    """Returns `<30`, `30-60` (30 included, 60 not) or `>=60` for each number."""
     if list(edges) != sorted(set(edges)) or not edges:
         raise ConfigError(f"data.label_from.bins.{name}: edges must increase, not {list(edges)}", code="C02")
     texts = [f"{edge:g}" for edge in edges]
@@ -132,11 +133,11 @@ def ranges_of_numbers(
 
 
 def class_columns(root: Path, data: Data, columns: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
-    """The classes where each is a column: those of `data.class_list` or `data.long`, else those of the sample.
+    """Returns the classes if each is a column: those of `data.class_list` or `data.long`, else those of the sample.
 
-    They are the sample's columns after the id, or the classes of its rows if it has a row for each id and class.
-    Raises ConfigError C07 where neither names any, the training table lacks one, or the config says how labels are
-    made otherwise.
+    The sample's are its columns after the id, or the classes of its rows if it has one row per id and class.
+    Raises ConfigError C07 if neither names classes, if the training table lacks one, or if the config makes
+    labels in another way.
     """
     idle = ["data.label_separator"] if data.label_separator else []
     idle += [f"data.label_from.{key}" for key, value in data.label_from if value]
@@ -172,7 +173,9 @@ def class_columns(root: Path, data: Data, columns: Mapping[str, Sequence[str]]) 
 
 
 def _classes_of_sample(root: Path, data: Data, columns: Collection[str]) -> tuple[str, ...]:
-    """The columns of the sample after the id; or the columns of the training table that its rows name, if they do."""
+    """Returns the columns of the sample after the id, or the columns of the training table that its rows
+    name, if they do.
+    """
     if not data.sample:
         return ()
     sample = read_table(root, data, data.sample)
@@ -184,7 +187,7 @@ def _classes_of_sample(root: Path, data: Data, columns: Collection[str]) -> tupl
 
 
 def column_of(name: str, columns: Iterable[str]) -> str | None:
-    """The column of a class: of its name, else the only one that is the same number; None if there is none."""
+    """Returns the column of a class: of its name, else the only one that is the same number; None without one."""
     if name in columns:
         return name
     value = number_of(name)
@@ -195,7 +198,7 @@ def column_of(name: str, columns: Iterable[str]) -> str | None:
 def multi_hot_from_columns(
     columns: Mapping[str, Sequence[str]], classes: Sequence[str], ids: Sequence[str]
 ) -> np.ndarray:
-    """0 and 1, int8 (rows, classes), of a column a class. Raises DataError D31 for cells that are neither."""
+    """Returns 0 and 1, int8 (rows, classes), from one column per class. Raises DataError D31 for other cells."""
     cells = {name: columns[column_of(name, columns) or name] for name in classes}
     value = {cell: number_of(cell) for cell in set().union(*cells.values())}
     wrong = [

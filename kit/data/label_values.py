@@ -16,7 +16,7 @@ from kit.errors import Case, ConfigError, DataError
 if TYPE_CHECKING:
     from kit.config.models import Data
 
-SUM_TOLERANCE = 0.015  # by which shares of a row, which are often rounded, may miss 1
+SUM_TOLERANCE = 0.015  # tolerance of a row's sum of shares, which are often rounded
 
 Labelled = tuple[np.ndarray, tuple[str, ...]]  # float64 (rows, K), and the names of the columns
 
@@ -24,9 +24,10 @@ Labelled = tuple[np.ndarray, tuple[str, ...]]  # float64 (rows, K), and the name
 def read_numbers(
     root: Path, data: Data, columns: Mapping[str, Sequence[str]], ids: Sequence[str]
 ) -> Labelled:
-    """The numbers of each row, in the columns that `data.label` names.
+    """Returns the numbers of each row, in the columns that `data.label` names.
 
-    Raises DataError D31 for a cell that is not a finite number, or not within `data.target_range`; ConfigError C07.
+    Raises DataError D31 for a cell that is not a finite number, or not within `data.target_range`;
+    ConfigError C07.
     """
     refuse_idle_keys(data)
     if isinstance(data.label, str):
@@ -42,10 +43,10 @@ def read_numbers(
 
 
 def read_shares(root: Path, data: Data, columns: Mapping[str, Sequence[str]], ids: Sequence[str]) -> Labelled:
-    """The share of each class in each row, of columns that hold shares or whole numbers of votes.
+    """Returns the share of each class in each row, from columns of shares or whole numbers of votes.
 
-    Raises DataError D31 for a cell that is not a number of 0 or more, D18 for rows whose shares do not sum to 1, or
-    that have no vote; ConfigError C07.
+    Raises DataError D31 for a cell that is not a number of 0 or more. Raises DataError D18 for rows whose
+    shares do not sum to 1, or without a vote; ConfigError C07.
     """
     refuse_idle_keys(data)
     if isinstance(data.label, str):
@@ -77,7 +78,7 @@ def read_shares(root: Path, data: Data, columns: Mapping[str, Sequence[str]], id
 
 
 def refuse_idle_keys(data: Data) -> None:
-    """Raises ConfigError C07 for keys that make classes of labels."""
+    """Raises ConfigError C07 for keys that turn labels into classes."""
     idle = [f"data.{key}" for key in ("label_separator", "label_parts") if getattr(data, key)]
     idle += [f"data.label_from.{key}" for key, value in data.label_from if value]
     if data.target_range and data.target != "numbers":
@@ -94,7 +95,7 @@ def _cells(names: Sequence[str], columns: Mapping[str, Sequence[str]]) -> dict[s
 
 
 def _numbers(cells: Mapping[str, Sequence[str]], ids: Sequence[str]) -> np.ndarray:
-    """The cells as numbers, float64 (rows, columns). Raises DataError D31."""
+    """Returns the cells as numbers, float64 (rows, columns). Raises DataError D31."""
     wrong = [
         Case(f"column {name!r} holds {cell!r}", id=row, split="train", code="D31")
         for name, column in cells.items()

@@ -1,4 +1,4 @@
-"""Labels of rows and their classes: which classes there are, in which order, and how the sample spells them."""
+"""Labels of rows and their classes: the classes, their order, and the sample's spelling."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ if TYPE_CHECKING:
 
 Cells = list[tuple[str, ...]]
 Labelled = tuple[np.ndarray, tuple[str, ...], Factors, tuple[Spelled, ...]]
-SEPARATORS = (" ", ",", ";", "|", "/", "+", "_")  # between labels in a cell of a sample
-PAIRS = 3  # so many labels that are there in both cases are a system, not a slip
-MAX_SUGGESTIONS = 50  # wrong labels for which the nearest class is looked up
+SEPARATORS = (" ", ",", ";", "|", "/", "+", "_")  # separator of labels in a cell of a sample
+PAIRS = 3  # this many labels that occur in both cases are meant, not a slip
+MAX_SUGGESTIONS = 50  # wrong labels whose nearest class is searched
 
 
 def read_labels(root: Path, data: Data, rows: SourceRows) -> tuple[Target, Labelled]:
-    """What the labels are, and the labels."""
+    """Returns the target and the labels."""
     if data.target == "numbers":
         return NUMBERS, (*label_values.read_numbers(root, data, rows.columns, rows.ids), (), ())
     if data.target == "shares":
@@ -45,7 +45,7 @@ def read_labels(root: Path, data: Data, rows: SourceRows) -> tuple[Target, Label
 
 
 def _labels_of_classes(root: Path, data: Data, rows: SourceRows) -> Labelled:
-    """Class numbers or multi-hot labels, the classes, the values that make up each class, and all spellings."""
+    """Returns class numbers or multi-hot labels, the classes, the values that make up each class, and all spellings."""
     if data.is_multi_label and data.label_parts:
         raise ConfigError("data.label_parts needs one label per row", code="C07", hint="data.label_parts=[]")
     if data.label_is_columns:
@@ -75,7 +75,7 @@ def _labels_of_classes(root: Path, data: Data, rows: SourceRows) -> Labelled:
 def _classes(
     root: Path, data: Data, rows: Sequence[tuple[str, str]], outside: str
 ) -> tuple[ClassNames, list[str]]:
-    """The classes, and that of each label; `rows` are ids with labels as made. Raises DataError D24, D32."""
+    """Returns the classes, and that of each label; `rows` are ids with labels as made. Raises DataError D24, D32."""
     made = [label for _, label in rows]
     plain = rename_labels(made, data.label_from.rename)
     found = find_classes(root, data, set(plain))
@@ -102,9 +102,9 @@ def _spellings(made: Sequence[str], texts: Sequence[str]) -> tuple[Spelled, ...]
 def label_parts(
     columns: Mapping[str, Sequence[str]], data: Data, ids: Sequence[str]
 ) -> dict[str, Sequence[str]]:
-    """What a label may be made of, a text a row: the columns, words for files, number ranges.
+    """Returns the parts that a label may be made of, one text per row: the columns, words for files, number ranges.
 
-    Raises DataError D30 for a file without a word, D31 for a number that is none.
+    Raises DataError D30 for a file without a word, D31 for a value that is not a number.
     """
     parts = dict(columns)
     if data.label_from.one_hot:
@@ -119,9 +119,9 @@ def label_parts(
 
 
 def compose_labels(parts: Mapping[str, Sequence[str]], data: Data, ids: Sequence[str]) -> list[str]:
-    """Every row's label as text, by the column or pattern `data.label`, before `data.label_from.rename`.
+    """Returns every row's label as text, by the column or pattern `data.label`, before `data.label_from.rename`.
 
-    Raises DataError D30 for a row without one, of which there is nothing to see.
+    Raises DataError D30 for a row without a visible label.
     """
     made = fill(str(data.label), parts, "data.label")
     blank = [
@@ -135,25 +135,27 @@ def compose_labels(parts: Mapping[str, Sequence[str]], data: Data, ids: Sequence
 
 
 def encode_labels(labels: Sequence[str], classes: Sequence[str]) -> np.ndarray:
-    """Class numbers, int64 (rows,), of labels that are all classes."""
+    """Returns class numbers, int64 (rows,), of labels that are all classes."""
     number = {name: index for index, name in enumerate(classes)}
     return np.array([number[label] for label in labels], dtype=np.int64)
 
 
 def split_labels(columns: Mapping[str, Sequence[str]], data: Data, separator: str) -> Cells:
-    """Every row's labels, by the column or pattern `data.label`, before `data.label_from.rename`; a row may have no
-    label."""
+    """Returns every row's labels, by the column or pattern `data.label`, before `data.label_from.rename`.
+
+    A row may have no label.
+    """
     return [split_cell(cell, separator) for cell in fill(str(data.label), columns, "data.label")]
 
 
 def split_cell(cell: str, separator: str) -> tuple[str, ...]:
-    """The labels in a cell, without blanks around them; nothing between two separators is no label."""
+    """Returns the labels in a cell, stripped. Empty text between two separators is not a label."""
     found = cell.split() if separator.isspace() else map(str.strip, cell.split(separator))
     return tuple(part for part in found if part)
 
 
 def check_separator(classes: Sequence[str], separator: str) -> None:
-    """Raises ConfigError C07 for classes that the separator takes apart."""
+    """Raises ConfigError C07 for classes that the separator would split."""
     torn = [name for name in classes if split_cell(name, separator) != (name,)]
     if torn:
         raise ConfigError(
@@ -165,7 +167,10 @@ def check_separator(classes: Sequence[str], separator: str) -> None:
 
 
 def multi_hot(cells: Cells, classes: Sequence[str], ids: Sequence[str]) -> np.ndarray:
-    """0 and 1, int8 (rows, classes), of labels that are all classes. Raises DataError D19 for one there twice."""
+    """Returns 0 and 1, int8 (rows, classes), of labels that are all classes.
+
+    Raises DataError D19 for a duplicate label.
+    """
     number = {name: index for index, name in enumerate(classes)}
     _refuse_double(cells, ids)
     made = np.zeros((len(cells), len(classes)), dtype=np.int8)
@@ -190,32 +195,33 @@ def _double(labels: tuple[str, ...]) -> str:
 
 @dataclass(frozen=True)
 class ClassNames:
-    """The classes in order, and what shows how they are spelled."""
+    """The classes in order, and the origin of their spelling."""
 
     names: tuple[str, ...]
     spelled: Mapping[str, str]  # label -> its class, for labels that are written as another number
-    shown: tuple[str, ...] = ()  # labels whose spelling is known to be right
+    shown: tuple[str, ...] = ()  # labels with a known spelling
     source: str = ""  # the file that shows them
     is_complete: bool = False  # whether all classes are shown
 
     def of(self, labels: Iterable[str]) -> list[str]:
-        """The class of each label; a label that is no class stays as it is."""
+        """Returns the class of each label. A label that is not a class stays as it is."""
         return [self.spelled.get(label, label) for label in labels]
 
 
 def find_classes(root: Path, data: Data, labels: Collection[str]) -> ClassNames:
-    """The classes of these labels: of `data.class_list`, else of the sample's columns (one a class), else all labels.
+    """Returns the classes of these labels: of `data.class_list`, else of the sample's columns (one per
+    class), else all labels.
 
-    Labels that are equal as numbers are one class. The sample's spelling is the class's name, else that of
-    `data.class_list`. `data.unknown_class` is the last class if it is not among them. Raises DataError for tables that
-    cannot be read, D24 for a class that is listed twice.
+    Labels that are equal as numbers are one class. The class's name is the sample's spelling, else that of
+    `data.class_list`. `data.unknown_class` is the last class if it is not among them. Raises DataError for
+    tables that cannot be read, D24 for a class that is listed twice.
     """
     found, more = _find_known_classes(root, data, labels), data.unknown_class
     return found if more is None or more in found.names else replace(found, names=(*found.names, more))
 
 
 def _find_known_classes(root: Path, data: Data, labels: Collection[str]) -> ClassNames:
-    """The classes without one that no training row has."""
+    """Returns the classes, without one that has no training row."""
     labels = set(labels)
     listed = _read_class_list(root, data)
     sample = _sample(root, data)
@@ -253,7 +259,7 @@ def _read_class_list(root: Path, data: Data) -> tuple[str, ...]:
 
 
 def _sample(root: Path, data: Data) -> CsvFile | None:
-    """The sample submission; where the classes are listed, training needs none that can be read."""
+    """Returns the sample submission. If the classes are listed, training does not need a readable one."""
     if not data.sample:
         return None
     with suppress(KitError) if data.class_list else nullcontext():
@@ -262,15 +268,15 @@ def _sample(root: Path, data: Data) -> CsvFile | None:
 
 
 def _is_column_a_class(columns: Sequence[str], labels: Collection[str]) -> bool:
-    """Whether more than half of the columns are labels, also where some are misspelt."""
+    """Whether more than half of the columns are labels, even if some are misspelt."""
     known = set(map(fold_spelling, labels))
     return len(columns) > 1 and sum(fold_spelling(column) in known for column in columns) * 2 > len(columns)
 
 
 def labels_of_sample(sample: CsvFile, labels: Collection[str], data: Data) -> tuple[str, ...]:
-    """The labels that a sample submission shows, as it spells them: its columns', those in its cells, or none.
+    """Returns the labels that a sample submission shows, in its spelling: its columns', those in its cells, or none.
 
-    A column is one of labels if at least half of its different cells, whole or in parts, are labels.
+    A column holds labels if at least half of its distinct cells, whole or in parts, are labels.
     """
     columns = sample.columns[1:]
     if _is_column_a_class(columns, labels):
@@ -287,14 +293,14 @@ def labels_of_sample(sample: CsvFile, labels: Collection[str], data: Data) -> tu
 
 
 def _in_cells(cells: set[str], known: set[str], separator: str | None) -> tuple[str, ...]:
-    """The labels among different cells, or among their parts; none where fewer than half are labels."""
+    """Returns the labels among distinct cells, or among their parts; empty if fewer than half are labels."""
     tried = ([separator] if separator else []) + [each for each in SEPARATORS if each != separator]
     for parts in (
         cells,
         *({part.strip() for cell in cells for part in cell.split(by)} - {""} for by in tried),
     ):
         found = sorted(part for part in parts if fold_spelling(part) in known)
-        # numbers of which some are no labels are probabilities
+        # numbers of which some are not labels are probabilities
         needed = len(parts) if all(number_of(part) is not None for part in parts) else len(parts) / 2
         if found and len(found) >= needed:
             return tuple(found)
@@ -302,19 +308,19 @@ def _in_cells(cells: set[str], known: set[str], separator: str | None) -> tuple[
 
 
 def _rank(labels: Collection[str]) -> Callable[[str], tuple[Fraction, str]]:
-    """The order of labels: by value if all are numbers, else as text."""
+    """Returns the sort key of labels: by value if all are numbers, else as text."""
     if all(number_of(label) is not None for label in labels):
         return lambda label: (number_of(label) or Fraction(0), label)
     return lambda label: (Fraction(0), label)
 
 
-Row = tuple[str, str, str]  # its id; a label of it as the table has it; the same as its class would be called
+Row = tuple[str, str, str]  # its id; a label of it as in the table; the same as its class would be called
 
 
 def check_labels(found: ClassNames, rows: Sequence[Row], data: Data, outside: str) -> None:
-    """Raises DataError D32 for labels that are no class, or that the sample spells otherwise.
+    """Raises DataError D32 for labels that are not a class, or that the sample spells differently.
 
-    `outside` is the summary for labels that are no class, with a place for how many there are.
+    `outside` is the summary for labels that are not a class, with a placeholder for their number.
     """
     labels = {label for _, _, label in rows}
     right = _find_misspelt(found, labels)
@@ -346,7 +352,7 @@ def check_labels(found: ClassNames, rows: Sequence[Row], data: Data, outside: st
 
 
 def _find_misspelt(found: ClassNames, labels: Collection[str]) -> dict[str, str]:
-    """The right spelling of each label that is not spelled as the sample or the class list shows it."""
+    """Returns the right spelling of each label that is not spelled as in the sample or the class list."""
     shown = set(found.shown)
     by_key: dict[str, set[str]] = defaultdict(set)
     for name in shown:
@@ -358,7 +364,7 @@ def _find_misspelt(found: ClassNames, labels: Collection[str]) -> dict[str, str]
     }
     if found.is_complete:
         return right
-    # classes that differ by case alone are meant if there are many of them, or if they are letters: A and a
+    # classes that differ only by case are meant if they are many, or if they are letters: A and a
     cased = {label for label, name in right.items() if name in labels and label.casefold() == name.casefold()}
     if len(cased) < PAIRS or len(cased) * 4 < len(labels):
         cased = {label for label in cased if len(label) == 1}

@@ -1,4 +1,4 @@
-"""Long rows: tables with a row for each id and class, in one cell such as `ID_7_any` or in a column each."""
+"""Long rows: tables with one row per id and class, in one cell such as `ID_7_any` or in one column each."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 
     from kit.config.models import Data, LongTable
 
-# the first one by which every row is an id and a class decides; `__` goes before `_`, which it contains
+# the first separator by which every row is an id and a class decides; `__` goes before `_`, which it contains
 SEPARATORS = ("__", "_", "-", "|", ":", "/", " ", ",", ";", ".")
 
 
 @dataclass(frozen=True)
 class LongRows:
-    """Of each row its id and its class, and the column that holds the value."""
+    """The id and the class of each row, and the column that holds the value."""
 
     ids: list[str]
     classes: list[str]
@@ -29,7 +29,7 @@ class LongRows:
 
 
 def read_long_rows(sample: pd.DataFrame, classes: Sequence[str], separator: str | None) -> LongRows | None:
-    """How a sample is a row for each id and class; None if it is not, or has an id and class twice."""
+    """Returns how a sample is one row per id and class; None if it is not, or has an id and class twice."""
     if len(sample) < 2 or sample.shape[1] < 2:
         return None
     known = set(classes)
@@ -40,7 +40,7 @@ def read_long_rows(sample: pd.DataFrame, classes: Sequence[str], separator: str 
 
 
 def _of_cells(sample: pd.DataFrame, known: Collection[str], separator: str | None) -> LongRows | None:
-    """Ids and classes from the cells of the first column; numbers as classes need a separator that is asked for."""
+    """Returns ids and classes from the cells of the first column. Numbers as classes need a given separator."""
     cells, value = list(map(str, sample.iloc[:, 0])), str(sample.columns[1])
     if separator is None and all(name.isdigit() for name in known):
         return None
@@ -55,7 +55,9 @@ def _of_cells(sample: pd.DataFrame, known: Collection[str], separator: str | Non
 
 
 def split_cell(cell: str, known: Collection[str], separator: str) -> tuple[str, str] | None:
-    """The id and the class that a cell joins, the longest class that ends it; None if no known class does."""
+    """Returns the id and the class that a cell joins, by the longest class that ends it; None if no known
+    class does.
+    """
     place = cell.find(separator, 1)
     while place > 0:
         label = cell[place + len(separator) :]
@@ -66,7 +68,7 @@ def split_cell(cell: str, known: Collection[str], separator: str) -> tuple[str, 
 
 
 def _of_columns(sample: pd.DataFrame, known: Collection[str]) -> LongRows | None:
-    """Ids of the first column, classes of the only column that holds classes alone, values of the only other one."""
+    """Returns ids of the first column, classes of the only column with only classes, values of the only other one."""
     named = [name for name in sample.columns[1:] if set(sample[name]) <= set(known)]
     rest = [str(name) for name in sample.columns[1:] if name not in named]
     if len(named) != 1 or len(rest) != 1:
@@ -75,9 +77,9 @@ def _of_columns(sample: pd.DataFrame, known: Collection[str]) -> LongRows | None
 
 
 def find_endings(cells: Sequence[str]) -> tuple[str, tuple[str, ...]] | None:
-    """The separator and the endings of cells that join each of several ids with each of several endings.
+    """Returns the separator and the endings of cells that join each of several ids with each of several endings.
 
-    The endings are in the order in which they occur first. None if the cells are not of this form.
+    The endings are in the order of their first occurrence. None if the cells are not of this form.
     """
     known = set(cells)
     if len(known) < len(cells) or len(cells) < 4:
@@ -97,11 +99,11 @@ def find_endings(cells: Sequence[str]) -> tuple[str, tuple[str, ...]] | None:
 
 
 def widen(file: CsvFile, data: Data, split: str) -> CsvFile:
-    """A table with a row for each id and class as one with a row for each id; others as they are.
+    """Turns a table with one row per id and class into one with one row per id; others stay as they are.
 
-    A training table gets a column for each class, with its values. Of a test table the values are not needed. Raises
-    ConfigError C07 for columns or classes that are not there, DataError D88 for an id that lacks a class or has one
-    twice.
+    A training table gets one column per class, with its values. The values of a test table are not needed.
+    Raises ConfigError C07 for missing columns or classes, DataError D88 for an id that lacks a class or has
+    one twice.
     """
     long = data.long
     if not long.classes:
@@ -152,7 +154,7 @@ def widen(file: CsvFile, data: Data, split: str) -> CsvFile:
 
 
 def _pairs(file: CsvFile, data: Data, long: LongTable) -> list[tuple[str, str]] | None:
-    """The id and the class of each row; None if a row has none of the classes."""
+    """Returns the id and the class of each row; None if a row has none of the classes."""
     if data.id not in file.columns or (
         long.class_column is not None and long.class_column not in file.columns
     ):
@@ -170,7 +172,7 @@ def _pairs(file: CsvFile, data: Data, long: LongTable) -> list[tuple[str, str]] 
 def _rows_by_id(
     file: CsvFile, found: Sequence[tuple[str, str]], classes: Sequence[str], split: str
 ) -> dict[str, list[int]]:
-    """The rows of each id, in the order of the classes. Raises DataError D88."""
+    """Returns the rows of each id, in the order of the classes. Raises DataError D88."""
     rows: dict[str, dict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
     for row, (name, label) in enumerate(found):
         rows[name][label].append(row)

@@ -1,4 +1,4 @@
-"""Cells of a table with line breaks, which may have swallowed rows."""
+"""Cells of a table with line breaks, which may contain swallowed rows."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class MultiLineCell:
 
 
 def multi_line_cells(file: CsvFile) -> Iterator[MultiLineCell]:
-    """Each cell with line breaks, in the order of the file."""
+    """Yields each cell with line breaks, in the order of the file."""
     for row, line in file.begun.items():
         for place, cell in enumerate(file.rows[row]):
             if breaks := line_breaks(cell):
@@ -71,12 +71,12 @@ def check_multi_line_cells(file: CsvFile, sep: str, columns: Collection[str] | N
 
 
 def _looks_like_rows(file: CsvFile, sep: str, cell: MultiLineCell) -> bool:
-    """Whether each of the lines that a cell spans has a row's number of separators."""
+    """Whether each of a cell's lines has a row's number of separators."""
     cells = file.rows[cell.row]
     if sum(map(line_breaks, cells)) > cell.closes - cell.opens:
         return False  # another cell has line breaks too
     if f"{sep} " in cells[cell.place]:
-        return False  # a sentence: cells of a table begin without a blank
+        return False  # a sentence: cells of a table start without a blank
     last = len(cells) - 1
     counts = [part.count(sep) for part in LINE_END.split(cells[cell.place])]
     counts[0] += cell.place

@@ -19,7 +19,7 @@ from kit.kinds.several_target import PART_SEPARATOR, PartKind, SeveralTarget
 if TYPE_CHECKING:
     from kit.config.models import Data
 
-BLANK = ("", "nan", "na")  # a part without a label, in lower case
+BLANK = ("", "nan", "na")  # cells of a part without a label, in lower case
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ def read_parts(
 
 
 def _find_parts(data: Data) -> dict[str, PartBlock]:
-    """The parts by name: those of `data.label`, then further ones of `data.parts`. Raises ConfigError C07."""
+    """Returns the parts by name: those of `data.label`, then further ones of `data.parts`. Raises ConfigError C07."""
     if isinstance(data.label, str) or not (data.label or data.parts):
         raise ConfigError(
             "data.target=several needs a list of parts in data.label, or parts in data.parts",
@@ -117,7 +117,7 @@ def _block(
     ids: Sequence[str],
     wrong: list[Case],
 ) -> _Block:
-    """The labels of a part; cells that do not fit are added to `wrong`."""
+    """Returns the labels of a part. Cells that do not fit are added to `wrong`."""
     cells = {
         column: [cell.strip() for cell in columns[column_of(column, columns) or column]]
         for column in part.columns or (name,)
@@ -149,7 +149,7 @@ def _block(
 
 
 def _check_learnable(blocks: Sequence[_Block]) -> None:
-    """Raises DataError D39 for parts in which all rows are alike, or none has a label."""
+    """Raises DataError D39 for parts in which all rows are alike, or no row has a label."""
     lost = []
     for block in blocks:
         if block.kind == "softmax":
@@ -189,7 +189,7 @@ def _check_names(names: Sequence[str]) -> None:
 
 
 def _hot(cells: Sequence[str]) -> tuple[np.ndarray, list[str]]:
-    """0 and 1, int8 (rows, classes), and the classes, numbers by value; equal numbers are one class."""
+    """Returns 0 and 1, int8 (rows, classes), and the classes, numbers by value; equal numbers are one class."""
     known = {cell for cell in cells if cell.lower() not in BLANK}
     spelled = as_numbers(known)
     classes = sorted(

@@ -1,16 +1,16 @@
-"""Which columns of a table hold pixels."""
+"""Finds the columns of a table that hold pixels."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
 
-MIN_SERIES = 16  # columns of one name with numbers that are taken for pixels
+MIN_SERIES = 16  # minimum length of a series of columns that is taken for pixels
 _NUMBERED = re.compile(r"(.*?)(\d+)(x\d+)?")
 
 
 def pixel_columns(names: Sequence[str], wanted: Sequence[str] = ()) -> tuple[str, ...]:
-    """The columns of pixels, series in the order of their numbers; none if no column is evidently one."""
+    """Returns the columns of pixels, series in the order of their numbers; empty if no column clearly is one."""
     if not wanted:
         return longest_series(names)
     found: list[str] = []
@@ -31,7 +31,9 @@ def pixel_columns(names: Sequence[str], wanted: Sequence[str] = ()) -> tuple[str
 
 
 def longest_series(names: Sequence[str]) -> tuple[str, ...]:
-    """The most columns of one name and a number, such as pixel0 to pixel783, in the order of their numbers."""
+    """Returns the longest series of columns with one name and a number, such as pixel0 to pixel783, in the
+    order of their numbers.
+    """
     series: dict[str, list[tuple[int, int, str]]] = {}
     for name in names:
         if found := _NUMBERED.fullmatch(name):

@@ -1,7 +1,7 @@
-"""Predictions: probabilities by id, with the classes and what they were made from; kept as parquet.
+"""Predictions: probabilities by id, with their classes and provenance, stored as parquet.
 
-A row says what the model of one fold predicts for one id. Out-of-fold rows come from the fold that held the id
-out; a test id has a row a fold, and `mean` joins them.
+A row is the prediction of one fold's model for one id. Out-of-fold rows come from the fold that held the id
+out. A test id has one row per fold, and `mean` joins them.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ Scores = Mapping[str, float]  # by metric
 
 
 def unreadable(path: StrPath, error: Exception) -> InvalidError:
-    """The error (D40) for a file whose predictions or provenance cannot be read."""
+    """Returns the error (D40) for a file whose predictions or provenance cannot be read."""
     detail = str(error).splitlines()[0] if str(error) else type(error).__name__
     return InvalidError(
         f"{path} is not a predictions file of kit",
@@ -62,9 +62,9 @@ class RetrievalRecord:
 
 @dataclass(frozen=True)
 class LabellingRecord:
-    """How teachers labelled rows: `told` names the kinds of rows, and `test` is the digest of the test images."""
+    """How teachers labelled rows. `told` names the kinds of rows, and `test` is the digest of the test images."""
 
-    round: int  # 1 if no teacher was a student itself, else one more than theirs
+    round: int  # 1 if no teacher was a student itself, else one more than the highest of the teachers'
     teachers: tuple[str, ...]
     checkpoints: Mapping[str, Mapping[str, str]]  # of each teacher, by fold
     ensembler: Mapping[str, Any]
@@ -77,7 +77,7 @@ class LabellingRecord:
 
 @dataclass(frozen=True)
 class Provenance:
-    """What predictions were made from, and their scores. An empty field is a key that their file lacks."""
+    """The origin of predictions, and their scores. An empty field is a key that their file lacks."""
 
     run: str = ""
     rows: Rows | Literal[""] = ""
@@ -102,14 +102,14 @@ class Provenance:
 
     @classmethod
     def from_json(cls, found: Mapping[str, Any], source: StrPath = "") -> Self:
-        """What a file has. Raises InvalidError D40 if a value has another form than `to_json` gives it."""
+        """Reads a file's record. Raises InvalidError D40 if a value has another form than `to_json` gives it."""
         try:
             return cls(**_read(found), source=str(source))
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise unreadable(source, error) from None
 
     def to_json(self) -> dict[str, Any]:
-        """JSON values by key, without empty fields."""
+        """Returns JSON values by key, without empty fields."""
         made: dict[str, Any] = {}
         for each in fields(self):
             value = getattr(self, each.name)
@@ -120,25 +120,25 @@ class Provenance:
         return {**made, **self.other}
 
     def checkpoint(self, fold: int) -> str:
-        """The tag of the checkpoint that predicted a fold. Raises InvalidError D40 if the file lacks it."""
+        """Returns the tag of the checkpoint that predicted a fold. Raises InvalidError D40 if the file lacks it."""
         if str(fold) not in self.checkpoints:
             raise self._lacks(f"checkpoints of fold {fold}")
         return str(self.checkpoints[str(fold)])
 
     def require_scores(self) -> Scores:
-        """The scores of all rows out of fold. Raises InvalidError D40 if the file lacks them."""
+        """Returns the scores of all rows out of fold. Raises InvalidError D40 if the file lacks them."""
         if self.scores is None:
             raise self._lacks("scores")
         return self.scores
 
     def require_fold_scores(self) -> Mapping[str, Scores]:
-        """The scores of each fold. Raises InvalidError D40 if the file lacks them."""
+        """Returns the scores of each fold. Raises InvalidError D40 if the file lacks them."""
         if self.fold_scores is None:
             raise self._lacks("fold_scores")
         return self.fold_scores
 
     def list_fitted_records(self) -> list[str]:
-        """The keys of records of what was fitted on the rows of all folds."""
+        """Returns the keys of records that were fitted on the rows of all folds."""
         return [key for key in ("policy", "retrieval") if getattr(self, key) is not None]
 
     def _lacks(self, key: str) -> InvalidError:
@@ -155,9 +155,9 @@ PARTS: Mapping[str, type[PolicyRecord | RetrievalRecord | LabellingRecord]] = {
 
 
 def _read(found: Mapping[str, Any]) -> dict[str, Any]:
-    """Arguments of `Provenance`. Raises KeyError, TypeError or ValueError for values of another form."""
+    """Returns the arguments of `Provenance`. Raises KeyError, TypeError or ValueError for values of another form."""
     rest, made = dict(found), dict[str, Any]()
-    if "told" in rest:  # its keys stand among the others
+    if "told" in rest:  # its keys are among the others
         names = [each.name for each in fields(LabellingRecord)]
         made["labelling"] = _record("labelling", {name: rest.pop(name) for name in names})
     for name in ("policy", "retrieval"):
@@ -184,7 +184,7 @@ def _record(name: str, found: Mapping[str, Any]) -> Any:
 
 
 def _part(name: str, part: Any) -> dict[str, Any]:
-    """A record's keys: below its name, or among the others if it is of teachers."""
+    """Returns a record's keys: below its name, or among the others if it is a record of teachers."""
     values = {each.name: getattr(part, each.name) for each in fields(part)}
     made = {key: list(value) if isinstance(value, tuple) else value for key, value in values.items()}
     return made if name == "labelling" else {name: made}
@@ -199,21 +199,19 @@ METADATA_KEY = b"kit"  # of the parquet schema's metadata
 SIZE_LIMIT_BYTES, EXPANSION_LIMIT = (
     2**27,
     200,
-)  # bytes that any file may claim, and how many times its size a larger one may
-ROW_GROUP_BYTES = (
-    8 * 2**20
-)  # bytes of a row group, which are in memory at a time while a file is made or read
+)  # maximum bytes of any file, and maximum expansion of a larger one
+ROW_GROUP_BYTES = 8 * 2**20  # bytes of a row group; one group is in memory while a file is written or read
 MANY_CLASSES = (
-    1000  # from so many classes on a group has as many rows as here: each of its columns costs something
+    1000  # from this many classes on a group has this many rows, because each of its columns has a cost
 )
-Empty = Callable[[tuple[int, int]], np.ndarray]  # makes the array that probabilities are read into
+Empty = Callable[[tuple[int, int]], np.ndarray]  # makes the array for the probabilities
 
 
 @dataclass(frozen=True, eq=False)
 class Predictions:
     """Probabilities (rows, classes) float32, aligned with `ids` and `folds` (rows,).
 
-    `target` says what a row is: a distribution, a probability of each class, or numbers.
+    `target` is the meaning of a row: a distribution, a probability of each class, or numbers.
     """
 
     ids: Ids  # (rows,) of str
@@ -225,36 +223,36 @@ class Predictions:
 
     @property
     def multi_label(self) -> bool:
-        """Whether a row may have several labels: each class is a question of its own then."""
+        """Whether a row may have several labels. Each class is then a separate question."""
         return self.target.multi_label
 
     def __len__(self) -> int:
         return len(self.ids)
 
     def take(self, rows: np.ndarray | slice) -> Predictions:
-        """The rows at these positions, or where a mask is true."""
+        """Returns the rows at these positions or in this mask."""
         return replace(
             self, ids=self.ids[rows], folds=self.folds[rows], probabilities=self.probabilities[rows]
         )
 
     @classmethod
     def without_rows(cls, classes: tuple[str, ...], target: Target = ONE_CLASS) -> Self:
-        """Predictions of no row."""
+        """Returns predictions without rows."""
         nothing = np.empty((0, len(classes)), np.float32)
         return cls(np.array([], dtype=str), np.array([], np.int64), classes, nothing, target=target)
 
     def write(self, path: StrPath) -> None:
-        """Writes checked parquet: id, fold, one float32 column a class; classes and `provenance` in its metadata.
+        """Writes checked parquet: id, fold, one float32 column per class; classes and `provenance` in its metadata.
 
-        Raises InvalidError (D40, D41) for what `check` finds.
+        Raises InvalidError (D40, D41) for the findings of `check`.
         """
         write_parts(Path(path), [self], self.provenance)
 
     @classmethod
     def read(cls, path: StrPath, empty: Empty | None = None) -> Self:
-        """Reads and checks what `write` wrote, a row group at a time, into an array that `empty` makes.
+        """Reads and checks a file of `write`, one row group at a time, into an array that `empty` makes.
 
-        Raises InvalidError: D41 where there is no file, D40 for a damaged one or one that `check` refuses.
+        Raises InvalidError: D41 if the file does not exist, D40 if it is damaged or `check` refuses it.
         """
         import pyarrow
         from pyarrow import parquet
@@ -262,7 +260,7 @@ class Predictions:
         path = Path(path)
         meta = _meta(path)
         try:
-            with parquet.ParquetFile(path) as file:  # a dataset would refuse a class that is called `id`
+            with parquet.ParquetFile(path) as file:  # a dataset would refuse a class called `id`
                 shape = (file.metadata.num_rows, file.metadata.num_columns - 2)
                 _refuse_claim(shape[0] * shape[1], path.stat().st_size)
                 shares = (empty or _in_memory)(shape)
@@ -278,11 +276,11 @@ class Predictions:
         return made.check(path)
 
     def check(self, source: StrPath = "", distributions: bool = True) -> Self:
-        """The same predictions, if every row is what `target` says, once an id and fold.
+        """Returns the same predictions if every row fits `target`, and occurs once per id and fold.
 
         Without `distributions` rows need not sum to 1, such as ranks.
 
-        Raises InvalidError: D40 names file, row and id of other rows, D41 rows that are there twice.
+        Raises InvalidError: D40 with file, row and id of other rows, D41 for duplicate rows.
         """
         if self.probabilities.shape != (len(self), len(self.classes)) or self.folds.shape != self.ids.shape:
             raise InvalidError(
@@ -309,7 +307,7 @@ class Predictions:
         return self
 
     def _groups(self) -> Iterator[slice]:
-        """The rows of each row group."""
+        """Yields the rows of each row group."""
         size = _rows_a_group(len(self.classes))
         return (slice(start, min(start + size, len(self))) for start in range(0, len(self), size))
 
@@ -317,7 +315,7 @@ class Predictions:
         return np.unique(self.ids, return_inverse=True)[1]
 
     def mean(self) -> Self:
-        """One row an id, the mean over its folds; ids in first-seen order, fold -1."""
+        """Returns one row per id, the mean over its folds; ids in first-seen order, fold -1."""
         names, first, number = np.unique(self.ids, return_index=True, return_inverse=True)
         if len(names) == len(self.ids):
             return replace(self, folds=np.full(len(names), -1, dtype=np.int64))
@@ -333,10 +331,10 @@ class Predictions:
         )
 
     def align(self, ids: Iterable[str], allow_extra: bool = False) -> np.ndarray:
-        """Probabilities (len(ids), classes) of these ids in this order, found by id, never by position.
+        """Returns probabilities (len(ids), classes) of these ids in this order, found by id, never by position.
 
-        Raises InvalidError (D41) with the ids that are missing, there and not asked for (unless `allow_extra`),
-        or have several rows (`mean` joins those).
+        Raises InvalidError (D41) with the ids that are missing, not requested (unless `allow_extra`), or have
+        several rows (`mean` joins those).
         """
         wanted = np.asarray(list(ids), dtype=str)
         names, first = np.unique(self.ids, return_index=True)
@@ -353,9 +351,10 @@ class Predictions:
 
 
 def write_parts(path: Path, parts: Sequence[Predictions], provenance: Provenance) -> None:
-    """Writes several predictions, of the same classes and of folds of their own, one after another into one file.
+    """Writes several predictions with the same classes and disjoint folds, one after another into one file.
 
-    Raises InvalidError (D40, D41) for what `check` finds. Only a row group is in memory beside the parts.
+    Raises InvalidError (D40, D41) for the findings of `check`. Only a row group is in memory in addition to
+    the parts.
     """
     from pyarrow import parquet
 
@@ -368,7 +367,7 @@ def write_parts(path: Path, parts: Sequence[Predictions], provenance: Provenance
         "target": parts[0].target.to_json(),
     }
     schema = _schema(parts[0].classes, json.dumps(meta, ensure_ascii=False, allow_nan=False))
-    size, coded = sum(part.probabilities.nbytes for part in parts), ["id", "fold"]  # shares rarely repeat
+    size, coded = sum(part.probabilities.nbytes for part in parts), ["id", "fold"]  # they rarely repeat
     with atomic_file(path, size) as stump, parquet.ParquetWriter(stump, schema, use_dictionary=coded) as file:
         for part in parts:
             for rows in part._groups():
@@ -403,12 +402,12 @@ def _table(part: Predictions, rows: slice, schema: pyarrow.Schema) -> pyarrow.Ta
 
 
 def provenance_of(path: Path) -> Provenance:
-    """What a file's predictions were made from, its rows left unread. Raises InvalidError as `read` does."""
+    """Returns the provenance in a file, without reading its rows. Raises InvalidError as `read` does."""
     return Provenance.from_json(_meta(path)["about"], path)
 
 
 def classes_of(path: Path) -> tuple[str, ...]:
-    """The classes of a file's predictions, its rows left unread. Raises InvalidError as `read` does."""
+    """Returns the classes in a file, without reading its rows. Raises InvalidError as `read` does."""
     try:
         return _names(_meta(path)["classes"])
     except (KeyError, TypeError, ValueError) as error:
@@ -416,7 +415,7 @@ def classes_of(path: Path) -> tuple[str, ...]:
 
 
 def _meta(path: Path) -> dict[str, Any]:
-    """The metadata that `write` wrote. Raises InvalidError (D40, D41)."""
+    """Returns the metadata of a file of `write`. Raises InvalidError (D40, D41)."""
     import pyarrow
     from pyarrow import parquet
 
@@ -435,7 +434,7 @@ def _meta(path: Path) -> dict[str, Any]:
 
 
 def _refuse_claim(cells: int, size: int) -> None:
-    """Raises ValueError for a small file that would fill the memory; what kit writes is 25 times smaller at most."""
+    """Raises ValueError for a small file that would fill the memory. kit's files expand at most 25 times."""
     if 4 * cells > max(SIZE_LIMIT_BYTES, EXPANSION_LIMIT * size):
         raise ValueError(f"the header says {cells} cells, too many for its {size} bytes")
 
@@ -453,7 +452,7 @@ def _in_memory(shape: tuple[int, int]) -> np.ndarray:
 def _ids_and_folds(
     shares: np.ndarray, groups: Iterable[pyarrow.RecordBatch]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Ids and folds of what `write` wrote, its probabilities in `shares`; columns are found by place."""
+    """Reads ids and folds of a file of `write`, and its probabilities into `shares`. Columns are found by position."""
     ids, folds, begun = [np.array([], dtype=str)], [np.array([], dtype=np.int64)], 0
     for group in groups:
         ids.append(np.asarray(group.column(0).to_pylist(), dtype=str))
@@ -477,7 +476,7 @@ def _differs(missing: np.ndarray, extra: np.ndarray, wanted: int) -> InvalidErro
 
 
 def concat_predictions(parts: Sequence[Predictions], provenance: Provenance) -> Predictions:
-    """The rows of several predictions of the same classes, one after another."""
+    """Returns the rows of several predictions of the same classes, one after another."""
     return Predictions(
         np.concatenate([part.ids for part in parts]),
         np.concatenate([part.folds for part in parts]),
@@ -489,12 +488,12 @@ def concat_predictions(parts: Sequence[Predictions], provenance: Provenance) -> 
 
 
 def common_ids(members: Sequence[Predictions]) -> np.ndarray:
-    """The ids that all members have, sorted as text."""
+    """Returns the ids that all members have, sorted as text."""
     others = [member.ids for member in members[1:] if member.ids is not members[0].ids]
     shared = set(members[0].ids.tolist()).intersection(*(ids.tolist() for ids in others))
     return np.asarray(sorted(shared), dtype=str)
 
 
 def ids_fingerprint(ids: Iterable[str]) -> str:
-    """64 hex digits that are equal for the same set of ids, whatever their order."""
+    """Returns 64 hex digits that are equal for the same set of ids in any order."""
     return fingerprint(sorted({str(name) for name in ids}))

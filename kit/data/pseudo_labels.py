@@ -24,12 +24,12 @@ from kit.data.predictions import LabellingRecord, Predictions, unreadable
 from kit.errors import ConfigError, DataError, InvalidError
 
 PSEUDO_DIR = "pseudo_labels"
-Form = Literal["hard", "soft"]  # the likeliest class, or the probabilities themselves
+Form = Literal["hard", "soft"]  # the most probable class, or the probabilities
 
 
 @dataclass(frozen=True, eq=False)
 class PseudoLabels:
-    """Probabilities of rows, each a fold's; `record` says by whom, by which rule and how they were found."""
+    """Probabilities of rows, each for one fold. `record` has the teachers and the rule."""
 
     folder: Path
     test: Predictions
@@ -37,7 +37,10 @@ class PseudoLabels:
 
     @classmethod
     def read(cls, workspace: Workspace, path: str) -> PseudoLabels:
-        """The pseudo-labels of a folder. Raises ConfigError C36 for none, InvalidError D40 for damaged ones."""
+        """Reads the pseudo-labels of a folder.
+
+        Raises ConfigError C36 if it has none, InvalidError D40 if they are damaged.
+        """
         folder = workspace.path(path)
         file, more = folder / "test.parquet", folder / "train.parquet"
         if not file.is_file():
@@ -61,39 +64,39 @@ class PseudoLabels:
 
     @property
     def record(self) -> LabellingRecord:
-        """How the teachers labelled the rows. Raises InvalidError D40 for predictions of another kind."""
+        """The record of how the teachers labelled the rows. Raises InvalidError D40 for predictions of another kind."""
         found = self.test.provenance.labelling
         if found is None:
             raise unreadable(self.folder / "test.parquet", KeyError("told"))
         return found
 
     def write(self) -> None:
-        """Writes the files, test.parquet last: without it the others do not exist."""
+        """Writes the files, test.parquet last: without it the others do not count."""
         if self.train is not None:
             self.train.write(self.folder / "train.parquet")
         self.test.write(self.folder / "test.parquet")
 
     def exists(self) -> bool:
-        """Whether there are pseudo-labels in the folder, these or others."""
+        """Whether the folder has pseudo-labels, these or others."""
         return (self.folder / "test.parquet").is_file()
 
     def is_written(self) -> bool:
-        """Whether the folder holds just these. Raises InvalidError D40 for damaged files."""
+        """Whether the folder has exactly these. Raises InvalidError D40 for damaged files."""
         pairs = [("test", self.test), *([("train", self.train)] if self.train is not None else [])]
         return all(_equal(made, Predictions.read(self.folder / f"{name}.parquet")) for name, made in pairs)
 
     @property
     def label_type(self) -> Form:
-        """Whether a row's label is its likeliest class, or its probabilities."""
+        """Whether a row's label is its most probable class, or its probabilities."""
         return "soft" if self.record.labels == "soft" else "hard"
 
     @property
     def round(self) -> int:
-        """1 where no teacher was a student itself, else one more than theirs."""
+        """1 if no teacher was a student itself, else one more than the highest of the teachers'."""
         return int(self.record.round)
 
     def of(self, fold: int) -> Predictions:
-        """The test rows that a fold's student trains on. Raises ConfigError C36 for a fold that no teacher had."""
+        """Returns the test rows that a fold's student trains on. Raises ConfigError C36 for a fold without teachers."""
         known = self.record.folds_taught
         if fold not in known:
             raise ConfigError(
@@ -105,12 +108,12 @@ class PseudoLabels:
         return self.test.take(self.test.folds == fold)
 
     def fingerprint(self) -> str:
-        """64 hex digits that are equal for the same files."""
+        """Returns 64 hex digits that are equal for the same files."""
         names = ["test"] + ["train"] * (self.train is not None)
         return fingerprint([sha256(self.folder / f"{name}.parquet") for name in names])
 
     def check(self, folds: Folds, classes: Sequence[str], test: str) -> None:
-        """Raises what makes them unfit for a run: D61 other folds, D42 other classes, D65 other test rows."""
+        """Raises the reason if they do not fit a run: D61 other folds, D42 other classes, D65 other test rows."""
         name = self.folder.name
         if self.test.provenance.folds != folds.fingerprint():
             raise DataError(
@@ -134,12 +137,12 @@ class PseudoLabels:
 
 
 def images_digest(ids: Ids, hashes: Sequence[str]) -> str:
-    """64 hex digits that are equal for the same ids with images of the same content, in any order."""
+    """Returns 64 hex digits that are equal for the same ids with images of the same content, in any order."""
     return fingerprint(sorted(zip(ids.tolist(), hashes, strict=True)))
 
 
 def folder_of(workspace: Workspace, name: str) -> Path:
-    """The folder of pseudo-labels of a name. Raises ConfigError C13 for one that is no folder's name."""
+    """Returns the folder of pseudo-labels of a name. Raises ConfigError C13 if it is not a valid folder name."""
     if not is_safe_folder_name(name):
         raise ConfigError(f"--name {name!r} is not a plain folder name", code="C13")
     return workspace.root / PSEUDO_DIR / name

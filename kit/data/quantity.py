@@ -1,4 +1,4 @@
-"""Quantities: labels that are numbers to be measured, not classes, and the ranges that make classes of them."""
+"""Quantities: labels that are measured numbers, not classes, and the ranges that turn them into classes."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ from kit.data.spelling import number_of
 if TYPE_CHECKING:
     from kit.data.table import Table
 
-MIN_VALUES = 20  # different numbers; fewer may be grades, which are classes
-ROWS = 5  # a quantity has fewer rows a value than this, in the mean
+MIN_VALUES = 20  # distinct numbers; fewer may be grades, which are classes
+ROWS = 5  # a quantity has fewer rows per value in the mean
 
 
 def is_quantity(table: Table) -> bool:
-    """Whether the classes are many different numbers with few rows each: a weight or an age, such as 12.73."""
+    """Whether the classes are many distinct numbers with few rows each: a weight or an age, such as 12.73."""
     return table.has_one_class and are_quantities(table.classes, len(table))
 
 
 def are_quantities(values: Collection[str], rows: int) -> bool:
-    """Whether different labels are numbers with few of so many rows each, and so are measured."""
+    """Whether distinct labels are numbers with few rows each, and so are measured."""
     if len(values) < MIN_VALUES or len(values) * ROWS < rows:
         return False
     return all(number_of(value) is not None for value in values)
 
 
 def ranges(table: Table) -> str:
-    """The overrides that make four classes of about equal size of a quantity, quoted for a shell.
+    """Returns the overrides that turn a quantity into four classes of about equal size, quoted for a shell.
 
-    Blank if the label is no column of the training table.
+    It is empty if the label is not a column of the training table.
     """
     made = {one.made for one in table.spellings}
     column = next((str(name) for name in table.frame.columns if set(table.frame[name]) == made), None)

@@ -1,4 +1,4 @@
-"""quarantine.csv: every image and row that could not be used, for people to look at."""
+"""quarantine.csv: lists every image and row that could not be used."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ QUARANTINE_FILE = "quarantine.csv"
 
 
 def quarantine(root: Path, cases: Sequence[Case], code: str = "") -> Path:
-    """Writes path, id, split, code and detail of each case; `code` is for cases without one of their own."""
+    """Writes path, id, split, code and detail of each case. `code` is for cases without their own."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["path", "id", "split", "code", "detail"])

@@ -1,6 +1,6 @@
-"""Where rows come from: a CSV with a path pattern, a CSV with a folder of photos a row, or a folder a class.
+"""The sources of rows: a CSV with a path pattern, a CSV with a folder of photos per row, or one folder per class.
 
-Rows to predict may be the answers of the sample, which its format tells apart.
+Rows to predict may be the answers of the sample, which its format separates.
 """
 
 from __future__ import annotations
@@ -41,13 +41,13 @@ if TYPE_CHECKING:
 
     from kit.config.models import Data
 
-ALL_IMAGES = "/*"  # ends a pattern for which every image of the folder is a row
+ALL_IMAGES = "/*"  # ends a pattern in which every image of the folder is a row
 
 
 def train_rows(root: Path, data: Data) -> SourceRows:
-    """The labelled rows, those of `data.external.train` last.
+    """Returns the labelled rows, those of `data.external.train` last.
 
-    Raises DataError for rows or ids that cannot be used or may not be, ConfigError for wrong columns.
+    Raises DataError for rows or ids that are unusable or not allowed, ConfigError for wrong columns.
     """
     check_folder(root, data)
     names = data.train_tables
@@ -69,7 +69,7 @@ def train_rows(root: Path, data: Data) -> SourceRows:
 
 
 def _table_rows(root: Path, data: Data, name: str) -> SourceRows:
-    """The labelled rows of one table of `data.train`, with the columns that are joined to them."""
+    """Returns the labelled rows of one table of `data.train`, with the columns that are joined to them."""
     file = read_rows(root, data, name, _columns_of_rows(data, data.images))
     if data.long.classes:
         file = widen(file, data, "train")
@@ -94,9 +94,10 @@ def check_folder(root: Path, data: Data) -> None:
 
 
 def test_rows(root: Path, data: Data, classes: Sequence[str], spec: Any) -> SourceRows:
-    """The rows to predict, from the test CSV or else the sample's answers. Raises as `train_rows` does.
+    """Returns the rows to predict, from the test CSV or else the sample's answers. Raises as `train_rows` does.
 
-    `spec` is the config's format of the submission. It says, with the classes, which answers the sample wants.
+    `spec` is the config's format of the submission. With the classes, it decides which answers the sample
+    wants.
     """
     check_folder(root, data)
     name = data.test or data.sample
@@ -126,10 +127,11 @@ def test_rows(root: Path, data: Data, classes: Sequence[str], spec: Any) -> Sour
 
 
 def find_answers(root: Path, sample: pd.DataFrame, classes: Sequence[str], spec: Any = None) -> list[str]:
-    """For each row of a sample the id of the answer that it is a part of.
+    """Returns for each row of a sample the id of its answer.
 
-    `spec` is the config's format. Without one, a format with ids of its own that knows the sample decides, if there
-    is one. Else each row's first cell is the id. Raises ConfigError and PluginError for the format of a spec.
+    `spec` is the config's format. Without one, a format with its own ids that matches the sample decides. If
+    none matches, each row's first cell is the id. Raises ConfigError and PluginError for the format of a
+    spec.
     """
     if spec is not None:
         return Format.open(spec, root, where="format").ids(sample, classes)
@@ -139,7 +141,7 @@ def find_answers(root: Path, sample: pd.DataFrame, classes: Sequence[str], spec:
 
 
 def formats_with_ids(root: Path) -> list[Format]:
-    """The formats whose ids are not the first column's cells, without those that have options to be given."""
+    """Returns the formats whose ids are not the first column's cells, without those that have required options."""
     found = []
     for name in registry.locations("format", root):
         try:
@@ -152,7 +154,9 @@ def formats_with_ids(root: Path) -> list[Format]:
 
 
 def one_row_per_answer(file: CsvFile, ids: Sequence[str]) -> CsvFile:
-    """The first row of each answer, with its id in the first cell; the file as it is where those cells are the ids."""
+    """Returns the first row of each answer, with its id in the first cell; the file itself if those cells are
+    the ids.
+    """
     if ids == file.column(file.columns[0]):
         return file
     firsts: dict[str, int] = {}
@@ -165,7 +169,7 @@ def one_row_per_answer(file: CsvFile, ids: Sequence[str]) -> CsvFile:
 def as_the_sample_spells(
     root: Path, data: Data, ids: tuple[str, ...], classes: Sequence[str], spec: Any
 ) -> tuple[str, ...]:
-    """The ids of a test table, in the Unicode normal form that the sample has them in."""
+    """Returns the ids of a test table, in the sample's Unicode normal form."""
     if not (data.test and data.sample) or all(map(str.isascii, ids)) or not (root / data.sample).is_file():
         return ids
     sample = read_table(root, data, data.sample)
@@ -173,7 +177,7 @@ def as_the_sample_spells(
 
 
 def _columns_of_rows(data: Data, images: str) -> set[str]:
-    """The columns that name, label or group a row, or say where its image is."""
+    """Returns the columns that name, label or group a row, or hold the path of its image."""
     patterns = [
         data.id,
         *data.label_columns,
@@ -187,7 +191,7 @@ def _columns_of_rows(data: Data, images: str) -> set[str]:
 
 
 def one_row_per_id(sample: CsvFile) -> CsvFile:
-    """The sample with the first row of each id, if all ids have equally many rows, of which no two are alike."""
+    """Returns the sample with the first row of each id, if all ids have the same number of distinct rows."""
     ids = sample.column(sample.columns[0])
     if len(set(Counter(ids).values())) != 1 or len(set(sample.rows)) < len(sample):
         return sample
@@ -229,7 +233,7 @@ def _csv_rows(root: Path, data: Data, file: CsvFile, name: str, images: str, spl
 
 
 def _below(path: Path, base: str) -> str:
-    """An image's path below the image folder."""
+    """Returns an image's path below the image folder."""
     return legible(str(path).removeprefix(base).lstrip("/"))
 
 
@@ -248,7 +252,7 @@ def _check_first_line(found: ImagePattern, file: CsvFile, name: str) -> None:
 def _photos(
     root: Path, data: Data, file: CsvFile, columns: dict[str, list[str]], name: str, images: str, split: str
 ) -> SourceRows:
-    """A row for every image of each row's folder; `{file}` is the image's name without its ending."""
+    """Returns one row per image of each row's folder. `{file}` is the image's name without its ending."""
     of_file = "file" in columns_of(name)
     owners = [str(line) for line in file.lines] if of_file else fill(name, columns, "data.id")
     check_ids(owners, file.lines, file.path, split)
@@ -274,7 +278,7 @@ def _photos(
     return SourceRows(tuple(ids), paths, wide)
 
 
-ALIKE = 0.95  # of the ids have the header's form
+ALIKE = 0.95  # share of the ids with the header's form
 MIN_LENGTH = 6  # characters from which ids of one length are random names, such as hashes
 
 
@@ -286,7 +290,7 @@ def check_header(file: CsvFile, id_column: str, extensions: Collection[str]) -> 
 
 
 def explain_missing_header(file: CsvFile, id_column: str, extensions: Collection[str]) -> str:
-    """Why the first line is a row and no header, in words; empty if it is a header.
+    """Returns why the first line is a row and not a header, in words; empty if it is a header.
 
     If the table has no column `id_column`, its first column is taken for the ids.
     """
@@ -301,7 +305,7 @@ def explain_missing_header(file: CsvFile, id_column: str, extensions: Collection
 
 
 def without_header(file: CsvFile, why: str) -> DataError:
-    """The error for a table whose first line is a row."""
+    """Returns the error for a table whose first line is a row."""
     shown = ", ".join(file.columns[:5]) + (", …" if len(file.columns) > 5 else "")
     return DataError(
         f"{file.path} has no header: its first line is a row",
@@ -312,7 +316,7 @@ def without_header(file: CsvFile, why: str) -> DataError:
 
 
 def _has_form_of(header: str, ids: Sequence[str]) -> bool:
-    """Whether a header with a digit looks like the ids: the same text around numbers, or as random as they are."""
+    """Whether a header with a digit looks like the ids: the same text around numbers, or equally random."""
     digits = sum(character.isdigit() for character in header)
     if not digits:
         return False
@@ -329,12 +333,14 @@ def _has_form_of(header: str, ids: Sequence[str]) -> bool:
 
 
 def _form(text: str) -> str:
-    """The text with each number as one 9: `Train_17.png` is `Train_9.png`."""
+    """Returns the text with each number as one 9: `Train_17.png` becomes `Train_9.png`."""
     return re.sub(r"\d+", "9", text)
 
 
 def _kind(character: str) -> str:
-    """Digits are alike, letters of one case too; any other character stands for itself."""
+    """Returns the kind of a character: digits are alike, and so are letters of one case; any other character
+    is itself.
+    """
     if character.isdigit():
         return "9"
     return ("A" if character.isupper() else "a") if character.isalpha() else character

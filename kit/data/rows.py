@@ -17,16 +17,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class SourceRows:
-    """Rows as their source has them: ids, image paths, and columns of text, all in the source's order."""
+    """The rows of a source: ids, image paths, and columns of text, all in the source's order."""
 
     ids: tuple[str, ...]
     paths: tuple[Path, ...]
     columns: Mapping[str, Sequence[str]]
-    sources: tuple[str, ...] = ()  # of each row, blank for the competition's own; none where all are
+    sources: tuple[str, ...] = ()  # of each row, blank for the competition's own; empty if all rows are
 
 
 def warn_of_names(paths: Iterable[Path | str], split: str) -> None:
-    """Warns (W50) of files whose names are not UTF-8, as they become parts of ids and labels."""
+    """Warns (W50) of files whose names are not UTF-8, because they become parts of ids and labels."""
     odd = [path for path in map(str, paths) if not is_legible(path)]
     if odd:
         text = f"W50 the names of {len(odd)} {split} files are not UTF-8, so their ids show the bytes: "

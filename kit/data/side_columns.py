@@ -1,6 +1,6 @@
-"""Side columns: what both tables say of a row besides its image, as numbers and categories that trees can take.
+"""Side columns: the columns that both tables have besides the image, as numbers and categories for trees.
 
-A category that no training row has, and a cell that is blank, are missing values.
+A category without training rows, and a blank cell, are missing values.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 ColumnKind = Literal["number", "category", "angle", "latitude", "longitude", "date"]
 KINDS: tuple[ColumnKind, ...] = get_args(ColumnKind)
 BLANK = ("", "na", "nan", "none", "null", "<na>")
-MAX_CATEGORIES = 200  # of a column; scikit-learn's trees take 255, and rarer values count as one
+MAX_CATEGORIES = 200  # of a column; scikit-learn's trees take 255, and rarer values are joined
 RARE = "(rare)"
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}([T ].*)?")
 DAYS_PER_YEAR = 365.2425
@@ -65,7 +65,7 @@ def encode_columns(
 
 
 def guess_kind(cells: Sequence[str]) -> ColumnKind:
-    """The kind of a column by its cells that are not blank: numbers, ISO dates, otherwise categories."""
+    """Returns the kind of a column by its non-blank cells: numbers, ISO dates, otherwise categories."""
     known = [cell for cell in cells if not is_blank(cell)]
     if known and np.isfinite(pd.to_numeric(pd.Series(known), errors="coerce")).all():
         return "number"
@@ -78,7 +78,7 @@ def is_blank(cell: str) -> bool:
 
 
 def read_cells(table: Table, name: str, split: str) -> list[str]:
-    """The text of a column's cells. Raises ConfigError C07 for a column that the table lacks."""
+    """Returns the text of a column's cells. Raises ConfigError C07 if the table lacks the column."""
     if name not in table.frame.columns:
         names = [str(each) for each in table.frame.columns]
         raise ConfigError(
@@ -90,7 +90,7 @@ def read_cells(table: Table, name: str, split: str) -> list[str]:
 
 
 def _numbers(table: Table, name: str, cells: Sequence[str], kind: ColumnKind) -> np.ndarray:
-    """Numbers, or days since 1970, NaN where the cell is blank."""
+    """Returns numbers, or days since 1970, NaN if the cell is blank."""
     blank = np.array([is_blank(cell) for cell in cells], bool)
     values = parse_numbers(cells, kind)
     bad = np.flatnonzero(~np.isfinite(values) & ~blank)
@@ -105,7 +105,10 @@ def _numbers(table: Table, name: str, cells: Sequence[str], kind: ColumnKind) ->
 
 
 def parse_numbers(cells: Sequence[str], kind: ColumnKind) -> np.ndarray:
-    """Numbers (N,) float64, or days since 1970; NaN where a cell is blank or neither, also a latitude beyond a pole."""
+    """Returns numbers (N,) float64, or days since 1970.
+
+    A cell is NaN if it is blank or neither, or a latitude beyond a pole.
+    """
     kept = pd.Series([np.nan if is_blank(cell) else cell for cell in cells], dtype=object)
     if kind == "date":
         stamps = pd.to_datetime(kept, errors="coerce", format="ISO8601", utc=True)
@@ -140,7 +143,7 @@ MADE_OF: Mapping[str, Callable[[str, np.ndarray], dict[str, pd.Series]]] = {
 
 
 def _categories(name: str, cells: Sequence[Sequence[str]]) -> list[dict[str, pd.Series]]:
-    """Categories of the training rows, the first of `cells`: the most frequent ones, and the others as one."""
+    """Returns categories of the training rows, the first of `cells`: the most frequent ones, and the others as one."""
     known = pd.Series([cell for cell in cells[0] if not is_blank(cell)], dtype=str)
     counts = known.value_counts()
     ordered = sorted(counts.index, key=lambda value: (-counts[value], value))

@@ -1,4 +1,4 @@
-"""Spelling: one Unicode form for a text, and which labels are one class written in several ways."""
+"""Spelling: one Unicode form for a text, and labels that are one class written in several ways."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from functools import lru_cache
 
 
 def nfc(text: str) -> str:
-    """A text in normal form C, so that equal texts are equal strings."""
+    """Returns a text in normal form C, so that equal texts are equal strings."""
     return text if text.isascii() else unicodedata.normalize("NFC", text)
 
 
@@ -24,7 +24,7 @@ def is_same_text(one: str, other: str) -> bool:
 
 
 def describe_difference(one: str, other: str) -> str:
-    """How two strings of one text differ, as words for a message."""
+    """Returns how two strings of one text differ, as words for a message."""
     return f"the same text in another Unicode form ({_form(one)}, not {_form(other)})"
 
 
@@ -33,14 +33,14 @@ def _form(text: str) -> str:
 
 
 def by_nfc(names: Iterable[str]) -> dict[str, str]:
-    """The name of each text in normal form C; a text that several names have is left out."""
+    """Returns the name of each text in normal form C. Texts with several names are left out."""
     names = list(names)
     times = Counter(map(nfc, names))
     return {nfc(name): name for name in names if times[nfc(name)] == 1}
 
 
 def respell(names: Sequence[str], wanted: Iterable[str]) -> list[str]:
-    """The names, those that are a wanted name in another normal form spelled as it is."""
+    """Returns the names; a name that is a wanted one in another normal form gets its spelling."""
     known = set(wanted)
     if all(name.isascii() or name in known for name in names):
         return list(names)
@@ -49,14 +49,15 @@ def respell(names: Sequence[str], wanted: Iterable[str]) -> list[str]:
 
 
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)")
-# how a whole number is written, also by a library that made it a float: no leading zero, nothing after the point
+# how a whole number is written, also by a library that made it a float: without leading zeros, nothing after
+# the point
 _WHOLE = re.compile(r"[+-]?(?:0|[1-9][0-9]*)(?:\.0*)?")
-MOJIBAKE_ROUNDS = 3  # how often a text may have been read in the wrong encoding
+MOJIBAKE_ROUNDS = 3  # maximum number of wrong decodings that are undone
 
 
 @dataclass(frozen=True)
 class Spelled:
-    """A label as the training table has it, the class that it is read as, and the number of its rows."""
+    """A label as in the training table, its class, and the number of its rows."""
 
     made: str
     name: str
@@ -65,23 +66,24 @@ class Spelled:
 
 @lru_cache(maxsize=2**17)
 def number_of(text: str) -> Fraction | None:
-    """The value of a decimal number such as `0`, `1.` or `-0.50`, exactly; None for any other text."""
+    """Returns the value of a decimal number such as `0`, `1.` or `-0.50`, exactly; None for any other text."""
     if _NUMBER.fullmatch(text) is None:
         return None
     return Fraction(text.rstrip(".") if text.endswith(".") else text)
 
 
 def is_whole_number(text: str) -> bool:
-    """Whether a text is a whole number as a float or an integer is written: `1`, `1.0`, `1.`, not `01`."""
+    """Whether a text is a whole number written as a float or an integer: `1`, `1.0`, `1.`, not `01`."""
     return _WHOLE.fullmatch(text) is not None
 
 
 @lru_cache(maxsize=2**17)
 def fold_spelling(text: str) -> str:
-    """A key that spellings of one class share: equal after NFKC, case folding, trimming, or equal as numbers.
+    """Returns a key that all spellings of one class share: equal after NFKC, case folding, trimming, or equal
+    as numbers.
 
-    Text that was written as UTF-8 and read as cp1252 or latin-1 is put right first. Format characters such as a
-    zero-width space count for nothing.
+    UTF-8 text that was read as cp1252 or latin-1 is corrected first. Format characters such as a zero-width
+    space are ignored.
     """
     plain = unicodedata.normalize("NFKC", put_right(text)).casefold()
     plain = "".join(
@@ -93,7 +95,7 @@ def fold_spelling(text: str) -> str:
 
 
 def put_right(text: str) -> str:
-    """The text that was written, where UTF-8 was read as cp1252 or latin-1; any other text as it is."""
+    """Returns the original text if UTF-8 was read as cp1252 or latin-1; any other text is unchanged."""
     for _ in range(MOJIBAKE_ROUNDS):
         try:
             repaired = b"".join(map(_byte_of, text)).decode("utf-8")
@@ -106,7 +108,7 @@ def put_right(text: str) -> str:
 
 
 def _byte_of(char: str) -> bytes:
-    """The byte that cp1252 shows as this character; the five bytes that it lacks are latin-1's."""
+    """Returns the byte that cp1252 shows as this character; its five missing bytes are latin-1's."""
     try:
         return char.encode("cp1252")
     except UnicodeEncodeError:
@@ -120,19 +122,21 @@ def is_tidy(text: str) -> bool:
 
 
 def quote(text: str) -> str:
-    """A name in quotes; what cannot be seen is an escape."""
+    """Returns a name in quotes, with invisible characters escaped."""
     return repr(text) if is_tidy(text) or put_right(text) != text else ascii(text)
 
 
 def rename_line(known: Mapping[str, str], more: Mapping[str, str]) -> str:
-    """`data.label_from.rename={...}` with what the config renames already, quoted for a shell; it merges spellings."""
+    """Returns `data.label_from.rename={...}` with the config's renames and new ones that merge spellings,
+    quoted for a shell.
+    """
     names = {**known, **more}
     text = json.dumps(names, ensure_ascii=not all(map(is_tidy, [*names, *names.values()])))
     return shlex.quote(f"data.label_from.rename={text}")
 
 
 def rename_labels(labels: Iterable[str], rename: Mapping[str, str]) -> list[str]:
-    """The labels by `data.label_from.rename`, whose keys may be spelled as other numbers: `0` renames `0.0` too."""
+    """Renames labels by `data.label_from.rename`, whose keys may be spelled as other numbers: `0` renames `0.0` too."""
     values = {number_of(key): name for key, name in rename.items() if is_whole_number(key)} if rename else {}
 
     def name_of(label: str) -> str:
@@ -145,10 +149,10 @@ def rename_labels(labels: Iterable[str], rename: Mapping[str, str]) -> list[str]
 
 
 def as_numbers(labels: Iterable[str], reference: Sequence[str] = ()) -> dict[str, str]:
-    """How the class of each label is written, for labels that are written in another way: equal numbers are one class.
+    """Returns the spelling of the class for labels that are written in another way: equal numbers are one class.
 
-    `reference` shows how classes are written, and the labels that it lacks are written in its style. Labels with
-    leading zeros are joined with others only where that is safe: there is one spelling of the number on each side.
+    `reference` shows how classes are written. Labels that it lacks are written in its style. Labels with
+    leading zeros are joined with others only if that is safe: each side has a single spelling of the number.
     """
     by_value, shown = _by_value(labels), _by_value(reference)
     style = _style({value: shown[value] for value in by_value.keys() & shown.keys()})
@@ -183,7 +187,7 @@ def _by_value(labels: Iterable[str]) -> dict[Fraction, list[str]]:
 
 
 def _style(shown: Mapping[Fraction, Sequence[str]]) -> Callable[[Fraction], str | None] | None:
-    """The way of writing whole numbers that gives all that is shown: `7`, `7.0` or `07`; None for none."""
+    """Returns a function that writes whole numbers in the shown style: `7`, `7.0` or `07`; None if no style fits."""
     known = [(value, texts[0]) for value, texts in shown.items() if len(texts) == 1]
     if not known:
         return None

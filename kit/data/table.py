@@ -1,6 +1,6 @@
-"""Table: the rows of a competition, joined by id: where each row's image is, its label, its group.
+"""Table: the rows of a competition, joined by id: the location of each row's image, its label, its group.
 
-A run's classes may have had other names or another order, and are the same classes.
+A run's classes may have had other names or another order, and still be the same classes.
 """
 
 from __future__ import annotations
@@ -42,9 +42,9 @@ if TYPE_CHECKING:
 class Table:
     """Rows of one split; the arrays are aligned by position with `ids`, which are unique.
 
-    `labels` are what `target` says: class numbers (rows,), or values (rows, classes) such as 0 and 1 where a row may
-    have several labels; test rows have none. `groups` name what must share a fold (a person,
-    an object), absent where the competition declares none; `frame` holds the file's own columns as text.
+    `target` is the meaning of `labels`: class numbers (rows,), or values (rows, classes) such as 0 and 1 if a
+    row may have several labels. Test rows have none. Rows of equal `groups` must share a fold (a person, an
+    object); it is None if the config has no groups. `frame` has the file's own columns as text.
     """
 
     ids: Ids  # (rows,) of str
@@ -55,20 +55,20 @@ class Table:
     )
     groups: np.ndarray | None = None  # (rows,) of str
     answers: np.ndarray | None = (
-        None  # (rows,) of str: images with equal ones share an answer; None: each its own
+        None  # (rows,) of str: images with equal ones share an answer; None: each image has its own
     )
     weights: np.ndarray | None = (
-        None  # (rows,) float64: how much each counts in the score, if the config says so
+        None  # (rows,) float64: each row's weight in the score, if the config has weights
     )
-    # (rows,) of str, blank for the competition's own rows, which alone are scored; None where all are
+    # (rows,) of str, blank for the competition's own rows, which alone are scored; None if all rows are
     sources: np.ndarray | None = None
-    # of each class, where the competition names them: its group of look-alikes, and the values that make it up
+    # of each class, if the config names them: its group of similar classes, and the values that make it up
     class_groups: tuple[str, ...] = ()
     class_factors: Factors = ()
-    # labels as the training table has them, each with its class; none where classes are columns
+    # labels as in the training table, each with its class; empty if classes are columns
     spellings: tuple[Spelled, ...] = ()
     frame: pd.DataFrame = field(default_factory=pd.DataFrame)
-    target: Target = ONE_CLASS  # what `labels` are
+    target: Target = ONE_CLASS  # the meaning of `labels`
     target_range: tuple[float, float] | None = None  # of numbers: data.target_range
     unknown_class: str | None = None  # data.unknown_class, which may have no rows
 
@@ -76,7 +76,7 @@ class Table:
         return len(self.ids)
 
     def take(self, rows: Sequence[int] | np.ndarray) -> Table:
-        """The rows at these positions (or where a mask is true), in that order."""
+        """Returns the rows at these positions (or in this mask), in that order."""
         index = np.arange(len(self))[np.asarray(rows) if len(rows) else slice(0)]
         return replace(
             self,
@@ -92,20 +92,20 @@ class Table:
 
     @cached_property
     def by_answer(self) -> Table:
-        """A row per answer, see `answer_table`; the table itself if each image is its own answer."""
+        """One row per answer, see `answer_table`; the table itself if each image is its own answer."""
         return self if self.answers is None else answer_table(self)
 
     def sort_by_id(self) -> Table:
-        """The same rows in the order of their ids as text."""
+        """Returns the same rows in the order of their ids as text."""
         return self.take(np.argsort(self.ids, kind="stable"))
 
     @property
     def competition_rows(self) -> np.ndarray:
-        """The competition's own rows, bool (rows,): all but those of other sources."""
+        """The competition's own rows, bool (rows,): all except those of other sources."""
         return np.ones(len(self), bool) if self.sources is None else self.sources == ""
 
     def external_rows(self) -> tuple[ExternalSource, ...]:
-        """The other sources of rows, with their licences and origins."""
+        """Returns the other sources of rows, with their licences and origins."""
         if self.sources is None:
             return ()
         columns = {str(name): self.frame[name].tolist() for name in self.frame.columns}
@@ -123,28 +123,29 @@ class Table:
 
     @property
     def label_kind(self) -> LabelKind:
-        """What kind of labels the rows have, for the plugins that take them."""
+        """The kind of labels of the rows, for the plugins that take them."""
         return self.target.kind
 
     def targets(self) -> np.ndarray:
-        """The class numbers (rows,) or multi-hot labels (rows, classes). Raises ValueError for test rows."""
+        """Returns the class numbers (rows,) or multi-hot labels (rows, classes). Raises ValueError for test rows."""
         if self.labels is None:
             raise ValueError("test rows have no labels")
         return self.labels
 
     def counts(self, rows: np.ndarray | None = None) -> np.ndarray:
-        """Rows of each class, (classes,), among all rows or those of a mask."""
+        """Returns the number of rows of each class, (classes,), among all rows or those of a mask."""
         labels = self.targets() if rows is None else self.targets()[rows]
         return self.target.count_rows(labels, len(self.classes))
 
     def strata(self, folds: int) -> np.ndarray:
-        """A stratum of each row, int64 (rows,), whose shares a stratified splitter of so many folds keeps."""
+        """Returns a stratum for each row, int64 (rows,), for a stratified splitter with this number of folds."""
         return self.target.strata(self.targets(), folds)
 
     def scale(self, rows: np.ndarray | None = None) -> tuple[tuple[float, ...], tuple[float, ...]]:
-        """Mean and standard deviation of each column of numbers, among all rows or those given; empty for classes.
+        """Returns mean and standard deviation of each column of numbers, among all rows or those given; empty
+        for classes.
 
-        A column without differences has the deviation 1. Beside numbers, columns of classes have 0 and 1.
+        A constant column has the deviation 1. Beside numbers, columns of classes have 0 and 1.
         """
         measured = self.target.number_columns(len(self.classes))
         if not measured.any():
@@ -160,11 +161,16 @@ class Table:
         )
 
     def prior(self) -> np.ndarray:
-        """What is predicted of a row without an image: the mean label of the competition's own rows, (classes,)."""
+        """Returns the prediction for a row without an image: the mean label of the competition's own rows,
+        (classes,).
+        """
         return self.target.prior(self.targets()[self.competition_rows], len(self.classes))
 
     def index_of(self, ids: Iterable[str]) -> np.ndarray:
-        """Where the rows of these ids stand, int64. Raises InvalidError (D41) for those that the table lacks."""
+        """Returns the positions of the rows with these ids, int64.
+
+        Raises InvalidError (D41) for ids that the table lacks.
+        """
         at, wanted = {name: row for row, name in enumerate(self.ids.tolist())}, np.asarray(ids).tolist()
         lost = [
             Case("is not in the training table", id=name, code="D41") for name in wanted if name not in at
@@ -179,17 +185,17 @@ class Table:
         return np.array([at[name] for name in wanted], dtype=np.int64)
 
     def label_names(self, row: int) -> tuple[str, ...]:
-        """The names of a labelled row's classes, one unless rows are multi-label."""
+        """Returns the names of a labelled row's classes, one unless rows are multi-label."""
         return self.target.names_of(self.targets()[row], self.classes)
 
 
 def _format_of(workspace: Workspace | StrPath) -> Any:
-    """The format of the submission that a workspace's config names, if one is given and it names one."""
+    """Returns the format of the submission that a workspace's config names, or None."""
     return workspace.competition.format if isinstance(workspace, Workspace) else None
 
 
 def _locate(workspace: Workspace | StrPath, data: Data | None) -> tuple[Path, Data]:
-    """A workspace's folder and the `data` part of its config, which is read if none is given."""
+    """Returns a workspace's folder and the `data` part of its config, which is read if it is not given."""
     if data is not None:
         return Path(workspace), data
     found = Workspace.of(workspace)
@@ -197,12 +203,12 @@ def _locate(workspace: Workspace | StrPath, data: Data | None) -> tuple[Path, Da
 
 
 def train_table(workspace: Workspace | StrPath, data: Data | None = None) -> Table:
-    """The labelled rows, in the order of their file, or by path where a folder is a class.
+    """Returns the labelled rows, in the order of their file, or by path if each folder is a class.
 
-    `workspace` is a Workspace or its path; without `data` its config says where the rows are.
+    `workspace` is a Workspace or its path. Without `data` its config names the sources of the rows.
 
-    Raises DataError for what BAD_INPUTS lists (missing images, double ids, labels that are no class), ConfigError for
-    columns that do not exist.
+    Raises DataError for the faults of BAD_INPUTS (missing images, duplicate ids, labels that are not a
+    class), ConfigError if a column does not exist.
     """
     root, data = _locate(workspace, data)
     rows = row_sources.train_rows(root, data)
@@ -230,7 +236,10 @@ def train_table(workspace: Workspace | StrPath, data: Data | None = None) -> Tab
 
 
 def read_labelled_rows(root: Path, data: Data) -> Table:
-    """The labelled rows on a machine that need not have the images that they name. Raises as `train_table` does."""
+    """Returns the labelled rows on a machine that need not have the images that they name.
+
+    Raises as `train_table` does.
+    """
     return train_table(root, data.model_copy(update={"on_unreadable_train": "skip"}))
 
 
@@ -239,10 +248,11 @@ def test_table(
     data: Data | None = None,  # noqa: PT028
     classes: tuple[str, ...] | None = None,  # noqa: PT028
 ) -> Table:
-    """The rows to predict, all of them, in the order of the test table or else of sample submission.
+    """Returns all rows to predict, in the order of the test table or else of the sample submission.
 
-    `workspace` is a Workspace or its path; without `data` its config says where the rows are, without `classes` the
-    training table has them. A Workspace's format says which answers the sample wants; without one the sample shows it.
+    `workspace` is a Workspace or its path. Without `data` its config names the sources of the rows, and
+    without `classes` the training table has them. A Workspace's format decides which answers the sample
+    wants; without one the sample shows it.
 
     Raises as `train_table` does.
     """
@@ -263,7 +273,10 @@ def test_table(
 
 
 def rows_to_predict(workspace: Workspace | StrPath, data: Data, classes: tuple[str, ...]) -> Table:
-    """The test table, or a table without rows if the config names no rows to predict. Raises as `train_table` does."""
+    """Returns the test table, or a table without rows if the config names no rows to predict.
+
+    Raises as `train_table` does.
+    """
     if not data.has_test_rows:
         return Table(np.array([], dtype=str), PathList(()), classes)
     return test_table(workspace, data, classes)
@@ -273,7 +286,7 @@ test_table.__test__ = False  # type: ignore[attr-defined]  # pytest would collec
 
 
 def sample_frame(root: Path, data: Data) -> pd.DataFrame:
-    """The sample submission, all cells text, the id first. Raises DataError and ConfigError."""
+    """Returns the sample submission, all cells text, the id first. Raises DataError and ConfigError."""
     if data.sample is None:
         raise ConfigError(
             "data.sample is null, so the rows and columns of the submission are unknown",
@@ -292,7 +305,10 @@ def _frame(rows: SourceRows) -> pd.DataFrame:
 
 
 def _weights(rows: SourceRows, column: str) -> np.ndarray:
-    """The rows' weights. Raises ConfigError C07 for an unknown column, DataError D31 for a cell that is no weight."""
+    """Returns the rows' weights.
+
+    Raises ConfigError C07 for an unknown column, DataError D31 for a cell that is not a weight.
+    """
     if column not in rows.columns:
         raise ConfigError(
             f"data.weight: the training table has no column {column!r}{did_you_mean(column, rows.columns)}",
@@ -317,15 +333,15 @@ def _weights(rows: SourceRows, column: str) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Naming:
-    """The classes of a run in its own names and order, and the `data.label_from.rename` that gave these names."""
+    """The classes of a run in its own names and order, and the `data.label_from.rename` that produced these names."""
 
     classes: tuple[str, ...]
     rename: Mapping[str, str]
 
 
 def names_now(then: Naming, table: Table, rename: Mapping[str, str]) -> tuple[str, ...] | None:
-    """The name that each class of a run has in the table, in the run's order; `rename` is `data.label_from.rename`
-    now.
+    """Returns the name of each class of a run in the table, in the run's order; `rename` is the present
+    `data.label_from.rename`.
 
     None if they are not the same classes: one was added, or some were joined or split.
     """
@@ -346,7 +362,7 @@ def names_now(then: Naming, table: Table, rename: Mapping[str, str]) -> tuple[st
 
 
 def _among(label: str, classes: Sequence[str]) -> str | None:
-    """The class of a label: of the same text, else the only one that is the same number."""
+    """Returns the class of a label: of the same text, else the only one that is the same number."""
     if label in classes:
         return label
     value = number_of(label)
@@ -355,9 +371,9 @@ def _among(label: str, classes: Sequence[str]) -> str | None:
 
 
 def as_then(table: Table, then: Naming, rename: Mapping[str, str]) -> Table:
-    """The table with the classes named and ordered as a run has them; the same table if no class was renamed.
+    """Returns the table with the run's class names and order, or the same table if no class was renamed.
 
-    Classes of the same names in another order are not renamed, and what compares them refuses them.
+    Classes of the same names in another order are not renamed, and comparisons refuse them.
     """
     names = names_now(then, table, rename)
     if names is None or names == then.classes:
@@ -379,7 +395,7 @@ def as_then(table: Table, then: Naming, rename: Mapping[str, str]) -> Table:
 
 
 def rename_in(config: Any) -> Mapping[str, str]:
-    """The `data.label_from.rename` of a config as a file has it; empty if it has none, or is not a config at all."""
+    """Returns the `data.label_from.rename` of a config in a file; empty if it has none, or is not a config."""
     found = config
     for key in ("data", "label_from", "rename"):
         found = found.get(key) if isinstance(found, Mapping) else None
@@ -387,7 +403,9 @@ def rename_in(config: Any) -> Mapping[str, str]:
 
 
 def rename_of(run: Path) -> Mapping[str, str]:
-    """The `data.label_from.rename` that the run in a folder was started with; none where the folder does not say."""
+    """Returns the `data.label_from.rename` that the run in a folder was started with; empty if the folder
+    does not have it.
+    """
     try:
         return rename_in(read_json(run / "config.json"))
     except (OSError, ValueError, TypeError, AttributeError):
@@ -395,7 +413,7 @@ def rename_of(run: Path) -> Mapping[str, str]:
 
 
 def predictions_now(run: Path, made: Predictions, table: Table, rename: Mapping[str, str]) -> Predictions:
-    """Predictions of the run in a folder with the table's classes, if the config or the sample renamed them.
+    """Returns predictions of the run in a folder with the table's classes, if the config or the sample renamed them.
 
     They stay as they are if the run's classes are not the table's.
     """
@@ -417,16 +435,16 @@ def as_now(made: Predictions, then: Naming, table: Table, rename: Mapping[str, s
 
 
 def class_naming_of(run: Path) -> Naming | None:
-    """The classes of a run of which anything is trained or embedded; None if nothing says what they are."""
+    """Returns the classes of a run with a trained or embedded fold; None if no file has them."""
     with suppress(KitError):
         return next(_namings(run), None)
     return None
 
 
 def _namings(run: Path) -> Iterator[Naming]:
-    """The classes as each file of a run names them; torch is not needed to read these files."""
+    """Yields the classes in each file of a run; torch is not needed to read these files."""
     for file in sorted(run.glob("fold-*/*/manifest.json"), reverse=True):
-        with suppress(OSError, ValueError, KeyError, TypeError):  # another checkpoint may be whole
+        with suppress(OSError, ValueError, KeyError, TypeError):  # another checkpoint may be complete
             about = read_json(file)["about"]
             yield Naming(tuple(about["classes"]), rename_in(about["config"]))
     for file in sorted(run.glob("fold-*/oof.parquet")):
@@ -437,12 +455,12 @@ def _namings(run: Path) -> Iterator[Naming]:
 
 
 def table_of(run: Path, table: Table, data: Data) -> Table:
-    """The table with its classes named and ordered as in a run of the same classes; else the table itself."""
+    """Returns the table with the class names and order of a run with the same classes; else the table itself."""
     return rename_classes(run, table, data)[0]
 
 
 def rename_classes(run: Path, table: Table, data: Data) -> tuple[Table, Mapping[str, str]]:
-    """What `table_of` gives, and the `data.label_from.rename` that gives these names."""
+    """Returns the result of `table_of`, and the `data.label_from.rename` that produces these names."""
     then = class_naming_of(run)
     named = table if then is None else as_then(table, then, data.label_from.rename)
     return named, data.label_from.rename if then is None or named is table else then.rename

@@ -10,18 +10,21 @@ import numpy as np
 
 from kit.data.embeddings import Vectors
 
-CHUNK_ROWS = 65_536  # rows that are gathered at a time for statistics
+CHUNK_ROWS = 65_536  # rows per chunk of the statistics
 
 
 @dataclass(frozen=True, eq=False)
 class VectorTable:
-    """Vectors of the rows of a table, in its order; each part is a map of vectors and the row of each table row."""
+    """Vectors of the rows of a table, in its order.
+
+    Each part is a map of vectors and the vector's row for each table row.
+    """
 
     parts: tuple[tuple[np.ndarray, np.ndarray], ...]  # (any, features) float16 and (rows,) int64
 
     @classmethod
     def of(cls, sources: Sequence[Vectors], ids: np.ndarray) -> Self:
-        """The vectors of these ids, (rows,), which each source must have. Raises KeyError for an id that it lacks."""
+        """Returns the vectors of these ids, (rows,), which each source must have. Raises KeyError for a missing id."""
         parts = []
         for source in sources:
             at = {name: row for row, name in enumerate(source.ids.tolist())}
@@ -33,16 +36,16 @@ class VectorTable:
 
     @property
     def features(self) -> int:
-        """The numbers of a row's vector."""
+        """The size of a row's vector."""
         return sum(int(vectors.shape[1]) for vectors, _ in self.parts)
 
     def gather(self, rows: np.ndarray) -> np.ndarray:
-        """The vectors of rows (N,), side by side over the sources: (N, features) float32."""
+        """Returns the vectors of rows (N,), concatenated over the sources: (N, features) float32."""
         found = [np.asarray(vectors[at[rows]], np.float32) for vectors, at in self.parts]
         return found[0] if len(found) == 1 else np.concatenate(found, axis=1)
 
     def has_vector(self) -> np.ndarray:
-        """Which rows have an image, bool (rows,): the vector of a row without one is zero."""
+        """Returns which rows have an image, bool (rows,): the vector of a row without one is zero."""
         found = np.zeros(len(self), bool)
         for start in range(0, len(self), CHUNK_ROWS):
             rows = np.arange(start, min(start + CHUNK_ROWS, len(self)))
@@ -50,7 +53,9 @@ class VectorTable:
         return found
 
     def statistics(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Mean and standard deviation (features,) of the vectors of rows; a constant feature has the deviation 1."""
+        """Returns mean and standard deviation (features,) of the vectors of rows; a constant feature has the
+        deviation 1.
+        """
         total, squares = np.zeros(self.features), np.zeros(self.features)
         for start in range(0, len(rows), CHUNK_ROWS):
             part = self.gather(rows[start : start + CHUNK_ROWS]).astype(np.float64)
