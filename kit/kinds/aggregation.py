@@ -64,7 +64,9 @@ class AnswerImages:
         return np.empty((0, self.predictions.shape[1])) if made is None else made
 
     def _stacks(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Yields answers with equal numbers of images, as positions and float64 (A, n, K), in stacks of limited size."""
+        """Yields answers with equal numbers of images, as positions and float64 (A, n, K), in stacks of
+        limited size.
+        """
         import numpy as np
 
         for count in np.unique(self.counts):

@@ -60,7 +60,9 @@ class Plugin(BaseModel):
 
     @classmethod
     def find_fault(cls) -> str:
-        """Returns the error of the class itself, such as a constant with an invalid value; empty if the class is valid."""
+        """Returns the error of the class itself, such as a constant with an invalid value; empty if the class
+        is valid.
+        """
         return ""
 
     def takes_labels(self, labels: LabelKind) -> bool:

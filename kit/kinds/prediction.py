@@ -60,7 +60,9 @@ class Metric(Plugin):
         return frozenset(self.wants).union(*inner)
 
     def excluded_shortcuts(self) -> tuple[type, ...]:
-        """Returns the protocols of kit.kinds.metric_shortcuts that its options rule out although it has their methods."""
+        """Returns the protocols of kit.kinds.metric_shortcuts that its options rule out although it has their
+        methods.
+        """
         return ()
 
 
