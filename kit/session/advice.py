@@ -1,4 +1,4 @@
-"""Advice in Python: what a message tells a reader of the command line to type, as calls and keywords of a session.
+"""Advice in Python: turns the commands in a message into calls and keywords of a session.
 
 `kit tta --checkpoints runs/r --views hflip` is `comp.tta("runs/r", views="hflip")`, and `--name` is `name=`.
 """
@@ -31,7 +31,7 @@ SAME_COMMAND = re.compile(r"\bthe same command\b")
 
 
 def in_python(text: str) -> str:
-    """A text with its commands, options and assignments as Python; commands that no method runs stay."""
+    """Returns a text with its commands, options and assignments as Python. Commands without a method stay."""
     parts, rest = [], text
     while found := COMMAND.search(rest):
         call = _read_call(rest, found)
@@ -43,7 +43,7 @@ def in_python(text: str) -> str:
 
 
 def error_in_python(error: KitError) -> KitError:
-    """The error with its summary and hint as Python; the same object if nothing changes."""
+    """Returns the error with its summary and hint as Python, or the same object if nothing changes."""
     summary, hint = in_python(error.summary), in_python(error.hint)
     return (
         error if (summary, hint) == (error.summary, error.hint) else error.replace(summary=summary, hint=hint)
@@ -52,7 +52,7 @@ def error_in_python(error: KitError) -> KitError:
 
 @dataclass
 class _Call:
-    """A call that a command stands for: its method, and its arguments as text."""
+    """A call for a command: its method, and its arguments as text."""
 
     method: str
     end: int  # of the command in its text
@@ -65,7 +65,7 @@ class _Call:
 
 
 def _read_call(text: str, found: re.Match[str]) -> _Call | None:
-    """The call of the command that begins at a match; None if no method runs it."""
+    """Returns the call of the command that starts at a match; None if it has no method."""
     commands = _commands()
     path, end = f"{found[1]} {found[2]}", found.end()
     if path not in commands:
@@ -100,7 +100,7 @@ def _read_call(text: str, found: re.Match[str]) -> _Call | None:
 
 
 def _read_tokens(text: str, start: int, command: click.Command) -> tuple[list[str], int]:
-    """The arguments of a command from a place on, up to the prose behind it, and where they end."""
+    """Returns the arguments of a command from an index on, up to the prose behind it, and where they end."""
     options = {name: one for one in command.params if isinstance(one, click.Option) for name in one.opts}
     tokens: list[str] = []
     is_value = False
@@ -120,7 +120,7 @@ def _read_tokens(text: str, start: int, command: click.Command) -> tuple[list[st
 
 
 def _words(text: str) -> str:
-    """Options and assignments outside commands."""
+    """Replaces options and assignments outside commands."""
     text = SAME_COMMAND.sub("the same call", text)
     text = OPTION.sub(_option, text)
     return re.sub(r"(?<![\w.\"'{(/-])" + OVERRIDE.pattern, _assignment, text)
@@ -147,7 +147,7 @@ def _assignment(found: re.Match[str]) -> str:
 
 
 def _assignments(overrides: Sequence[str]) -> dict[str, str]:
-    """`loss=cutmix`, `loss.base=arcface` as the keyword loss={"name": "cutmix", "base": "arcface"}."""
+    """Returns `loss=cutmix`, `loss.base=arcface` as the keyword loss={"name": "cutmix", "base": "arcface"}."""
     plain: dict[str, str] = {}
     options: dict[str, dict[str, str]] = {}
     for text in overrides:
@@ -167,7 +167,7 @@ def _assignments(overrides: Sequence[str]) -> dict[str, str]:
 
 
 def _literal(text: str) -> str:
-    """A value of the command line as a literal of Python."""
+    """Returns a value of the command line as a literal of Python."""
     text = text[1:-1] if len(text) > 1 and text[0] == text[-1] and text[0] in "'\"" else text
     if text == "...":
         return text
@@ -181,7 +181,7 @@ def _literal(text: str) -> str:
 
 @cache
 def _commands() -> dict[str, tuple[click.Command, Callable[..., Any]]]:
-    """Each command that a method runs, with the method, by the words behind `kit`."""
+    """Returns each command that has a method, with the method, by the words after `kit`."""
     from kit.commands._menu import menu
 
     at = object.__new__(kit.Session)
@@ -210,7 +210,7 @@ def _walk(path: str, group: click.Group) -> Iterator[tuple[str, click.Command]]:
 
 @cache
 def _options() -> dict[str, bool]:
-    """The options of all commands that methods run, as Python names them, and whether each is a flag."""
+    """Returns the options of all commands with methods, as Python names them, and whether each is a flag."""
     return {
         max(one.opts, key=len).removeprefix("--").replace("-", "_"): bool(one.is_flag)
         for command, _ in _commands().values()

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class BlendingMethods(OpenedFolder):
-    """What `kit features`, `kit stack`, `kit blend`, `kit final`, `kit bundle` and `kit predict` do."""
+    """The methods of `kit features`, `kit stack`, `kit blend`, `kit final`, `kit bundle` and `kit predict`."""
 
     @completes
     def blend(

@@ -1,4 +1,4 @@
-"""Calls: what surrounds each call from Python: progress, warnings, the Stop button, and memory that is given back."""
+"""Calls: handles progress, warnings, the Stop button and memory around each call from Python."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Interrupted(KeyboardInterrupt):
     """
 
     def _render_traceback_(self) -> list[str]:
-        """What IPython shows in place of a traceback."""
+        """Returns what IPython shows in place of a traceback."""
         return [f"{type(self).__name__}: {self}"]
 
 
@@ -47,7 +47,7 @@ class Call:
         self.stop.deadline = Stop.after(time).deadline
 
     def say(self, text: str) -> None:
-        """Prints a line, except if progress is off."""
+        """Prints a line unless progress is off."""
         self._show.line(text)
 
     def follow(self, work: Work[T]) -> T:
@@ -57,17 +57,20 @@ class Call:
         return outcome.result
 
     def handle_signals(self) -> AbstractContextManager[None]:
-        """A block in which the first signal waits for the end of a step; signals come to the main thread only."""
+        """Opens a block in which the first signal waits for the end of a step.
+
+        Only the main thread receives signals.
+        """
         alone = threading.current_thread() is threading.main_thread()
         return self.stop.handle_signals() if alone else nullcontext()
 
 
 @contextmanager
 def begin_call(progress: bool, strict: bool = False) -> Iterator[Call]:
-    """A block that is one call. With `strict` a KitWarning is an error.
+    """Opens a block for one call. With `strict` a KitWarning is an error.
 
-    Raises Interrupted for the Stop button and Ctrl-C, StoppedError R27 if the time is over. Whatever happens, the
-    memory of networks and batches is free afterwards.
+    Raises Interrupted for the Stop button and Ctrl-C, StoppedError R27 if the time is over. The memory of
+    networks and batches is freed afterwards in all cases.
     """
     try:
         with warnings.catch_warnings():
@@ -99,7 +102,7 @@ def begin_call(progress: bool, strict: bool = False) -> Iterator[Call]:
 
 
 def _raise_in_python(error: KitError) -> NoReturn:
-    """Raises the error that is handled, with commands and options of its message as calls and keywords."""
+    """Raises the handled error, with commands and options of its message as calls and keywords."""
     from kit.session.advice import error_in_python
 
     translated = error_in_python(error)
@@ -109,13 +112,13 @@ def _raise_in_python(error: KitError) -> NoReturn:
 
 
 def _terminate() -> NoReturn:
-    """Ends this process as a SIGTERM does that nothing handles, now that everything is saved."""
+    """Ends this process as an unhandled SIGTERM does, after everything is saved."""
     signal.raise_signal(signal.SIGTERM)
     raise SystemExit(128 + signal.SIGTERM)
 
 
 def _show_warning(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
-    """A KitWarning as one line; other libraries' warnings stay away from users, as in a command."""
+    """Shows a KitWarning as one line. Warnings of other libraries are hidden, as in a command."""
     if issubclass(category, KitWarning):
         from kit.session.advice import in_python
 
@@ -123,7 +126,7 @@ def _show_warning(message: Warning | str, category: type[Warning], *_: Any, **__
 
 
 def _forget_frames(error: BaseException | None) -> None:
-    """Drops local variables of the frames that an error keeps: a notebook keeps its last error, and so tensors."""
+    """Deletes local variables of an error's frames, because a notebook keeps its last error, and so tensors."""
     while error is not None:
         traceback.clear_frames(error.__traceback__)
         error = error.__cause__ or error.__context__

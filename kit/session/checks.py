@@ -1,4 +1,4 @@
-"""Checks: the methods of a session that look at data, memory and runs."""
+"""Checks: the methods of a session that inspect data, memory and runs."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class CheckMethods(OpenedFolder):
-    """What `kit check`, `kit memory` and `kit report` do."""
+    """The methods of `kit check`, `kit memory` and `kit report`."""
 
     @overload
     def check(

@@ -12,7 +12,7 @@ Method = TypeVar("Method", bound=Callable[..., Any])
 
 
 class CommonKeys(TypedDict, total=False):
-    """The keys of config.json that no method has as an option of its own; `kit config schema` describes each."""
+    """The keys of config.json that are not an option of any method; `kit config schema` describes each."""
 
     data: Mapping[str, Any]
     metric: Spec
@@ -100,7 +100,7 @@ class WorkersKey(TypedDict, total=False):
 
 
 class PlotKeys(CommonKeys, DeviceKey, ExecutorKey, BatchKey, CompileKey, WorkersKey, total=False):
-    """All keys but the seed, which is an option of the plot itself."""
+    """All keys except the seed, which is an option of the plot itself."""
 
 
 class ConfigKeys(PlotKeys, SeedKey, total=False):
@@ -108,23 +108,23 @@ class ConfigKeys(PlotKeys, SeedKey, total=False):
 
 
 class TtaKeys(CommonKeys, SeedKey, BatchKey, CompileKey, WorkersKey, total=False):
-    """All keys but `device` and `executor`, which are options of the call."""
+    """All keys except `device` and `executor`, which are options of the call."""
 
 
 class EmbedKeys(TtaKeys, ExecutorKey, total=False):
-    """All keys but `device`."""
+    """All keys except `device`."""
 
 
 class NetworkBenchKeys(CommonKeys, SeedKey, DeviceKey, ExecutorKey, WorkersKey, total=False):
-    """All keys but `batch_size` and `compile`."""
+    """All keys except `batch_size` and `compile`."""
 
 
 class StepKeys(NetworkBenchKeys, CompileKey, total=False):
-    """All keys but `batch_size`."""
+    """All keys except `batch_size`."""
 
 
 class LoaderBenchKeys(CommonKeys, SeedKey, DeviceKey, ExecutorKey, BatchKey, CompileKey, total=False):
-    """All keys but `workers`."""
+    """All keys except `workers`."""
 
 
 class FromConfig:

@@ -12,22 +12,22 @@ from typing import Any, Protocol
 from kit.core.legible import escape_control
 from kit.core.progress import Progress
 
-MAX_REGULAR_LINES = 100  # of a call that are alike, such as one per epoch
+MAX_REGULAR_LINES = 100  # similar lines of one call, such as one per epoch
 REFRESH_S = 0.25  # between two drawings of a notebook's bar
 
 
 class Frontend(Protocol):
-    """Where a call's progress goes."""
+    """Shows a call's progress."""
 
     def line(self, text: str) -> None:
         """Shows one line."""
 
     def follow(self, steps: Iterable[Progress]) -> None:
-        """Runs through the steps of a stage and shows them."""
+        """Iterates the steps of a stage and shows them."""
 
 
 def choose_frontend(progress: bool) -> Frontend:
-    """A bar where a person watches, lines in a log, nothing if `progress` is off."""
+    """Returns a bar if a person watches, lines in a log, and silence if `progress` is off."""
     if not progress:
         return Silence()
     kernel = _kernel()
@@ -37,7 +37,7 @@ def choose_frontend(progress: bool) -> Frontend:
 
 
 def print_line(text: str) -> None:
-    """A line of talk: into the output of a cell, elsewhere on stderr, as commands do."""
+    """Prints a line into the output of a cell, or elsewhere on stderr, as commands do."""
     print(escape_control(text), file=sys.stdout if _kernel() is not None else sys.stderr, flush=True)
 
 
@@ -48,13 +48,13 @@ class Silence:
         """Shows nothing."""
 
     def follow(self, steps: Iterable[Progress]) -> None:
-        """Runs through the steps."""
+        """Iterates the steps."""
         for _ in steps:
             pass
 
 
 class Lines:
-    """A line for what is worth one. Of lines that are alike, such as one per epoch, it prints about a hundred."""
+    """Prints a line for each important step. Of similar lines, such as one per epoch, it prints about a hundred."""
 
     def __init__(self) -> None:
         self._last: float | None = None  # progress of the last regular line, from 0 to 1
@@ -69,7 +69,7 @@ class Lines:
             self.show(step)
 
     def show(self, step: Progress) -> None:
-        """Prints a step if it is worth a line."""
+        """Prints a step if it has a line."""
         if step.line and (not step.regular or self._is_due(step.done / step.total)):
             self.line(f"{step.task}: {step.detail}")
 
@@ -96,7 +96,7 @@ class TerminalBar:
 
 
 class NotebookBar:
-    """rich's bar as a widget of the cell, with the time left and the last scores; lines stay above it."""
+    """rich's bar as a widget of the cell, with the time left and the last scores. Lines stay above it."""
 
     def __init__(self) -> None:
         self._lines = Lines()
@@ -111,7 +111,7 @@ class NotebookBar:
 
         from kit.commands._console import make_bars
 
-        # drawn from this thread: a cell's output belongs to the thread that runs the cell
+        # drawn from this thread, because a cell's output belongs to the thread that runs the cell
         options = {"auto_refresh": False, "redirect_stdout": False, "redirect_stderr": False}
         bars = make_bars(Console(force_jupyter=True, width=110), **options)
         task, drawn = None, 0.0
@@ -131,7 +131,7 @@ class NotebookBar:
 
 
 def _kernel() -> Any:
-    """The kernel of the notebook that this process runs, if it is one."""
+    """Returns the kernel of the notebook that this process runs, or None."""
     ipython = sys.modules.get("IPython")
     shell = None if ipython is None else ipython.get_ipython()
     return getattr(shell, "kernel", None)

@@ -44,10 +44,10 @@ def init(
 ) -> Session:
     """Writes config.json from the files in a competition's folder, as `kit init` does, and opens the competition.
 
-    `data` is the folder of the files, if it is another one; kit only reads it. `join` names tables, and `on` the column
-    with the keys of each. Prints what it found.
+    `data` is the folder of the files, if it is not `folder`; kit only reads it. `join` names tables, and `on`
+    the column with the keys of each. It prints what it found.
 
-    Raises ConfigError C20 for what the files do not show, C21 if there is a config.json.
+    Raises ConfigError C20 if the files do not show a setting, C21 if config.json exists.
     """
     from kit.core.durations import parse_duration
     from kit.stages.discovery.described_tables import describe_tables

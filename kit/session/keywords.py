@@ -1,4 +1,4 @@
-"""Keywords: `comp.train(epochs=20, optimizer={"lr": 1e-3})` as the overrides that a command takes."""
+"""Keywords: turns `comp.train(epochs=20, optimizer={"lr": 1e-3})` into the overrides of a command."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     from kit.core.files import StrPath
 
     class HasMember(Protocol):
-        """A result that stands for a run with views, such as those of `tta`, `embed`, `retrieve` and `soup`."""
+        """A result with a run and views, such as those of `tta`, `embed`, `retrieve` and `soup`."""
 
         @property
         def member(self) -> str:
-            """Such as runs/r@hflip."""
+            """The member, such as runs/r@hflip."""
 
     # a run, a run with views, or what `tta` and others returned for one run; a list of these names several
     Reference: TypeAlias = StrPath | HasMember
@@ -30,10 +30,11 @@ SECTIONS = ("data", "decision")  # keys whose values are not plugins
 
 
 def as_overrides(given: Mapping[str, Any], options: Iterable[str], root: Path) -> list[str]:
-    """The assignments that keywords stand for: a dict is one assignment per option, such as `optimizer.lr=0.001`.
+    """Returns the assignments of keywords. A dict becomes one assignment per option, such as `optimizer.lr=0.001`.
 
-    A backbone that is no plugin is the network of this name in timm. `options` are the method's own parameters, which a
-    misspelt keyword may mean. Raises ConfigError C01 for an unknown keyword, C05 for a value that JSON does not have.
+    A backbone that is not a plugin is the network of this name in timm. `options` are the method's own
+    parameters, one of which a misspelt keyword may mean. Raises ConfigError C01 for an unknown keyword, C05
+    for a value that JSON does not have.
     """
     known = keys()
     found: list[str] = []
@@ -49,12 +50,12 @@ def as_overrides(given: Mapping[str, Any], options: Iterable[str], root: Path) -
 
 
 def _names_network(key: str, value: Any, root: Path) -> bool:
-    """Whether a backbone is no plugin, and so the name of a network in timm."""
+    """Whether a backbone is not a plugin, and so the name of a network in timm."""
     return key == "backbone" and isinstance(value, str) and value not in registry.locations(key, root)
 
 
 def _flatten(path: str, value: Any) -> Iterator[tuple[str, Any]]:
-    """An object as one assignment per option, the plugin's name first."""
+    """Yields an object as one assignment per option, the plugin's name first."""
     key, _, inner = path.partition(".")
     is_spec = key in KINDS or (key in SECTIONS and inner.partition(".")[0] in DATA_KINDS)
     if not isinstance(value, Mapping) or not (is_spec or (key in SECTIONS and not inner)):
@@ -79,7 +80,7 @@ def _json(key: str, value: Any) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """A path as text, and a number of numpy or torch as Python's."""
+    """Returns a path as text, and a number of numpy or torch as Python's."""
     if isinstance(value, os.PathLike):
         return os.fspath(value)
     if hasattr(value, "tolist"):
@@ -88,7 +89,7 @@ def _plain(value: Any) -> Any:
 
 
 def as_axes(given: str | Sequence[str] | Mapping[str, Any], root: Path) -> list[str]:
-    """The axes of a sweep as a command takes them: a list is tried value by value, a text stays as it is.
+    """Returns the axes of a sweep as a command takes them. A list is tried value by value, a text stays as it is.
 
     `{"optimizer.lr": [0.001, 0.002]}` is `optimizer.lr=0.001,0.002`. Raises ConfigError as `as_overrides` does.
     """
@@ -111,7 +112,10 @@ def as_axes(given: str | Sequence[str] | Mapping[str, Any], root: Path) -> list[
 
 
 def as_config_set(given: str | Mapping[str, Any], root: Path) -> str:
-    """A set of overrides as one text, `"loss=cutmix epochs=20"`. Raises ConfigError C05 for a value with spaces."""
+    """Returns a set of overrides as one text, `"loss=cutmix epochs=20"`.
+
+    Raises ConfigError C05 for a value with spaces.
+    """
     if isinstance(given, str):
         return given
     pairs = [text.partition("=") for text in as_overrides(given, (), root)]
@@ -123,12 +127,12 @@ def as_config_set(given: str | Mapping[str, Any], root: Path) -> str:
 
 
 def as_spec_text(spec: str | Mapping[str, Any]) -> str:
-    """A plugin as a command takes it: its name, or JSON with its options."""
+    """Returns a plugin as a command takes it: its name, or JSON with its options."""
     return spec if isinstance(spec, str) else json.dumps(spec, default=_plain)
 
 
 def as_references(given: Any) -> list[str]:
-    """Runs as text: names, paths, runs, results that have a member, and lists of these, as `tta` returns."""
+    """Returns runs as text. It takes names, paths, runs, results that have a member, and lists of these."""
     if member := getattr(given, "member", None):
         return [str(member)]
     if isinstance(given, str | os.PathLike):

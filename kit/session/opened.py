@@ -1,4 +1,4 @@
-"""Opened: the folder of an open competition, which each group of methods shares."""
+"""Opened: the folder of an open competition, which all groups of methods share."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ class OpenedFolder:
 
     @property
     def workspace(self) -> Workspace:
-        """The folder with its config.json, as it is now."""
+        """The folder with its present config.json."""
         return Workspace.find(self.folder)
 
     def _configured(self, keys: Mapping[str, Any], method: Any, config: StrPath | None = None) -> Workspace:
-        """The workspace with the keys of one call applied."""
+        """Returns the workspace with the keys of one call applied."""
         return Workspace.find(self.folder, self._overrides(keys, method), config)
 
     def _overrides(self, keys: Mapping[str, Any], method: Any) -> list[str]:

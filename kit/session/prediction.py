@@ -209,9 +209,9 @@ class PredictionMethods(OpenedFolder):
     ) -> Results[RetrievalResult] | ImageAnswers:
         """Predicts rows from their nearest training images, by the embeddings of runs. `blend` takes the results.
 
-        Of several rerankers kit tries all combinations and uses the best. With `within` or `index`, test rows are
-        answered with images of the test rows or of a CSV: a ranked list, or a set above a threshold. kit writes the
-        submission, and joins the embeddings of several runs.
+        With several rerankers kit tries all combinations and uses the best. With `within` or `index`, test
+        rows are answered with images of the test rows or of a CSV: a ranked list, or a set above a threshold.
+        kit writes the submission, and joins the embeddings of several runs.
         """
         from kit.stages.retrieval.retrieve import retrieve
         from kit.stages.retrieval.retrieve_images import open_question, retrieve_images

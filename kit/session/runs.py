@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class RunsMethods(OpenedFolder):
-    """What `kit runs import`, `kit runs export` and `kit folds` do."""
+    """The methods of `kit runs import`, `kit runs export` and `kit folds`."""
 
     def import_runs(
         self, source: StrPath, *, prefix: str = "", run: Sequence[str] = (), progress: bool = True

@@ -21,7 +21,7 @@ from kit.session.training import TrainingMethods
 
 
 class Session(CheckMethods, TrainingMethods, PredictionMethods, BlendingMethods, RunsMethods):
-    """A competition's folder, opened; each method does what the command of its name does.
+    """A competition's folder, opened. Each method does what the command of its name does.
 
     Keywords that are keys of config.json change the config for one call. Each call reads config.json again.
     `progress=False` silences a call.

@@ -57,7 +57,7 @@ def _ask(question: str, number: int) -> None:
     """
     try:
         answer = input(f"{question} [y/N]: ")
-    except (EOFError, NotImplementedError):  # Jupyter's error for a saved notebook is of the latter class
+    except (EOFError, NotImplementedError):  # Jupyter's error for a saved notebook is of the second class
         raise ConfigError(
             "kit asks before it uploads a submission, and no terminal or notebook takes the answer",
             code="C05",

@@ -57,10 +57,10 @@ def train_on_devices(
     config: StrPath | None,
     options: Mapping[str, object],
 ) -> None:
-    """Trains by `kit train --devices N`, because ranks are processes with a main module of their own.
+    """Trains by `kit train --devices N`, because ranks are processes with their own main module.
 
-    `options` are the command's others, without those that are None or False. Raises StoppedError if a signal (R05)
-    or --time (R27) stopped it, RunError with the command's own message if it failed.
+    `options` are the command's other options, without those that are None or False. Raises StoppedError if a
+    signal (R05) or --time (R27) stopped it, RunError with the command's own message if it failed.
     """
     arguments = ["train", *overrides]
     if config is not None:
@@ -116,7 +116,7 @@ def _run_command(call: Call, workspace: Workspace, arguments: Sequence[str]) -> 
 
 
 def _error_of(said: Sequence[str], status: int) -> RunError:
-    """The error that a command has printed: its code, summary and further lines."""
+    """Returns the error that a command has printed: its code, summary and further lines."""
     start = next((at for at, line in enumerate(said) if line.startswith("error: ")), None)
     if start is None:
         return RunError(

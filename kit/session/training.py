@@ -24,7 +24,7 @@ PRESETS = ("rate", "size", "augmentation")
 
 
 class TrainingMethods(OpenedFolder):
-    """What `kit train`, `kit sweep` and `kit soup` do."""
+    """The methods of `kit train`, `kit sweep` and `kit soup`."""
 
     @overload
     def train(
@@ -95,8 +95,9 @@ class TrainingMethods(OpenedFolder):
     ) -> Run | Results[Run] | DryRunResult:
         """Trains the configured network on each fold, or resumes, and returns the run; with `seeds` one run per seed.
 
-        `config` is read in place of config.json. The Stop button ends training after the step and raises Interrupted;
-        the same call resumes. After a `time` such as `8h30m` training stops, saved, and raises StoppedError.
+        `config` is read in place of config.json. The Stop button ends training after the step and raises
+        Interrupted; the same call resumes. After a `time` such as `8h30m` training stops, saved, and raises
+        StoppedError.
         """
         from kit.experiment.dry_run import dry_run as rehearse
         from kit.runs.run import find_run
