@@ -34,8 +34,7 @@ def _build_pipeline() -> Augmenter:
 
 
 class Copies(Augmenter):
-    """Returns the image as in prediction, or one of `variants` fixed variants drawn by `base`, each equally
-    likely.
+    """The image as in prediction, or one of `variants` fixed variants by `base`, with equal probabilities.
 
     This is offline augmentation without the files. A folder of copies has count + 1 fixed images of a row,
     and an epoch of count + 1 times the rows shows each once. Here an epoch shows one of the same count + 1

@@ -16,8 +16,7 @@ from kit.kinds import Reranker, bound_field
 
 
 class Pairs(Reranker):
-    """Sorts the `top_k` nearest images by the probability of the same class, from the classifier of `kit
-    pairs`.
+    """Sorts the `top_k` nearest images by the probability of the same class, which `kit pairs` has learned.
 
     A held-out row's neighbours are scored by the classifier of the other folds. Similarities become
     probabilities.

@@ -11,9 +11,7 @@ if TYPE_CHECKING:
 
 
 class Oversample(Sampler):
-    """Repeats rows until every class has as many as the most frequent one.
-
-    The counts of its rows differ by at most one.
+    """Repeats rows until every class has as many as the most frequent one: each equally often, or once more.
 
     Source: random oversampling, He and Garcia 2009, "Learning from Imbalanced Data", section 3.1.1, with whole
     passes over a class instead of draws with replacement.
