@@ -83,8 +83,9 @@ def read_csv(
     `fixed` is the hint of D25 and D26 for a file whose encoding and separator the config does not set.
     `repeated_header` allows rows that repeat the header.
 
-    Raises DataError: D21 if the file does not exist, D25 encoding, D26 separator, D27 number of fields or
-    quotes, D28 names, D29 no rows, D70 another kind of file, D71 NUL bytes, D72 a repeated header.
+    Raises DataError D21 if the file does not exist, D70 for another kind of file, D71 for NUL bytes. Raises
+    DataError for faults of the encoding (D25), the separator (D26), the number of fields or the quotes (D27),
+    the names (D28), a table without rows (D29), and a repeated header (D72).
     """
     content = _content(path)
     if encoding == "utf-8" and _is_plain(content):
