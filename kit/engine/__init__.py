@@ -1,1 +1,1 @@
-"""Training itself: batches, steps, epochs. No files, no prints."""
+"""Training: batches, steps, epochs. It neither writes files nor prints."""

@@ -1,7 +1,7 @@
-"""Batches: rows, a sampler and an augmenter make uint8 batches, the same ones whatever the number of workers.
+"""Batches: makes uint8 batches from rows, a sampler and an augmenter, identical for any number of workers.
 
-Keys become pixels in this process or in loader processes. Each image's draws depend on (seed, fold, epoch, row, how
-often the row came before in the epoch) alone.
+Keys become pixels in this process or in loader processes. Each image's draws depend only on (seed, fold,
+epoch, row, how often the row came before in the epoch).
 """
 
 from __future__ import annotations
@@ -37,17 +37,17 @@ if TYPE_CHECKING:
     from kit.data.table import Table
     from kit.kinds import Augmenter, Sampler
 
-Key = tuple[int, int, int]  # epoch, row, occurrence: what one image of a batch is
+Key = tuple[int, int, int]  # epoch, row, occurrence: the key of one image of a batch
 WORKER_TIMEOUT_S = 300  # seconds without a batch after which a loader process counts as hung
 AHEAD = 4  # batches that each loader process makes in advance, if there is room for them
 SHARED_MEMORY = Path("/dev/shm")  # where Linux keeps what processes share; 64 MB in Docker by default
-SHARE_OF_FREE = 0.8  # of it that loaders may fill: other processes use it too
+SHARE_OF_FREE = 0.8  # share of it that loaders may fill, because other processes use it too
 MORE_SHARED_MEMORY = "docker run --shm-size=2g, or --ipc=host; workers=0 loads in this process"
 
 
 @dataclass(frozen=True, eq=False)
 class ImageDataset:
-    """Makes the pixels of single images; a loader process holds one for each use of its images."""
+    """Makes the pixels of single images. A loader process holds one for each use of its images."""
 
     cache: Cache | ConcatCache
     size: int
@@ -67,7 +67,7 @@ class ImageDataset:
         return np.dtype(np.uint8 if self.cache.pixel_type == "uint8" else np.float32)
 
     def image(self, epoch: int, row: int, occurrence: int) -> np.ndarray:
-        """One image of an epoch. Raises DataError for a row without one, RunError where the augmenter fails."""
+        """Returns one image of an epoch. Raises DataError for a row without one, RunError if the augmenter fails."""
         image = self.cache[row]
         if image.dtype != np.uint8:
             image = to_floats(image)
@@ -91,15 +91,15 @@ class ImageDataset:
 
 @dataclass(frozen=True, eq=False)
 class _Batches:
-    """Makes whole batches of pixels of one of several sources; what a loader process holds."""
+    """Makes whole batches of pixels of one of several sources. A loader process holds it."""
 
     sources: Sequence[ImageDataset]
     at: Any  # (workers, 2) int64 shared with the main process: each loader process's id, and the row it makes
 
     def __getitems__(self, wanted: tuple[int, Sequence[Key]]) -> Any:
-        """The images of a batch, a tensor of shape (N, size, size, channels), or the KitError that prevents it.
+        """Returns the images of a batch, a tensor of shape (N, size, size, channels), or the KitError that prevents it.
 
-        The error is a value, because torch would rebuild a raised one from its text alone.
+        The error is returned, because torch would rebuild a raised one from its text alone.
         """
         source, keys = self.sources[wanted[0]], wanted[1]
         try:
@@ -114,7 +114,7 @@ class _Batches:
         return made
 
     def _note_row(self, row: int) -> None:
-        """Leaves word of the row that is being made, should this loader process die of it."""
+        """Records the row that is being made, in case this loader process is killed by it."""
         from torch.utils.data import get_worker_info
 
         me = get_worker_info()
@@ -139,17 +139,20 @@ class LoaderProcesses:
         self._ahead, self._largest = AHEAD, -1  # bytes of the largest batch that fits the shared memory
         self._loader: Any = None
         self._at: Any = None
-        self._others: set[Any] = set()  # child processes that are not this loader's
+        self._others: set[Any] = set()  # child processes of others
         _one_thread()
 
     def add_source(self, images: ImageDataset) -> int:
-        """The number by which `load` knows these images. Processes that do not know them yet are replaced."""
+        """Returns the number by which `load` knows these images. Processes that do not know them yet are replaced."""
         self._sources.append(images)
         self.close()
         return len(self._sources) - 1
 
     def load(self, source: int, plan: Sequence[list[Key]]) -> Iterator[Tensor]:
-        """The images of each batch of the plan, (N, channels, size, size). Raises what prevents a batch."""
+        """Yields the images of each batch of the plan, (N, channels, size, size).
+
+        Raises the error that prevents a batch.
+        """
         self._plan[:] = [(source, keys) for keys in plan]
         images = self._sources[source]
         self._fit(max(map(len, plan), default=0) * math.prod(images.shape) * images.dtype.itemsize)
@@ -173,11 +176,11 @@ class LoaderProcesses:
             ) from error
 
     def close(self) -> None:
-        """Ends the processes; the next `load` starts others."""
+        """Ends the processes. The next `load` starts new ones."""
         self._loader = None
 
     def _fit(self, largest: int) -> None:
-        """Takes as many processes as the shared memory holds batches of so many bytes for."""
+        """Limits the processes to those whose batches, of this many bytes, fit into the shared memory."""
         if largest <= self._largest:
             return
         self._largest = largest
@@ -187,16 +190,16 @@ class LoaderProcesses:
             self.workers, self._ahead = fitting
 
     def _suspects(self, images: ImageDataset) -> list[str]:
-        """The images that processes were making which are no more, or else those that are still being made."""
+        """Returns the images that lost processes were making, or else those that are still being made."""
         alive = {child.pid for child in multiprocessing.active_children()}
         told = [(pid, row) for pid, row in self._at.tolist() if row >= 0]
         rows = [row for pid, row in told if pid not in alive] or [row for _, row in told]
         return [str(images.cache.paths[row]) for row in rows]
 
     def _kill(self) -> None:
-        """Ends processes that may hang, and would keep this one from ending, as they ignore SIGTERM."""
+        """Kills processes that may hang. They ignore SIGTERM, and would keep this one from ending."""
         for child in set(multiprocessing.active_children()) - self._others:
-            for _ in range(2):  # torch's SIGCHLD handler raises once, in the middle of whatever runs
+            for _ in range(2):  # torch's SIGCHLD handler raises once, in the middle of any code
                 with suppress(RuntimeError):
                     child.kill()
                     child.join()
@@ -224,7 +227,7 @@ class LoaderProcesses:
 
 
 class Loader:
-    """Loads batches of keys of one source in order, by processes of its own or by those that it is given."""
+    """Loads batches of keys of one source in order, by its own processes or by given ones."""
 
     def __init__(
         self,
@@ -239,24 +242,27 @@ class Loader:
 
     @property
     def workers(self) -> int:
-        """How many processes load; 0: this one does."""
+        """The number of loader processes; 0: this process loads."""
         return self._processes.workers
 
     def load(self, plan: Sequence[list[Key]]) -> Iterator[Tensor]:
-        """The images of each batch of the plan, (N, channels, size, size). Raises what prevents a batch."""
+        """Yields the images of each batch of the plan, (N, channels, size, size).
+
+        Raises the error that prevents a batch.
+        """
         yield from self._processes.load(self._source, plan)
 
     def close(self) -> None:
-        """Ends the loader's own processes; the next `load` starts others."""
+        """Ends the loader's own processes. The next `load` starts new ones."""
         if self._is_owner:
             self._processes.close()
 
 
 def _empty(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Tensor:
-    """An uninitialised tensor, of a loader process in the memory that it shares with the main process.
+    """Returns an uninitialised tensor. In a loader process it is in the memory shared with the main process.
 
-    torch would move it there in a thread of its own, whose errors leave the main process waiting. Raises RunError R03
-    if there is no space.
+    torch would move it there in its own thread, whose errors leave the main process waiting. Raises RunError
+    R03 if there is no space.
     """
     import torch
     from torch.utils.data import get_worker_info
@@ -278,9 +284,10 @@ def _empty(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Tensor:
 
 
 def fit_shared_memory(batch: int, workers: int) -> tuple[int, int]:
-    """Loader processes, and the batches of so many bytes that each makes in advance, for which there is room.
+    """Returns the numbers of loader processes, and of batches that each makes in advance, that fit into the
+    shared memory.
 
-    Warns (W63) where fewer fit than are wanted.
+    Warns (W63) if fewer fit than are wanted.
     """
     from kit.device import ranks
 
@@ -289,7 +296,7 @@ def fit_shared_memory(batch: int, workers: int) -> tuple[int, int]:
     free = int(SHARE_OF_FREE * shutil.disk_usage(SHARED_MEMORY).free) // ranks.local_world_size()
     fewer = [(count, 2) for count in range(workers, 0, -1)]
     tried = [*((workers, ahead) for ahead in range(AHEAD, 2, -1)), *fewer, (1, 1)]
-    # beside those in advance, one is handed over and one is in use
+    # in addition to those in advance, one is being passed on and one is in use
     fitting = next((pair for pair in tried if batch * (pair[0] * pair[1] + 2) <= free), (0, 0))
     if fitting != (workers, AHEAD):
         wanted, text = (
@@ -313,14 +320,16 @@ def _as_it_is(found: Any) -> Any:
 
 
 def _begin_worker(number: int) -> None:
-    """Only the main process stops on a signal; it ends the workers after its checkpoint."""
+    """Ignores signals in a loader process. The main process ends the workers after its checkpoint."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     _one_thread()
 
 
 def _one_thread() -> None:
-    """cv2's own threads would take turns with torch's on images too small to gain from them."""
+    """Limits cv2 to one thread, because its threads would compete with torch's for images that are too small
+    to gain.
+    """
     import cv2
 
     cv2.setNumThreads(0)
@@ -330,10 +339,10 @@ def _one_thread() -> None:
 class Batch:
     """N images (N, channels, H, W) in channels-last memory, their labels and rows of the table (N,), int64.
 
-    Images are uint8, or of a `data.pixel_type` with more bits float32 with white at 255.
-    Labels are class numbers (N,) int64, -1 where the rows have none; or (N, width) float32, such as multi-hot. Where
-    several ranks share a step, `global_rows` (M,) has the rows of all of them. `side` (N, W) float32 has the values of
-    the rows' side columns, if the network takes any.
+    Images are uint8, or with a `data.pixel_type` of more bits float32 with white at 255. Labels are class
+    numbers (N,) int64, -1 if the rows have none; or (N, width) float32, such as multi-hot. If several ranks
+    share a step, `global_rows` (M,) has the rows of all of them. `side` (N, W) float32 has the values of the
+    rows' side columns, if the network takes any.
     """
 
     images: Tensor
@@ -351,7 +360,7 @@ class Batch:
         return self.rows if self.global_rows is None else self.global_rows
 
     def pin_for(self, device: torch.device) -> Batch:
-        """The batch in page-locked memory for a CUDA GPU, as loaders hand it over; itself for other devices."""
+        """Returns the batch in page-locked memory for a CUDA GPU, as loaders do; itself for other devices."""
         if device.type != "cuda":
             return self
         side = None if self.side is None else self.side.pin_memory()
@@ -361,8 +370,9 @@ class Batch:
 class TrainBatches:
     """The augmented batches of one fold's training rows, epoch by epoch.
 
-    Of several `ranks` each gets its part of every batch; the parts of all are the batch of one. A loss is given
-    `targets` where they are not the `labels` that the sampler sees. `processes` load for others too.
+    With several `ranks` each gets its part of every batch; the parts together are the batch of one rank. The
+    loss receives `targets` if they differ from the `labels` that the sampler sees. `processes` also load for
+    others.
     """
 
     def __init__(
@@ -394,13 +404,13 @@ class TrainBatches:
         self.steps = len(even_batches(len(self.order(0)), batch_size))
 
     def order(self, epoch: int) -> np.ndarray:
-        """The rows of the table that an epoch sees, in their order."""
+        """Returns the rows of the table in an epoch, in their order."""
         rng = generator(self.seed, "order", self.fold, epoch)
         ordered: np.ndarray = self.rows[self.sampler.order(self.labels[self.rows], rng)]
         return ordered
 
     def epoch(self, number: int, first_step: int = 0) -> Iterator[Batch]:
-        """The batches of an epoch from one step on. Raises DataError for a row without an image."""
+        """Yields the batches of an epoch from one step on. Raises DataError for a row without an image."""
         order = self.order(number)
         times = occurrence_index(order)
         parts = even_batches(len(order), self.batch_size)
@@ -425,7 +435,7 @@ class TrainBatches:
 
 
 class PlainBatches:
-    """Rows in order, each once, by the geometry of prediction: the square in the middle, nothing drawn."""
+    """Rows in order, each once, by the geometry of prediction: the square in the middle, without draws."""
 
     def __init__(
         self,
@@ -459,7 +469,7 @@ class PlainBatches:
 
 
 def random_batch(table: Table, count: int, size: int, channels: int = 3) -> Batch:
-    """Random pixels as the loader gives them, with labels of the table's rows."""
+    """Returns random pixels in the loader's form, with labels of the table's rows."""
     import torch
 
     pixels = torch.randint(0, 256, (count, size, size, channels), dtype=torch.uint8).permute(0, 3, 1, 2)
@@ -473,7 +483,10 @@ def batch(
     whole: np.ndarray | None = None,
     side: SideValues | None = None,
 ) -> Batch:
-    """A batch of rows of the table, with their labels where there are any; `whole` are all rows of a shared step."""
+    """Returns a batch of rows of the table, with their labels if they have any.
+
+    `whole` are all rows of a shared step.
+    """
     import torch
 
     named = np.full(len(rows), -1) if labels is None else np.asarray(labels)[rows]
@@ -484,7 +497,7 @@ def batch(
 
 
 def occurrence_index(order: np.ndarray) -> np.ndarray:
-    """How often each entry came before, (N,): 0 for the first time a row comes."""
+    """Returns how often each entry came before, (N,): 0 for the first occurrence of a row."""
     by_row = np.argsort(order, kind="stable")
     ordered = order[by_row]
     starts = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]])

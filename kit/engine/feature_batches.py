@@ -1,7 +1,7 @@
 """FeatureBatches: batches of bags of cached vectors. A bag has one vector or several, and one label.
 
-A bag with fewer vectors than the largest one of its batch is filled up with zeros, which no vector of an image is.
-Each draw depends on (seed, fold, epoch, bag) alone.
+A bag with fewer vectors than the largest one of its batch is padded with zeros, which no vector of an image
+is. Each draw depends only on (seed, fold, epoch, bag).
 """
 
 from __future__ import annotations
@@ -22,19 +22,22 @@ from kit.kinds import Sampler
 
 @dataclass(frozen=True, eq=False)
 class Bags:
-    """Bags of rows of a table. `first` (B,) names each by its first row, and `rows` has its rows in their order."""
+    """Bags of rows of a table.
+
+    `first` (B,) identifies each by its first row, and `rows` has its rows in their order.
+    """
 
     first: np.ndarray
     rows: Sequence[np.ndarray]
 
     @classmethod
     def of_rows(cls, rows: np.ndarray) -> Bags:
-        """A bag for each row."""
+        """Returns a bag for each row."""
         return cls(rows, list(rows[:, None]))
 
     @classmethod
     def of_groups(cls, rows: np.ndarray, names: np.ndarray, order: np.ndarray | None = None) -> Bags:
-        """A bag for each name that `rows` have, in the order of its first row.
+        """Returns a bag for each name among `rows`, in the order of its first row.
 
         `names` (rows of the table,) has the bag of each row. `order`, of the same length, sorts the rows of a bag.
         """
@@ -51,7 +54,10 @@ class Bags:
         return len(self.first)
 
     def split(self, bags: int, instances: int) -> list[list[np.ndarray]]:
-        """The rows of all bags, in parts of at most so many bags and, with padding, instances; a bag stays whole."""
+        """Splits the rows of all bags into parts with at most this many bags and, with padding, instances.
+
+        A bag stays whole.
+        """
         parts: list[list[np.ndarray]] = [[]]
         most = 0
         for rows in self.rows:
@@ -63,7 +69,7 @@ class Bags:
         return [part for part in parts if part]
 
     def expand(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """A value for each row, ascending, of values (B, any) of bags: the rows (N,) and their values (N, any)."""
+        """Expands values (B, any) of bags to their rows: the rows (N,), ascending, and their values (N, any)."""
         counts = [len(each) for each in self.rows]
         rows = np.concatenate([*self.rows, np.empty(0, np.int64)]).astype(np.int64)
         repeated = np.repeat(values, counts, axis=0)
@@ -72,7 +78,7 @@ class Bags:
 
 
 def pad_bags(features: VectorTable, bags: Sequence[np.ndarray]) -> Tensor:
-    """The vectors of bags of rows, (B, most rows, features) float32, with zeros behind those of smaller bags."""
+    """Returns the vectors of bags of rows, (B, most rows, features) float32, padded with zeros."""
     counts = np.array([len(rows) for rows in bags])
     made = np.zeros((len(bags), int(counts.max()), features.features), np.float32)
     within = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
@@ -106,12 +112,12 @@ class FeatureBatches:
         self.steps = len(even_batches(len(self.order(0)), batch_size))
 
     def order(self, epoch: int) -> np.ndarray:
-        """The bags that an epoch sees, by their places, in their order."""
+        """Returns the positions of the bags in an epoch, in their order."""
         rng = generator(self.seed, "order", self.fold, epoch)
         return np.asarray(self.sampler.order(self.labels[self.bags.first], rng))
 
     def epoch(self, number: int, first_step: int = 0) -> Iterator[Batch]:
-        """The batches of an epoch from one step on."""
+        """Yields the batches of an epoch from one step on."""
         order = self.order(number)
         for part in even_batches(len(order), self.batch_size)[first_step:]:
             chosen = order[part]
@@ -125,4 +131,4 @@ class FeatureBatches:
         return np.asarray(rows[np.sort(rng.choice(len(rows), self.max_instances, replace=False))])
 
     def close(self) -> None:
-        """Nothing is open."""
+        """Does nothing."""

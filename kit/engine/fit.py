@@ -1,4 +1,4 @@
-"""fit: a generator that trains; it yields Steps, Epochs and what went wrong, and neither writes nor prints."""
+"""fit: a generator that trains. It yields steps, epochs and skipped steps, and neither writes nor prints."""
 
 from __future__ import annotations
 
@@ -26,13 +26,11 @@ from kit.model.network import freeze
 if TYPE_CHECKING:
     from kit.engine.batches import Batch
 
-CHECK_EVERY = (
-    20  # steps between looks at whether they were finite on a GPU, where each look waits for the device
-)
+CHECK_EVERY = 20  # steps between checks for finite values on a GPU, because each check waits for the device
 
 
 class Epochs(Protocol):
-    """Batches by epoch: the same for the same number, whoever asks."""
+    """Batches by epoch. The same number always gives the same batches."""
 
     steps: int
 
@@ -43,7 +41,7 @@ class Epochs(Protocol):
 
 @dataclass(frozen=True)
 class FitStage:
-    """Epochs that are alike; a fit is a list of them. A network's frozen parts are named as its modules are."""
+    """Epochs with equal settings; a fit is a list of them. A network's frozen parts are named as its modules are."""
 
     epochs: int
     batches: Epochs
@@ -61,7 +59,7 @@ class FitStage:
 
 @dataclass(frozen=True)
 class StepEvent:
-    """One optimizer step is done; `loss` is on the device, reading it waits for the step."""
+    """One optimizer step is done. `loss` is on the device; reading it waits for the step."""
 
     number: int
     of: int
@@ -73,9 +71,9 @@ class StepEvent:
 
 @dataclass(frozen=True)
 class EpochEvent:
-    """One epoch is done, `number` of them in all; `rows` and `seconds` are what this process did of it.
+    """One epoch is done, `number` of them in all. `rows` and `seconds` are this process's part of it.
 
-    `loss` is the mean over the rows of the steps that were not left out.
+    `loss` is the mean over the rows of the steps that were not skipped.
     """
 
     number: int
@@ -84,14 +82,14 @@ class EpochEvent:
     rows: int
     seconds: float
     skipped: int = 0  # steps that were not finite
-    overflowed: int = 0  # steps that float16's scaler left out, which is no fault: its scale is lower since
+    overflowed: int = 0  # steps that float16's scaler skipped, which is not a fault: it has lowered its scale
 
 
 Event = StepEvent | EpochEvent | OutOfMemory | SkippedStep
 
 
 class NotFiniteError(RunError):
-    """Too many steps in a row were left out; `last` is the last of them."""
+    """Too many consecutive steps were skipped; `last` is the last of them."""
 
     def __init__(self, last: SkippedStep) -> None:
         self.last = last
@@ -104,10 +102,10 @@ class NotFiniteError(RunError):
 
 
 def lr_factors(stages: Sequence[FitStage]) -> Iterator[float]:
-    """What the peak learning rate is multiplied by at each step of a fit.
+    """Yields the factor of the peak learning rate at each step of a fit.
 
-    Step n of N has the progress n / (N + 1), so neither the first nor the last step has the rate of an end, which is
-    0 for most schedules.
+    Step n of N has the progress n / (N + 1). So neither the first nor the last step has the rate at an end,
+    which is 0 for most schedules.
     """
     total, begun = sum(stage.steps for stage in stages), 0
     for stage in stages:
@@ -122,8 +120,8 @@ def fit(
 ) -> Iterator[Event]:
     """Trains from the learner's state to the end of the last stage.
 
-    Steps that are not finite do not reach the weights; raises NotFiniteError R01 where `plan.skips` of them follow
-    each other. Raises RunError R02 where memory runs out with one image.
+    Steps that are not finite do not change the weights. Raises NotFiniteError R01 after `plan.skips`
+    consecutive ones. Raises RunError R02 if memory runs out with one image.
     """
     rates = list(lr_factors(stages))
     epochs, ended = sum(stage.epochs for stage in stages), 0
@@ -142,7 +140,7 @@ def _epoch(
     rates: Sequence[float],
     epochs: int,
 ) -> Iterator[Event]:
-    """One epoch of a stage, and at the end of the fit batch norm's statistics of the averaged weights."""
+    """Runs one epoch of a stage, and at the end of the fit updates batch norm's statistics of the averaged weights."""
     start, total, lr, rows = time.perf_counter(), len(rates), 0.0, 0
     freeze(learner.network, stage.frozen)
     looks = _FiniteChecker(learner, plan.skips)
@@ -184,7 +182,7 @@ def _epoch(
 
 
 class _FiniteChecker:
-    """Which steps were finite, looked at every few steps on a GPU, and at each on a CPU."""
+    """Finds the steps that were not finite, every few steps on a GPU, and at each on a CPU."""
 
     def __init__(self, learner: Learner, most: int) -> None:
         self.learner, self.most = learner, most
@@ -192,7 +190,7 @@ class _FiniteChecker:
         self.waiting: list[tuple[SkippedStep, Tensor, Tensor]] = []
 
     def add(self, batch: Batch, lr: float, value: Tensor, finite: Tensor) -> None:
-        """Adds the loss of a step's rows up, where it was finite; called before the step counts as done."""
+        """Adds the loss of a step's rows if it is finite. It is called before the step counts as done."""
         learner, rows = self.learner, len(batch.step_rows)
         before = torch.zeros(2, device=learner.device) if learner.loss_sum is None else learner.loss_sum
         learner.loss_sum = before + torch.where(
@@ -203,7 +201,7 @@ class _FiniteChecker:
         )
 
     def look(self, every: int) -> Iterator[SkippedStep]:
-        """The steps that were left out since the last look. Raises NotFiniteError for too many in a row."""
+        """Yields the steps that were skipped since the last call. Raises NotFiniteError if too many are consecutive."""
         if self.learner.device.type != "cpu" and len(self.waiting) < every:
             return
         waiting, self.waiting = self.waiting, []
@@ -221,7 +219,7 @@ class _FiniteChecker:
                 yield found
 
     def mean(self) -> float:
-        """The mean loss of the epoch's rows. Raises NotFiniteError where all of its steps were left out."""
+        """Returns the mean loss of the epoch's rows. Raises NotFiniteError if all of its steps were skipped."""
         total, rows = (0.0, 0.0) if self.learner.loss_sum is None else self.learner.loss_sum.tolist()
         if not rows and self.last is not None:
             raise self.learner.ranks.raise_everywhere(NotFiniteError(self.last))
@@ -237,7 +235,7 @@ def update_batch_norm(
     ranks: Ranks = ALONE,
     still_modules: Collection[str] = (),
 ) -> None:
-    """Measures batch norm's statistics again over one epoch of training batches, none of them mixed.
+    """Measures batch norm's statistics again over one epoch of training batches, without mixing.
 
     Those of `still_modules`, named as in `network.named_modules()`, stay as they are.
 

@@ -1,8 +1,9 @@
-"""GradientExchange: gradients are added up over ranks in buckets while the backward pass still runs.
+"""GradientExchange: sums gradients over ranks in buckets while the backward pass still runs.
 
-As torch's DistributedDataParallel does, but for one thing: a rank that cannot finish its pass sends zeros for the rest.
-So no rank waits, and all begin the step again. Decision 31 has the reason. A step calls `expect_last_pass` before its
-last backward pass, `complete` after it, and `wait` once the ranks have agreed whether all of them succeeded.
+It works as torch's DistributedDataParallel with one difference: a rank that cannot finish its pass sends
+zeros for the rest. So no rank waits, and all start the step again. Decision 31 has the reason. A step calls
+`expect_last_pass` before its last backward pass, `complete` after it, and `wait` once the ranks have agreed
+that all of them succeeded or one failed.
 
 Source: Li et al. 2020, "PyTorch Distributed: Experiences on Accelerating Data Parallel Training", section 3.2.
 """
@@ -17,23 +18,23 @@ from torch import Tensor, nn
 from kit.device.ranks import AsyncAllReduce, Ranks
 from kit.device.torch_internals import copy_all
 
-BUCKET = 25 * 2**20  # bytes of gradients that travel together, DistributedDataParallel's own number
+BUCKET = 25 * 2**20  # bytes of gradients that are sent together, as in DistributedDataParallel
 
 
 class _Bucket:
-    """Weights whose gradients travel together, and the float32 tensor that they travel in, which stays."""
+    """Weights whose gradients are sent together, and the float32 tensor that they are sent in, which is reused."""
 
     def __init__(self, weights: Sequence[nn.Parameter], ranks: Ranks) -> None:
         self.weights, self.ranks = weights, ranks
         self.flat = torch.zeros(sum(weight.numel() for weight in weights), device=weights[0].device)
         parts = self.flat.split([weight.numel() for weight in weights])
         self.parts = [_match_layout(weight, part) for part, weight in zip(parts, weights, strict=True)]
-        self.owed = len(weights)  # gradients that this pass has not given yet
+        self.owed = len(weights)  # gradients that this pass has not computed yet
         self.sent: AsyncAllReduce | None = None
 
     @torch.no_grad()
     def send(self, empty: bool = False) -> None:
-        """Sends what there is; zeros for gradients that there are not. What travels takes the gradients' place."""
+        """Sends the available gradients, and zeros for missing ones. The sent tensor replaces the gradients."""
         if empty or self.owed:
             self.flat.zero_()
         here = [
@@ -51,7 +52,7 @@ class _Bucket:
 
     @torch.no_grad()
     def wait(self, keep: bool) -> None:
-        """Waits for the sum. If it is to be kept, it is the gradients'; if not, the step starts without gradients."""
+        """Waits for the sum. If `keep` is true, it becomes the gradients; if not, the step starts without gradients."""
         assert self.sent is not None
         self.sent.wait()
         if keep:
@@ -62,14 +63,14 @@ class _Bucket:
 
 
 def _match_layout(weight: nn.Parameter, part: Tensor) -> Tensor:
-    """A part of a flat tensor with the shape and, if it leaves no gaps, the layout of a weight."""
+    """Returns a part of a flat tensor with the shape of a weight and, if it leaves no gaps, its layout."""
     if weight.dim() == 4 and weight.is_contiguous(memory_format=torch.channels_last):
         return part.as_strided(weight.shape, weight.stride(), part.storage_offset())
     return part.view(weight.shape)
 
 
 class GradientExchange:
-    """The gradients of a network's weights that learn, the last layers' first, as a backward pass gives them."""
+    """The gradients of a network's trained weights, the last layers' first, as a backward pass computes them."""
 
     def __init__(self, network: nn.Module, ranks: Ranks) -> None:
         self.weights = trainable_parameters(network)
@@ -78,11 +79,11 @@ class GradientExchange:
         self._hooks = [
             weight.register_post_accumulate_grad_hook(self._on_gradient) for weight in self.weights
         ]
-        self._next = 0  # the first bucket that is not sent
+        self._next = 0  # the first bucket that is not sent yet
         self._is_last = False
 
     def expect_last_pass(self) -> None:
-        """Says that the pass that follows is the step's last: what it gives is whole, and may be sent."""
+        """Marks the next pass as the step's last: its gradients are complete, and may be sent."""
         self._is_last = True
 
     def _on_gradient(self, weight: Tensor) -> None:
@@ -96,32 +97,36 @@ class GradientExchange:
         self._buckets[self._next - 1].send(empty)
 
     def complete(self, failed: bool) -> None:
-        """Sends what is left, which of a pass that failed are zeros: the others wait for as many messages from all."""
+        """Sends the remaining buckets, zeros after a failed pass, because the other ranks wait for the same
+        number of messages.
+        """
         while self._next < len(self._buckets):
             self._send(empty=failed)
         self._is_last = False
 
     def wait(self, keep: bool) -> None:
-        """Waits for all sums and, if no rank has failed, puts them in the gradients' place."""
+        """Waits for all sums and, if no rank has failed, replaces the gradients by them."""
         for bucket in self._buckets:
             bucket.wait(keep)
         self._next = 0
 
     def close(self) -> None:
-        """Looks at the weights no more."""
+        """Removes the hooks from the weights."""
         for hook in self._hooks:
             hook.remove()
 
 
 def trainable_parameters(network: nn.Module) -> list[nn.Parameter]:
-    """The weights that learn, the last ones first."""
+    """Returns the trained weights, the last ones first."""
     return [weight for weight in reversed(list(network.parameters())) if weight.requires_grad]
 
 
 def exchange_for(
     network: nn.Module, before: GradientExchange | None, ranks: Ranks
 ) -> GradientExchange | None:
-    """What adds up a network's gradients: the one before, while the same weights learn. Alone, nothing."""
+    """Returns the exchange for a network's gradients: the previous one if the same weights train; None for a
+    single rank.
+    """
     if ranks.count == 1:
         return None
     wanted = trainable_parameters(network)
@@ -133,7 +138,7 @@ def exchange_for(
 
 
 def _cut(weights: Sequence[nn.Parameter]) -> list[list[nn.Parameter]]:
-    """The weights in order, in lists of BUCKET bytes or of one weight."""
+    """Splits the weights in order into lists of BUCKET bytes or of one weight."""
     lists: list[list[nn.Parameter]] = [[]]
     held = 0
     for weight in weights:

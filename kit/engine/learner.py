@@ -1,4 +1,4 @@
-"""Learner: what training changes, and all that an identical continuation needs of it."""
+"""Learner: the state that training changes, and that an identical continuation needs."""
 
 from __future__ import annotations
 
@@ -16,45 +16,45 @@ from kit.model.weight_averaging import Ema, OptimizerAverage, Swa, WeightAverage
 
 
 def float_tensors(tensors: Iterable[Tensor]) -> list[Tensor]:
-    """Those that hold floats, as batch norm's statistics do and its count of batches does not."""
+    """Returns the float tensors, such as batch norm's statistics, without its count of batches."""
     return [tensor for tensor in tensors if tensor.is_floating_point()]
 
 
 class Buffers:
-    """A network's buffers as they were before a step: a forward pass moves batch norm's, even one that fails.
+    """A network's buffers before a step, because a forward pass changes batch norm's, even if it fails.
 
-    Batch norm's statistics and counters become views of one tensor for each dtype. On a GPU each copy is a launch:
-    resnet50 has 161 buffers, and they are saved and restored in every step.
+    Batch norm's statistics and counters become views of one tensor for each dtype. On a GPU each copy is a
+    kernel launch: resnet50 has 161 buffers, which are saved and restored in every step.
     """
 
     def __init__(self, network: nn.Module) -> None:
         buffers = list(network.buffers())
-        # others, such as tables of positions, may be arranged in memory in their own way
+        # other buffers, such as tables of positions, may have their own memory layout
         small = [buffer for buffer in buffers if buffer.dim() <= 1 and buffer.is_contiguous()]
         by_dtype: dict[torch.dtype, list[Tensor]] = {}
         for buffer in small:
             by_dtype.setdefault(buffer.dtype, []).append(buffer)
         self._live = [_in_one(those) for those in by_dtype.values()]
         self._live += [buffer for buffer in buffers if all(buffer is not other for other in small)]
-        self.floating = float_tensors(self._live)  # as they are, not as they were
+        self.floating = float_tensors(self._live)  # their present values, not the earlier ones
         self._kept = [buffer.clone() for buffer in self._live]
 
     @torch.no_grad()
     def save(self) -> None:
-        """Remembers them."""
+        """Saves the buffers."""
         for kept, live in zip(self._kept, self._live, strict=True):
             kept.copy_(live)
 
     @torch.no_grad()
     def restore(self, where: Tensor | None = None) -> None:
-        """Makes them what they were; with `where`, a bool on the device, only if it is true, without waiting for it."""
+        """Restores the buffers. With `where`, a bool on the device, only if it is true, without waiting for it."""
         for live, kept in zip(self._live, self._kept, strict=True):
             live.copy_(kept if where is None else torch.where(where, kept, live))
 
 
 @torch.no_grad()
 def _in_one(buffers: Sequence[Tensor]) -> Tensor:
-    """Makes buffers of one dtype views of one tensor, each at a multiple of 64 bytes; returns that tensor."""
+    """Makes buffers of one dtype views of one tensor, each at a multiple of 64 bytes. Returns that tensor."""
     step = 64 // buffers[0].element_size()
     places = [-(-buffer.numel() // step) * step for buffer in buffers]
     whole = torch.zeros(sum(places), dtype=buffers[0].dtype, device=buffers[0].device)
@@ -67,7 +67,7 @@ def _in_one(buffers: Sequence[Tensor]) -> Tensor:
 
 @dataclass
 class Learner:
-    """The weights, their average, the optimizer, and how many steps are done."""
+    """The weights, their average, the optimizer, and the number of finished steps."""
 
     network: nn.Module
     optimizer: torch.optim.Optimizer
@@ -76,32 +76,32 @@ class Learner:
     peaks: list[float] = field(default_factory=list)
     step: int = 0
     epoch: int = 0
-    # of the epoch that is begun: steps done; the sum of rows' losses and how many rows, (2,), on the device
+    # of the current epoch: steps done; the sum of rows' losses and the number of rows, (2,), on the device
     steps_in_epoch: int = 0
     loss_sum: Tensor | None = None
     micro_batch_size: int | None = None  # images at a time, once memory ran out with more
     mixes_on_host: bool = False  # once the device's memory was too small for a whole batch
-    skipped: int = 0  # steps in a row that were left out
-    # of the epoch that is begun: steps that were left out, and those that float16's scaler left out, on the device
+    skipped: int = 0  # consecutive skipped steps
+    # of the current epoch: skipped steps, and those that float16's scaler skipped, on the device
     skipped_in_epoch: int = 0
     overflows: Tensor | int = 0
-    phase: str = ""  # the part of a step that it is at
-    exchange: GradientExchange | None = None  # what adds gradients up, where several ranks train
+    phase: str = ""  # the current part of a step
+    exchange: GradientExchange | None = None  # sums gradients if several ranks train
     ranks: Ranks = ALONE  # the processes that train this learner together
 
     def __post_init__(self) -> None:
         self.saved_buffers = Buffers(self.network)
 
     def weights(self) -> dict[str, Tensor]:
-        """The weights for a checkpoint, by name: of adapted weights their values."""
+        """Returns the weights for a checkpoint, by name; adapted weights by their values."""
         return _plain_weights(self.network)
 
     def average_weights(self) -> dict[str, Tensor] | None:
-        """The averaged weights likewise, once there are any."""
+        """Returns the averaged weights in the same form, once they exist."""
         return None if self.average_network is None else _plain_weights(self.average_network)
 
     def state(self) -> dict[str, Any]:
-        """All but the weights: what else an identical continuation needs."""
+        """Returns everything except the weights that an identical continuation needs."""
         return {
             **({"adapters": self._adapters()} if _has_adapter(self.network) else {}),
             "optimizer": self.optimizer.state_dict(),
@@ -121,7 +121,7 @@ class Learner:
     def load(
         self, state: dict[str, Any], weights: dict[str, Tensor], average: dict[str, Tensor] | None
     ) -> None:
-        """Takes up a state written by `state`, with the weights and their average, where that is ready."""
+        """Loads a state by `state`, with the weights and their average, if that is ready."""
         if adapters := state.get("adapters"):
             weights = _pick(self.network, weights, adapters["network"])
             if average is not None:
@@ -130,7 +130,7 @@ class Learner:
         if self.average is not None and average is not None:
             self.average.load(state["average"], average)
         self.optimizer.load_state_dict(state["optimizer"])
-        if state["scaler"]:  # none of a device where the same run trains in another dtype than float16
+        if state["scaler"]:  # empty if the same run trains in another dtype than float16 on this device
             self.scaler.load_state_dict(state["scaler"])
         self.peaks, self.step, self.epoch = state["peaks"], state["step"], state["epoch"]
         self.steps_in_epoch = state["begun"]
@@ -147,7 +147,9 @@ class Learner:
             _load_plain(self.average.module, average)
 
     def _adapters(self) -> dict[str, dict[str, Tensor]]:
-        """The tensors that plain weights lack; of the average those alone that differ, as originals seldom do."""
+        """Returns the tensors that plain weights lack; for the average only those that differ, which
+        originals seldom do.
+        """
         from kit.model.adapters import adapter_weights
 
         own, average = adapter_weights(self.network), self.average_network
@@ -156,7 +158,7 @@ class Learner:
         return {"network": own, "average": differing}
 
     def disable_foreach(self) -> None:
-        """Makes the optimizer move a tensor at a time, which needs less memory beside them than all at once."""
+        """Makes the optimizer update one tensor at a time, which needs less additional memory than all at once."""
         for group in self.optimizer.param_groups:
             if "foreach" in group and not group.get("fused"):
                 group["foreach"] = False
@@ -168,12 +170,12 @@ class Learner:
 
     @property
     def predictor(self) -> nn.Module:
-        """The network whose predictions count: the averaged one where there is one."""
+        """The network that predicts: the averaged one if it exists."""
         return self.average_network or self.network
 
     @property
     def device(self) -> torch.device:
-        """Where the weights are."""
+        """The device of the weights."""
         return next(self.network.parameters()).device
 
 
@@ -199,7 +201,7 @@ def _load_plain(network: nn.Module, weights: dict[str, Tensor]) -> None:
 
 
 def _pick(network: nn.Module, *sources: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The network's tensors by name, each of the last source that has it."""
+    """Returns the network's tensors by name, each from the last source that has it."""
     merged = {key: value for source in sources for key, value in source.items()}
     return {key: merged[key] for key in network.state_dict()}
 
@@ -234,13 +236,13 @@ def learner(
 def _start_momentum(optimizer: torch.optim.Optimizer) -> None:
     """Sets the momentum of torch's fused SGD to zeros, from which the first step gives the same weights.
 
-    torch allocates it uninitialised in the first step. If that step overflows in float16, its kernel leaves the
-    momentum as it is, and the next step adds it to the weights.
+    torch allocates it uninitialised in the first step. If that step overflows in float16, its kernel leaves
+    the momentum uninitialised, and the next step adds it to the weights.
     """
     if not isinstance(optimizer, torch.optim.SGD):
         return
     for group in optimizer.param_groups:
-        # with dampening the first step would differ: torch dampens all steps but the first
+        # with dampening the first step would differ: torch dampens all steps except the first
         if group.get("fused") and group["momentum"] and not group["dampening"]:
             for weight in group["params"]:
                 optimizer.state[weight].setdefault("momentum_buffer", torch.zeros_like(weight))

@@ -29,39 +29,41 @@ from kit.engine.step import StepPlan, optimizer_step
 from kit.kinds import Loss
 
 PARTS = ("weights", "gradients", "optimizer", "average", "batch", "activations", "workspace")
-PROBE_BATCHES = (2, 4)  # images of the two steps that are watched
-OTHER = "elsewhere"  # what no block of the network saved, such as the loss
+PROBE_BATCHES = (2, 4)  # images of the two steps that are recorded
+OTHER = "elsewhere"  # tensors that no block of the network saved, such as the loss
 
 
 @dataclass(frozen=True, eq=False)
 class Footprint:
-    """The memory of a step as straight lines in the number of images at a time; all numbers are bytes."""
+    """The memory of a step as lines in the number of images at a time; all numbers are bytes."""
 
-    fixed: np.ndarray  # (moments, parts): what each part holds with no image
-    each: np.ndarray  # (moments, parts): and with each image more
-    blocks: Mapping[str, tuple[float, float]]  # activations of each block: fixed, and each image's
+    fixed: np.ndarray  # (moments, parts): bytes of each part without images
+    each: np.ndarray  # (moments, parts): bytes for each additional image
+    blocks: Mapping[str, tuple[float, float]]  # activations of each block: fixed, and per image
 
     def parts(self, images: int) -> dict[str, int]:
-        """What each part holds at the moment of the peak; they sum to the peak."""
+        """Returns the bytes of each part at the moment of the peak; they sum to the peak."""
         held = np.maximum(self.fixed + images * self.each, 0)
         at = int(held.sum(axis=1).argmax())
         return dict(zip(PARTS, held[at].round().astype(int).tolist(), strict=True))
 
     def peak(self, images: int) -> int:
-        """The most that a step holds at once."""
+        """Returns the maximum that a step holds at once."""
         return sum(self.parts(images).values())
 
     def activations(self, images: int) -> dict[str, int]:
-        """What each block of the network keeps for the backward pass, in the order of the forward pass."""
+        """Returns the bytes that each block of the network saves for the backward pass, in the order of the
+        forward pass.
+        """
         return {name: round(fixed + each * images) for name, (fixed, each) in self.blocks.items()}
 
 
 def footprint(learner: Learner, loss: Loss, batch: Batch, plan: StepPlan, precision: Precision) -> Footprint:
-    """Records two steps of a learner, whose weights become invalid; `batch` has at least four rows."""
+    """Records two steps of a learner, whose weights become invalid. `batch` has at least four rows."""
     few = [_of(batch, count) for count in PROBE_BATCHES]
     finish(
         optimizer_step(learner, loss, few[0], plan, precision, 0.0)
-    )  # optimizers make their state at the first step
+    )  # optimizers create their state at the first step
     first, second = (_record_steps(learner, loss, part, plan, precision) for part in few)
     return _line(first, second)
 
@@ -93,7 +95,7 @@ def _line(first: AllocationRecorder, second: AllocationRecorder) -> Footprint:
         PROBE_BATCHES,
         (np.array(first.moments, float), np.array(second.moments, float)),
     )
-    if one.shape != other.shape:  # operations that depend on the batch: the two peaks have to do
+    if one.shape != other.shape:  # operations depend on the batch, so only the two peaks are used
         one, other = (each[each.sum(axis=1).argmax()][None] for each in (one, other))
     each = (other - one) / (more - few)
     slopes = {name: (second.blocks[name] - size) / (more - few) for name, size in first.blocks.items()}
@@ -102,7 +104,7 @@ def _line(first: AllocationRecorder, second: AllocationRecorder) -> Footprint:
 
 
 class AllocationRecorder(TorchDispatchMode):
-    """Counts the bytes of living tensors by part, after every operation of the block it is entered for."""
+    """Counts the bytes of live tensors by part, after every operation of the block."""
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # exclude does not reach super()
@@ -123,7 +125,7 @@ class AllocationRecorder(TorchDispatchMode):
         return made
 
     def mark(self, tensors: Iterable[Tensor], part: str) -> None:
-        """Says which part living tensors belong to."""
+        """Assigns live tensors to a part."""
         for tensor in tensors:
             key = self._see(tensor)
             if key is not None:
@@ -133,7 +135,7 @@ class AllocationRecorder(TorchDispatchMode):
                 self.held[part] += size
 
     def _see(self, tensor: Tensor) -> int | None:
-        """The key of a tensor's storage, which counts as workspace where it was not known; None for an empty one."""
+        """Returns the key of a tensor's storage, which counts as workspace if it was unknown; None for an empty one."""
         storage, key = tensor.untyped_storage(), storage_key(tensor)
         size = storage.nbytes()
         if not size:
@@ -150,7 +152,9 @@ class AllocationRecorder(TorchDispatchMode):
 
     @contextmanager
     def network(self, network: nn.Module) -> Iterator[None]:
-        """A block in which what a network saves counts as activations, and what its weights gather as gradients."""
+        """Opens a block in which tensors that a network saves count as activations, and gradients of its
+        weights as gradients.
+        """
         trained = [weight for weight in network.parameters() if weight.requires_grad]
         handles = [weight.register_post_accumulate_grad_hook(self._on_gradient) for weight in trained]
         for name, module in list_blocks(network):
@@ -181,7 +185,9 @@ class AllocationRecorder(TorchDispatchMode):
 
 
 def list_blocks(network: nn.Module) -> list[tuple[str, nn.Module]]:
-    """The parts of a network that people name: the children of its backbone, those of lists instead of the lists."""
+    """Returns the parts of a network with a known name: the children of its backbone, with lists replaced by
+    their members.
+    """
     found: list[tuple[str, nn.Module]] = []
     for name, child in network.named_children():
         within = list(child.named_children()) if name == "backbone" else []
@@ -192,7 +198,7 @@ def list_blocks(network: nn.Module) -> list[tuple[str, nn.Module]]:
 
 
 def _expand_list(name: str, module: nn.Module) -> list[tuple[str, nn.Module]]:
-    """A list's members, where they are made of modules themselves; else the module."""
+    """Returns a list's members, if they consist of modules themselves; else the module."""
     inner = list(module.named_children()) if isinstance(module, nn.Sequential | nn.ModuleList) else []
     if not any(list(child.children()) for _, child in inner):
         return [(name, module)]

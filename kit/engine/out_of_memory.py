@@ -1,4 +1,4 @@
-"""shortage: what there is to say where memory runs out in a step, while the failed step still holds it."""
+"""Describes a lack of memory in a step, while the failed step still holds its memory."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class OutOfMemory:
     rank: int = 0
 
     def place(self) -> str:
-        """Where it ran out, in words."""
+        """Returns where it ran out, in words."""
         rank = f"rank {self.rank}, " if self.rank else ""
         return f"{rank}{self.where}, epoch {self.epoch + 1}, step {self.step + 1}"
 
@@ -46,7 +46,7 @@ class OutOfMemory:
 
 
 def describe_oom(learner: Learner, count: int, size: int) -> OutOfMemory:
-    """What there is to say of a failed step while it still holds its memory."""
+    """Describes a failed step while it still holds its memory."""
     parts, room = memory.learner_bytes(learner), memory.device_memory(learner.device)
     parts["activations and other"] = max(0, room.taken - sum(parts.values()))
     return OutOfMemory(
@@ -68,7 +68,9 @@ def _has_batch_norm(network: nn.Module) -> bool:
 
 
 def sync_batch_norm_oom(short: OutOfMemory) -> RunError:
-    """Synchronised batch norm has the others waiting in the middle of their forward pass: none can begin again."""
+    """Returns the error for synchronised batch norm: the other ranks wait within their forward pass, so no
+    rank can start again.
+    """
     return RunError(
         f"out of memory ({short.place()}) with {short.tried} images at a time: "
         f"{memory.describe_parts(short.parts)}; {short.room}; with sync_batch_norm ranks cannot repeat a "

@@ -1,7 +1,7 @@
-"""One optimizer step: a batch is mixed, runs in micro-batches, and moves the weights, or leaves them as they are.
+"""One optimizer step: mixes a batch, runs it in micro-batches, and updates the weights, or leaves them as they are.
 
-Where memory runs out the step begins again in smaller micro-batches; where a loss or a gradient is not finite, nothing
-of the step reaches the weights.
+If memory runs out, the step starts again in smaller micro-batches. If a loss or a gradient is not finite, the
+weights stay as they are.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 BATCH = "batch"  # the part of a step that copies and mixes images
-Shares = list[tuple[float, Tensor]]  # how much each set of labels counts
+Shares = list[tuple[float, Tensor]]  # the weight of each set of labels
 Mixed = tuple[Tensor, Shares, Tensor | None]  # images, labels, side values
 
 
@@ -45,12 +45,12 @@ class StepPlan:
     fold: int
     micro_batch_size: int | None = None
     clip_grad_norm: float | None = None
-    skips: int = 5  # steps in a row whose loss or gradients are not finite, before the fit gives up
+    skips: int = 5  # consecutive steps whose loss or gradients are not finite, before the fit gives up
 
 
 @dataclass(frozen=True)
 class SkippedStep:
-    """A step whose loss or gradients were not finite: the weights are as they were before it."""
+    """A step whose loss or gradients were not finite. It did not change the weights."""
 
     epoch: int
     step: int
@@ -76,20 +76,22 @@ class OptimizerShortError(RunError):
 def optimizer_step(
     learner: Learner, loss: Loss, batch: Batch, plan: StepPlan, precision: Precision, progress: float
 ) -> Update[tuple[Tensor, Tensor]]:
-    """One optimizer step over an effective batch; gives its mean loss and whether it was finite, on the device.
+    """Runs one optimizer step over an effective batch.
 
-    Mixing is drawn once for the whole batch, which then runs in micro-batches whose gradients add up. If memory runs
-    out, batch norm's buffers are put back and the step begins again with half the images at a time and the same draws.
-    If it runs out while the batch is copied or mixed, that is done in the machine's memory from then on. Several ranks
-    do so together; what they share of the step is added up once all of them have theirs. Raises RunError R02 if one
-    image does not fit, or the loss cannot be split.
+    Returns its mean loss and whether it was finite, on the device.
+
+    Mixing is drawn once for the whole batch, which then runs in micro-batches whose gradients are summed. If
+    memory runs out, batch norm's buffers are restored, and the step starts again with half the images at a
+    time and the same draws. If it runs out while the batch is copied or mixed, that is done in the machine's
+    memory from then on. Several ranks do so together, and sum their results once all of them have succeeded.
+    Raises RunError R02 if one image does not fit, or the loss cannot be split.
     """
     learner.saved_buffers.save()
     if learner.ranks.count > 1:
         learner.exchange = exchange_for(learner.network, learner.exchange, learner.ranks)
     mixed: Mixed | None = None
     count = len(batch.step_rows)
-    # the most rows that a rank has of the step: all ranks make as many parts
+    # the largest number of rows of any rank in the step, because all ranks make the same number of parts
     most = max(len(batch), -(-count // learner.ranks.count))
     while True:
         size = _micro_batch_size(learner, loss, plan, most)
@@ -97,7 +99,7 @@ def optimizer_step(
         try:
             if mixed is None:
                 mixed = _apply_mixing(learner, loss, batch, plan, precision, progress)
-            # what draws from torch's generator draws the same, however often the step begins
+            # all uses of torch's generator draw the same, however often the step starts
             _seed(learner, plan)
             parts = -(-most // size)
             if (perturb := getattr(learner.optimizer, "perturb", None)) is None:
@@ -126,7 +128,9 @@ def optimizer_step(
 
 
 def _seed(learner: Learner, plan: StepPlan) -> None:
-    """Seeds the generators that a step draws from. torch.manual_seed notes a stack of calls for all other devices."""
+    """Seeds the generators that a step draws from. torch.manual_seed would record a stack of calls for all
+    other devices.
+    """
     number = randomness.number(plan.seed, "step", plan.fold, learner.step, *_rank_salt(learner.ranks))
     torch.default_generator.manual_seed(number)
     if learner.device.type == "cuda":
@@ -139,14 +143,14 @@ def _seed(learner: Learner, plan: StepPlan) -> None:
 
 
 def _rank_salt(ranks: Ranks) -> tuple[int, ...]:
-    """What makes a rank's draws its own; the first one's are those of a process alone."""
+    """Returns the key of a rank's own draws. The first rank's are those of a single process."""
     return () if ranks.is_zero else (ranks.rank,)
 
 
 def _apply_mixing(
     learner: Learner, loss: Loss, batch: Batch, plan: StepPlan, precision: Precision, progress: float
 ) -> Mixed:
-    """The whole batch, on the device, or in the machine's memory once the device's was too small for it."""
+    """Returns the whole batch, on the device, or in the machine's memory after the device's was too small."""
     learner.phase = BATCH
     device = torch.device("cpu") if learner.mixes_on_host else learner.device
     _seed(learner, plan)
@@ -163,8 +167,8 @@ def mix_with_side(
 ) -> Mixed:
     """Mixes images, labels and side values (N, W) with the same rows and shares.
 
-    The loss is given positions instead of labels, so that what it returns says which rows it mixed.
-    Raises ConfigError C87 for a loss that makes other labels of them.
+    The loss receives positions instead of labels, so that its result shows which rows it mixed. Raises
+    ConfigError C87 for a loss that makes other labels.
     """
     positions = torch.arange(len(images), device=labels.device)
     mixed, shares = loss.mix(images, positions, draws, progress)
@@ -179,7 +183,7 @@ def mix_with_side(
 
 
 def _micro_batch_size(learner: Learner, loss: Loss, plan: StepPlan, count: int) -> int:
-    """Images at a time: what the config says, or less where memory ran out before."""
+    """Returns the number of images at a time: the config's value, or less if memory ran out before."""
     if not loss.is_splittable():
         return count
     return min(count, plan.micro_batch_size or count, learner.micro_batch_size or count)
@@ -187,7 +191,7 @@ def _micro_batch_size(learner: Learner, loss: Loss, plan: StepPlan, count: int) 
 
 @contextmanager
 def _perturbed(network: nn.Module, perturb: Callable[[], Callable[[], None]]) -> Iterator[None]:
-    """A block for a step's second pass: weights are moved and then put back, batch norm's statistics stay."""
+    """Opens a block for a step's second pass: weights are moved and then put back, and batch norm's statistics stay."""
     norms = [
         module
         for module in network.modules()
@@ -213,9 +217,9 @@ def _gradients(
     precision: Precision,
     is_last: bool = True,
 ) -> Tensor:
-    """Adds up the gradients of micro-batches, from none; returns their part of the mean loss of `count` rows.
+    """Sums the gradients of micro-batches, from zero. Returns their part of the mean loss of `count` rows.
 
-    Gradients are shared with other ranks in a step's last pass.
+    Gradients are exchanged with other ranks in a step's last pass.
     """
     images, shares, side = mixed
     learner.optimizer.zero_grad(set_to_none=True)
@@ -224,7 +228,7 @@ def _gradients(
     for number, part in enumerate(pieces):
         rows = slice(part[0], part[-1] + 1)
         learner.phase = "forward"
-        shown = precision.to_layout(images[rows], learner.device)  # nothing to do if they are there already
+        shown = precision.to_layout(images[rows], learner.device)  # does nothing if they are there already
         given = outputs(
             learner.network, shown, precision, learner.device, None if side is None else side[rows]
         )
@@ -239,7 +243,7 @@ def _gradients(
 
 
 def _all_ranks_succeeded(learner: Learner, succeeded: bool, value: Tensor) -> bool:
-    """Whether no rank has failed; then gradients and loss are the sums of all ranks', and buffers their mean."""
+    """Whether no rank has failed. Gradients and loss are then the sums of all ranks', and buffers their mean."""
     if learner.exchange is None:
         return succeeded
     learner.exchange.complete(failed=not succeeded)
@@ -255,7 +259,7 @@ def outputs(
     device: torch.device,
     side: Tensor | None = None,
 ) -> Tensor:
-    """The network's outputs for training. Raises RunError R04 where batch norm is left with one value."""
+    """Returns the network's outputs for training. Raises RunError R04 if batch norm has only one value."""
     try:
         with precision.autocast_training(device):
             shown = compiled_input(images) if is_compiled(network) else images
@@ -271,13 +275,16 @@ def outputs(
 
 
 def _sum_loss(loss: Loss, outputs: Tensor, shares: Shares) -> Tensor:
-    """sum over rows and label sets of share * loss."""
+    """Returns the sum over rows and label sets of share * loss."""
     parts = [share * loss.rows(outputs, labels).sum() for share, labels in shares]
     return torch.stack(parts).sum()
 
 
 def _halve_micro_batch(learner: Learner, short: OutOfMemory | None, loss: Loss) -> OutOfMemory:
-    """Frees the failed step and makes the next ones smaller, on all ranks. Raises RunError R02 where they cannot be."""
+    """Frees the failed step and makes the next ones smaller, on all ranks.
+
+    Raises RunError R02 if they cannot be smaller.
+    """
     learner.saved_buffers.restore()
     learner.optimizer.zero_grad(set_to_none=True)
     memory.empty_cache(learner.device)
@@ -302,19 +309,19 @@ def _halve_micro_batch(learner: Learner, short: OutOfMemory | None, loss: Loss) 
 
 
 def _waits(learner: Learner) -> bool:
-    """Whether a step waits for what it computed before the weights move: always on a CPU, where that costs nothing.
+    """Whether a step waits for its results before the weights are updated: always on a CPU, where that costs nothing.
 
-    On CUDA torch's fused optimizers leave a step out by themselves, as their answer to gradient scaling: whatever is
-    not finite is found_inf. On MPS its fused Adam does not look at found_inf.
+    On CUDA torch's fused optimizers skip a step themselves, because of gradient scaling: values that are not
+    finite set found_inf. On MPS the fused Adam ignores found_inf.
     """
     fused = all(group.get("fused") for group in learner.optimizer.param_groups)
     return learner.device.type != "cuda" or not fused
 
 
 def _move(learner: Learner) -> None:
-    """The weights, then their average."""
+    """Updates the weights, then their average."""
     learner.scaler.step(learner.optimizer)
-    if learner.scaler.is_enabled():  # the scaler tells nobody how often it left a step out
+    if learner.scaler.is_enabled():  # the scaler does not report how often it skipped a step
         found = overflow_flags(learner.scaler, learner.optimizer)
         learner.overflows = learner.overflows + sum(value.to(learner.device) for value in found)
     learner.scaler.update()
@@ -323,15 +330,15 @@ def _move(learner: Learner) -> None:
 
 
 def _all_finite(learner: Learner, gradients: Sequence[Tensor]) -> Tensor:
-    """Whether every number of the gradients is finite, on the device."""
+    """Returns whether all gradients are finite, on the device."""
     if learner.device.type == "cpu" and _waits(learner):
-        # a sum is finite where all are, and takes half the time of a norm
+        # a sum is finite if all values are, and takes half the time of a norm
         return torch.isfinite(torch.stack([gradient.sum() for gradient in gradients]).sum())
     return all_finite(gradients, learner.device)
 
 
 def _apply_gradients(learner: Learner, clip: float | None, value: Tensor) -> Tensor:
-    """Moves the weights and their average where all is finite; says whether it was, on the device."""
+    """Updates the weights and their average if all values are finite. Returns whether they were, on the device."""
     scaler, weights = learner.scaler, [w for w in learner.network.parameters() if w.grad is not None]
     if clip is not None or not scaler.is_enabled():
         scaler.unscale_(learner.optimizer)
@@ -342,7 +349,7 @@ def _apply_gradients(learner: Learner, clip: float | None, value: Tensor) -> Ten
             size = nn.utils.get_total_norm(found)
             nn.utils.clip_grads_with_norm_(weights, clip, size)
             whole = torch.isfinite(size)
-    # with a scaler an overflow is no fault: it leaves the step out by itself, and goes on at a lower scale
+    # with a scaler an overflow is not a fault: it skips the step and continues at a lower scale
     finite = torch.isfinite(value) if scaler.is_enabled() else torch.isfinite(value) & whole
     if not _waits(learner):
         learner.saved_buffers.restore(~finite)
