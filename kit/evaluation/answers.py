@@ -1,4 +1,4 @@
-"""Answers of several images: their predictions are joined by an aggregator, or each image has its answer's."""
+"""Answers of several images: an aggregator joins their predictions, or each image gets its answer's prediction."""
 
 from __future__ import annotations
 
@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 
 
 def join_test_images(made: Predictions, images: Table, fitted: Aggregator) -> Predictions:
-    """Predictions of the answers of the rows to predict, a row an answer and fold; `images` is the test table.
+    """Returns predictions of the answers of the rows to predict, one row per answer and fold.
+
+    `images` is the test table.
 
     Raises InvalidError D41 for predictions of rows that the table lacks.
     """
@@ -48,7 +50,7 @@ class JoinedRows:
 
     @classmethod
     def of(cls, made: Predictions, answers: np.ndarray) -> Self:
-        """The rows of predictions whose answers are these, (N,)."""
+        """Returns the rows of predictions for these answers, (N,)."""
         names, number = np.unique(answers, return_inverse=True)
         folds, fold = np.unique(made.folds, return_inverse=True)
         pairs, row = np.unique(number.astype(np.int64) * len(folds) + fold, return_inverse=True)
@@ -56,24 +58,24 @@ class JoinedRows:
         return cls(names[pairs // len(folds)], folds[pairs % len(folds)], images)
 
     def first_folds(self) -> np.ndarray:
-        """The first fold of each row's answer, so that repeats of one answer stay together."""
+        """Returns the first fold of each row's answer, so that repeats of one answer stay together."""
         _, first, number = np.unique(self.names, return_index=True, return_inverse=True)
         return np.asarray(self.folds[first][number])
 
     def predictions(self, made: Predictions, recipe: Aggregator) -> Predictions:
-        """Predictions of these rows by an aggregator."""
+        """Returns predictions of these rows by an aggregator."""
         return self.with_shares(made, self.images.join(recipe.combine))
 
     def with_shares(self, made: Predictions, shares: np.ndarray) -> Predictions:
-        """Predictions of these rows, with what else `made` has."""
+        """Returns predictions of these rows, with the other fields of `made`."""
         return replace(
             made, ids=self.names, folds=self.folds.astype(np.int64), probabilities=shares.astype(np.float32)
         )
 
     def cross_fit(self, made: Predictions, recipe: Aggregator, rows: Table) -> tuple[Predictions, Aggregator]:
-        """Predictions of these rows by an aggregator that was not fitted on them, and the one fitted on all.
+        """Returns predictions of these rows by an aggregator that was not fitted on them, and the one fitted on all.
 
-        `rows` are the answers. Raises InvalidError for too few of them.
+        `rows` are the answers. Raises InvalidError if they are too few.
         """
         shares, fitted = cross_fit(
             _Joining(recipe), self.images, rows.targets(), self.first_folds(), rows.groups
@@ -83,7 +85,7 @@ class JoinedRows:
 
 @dataclass(frozen=True)
 class _Joining:
-    """An aggregator as `cross_fit` takes it: one member, whose rows are the images of answers."""
+    """An aggregator in the form for `cross_fit`: one member, whose rows are the images of answers."""
 
     recipe: Aggregator
 
@@ -98,9 +100,9 @@ class _Joining:
 
 
 def expand_to_images(made: Predictions, images: Table, wanted: Sequence[str]) -> Predictions:
-    """Each image with the prediction of its answer, if the sample's ids are images; else the answers as they are.
+    """Returns each image with the prediction of its answer, if the sample's ids are images; else the answers unchanged.
 
-    `images` is the test table, `wanted` the sample's ids. Predictions have one row an answer and fold.
+    `images` is the test table, `wanted` the sample's ids. Predictions have one row per answer and fold.
     """
     if images.answers is None or set(wanted) <= set(images.answers.tolist()):
         return made

@@ -1,7 +1,7 @@
-"""Bootstrap: scores on rows drawn again with replacement, and the gain of one prediction over another.
+"""Bootstrap: scores on rows drawn with replacement, and the gain of one prediction over another.
 
-All predictions are scored on the same draws. Where rows have groups, whole groups are drawn: rows of one group say
-much the same, and rows drawn one by one would make a gain look surer than it is.
+All predictions are scored on the same draws. If rows have groups, whole groups are drawn: rows of one group
+are similar, and draws of single rows would underestimate the interval of a gain.
 """
 
 from __future__ import annotations
@@ -31,15 +31,15 @@ from kit.kinds.metric_shortcuts import (
 )
 
 MIN_DRAWS, MAX_DRAWS = 100, 1000  # draws
-VALUE_BUDGET = 4e8  # values looked at in all draws, before they become fewer
-SORTED, RECOUNTED = 10, 40  # what a value of a metric without tables costs, against one that is counted
+VALUE_BUDGET = 4e8  # values read in all draws, before the number of draws decreases
+SORTED, RECOUNTED = 10, 40  # relative cost of a value of a metric without tables
 DRAWS_PER_BLOCK = 50  # draws whose weights are held at once
 
-Drawing = Callable[[int], Iterator[np.ndarray]]  # so many draws: how often each unit is drawn
+Drawing = Callable[[int], Iterator[np.ndarray]]  # number of draws: how often each unit is drawn
 
 
 def draw_count(values: int) -> int:
-    """How many draws are made where each looks at so many values."""
+    """Returns the number of draws, given the number of values that each needs."""
     return int(np.clip(VALUE_BUDGET / max(values, 1), MIN_DRAWS, MAX_DRAWS))
 
 
@@ -74,7 +74,7 @@ def resample_scores(
 
 
 def _weights(units: np.ndarray, draws: int, seed: int, rows: int | None) -> Iterator[np.ndarray]:
-    """How often each unit is drawn, int64 (units,), draw by draw."""
+    """Yields how often each unit is drawn, int64 (units,), draw by draw."""
     count = int(units.max()) + 1
     size = count if rows is None else max(1, round(rows * count / len(units)))
     rng = generator(seed, "bootstrap", count)
@@ -155,14 +155,14 @@ def _of_rows(
 
 
 def _or_nan(score: Callable[..., float], *values: np.ndarray) -> float:
-    """The score, or NaN where there is none, such as AUC where no class is left to compare."""
+    """Returns the score, or NaN if there is none, such as AUC without two classes to compare."""
     try:
         return score(*values)
     except InvalidError:
         return float("nan")
 
 
-INTERVAL_PERCENT = 95  # per cent of the draws lie within an interval
+INTERVAL_PERCENT = 95  # per cent of the draws within an interval
 ROUNDING = 1e-9  # sums of the same members in another order differ by less
 DEFINED = 0.5  # share of the draws that must have a score
 
@@ -171,9 +171,9 @@ T = TypeVar("T", bound=Hashable)
 
 @dataclass(frozen=True)
 class Gain:
-    """How much better a score is than that of `over`, above 0 whatever the metric; the interval of the bootstrap.
+    """The gain of a score over that of `over`, above 0 if it is better, for any metric; with the bootstrap's interval.
 
-    `low` and `high` are None where the metric has a score in too few draws.
+    `low` and `high` are None if the metric has a score in too few draws.
     """
 
     over: str
@@ -188,7 +188,7 @@ class Gain:
 
 
 def format_gain(gain: Gain) -> str:
-    """A gain, its interval, and whether it is one."""
+    """Returns a gain, its interval, and whether it is significant, as text."""
     if gain.low is None or gain.high is None:
         return f"{gain.value:+.4f}; no interval, because too few bootstrap draws have a score"
     found = (
@@ -202,7 +202,7 @@ def format_gain(gain: Gain) -> str:
 
 
 def gain_columns(found: Gain | None) -> dict[str, float | None]:
-    """A gain and its interval as the columns of a result's table."""
+    """Returns a gain and its interval as the columns of a result's table."""
     if found is None:
         return {"gain": None, "gain_low": None, "gain_high": None}
     return {"gain": found.value, "gain_low": found.low, "gain_high": found.high}
@@ -211,7 +211,7 @@ def gain_columns(found: Gain | None) -> dict[str, float | None]:
 def gain(
     metric: Metric, over: str, score: float, base: float, drawn: np.ndarray, drawn_base: np.ndarray
 ) -> Gain:
-    """The gain of a score over a base, with what both became in the same draws (draws,)."""
+    """Returns the gain of a score over a base, with the scores of both in the same draws (draws,)."""
     sign = 1.0 if metric.higher_is_better else -1.0
     differences = sign * (drawn - drawn_base)
     kept = differences[np.isfinite(differences)]
@@ -223,9 +223,9 @@ def gain(
 
 
 def simplest_not_worse(names: Sequence[T], better: Mapping[tuple[T, T], bool]) -> T:
-    """Of names from the simplest on, the first that no later one is shown to be better than.
+    """Returns the first of names, from the simplest on, that no later one beats significantly.
 
-    `better[later, earlier]` says whether the later one's gain over the earlier is shown.
+    `better[later, earlier]` is true if the later one's gain over the earlier is significant.
     """
     return next(
         name
@@ -241,7 +241,7 @@ def compute_gains(
     others: Mapping[str, np.ndarray],
     groups: np.ndarray | None = None,
 ) -> tuple[Gain, ...]:
-    """The gains of `one` (N, K) over each of the others, by name."""
+    """Returns the gains of `one` (N, K) over each of the others, by name."""
     drawn = resample_scores(metric, truth, [one, *others.values()], groups)
     score = metric.score(truth, one)
     return tuple(
@@ -251,9 +251,9 @@ def compute_gains(
 
 
 def common_rows(one: Predictions, other: Predictions, table: Table) -> tuple[Table, np.ndarray, np.ndarray]:
-    """The labelled rows (N) that two runs both predict out of fold, and what each says of them, (N, K).
+    """Returns the labelled rows (N) that two runs both predict out of fold, and the predictions of each, (N, K).
 
-    Raises InvalidError D41 where there is none.
+    Raises InvalidError D41 if there are none.
     """
     ids = common_ids([one, other])
     if not len(ids):

@@ -1,6 +1,6 @@
 """The competition's metric, decision rule and aggregator, how plugins are set up for them, and scores of answers.
 
-The rule is in one place of config.json, `decision`. So cross-validation scores the labels that the submission holds.
+The rule has one place in config.json, `decision`. So cross-validation scores the labels of the submission.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ P = TypeVar("P", bound=Plugin)
 
 
 def decision_of(workspace: Workspace, table: Table) -> Decision:
-    """The decision rule for the labels of a training table.
+    """Returns the decision rule for the labels of a training table.
 
     If `decision.min_labels` is null, a row may have no label if a training row of the competition has none, else it
     has at least one. Raises ConfigError C46 if `min_labels` is more than there are classes. Warns (W45) if the config
@@ -65,17 +65,17 @@ def decision_of(workspace: Workspace, table: Table) -> Decision:
 
 
 def default_min_labels(table: Table) -> int:
-    """0 if a training row of the competition has no label, else 1."""
+    """Returns 0 if a training row of the competition has no label, else 1."""
     return 0 if rows_without_label(table) else 1
 
 
 def rows_without_label(table: Table) -> int:
-    """How many training rows of the competition have no label; rows of other sources do not count."""
+    """Returns the number of the competition's training rows without a label; rows of other sources do not count."""
     return int((np.asarray(table.targets())[table.competition_rows].sum(axis=1) == 0).sum())
 
 
 def explain_decision(workspace: Workspace, table: Table) -> str:
-    """The rule in words, with the reason for `min_labels`; empty if rows have one label each."""
+    """Returns the rule in words, with the reason for `min_labels`; empty if rows have one label each."""
     if not table.is_multi_label:
         return ""
     rule, empty = decision_of(workspace, table), rows_without_label(table)
@@ -90,17 +90,20 @@ def explain_decision(workspace: Workspace, table: Table) -> str:
 
 
 def metric_of(workspace: Workspace, table: Table) -> Metric:
-    """The competition's metric, with its decision rule and what it wants to know of the classes.
+    """Returns the competition's metric, with its decision rule and its context of classes.
 
-    Raises PluginError, ConfigError; C47 if its options do not fit the classes, or it wants groups or weights that the
-    config does not name.
+    Raises PluginError, ConfigError; C47 if its options do not fit the classes, or it needs groups or weights
+    that the config does not name.
     """
     metric = Metric.open(workspace.competition.metric, workspace.root, where="metric")
     return bind_classes(metric, workspace, table, decision_of(workspace, table))
 
 
 def bind_classes(metric: Metric, workspace: Workspace, table: Table, decision: Decision) -> Metric:
-    """The metric with a decision rule and the classes of a table. Raises ConfigError C47 if they do not fit it."""
+    """Returns the metric with a decision rule and the classes of a table.
+
+    Raises ConfigError C47 if they do not fit it.
+    """
     context = ScoreContext(table.classes, table.class_groups, table.target)
     metric = metric.with_known(decision=decision, home=workspace.root, context=context)
     _check_wants(metric, table)
@@ -131,10 +134,10 @@ def _check_wants(metric: Metric, table: Table) -> None:
 
 
 def bind_rows(plugin: P, rows: Table) -> P:
-    """A metric, or a recipe with metrics, that know of the rows of a table what they want to know.
+    """Returns a metric, or a recipe with metrics, with the row context of a table that they need.
 
-    It scores exactly these rows, in their order. A plugin that wants nothing is returned as it is. Raises ConfigError
-    C07 for a column that the table lacks.
+    It scores exactly these rows, in their order. A plugin without a need for rows is returned as it is.
+    Raises ConfigError C07 for a column that the table lacks.
     """
     wants = _wants(plugin)
     columns = plugin.row_columns() if isinstance(plugin, Ensembler) else ()
@@ -155,7 +158,10 @@ def bind_rows(plugin: P, rows: Table) -> P:
 def read_columns(
     rows: Table, columns: Sequence[str], split: Literal["training", "test"]
 ) -> dict[str, np.ndarray]:
-    """The values of a table's columns, (rows,) of str each. Raises ConfigError C07 for a column that it lacks."""
+    """Returns the values of a table's columns, (rows,) of str each.
+
+    Raises ConfigError C07 for a column that it lacks.
+    """
     known = list(map(str, rows.frame.columns))
     for column in columns:
         if column not in known:
@@ -177,7 +183,8 @@ def _wants(plugin: Plugin) -> frozenset[str]:
 def check_scoring(workspace: Workspace) -> None:
     """Raises ConfigError C45 if the metric, the decision rule or the aggregator differ from those of config.json.
 
-    `kit train` calls it: `kit tta` and `kit blend` read config.json, and would score the run in another way.
+    `kit train` calls it, because `kit tta` and `kit blend` read config.json, and would score the run in
+    another way.
     """
     kept = Workspace.open(workspace.root).competition
     asked = workspace.competition
@@ -198,7 +205,7 @@ def check_scoring(workspace: Workspace) -> None:
 
 
 def _assignments(name: str, kept: object, asked: object) -> tuple[str, str]:
-    """Two values as overrides that work, such as `metric=auc` or `decision.threshold=0.4`."""
+    """Returns two values as overrides that work, such as `metric=auc` or `decision.threshold=0.4`."""
     if isinstance(kept, DecisionRule) and isinstance(asked, DecisionRule):
         one, other = kept.model_dump(), asked.model_dump()
         keys = [key for key in one if one[key] != other[key]]
@@ -219,10 +226,11 @@ R = TypeVar("R", Aggregator, Ensembler, Scorer)
 
 
 def open_ensembler(workspace: Workspace, spec: Any, table: Table) -> tuple[Ensembler, Metric]:
-    """An ensembler and the competition's metric, with one another, the decision rule and the table's kind of labels.
+    """Returns an ensembler and the competition's metric, each bound to the other, the decision rule and the
+    table's kind of labels.
 
-    Raises PluginError, ConfigError; C17 for labels that one of them does not take; C81 for a rule for rows that belong
-    together within another recipe.
+    Raises PluginError, ConfigError; C17 for labels that one of them does not take; C81 if a rule for related
+    rows is nested in another recipe.
     """
     metric = metric_of(workspace, table)
     recipe = for_metric(Ensembler.open(spec, workspace.root, where="ensembler"), metric)
@@ -247,7 +255,7 @@ def _check_outermost(recipe: Ensembler) -> None:
 
 
 def for_metric(recipe: R, metric: Metric) -> R:
-    """The recipe with the competition's metric in each option `metric` that names none, nested recipes included."""
+    """Returns the recipe with the competition's metric in each empty option `metric`, including nested recipes."""
     lacks = "metric" in recipe.option_fields() and getattr(recipe, "metric", metric) is None
     return _with_changes(recipe, {"metric": metric} if lacks else {}, lambda one: for_metric(one, metric))
 
@@ -255,12 +263,12 @@ def for_metric(recipe: R, metric: Metric) -> R:
 def for_labels(
     recipe: Ensembler, target: Target, decision: Decision | None = None, names: tuple[str, ...] = ()
 ) -> Ensembler:
-    """The recipe that knows what a row's labels are, the decision rule and the classes' names, nested ones included."""
+    """Returns the recipe with the target, the decision rule and the classes' names, including nested recipes."""
     return recipe.with_known(target=target, decision=decision or Decision(), names=names)
 
 
 def _with_changes(recipe: R, own: dict[str, Any], nested: Callable[[Any], Any]) -> R:
-    """The recipe with fields of its own changed, and every recipe in its options."""
+    """Returns the recipe with some fields changed, and every recipe in its options."""
     updates, kind = dict(own), KINDS[recipe.kind]
     for name in recipe.option_fields():
         value = getattr(recipe, name)
@@ -273,16 +281,17 @@ def _with_changes(recipe: R, own: dict[str, Any], nested: Callable[[Any], Any]) 
 
 @dataclass(frozen=True)
 class Scoring:
-    """The competition's metric, and its aggregator as the config has it."""
+    """The competition's metric, and its aggregator from the config."""
 
     metric: Metric
     aggregator: Aggregator
 
     @classmethod
     def of(cls, workspace: Workspace, table: Table) -> Scoring:
-        """Both for the labels of a training table.
+        """Returns both for the labels of a training table.
 
-        Raises what `metric_of` and `open_aggregator` raise; DataError D89 for weights that differ within an answer.
+        Raises the errors of `metric_of` and `open_aggregator`; DataError D89 for weights that differ within
+        an answer.
         """
         metric = metric_of(workspace, table.by_answer)
         if "weights" in metric.all_wants():
@@ -290,7 +299,8 @@ class Scoring:
         return cls(metric, open_aggregator(workspace, table, metric))
 
     def answers(self, made: Predictions, images: Table) -> tuple[Predictions, Aggregator]:
-        """Out-of-fold predictions of answers, a row an answer and fold, and the aggregator fitted on all of them.
+        """Returns out-of-fold predictions of answers, one row per answer and fold, and the aggregator fitted
+        on all of them.
 
         `images` is the training table. A fitted option is cross-fitted. Raises InvalidError D41 for rows that the
         table lacks.
@@ -301,19 +311,21 @@ class Scoring:
         if not self.aggregator.needs_fit():
             return joined.predictions(made, self.aggregator), self.aggregator
         rows = images.by_answer.take(images.by_answer.index_of(joined.names))
-        with suppress(InvalidError):  # too few answers, as a fold may have: an unfitted option is the mean
+        with suppress(InvalidError):  # too few answers, as in some folds: an unfitted option is the mean
             return joined.cross_fit(made, bind_rows(self.aggregator, rows), rows)
         return joined.predictions(made, self.aggregator), self.aggregator
 
     def bind(self, made: Predictions, images: Table) -> tuple[Metric, Table, Probabilities]:
-        """The metric bound to the answers of out-of-fold predictions, those rows, and their probabilities (rows, K)."""
+        """Returns the metric bound to the answers of out-of-fold predictions, those rows, and their
+        probabilities (rows, K).
+        """
         answers = self.answers(made, images)[0]
         rows = images.by_answer.take(images.by_answer.index_of(answers.ids))
         return bind_rows(self.metric, rows), rows, answers.probabilities
 
 
 def open_aggregator(workspace: Workspace, table: Table, metric: Metric) -> Aggregator:
-    """The config's aggregator for the labels of a table, with the metric that its options are fitted for.
+    """Returns the config's aggregator for the labels of a table, with the metric that its options are fitted for.
 
     Raises PluginError, ConfigError; C17 for labels that it does not take.
     """
@@ -325,25 +337,26 @@ def open_aggregator(workspace: Workspace, table: Table, metric: Metric) -> Aggre
 
 
 def scores(scoring: Scoring, predictions: Predictions, table: Table) -> dict[str, float]:
-    """Each score of out-of-fold predictions, by the metric's name, but those that these rows do not define.
+    """Returns each score of out-of-fold predictions, by the metric's name, without those that these rows do not define.
 
-    `table` has the images that are predicted; their answers are scored.
+    `table` has the predicted images; their answers are scored.
     """
     return _scores(scoring.metric, scoring.answers(predictions, table)[0].mean(), table.by_answer)
 
 
 def _scores(metric: Metric, predictions: Predictions, table: Table) -> dict[str, float]:
-    """The scores of predictions with one row an answer.
+    """Returns the scores of predictions with one row per answer.
 
-    AUC, for one, needs rows of two classes, which a fold of whole groups may lack. No rows have no score.
+    AUC, for example, needs rows of two classes, which a fold of whole groups may lack. Without rows there is
+    no score.
     """
     if not len(predictions):
         return {}
     rows = table.take(table.index_of(predictions.ids))
-    names = table.target.usual_metrics  # so that runs of different losses and metrics compare
+    names = table.target.usual_metrics  # so that runs of different losses and metrics can be compared
     known = ScoreContext(target=table.target)
     usual = {name: Metric.open(name).with_known(decision=metric.decision, context=known) for name in names}
-    # the competition's own options win where its metric is one of the usual ones
+    # the competition's own options are used if its metric is one of the usual ones
     asked = {metric.plugin_name(): bind_rows(metric, rows)}
     asked |= {name: each for name, each in usual.items() if name not in asked}
     found: dict[str, float] = {}
@@ -354,9 +367,9 @@ def _scores(metric: Metric, predictions: Predictions, table: Table) -> dict[str,
 
 
 def with_scores(predictions: Predictions, scoring: Scoring, table: Table) -> Predictions:
-    """The same out-of-fold predictions, with their answers' scores, pooled and by fold, in their provenance.
+    """Returns the same out-of-fold predictions, with their answers' scores, pooled and by fold, in their provenance.
 
-    `table` has the images that are predicted.
+    `table` has the predicted images.
     """
     answers, metric = scoring.answers(predictions, table)[0], scoring.metric
     folds = sorted(set(answers.folds.tolist()))
@@ -370,9 +383,9 @@ def with_scores(predictions: Predictions, scoring: Scoring, table: Table) -> Pre
 def gain_over_plain(
     plain_file: Path, oof: Predictions, scoring: Scoring, table: Table
 ) -> tuple[dict[str, float], Gain | None]:
-    """Scores without views of the answers in `oof`, and its gain over them; nothing where training left some out.
+    """Returns scores without views of the answers in `oof`, and its gain over them; empty if training left some out.
 
-    `plain_file` has the run's plain out-of-fold predictions. `table` has the images that are predicted.
+    `plain_file` has the run's plain out-of-fold predictions. `table` has the predicted images.
     """
     plain_oof = Predictions.read(plain_file) if plain_file.is_file() else oof.take(oof.folds < 0)
     found, mine = (scoring.answers(made, table)[0].mean() for made in (plain_oof, oof))

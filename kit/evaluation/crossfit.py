@@ -16,11 +16,11 @@ from kit.core.randomness import generator
 from kit.errors import InvalidError
 from kit.kinds.score_context import ScoreContext
 
-CROSS_FIT_PARTS = 5  # of the rows, where all were held out by one fold
+CROSS_FIT_PARTS = 5  # of the rows, if all were held out by one fold
 
 
 class Recipe(Protocol):
-    """What learns from predictions and truth, such as an ensembler."""
+    """A recipe that learns from predictions and truth, such as an ensembler."""
 
     def fit(self, members: Any, truth: Targets) -> Self: ...
 
@@ -28,21 +28,21 @@ class Recipe(Protocol):
 
 
 class TakesRows(Protocol):
-    """What is known of rows, where that is no array of members, such as their neighbours."""
+    """Row information other than an array of members, such as neighbours."""
 
     def take(self, rows: np.ndarray) -> Self: ...
 
 
 @runtime_checkable
 class KnowsRows(Protocol):
-    """What has a metric that knows of single rows, such as their groups, and must know of the right ones."""
+    """A recipe whose metric has a context of single rows, such as their groups, which must match the rows."""
 
     def take_rows(self, rows: np.ndarray) -> Self: ...
 
 
 @runtime_checkable
 class FinishesRows(Protocol):
-    """What changes rows that belong together after they are blended, by what it knows of them."""
+    """A recipe that changes related rows after they are blended, by their context."""
 
     def blend_rows(self, members: Any) -> np.ndarray: ...
 
@@ -53,7 +53,7 @@ class FinishesRows(Protocol):
 
 @runtime_checkable
 class MemberSelection(Protocol):
-    """What chooses among recipes by cross-fitting of its own, and so asks which rows belong together."""
+    """A recipe that chooses among recipes by its own cross-fitting, and so needs the groups of rows."""
 
     def choose(
         self, members: Probabilities, truth: Targets, folds: FoldNumbers, groups: np.ndarray | None
@@ -70,11 +70,12 @@ def cross_fit(
     folds: FoldNumbers,
     groups: np.ndarray | None = None,
 ) -> tuple[np.ndarray, R]:
-    """Cross-fitted predictions (N, K), and the recipe fitted on all rows, which is for the test rows.
+    """Returns cross-fitted predictions (N, K), and the recipe fitted on all rows, which is for the test rows.
 
-    `oof` is (M, N, K), or whatever rows the recipe reads, `truth` class numbers (N,), `folds` (N,) which fold held a
-    row out. Each fold's rows are predicted by the recipe fitted on the others'; rows of one fold alone are cut into
-    five parts, which keep `groups` (N,) whole. Raises InvalidError (D46) for rows that cannot be cut.
+    `oof` is (M, N, K), or whatever rows the recipe reads, `truth` class numbers (N,), `folds` (N,) the fold
+    that held a row out. Each fold's rows are predicted by the recipe fitted on the others'. If all rows are
+    of one fold, they are cut into five parts, which keep `groups` (N,) whole. Raises InvalidError (D46) for
+    rows that cannot be cut.
     """
     if not len(truth):
         raise InvalidError(
@@ -101,7 +102,10 @@ def fit_without(
     groups: np.ndarray | None,
     held: np.ndarray,
 ) -> R:
-    """The recipe fitted on the rows of `oof` (M, N, K) that are not `held`, bool (N,). Raises InvalidError D46."""
+    """Returns the recipe fitted on the rows of `oof` (M, N, K) that are not `held`, bool (N,).
+
+    Raises InvalidError D46.
+    """
     if held.all():
         raise InvalidError(
             "no out-of-fold rows of other folds to fit on",
@@ -112,7 +116,7 @@ def fit_without(
 
 
 def _predict(fitted: R, recipe: R, members: np.ndarray | TakesRows, rows: np.ndarray) -> np.ndarray:
-    """Some of the rows by a fitted recipe; `recipe` knows all rows."""
+    """Returns predictions of some of the rows by a fitted recipe; `recipe` knows all rows."""
     if not isinstance(fitted, FinishesRows) or not isinstance(recipe, FinishesRows):
         return fitted.blend(members)
     context = recipe.row_context()
@@ -127,7 +131,7 @@ def _fit(
     groups: np.ndarray | None,
     rows: np.ndarray,
 ) -> R:
-    """The recipe fitted on some of the rows."""
+    """Returns the recipe fitted on some of the rows."""
     kept = oof if rows.all() else _take(oof, rows)
     if isinstance(recipe, KnowsRows) and not rows.all():
         recipe = recipe.take_rows(rows)
@@ -137,19 +141,19 @@ def _fit(
 
 
 def _take(oof: np.ndarray | TakesRows, rows: np.ndarray) -> np.ndarray | TakesRows:
-    """Some rows of all members, each member's in one piece of memory, which numpy's own indexing does not promise."""
+    """Returns some rows of all members. Each member's are contiguous, which numpy's own indexing does not promise."""
     numbers = np.flatnonzero(rows)
     if not isinstance(oof, np.ndarray):
         return oof.take(numbers)
     kept = np.empty((len(oof), len(numbers), *oof.shape[2:]), dtype=oof.dtype)
     for place, member in enumerate(oof):
         np.take(member, numbers, axis=0, out=kept[place])
-        drop_pages(oof)  # else a copy of most rows would stand beside all of them
+        drop_pages(oof)  # otherwise memory would hold all rows and a copy of most rows
     return kept
 
 
 def _parts(rows: int, groups: np.ndarray | None) -> np.ndarray:
-    """A part number a row, (N,): whole groups, dealt out in an order that is always the same."""
+    """Returns a part number per row, (N,): whole groups, assigned in an order that is always the same."""
     units = np.arange(rows) if groups is None else np.unique(groups, return_inverse=True)[1]
     count = int(units.max()) + 1 if rows else 0
     if count < 2:

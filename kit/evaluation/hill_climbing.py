@@ -1,7 +1,7 @@
-"""Climbing: what the score of a sum of members becomes when one more is added, quickly where the metric allows.
+"""Climbing: the score of a sum of members after adding one more, computed quickly if the metric allows it.
 
-Costs are scores turned so that lower is better. Members are read row by row and never copied as a whole, so they may
-be a memory map.
+Costs are scores with a sign such that lower is better. Members are read row by row and never copied as a
+whole, so they may be a memory map.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ from kit.kinds.metric_shortcuts import (
     scores_true_class,
 )
 
-BLOCK_ROWS = 4096  # at a time: a block of float64 sums of 18 classes stays in a core's cache
-COST_TOLERANCE = 1e-6  # rows so near to turning over are looked at: float32 shares are rounded
+BLOCK_ROWS = 4096  # at a time: a block of float64 sums of 18 classes fits into a core's cache
+COST_TOLERANCE = 1e-6  # rows this near to a change are checked, because float32 values are rounded
 
 T = TypeVar("T")
 
 
 def in_threads(work: Callable[[int], T], jobs: Sequence[int], rows: int) -> list[T]:
-    """`work` of every job, in order, on all cores where there are rows enough to pay; numpy lets go of the lock."""
+    """Returns `work` of every job, in order, on all cores if there are enough rows; numpy releases the lock."""
     threads = min(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1, len(jobs))
     if threads < 2 or rows < BLOCK_ROWS:
         return [work(job) for job in jobs]
@@ -40,7 +40,7 @@ def in_threads(work: Callable[[int], T], jobs: Sequence[int], rows: int) -> list
 
 
 def climb(metric: Metric, members: Probabilities, truth: Targets) -> Climb:
-    """An empty sum of the members (M, N, K), scored by the quickest way that the metric has."""
+    """Returns an empty sum of the members (M, N, K), scored by the quickest way of the metric."""
     quickest: type[Climb] = Climb
     if truth.ndim == 1 and scores_confusion(metric):
         quickest = DecisionClimb
@@ -50,7 +50,7 @@ def climb(metric: Metric, members: Probabilities, truth: Targets) -> Climb:
 
 
 class Climb:
-    """A sum of members, and what the metric says of it with one more; the way that every metric can go."""
+    """A sum of members, and the metric's score of it with one more, for any metric."""
 
     def __init__(self, metric: Metric, members: Probabilities, truth: Targets) -> None:
         self.metric, self.members, self.truth = metric, members, truth
@@ -67,7 +67,7 @@ class Climb:
         self.weight += share
 
     def costs(self, share: float = 1.0, which: Sequence[int] | None = None) -> np.ndarray:
-        """The cost of the sum with a share of each member more, for all or for `which`."""
+        """Returns the cost of the sum with an added share of each member, for all or for `which`."""
         jobs = range(len(self.members)) if which is None else which
         return np.array([self._cost_with(member, share) for member in jobs])
 
@@ -79,11 +79,11 @@ class Climb:
 
 
 class DecisionClimb(Climb):
-    """For metrics of decisions: of each row only the largest sum counts, and a member turns few rows over.
+    """The climb for metrics of decisions: only the largest sum of each row counts, and a member changes few decisions.
 
-    The largest sum of a row is ahead of the others by `ahead`. A member can turn the row over only if its own largest
-    probability exceeds the one that it gives to the leader by as much; only such rows are added up. Exact, but for
-    the order in which float64 sums are rounded.
+    `ahead` is the lead of a row's largest sum over the others. A member can change the decision only if its
+    own largest probability exceeds the one that it gives to the leader by at least the lead. Only such rows
+    are summed. The result is exact, except for the order in which float64 sums are rounded.
     """
 
     metric: FromConfusionMatrix  # type: ignore[assignment]
@@ -125,20 +125,23 @@ class DecisionClimb(Climb):
         return np.array(in_threads(cost, jobs, len(self.truth)))
 
     def _whole(self, member: int, share: float, near: np.ndarray, begun: bool) -> float:
-        """The cost by all rows' decisions: where classes are many, a confusion matrix is larger than those."""
+        """Returns the cost by all rows' decisions.
+
+        If there are many classes, a confusion matrix is larger than those.
+        """
         rows, said = near if not begun else near[self._may_turn(member, share, near)], self.lead.copy()
         said[rows] = self._decide(member, share, rows)
         return self.sign * score_decisions(self.metric, self.truth, said, self.classes)
 
     def _may_turn(self, member: int, share: float, rows: np.ndarray) -> np.ndarray:
-        """Whether a share of the member, added or taken away, could change the decision of these rows."""
+        """Returns whether a share of the member, added or removed, could change the decision of these rows."""
         of_leader = self.members[member].reshape(-1).take(rows * self.classes + self.lead[rows])
         change = share * (self.tops[member, rows] - of_leader) if share > 0 else -share * of_leader
         close: np.ndarray = change >= self.ahead[rows] - COST_TOLERANCE
         return close
 
     def _decide(self, member: int, share: float, rows: np.ndarray) -> np.ndarray:
-        """The class that the sum with a share of the member more gives these rows."""
+        """Returns the class that the sum with an added share of the member gives these rows."""
         said = np.empty(len(rows), dtype=np.int64)
         for start in range(0, len(rows), BLOCK_ROWS):
             at = slice(start, start + BLOCK_ROWS)
@@ -149,7 +152,7 @@ class DecisionClimb(Climb):
 
 
 class TrueClassClimb(Climb):
-    """For metrics of the true class's probability: of each row one number counts, and its row's sum."""
+    """The climb for metrics of the true class's probability: one number of each row counts, and its row's sum."""
 
     metric: FromTrueClassProbability  # type: ignore[assignment]
 
@@ -158,7 +161,7 @@ class TrueClassClimb(Climb):
         self.true = np.empty(self.members.shape[:2], dtype=self.members.dtype)
         self.over = np.empty(
             self.members.shape[:2], dtype=np.float32
-        )  # what a row's sum is above 1: next to nothing
+        )  # excess of a row's sum above 1: almost 0
         for place, member in enumerate(self.members):
             self.true[place] = member[rows, self.truth]
             self.over[place] = member.sum(axis=1, dtype=np.float64) - 1

@@ -12,14 +12,14 @@ THRESHOLDS_TRIED = 201  # thresholds, quantiles of the similarities
 
 @dataclass(frozen=True, eq=False)
 class RankedImages:
-    """The nearest images of N queries, the nearest first, and which of them are right."""
+    """The nearest images of N queries, the nearest first, and which of them are correct."""
 
     similarities: np.ndarray  # (N, k) float32
     relevant: np.ndarray  # (N, k) bool
-    wanted: np.ndarray  # (N,) int64: how many relevant images a query has in the gallery
+    wanted: np.ndarray  # (N,) int64: the number of relevant images of a query in the gallery
 
     def take(self, rows: np.ndarray) -> Self:
-        """The queries at these positions, or where a mask is true."""
+        """Returns the queries at these positions or in this mask."""
         return replace(
             self,
             similarities=self.similarities[rows],
@@ -29,7 +29,8 @@ class RankedImages:
 
 
 def mean_average_precision(found: RankedImages, k: int) -> float:
-    """mAP@k: the mean over queries of sum P(i) rel(i) / min(wanted, k); queries without a relevant image do not count.
+    """Returns mAP@k: the mean over queries of sum P(i) rel(i) / min(wanted, k); queries without a relevant
+    image do not count.
 
     P(i) is the precision of the first i images. Source: Google Landmark Retrieval 2019-2021, evaluation page.
     """
@@ -42,7 +43,7 @@ def mean_average_precision(found: RankedImages, k: int) -> float:
 
 @dataclass(frozen=True)
 class SetRule:
-    """Which of a query's nearest images its set has: those of at least `threshold`, from `least` to `most` of them.
+    """Chooses a query's set from its nearest images: those of at least `threshold`, from `least` to `most` of them.
 
     `with_self`: the query is in the gallery and in its own set, as in Shopee Price Match Guarantee.
     """
@@ -53,14 +54,14 @@ class SetRule:
     with_self: bool = True
 
     def count_images(self, similarities: np.ndarray) -> np.ndarray:
-        """How many of the nearest images (N, k) each set has beside the query itself, int64 (N,)."""
+        """Returns how many of the nearest images (N, k) each set has in addition to the query itself, int64 (N,)."""
         own = int(self.with_self)
         counts = (similarities >= self.threshold).sum(axis=1)
         least, most = max(self.least - own, 0), min(self.most - own, similarities.shape[1])
         return np.asarray(np.clip(counts, least, most))
 
     def score_rows(self, found: RankedImages) -> np.ndarray:
-        """The F1 of each query's set, (N,)."""
+        """Returns the F1 of each query's set, (N,)."""
         own = int(self.with_self)
         counts = self.count_images(found.similarities)
         hits = np.concatenate([np.zeros((len(counts), 1), int), np.cumsum(found.relevant, axis=1)], axis=1)
@@ -70,7 +71,7 @@ class SetRule:
         return np.asarray(np.divide(2 * right, total, out=scores, where=total > 0))
 
     def fit(self, found: RankedImages) -> Self:
-        """The rule with the threshold of the best mean F1; of equals the one in the middle."""
+        """Returns the rule with the threshold of the best mean F1; of equals the middle one."""
         values = np.unique(np.quantile(found.similarities, np.linspace(0, 1, THRESHOLDS_TRIED)))
         rules = [replace(self, threshold=float(value)) for value in values]
         scores = np.array([rule.score_rows(found).mean() for rule in rules])
@@ -79,9 +80,9 @@ class SetRule:
 
 
 def cross_fit_sets(rule: SetRule, found: RankedImages, folds: np.ndarray) -> tuple[float, SetRule]:
-    """The mean F1 of sets by thresholds that other folds' queries gave, and the rule fitted on all.
+    """Returns the mean F1 of sets by thresholds fitted on other folds' queries, and the rule fitted on all.
 
-    With one fold alone the threshold is scored on the queries that it was fitted on.
+    If there is only one fold, the threshold is scored on the queries that it was fitted on.
     """
     numbers = np.unique(folds)
     fitted = rule.fit(found)

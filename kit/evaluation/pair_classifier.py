@@ -1,4 +1,4 @@
-"""PairClassifier: whether two images show the same class, from where their vectors lie."""
+"""PairClassifier: predicts from two vectors if the images show the same class."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ FEATURES = (
     "largest difference",
     "spread of differences",
 )  # of each set of vectors
-STRENGTH = 1.0  # inverse, of the L2 penalty on standardised features
+STRENGTH = 1.0  # inverse of the L2 penalty on standardised features
 CHUNK_PAIRS = 8_192  # pairs
 
 
 def pair_features(one: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """Features (pairs, 4) float64 of unit vectors (pairs, D), the same whichever of the two comes first."""
+    """Returns features (pairs, 4) float64 of unit vectors (pairs, D), independent of the order of the two."""
     found = np.empty((len(one), len(FEATURES)))
     for start in range(0, len(one), CHUNK_PAIRS):
         part = slice(start, start + CHUNK_PAIRS)
         first, second = one[part].astype(np.float32), other[part].astype(np.float32)
-        apart = np.abs(first - second) * np.sqrt(first.shape[1])  # of vectors of any length alike
+        apart = np.abs(first - second) * np.sqrt(first.shape[1])  # equally for vectors of any length
         found[part, 0] = np.einsum("ij,ij->i", first, second)
         found[part, 1], found[part, 2], found[part, 3] = (
             apart.mean(axis=1),
@@ -39,7 +39,7 @@ def pair_features(one: np.ndarray, other: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class PairClassifier:
-    """A logistic regression of `same` on standardised features, one that can be written down.
+    """A logistic regression of `same` on standardised features, which can be stored as JSON.
 
     Source: Cox 1958, "The Regression Analysis of Binary Sequences"; on differences of faces' features, Sun et al. 2014,
     "Deep Learning Face Representation by Joint Identification-Verification".
@@ -51,7 +51,7 @@ class PairClassifier:
     intercept: float = 0.0
 
     def fit(self, members: Any, truth: Targets) -> Self:
-        """Fitted on features (pairs, F), as `members[0]`, and whether each pair is the same (pairs,)."""
+        """Fits on features (pairs, F), as `members[0]`, and whether each pair is the same (pairs,)."""
         from sklearn.linear_model import LogisticRegression
 
         given = np.asarray(members)[0]
@@ -66,17 +66,17 @@ class PairClassifier:
         )
 
     def logits(self, given: np.ndarray) -> np.ndarray:
-        """log(p / (1 - p)) of pairs by their features (pairs, F), (pairs,) float64."""
+        """Returns log(p / (1 - p)) of pairs by their features (pairs, F), (pairs,) float64."""
         made: np.ndarray = (given - self.centre) / self.scale @ np.asarray(self.weights) + self.intercept
         return made
 
     def blend(self, members: Any) -> np.ndarray:
-        """Probabilities (pairs, 2) of another class and of the same."""
+        """Returns probabilities (pairs, 2) of another class and of the same."""
         same = sigmoid(self.logits(np.asarray(members)[0]))
         return np.stack([1 - same, same], axis=1)
 
     def spec(self) -> dict[str, Any]:
-        """The regression as JSON values."""
+        """Returns the regression as JSON values."""
         return {
             "centre": list(self.centre),
             "scale": list(self.scale),
@@ -86,7 +86,7 @@ class PairClassifier:
 
     @classmethod
     def of(cls, spec: Mapping[str, Any]) -> Self:
-        """What `spec` wrote. Raises ValueError, KeyError or TypeError for anything else."""
+        """Reads the values of `spec`. Raises ValueError, KeyError or TypeError for anything else."""
         centre, scale, weights = (tuple(map(float, spec[name])) for name in ("centre", "scale", "weights"))
         if not len(centre) == len(scale) == len(weights):
             raise ValueError("centre, scale and weights differ in length")
@@ -94,7 +94,7 @@ class PairClassifier:
 
 
 def sigmoid(logits: np.ndarray) -> np.ndarray:
-    """1 / (1 + exp(-x)), which does not overflow."""
+    """Returns 1 / (1 + exp(-x)) without overflow."""
     found: np.ndarray = np.exp(-np.logaddexp(0, -logits))
     return found
 
@@ -107,7 +107,7 @@ def read_judges(text: str) -> dict[str, PairClassifier]:
 
 
 def adjust_for_prior(probabilities: Probabilities, drawn: float, share: float) -> np.ndarray:
-    """Probabilities of pairs of which a `share` is the same, where those fitted on had the share `drawn`.
+    """Returns probabilities of pairs of which a `share` is the same, if the fitted pairs had the share `drawn`.
 
     Source: Saerens, Latinne and Decaestecker 2002, "Adjusting the Outputs of a Classifier to New a Priori
     Probabilities", equation 4.
@@ -125,13 +125,13 @@ def best_threshold(probabilities: Probabilities, same: np.ndarray) -> tuple[floa
     order = np.argsort(-probabilities, kind="stable")
     hits = np.cumsum(same[order])
     scores = 2 * hits / (np.arange(1, len(order) + 1) + same.sum())
-    last = np.append(np.diff(probabilities[order]) != 0, True)  # equal probabilities are told alike
+    last = np.append(np.diff(probabilities[order]) != 0, True)  # equal probabilities have equal decisions
     place = int(np.argmax(np.where(last, scores, -1)))
     return float(probabilities[order[place]]), float(scores[place])
 
 
 def curve(probabilities: Probabilities, same: np.ndarray, points: int = 101) -> Sequence[Mapping[str, float]]:
-    """Precision, recall and threshold at evenly spaced quantiles of the probabilities, the highest first."""
+    """Returns precision, recall and threshold at evenly spaced quantiles of the probabilities, the highest first."""
     found = []
     for threshold in np.unique(np.quantile(probabilities, np.linspace(0, 1, points)))[::-1]:
         told = probabilities >= threshold

@@ -1,4 +1,4 @@
-"""Spread: by how much a score would differ on other rows of the same kind, by drawing rows or groups again."""
+"""Standard error: the spread of a score over other rows of the same kind, by resampling rows or groups."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ from kit.kinds import Metric
 def error(
     metric: Metric, truth: Targets, probabilities: Probabilities, rows: int, groups: np.ndarray | None = None
 ) -> tuple[float, int]:
-    """The standard deviation of the score over samples of so many rows, drawn with replacement, and how many samples.
+    """Returns the standard deviation of the score over samples of `rows` rows, drawn with replacement, and
+    the number of samples.
 
-    Groups (N,) are drawn whole, as many as make about so many rows. Raises InvalidError (D46) where too few samples
-    have a score, or all have the same: rows that are all right tell nothing of the noise.
+    Groups (N,) are drawn whole, as many as make about `rows` rows. Raises InvalidError (D46) if too few
+    samples have a score, or if all have the same: rows that are all correct do not show the noise.
     """
     drawn = bootstrap.resample_scores(metric, truth, [probabilities], groups, rows=rows)[:, 0]
     kept = drawn[np.isfinite(drawn)]
