@@ -1,1 +1,1 @@
-"""What the stages share once a config is opened: techniques, folds, files of a run."""
+"""Steps that the stages share after a config is opened: techniques, folds, files of a run."""

@@ -1,4 +1,4 @@
-"""Automatic groups: kit finds near copies or photos of one scene, and writes them into a file that data.group reads."""
+"""Automatic groups: finds near copies or photos of one scene, and writes them into a file for data.group."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from kit.kinds.label_kinds import MEANING
 
 
 def write_auto_groups(workspace: Workspace) -> Work[None]:
-    """Writes groups.csv (near copies) or scenes.csv (those, and photos of one scene) where data.group asks for it.
+    """Writes groups.csv (near copies) or scenes.csv (those, and photos of one scene) if data.group requests it.
 
-    A file that names the rows that the table has now is kept as it is, so that a run resumes with its groups, and
+    A file with exactly the table's present rows is not changed, so that a run resumes with its groups, and
     people may edit it. Raises ConfigError C17 for scenes of rows with several labels.
     """
     data = workspace.competition.data

@@ -1,4 +1,4 @@
-"""Sizing: the memory of a run's step, the largest batch that fits, and the disk space of what a run writes."""
+"""Sizes: the memory of a run's step, the largest batch that fits, and the disk space of a run's files."""
 
 from __future__ import annotations
 
@@ -32,49 +32,54 @@ from kit.model import network
 from kit.model.checkpoints import CHECKPOINTS_PER_FOLD, checkpoint_numbers, size
 from kit.runs.run import Run
 
-USABLE_MEMORY_SHARE = 0.9  # of the free memory, what a step may take: allocators leave gaps
-LR_REFERENCE_BATCH = 32  # rows of a batch for which optimizer.lr is meant, where batch_size is "auto"
-MIN_STEPS_PER_EPOCH = 16  # that an epoch keeps at least, however much memory there is
-ROOMY = 4  # times a square of the cache's size: images on a disk with so much room are not counted
+USABLE_MEMORY_SHARE = 0.9  # share of the free memory for a step, because allocators leave gaps
+LR_REFERENCE_BATCH = 32  # rows of a batch for which optimizer.lr is meant, if batch_size is "auto"
+MIN_STEPS_PER_EPOCH = 16  # minimum steps of an epoch, however much memory there is
+ROOMY = 4  # times a square of the cache's size: with this much room on a disk images are not counted
 NCCL_BYTES = 512 * 2**20  # of each GPU, about what NCCL's channels take; not measured
-SAFE_FACTOR = 4  # times the plainest estimate that must be free for a run to begin without a measurement
+SAFE_FACTOR = 4  # times the simple estimate that must be free for a run to start without a measurement
 
 
 @dataclass(frozen=True, eq=False)
 class StepMemory:
-    """What a step of a run needs: `scratch` are bytes a real step took beside its tensors, at `images` at a time."""
+    """The memory of a run's step.
+
+    `scratch` are bytes that a real step took in addition to its tensors, at `images` at a time.
+    """
 
     footprint: Footprint
     images: int
     scratch: int
-    measured: int | None  # the real peak, where the device says it
-    room: memory.DeviceMemory  # beside what `held` is
+    measured: int | None  # the real peak, if the device reports it
+    room: memory.DeviceMemory  # in addition to `held`
     held: int
-    exchange: int = 0  # what several ranks take to exchange gradients
-    failed: str = ""  # why a real step of `images` failed; blank if it did not, or none was tried
+    exchange: int = 0  # bytes for the exchange of gradients between ranks
+    failed: str = ""  # why a real step of `images` failed; empty if it did not, or if none was tried
 
     def peak(self, images: int) -> int:
-        """Bytes of a step with so many images at a time, what kernels take for themselves included."""
+        """Returns the bytes of a step with this many images at a time, including workspaces of kernels."""
         return self.footprint.peak(images) + self._scratch(images) + self.exchange
 
     def _scratch(self, images: int) -> int:
-        """What kernels take beside tensors, which grows about as the square root of the batch (measured)."""
+        """Returns the memory of kernels in addition to tensors, which grows about as the square root of the
+        batch (measured).
+        """
         return round(self.scratch * math.sqrt(images / self.images))
 
     def parts(self, images: int) -> dict[str, int]:
-        """The same by part."""
+        """Returns the same by part."""
         parts = self.footprint.parts(images)
         workspace = parts["workspace"] + self._scratch(images)
         return {**parts, "gradients": parts["gradients"] + self.exchange, "workspace": workspace}
 
     def fits(self, images: int) -> bool:
-        """Whether so many images at a time leave a margin, and fewer than a real step that failed had."""
+        """Whether this many images at a time leave a margin, and are fewer than in a real step that failed."""
         if self.failed and images >= self.images:
             return False
         return self.peak(images) - self.held <= USABLE_MEMORY_SHARE * self.room.free
 
     def largest(self) -> int:
-        """The most images at a time that fit, 0 where not even one does."""
+        """Returns the largest number of images at a time that fits, 0 if not even one does."""
         low, high = 0, 2**20
         while low < high:
             middle = (low + high + 1) // 2
@@ -91,9 +96,9 @@ def measure_step(
     images: int,
     ranks: int = 1,
 ) -> StepMemory:
-    """Measures the stage with the largest images: two watched steps, and a real one of `images`, where that fits.
+    """Measures the stage with the largest images: two recorded steps, and a real one of `images`, if that fits.
 
-    Each of several ranks measures by itself, without the exchange of gradients, which is estimated.
+    Each of several ranks measures by itself. The exchange of gradients is not measured but estimated.
     """
     stage = max(techniques.stages, key=lambda stage: stage.experiment.image_size)
     size = stage.experiment.image_size
@@ -113,11 +118,11 @@ def measure_step(
 
     def step() -> None:
         with _note_oom(failed):
-            # where memory runs out the step goes on with fewer images, and says so first
+            # if memory runs out the step continues with fewer images, and first reports it
             for event in optimizer_step(learner, stage.loss, batch, plan, precision, 0.0):
                 failed.append(str(event).partition("; continuing")[0])
 
-    step()  # kernels are chosen, and some compiled, at the first step of a size
+    step()  # kernels are chosen, and some are compiled, at the first step of a size
     learner.optimizer.zero_grad(set_to_none=True)
     more = None if failed else memory.peak_during(device, step)
     if failed:
@@ -128,14 +133,14 @@ def measure_step(
 
 
 def _exchange_bytes(learner: Learner) -> int:
-    """The buckets that gradients travel in, float32, and on GPUs what NCCL takes."""
+    """Returns the bytes of the gradient buckets, float32, and on GPUs NCCL's memory."""
     weights = sum(weight.numel() for weight in trainable_parameters(learner.network))
     return 4 * weights + (NCCL_BYTES if learner.device.type == "cuda" else 0)
 
 
 @contextmanager
 def _note_oom(failed: list[str]) -> Iterator[None]:
-    """A block whose RunError R02 is noted instead of raised."""
+    """Opens a block whose RunError R02 is recorded instead of raised."""
     try:
         yield
     except RunError as error:
@@ -153,9 +158,10 @@ def largest_batch(
     rows: int,
     ranks: int = 1,
 ) -> int:
-    """The rows of a batch where batch_size is "auto": the most that fit, a multiple of 8, at least STEPS an epoch.
+    """Returns the rows of a batch if batch_size is "auto": the most that fit, a multiple of 8, at least STEPS
+    per epoch.
 
-    Raises RunError R02 where not even one image fits.
+    Raises RunError R02 if not even one image fits.
     """
     most = max(1, rows // MIN_STEPS_PER_EPOCH)
     tried = min(most, LR_REFERENCE_BATCH)
@@ -198,10 +204,13 @@ def limit_micro_batch(
     precision: Precision,
     images: int,
 ) -> str:
-    """Makes a learner take fewer images at a time where a step would not fit; says so, or nothing.
+    """Makes a learner take fewer images at a time if a step would not fit.
 
-    A CPU that runs out is mostly killed, not told, so this comes before the first step. An estimate from one forward
-    pass comes first, and where that leaves no doubt nothing is measured. Raises RunError R02 where not one image fits.
+    Returns a line about it, or an empty text.
+
+    A process without memory on a CPU is mostly killed, without an error, so this comes before the first step.
+    An estimate from one forward pass comes first, and if it is conclusive nothing is measured. Raises
+    RunError R02 if not one image fits.
     """
     device = learner.device
     if SAFE_FACTOR * _plainest(learner, experiment, images) < memory.device_memory(device).free:
@@ -230,7 +239,7 @@ def _none_fits(found: StepMemory) -> RunError:
 
 @torch.no_grad()
 def _plainest(learner: Learner, experiment: Experiment, images: int) -> int:
-    """What every module's output would take for so many images in float32, and four times the weights."""
+    """Returns the bytes of every module's output for this many images in float32, and four times the weights."""
     seen = [0]
     leaves = [module for module in learner.network.modules() if not list(module.children())]
 
@@ -253,9 +262,9 @@ def _plainest(learner: Learner, experiment: Experiment, images: int) -> int:
 def measure_config(
     workspace: Workspace | StrPath, images: int | None = None
 ) -> Work[tuple[StepMemory, Precision, torch.device]]:
-    """Measures the experiment's step of `images` at a time, by default as the config has it; reads no image.
+    """Measures the experiment's step of `images` at a time, by default the config's number. It reads no image.
 
-    Raises what opening the experiment raises.
+    Raises the errors of opening the experiment.
     """
     workspace = Workspace.of(workspace)
     yield Progress("memory", 0, 1)
@@ -272,26 +281,26 @@ def measure_config(
     return measure_step(techniques, experiment, table, precision, device, count), precision, device
 
 
-OPTIMIZER_TENSORS = 2  # that an unknown optimizer keeps for each weight at most: Adam two, momentum one
+OPTIMIZER_TENSORS = 2  # maximum tensors per weight of an unknown optimizer: Adam has two, momentum one
 
 
 @dataclass(frozen=True)
 class DiskNeed:
-    """Bytes that a run will write; `checkpoints` is an estimate, and `least` is what they take for certain."""
+    """Bytes that a run will write. `checkpoints` is an estimate, and `least` is a lower bound."""
 
     least: int
-    checkpoints: int  # that all folds keep, and the one that is being written
+    checkpoints: int  # those that all folds keep, and the one that is being written
     predictions: int = 0
-    cache: int = 0  # of images that are not cached yet, if the cache is on the disk of the run
+    cache: int = 0  # of images that are not cached yet, if the cache is on the run's disk
 
     @property
     def total(self) -> int:
-        """All of it."""
+        """The sum of all parts."""
         return self.checkpoints + self.predictions + self.cache
 
     @property
     def certain(self) -> int:
-        """What the run takes for certain."""
+        """The lower bound of the sum."""
         return self.least + self.predictions + self.cache
 
     def __str__(self) -> str:

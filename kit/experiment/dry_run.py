@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, repr=False)
 class DryRunResult(Displayed):
-    """What a run would be, and the first batch's loss before training, beside what guessing gives."""
+    """A run's properties, and the first batch's loss before training, beside the loss of guessing."""
 
     run: str
     rows: int
@@ -36,7 +36,7 @@ class DryRunResult(Displayed):
     labels: str  # in words, such as `5 classes`
     folds: dict[int, tuple[int, int]]  # fold -> rows trained on, rows held out
     steps_per_epoch: int
-    steps: int  # of all the folds that were asked for
+    steps: int  # of all requested folds
     parameters: int
     device: str
     precision: str
@@ -45,7 +45,7 @@ class DryRunResult(Displayed):
     first_batch: tuple[int, ...]
     first_loss: float
     guessing_loss: (
-        float  # what cross-entropy gives to no knowledge: log(classes), or log 2 where each is a question
+        float  # cross-entropy without any knowledge: log(classes), or log 2 if each class is a question
     )
 
     def _lines(self) -> list[str]:
@@ -56,7 +56,7 @@ class DryRunResult(Displayed):
         ]
 
     def to_frame(self) -> pd.DataFrame:
-        """A row per quantity: its name and value."""
+        """Returns a row per quantity: its name and value."""
         values = ((field.name, getattr(self, field.name)) for field in fields(self))
         return frame({"quantity": name.replace("_", " "), "value": value} for name, value in values)
 
@@ -65,7 +65,7 @@ class DryRunResult(Displayed):
 def dry_run(
     workspace: Workspace | StrPath, name: str | None = None, folds: Sequence[int] | None = None
 ) -> Work[DryRunResult]:
-    """Opens, loads and builds all, and runs the first batch forward. Raises what training would raise."""
+    """Opens, loads and builds everything, and runs the first batch forward. Raises the errors of training."""
     workspace = Workspace.of(workspace)
     run = find_run(workspace, name)
     check_same_experiment(run, workspace.experiment)
@@ -111,7 +111,7 @@ def dry_run(
 def _first_batch(
     setting: RunContext, model: torch.nn.Module, stage: fit.FitStage
 ) -> tuple[tuple[int, ...], float]:
-    """The first batch of a stage, forward: its shape and its loss."""
+    """Runs the first batch of a stage forward: returns its shape and its loss."""
     batch = next(iter(stage.batches.epoch(0)))
     images = setting.precision.to_layout(batch.images, setting.device)
     with torch.no_grad():

@@ -24,7 +24,9 @@ from kit.images.concat_cache import ConcatCache
 def train_stages(
     setting: RunContext, fold: int, processes: LoaderProcesses | None = None
 ) -> list[fit.FitStage]:
-    """A fold's stages, each with its training batches, which load nothing yet, and share `processes` if given."""
+    """Returns a fold's stages, each with its training batches, which load nothing yet, and share `processes`
+    if given.
+    """
     return [
         fit.FitStage(
             stage.epochs,
@@ -64,13 +66,13 @@ def _batches(
 
 
 def plan_of(setting: RunContext, fold: int) -> StepPlan:
-    """The numbers of a fold's fit that its stages share."""
+    """Returns the numbers of a fold's fit that its stages share."""
     experiment = setting.experiment
     return StepPlan(experiment.seed, fold, experiment.micro_batch_size, experiment.clip_grad_norm)
 
 
 def new_learner(setting: RunContext, fold: int) -> Learner:
-    """A fold's learner before its first step; its weights are drawn from (seed, fold)."""
+    """Returns a fold's learner before its first step. Its weights are drawn from (seed, fold)."""
     torch.manual_seed(randomness.number(setting.experiment.seed, "weights", fold))
     classes = len(setting.loaded.table.classes)
     return build_learner(
@@ -84,23 +86,23 @@ def new_learner(setting: RunContext, fold: int) -> Learner:
     )
 
 
-MAX_ROWS = 2048  # images that are measured, evenly spread over the training rows
-STEP_PX = 2  # pixels along each axis, of which one is measured
+MAX_ROWS = 2048  # maximum number of measured images, evenly spread over the training rows
+STEP_PX = 2  # stride along each axis of the measured pixels
 
 MeanAndDeviation = tuple[np.ndarray, np.ndarray]  # (channels,) each, of pixels from 0 to 1
 
 
 def is_measured(experiment: Experiment) -> bool:
-    """Whether an experiment measures its training rows: if it says so, or its images are no RGB."""
+    """Whether an experiment measures its training rows: if it is set, or if its images are not RGB."""
     return experiment.normalisation == "measured" or (
         experiment.normalisation == "auto" and experiment.channels != 3
     )
 
 
 def fold_statistics(setting: RunContext, fold: int) -> MeanAndDeviation | None:
-    """The statistics of a fold's training rows, or those of the config; None: the backbone's own.
+    """Returns the statistics of a fold's training rows, or those of the config. None: the backbone's own.
 
-    Raises DataError D87 for a channel that is constant.
+    Raises DataError D87 if a channel is constant.
     """
     experiment = setting.experiment
     given = experiment.normalisation
@@ -113,7 +115,7 @@ def fold_statistics(setting: RunContext, fold: int) -> MeanAndDeviation | None:
 
 
 def measure(cache: Cache | ConcatCache, rows: np.ndarray) -> MeanAndDeviation:
-    """Mean and deviation of each channel over the images of some rows. Raises DataError D87."""
+    """Returns mean and deviation of each channel over the images of some rows. Raises DataError D87."""
     chosen = rows[:: max(1, len(rows) // MAX_ROWS)]
     count, total, squares = 0, np.zeros(cache.channels), np.zeros(cache.channels)
     for row in chosen.tolist():

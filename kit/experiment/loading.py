@@ -1,6 +1,6 @@
-"""Loading: a split's rows with their images in the cache, and the checkpoints that a path names.
+"""Loading: a split's rows with their images in the cache, and the checkpoints of a path.
 
-Unreadable images stop the work, or go by the config's word.
+Unreadable images stop the work, or are treated as the config says.
 """
 
 from __future__ import annotations
@@ -29,25 +29,25 @@ from kit.runs.run import Run, is_on_embeddings
 
 @dataclass(frozen=True)
 class Loaded:
-    """A table and the cache that holds its images: row i of one is row i of the other; `bad` rows have none."""
+    """A table and the cache of its images: row i of one is row i of the other. `bad` rows have no image."""
 
     table: Table
     cache: Cache
     bad: np.ndarray  # (rows,) bool
 
     def fingerprint(self) -> str:
-        """64 hex digits that are equal for the same files, read in the same way, of which the same are bad."""
-        how = self.cache.file.parent.name  # geometry and whatever else makes other pixels of a file
+        """Returns 64 hex digits that are equal for the same files, read in the same way, with the same bad ones."""
+        how = self.cache.file.parent.name  # geometry and all else that changes the pixels of a file
         return fingerprint([how, list(self.cache.hashes), np.flatnonzero(self.bad).tolist()])
 
 
 def geometry(experiment: Experiment) -> Geometry:
-    """The size and the rule by which images enter the cache."""
+    """Returns the size and the rule by which images enter the cache."""
     return Geometry.of(experiment)
 
 
 def open_source(workspace: Workspace) -> ImageSource:
-    """How the images of an experiment are read. Raises PluginError, and ConfigError C24 for a missing package."""
+    """Returns the image source of an experiment. Raises PluginError, and ConfigError C24 for a missing package."""
     return ImageSource.open(workspace.competition.data, workspace.root, workspace.experiment.channels)
 
 
@@ -90,7 +90,7 @@ def load_rows(
         )
     if choice == "stop":
         key = goes_on or f"data.on_unreadable_{split}={'skip' if split == 'train' else 'class_prior'}"
-        raise DataError(  # the command that fails writes quarantine.csv, as for any bad data
+        raise DataError(  # as for any bad data, the command that fails writes quarantine.csv
             summary,
             code=cases[0].code,
             cases=cases,
@@ -103,7 +103,7 @@ def load_rows(
 
 
 def _write_quarantine(workspace: Workspace, cases: Sequence[Case]) -> str:
-    """Lists the cases in quarantine.csv, and says so; a list that cannot be written stops nothing."""
+    """Lists the cases in quarantine.csv, and returns a line about it. A list that cannot be written is not an error."""
     try:
         return f"{quarantine(workspace.root, cases)} lists all"
     except (OSError, RunError) as error:
@@ -112,7 +112,7 @@ def _write_quarantine(workspace: Workspace, cases: Sequence[Case]) -> str:
 
 @dataclass
 class RunCheckpoints:
-    """Checkpoints of one run, by fold; `epoch_suffix` tells an earlier epoch's predictions from the last one's."""
+    """Checkpoints of one run, by fold. `epoch_suffix` separates an earlier epoch's predictions from the last one's."""
 
     run: Run
     epoch_suffix: str = ""
@@ -120,9 +120,10 @@ class RunCheckpoints:
 
 
 def find_targets(workspace: Workspace, paths: StrPath | Sequence[StrPath]) -> list[RunCheckpoints]:
-    """Runs, folds and checkpoint folders, or a single one, as targets: one a run and epoch, in the order given.
+    """Returns runs, folds and checkpoint folders as targets: one per run and epoch, in the given order.
 
-    Raises ConfigError C15 for a path that is none of these or has no finished fold. Warns (W13) of a run's others.
+    Raises ConfigError C15 for a path that is none of these or has no finished fold. Warns (W13) of a run's
+    unfinished folds.
     """
     paths = [paths] if isinstance(paths, (str, os.PathLike)) else paths
     targets: dict[tuple[Path, str], RunCheckpoints] = {}
@@ -162,7 +163,7 @@ def find_targets(workspace: Workspace, paths: StrPath | Sequence[StrPath]) -> li
 
 
 def _resolve(workspace: Workspace, path: StrPath) -> Path:
-    """A path from where the user stands or from the workspace, or the folder of a run that is given by its name."""
+    """Returns a path relative to the present folder or to the workspace, or the folder of a run given by its name."""
     here = Path(path).resolve()
     if here.exists():
         return here
@@ -189,13 +190,15 @@ def _checkpoints(folder: Path) -> list[tuple[Run, int, Path]]:
 
 
 def _last_checkpoint(run: Run, fold: int) -> list[tuple[Run, int, Path]]:
-    """A fold with its last checkpoint; none where it is still to be trained."""
+    """Returns a fold with its last checkpoint; empty if it is not trained yet."""
     last = _last(run, fold)
     return [] if last is None else [(run, fold, last)]
 
 
 def _last(run: Run, fold: int) -> Path | None:
-    """The checkpoint that a finished fold's own predictions were made with, whether it is still there or not."""
+    """Returns the path of the checkpoint that made a finished fold's own predictions, whether it still exists
+    or not.
+    """
     if not run.fold_predictions_file(fold).is_file():
         return None
     tag = Predictions.read(run.fold_predictions_file(fold)).provenance.checkpoint(fold)

@@ -1,4 +1,4 @@
-"""Positives: how many rows of a batch have another row of their class, which losses that compare rows learn from."""
+"""Positives: counts the rows of a batch with another row of their class, which losses that compare rows need."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MIN_SHARE = 0.5  # of the rows
 
 
 def describe_positives(stage: OpenStage, labels: np.ndarray) -> str:
-    """A line on the first epoch of a stage; empty for a loss that needs none. `labels` (rows,) are fold 0's.
+    """Returns a line on the first epoch of a stage; empty for a loss that needs none. `labels` (rows,) are fold 0's.
 
     Warns W82 if fewer than half of the rows have another row of their class in their batch.
     """
@@ -33,7 +33,7 @@ def describe_positives(stage: OpenStage, labels: np.ndarray) -> str:
 
 
 def positive_share(stage: OpenStage, labels: np.ndarray) -> float:
-    """The share of an epoch's rows with another row of their class in their batch."""
+    """Returns the share of an epoch's rows with another row of their class in their batch."""
     order = labels[stage.sampler.order(labels, generator(stage.experiment.seed, "order", 0, 0))]
     found = 0
     for part in even_batches(len(order), stage.experiment.batch_rows()):

@@ -53,17 +53,17 @@ READING = ("reader", "box", "box_margin", "tiles", "pixel_type", "bit_depth", "m
 
 
 def experiment_of(trained: CheckpointProvenance) -> Experiment:
-    """The resolved experiment that a checkpoint was trained by, from what its manifest says.
+    """Returns the resolved experiment of a checkpoint, from its manifest.
 
-    Raises CheckpointError D53 where this kit cannot read it, such as a newer one's.
+    Raises CheckpointError D53 if this kit cannot read it, such as one of a newer kit.
     """
     return _experiment(trained, trained.require_config())
 
 
 def experiment_of_request(trained: CheckpointProvenance) -> Experiment:
-    """The same with `auto` for each precision and layout that was not named.
+    """Returns the same with `auto` for each precision and layout that was not set.
 
-    A checkpoint of a kit that did not record them has what was chosen where it was trained.
+    A checkpoint of a kit that did not record them has the values that were chosen where it was trained.
     """
     return _experiment(trained, {**trained.require_config(), **(trained.asked or {})})
 
@@ -73,7 +73,7 @@ def _experiment(trained: CheckpointProvenance, config: Mapping[str, Any]) -> Exp
 
 
 def classes_of_checkpoint(trained: CheckpointProvenance) -> Classes:
-    """What a checkpoint's plugins knew of the classes, from what its manifest says."""
+    """Returns the classes that a checkpoint's plugins were bound to, from its manifest."""
     return Classes(
         trained.classes,
         trained.class_counts,
@@ -88,10 +88,10 @@ def classes_of_checkpoint(trained: CheckpointProvenance) -> Classes:
 
 
 def precision_of(trained: CheckpointProvenance, network: nn.Module, device: torch.device) -> Precision:
-    """The precision of a checkpoint's predictions on a device, which may be another one than it was trained on.
+    """Returns the precision of a checkpoint's predictions on a device, which may differ from the training device.
 
-    A dtype or layout that the config named stays, `auto` is chosen again: bfloat16 of an A100 fails on a T4, and is
-    several times slower than float32 on most CPUs.
+    A dtype or layout that the config set stays, and `auto` is chosen again: an A100's bfloat16 fails on a T4,
+    and is several times slower than float32 on most CPUs.
     """
     began = Precision.of(experiment_of(trained).model_dump())
     chosen = resolve_auto(network, device, Precision.of(experiment_of_request(trained).model_dump()))
@@ -100,9 +100,9 @@ def precision_of(trained: CheckpointProvenance, network: nn.Module, device: torc
 
 
 def restore(checkpoint: Checkpoint, root: Path | None, device: torch.device) -> Predictor:
-    """The averaged network where there is one, else the last weights.
+    """Returns the averaged network if it exists, else the one with the last weights.
 
-    Raises CheckpointError D53 where the weights are not those of the network, naming the first keys.
+    Raises CheckpointError D53 if the weights are not those of the network, naming the first keys.
     """
     experiment = experiment_of(checkpoint.provenance)
     classes = classes_of_checkpoint(checkpoint.provenance)
@@ -128,7 +128,10 @@ def restore(checkpoint: Checkpoint, root: Path | None, device: torch.device) -> 
 
 
 def load_for_prediction(path: Path, root: Path | None, device: torch.device) -> Predictor:
-    """The network of a checkpoint folder, as it predicts fastest. Raises what `load` and `restore` raise."""
+    """Returns the network of a checkpoint folder in its fastest form for prediction.
+
+    Raises what `load` and `restore` raise.
+    """
     checkpoint = load(path)
     made = restore(checkpoint, root, device)
     size = experiment_of(checkpoint.provenance).image_size
@@ -138,7 +141,7 @@ def load_for_prediction(path: Path, root: Path | None, device: torch.device) -> 
 
 
 def same_experiment(run: Run, folds: Mapping[int, Path], table: Table) -> Experiment:
-    """The experiment of a run's checkpoints. Raises CheckpointError D53 where one was made for other classes."""
+    """Returns the experiment of a run's checkpoints. Raises CheckpointError D53 if one was made for other classes."""
     found = {path: checkpoints.provenance_of(path) for path in folds.values()}
     for path, trained in found.items():
         if trained.classes != table.classes:
@@ -152,7 +155,7 @@ def same_experiment(run: Run, folds: Mapping[int, Path], table: Table) -> Experi
 
 
 def warn_of_changed(run: Run, plugins: Mapping[str, str]) -> None:
-    """Warns (W14) of plugins whose source is not what the run was trained with."""
+    """Warns (W14) of plugins whose source differs from that of the run's training."""
     began = run.provenance.get("plugins", {})
     changed = [name for name, mark in plugins.items() if began.get(name, mark) != mark]
     if changed:
@@ -161,13 +164,13 @@ def warn_of_changed(run: Run, plugins: Mapping[str, str]) -> None:
 
 
 def check_config(run: Run, asked: Mapping[str, Any], what: str) -> None:
-    """Raises ConfigError C11 where a run was begun as something else than what is asked for now, such as a soup."""
+    """Raises ConfigError C11 if a run was started as something else than what is requested, such as a soup."""
     if run.is_started and run.manifest.get("asked") != asked:
         raise ConfigError(f"runs/{run.name} does not match this {what}", code="C11", hint="another --name")
 
 
 def check_reading(run: Run, data: Data) -> None:
-    """Raises DataError D60 if config.json reads images in another way than a run was trained with.
+    """Raises DataError D60 if config.json reads images in another way than in the run's training.
 
     A run may have been started with keys of data on the command line.
     """
@@ -191,7 +194,7 @@ def check_reading(run: Run, data: Data) -> None:
 
 
 def check_rows_unchanged(run: Run, folds: Folds, table: Table) -> None:
-    """Raises DataError D60 where the table's rows are not those that the run's folds were made of."""
+    """Raises DataError D60 if the table's rows are not those of the run's folds."""
     if folds.ids.tolist() != table.ids.tolist():
         raise DataError(
             f"the training table has {len(table)} rows, but {run.name} was trained on {len(folds.ids)} "
@@ -209,7 +212,7 @@ Split = Literal["oof", "test", "train"]  # train: the rows that each fold's netw
 
 @dataclass(frozen=True, eq=False)
 class PredictionJob:
-    """One run to be predicted by a set of views, and what its predictions say of themselves."""
+    """One run to be predicted by a set of views, and the provenance of its predictions."""
 
     workspace: Workspace
     run: Run
@@ -222,10 +225,10 @@ class PredictionJob:
     folds: Folds
     scoring: Scoring
     provenance: Provenance
-    train: Table | None = None  # the labelled rows, their classes named and ordered as the run has them
+    train: Table | None = None  # the labelled rows, with class names and order of the run
 
     def as_named(self, loaded: Loaded) -> Loaded:
-        """Rows with the run's classes in place of the tables' own, which may be renamed since."""
+        """Returns rows with the run's classes in place of the tables' own, which may have been renamed."""
         if self.train is None or self.train.classes == loaded.table.classes:
             return loaded
         if loaded.table.labels is None:
@@ -234,17 +237,17 @@ class PredictionJob:
 
     @property
     def folder(self) -> Path:
-        """Where the predictions go."""
+        """The folder of the predictions."""
         return self.run.predictions(self.name)
 
     @property
     def member(self) -> str:
-        """The member as people write it, `r@d4`."""
+        """The member as text, `r@d4`."""
         return f"{self.run.name}@{self.name}"
 
 
 def _columns_digest(job: PredictionJob, table: Table, split: str) -> str:
-    """The digest of the side columns of a run's networks; empty if they take none."""
+    """Returns the digest of the side columns of a run's networks; empty if they take none."""
     if job.experiment.columns is None or not job.checkpoints:
         return ""
     encoder = checkpoints.provenance_of(next(iter(job.checkpoints.values()))).encoder()
@@ -253,7 +256,7 @@ def _columns_digest(job: PredictionJob, table: Table, split: str) -> str:
 
 @dataclass(frozen=True, eq=False)
 class PredictionFile:
-    """The predictions of one split, by fold: `kept` is of an earlier command, `made` is being filled.
+    """The predictions of one split, by fold: `kept` is from an earlier command, `made` is being filled.
 
     `unfinished` has the rows of folds that an earlier command predicted before it was stopped.
     """
@@ -269,7 +272,7 @@ class PredictionFile:
 
     @classmethod
     def begin(cls, job: PredictionJob, split: Split, loaded: Loaded, prior: np.ndarray) -> PredictionFile:
-        """A sheet with what an earlier command left, and would be the same again."""
+        """Returns a file with the predictions of an earlier command that would be the same again."""
         provenance = replace(
             job.provenance,
             rows=split,
@@ -296,11 +299,11 @@ class PredictionFile:
 
     @property
     def folds_to_predict(self) -> list[int]:
-        """The folds that are to be predicted."""
+        """The folds that are not predicted yet."""
         return [fold for fold in self.job.checkpoints if fold not in self.kept]
 
     def rows(self, fold: int) -> np.ndarray:
-        """The rows with an image that a fold's network predicts, ascending."""
+        """Returns the rows with an image that a fold's network predicts, ascending."""
         return np.flatnonzero(self._rows_for(fold) & ~self.loaded.bad)
 
     def _rows_for(self, fold: int) -> np.ndarray:
@@ -312,7 +315,7 @@ class PredictionFile:
         return self.job.folds.training_mask(splitter, fold)
 
     def reader(self, fold: int, predictor: Predictor) -> NetworkReader:
-        """A fold's network, which fills this sheet's rows of it. Raises RunError for a full disk."""
+        """Returns a fold's network as a reader that fills its rows. Raises RunError if the disk is full."""
         rows, found, places = self.is_started(fold, predictor.target)
         job = self.job
         side = predictor.encode_columns(self.loaded.table, self.split)
@@ -320,7 +323,7 @@ class PredictionFile:
         return NetworkReader(predictor, job.views, job.merge, rows, size, found, places, side)
 
     def is_started(self, fold: int, target: Target) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """The rows that a fold's network is to predict, the array to be filled, and the place in it of each row.
+        """Returns the rows for a fold's network to predict, the array to be filled, and the position of each row in it.
 
         Rows that a stopped command has predicted are filled in. They were whole batches, and so are the others.
         """
@@ -337,7 +340,7 @@ class PredictionFile:
             made,
             target,
         )
-        found[places, 0] = np.nan  # so that a row without predictions is known if the command is stopped
+        found[places, 0] = np.nan  # so that a row without predictions is recognised after a stop
         if fold not in self.unfinished:
             return rows, found, places
         earlier, ids = self.unfinished[fold], table.ids[rows]
@@ -346,13 +349,13 @@ class PredictionFile:
         return rows[~known], found, places[~known]
 
     def count_left(self) -> int:
-        """Rows times networks that are not predicted yet."""
+        """Returns rows times networks that are not predicted yet."""
         return sum(
             len(self.rows(fold)) - len(self._places_with_predictions(fold)) for fold in self.folds_to_predict
         )
 
     def _places_with_predictions(self, fold: int) -> np.ndarray:
-        """The places of a fold's rows that have predictions by its network, ascending."""
+        """Returns the positions of a fold's rows that have predictions by its network, ascending."""
         if fold not in self.made:
             return np.empty(0, np.int64)
         places = self._places(self.rows(fold))
@@ -360,7 +363,7 @@ class PredictionFile:
         return np.asarray(places[~is_open])
 
     def write_unfinished(self) -> None:
-        """Writes the rows that are predicted to a file of their own, from which the next command continues."""
+        """Writes the predicted rows to their own file, from which the next command continues."""
         parts = {fold: part.take(self._places_with_predictions(fold)) for fold, part in self.made.items()}
         parts = {fold: part for fold, part in parts.items() if len(part)}
         if parts:
@@ -368,9 +371,9 @@ class PredictionFile:
             write_parts(_unfinished_file(self.job, self.split), list(parts.values()), provenance)
 
     def write(self) -> Provenance:
-        """Writes the file if its rows or its provenance would change, and returns its provenance, such as scores.
+        """Writes the file if its rows or its provenance would change. Returns its provenance, which includes scores.
 
-        Out-of-fold rows are scored whether kept or not: the labels and the metric may be others.
+        Out-of-fold rows are scored even if they are reused, because the labels and the metric may be others.
         """
         parts = {**self.kept, **self.made}
         provenance = replace(self.provenance, checkpoints=checkpoint_tags(parts))
@@ -385,9 +388,9 @@ class PredictionFile:
         return provenance
 
     def _rows_to_write(self, rows: np.ndarray) -> np.ndarray:
-        """The rows of the table that a fold's predictions have, ascending; `rows` are those with an image.
+        """Returns the rows of the table in a fold's predictions, ascending; `rows` are those with an image.
 
-        Test rows without an image are there too, with the prior, unless their answer has another image.
+        Test rows without an image are included, with the prior, unless their answer has another image.
         """
         if self.split != "test":
             return rows
@@ -397,7 +400,7 @@ class PredictionFile:
         return np.flatnonzero(~(self.loaded.bad & np.isin(answers, answers[~self.loaded.bad])))
 
     def _places(self, rows: np.ndarray) -> np.ndarray:
-        """Where rows with an image stand in a fold's predictions."""
+        """Returns the positions of rows with an image in a fold's predictions."""
         return np.asarray(np.searchsorted(self._rows_to_write(rows), rows))
 
 
@@ -417,7 +420,10 @@ def prediction_batches(
     processes: LoaderProcesses | None = None,
     side: SideValues | None = None,
 ) -> PlainBatches:
-    """Rows as prediction sees them, each once, in order, with `side` values; `processes` load for others too."""
+    """Returns batches of rows for prediction, each once, in order, with `side` values.
+
+    `processes` also load for others.
+    """
     return PlainBatches(
         cache=loaded.cache,
         rows=rows,
@@ -432,7 +438,7 @@ def prediction_batches(
 
 
 def assemble(setting: RunContext) -> Predictions:
-    """Writes predictions/plain/oof.parquet from the folds that are there, with their scores."""
+    """Writes predictions/plain/oof.parquet from the finished folds, with their scores."""
     run = setting.run
     parts = {
         k: Predictions.read(run.fold_predictions_file(k))
@@ -457,16 +463,17 @@ def assemble(setting: RunContext) -> Predictions:
 def load_reusable_predictions(
     file: Path, wanted: Provenance, run: Run, empty: Empty | None = None
 ) -> dict[int, Predictions]:
-    """What a file holds of exactly the wanted provenance: same rows, images, classes, views, plugins and checkpoints.
+    """Returns the predictions of a file with exactly the wanted provenance: same rows, images, classes,
+    views, plugins and checkpoints.
 
-    The views' spec is left aside: their name says as much. Folds that it names no checkpoint of are kept too,
-    while the one that they were made with stands. The arrays are parts of one that `empty` makes.
+    The views' spec is not compared, because their name is enough. A fold without a recorded checkpoint is
+    reused as long as the checkpoint that made it exists. The arrays are parts of one that `empty` makes.
     """
     if not file.is_file():
         return {}
     try:
         old = Predictions.read(file, empty)
-    except InvalidError:  # damaged: made again
+    except InvalidError:  # damaged: predicted again
         return {}
     had, tags_wanted = old.provenance.to_json(), wanted.checkpoints
     if any(had.get(key) != value for key, value in wanted.to_json().items() if key not in ANY_OF):
@@ -480,7 +487,7 @@ def load_reusable_predictions(
 
 
 def _of_fold(whole: Predictions, fold: int) -> Predictions:
-    """A fold's rows, without a copy where they stand together, as they are written."""
+    """Returns a fold's rows, without a copy if they are contiguous, as they are written."""
     rows = np.flatnonzero(whole.folds == fold)
     if len(rows) and rows[-1] - rows[0] + 1 == len(rows):
         return whole.take(slice(rows[0], rows[-1] + 1))
@@ -488,7 +495,7 @@ def _of_fold(whole: Predictions, fold: int) -> Predictions:
 
 
 def _stands(run: Run, fold: str, tag: str) -> bool:
-    """Whether a run still has the checkpoint that a tag names."""
+    """Whether a run still has the checkpoint of a tag."""
     try:
         return checkpoints.tag(run.fold(int(fold)) / tag.partition(":")[0]) == tag
     except (OSError, ValueError, KeyError):
@@ -496,5 +503,5 @@ def _stands(run: Run, fold: str, tag: str) -> bool:
 
 
 def checkpoint_tags(parts: Mapping[int, Predictions]) -> dict[str, str]:
-    """The checkpoint of each fold, by the provenance of its predictions."""
+    """Returns the checkpoint of each fold, by the provenance of its predictions."""
     return {str(fold): parts[fold].provenance.checkpoint(fold) for fold in sorted(parts)}

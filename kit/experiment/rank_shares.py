@@ -1,4 +1,4 @@
-"""The share that each of several ranks has of a batch: whether it can train on it, and whether it keeps a GPU busy."""
+"""Each rank's share of a batch: checks that it can train on it, and notes if it does not keep a GPU busy."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from kit.kinds import Optimizer
 
 
 def check_ranks(techniques: OpenPlugins, ranks: Ranks) -> None:
-    """Raises ConfigError C35 where ranks cannot share a step: its loss compares rows, or they are too few."""
+    """Raises ConfigError C35 if ranks cannot share a step: its loss compares rows, or the rows are too few."""
     for stage in techniques.stages if ranks.count > 1 else ():
         if not stage.loss.is_splittable():
             name = stage.loss.plugin_name()
@@ -32,7 +32,9 @@ def check_ranks(techniques: OpenPlugins, ranks: Ranks) -> None:
 
 
 def describe_idle_gpus(optimizer: Optimizer, rows: int, ranks: Ranks, device: torch.device) -> str:
-    """A note where a GPU gets fewer rows of a batch than keep it busy, with what to set; else nothing."""
+    """Returns a note if a GPU gets too few rows of a batch to be busy, with the settings to change; else an
+    empty text.
+    """
     count = ranks.count
     if count == 1 or device.type == "cpu" or rows >= LR_REFERENCE_BATCH * count:
         return ""

@@ -1,4 +1,7 @@
-"""RunContext: what the folds of a run share, opened and loaded once; all that can fail before training fails here."""
+"""RunContext: the state that the folds of a run share, opened and loaded once.
+
+All errors before training are raised here.
+"""
 
 from __future__ import annotations
 
@@ -45,7 +48,7 @@ from kit.runs.run import Run, begin, provenance
 
 @dataclass(frozen=True)
 class RunContext:
-    """All that is opened and loaded once for the folds of a run."""
+    """The opened and loaded state that the folds of a run share."""
 
     workspace: Workspace
     run: Run
@@ -57,10 +60,10 @@ class RunContext:
     precision: Precision
     device: torch.device
     trackers: Trackers
-    taught: PseudoRows | None = None  # by teachers, where the experiment names pseudo-labels
+    taught: PseudoRows | None = None  # by teachers, if the experiment names pseudo-labels
     rename: Mapping[str, str] = field(
         default_factory=dict
-    )  # the data.label_from.rename that names the table's classes
+    )  # the data.label_from.rename with the names of the table's classes
     ranks: Ranks = ALONE  # the processes that train the run together
     side_by_fold: dict[int, SideValues] = field(default_factory=dict, compare=False, repr=False)
 
@@ -71,42 +74,42 @@ class RunContext:
 
     @property
     def asked(self) -> Precision:
-        """The precision that the config asks for, with its `auto`."""
+        """The precision that the config requests, with its `auto`."""
         return Precision.of(self.workspace.experiment.model_dump())
 
     def config_for_workers(self) -> dict[str, Any]:
-        """The resolved config, but for the dtypes: a worker chooses `auto` for its own device."""
+        """Returns the resolved config except the dtypes, because a worker chooses `auto` for its own device."""
         return {**self.resolve_config(), **self.asked.config(), "executor": None}
 
     def device_line(self) -> Progress:
-        """The device on which the run trains, in words."""
+        """Returns the device of the run's training, in words."""
         return device_line(self.device, self.precision, self.experiment.workers, ranks=self.ranks.count)
 
     def training_rows(self, fold: int) -> np.ndarray:
-        """Positions of the rows that a fold's model trains on."""
+        """Returns the positions of the rows that a fold's model trains on."""
         return np.flatnonzero(self.folds.training_mask(self.techniques.splitter, fold) & ~self.loaded.bad)
 
     def oof_rows(self, fold: int) -> np.ndarray:
-        """Positions of the rows that a fold's model predicts."""
+        """Returns the positions of the rows that a fold's model predicts."""
         return np.flatnonzero(self.folds.oof_mask(fold) & ~self.loaded.bad)
 
     def training_data(self, fold: int, loss: Loss) -> TrainingData:
-        """The images and labels that a fold's model trains on, as a loss takes them. Raises ConfigError C36."""
+        """Returns the images and labels that a fold's model trains on, in the loss's form. Raises ConfigError C36."""
         own = TrainingData(self.loaded.cache, self.training_rows(fold), self.loaded.table.targets())
         if loss.weighs_rows:
             own = add_weights(own, self.loaded.table)
         return own if self.taught is None else self.taught.add_to(own, self.loaded.table, fold, loss)
 
     def loss_of(self, fold: int, loss: Loss) -> Loss:
-        """The loss that knows the numbers that a fold trains on, by which it scales."""
+        """Returns the loss with the scale of the numbers that a fold trains on."""
         return loss.with_classes(self.classes_of(fold))
 
     def classes_of(self, fold: int) -> Classes:
-        """What a fold's loss knows of the classes."""
+        """Returns the information about classes for a fold's loss."""
         return network.classes_from_table(self.loaded.table, self.training_rows(fold))
 
     def side_of(self, fold: int) -> SideValues | None:
-        """The side columns of all rows that a batch may name, as fitted on a fold's training rows; None: none used."""
+        """Returns the side columns of all rows of the cache, as fitted on a fold's training rows. None: none used."""
         recipe = self.techniques.parts.columns
         if recipe is None:
             return None
@@ -120,33 +123,36 @@ class RunContext:
         return self.side_by_fold[fold]
 
     def parts_of(self, fold: int) -> network.Parts:
-        """The parts of a fold's network, which know its side columns."""
+        """Returns the parts of a fold's network, with its side columns."""
         side = self.side_of(fold)
         return self.techniques.parts.with_layout(None if side is None else side.encoder.layout)
 
     def columns_digest(self) -> str:
-        """The digest of the side columns of the training rows; empty if the network takes none."""
+        """Returns the digest of the side columns of the training rows; empty if the network takes none."""
         if self.techniques.parts.columns is None:
             return ""
         return columns_digest(self.loaded.table, self.workspace.competition.data.columns, "train")
 
     def pseudo_row_count(self, fold: int) -> int:
-        """How many test rows a fold's model trains on too. Raises ConfigError C36 where no teacher had the fold."""
+        """Returns how many test rows a fold's model also trains on.
+
+        Raises ConfigError C36 if no teacher had the fold.
+        """
         return 0 if self.taught is None else len(self.taught.rows(fold))
 
     @property
     def ids(self) -> np.ndarray:
-        """The id of each row that a batch may name."""
+        """The id of each row of the cache."""
         own = self.loaded.table.ids
         return own if self.taught is None else np.concatenate([own, self.taught.loaded.table.ids])
 
     def initial_checkpoint(self, fold: int) -> Path | None:
-        """The checkpoint that a fold begins with, if `init_from` names one; raises as `warm_start` does."""
+        """Returns the checkpoint that a fold starts from, if `init_from` names one. Raises as `warm_start` does."""
         path = self.experiment.init_from
         return None if path is None else initial_checkpoint(self.workspace, path, self.folds, fold)
 
     def check_starts(self, wanted: Sequence[int]) -> None:
-        """Raises what `initial_checkpoint` raises, and DataError D61 for initial weights that saw held-out rows."""
+        """Raises the errors of `initial_checkpoint`, and DataError D61 for initial weights that saw held-out rows."""
         weights = self.techniques.parts.backbone.initial_weights()
         if weights is not None:
             check_unseen(self.workspace, weights, self.loaded.table, self.folds, wanted)
@@ -154,7 +160,7 @@ class RunContext:
             self.initial_checkpoint(fold)
 
     def provenance(self) -> dict[str, Any]:
-        """Hashes of the rows, images, folds, plugins and versions."""
+        """Returns hashes of the rows, images, folds, plugins and versions."""
         more: dict[str, Any] = {} if self.taught is None else {"pseudo": self.taught.provenance()}
         if columns := self.columns_digest():
             more["columns"] = columns
@@ -163,18 +169,18 @@ class RunContext:
         )
 
     def row_checksums(self) -> RowChecksums:
-        """Checksums of each training row's label, group and image."""
+        """Returns checksums of each training row's label, group and image."""
         return RowChecksums.of(self.loaded.table, self.loaded.cache.hashes)
 
     def begin(self, asked: Mapping[str, Any]) -> None:
-        """Writes what the run was asked for and made from, its rows and its folds."""
+        """Writes the run's request, provenance, rows and folds."""
         if not self.run.is_started:
             begin(self.run, asked, self.resolve_config(), self.provenance())
             self.row_checksums().write(self.run.folder)
         self.folds.write(self.run.folder / "folds.csv")
 
     def resolve_config(self) -> dict[str, Any]:
-        """config.json as the run uses it: every default and every plugin's options written out."""
+        """Returns config.json as the run uses it: with every default and every plugin's options."""
         specs: dict[str, Any] = {plugin.kind: plugin.model_dump() for plugin in self.techniques.of_config()}
         competition = self.workspace.competition.model_dump(mode="json")
         competition["data"]["label_from"]["rename"] = dict(self.rename)
@@ -183,13 +189,13 @@ class RunContext:
 
 
 def fit_columns(workspace: Workspace, table: Table, rows: np.ndarray, recipe: Columns) -> ColumnEncoder:
-    """The encoder of `data.columns`, fitted on these rows. Raises ConfigError C07, DataError D31."""
+    """Returns the encoder of `data.columns`, fitted on these rows. Raises ConfigError C07, DataError D31."""
     data = workspace.competition.data
     return ColumnEncoder.fit(table, rows, data.columns, data.column_kinds, learns_missing=recipe.drop > 0)
 
 
 def scratch_run(workspace: Workspace) -> Run:
-    """A run of a name that no run can have: nothing of it was begun, and nothing is written."""
+    """Returns a run with a name that no run can have, so that nothing is reused or written."""
     return Run(workspace.runs / ".look")
 
 
@@ -222,7 +228,7 @@ def prepare_run(
 
 
 def _open(workspace: Workspace, run: Run, like: Run | None, ranks: Ranks) -> Work[RunContext]:
-    """Opens the parts of a run in the order of what they cost, so that faults show before images are read."""
+    """Opens the parts of a run, the cheapest first, so that faults show before images are read."""
     experiment = workspace.experiment
     device = _check_requirements(workspace)
     has_trackers = ranks.is_zero and experiment.tracker is not None
@@ -268,9 +274,9 @@ def _open(workspace: Workspace, run: Run, like: Run | None, ranks: Ranks) -> Wor
 
 
 def _with_columns(workspace: Workspace, techniques: OpenPlugins, table: Table) -> OpenPlugins:
-    """The techniques with the side columns of all rows, by which the network's size is known before a fold is.
+    """Returns the techniques with the side columns of all rows, which give the network's size before a fold is fitted.
 
-    Raises what `check_columns` raises.
+    Raises the errors of `check_columns`.
     """
     recipe = techniques.parts.columns
     if recipe is None:
@@ -282,7 +288,9 @@ def _with_columns(workspace: Workspace, techniques: OpenPlugins, table: Table) -
 
 
 def _check_requirements(workspace: Workspace) -> torch.device:
-    """The device. Raises what the device, the compiler, the executor and the metric need and this system lacks."""
+    """Returns the device. Raises if this system lacks a requirement of the device, the compiler, the executor
+    or the metric.
+    """
     experiment = workspace.experiment
     if experiment.instances is not None:
         raise ConfigError(
@@ -299,7 +307,7 @@ def _check_requirements(workspace: Workspace) -> torch.device:
 
 
 def name_classes(workspace: Workspace, table: Table, run: Run) -> tuple[Table, Mapping[str, str]]:
-    """The table with its classes named and ordered as in a run, and the renaming. Raises DataError D39."""
+    """Returns the table with the class names and order of a run, and the renaming. Raises DataError D39."""
     named, rename = rename_classes(run.folder, table, workspace.competition.data)
     if lack := named.target.find_lack(named.targets(), named.classes):
         raise DataError(
@@ -319,7 +327,7 @@ def _choose_precision(
     folds: Folds,
     device: torch.device,
 ) -> Precision:
-    """The precision that the rule chooses for the network on this device, which may not be the run's first device.
+    """Returns the precision by the rule for the network on this device, which may not be the run's first device.
 
     Raises RunError R06 if the run does not fit on the disk.
     """
@@ -334,7 +342,7 @@ def _choose_precision(
 
 
 def _with_batch(setting: RunContext) -> Work[RunContext]:
-    """The batch that "auto" stands for, and the learning rate scaled to it: as the run began, else measured."""
+    """Resolves the batch of "auto", and scales the learning rate to it: as at the run's start, else measured."""
     run, techniques = setting.run, setting.techniques
     if run.is_started:
         count, lr = int(run.config["batch_size"]), run.config["optimizer"]["lr"]
@@ -373,7 +381,7 @@ def _largest_batch(setting: RunContext) -> int:
 
 @dataclass(frozen=True)
 class BatchJob:
-    """A run whose largest batch a worker is to measure: plain data."""
+    """A run whose largest batch a worker measures: plain data."""
 
     root: str
     config: Mapping[str, Any]
@@ -381,16 +389,16 @@ class BatchJob:
 
 
 def measure_batch(job: BatchJob, stop: Stop) -> Work[int]:
-    """The most rows that a step of a run can have on this process's device."""
+    """Returns the largest number of rows in a step of a run on this process's device."""
     workspace = Workspace(Path(job.root), dict(job.config))
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", KitWarning)  # shown where the run was prepared
+        warnings.simplefilter("ignore", KitWarning)  # shown when the run was prepared
         setting = yield from _open(workspace, Run(workspace.runs / job.run), None, ALONE)
     return _largest_batch(setting)
 
 
 def _largest_batch_of_a_worker(setting: RunContext) -> Work[int]:
-    """Measured where the folds train, which may be another machine; this process takes no memory of a GPU for it."""
+    """Measures where the folds train, which may be another machine, so that this process takes no memory of a GPU."""
     job = BatchJob(str(setting.workspace.root), setting.config_for_workers(), setting.run.name)
     executor = open_executor(setting.workspace, setting.experiment.device)
     with closing(executor.map(measure_batch, [job], Stop())) as events:
@@ -405,7 +413,7 @@ def _largest_batch_of_a_worker(setting: RunContext) -> Work[int]:
 
 
 def check_rows(setting: RunContext) -> None:
-    """Raises DataError D38 for a fold that is left without a usable image to train on, or to predict."""
+    """Raises DataError D38 if a fold has no usable image left to train on, or to predict."""
     for fold in range(setting.folds.count):
         trained, held_out = len(setting.training_rows(fold)), len(setting.oof_rows(fold))
         if not trained or (setting.techniques.splitter.holds_out and not held_out):

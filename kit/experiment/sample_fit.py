@@ -1,4 +1,6 @@
-"""Sample fit: what would stop `kit tta` or `kit blend`, such as a sample that does not fit, before any training."""
+"""Sample fit: finds before any training what would stop `kit tta` or `kit blend`, such as a sample that does
+not fit.
+"""
 
 from __future__ import annotations
 
@@ -39,12 +41,12 @@ if TYPE_CHECKING:
 
     from kit.config.models import Data
 
-TRIED_IDS = 200  # ids of the sample for which a submission is written as a trial
+TRIED_IDS = 200  # ids of the sample for which a trial submission is written
 
 
 @dataclass(frozen=True)
 class Misfit:
-    """One thing that would stop `kit blend`, with cases and what to try."""
+    """One fault that would stop `kit blend`, with cases and a fix."""
 
     about: Literal["rows", "classes"]
     summary: str
@@ -53,11 +55,11 @@ class Misfit:
 
 
 def misfits(workspace: Workspace, train: Table, test: Table | None) -> Iterator[Misfit]:
-    """Rows to predict that are not the sample's or lack columns, and a sample that shows other classes.
+    """Yields faults: rows to predict that are not the sample's or lack columns, and a sample with other classes.
 
     `test` None: there are no such rows.
 
-    Raises what `sample_frame` raises for a sample that cannot be read.
+    Raises the errors of `sample_frame` for a sample that cannot be read.
     """
     if test is not None:
         yield from _of_columns(workspace, test)
@@ -70,7 +72,7 @@ def misfits(workspace: Workspace, train: Table, test: Table | None) -> Iterator[
 
 
 def _of_columns(workspace: Workspace, test: Table) -> Iterator[Misfit]:
-    """Columns that the config's ensembler reads and the test table lacks."""
+    """Yields columns that the config's ensembler reads and the test table lacks."""
     recipe = Ensembler.open(workspace.competition.ensembler, workspace.root, where="ensembler")
     try:
         read_columns(test, recipe.row_columns(), "test")
@@ -79,7 +81,9 @@ def _of_columns(workspace: Workspace, test: Table) -> Iterator[Misfit]:
 
 
 def alike(name: str) -> str:
-    """What ids of one row share where a folder, an ending, leading zeros, blanks, case or a normal form differ."""
+    """Returns a key that is equal for ids that differ only in folder, ending, leading zeros, blanks, case or
+    normal form.
+    """
     plain = unicodedata.normalize("NFKC", name).strip().casefold().replace("\\", "/").rpartition("/")[2]
     stem, dot, ending = plain.removesuffix(".0").rpartition(".")
     plain = (
@@ -89,14 +93,14 @@ def alike(name: str) -> str:
 
 
 def counterparts(ids: Sequence[str], others: Sequence[str]) -> dict[str, str]:
-    """For each id the other one that may be meant, where it is the only one."""
+    """Returns for each id the other one that may be meant, if it is unique."""
     mine, theirs = Counter(map(alike, ids)), Counter(map(alike, others))
     by_key = {alike(name): name for name in others}
     return {name: by_key[key] for name in ids if mine[key := alike(name)] == 1 and theirs.get(key) == 1}
 
 
 def _of_rows(workspace: Workspace, sample: pd.DataFrame, test: Table) -> Iterator[Misfit]:
-    """Ids of the test table that the sample does not have, and the other way round."""
+    """Yields ids of the test table that the sample does not have, and the reverse."""
     data = workspace.competition.data
     wanted = list(
         dict.fromkeys(find_answers(workspace.root, sample, test.classes, workspace.competition.format))
@@ -137,7 +141,7 @@ def _of_rows(workspace: Workspace, sample: pd.DataFrame, test: Table) -> Iterato
 
 
 def _without_place(cases: Sequence[Case]) -> list[Case]:
-    """Cases whose text names the id already."""
+    """Returns cases whose text already has the id."""
     return [Case(case.detail, case.path, "", case.split) for case in cases]
 
 
@@ -148,7 +152,7 @@ def _hint(name: str, meant: Mapping[str, str], known: Sequence[str], at: int) ->
 
 
 def _find_repair(workspace: Workspace, wanted: Sequence[str], test: Table, meant: Mapping[str, str]) -> str:
-    """The change of the config after which the rows are the sample's, tried beforehand; else what to look at."""
+    """Returns the change of the config that makes the rows the sample's, after trying it; else what to check."""
     data, root = workspace.competition.data, workspace.root
     for change in _changes(data, test, set(wanted), meant):
         tried = data.model_copy(update=change)
@@ -183,7 +187,7 @@ def _changes(data: Data, test: Table, wanted: set[str], meant: Mapping[str, str]
 
 
 def _of_classes(workspace: Workspace, sample: pd.DataFrame, train: Table) -> Iterator[Misfit]:
-    """A sample of which no submission can be made, found by writing one of its first rows."""
+    """Yields faults of a sample that allows no submission, found by writing one of its first rows."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", KitWarning)
@@ -204,7 +208,7 @@ def _of_classes(workspace: Workspace, sample: pd.DataFrame, train: Table) -> Ite
 
 
 def _guess(ids: Sequence[str], train: Table) -> Predictions:
-    """Equal probabilities of all classes for each id."""
+    """Returns equal probabilities of all classes for each id."""
     return Predictions(
         np.array(ids, dtype=str),
         np.full(len(ids), -1),
@@ -215,7 +219,9 @@ def _guess(ids: Sequence[str], train: Table) -> Predictions:
 
 
 def _differences(sample: pd.DataFrame, train: Table) -> tuple[list[Case], dict[str, str]]:
-    """Columns or labels of the sample that are no class, with the nearest; and the renames, where there is one way."""
+    """Returns columns or labels of the sample that are not a class, with the nearest one; and the renames, if
+    they are unique.
+    """
     classes, columns = set(train.classes), list(map(str, sample.columns[1:]))
     by_column = len(columns) > 1 and (set(columns) & classes or len(columns) == len(classes))
     shown, what = (columns, "column") if by_column else (_labels(sample, classes), "label")
@@ -236,7 +242,7 @@ def _differences(sample: pd.DataFrame, train: Table) -> tuple[list[Case], dict[s
 
 
 def _labels(sample: pd.DataFrame, classes: set[str]) -> list[str]:
-    """The labels of a sample's cells, in parts where most parts are classes; none where cells are numbers alone."""
+    """Returns the labels of a sample's cells, split if most parts are classes; empty if all cells are numbers."""
     cells = sorted(set(sample.iloc[:, 1]) - {""})
     for by in SEPARATORS:
         parts = sorted({part for cell in cells for part in cell.split(by)} - {""})
@@ -246,7 +252,7 @@ def _labels(sample: pd.DataFrame, classes: set[str]) -> list[str]:
 
 
 def _renames(strange: Sequence[str], free: Sequence[str], train: Table) -> dict[str, str]:
-    """The labels of the classes without a column by the columns that are no class, where each has a nearest one."""
+    """Returns the classes without a column by the columns that are not a class, if each has a nearest one."""
     import difflib
 
     if len(strange) != len(free) or len(strange) > 50:
@@ -261,7 +267,7 @@ def _renames(strange: Sequence[str], free: Sequence[str], train: Table) -> dict[
 def warn_about_prediction(workspace: Workspace, table: Table) -> None:
     """Warns before training of what would stop `kit tta` (W12) or `kit blend` (W41, W42) after it, and of copies.
 
-    Copies are images that are in train and test alike.
+    Copies are images that are in both train and test.
     """
     data = workspace.competition.data
     if data.test is None and data.sample is None:
@@ -277,7 +283,7 @@ def warn_about_prediction(workspace: Workspace, table: Table) -> None:
     try:
         found = list(misfits(workspace, table, test))
     except KitError as error:
-        if test is not None:  # else W12 has said it
+        if test is not None:  # otherwise W12 has reported it
             warnings.warn(
                 KitWarning(f"W42 the sample cannot be read, kit blend will stop: {error}"), stacklevel=2
             )

@@ -1,4 +1,4 @@
-"""Sample format: the format that a sample submission shows, and a table in its shape, checked against it."""
+"""Sample format: the format of a sample submission, and a table in its shape, checked against it."""
 
 from __future__ import annotations
 
@@ -27,10 +27,11 @@ def choose_format(
     labels: LabelKind = "class_index",
     metric: Metric | None = None,
 ) -> Format:
-    """The config's format, or else the one that the sample shows; `top_k` sets its labels a row.
+    """Returns the config's format, or else the one that the sample shows. `top_k` sets its labels per row.
 
-    If the sample's cells show no format, `metric` decides, by default the config's. Raises ConfigError C21 if no format
-    or several know the sample, or if `top_k` has no meaning; C17 for a format that is not for such labels.
+    If the sample's cells show no format, `metric` decides, by default the config's. Raises ConfigError C21 if
+    no format or several match the sample, or if `top_k` has no meaning; C17 for a format that does not take
+    such labels.
     """
     spec = workspace.competition.format
     found = _with_ids_of_its_own(workspace.root, sample, classes, labels) if spec is None else []
@@ -66,12 +67,15 @@ def choose_format(
 def _with_ids_of_its_own(
     root: Path, sample: pd.DataFrame, classes: Sequence[str], labels: LabelKind
 ) -> list[Format]:
-    """The formats that know the sample and read the ids of answers from it; they also decide the rows to predict."""
+    """Returns the formats that match the sample and read the ids of answers from it.
+
+    They also decide the rows to predict.
+    """
     return [known for known in formats_with_ids(root) if matches(known, sample, classes, labels)]
 
 
 def find_written_class(shape: Format, sample: pd.DataFrame, classes: Sequence[str]) -> str | None:
-    """The class whose probability a format writes alone; None for formats that write all classes or labels."""
+    """Returns the only class whose probability a format writes; None for formats that write all classes or labels."""
     named = getattr(shape, "positive_class", None)
     return None if named is None else str(named(sample, classes))
 
@@ -79,12 +83,14 @@ def find_written_class(shape: Format, sample: pd.DataFrame, classes: Sequence[st
 def find_formats(
     root: Path | None, sample: pd.DataFrame, classes: Sequence[str], labels: LabelKind
 ) -> list[Format]:
-    """The formats for such labels that know the sample; those for no other labels go before those for all."""
+    """Returns the formats for such labels that match the sample; formats for only these labels go before
+    those for all.
+    """
     found = []
     for name in registry.locations("format", root):
         try:
             known = Format.open(name, root)
-        except ConfigError:  # it has an option that must be given, so it is for those who ask for it
+        except ConfigError:  # it has a required option, so it must be set explicitly
             continue
         except PluginError as error:
             text = f"W13 format {name!r} is skipped: {error.code} {error.summary}"
@@ -99,7 +105,9 @@ def find_formats(
 def _as_the_table_separates(
     chosen: Format, workspace: Workspace, sample: pd.DataFrame, classes: Sequence[str]
 ) -> Format:
-    """The format with the training table's separator of labels, where it is asked for none and the sample agrees."""
+    """Returns the format with the training table's separator of labels, if no separator is set and the sample
+    agrees.
+    """
     spec, separator = chosen.spec(), workspace.competition.data.label_separator
     if separator is None or spec.get("separator", separator) is not None:
         return chosen
@@ -110,7 +118,7 @@ def _as_the_table_separates(
 def matches(
     shape: Format, sample: pd.DataFrame, classes: Sequence[str], labels: LabelKind = "class_index"
 ) -> bool:
-    """Whether a sample is of a format for such labels; where ids have several rows, it must be one for that."""
+    """Whether a sample has a format for such labels. If ids have several rows, the format must allow that."""
     rows = shape.several_rows or sample.iloc[:, 0].is_unique
     return rows and shape.takes_labels(labels) and shape.matches(sample, classes)
 
@@ -122,7 +130,7 @@ def _by_metric(
     labels: LabelKind,
     metric: Metric | None,
 ) -> Decided | None:
-    """The format that the metric decides on for a sample that shows none; the choice is a warning."""
+    """Returns the format that the metric decides on for a sample that shows none, with a warning."""
     if labels not in PLAIN_TARGETS:
         return None
     root, spec = workspace.root, workspace.competition.metric
@@ -162,9 +170,9 @@ def _unclear(
 
 
 def make_table(predictions: Predictions, sample: pd.DataFrame, shape: Format) -> pd.DataFrame:
-    """The submission as a table of text, in the sample's shape and order.
+    """Returns the submission as a table of text, in the sample's shape and order.
 
-    Raises InvalidError: D41 for ids, D44 for what else does not fit the sample.
+    Raises InvalidError: D41 for ids, D44 for all else that does not fit the sample.
     """
     table = shape.write(predictions, sample)
     check_table(table, sample, shape, predictions.classes)
@@ -172,7 +180,7 @@ def make_table(predictions: Predictions, sample: pd.DataFrame, shape: Format) ->
 
 
 def check_table(table: pd.DataFrame, sample: pd.DataFrame, shape: Format, classes: Sequence[str]) -> None:
-    """Raises InvalidError: D44 for other columns, empty cells or cells of no such format, D41 for other ids."""
+    """Raises InvalidError: D44 for other columns, empty cells or cells of another format, D41 for other ids."""
     if list(table.columns) != list(sample.columns):
         raise InvalidError(
             "the columns of the submission differ from those of the sample",

@@ -43,12 +43,12 @@ from kit.kinds.label_kinds import check_takes
 from kit.model import network
 from kit.model.network import Parts, check_frozen, set_layerwise_lr
 
-SPECS = ("augmenter", "sampler", "loss", "scheduler")  # what a stage may name
+SPECS = ("augmenter", "sampler", "loss", "scheduler")  # plugins that a stage may name
 
 
 @dataclass(frozen=True)
 class OpenStage:
-    """A stage's share of the config, the experiment as it is in it, and its opened plugins."""
+    """A stage's part of the config, its experiment, and its opened plugins."""
 
     section: Section
     experiment: Experiment
@@ -59,21 +59,21 @@ class OpenStage:
 
     @property
     def epochs(self) -> int:
-        """Epochs of the stage."""
+        """The epochs of the stage."""
         return self.experiment.epochs
 
     def with_batch(self, count: int) -> OpenStage:
-        """The same stage, with a number of rows in the place of "auto"."""
+        """Returns the same stage, with a number of rows in place of "auto"."""
         if self.experiment.batch_size != "auto":
             return self
         return replace(self, experiment=self.experiment.model_copy(update={"batch_size": count}))
 
     def plugins(self) -> list[Plugin]:
-        """Every plugin of the stage."""
+        """Returns every plugin of the stage."""
         return [self.sampler, self.augmenter, self.loss, self.scheduler]
 
     def resolve_config(self) -> dict[str, Any]:
-        """The stage as config.json would have it, with every option of the plugins that it names."""
+        """Returns the stage in the form of config.json, with every option of the plugins that it names."""
         named = {kind: getattr(self, kind) for kind in SPECS if getattr(self.section, kind) is not None}
         return {
             **self.section.model_dump(mode="json"),
@@ -84,7 +84,7 @@ class OpenStage:
 def open_stages(
     experiment: Experiment, root: Path | None, classes: Classes, parts: Parts
 ) -> tuple[OpenStage, ...]:
-    """Every stage of a run, opened.
+    """Opens every stage of a run.
 
     Raises PluginError and ConfigError: C08 for a loss that takes other outputs than the experiment's, C09 for an image
     size that the network does not take.
@@ -146,7 +146,7 @@ class OpenPlugins:
     adapter: Adapter | None = None
 
     def of_config(self) -> list[Plugin]:
-        """Those that the config names at its top."""
+        """Returns the plugins at the top of the config."""
         return [
             self.splitter,
             self.sampler,
@@ -158,7 +158,7 @@ class OpenPlugins:
         ]
 
     def all(self) -> list[Plugin]:
-        """Every one of them, the stages' too."""
+        """Returns all plugins, including the stages'."""
         return [*self.of_config(), *(plugin for stage in self.stages for plugin in stage.plugins())]
 
 
@@ -190,7 +190,7 @@ def open_techniques(workspace: Workspace, classes: Classes, metric: Metric) -> O
 
 
 def _open_adapter(experiment: Experiment, root: Path | None, parts: Parts) -> Adapter | None:
-    """The adapter, if the config names one. Warns (W86) if the backbone starts from random weights."""
+    """Opens the adapter, if the config names one. Warns (W86) if the backbone starts from random weights."""
     if experiment.adapter is None:
         return None
     adapter = experiment.open(Adapter, root)
@@ -232,9 +232,9 @@ def _falls(scheduler: Scheduler) -> bool:
 
 
 def check_mixing(loss: Loss, channels: int) -> None:
-    """Raises ConfigError C87 for a loss whose mixing side columns cannot follow, by a batch of blank images."""
+    """Raises ConfigError C87 for a loss whose mixing does not work with side columns, by a batch of blank images."""
     images, labels = torch.zeros(4, channels, 16, 16), torch.zeros(4, dtype=torch.int64)
-    for draw in range(8):  # some mix only now and then
+    for draw in range(8):  # some mix only occasionally
         mix_with_side(loss, images, labels, torch.zeros(4, 1), generator(draw, "mix"), 0.0)
 
 
@@ -258,7 +258,7 @@ def build_learner(
     ranks: Ranks = ALONE,
     statistics: tuple[np.ndarray, np.ndarray] | None = None,
 ) -> Learner:
-    """A learner before its first step; its weights are drawn from torch's global generator.
+    """Returns a learner before its first step. Its weights are drawn from torch's global generator.
 
     `statistics` are the mean and deviation of each channel, by default the backbone's.
     """
@@ -281,9 +281,9 @@ def build_learner(
 
 
 def open_executor(workspace: Workspace, device: str) -> Executor:
-    """The executor that the config names, this process where it names none.
+    """Opens the executor that the config names, by default this process.
 
-    Raises PluginError and ConfigError: C31 where the device is one GPU, and each worker is to have its own.
+    Raises PluginError and ConfigError: C31 if the device is one GPU, but each worker needs its own.
     """
     executor = Executor.open(workspace.experiment.executor or "in_process", workspace.root, "executor")
     executor.check()
@@ -298,12 +298,12 @@ def open_executor(workspace: Workspace, device: str) -> Executor:
 
 
 def worker_name() -> str:
-    """What an error calls the process that it is raised in."""
+    """Returns the name of the present process for errors."""
     return f"the worker on {platform.node()}"
 
 
 def check_kit(kit: str) -> None:
-    """Raises DataError D60 where this process has another kit than the one of that hash."""
+    """Raises DataError D60 if this process has another kit than the one with that hash."""
     if kit != code():
         raise DataError(
             f"{worker_name()} has another version of kit than the command",
@@ -318,7 +318,7 @@ KIT = Path(__file__).parents[1]
 
 @lru_cache
 def code() -> str:
-    """64 hex digits of every file of kit's code, as this process imports it."""
+    """Returns 64 hex digits of every file of kit's code, as this process imports it."""
     files = sorted(KIT.rglob("*.py"))
     return fingerprint([[file.relative_to(KIT).as_posix(), sha256(file)] for file in files])
 

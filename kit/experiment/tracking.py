@@ -25,35 +25,35 @@ if TYPE_CHECKING:
     from kit.experiment.run_context import RunContext
     from kit.runs.run import Run
 
-TRACKER_TIMEOUT_S = 60.0  # seconds that a call of a tracker may take
+TRACKER_TIMEOUT_S = 60.0  # maximum seconds of a call of a tracker
 
 
 class UnfinishedFold(Exception):
-    """Ends a tracker's block where the fold has not come to its end."""
+    """Ends a tracker's block if the fold has not finished."""
 
 
 @dataclass
 class Trackers:
-    """An experiment's trackers, and those of them that have failed and are asked no more."""
+    """An experiment's trackers, and those that have failed and are not called again."""
 
     recipes: tuple[Tracker, ...] = ()
     failed: set[int] = field(default_factory=set)
 
     @classmethod
     def open(cls, experiment: Experiment, root: Path | None = None) -> Trackers:
-        """Raises PluginError and ConfigError for those that do not exist or cannot work here."""
+        """Opens the trackers. Raises PluginError and ConfigError for those that do not exist or cannot work here."""
         recipes = tuple(Tracker.open(spec, root, where="tracker") for spec in experiment.trackers())
         for recipe in recipes:
             recipe.check()
         return cls(recipes)
 
     def of_fold(self, setting: RunContext, fold: int, learner: Learner) -> Tracking:
-        """What the steps and epochs that are left of a fold are handed to."""
+        """Returns the tracking of a fold's remaining steps and epochs."""
         over = learner.epoch >= setting.experiment.epochs
         return Tracking(self, None if over else _run_info(setting, fold, learner.step))
 
     def log_pooled(self, setting: RunContext, whole: Predictions) -> None:
-        """Logs the run's pooled scores, at the step that is the number of folds they are of."""
+        """Logs the run's pooled scores, at the step equal to their number of folds."""
         if not self.recipes:
             return
         with Tracking(self, _run_info(setting, None, 0)) as tracking:
@@ -75,7 +75,7 @@ def _key(run: Run, fold: int | None) -> str:
 
 
 class Tracking:
-    """A context in which the trackers of one fold get its numbers; it never raises what they raise."""
+    """A context in which the trackers of one fold receive its numbers. It never raises their errors."""
 
     def __init__(self, trackers: Trackers, of: Tracked | None) -> None:
         self._trackers = trackers
@@ -90,13 +90,13 @@ class Tracking:
         return self
 
     def step(self, step: StepEvent) -> None:
-        """A batch's loss and learning rate, for trackers that want so many."""
+        """Logs a batch's loss and learning rate, for trackers that want them."""
         wanting = [number for number, told in self._told.items() if told.wants(step.number)]
         if wanting:  # reading the loss waits for the device
             self._tell(wanting, step.number, {"batch_loss": float(step.loss), "lr": step.lr})
 
     def log(self, step: int, values: Mapping[str, float]) -> None:
-        """An epoch's numbers, after so many steps."""
+        """Logs an epoch's numbers at a step."""
         self._tell(list(self._told), step, values)
 
     def _tell(self, numbers: Sequence[int], step: int, values: Mapping[str, float]) -> None:
@@ -113,7 +113,7 @@ class Tracking:
             self._wait(number, "end", told.result())
 
     def _wait(self, number: int, during: str, error: BaseException | None) -> None:
-        """Leaves a tracker aside for the rest of the command, with one warning, even under --strict."""
+        """Drops a tracker for the rest of the command, with one warning, even under --strict."""
         if error is None:
             return
         self._trackers.failed.add(number)
@@ -134,7 +134,7 @@ def _describe_error(error: BaseException) -> str:
 
 
 class _TrackerThread:
-    """A tracker at work in a thread of its own, so that one that hangs can be left behind."""
+    """A tracker in its own thread, so that a hanging one can be dropped."""
 
     def __init__(self, recipe: Tracker, of: Tracked) -> None:
         self.recipe = recipe
@@ -155,21 +155,21 @@ class _TrackerThread:
             self._answers.put(None)
         except UnfinishedFold:
             self._answers.put(None)
-        except BaseException as error:  # whatever a team's own code raises, SystemExit too
+        except BaseException as error:  # any error of a team's own code, including SystemExit
             self._answers.put(error)
 
     def wants(self, step: int) -> bool:
         return self.recipe.every is not None and step % self.recipe.every == 0
 
     def answer(self) -> BaseException | None:
-        """What its last job came to: None, or an error."""
+        """Returns the outcome of its last job: None, or an error."""
         try:
             return self._answers.get(timeout=TRACKER_TIMEOUT_S)
         except Empty:
             return TimeoutError(f"no response after {TRACKER_TIMEOUT_S:g} s")
 
     def result(self) -> BaseException | None:
-        """What its end came to. The last answer counts: a job that Ctrl-C cut short may have one more."""
+        """Returns the outcome of its end. The last answer counts: a job that Ctrl-C cut short may have one more."""
         self._thread.join(TRACKER_TIMEOUT_S)
         if self._thread.is_alive():
             return TimeoutError(f"not finished after {TRACKER_TIMEOUT_S:g} s")

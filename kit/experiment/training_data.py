@@ -24,16 +24,16 @@ from kit.kinds.targets import LabelKind
 
 @dataclass(frozen=True, eq=False)
 class TrainingData:
-    """What a fold's model trains on: these rows of a cache; by `labels` a sampler orders them."""
+    """The data that a fold's model trains on: these rows of a cache; a sampler orders them by `labels`."""
 
     cache: Cache | ConcatCache
     rows: np.ndarray  # int64
-    labels: np.ndarray  # of all rows of the cache: class numbers, -1 where unknown, or multi-hot
-    targets: np.ndarray | None = None  # what the loss is given, where it is not the labels
+    labels: np.ndarray  # of all rows of the cache: class numbers, -1 if unknown, or multi-hot
+    targets: np.ndarray | None = None  # the loss's labels, if they differ from the sampler's
 
 
 def add_weights(own: TrainingData, table: Table) -> TrainingData:
-    """The same with each row's weight, scaled to a mean of 1 over the training rows, in a column behind its labels.
+    """Adds each row's weight, scaled to a mean of 1 over the training rows, in a column after its labels.
 
     Raises DataError D31 if all training rows have the weight 0.
     """
@@ -50,18 +50,18 @@ def add_weights(own: TrainingData, table: Table) -> TrainingData:
 
 @dataclass(frozen=True, eq=False)
 class PseudoRows:
-    """Pseudo-labels, and all test rows with their images, which follow the training rows in what is made here."""
+    """Pseudo-labels, and all test rows with their images, which follow the training rows."""
 
     labels: PseudoLabels
     loaded: Loaded
 
     def rows(self, fold: int) -> np.ndarray:
-        """Positions of the test rows that a fold's model trains on; those without an image are left out."""
+        """Returns the positions of the test rows that a fold's model trains on, without those that have no image."""
         places = self._places(fold)
         return np.sort(places[~self.loaded.bad[places]])
 
     def add_to(self, own: TrainingData, table: Table, fold: int, loss: Loss) -> TrainingData:
-        """A fold's material and its test rows; `table` is of the training rows. Raises ConfigError C36."""
+        """Adds a fold's test rows to its data; `table` has the training rows. Raises ConfigError C36."""
         first, told, kind = len(own.labels), self.labels.of(fold), self.kind(loss)
         places = first + self._places(fold)
         labels = np.concatenate([own.labels, np.full(len(self.loaded.table), -1)])
@@ -70,7 +70,7 @@ class PseudoRows:
         made = replace(own, cache=ConcatCache((own.cache, self.loaded.cache)), rows=rows, labels=labels)
         if kind == "class_index":
             return made
-        shares = np.zeros((len(labels), len(told.classes)), np.float32)  # 0 where no teacher saw the row
+        shares = np.zeros((len(labels), len(told.classes)), np.float32)  # 0 if no teacher saw the row
         shares[places] = told.probabilities
         if kind == "soft":
             shares[np.arange(first), own.labels] = 1
@@ -79,13 +79,13 @@ class PseudoRows:
         return replace(made, targets=np.concatenate([labels[:, None].astype(np.float32), shares], axis=1))
 
     def kind(self, loss: Loss) -> LabelKind:
-        """The kind of labels that a loss is given."""
+        """Returns the kind of labels that a loss receives."""
         if loss.takes_labels("taught"):
             return "taught"
         return "soft" if self.labels.label_type == "soft" else "class_index"
 
     def provenance(self) -> dict[str, Any]:
-        """What a run remembers of it: the round, and hashes of the labels and the images."""
+        """Returns a run's record of it: the round, and hashes of the labels and the images."""
         return {
             "round": self.labels.round,
             "labels": self.labels.fingerprint(),
@@ -96,7 +96,7 @@ class PseudoRows:
         return self.loaded.table.index_of(self.labels.of(fold).ids)
 
     def _tell(self, shares: np.ndarray, table: Table, fold: int) -> None:
-        """Puts what the fold's teachers say of the rows that they trained on into the training rows' places."""
+        """Writes the teachers' predictions of the fold's training rows into the training rows' positions."""
         if self.labels.train is None:
             return
         told = self.labels.train.take(self.labels.train.folds == fold)
@@ -106,10 +106,10 @@ class PseudoRows:
 def load_pseudo_rows(
     workspace: Workspace, table: Table, folds: Folds, losses: Sequence[Loss]
 ) -> Work[PseudoRows | None]:
-    """The experiment's pseudo-labels, checked, with the test images in the cache; None where it names none.
+    """Returns the experiment's pseudo-labels, checked, with the test images in the cache; None if it names none.
 
-    Raises ConfigError C36 for none there, C17 for losses that do not take them; DataError D61 for other folds, D65 for
-    other test rows; InvalidError D40, D42.
+    Raises ConfigError C36 if they do not exist, C17 for losses that do not take them; DataError D61 for other
+    folds, D65 for other test rows; InvalidError D40, D42.
     """
     path, data = workspace.experiment.pseudo_labels, workspace.competition.data
     if path is None:
@@ -124,7 +124,9 @@ def load_pseudo_rows(
 
 
 def _check_losses(taught: PseudoRows, losses: Sequence[Loss], workspace: Workspace) -> None:
-    """Raises ConfigError C17 for a loss that does not take soft labels, or where none takes a teacher's word."""
+    """Raises ConfigError C17 for a loss that does not take soft labels, or if no loss uses the teachers'
+    predictions.
+    """
     name = taught.labels.folder.name
     wrong = [loss for loss in losses if not loss.takes_labels(taught.kind(loss))]
     if wrong:

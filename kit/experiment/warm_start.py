@@ -1,4 +1,4 @@
-"""Starting: folds that begin with the weights of another run's folds, which never saw the rows they hold out."""
+"""Warm start: folds start from the weights of another run's folds, which never saw the rows that they hold out."""
 
 from __future__ import annotations
 
