@@ -1,4 +1,4 @@
-"""Where an AVIF keeps its images' data, and whether they are all there.
+"""Finds the data of an AVIF's images, and checks that they are complete.
 
 Source: ISO/IEC 14496-12 (boxes, meta, iinf, iloc), and the AV1 specification, 8.2.4: a tile's data end in a bit
 that is 1, so no encoder ends them in zeros.
@@ -12,7 +12,7 @@ _LONGEST_RUN = 1  # of zeros, or of FF, at the end of an image's data
 
 
 def fault(content: bytes) -> str:
-    """What is wrong with the images' data, an empty string where nothing is or where their place is not known."""
+    """Returns the fault of the images' data; empty if there is none, or if their offsets are unknown."""
     try:
         items = list(_items(content))
     except (IndexError, ValueError):
@@ -27,7 +27,7 @@ def fault(content: bytes) -> str:
 
 
 def _items(content: bytes) -> Iterator[tuple[int, int]]:
-    """Start and stop of each image's last part in the file."""
+    """Yields start and stop of each image's last part in the file."""
     meta = next(
         ((start, stop) for name, start, stop in _boxes(content, 0, len(content)) if name == b"meta"), None
     )
@@ -43,7 +43,7 @@ def _items(content: bytes) -> Iterator[tuple[int, int]]:
 
 
 def _boxes(content: bytes, at: int, end: int) -> Iterator[tuple[bytes, int, int]]:
-    """Name, start and stop of each box's body."""
+    """Yields name, start and stop of each box's body."""
     while at + 8 <= end:
         size, name, head = int.from_bytes(content[at : at + 4], "big"), content[at + 4 : at + 8], 8
         if size == 1:
@@ -57,7 +57,7 @@ def _boxes(content: bytes, at: int, end: int) -> Iterator[tuple[bytes, int, int]
 
 
 def _images(content: bytes, start: int, stop: int) -> set[int]:
-    """The numbers of the items that are AV1 images."""
+    """Returns the numbers of the items that are AV1 images."""
     wide = content[start] != 0  # the count's width
     found = set()
     for name, at, _end in _boxes(content, start + (8 if wide else 6), stop):
@@ -71,7 +71,7 @@ def _images(content: bytes, start: int, stop: int) -> set[int]:
 
 
 def _places(content: bytes, start: int, stop: int) -> Iterator[tuple[int, bool, int, int]]:
-    """Of each item its number, whether its place is one in the file, and the start and stop of its last part."""
+    """Yields for each item its number, whether it is stored in the file, and the start and stop of its last part."""
     at, version = start + 4, content[start]
 
     def take(width: int) -> int:

@@ -11,9 +11,9 @@ from kit.errors import DataError
 
 
 def crop(image: np.ndarray, box: Box, margin: float = 0.0) -> np.ndarray:
-    """The part of an image (height, width, channels) in a box.
+    """Returns the part of an image (height, width, channels) in a box.
 
-    `margin` is the share of the box's sides that is added on each side. What lies outside the image is left out.
+    `margin` is the share of the box's sides that is added on each side. Parts outside the image are left out.
     Raises DataError D16 for a box without area, or outside the image.
     """
     height, width = image.shape[:2]

@@ -2,10 +2,10 @@
 
     cache/hashes.json                     hash of each file's content by path, trusted while its stat is the same
     cache/<geometry>/pixels-0.bin         pixels of all images, one after another; only appended to
-    cache/<geometry>/index.npz            where each content's image is in it, written last
+    cache/<geometry>/index.npz            offset of each content's image, written last
 
-Content is known by its SHA-256, so a copied or renamed file is not decoded again. What is missing, stale or damaged is
-decoded again; the folder can be deleted whenever no command runs.
+Content is identified by its SHA-256, so a copied or renamed file is not decoded again. Missing, stale or
+damaged images are decoded again. The folder can be deleted whenever no command runs.
 """
 
 from __future__ import annotations
@@ -45,15 +45,13 @@ if TYPE_CHECKING:
 
 SCHEMA = 1
 HASHES = "hashes.json"
-LAST_USE_FILE = (
-    "used"  # its time is that of the last use; a shared lock on it is held by whoever reads the pixels
-)
+LAST_USE_FILE = "used"  # its time is that of the last use; readers of the pixels hold a shared lock on it
 MTIME_SETTLE_NS = 2_000_000_000  # nanoseconds after which a file that changes again gets another time stamp
 
 
 @dataclass(frozen=True, slots=True)
 class PixelSpan:
-    """Where an image is in the pixel file: offset in bytes, height, width, and the CRC-32 of its bytes."""
+    """The position of an image in the pixel file: offset in bytes, height, width, and the CRC-32 of its bytes."""
 
     offset: int
     height: int
@@ -61,7 +59,7 @@ class PixelSpan:
     checksum: int
 
     def end(self, pixel_bytes: int) -> int:
-        """The first byte behind it, of pixels with so many bytes."""
+        """Returns the offset after it, for pixels with this many bytes."""
         return self.offset + self.height * self.width * pixel_bytes
 
 
@@ -91,7 +89,7 @@ class Store:
 
     @staticmethod
     def list_hashes(folder: Path) -> frozenset[str] | None:
-        """The hashes of a folder's images, looked at without touching anything; None where its index is damaged."""
+        """Returns the hashes of a folder's images without changing anything; None if its index is damaged."""
         try:
             return frozenset(_read_index(folder / "index.npz")[1])
         except Exception:  # as in `open`
@@ -103,7 +101,7 @@ class Store:
         return self.folder / f"pixels-{self.generation}.bin"
 
     def _forget_missing(self) -> None:
-        """Drops places beyond the file's end, and bytes that no place accounts for (a killed process's)."""
+        """Drops positions beyond the file's end, and bytes without a position, left by a killed process."""
         self.file.touch()
         size = self.file.stat().st_size
         self.places = {
@@ -114,7 +112,7 @@ class Store:
             os.truncate(self.file, end)
 
     def add(self, images: dict[str, np.ndarray]) -> None:
-        """Appends images by the hash of their content, and writes the index. Raises RunError for a full disk."""
+        """Appends images by the hash of their content, and writes the index. Raises RunError if the disk is full."""
         offset = self.file.stat().st_size
         with files.open_for_append(self.file, sum(image.nbytes for image in images.values())) as file:
             for image in images.values():
@@ -141,7 +139,7 @@ class Store:
         files.write_bytes(self.folder / "index.npz", content.getvalue())
 
     def find_damaged(self, names: set[str]) -> set[str]:
-        """Those of the images whose bytes do not have their checksum."""
+        """Returns those of the images whose bytes do not match their checksum."""
         held = [name for name in names if name in self.places]
         if not held:
             return set()
@@ -177,7 +175,7 @@ def _read_index(file: Path) -> tuple[int, dict[str, PixelSpan]]:
 
 
 def _next_generation(folder: Path) -> int:
-    """A generation that no pixel file has; older files are removed, as nothing says what they hold."""
+    """Returns a generation that no pixel file has. Older files are removed, because no index describes them."""
     old = [int(file.stem.removeprefix("pixels-")) for file in folder.glob("pixels-*.bin")]
     for file in folder.glob("pixels-*.bin"):
         file.unlink()
@@ -196,7 +194,7 @@ class Hashes:
             self._known = {}
 
     def get(self, path: Path | str) -> str:
-        """The file's hash, or an empty string where its content has to be read."""
+        """Returns the file's hash, or an empty string if its content has to be read."""
         entry = self._known.get(legible(str(path)))
         try:
             return str(entry[-1]) if entry and entry[:-1] == stat_key(path) else ""
@@ -204,24 +202,23 @@ class Hashes:
             return ""
 
     def put(self, path: Path, before: list[int], name: str) -> None:
-        """Keeps a hash with the stamp that the file had before it was read.
+        """Stores a hash with the file's stamp before it was read.
 
-        A file changed a moment ago is left out: within a tick of the clock it could change once more and look
-        the same.
+        A file that was just changed is left out: within a clock tick it could change again and look the same.
         """
         if time.time_ns() - max(before[1:3]) > MTIME_SETTLE_NS:
             self._known[legible(str(path))] = [*before, name]
 
     def save(self) -> None:
-        """Writes all that is known."""
+        """Writes all known hashes."""
         files.write_text(self.file, json.dumps(self._known, ensure_ascii=False))
 
 
 class UsageLock:
-    """Marks a store as in use for as long as it is there; a killed process holds nothing."""
+    """Marks a store as in use during its life. The lock of a killed process is released."""
 
     def __init__(self, folder: Path, alone: bool = False) -> None:
-        """Raises BlockingIOError where `alone` is asked for and others use the store."""
+        """Takes the lock. Raises BlockingIOError if `alone` is true and other processes use the store."""
         self._file = os.open(folder / LAST_USE_FILE, os.O_RDWR | os.O_CREAT, 0o666)
         lock_handle(self._file, is_shared=not alone, waits=not alone)
         if not alone:
@@ -232,9 +229,9 @@ class UsageLock:
             os.close(self._file)
 
 
-CHUNK_BYTES = 64 * 2**20  # bytes of pixels after which they go to the disk, and are safe from a kill
-SIZE_MARGIN = 1.25  # the cache's short side by default, times the network's
-MAX_UPSCALE = 8  # an image is not enlarged to more than so many times the cache size on its long side
+CHUNK_BYTES = 64 * 2**20  # bytes of pixels that are written together, and are then safe from a kill
+SIZE_MARGIN = 1.25  # the cache's default short side, as a multiple of the network's
+MAX_UPSCALE = 8  # an image is enlarged to at most this multiple of the cache size on its long side
 
 
 @dataclass(frozen=True)
@@ -247,14 +244,14 @@ class Geometry:
 
     @classmethod
     def of(cls, experiment: Experiment) -> Geometry:
-        """The size and the rule that an experiment asks for; by default room is left for crops."""
+        """Returns the size and the rule of an experiment. By default room is left for crops."""
         sides = [experiment.image_size, *(within.image_size for _, within in experiment.plan())]
         return cls(
             experiment.cache_size or round(SIZE_MARGIN * max(sides)), experiment.resize, experiment.channels
         )
 
     def apply(self, image: Pixels) -> np.ndarray:
-        """The image as the cache holds it, (height, width, channels) of its own type."""
+        """Returns the image as the cache stores it, (height, width, channels) of its own type."""
         if self.resize == "stretch":
             return resize(image, self.cache_size, self.cache_size)
         height, width = image.shape[:2]
@@ -266,7 +263,7 @@ class Geometry:
         return pad_to_square(made, self.cache_size) if self.resize == "pad" else made
 
     def pixel_bytes(self, data: Data) -> int:
-        """Bytes of a pixel with all its channels."""
+        """Returns the bytes of a pixel with all its channels."""
         return self.channels * BYTES[data.pixel_type]
 
     @property
@@ -275,12 +272,12 @@ class Geometry:
         return self.channels * self.cache_size**2
 
     def folder(self, data: Data, source: ImageSource | None = None) -> str:
-        """The folder's name: it differs for whatever makes other pixels of the same file.
+        """Returns the folder's name, which differs for all settings that change a file's pixels.
 
         `source` is by default the one that `data` names outside any workspace.
         """
         source = source or ImageSource.open(data, channels=self.channels)
-        whole = [] if data.jpeg_scaling else ["whole"]  # before there was a choice, all were reduced
+        whole = [] if data.jpeg_scaling else ["whole"]  # before there was a choice, all images were reduced
         deep = [data.bit_depth, data.max_value, data.page]
         declared = deep if deep != [8, None, None] else []
         made_by = fingerprint([SCHEMA, READER, data.alpha_fill, *whole, *declared, *source.fingerprint()])[:8]
@@ -294,7 +291,7 @@ class Cache:
     file: Path
     paths: Sequence[Path]
     hashes: tuple[str, ...]  # SHA-256 of each file's content; empty where it cannot be read
-    places: np.ndarray  # (rows, 3) int64: offset, height, width; -1 where there is no image
+    places: np.ndarray  # (rows, 3) int64: offset, height, width; -1 without an image
     bad: Mapping[int, Case] = field(default_factory=dict)  # why a row has no image
     use: UsageLock | None = None  # while it is held, no other process removes the file
     channels: int = 3
@@ -305,7 +302,7 @@ class Cache:
         return len(self.paths)
 
     def __getitem__(self, row: int) -> np.ndarray:
-        """The row's image, read-only. Raises DataError for a row without one."""
+        """Returns the row's image, read-only. Raises DataError for a row without one."""
         offset, height, width = self.places[row].tolist()
         if offset < 0:
             case = self.bad[int(row)]
@@ -332,7 +329,7 @@ class Cache:
 
 @dataclass(frozen=True, eq=False)
 class FillResult:
-    """The cache of a list of files, and those of them that hold no image kit can read."""
+    """The cache of a list of files, and the files without an image that kit can read."""
 
     cache: Cache
     bad: tuple[Case, ...]
@@ -363,14 +360,14 @@ def fill_cache(
             Hashes(folder / HASHES),
         )
         use = UsageLock(store.folder)
-        texts = [os.fspath(path) for path in paths]  # a path object is four times its text
+        texts = [os.fspath(path) for path in paths]  # a path object takes four times the memory of its text
         names = {text: hashes.get(text) for text in texts}
         for name in store.find_damaged(set(names.values())):
             del store.places[name]
         missing = source.reader.order(
             [Path(text) for text, name in names.items() if name not in store.places]
         )
-        found: list[DecodedFile] = []  # those that there is something to say about
+        found: list[DecodedFile] = []  # those with notes
         if missing:
             _warn_of_space(folder, len(missing) * geometry.square_bytes * BYTES[data.pixel_type])
             held = frozenset(store.places)
@@ -402,7 +399,7 @@ def fill_cache(
 
 
 def create_folder(folder: Path) -> None:
-    """Creates the folder of a cache. Raises ConfigError C54 where the system refuses it."""
+    """Creates the folder of a cache. Raises ConfigError C54 if the system refuses it."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -418,7 +415,9 @@ def create_folder(folder: Path) -> None:
 def bytes_to_cache(
     folder: Path, paths: Sequence[Path], geometry: Geometry, data: Data, root: Path | None = None
 ) -> int:
-    """Bytes that the images not cached yet take at least, with a square of the cache's size for each."""
+    """Returns the minimum number of bytes of the images that are not cached yet, with a square of the cache's
+    size for each.
+    """
     source = ImageSource.open(data, root, geometry.channels)
     held = Store.list_hashes(folder / geometry.folder(data, source)) or frozenset()
     hashes = Hashes(folder / HASHES)
@@ -427,7 +426,7 @@ def bytes_to_cache(
 
 
 def _lock(folder: Path, total: int) -> Work[BaseFileLock]:
-    """The lock of a cache, taken; another run that fills it is waited for, as it saves this one the work."""
+    """Takes the lock of a cache. It waits for another run that fills it, because that saves this run the work."""
     attempt = 0
     while (lock := try_lock(folder / ".lock", 0.2)) is None:
         yield Progress("images", 0, total, "another process is filling the cache", line=attempt == 0)
@@ -438,7 +437,7 @@ def _lock(folder: Path, total: int) -> Work[BaseFileLock]:
 def _store(
     decoding: Iterator[DecodedFile], store: Store, hashes: Hashes
 ) -> Generator[DecodedFile, None, None]:
-    """Passes on what was decoded, without its pixels, after they went to the store in chunks."""
+    """Passes on decoded files without their pixels, after writing the pixels to the store in chunks."""
     waiting: dict[str, np.ndarray] = {}
     size = 0
     try:
@@ -459,7 +458,7 @@ def _store(
 
 
 def _warn_of_space(folder: Path, needed: int) -> None:
-    """Warns (W19) where what is to be decoded will hardly fit on the disk."""
+    """Warns (W19) if the images to decode will hardly fit on the disk."""
     free = shutil.disk_usage(folder).free
     if free < needed:
         text = (
@@ -480,7 +479,9 @@ def _warn(found: Sequence[DecodedFile]) -> None:
 
 
 def _places(store: Store, names: Sequence[str]) -> np.ndarray:
-    """Where the images of these contents are, (rows, 3) int64: offset, height, width; -1 for an empty name."""
+    """Returns the positions of the images of these contents, (rows, 3) int64: offset, height, width; -1 for
+    an empty name.
+    """
     nowhere = PixelSpan(-1, -1, -1, 0)
     found = (store.places[name] if name else nowhere for name in names)
     return np.array([(place.offset, place.height, place.width) for place in found], np.int64).reshape(-1, 3)

@@ -1,4 +1,4 @@
-"""Stock: what the cache holds, which runs need it, and removing what none does or what was used least recently."""
+"""The content of the cache, the runs that need it, and the removal of unneeded or least recently used images."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ from kit.images.reader import ImageSource
 
 @dataclass(frozen=True)
 class CacheFolder:
-    """The images of one geometry; `images` is None for a damaged one, `current` where the tables cannot be read."""
+    """The images of one geometry. `images` is None if it is damaged, `current` if the tables cannot be read."""
 
     name: str
     images: int | None
     bytes: int
-    used: float  # when last, seconds since the epoch
-    current: int | None  # how many of its images the workspace's tables name
+    used: float  # time of the last use, seconds since the epoch
+    current: int | None  # number of its images that the workspace's tables name
     needed_by: tuple[str, ...]  # runs, and `config.json`
     removed: bool = False
-    kept: str = ""  # why it was not removed, though it was to be
+    kept: str = ""  # why it was not removed as requested
 
 
 def list_cache(workspace: Workspace) -> tuple[CacheFolder, ...]:
-    """The cache's folders, most recently used first."""
+    """Returns the cache's folders, most recently used first."""
     folders = [file.parent for file in workspace.cache.glob("*/index.npz")]
     contents, needs = _contents(workspace), _needs(workspace)
     found = [_shelf(folder, contents, needs.get(folder.name, ())) for folder in folders]
@@ -45,10 +45,11 @@ def list_cache(workspace: Workspace) -> tuple[CacheFolder, ...]:
 def prune_cache(
     workspace: Workspace, keep_bytes: int | None = None, dry_run: bool = False
 ) -> tuple[CacheFolder, ...]:
-    """Removes folders that neither a run nor the config needs; or, least recently used first, all but so many bytes.
+    """Removes folders that neither a run nor the config needs; or, least recently used first, all except this
+    many bytes.
 
-    One that a process uses stays. Returns all, each with what became of it. Raises BusyError while the cache is being
-    filled, ConfigError C19 for a cache of several workspaces without `keep_bytes`.
+    A folder in use stays. Returns all folders, each with its outcome. Raises BusyError while the cache is
+    being filled, ConfigError C19 for a cache of several workspaces without `keep_bytes`.
     """
     if keep_bytes is None and os.environ.get(SHARED_CACHE):
         raise ConfigError(
@@ -105,7 +106,7 @@ def _shelf(folder: Path, contents: frozenset[str] | None, needed_by: tuple[str, 
 
 
 def _contents(workspace: Workspace) -> frozenset[str] | None:
-    """Hashes of the files that the tables name, where they were read before and are the same; None without tables."""
+    """Returns the hashes of the tables' files, if they were read before and are unchanged; None without tables."""
     data, hashes = workspace.competition.data, Hashes(workspace.cache / HASHES)
     try:
         train = train_table(workspace.root, data)
@@ -116,7 +117,7 @@ def _contents(workspace: Workspace) -> frozenset[str] | None:
 
 
 def _needs(workspace: Workspace) -> dict[str, tuple[str, ...]]:
-    """The folder's name -> the runs that need it; what cannot be read needs nothing."""
+    """Returns the folder's name -> the runs that need it; unreadable runs need nothing."""
     found: dict[str, tuple[str, ...]] = {}
     experiment, data = workspace.experiment, workspace.competition.data
     found[_folder(Geometry.of(experiment), data, workspace)] = (CONFIG_FILE,)

@@ -1,4 +1,4 @@
-"""Images of any number of channels: for OpenCV in groups that it takes, for the eye in RGB, for comparisons in grey."""
+"""Images of any number of channels: in groups for OpenCV, in RGB for display, in grey for comparisons."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ GROUP = 4  # channels that OpenCV takes at once
 
 
 def to_rgb(image: Pixels) -> np.ndarray:
-    """A picture (height, width, 3) of 8 bits: the first three channels, or the only one three times.
+    """Returns a picture (height, width, 3) of 8 bits: the first three channels, or the only one three times.
 
     Two channels get a black third.
     """
@@ -29,7 +29,7 @@ def to_rgb(image: Pixels) -> np.ndarray:
 
 
 def to_grey(image: Pixels) -> np.ndarray:
-    """A grey picture (height, width) uint8: the luminance of RGB, else the mean of all channels."""
+    """Returns a grey picture (height, width) uint8: the luminance of RGB, else the mean of all channels."""
     image = to_bytes(image)
     if image.shape[2] == 3:
         return np.asarray(cv2.cvtColor(np.ascontiguousarray(image), cv2.COLOR_RGB2GRAY))
@@ -38,7 +38,7 @@ def to_grey(image: Pixels) -> np.ndarray:
 
 
 def in_groups(work: Callable[[np.ndarray], np.ndarray], image: Pixels) -> np.ndarray:
-    """What a function of OpenCV, which takes at most four channels, makes of an image of any number."""
+    """Applies a function of OpenCV, which takes at most four channels, to an image of any number."""
     channels = image.shape[2]
     if channels in (3, 4):
         return work(image)
@@ -49,5 +49,5 @@ def in_groups(work: Callable[[np.ndarray], np.ndarray], image: Pixels) -> np.nda
 
 
 def _with_channels(image: np.ndarray) -> np.ndarray:
-    """OpenCV drops the axis of a single channel."""
+    """Restores the axis of a single channel, which OpenCV drops."""
     return image[:, :, None] if image.ndim == 2 else image

@@ -1,7 +1,7 @@
-"""Whether a file is all there: an interrupted copy is cut off, or of full length with zeros for its tail.
+"""Detects incomplete files: an interrupted copy is truncated, or has the full length and zeros at its end.
 
-Decoders read such zeros as if they were data, and give an image that is wrong and looks whole. Each format has
-something that tells: checksums, end marks, sizes, or data that a decoder no longer needs.
+Decoders read such zeros as data, and give a wrong image that looks complete. Each format has a way to detect
+it: checksums, end marks, sizes, or data that a decoder does not need.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ _METADATA_ZEROS = 16  # bytes
 _DISK_BLOCK = 512  # bytes
 _LARGE_PART = 0.25
 _CRITICAL = 0x20  # the bit of a PNG chunk's name that is not set in chunks that an image needs
-# Bytes; an encoder writes fewer than so many beyond those that a decoder needs. Zeros may end good data, if the
-# last blocks are plain, so that a run of them is only a reason to look.
+# Bytes; an encoder writes fewer bytes than this beyond those that a decoder needs. Zeros may end valid data,
+# if the last blocks are plain, so a run of them is only a reason to check.
 _SPARE = {b"VP8 ": 4, b"VP8L": 2}
 
 
 def check_complete(content: bytes, form: str) -> None:
-    """Raises DataError D05 for a PNG, GIF, WebP, AVIF or BMP of which a part is missing or damaged."""
+    """Raises DataError D05 for a PNG, GIF, WebP, AVIF or BMP with missing or damaged parts."""
     reader = {
         "PNG": _png_fault,
         "GIF": _gif_fault,
@@ -39,7 +39,7 @@ def check_complete(content: bytes, form: str) -> None:
 
 
 def corrupt(content: bytes, form: str, fault: str) -> DataError:
-    """The error for a damaged file, which names its tail of zeros if it has one."""
+    """Returns the error for a damaged file, which mentions its tail of zeros if it has one."""
     zeros = len(content) - len(content.rstrip(b"\0"))
     tail = f"; its last {zeros:,} bytes are zero, as after an interrupted copy" if zeros > 1 else ""
     return DataError(f"corrupt {form}: {fault}{tail}", code="D05", hint="download the file again")
@@ -51,9 +51,11 @@ def ends_in_zeros(content: bytes) -> bool:
 
 
 def suspicious_zeros(content: bytes) -> int:
-    """How many zeros end a file of uncompressed pixels, where they may be an interrupted copy's; else 0.
+    """Returns the number of zeros at the end of a file of uncompressed pixels, if they may come from an
+    interrupted copy; else 0.
 
-    Black pixels are zeros too. Copies stop at a multiple of a disk's block, or leave a large part of the file.
+    Black pixels are zeros too. Copies stop at a multiple of a disk's block, or leave a large part of the
+    file.
     """
     zeros = len(content) - len(content.rstrip(b"\0"))
     if zeros < _DISK_BLOCK:
@@ -62,7 +64,7 @@ def suspicious_zeros(content: bytes) -> int:
 
 
 def _png_fault(content: bytes) -> str:
-    """By the checksums of the chunks that an image needs, and by its last chunk."""
+    """Checks the checksums of the chunks that an image needs, and its last chunk."""
     at, view = 8, memoryview(content)
     while at + 12 <= len(content):
         name = content[at + 4 : at + 8]
@@ -79,7 +81,7 @@ def _png_fault(content: bytes) -> str:
 
 
 def _gif_fault(content: bytes) -> str:
-    """By the blocks of the first frame, and by what follows them: a block, or the end mark."""
+    """Checks the blocks of the first frame, and what follows them: a block, or the end mark."""
     at = 13 + _palette(content[10] if len(content) > 10 else 0)
     while at < len(content):
         kind = content[at]
@@ -109,14 +111,14 @@ def _palette(flags: int) -> int:
 
 
 def _behind_blocks(content: bytes, at: int) -> int:
-    """Where a GIF's data blocks end, which an empty one closes; beyond the end if none does."""
+    """Returns the end of a GIF's data blocks, which an empty one closes; beyond the file's end if none does."""
     while at < len(content) and content[at]:
         at += 1 + content[at]
     return at + 1
 
 
 def _bmp_fault(content: bytes) -> str:
-    """Of a compressed BMP, by its end mark. One that is not compressed has none."""
+    """Checks a compressed BMP by its end mark. An uncompressed one has no end mark."""
     is_compressed = (
         len(content) > 34 and content[14] >= 40 and content[30] in (1, 2) and not any(content[31:34])
     )
@@ -124,7 +126,7 @@ def _bmp_fault(content: bytes) -> str:
 
 
 def _webp_fault(content: bytes) -> str:
-    """By RIFF's length and chunks, and by whether a decoder needs the last bytes of the data."""
+    """Checks RIFF's length and chunks, and whether a decoder needs the last bytes of the data."""
     end = 8 + int.from_bytes(content[4:8], "little")
     if end > len(content):
         return f"it has {len(content):,} bytes, but its header says {end:,}"
@@ -139,7 +141,7 @@ def _webp_fault(content: bytes) -> str:
 
 
 def _chunks(content: bytes, at: int, end: int, is_inside: bool = False) -> Iterator[tuple[bytes, int, int]]:
-    """Name, start and stop of each chunk; of an animation's frames the first with the chunks in it."""
+    """Yields name, start and stop of each chunk; for an animation the first frame with its inner chunks."""
     while at + 8 <= end:
         name, size = content[at : at + 4], int.from_bytes(content[at + 4 : at + 8], "little")
         yield name, at + 8, at + 8 + size
@@ -150,7 +152,7 @@ def _chunks(content: bytes, at: int, end: int, is_inside: bool = False) -> Itera
 
 
 def _surplus_fault(name: bytes, data: bytes) -> str:
-    """Of a WebP's data: a decoder needs all but the last few bytes, and of a tail of zeros next to none."""
+    """Checks a WebP's data: a decoder needs all except the last few bytes, and almost none of a tail of zeros."""
     zeros = len(data) - len(data.rstrip(b"\0"))
     if len(data) - len(data.rstrip(b"\xff")) > _LONGEST_RUN:
         return "its data ends in FF bytes"
@@ -167,6 +169,6 @@ def _is_decodable(name: bytes, data: bytes) -> bool:
     opener: Any = Image.OPEN["WEBP"][0]
     try:
         opener(BytesIO(content), "").load()
-    except Exception:  # Pillow's readers raise what their parsing happens to raise
+    except Exception:  # any error of Pillow's parsers
         return False
     return True

@@ -25,7 +25,7 @@ class ConcatCache:
         return self._starts[-1]
 
     def __getitem__(self, row: int) -> np.ndarray:
-        """The row's image, read-only. Raises DataError for a row without one."""
+        """Returns the row's image, read-only. Raises DataError for a row without one."""
         if not 0 <= row < len(self):
             raise IndexError(row)
         part = bisect_right(self._starts, row) - 1
@@ -48,5 +48,5 @@ class ConcatCache:
 
     @cached_property
     def _starts(self) -> list[int]:
-        """The first row of each part, and behind them the number of rows."""
+        """The first row of each part, followed by the number of rows."""
         return list(accumulate((len(part) for part in self.parts), initial=0))

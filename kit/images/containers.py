@@ -1,6 +1,6 @@
-"""Images in everything but plain JPEG, by Pillow.
+"""Reads all image formats except plain JPEG, by Pillow.
 
-Pillow is opened by format, not by `Image.open`: that one has a pixel limit of its own, process-wide.
+Pillow is opened by format, not by `Image.open`, which has its own process-wide pixel limit.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from kit.images import complete, tiff
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-AS_STORED = "none"  # data.alpha_fill's value that leaves transparency aside
+AS_STORED = "none"  # the value of data.alpha_fill that ignores transparency
 
 
 def open_lazily(content: bytes, form: str) -> Image:
-    """Pillow's image with its header read and no pixel decoded. Raises DataError D05 or D13."""
+    """Returns Pillow's image with its header read and no pixel decoded. Raises DataError D05 or D13."""
     try:
         return _open(BytesIO(content), form)
     except DataError:
         raise
-    except Exception as error:  # Pillow's readers raise what their parsing happens to raise
+    except Exception as error:  # any error of Pillow's parsers
         if form == "TIFF":
             tiff.refuse_unknown(content, str(error))
         raise complete.corrupt(content, form, str(error)) from None
@@ -44,7 +44,7 @@ def _open(file: IO[bytes], form: str) -> Image:
 
 
 def measure(path: Path) -> tuple[int, int, str]:
-    """Width, height and format by the file's header alone. Raises DataError for what cannot be read."""
+    """Returns width, height and format from the file's header. Raises DataError for an unreadable file."""
     try:
         with path.open("rb") as file:
             form = file_formats.sniff(file.read(4096))
@@ -52,12 +52,12 @@ def measure(path: Path) -> tuple[int, int, str]:
             return (*_open(file, form).size, form)
     except DataError:
         raise
-    except Exception as error:  # the file system's, and what Pillow's parsing happens to raise
+    except Exception as error:  # any error of the file system and of Pillow's parsers
         raise DataError(f"{path}: its header cannot be read ({error})", code="D05") from None
 
 
 def depth_of(image: Image, content: bytes, form: str) -> int:
-    """Bits a channel: 8 for all up to 8, 16, or 32 for floats and whole numbers of 32 bits."""
+    """Returns the bits per channel: 8 for all up to 8, 16, or 32 for floats and whole numbers of 32 bits."""
     bits = _bits(image, content, form)
     if image.mode == "F" or bits > 16:
         return 32
@@ -72,10 +72,10 @@ def _bits(image: Image, content: bytes, form: str) -> int:
 
 
 def decode(image: Image, content: bytes, form: str, fill: str) -> tuple[np.ndarray, bool]:
-    """Pixels as uint8 RGB, and whether transparent ones were laid on the colour `fill`.
+    """Returns pixels as uint8 RGB, and whether transparent ones were composited on the colour `fill`.
 
-    `none` for `fill` takes the colours as they are stored. Raises DataError D05, or D14 for an image that is
-    transparent everywhere.
+    `fill` is `none` for the stored colours. Raises DataError D05, or D14 for an image that is transparent
+    everywhere.
     """
     try:
         image.load()
@@ -106,7 +106,7 @@ def _has_alpha(image: Image, form: str) -> bool:
 
 
 def invisible() -> DataError:
-    """The error for an image of which nothing is to be seen."""
+    """Returns the error for an image that is fully transparent."""
     return DataError(
         f"fully transparent (data.alpha_fill={AS_STORED} uses the stored colours)",
         code="D14",
@@ -114,7 +114,7 @@ def invisible() -> DataError:
 
 
 def parse_colour(fill: str) -> tuple[int, int, int]:
-    """The red, green and blue of a colour's name. Raises ConfigError for one that Pillow does not know."""
+    """Returns red, green and blue of a colour's name. Raises ConfigError for one that Pillow does not know."""
     from PIL import ImageColor
 
     try:

@@ -1,4 +1,4 @@
-"""Images of more than 8 bits a channel, brought to the cache's type over a range that the config declares."""
+"""Images of more than 8 bits per channel, scaled to the cache's type by a range that the config declares."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ if TYPE_CHECKING:
 
     from kit.config.models import Data
 
-WHITE = {16: 65535.0, 32: 1.0}  # the value of white by depth, where data.max_value does not say
+WHITE = {16: 65535.0, 32: 1.0}  # the value of white by depth, if data.max_value is not set
 
 
 def decode_high_bit_depth(
     image: Image, content: bytes, form: str, depth: int, data: Data
 ) -> tuple[np.ndarray, bool]:
-    """Pixels as RGB of `data.pixel_type`, and whether transparent ones were laid on data.alpha_fill.
+    """Returns pixels as RGB of `data.pixel_type`, and whether transparent ones were composited on data.alpha_fill.
 
-    A value v becomes v / white of the type's own white, of 8 bits 255 * v / white, rounded. What is beyond white is
-    white. Raises DataError D11 for 16 bits and D12 for floats where the config does not declare them, D05 for a
-    damaged file.
+    A value v becomes v / white times the type's white: for 8 bits 255 * v / white, rounded. Values above
+    white are white. Raises DataError D11 for 16 bits and D12 for floats if the config does not declare them,
+    D05 for a damaged file.
     """
     if data.bit_depth < depth:
         raise _ask_to_declare(content, form, depth)
@@ -42,7 +42,7 @@ def decode_high_bit_depth(
     )
     colours = colours[:, :, :3] if colours.ndim == 3 else np.repeat(colours[:, :, None], 3, axis=2)
     seen_through = False
-    if has_alpha:  # transparency is of the whole range, whatever white is
+    if has_alpha:  # transparency has the whole range, for any white
         alpha = values[:, :, 3:].astype(np.float64) / WHITE[depth]
         if not alpha.any():
             raise containers.invisible()
@@ -53,7 +53,10 @@ def decode_high_bit_depth(
 
 
 def _ask_to_declare(content: bytes, form: str, depth: int) -> DataError:
-    """What is there, and the line that declares it: a summary, for images are listed by theirs."""
+    """Returns the error with the present depth, and the line that declares it.
+
+    It is a summary, because images with the same one are listed together.
+    """
     if depth == 32:
         return DataError(
             f"float {form} (data.bit_depth=32, and data.max_value if white is not 1)", code="D12"
@@ -68,13 +71,15 @@ def _ask_to_declare(content: bytes, form: str, depth: int) -> DataError:
 
 
 def _values(image: Image, content: bytes, form: str, depth: int, page: int) -> np.ndarray:
-    """The file's own values, (height, width) or (height, width, 3 or 4) in the order red, green, blue, alpha."""
+    """Returns the file's own values, (height, width) or (height, width, 3 or 4) in the order red, green,
+    blue, alpha.
+    """
     if form == "PNG" and not containers.png_is_whole(content):
         raise DataError("corrupt PNG: its data holds fewer rows than its header claims", code="D05")
     if depth == 32:
         try:
             return np.array(image)
-        except Exception as error:  # Pillow's readers raise what their parsing happens to raise
+        except Exception as error:  # any error of Pillow's parsers
             raise complete.corrupt(content, form, str(error)) from None
     flags = cv2.IMREAD_UNCHANGED | cv2.IMREAD_IGNORE_ORIENTATION
     coded = np.frombuffer(content, np.uint8)

@@ -1,4 +1,4 @@
-"""What decoders keep to themselves about a JPEG: how many pixels it claims, and its orientation."""
+"""Reads JPEG properties that decoders do not report: the claimed number of pixels, and the orientation."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _LONE = frozenset((0x00, 0x01, *range(0xD0, 0xD9), 0xFF))
 
 @dataclass(frozen=True)
 class Header:
-    """A JPEG's frame as its header claims it; `scan` is where the compressed data begins."""
+    """A JPEG's frame from its header. `scan` is the offset of the compressed data."""
 
     width: int
     height: int
@@ -27,7 +27,7 @@ class Header:
 
 
 def header(content: bytes) -> Header:
-    """The header of a JPEG's first image. Raises DataError D03 where the file ends before the image begins.
+    """Returns the header of a JPEG's first image. Raises DataError D03 if the file ends before the image starts.
 
     Bytes between two segments are skipped up to the next marker, as libjpeg does.
     """
@@ -56,7 +56,7 @@ def header(content: bytes) -> Header:
 
 
 def orientation(exif: bytes) -> int:
-    """The EXIF orientation, 1 to 8; 1 where there is none. Raises ValueError for a block that is broken."""
+    """Returns the EXIF orientation, 1 to 8; 1 without one. Raises ValueError for a broken block."""
     block = exif.removeprefix(b"Exif\0\0")
     order = {b"II*\0": "<", b"MM\0*": ">"}.get(block[:4])
     try:

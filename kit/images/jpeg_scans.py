@@ -13,7 +13,7 @@ _RESTART = re.compile(rb"\xff[\xd0-\xd7]")
 _SOS, _DRI, _EOI = 0xDA, 0xDD, 0xD9
 _WITH_LENGTH = frozenset((*range(0xC0, 0xD0), *range(0xDA, 0xF0), 0xFE)) - {0xC8}
 _PROGRESSIVE = frozenset((0xC2, 0xC6, 0xCA, 0xCE))
-# Ways in which missing data could go on. None holds a marker.
+# possible continuations of missing data; none contains a marker
 _FILLERS = (b"\x55\x2a\xc7\x91" * 256, b"\x00" * 1024, b"\xfe" * 1024, b"\xa9\x36\x5c" * 341)
 
 
@@ -25,24 +25,26 @@ class _Component:
 
 @dataclass
 class _Scans:
-    """The scans of a JPEG's first image, as far as they are there."""
+    """The scans of a JPEG's first image that are present."""
 
     width: int = 0
     height: int = 0
     progressive: bool = False
     components: dict[int, _Component] = field(default_factory=dict)
-    # Component and coefficient -> the bits of it that are still to come, 0 when it is complete.
+    # component and coefficient -> the number of its bits that are still to come; 0 when it is complete
     missing_bits: dict[tuple[int, int], int] = field(default_factory=dict)
     interval: int = 0  # MCUs between two restart markers, 0 for none
     last: tuple[int, ...] = ()  # the components of the last scan
-    data_at: int = 0  # where the last scan's compressed data begins
-    end: int | None = None  # where the end marker stands
+    data_at: int = 0  # offset of the last scan's compressed data
+    end: int | None = None  # offset of the end marker
 
 
 def end_of_image(content: bytes, scan: int) -> int | None:
-    """Where the first image's end marker stands, None where it is missing; `scan` is where its first scan begins.
+    """Returns the offset of the first image's end marker, or None if it is missing.
 
-    What follows the first image (a second picture, a phone's video) does not count.
+    `scan` is the offset of its first scan.
+
+    Data after the first image (a second picture, a phone's video) does not count.
     """
     if content.endswith(END):
         return len(content) - 2
@@ -50,12 +52,12 @@ def end_of_image(content: bytes, scan: int) -> int | None:
 
 
 def is_whole(content: bytes, scan: int) -> bool:
-    """Whether nothing is missing from the compressed data.
+    """Whether the compressed data is complete.
 
-    Every scan that the frame needs must be there, and the last one with all its restart markers. The pixels of a
-    complete scan do not depend on what follows its data, so with anything appended it decodes to the same. This
-    costs several decodings: ask it only if something is odd. Pillow decodes, because cv2 lets libjpeg write to
-    stderr.
+    Every scan that the frame needs must be present, and the last one must have all its restart markers. The
+    pixels of a complete scan do not depend on the bytes after its data, so it decodes to the same with
+    anything appended. This costs several decodings, so call it only if something is suspicious. Pillow
+    decodes, because cv2 lets libjpeg write to stderr.
     """
     scans = _read_scans(content, 2)
     data = content[: scans.end] if scans.end is not None else without_padding(content, scan)
@@ -70,10 +72,10 @@ def is_whole(content: bytes, scan: int) -> bool:
 
 
 def without_padding(content: bytes, scan: int) -> bytes:
-    """The JPEG up to the zeros or FFs that an interrupted copy leaves in place of its tail."""
+    """Returns the JPEG up to the zeros or FFs that an interrupted copy leaves in place of its tail."""
     data = content.rstrip(b"\x00\xff")
     tail = content[len(data) :]
-    if tail[:2] == b"\xff\x00":  # a data byte FF, as compressed data spells it
+    if tail[:2] == b"\xff\x00":  # a data byte FF in compressed data
         return data + tail[:2]
     if tail[:1] == b"\x00" and len(tail.rstrip(b"\xff")) == 1:  # an interrupted copy leaves more than one
         return data + tail[:1]
@@ -81,7 +83,7 @@ def without_padding(content: bytes, scan: int) -> bytes:
 
 
 def _read_scans(content: bytes, at: int) -> _Scans:
-    """Follows the markers from `at` to the end marker, or as far as the content goes."""
+    """Follows the markers from `at` to the end marker, or to the end of the content."""
     scans = _Scans()
     while True:
         found = _MARKER.search(content, at)
@@ -133,7 +135,7 @@ def _has_all_scans(scans: _Scans) -> bool:
 
 
 def _restarts(scans: _Scans) -> int:
-    """How many restart markers the last scan needs (ITU-T T.81, A.2 and E.1.4)."""
+    """Returns the number of restart markers that the last scan needs (ITU-T T.81, A.2 and E.1.4)."""
     components = [scans.components[name] for name in scans.last if name in scans.components]
     if not components:
         return 0

@@ -1,4 +1,4 @@
-"""Near copies: images that show the same, by perceptual hashes confirmed on small pictures, and their groups."""
+"""Near copies: similar images, found by perceptual hashes and confirmed on small pictures, and their groups."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from kit.images.channels import to_grey
 SIDE_PX = 32  # pixels of the picture whose cosine transform is hashed
 DCT_FREQUENCIES = 8  # lowest frequencies of each axis
 CONFIRM_SIDE = 16  # pixels of the picture that confirms
-MAX_HAMMING = 14  # of 64 that may differ; two pictures of unlike things differ in about 32
-MIN_CORRELATION = 0.85  # least correlation of the small pictures
+MAX_HAMMING = 14  # of 64 that may differ; two pictures of different things differ in about 32
+MIN_CORRELATION = 0.85  # minimum correlation of the small pictures
 CHUNK_ROWS = 2048  # rows that are compared with all others at a time
 BLOCK = 2**15  # pairs of pictures that are compared at a time
-CHAIN, SHARE = 20, 0.02  # rows, and share of all, in one chain of pairs of which few are pairs of each other
-NEIGHBOURS = 10  # nearest pictures of each row, which say how close unlike ones come
+CHAIN, SHARE = 20, 0.02  # rows, and share of all, in one chain of pairs with few direct pairs
+NEIGHBOURS = 10  # number of nearest pictures of each row, which show the distance of different ones
 CHANCE_EXPONENT = (
     3.4  # power of the median ratio of nearest to last: met by about one in a thousand rows without a copy
 )
@@ -34,15 +34,15 @@ CHANCE_EXPONENT = (
 
 @dataclass(frozen=True, eq=False)
 class Thumbnails:
-    """What images look like, row by row: 64 bits each, and a small picture of mean 0 and length 1."""
+    """The appearance of images, row by row: 64 bits each, and a small picture of mean 0 and length 1."""
 
     hashes: np.ndarray  # (rows,) uint64
     pictures: np.ndarray  # (rows, 256) float32
-    bad: np.ndarray  # (rows,) bool: no image, which looks like no other
+    bad: np.ndarray  # (rows,) bool: no image, and so similar to none
 
 
 def compute_thumbnails(cache: Cache, task: str = "looks") -> Work[Thumbnails]:
-    """Looks at every image of a cache once."""
+    """Computes the thumbnails of every image of a cache."""
     count = len(cache)
     found = Thumbnails(
         np.zeros(count, np.uint64),
@@ -62,7 +62,7 @@ def compute_thumbnails(cache: Cache, task: str = "looks") -> Work[Thumbnails]:
 
 
 def phash(grey: np.ndarray) -> np.uint64:
-    """64 bits of a grey picture (height, width): which of its lowest frequencies are above their median.
+    """Returns 64 bits of a grey picture (height, width): whether each of its lowest frequencies is above their median.
 
     Source: Zauner 2010, "Implementation and Benchmarking of Perceptual Image Hash Functions", section 3.2.1 (DCT).
     """
@@ -87,10 +87,11 @@ def _picture(grey: np.ndarray) -> np.ndarray:
 def find_near_duplicates(
     found: Thumbnails, most_bits: int = MAX_HAMMING, alike: float = MIN_CORRELATION
 ) -> np.ndarray:
-    """Pairs of rows (pairs, 2) int64, the lower first, that look alike; copies of one file too.
+    """Returns pairs of similar rows (pairs, 2) int64, the lower first, including copies of one file.
 
-    Every row is compared with every other, 200 million pairs of 20,000 rows in seconds. Where that chains many rows, as
-    among scans of digits, all pictures are alike: then a pair must be far nearer than its rows' other neighbours.
+    Every row is compared with every other, 200 million pairs of 20,000 rows in seconds. If that chains many
+    rows, as among scans of digits, all pictures are similar. A pair must then be much nearer than its rows'
+    other neighbours.
     """
     rows = np.flatnonzero(~found.bad)
     hashes, pairs = found.hashes[rows], []
@@ -105,14 +106,14 @@ def find_near_duplicates(
 
 
 def _likeness(found: Thumbnails, pairs: np.ndarray) -> np.ndarray:
-    """The correlation of the small pictures of each pair, a block at a time: pairs may be many."""
+    """Returns the correlation of the small pictures of each pair, in blocks, because pairs may be many."""
     parts = [pairs[start : start + BLOCK] for start in range(0, len(pairs), BLOCK)]
     made = [np.einsum("ij,ij->i", *(found.pictures[rows] for rows in part.T)) for part in parts]
     return np.concatenate(made) if made else np.empty(0, np.float32)
 
 
 def _is_chained(rows: int, pairs: np.ndarray) -> bool:
-    """Whether the largest group is a chain: of copies each is a copy of each other, nearly."""
+    """Whether the largest group is a chain. In a group of copies nearly every pair is a copy."""
     groups = connected_components(rows, pairs.tolist())
     sizes = np.bincount(groups)
     largest = int(sizes.argmax())
@@ -121,10 +122,11 @@ def _is_chained(rows: int, pairs: np.ndarray) -> bool:
 
 
 def _select_outlying_pairs(found: Thumbnails, rows: np.ndarray, pairs: np.ndarray) -> np.ndarray:
-    """The pairs that are nearer than chance brings two pictures, by how distances grow from neighbour to neighbour.
+    """Returns the pairs that are nearer than chance explains, by the growth of distances from neighbour to neighbour.
 
-    Were neighbours strewn evenly in m dimensions, (nearest / tenth) ** m would be below its median ** 3.4 for one row
-    in 700, whatever m is. Source: Levina and Bickel 2004, "Maximum Likelihood Estimation of Intrinsic Dimension".
+    If neighbours were spread evenly in m dimensions, (nearest / tenth) ** m would be below its median ** 3.4
+    for one row in 700, for any m. Source: Levina and Bickel 2004, "Maximum Likelihood Estimation of Intrinsic
+    Dimension".
     """
     count = min(NEIGHBOURS, len(rows) - 1)
     nearest = np.zeros((len(found.bad), count), np.float32)
@@ -135,16 +137,16 @@ def _select_outlying_pairs(found: Thumbnails, rows: np.ndarray, pairs: np.ndarra
 
 
 def chance_distance(nearest: np.ndarray) -> float:
-    """What part of the distance to a row's last neighbour chance hardly brings another row within.
+    """Returns the fraction of the distance to a row's last neighbour within which another row is unlikely by chance.
 
-    `nearest` (rows, neighbours) are distances, the least first.
+    `nearest` (rows, neighbours) are distances, the smallest first.
     """
     ratios = nearest[:, 0] / np.maximum(nearest[:, -1], np.finfo(np.float32).eps)
     return float(float(np.median(ratios)) ** CHANCE_EXPONENT)
 
 
 def write_groups(path: Path, ids: Sequence[str], groups: np.ndarray) -> None:
-    """Writes a CSV of id and group, the group named by its first row's id."""
+    """Writes a CSV of id and group; a group has the id of its first row."""
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["id", "group"])

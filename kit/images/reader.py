@@ -1,10 +1,10 @@
-"""The one image reader: every image kit shows to a network, or to a person, comes through here.
+"""The image reader: all images for networks and for people are read here.
 
-An image is uint8 RGB of shape (height, width, 3). What decoders do silently (invent pixels, clip 16 bits, drop
-transparency, leave the orientation) is an error or a note here.
+An image is uint8 RGB of shape (height, width, 3). Silent changes of decoders (invented pixels, clipped 16
+bits, dropped transparency, ignored orientation) are errors or notes here.
 
-`ImageSource` goes from a row's location to its image, by the reader of the config, of the channels that are asked for.
-`decode_files` decodes many files side by side, for the cache.
+`ImageSource` reads the image of a row's location, by the reader of the config, with the requested channels.
+`decode_files` decodes many files in parallel, for the cache.
 """
 
 from __future__ import annotations
@@ -45,13 +45,13 @@ if TYPE_CHECKING:
     from kit.images.cache import Geometry
     from kit.kinds.reader import Record
 
-# Goes up whenever the same file gives other pixels, or is refused where it was not, so that caches are made anew.
+# increases when the same file gives other pixels, or is newly refused, so that caches are rebuilt
 READER = 2
-NARROW_PX = 8  # pixels; a shorter side is worth a warning
+NARROW_PX = 8  # pixels; a shorter side gives a warning
 _REDUCED = {8: cv2.IMREAD_REDUCED_COLOR_8, 4: cv2.IMREAD_REDUCED_COLOR_4, 2: cv2.IMREAD_REDUCED_COLOR_2}
 _WHOLE = cv2.IMREAD_COLOR
 
-# EXIF orientation -> the pixels as they are to be seen (EXIF 2.32, tag 274)
+# EXIF orientation -> the upright pixels (EXIF 2.32, tag 274)
 _UPRIGHT: dict[int, Callable[[np.ndarray], np.ndarray]] = {
     1: lambda pixels: pixels,
     2: lambda pixels: pixels[:, ::-1],
@@ -80,10 +80,12 @@ def read_image(path: Path, data: Data) -> np.ndarray:
 
 
 def decode(content: bytes, data: Data, least: int = 0) -> Decoded:
-    """The image in a file's content; with `least`, a JPEG may come at 1/2, 1/4 or 1/8, its short side at
-    `least` pixels or more, which is several times faster.
+    """Returns the image in a file's content.
 
-    Raises DataError D03 to D13, which leave the path to the caller.
+    With `least`, a JPEG may come at 1/2, 1/4 or 1/8, with a short side of at least `least` pixels, which is
+    several times faster.
+
+    Raises DataError D03 to D13 without the path, which the caller adds.
     """
     form = file_formats.sniff(content)
     decoded = _jpeg(content, data, least) if form == "JPEG" else _other(content, form, data)
@@ -94,7 +96,7 @@ def decode(content: bytes, data: Data, least: int = 0) -> Decoded:
 
 
 def _jpeg(content: bytes, data: Data, least: int) -> Decoded:
-    """By libjpeg-turbo as cv2 has it: equal to Pillow's pixels and twice as fast."""
+    """Decodes by cv2's libjpeg-turbo: equal to Pillow's pixels and twice as fast."""
     header = jpeg.header(content)
     _refuse_claim(header.width, header.height, data)
     whole = content
@@ -110,22 +112,25 @@ def _jpeg(content: bytes, data: Data, least: int) -> Decoded:
 
 
 def _jpeg_pixels(content: bytes, header: jpeg.Header, data: Data, least: int) -> Decoded:
-    """Of a JPEG that has its end marker."""
-    if header.components not in (1, 3):  # CMYK, whose inks Adobe inverts: Pillow knows
+    """Decodes a JPEG that has its end marker."""
+    if header.components not in (1, 3):  # CMYK, whose inks Adobe inverts, as Pillow knows
         return _other(content, "JPEG", data)
     if header.bits != 8:
         raise DataError(f"{header.bits}-bit JPEG", code="D11", hint="convert it to 8 bits per channel")
     short = min(header.width, header.height)
     flag = next((flag for by, flag in _REDUCED.items() if least and short >= by * least), _WHOLE)
     pixels = _rgb(content, flag)
-    # libjpeg fills what is missing with plain grey, so an odd last pixel is worth a second look
+    # libjpeg fills missing data with plain grey, so a suspicious last pixel is checked again
     if pixels is None or ((pixels[-1, -1] == 128).all() and not jpeg_scans.is_whole(content, header.scan)):
         raise _truncation_error(content)
     return Decoded(*_upright(pixels, header.exif))
 
 
 def _rgb(content: bytes, flag: int) -> np.ndarray | None:
-    """A JPEG as libjpeg gives it, red first, or None; where cv2 can leave the order of colours, that saves a pass."""
+    """Returns a JPEG as libjpeg decodes it, red first, or None.
+
+    If cv2 can keep the order of colours, that saves a pass.
+    """
     coded, flag = np.frombuffer(content, np.uint8), flag | cv2.IMREAD_IGNORE_ORIENTATION
     red_first = getattr(cv2, "IMREAD_COLOR_RGB", None)
     if red_first is not None:
@@ -156,7 +161,7 @@ def _other(content: bytes, form: str, data: Data) -> Decoded:
         pixels, composited = containers.decode(image, content, form, data.alpha_fill)
     if composited:
         notes.append(Case(f"has transparent pixels, filled with {data.alpha_fill}", code="W08"))
-    exif = b"" if form == "TIFF" else image.info.get("exif", b"")  # Pillow turns TIFF while loading
+    exif = b"" if form == "TIFF" else image.info.get("exif", b"")  # Pillow rotates TIFF while loading
     upright, broken = _upright(pixels, exif)
     if broken and form != "JPEG" and complete.ends_in_zeros(content):
         raise complete.corrupt(content, form, "its EXIF block is incomplete")
@@ -164,7 +169,7 @@ def _other(content: bytes, form: str, data: Data) -> Decoded:
 
 
 def _notes(image: Image, content: bytes, form: str) -> list[Case]:
-    """What is worth a word before the pixels are loaded, which takes a TIFF's tags away."""
+    """Returns notes before the pixels are loaded, because loading removes a TIFF's tags."""
     notes = []
     bands = tiff.count_extra_bands(image) if form == "TIFF" else 0
     if bands:
@@ -199,7 +204,7 @@ def _upright(pixels: np.ndarray, exif: bytes) -> tuple[np.ndarray, tuple[Case, .
 
 
 def resize(image: np.ndarray, height: int, width: int) -> np.ndarray:
-    """The image at another size: by area when it shrinks, linear when it grows."""
+    """Returns the image at another size: by area when it shrinks, linear when it grows."""
     if image.shape[:2] == (height, width):
         return image
     shrinks = image.shape[0] * image.shape[1] > height * width
@@ -208,14 +213,14 @@ def resize(image: np.ndarray, height: int, width: int) -> np.ndarray:
 
 
 def pad_to_square(image: Pixels, side: int) -> np.ndarray:
-    """The image in the middle of a black square of at least its own size."""
+    """Returns the image in the centre of a black square of at least its own size."""
     down, right = side - image.shape[0], side - image.shape[1]
     edges = (down // 2, down - down // 2), (right // 2, right - right // 2)
     return np.pad(image, (*edges, (0, 0)))
 
 
 def center_crop(image: Pixels, size: int, crop_share: float = 1.0) -> np.ndarray:
-    """The square in the middle, `crop_share` of the short side, at size x size: how every image is predicted."""
+    """Returns the centre square, `crop_share` of the short side, at size x size, as in every prediction."""
     height, width = image.shape[:2]
     side = max(1, round(min(height, width) * crop_share))
     top, left = (height - side) // 2, (width - side) // 2
@@ -223,7 +228,7 @@ def center_crop(image: Pixels, size: int, crop_share: float = 1.0) -> np.ndarray
     return square.copy() if np.shares_memory(square, image) else square
 
 
-DECODE_AHEAD_BYTES = 2**24  # bytes of pixels that a worker may be ahead of what is stored
+DECODE_AHEAD_BYTES = 2**24  # bytes of pixels that a worker may be ahead of the stored ones
 
 Made = TypeVar("Made")
 
@@ -235,12 +240,12 @@ class Records:
     parts: tuple[Part, ...]
     records: tuple[Record, ...]
     digest: str  # 64 hex digits
-    is_tiled: bool = False  # the record is the picture of the image's tiles
+    is_tiled: bool = False  # the record is the mosaic of the image's tiles
 
 
 @dataclass(frozen=True)
 class ImageSource:
-    """How images are read: the reader, the config's data section and the number of channels."""
+    """The settings that read images: the reader, the config's data section and the number of channels."""
 
     reader: Reader
     data: Data = field(hash=False)
@@ -248,13 +253,13 @@ class ImageSource:
 
     @classmethod
     def open(cls, data: Data, root: StrPath | None = None, channels: int = 3) -> ImageSource:
-        """The source that a config names. Raises PluginError, and ConfigError C24 for a missing package."""
+        """Returns the source that a config names. Raises PluginError, and ConfigError C24 for a missing package."""
         reader = Reader.open(data.reader, root, where="data.reader")
         reader.check_package()
         return cls(reader, data, channels)
 
     def load(self, location: Path) -> Records:
-        """A location's records. Raises DataError for what cannot be read, without the path."""
+        """Returns a location's records. Raises DataError without the path if they cannot be read."""
         parts = parts_of(location)
         if self.data.tiles.count and len(parts) == 1 and not parts[0].box:
             tiled = self._try(lambda: self.reader.load_tiles(_only_file(parts[0]), parts[0].key, self.data))
@@ -270,12 +275,12 @@ class ImageSource:
         return self._try(lambda: self.reader.load(_only_file(part), part.key))
 
     def _try(self, read: Callable[[], Made]) -> Made:
-        """What the reader makes. Raises DataError D05 for an error of its library."""
+        """Returns the reader's result. Raises DataError D05 for an error of its library."""
         try:
             return read()
         except (DataError, MemoryError):
             raise
-        except Exception as error:  # a library raises what its parsing happens to raise
+        except Exception as error:  # any error of a library's parser
             raise self._wrap(error) from error
 
     def _wrap(self, error: Exception) -> DataError:
@@ -283,9 +288,9 @@ class ImageSource:
         return DataError(f"reader {self.reader.plugin_name()!r}: {words}", code="D05")
 
     def decode(self, loaded: Records, least_side: int = 0) -> Decoded:
-        """The image of a location's records, (height, width, channels) of `data.pixel_type`.
+        """Returns the image of a location's records, (height, width, channels) of `data.pixel_type`.
 
-        Raises DataError for what cannot be decoded, and D15 for images of unlike sizes or other channels.
+        Raises DataError if they cannot be decoded, and D15 for images of different sizes or other channels.
         """
         parts = loaded.parts
         each = max(1, self.channels // len(parts))
@@ -301,7 +306,7 @@ class ImageSource:
         return Decoded(pixels, repairs)
 
     def read(self, location: Path) -> Decoded:
-        """The image at a location. Raises DataError, without the path."""
+        """Returns the image at a location. Raises DataError, without the path."""
         return self.decode(self.load(location))
 
     def _of_part(self, part: Part, record: Record, rules: ReadRules) -> Decoded:
@@ -337,7 +342,7 @@ class ImageSource:
         return joined
 
     def fingerprint(self) -> list[object]:
-        """What makes other pixels of the same records: empty for an RGB image of the reader `image`."""
+        """Returns the settings that change the pixels of a record: empty for an RGB image of the reader `image`."""
         found: list[object] = []
         place = registry.location_of(type(self.reader))
         if place.name != "image" or self.reader.spec() != type(self.reader)().spec():
@@ -356,7 +361,9 @@ def _only_file(part: Part) -> Path:
 
 
 def _digest(parts: Sequence[Part], records: Sequence[Record]) -> str:
-    """Of one file its SHA-256, so that copies of a file are one image; of arrays also the type and shape."""
+    """Returns the SHA-256 of a single file, so that copies of a file are one image; for arrays it includes
+    the type and shape.
+    """
     digests = []
     for part, record in zip(parts, records, strict=True):
         digest = hashlib.sha256()
@@ -373,7 +380,7 @@ def _digest(parts: Sequence[Part], records: Sequence[Record]) -> str:
 
 @dataclass(frozen=True, eq=False)
 class DecodedFile:
-    """What became of one file: its stamp and hash, then its pixels, or why there are none."""
+    """The outcome of one file: its stamp and hash, then its pixels, or the error."""
 
     path: Path
     stamp: list[int] = field(default_factory=list)
@@ -386,10 +393,10 @@ class DecodedFile:
 def decode_files(
     paths: Sequence[Path], held: frozenset[str], geometry: Geometry, source: ImageSource, workers: int
 ) -> Generator[DecodedFile, None, None]:
-    """What became of each file, in order; a bounded number is decoded ahead, side by side, also during a write."""
+    """Yields the outcome of each file, in order. A bounded number is decoded ahead in parallel, also during a write."""
     import cv2
 
-    cv2.setNumThreads(0)  # images are decoded side by side, cv2's own threads would only get in the way
+    cv2.setNumThreads(0)  # images are decoded in parallel, and cv2's own threads would compete
     coming, most = iter(paths), max(4, min(32, DECODE_AHEAD_BYTES // geometry.square_bytes))
     with ThreadPoolExecutor(workers) as pool:
         ahead: deque[Future[DecodedFile]] = deque()
@@ -419,18 +426,19 @@ def _decode_file(path: Path, held: frozenset[str], geometry: Geometry, source: I
 
 
 def stat_key(location: Path | str) -> list[int]:
-    """What changes when a location's file does: size, time of its content and of its inode (nanoseconds), inode.
+    """Returns a key that changes with a location's file: size, time of its content and of its inode
+    (nanoseconds), inode.
 
-    Of several files the sum of each but the latest times.
+    For several files it is the sum of each value except the times, which are the latest.
     """
     return _key_of_stats([Path(file).stat() for file in files_of(location)])
 
 
 def _stamp(location: Path) -> list[int]:
-    """The same before a file is read; an empty list unless all are regular files."""
+    """Returns the same before a file is read; empty unless all are regular files."""
     try:
         found = [Path(file).stat() for file in files_of(location)]
-    except (OSError, ValueError):  # reading it says what is wrong
+    except (OSError, ValueError):  # reading the file reports the error
         return []
     return _key_of_stats(found) if all(stat.S_ISREG(each.st_mode) for each in found) else []
 

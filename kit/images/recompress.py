@@ -1,4 +1,4 @@
-"""JPEG and back: what compression does to pixels."""
+"""JPEG compression and decompression of pixels."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from kit.core.arrays import Pixels
 
 
 def compress(image: Pixels, quality: int) -> np.ndarray:
-    """The image after JPEG of a quality from 1 to 100; channels that are not RGB are coded one by one."""
+    """Returns the image after JPEG of a quality from 1 to 100. Channels that are not RGB are coded one by one."""
     options = [cv2.IMWRITE_JPEG_QUALITY, quality]
     if image.shape[2] == 3:
         _, coded = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), options)

@@ -22,15 +22,15 @@ from kit.errors import DataError
 from kit.images.channels import to_grey
 from kit.images.reader import ImageSource
 
-WORKING_SIDE_PX = 384  # pixels of the side at which details are looked for
-MAX_KEYPOINTS = 400  # details of a photo
+WORKING_SIDE_PX = 384  # pixels of the side at which keypoints are detected
+MAX_KEYPOINTS = 400  # maximum keypoints of a photo
 RATIO = 0.8  # of the distances to the best and the second best match
-REPROJECTION_PX = 4.0  # a match is explained where the homography lands this near
+REPROJECTION_PX = 4.0  # pixels: a match is explained if the homography maps it this near
 MIN_INLIERS = 12  # explained matches that make two photos one scene
 COMPARE_ALL_UP_TO = 100  # photos of a class up to which every pair is compared
-NEIGHBOURS = 30  # that a photo of a larger class is compared with, by its small picture
+NEIGHBOURS = 30  # photos of a larger class that one photo is compared with, by its small picture
 MAX_SCENE_SHARE = (
-    0.5  # of a class's photos are not one scene: then it is what all show that matches, such as a print
+    0.5  # maximum share of a class's photos in one scene; more share something else, such as a print
 )
 
 One = TypeVar("One")
@@ -39,14 +39,14 @@ Made = TypeVar("Made")
 
 @dataclass(frozen=True, eq=False)
 class Keypoints:
-    """Where a photo's keypoints are, (N, 2) float32 pixels, and what they look like, (N, 128) uint8."""
+    """The positions of a photo's keypoints, (N, 2) float32 pixels, and their descriptors, (N, 128) uint8."""
 
     places: np.ndarray
     looks: np.ndarray
 
 
 def read_keypoints(path: Path, source: ImageSource) -> Keypoints:
-    """The keypoints of an image; none for one that cannot be read.
+    """Returns the keypoints of an image; empty if it cannot be read.
 
     Source: Lowe 2004, "Distinctive Image Features from Scale-Invariant Keypoints", by OpenCV.
     """
@@ -61,7 +61,7 @@ def read_keypoints(path: Path, source: ImageSource) -> Keypoints:
 
 
 def detect_keypoints(grey: np.ndarray) -> Keypoints:
-    """The keypoints of a grey picture (height, width) uint8."""
+    """Returns the keypoints of a grey picture (height, width) uint8."""
     finder: Any = cv2.SIFT_create(MAX_KEYPOINTS)  # type: ignore[attr-defined]
     points, looks = finder.detectAndCompute(grey, None)
     places = np.array([point.pt for point in points], np.float32).reshape(-1, 2)
@@ -69,7 +69,7 @@ def detect_keypoints(grey: np.ndarray) -> Keypoints:
 
 
 def count_matches(one: Keypoints, other: Keypoints) -> int:
-    """How many matches of two photos one homography explains.
+    """Returns how many matches of two photos one homography explains.
 
     Source: Lowe 2004, section 7.1 (the ratio test); Fischler and Bolles 1981, "Random Sample Consensus", by OpenCV.
     """
@@ -93,7 +93,7 @@ def _unit(looks: np.ndarray) -> np.ndarray:
 
 
 def nearest_thumbnails(rows: np.ndarray, pictures: np.ndarray, others: np.ndarray, most: int) -> np.ndarray:
-    """Of `others`, those whose small pictures are nearest to each of `rows`, (rows, at most `most`)."""
+    """Returns those of `others` whose small pictures are nearest to each of `rows`, (rows, at most `most`)."""
     likeness = pictures[rows] @ pictures[others].T
     likeness[rows[:, None] == others] = -np.inf
     count = min(most, len(others))
@@ -103,10 +103,13 @@ def nearest_thumbnails(rows: np.ndarray, pictures: np.ndarray, others: np.ndarra
 def group_scenes(
     paths: Sequence[Path], labels: np.ndarray, pictures: np.ndarray, source: ImageSource
 ) -> Work[np.ndarray]:
-    """A group number a row (rows,): the first row of its scene. Photos of several classes are of several scenes.
+    """Returns a group number per row (rows,): the first row of its scene.
 
-    A class is held in memory at a time. Every pair of a class of up to 100 photos is compared; each photo of a larger
-    one with those whose small pictures (`pictures`, as near.looks makes them) are most like its own.
+    Photos of several classes are of several scenes.
+
+    One class is in memory at a time. In a class of up to 100 photos every pair is compared. In a larger class
+    each photo is compared with those whose small pictures (`pictures`, by near.looks) are most similar to its
+    own.
     """
     groups, done = np.arange(len(paths)), 0
     for label in np.unique(labels):
@@ -123,7 +126,7 @@ def group_scenes(
 
 
 def map_threads(work: Callable[[One], Made], given: Sequence[One]) -> Iterator[Made]:
-    """What `work` makes of each, in order, by a thread a processor: OpenCV lets the others run."""
+    """Yields `work` of each item, in order, by one thread per processor, because OpenCV releases the lock."""
     before = cv2.getNumThreads()
     cv2.setNumThreads(1)
     try:
@@ -134,7 +137,7 @@ def map_threads(work: Callable[[One], Made], given: Sequence[One]) -> Iterator[M
 
 
 def _pairs(rows: np.ndarray, found: Sequence[Keypoints], pictures: np.ndarray) -> np.ndarray:
-    """Pairs (pairs, 2) of places in `rows` that show one scene."""
+    """Returns pairs (pairs, 2) of positions in `rows` that show one scene."""
     asked = _pairs_to_compare(rows, pictures)
     pairs: list[tuple[int, int]] = [(one, other) for one, other in asked.tolist()]
     made = [*map_threads(lambda pair: count_matches(found[pair[0]], found[pair[1]]), pairs)]
@@ -142,7 +145,7 @@ def _pairs(rows: np.ndarray, found: Sequence[Keypoints], pictures: np.ndarray) -
 
 
 def scene_pairs(rows: int, pairs: np.ndarray, counts: np.ndarray, least: float = MIN_INLIERS) -> np.ndarray:
-    """Of a class's pairs (pairs, 2) those with enough explained matches, so many that no scene is most of the class."""
+    """Returns those of a class's pairs (pairs, 2) with enough explained matches that no scene is most of the class."""
     needed = least
     while True:
         kept = pairs[counts >= needed]

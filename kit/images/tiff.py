@@ -1,4 +1,4 @@
-"""What of a TIFF is the image: its page, its bands, and whether its parts are there (TIFF 6.0)."""
+"""Finds the image in a TIFF: its page and its bands, and checks that its parts are complete (TIFF 6.0)."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _RAW = "unsupported format: raw camera file (convert it to JPEG or PNG, for exam
 
 
 def seek_page(image: Image, page: int | None) -> None:
-    """Goes to a page. Raises DataError D12 where the config names none that is there."""
+    """Goes to a page. Raises DataError D12 if the config does not name an existing one."""
     pages = _pages(image)
     if pages > 1 and page is None:
         raise DataError(f"multi-page TIFF ({pages} pages; data.page=0 uses the first)", code="D12")
@@ -43,15 +43,15 @@ def seek_page(image: Image, page: int | None) -> None:
             raise DataError(f"TIFF with {pages} pages, which has no page {page} (data.page)", code="D12")
         try:
             image.seek(page)
-        except Exception as error:  # Pillow's readers raise what their parsing happens to raise
+        except Exception as error:  # any error of Pillow's parsers
             raise DataError(f"corrupt TIFF: {error}", code="D05") from None
 
 
 def _pages(image: Image) -> int:
-    """How many pages a TIFF has. Raises DataError D05 where a later one is damaged."""
+    """Returns the number of pages. Raises DataError D05 if a later one is damaged."""
     try:
         return int(getattr(image, "n_frames", 1))
-    except Exception as error:  # Pillow's readers raise what their parsing happens to raise
+    except Exception as error:  # any error of Pillow's parsers
         raise DataError(f"corrupt TIFF: {error}", code="D05") from None
 
 
@@ -64,9 +64,9 @@ def refuse_raw(image: Image, content: bytes) -> None:
 
 
 def refuse_unknown(content: bytes, problem: str) -> None:
-    """Raises DataError D13 for what Pillow does not open, such as a satellite's thirteen bands.
+    """Raises DataError D13 for a file that Pillow does not open, such as a satellite's thirteen bands.
 
-    `problem` is Pillow's own word.
+    `problem` is Pillow's message.
     """
     from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
@@ -75,7 +75,7 @@ def refuse_unknown(content: bytes, problem: str) -> None:
         file = BytesIO(content)
         file.seek(tags.next)
         tags.load(file)
-    except Exception:  # damaged, which the caller says
+    except Exception:  # damaged, as the caller reports
         return
     _refuse_compression(tags)
     bands, bits = (_numbers(tags, _BANDS) or [1])[0], _numbers(tags, _BITS)
@@ -90,7 +90,7 @@ def refuse_unknown(content: bytes, problem: str) -> None:
 
 
 def refuse_compression(image: Image) -> None:
-    """Raises DataError D13 for a compression that this build of Pillow may lack; to be asked if loading failed."""
+    """Raises DataError D13 for a compression that this build of Pillow may lack. Call it if loading failed."""
     _refuse_compression(_tags(image))
 
 
@@ -104,7 +104,7 @@ def _refuse_compression(tags: Any) -> None:
 
 
 def alpha(image: Image) -> int | None:
-    """The band that is transparency, by number, None without one: 1 and 2 in ExtraSamples say so."""
+    """Returns the number of the transparency band, or None: 1 and 2 in ExtraSamples mark it."""
     tags = _tags(image)
     for place, kind in enumerate(_numbers(tags, _EXTRA)):
         if kind in (1, 2):
@@ -113,22 +113,22 @@ def alpha(image: Image) -> int | None:
 
 
 def is_premultiplied(image: Image) -> bool:
-    """Whether the colours hold their transparency already (ExtraSamples 1)."""
+    """Whether the colours are premultiplied by their transparency (ExtraSamples 1)."""
     return _numbers(_tags(image), _EXTRA)[:1] == [1]
 
 
 def count_extra_bands(image: Image) -> int:
-    """How many bands are neither colour nor transparency, such as near infrared."""
+    """Returns the number of bands that are neither colour nor transparency, such as near infrared."""
     tags = _tags(image)
     bands = (_numbers(tags, _BANDS) or [1])[0]
     return max(0, bands - _colours(tags) - (alpha(image) is not None))
 
 
 def check_parts(image: Image, content: bytes) -> None:
-    """Raises DataError D05 where the list of the image's parts is damaged, or a part is not complete.
+    """Raises DataError D05 if the list of the image's parts is damaged, or a part is incomplete.
 
-    libtiff stops reading a part at its last row, so nothing else looks at how it ends. Only parts that end in zeros
-    or FF, as interrupted copies do, are looked at.
+    libtiff stops reading a part at its last row, so its end is not checked elsewhere. Only parts that end in
+    zeros or FF, as interrupted copies do, are checked.
     """
     tags = _tags(image)
     names = (_TILE_OFFSETS, _TILE_SIZES) if _TILE_OFFSETS in tags else (_OFFSETS, _SIZES)
@@ -162,7 +162,7 @@ def _deflate_ends(data: bytes) -> bool:
 
 
 def _packbits_end(data: bytes, row: int) -> bool:
-    """Whether the runs come to whole rows of so many bytes."""
+    """Whether the runs add up to whole rows of this many bytes."""
     at, made = 0, 0
     while at < len(data):
         count = data[at]
@@ -176,7 +176,7 @@ def _packbits_end(data: bytes, row: int) -> bool:
 
 
 def _overlap(parts: list[tuple[int, int]]) -> bool:
-    """Whether two parts overlap or one lies in the header; equal parts are shared, and empty ones are left out."""
+    """Whether two parts overlap or one lies in the header. Equal parts are shared, and empty ones are left out."""
     ranges = sorted({(start, start + size) for start, size in parts if start or size})
     return any(start < 8 for start, _ in ranges) or any(
         one[1] > other[0] for one, other in itertools.pairwise(ranges)
@@ -192,6 +192,6 @@ def _tags(image: Image) -> Any:
 
 
 def _numbers(tags: Any, name: int) -> list[int]:
-    """A tag's whole numbers; an empty list where it is missing, or is of another type."""
+    """Returns a tag's whole numbers; empty if it is missing, or of another type."""
     values = np.atleast_1d(np.asarray(tags.get(name, [])))
     return [int(value) for value in values] if values.dtype.kind in "iu" else []

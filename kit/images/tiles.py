@@ -1,4 +1,4 @@
-"""Tiles: the parts of a large image with most tissue, joined to one square picture.
+"""Tiles: joins the parts of a large image with most tissue into one square picture.
 
 Source: the 1st place of PANDA (Kaggle 2020), which joined the darkest tiles of a slide.
 """
@@ -21,25 +21,26 @@ if TYPE_CHECKING:
 
 
 def join_tiles(image: Pixels, tiles: TileChoice) -> np.ndarray:
-    """The picture of an image's tiles, (side, side, channels) with side = sqrt(count) * size pixels.
+    """Returns the picture of an image's tiles, (side, side, channels) with side = sqrt(count) * size pixels.
 
-    As `join_streamed`, of an image in memory.
+    Works as `join_streamed` on an image in memory.
     """
     height, width, _ = image.shape
     return join_streamed([image], height, width, tiles)
 
 
 def join_streamed(bands: Iterable[Pixels], height: int, width: int, tiles: TileChoice) -> np.ndarray:
-    """The picture of the tiles of an image that comes as bands of rows, from top to bottom.
+    """Returns the picture of the tiles of an image that comes as bands of rows, from top to bottom.
 
-    The grid covers the image, which is in its middle, with white around it. The picture has its tiles row by row,
-    the first one first; tiles that rank alike have the order of the image. If the image has fewer tiles than the
-    picture, the others are white. Only one row of tiles and those of the picture are in memory. Raises DataError D15
-    if the bands are no image of this size, or if colours are asked for and there is one channel.
+    The grid covers the image, which is centred, with white around it. The picture has its tiles row by row,
+    the best one first; tiles of equal rank have the order of the image. If the image has fewer tiles than the
+    picture, the others are white. Only one row of tiles and those of the picture are in memory. Raises
+    DataError D15 if the bands do not form an image of this size, or if colours are requested and there is one
+    channel.
     """
     best: list[
         tuple[float, int, np.ndarray]
-    ] = []  # a heap by negative rank and place: the worst is the first
+    ] = []  # a heap by negative rank and position: the worst is the first
     place, channels, kind = 0, 3, np.dtype(np.uint8)
     for row in _rows_of_tiles(bands, height, width, tiles.size):
         channels, kind = row.shape[3], row.dtype
@@ -58,7 +59,7 @@ def join_streamed(bands: Iterable[Pixels], height: int, width: int, tiles: TileC
 
 
 def _rows_of_tiles(bands: Iterable[Pixels], height: int, width: int, size: int) -> Iterator[np.ndarray]:
-    """Each row of the grid, (tiles, size, size, channels)."""
+    """Yields each row of the grid, (tiles, size, size, channels)."""
     count, down = -(-width // size), -(-height // size)
     left, filled, total = (count * size - width) // 2, (down * size - height) // 2, 0
     row: np.ndarray | None = None
@@ -85,7 +86,7 @@ def _cut(row: np.ndarray, size: int) -> np.ndarray:
 
 
 def _ranks(row: np.ndarray, tiles: TileChoice) -> np.ndarray:
-    """A number per tile, which is lower for one with more tissue."""
+    """Returns a number per tile, which is lower for one with more tissue."""
     if tiles.rank == "dark":
         sums: np.ndarray = row.sum(axis=(1, 2, 3), dtype=_sum_type(row))
         return sums
