@@ -1,8 +1,9 @@
-"""Adapters on a network: what trains, and the plain weights that checkpoints have of it.
+"""Adapters of a network: the weights that train, and the plain weights for checkpoints.
 
-An adapter changes weights by torch's parametrizations: the network computes `weight` from the frozen original and a
-few numbers that train. Checkpoints have the computed value under the plain name. So prediction, soups, bundles and
-starts from a run read them as those of any network. The training state has what a resumed run needs beside them.
+An adapter changes weights by torch's parametrizations: the network computes `weight` from the frozen original
+and a few numbers that train. Checkpoints have the computed value under the plain name. So prediction, soups,
+bundles and starts from a run read them as those of any network. The training state has the additional tensors
+that a resumed run needs.
 """
 
 from __future__ import annotations
@@ -27,7 +28,8 @@ WITHIN, ORIGINAL = "parametrizations.", ".original"  # of torch's names: x.param
 def adapt(network: Network, adapter: Adapter) -> None:
     """Adapts the backbone in place, and freezes all of its weights that the adapter does not name.
 
-    Raises ConfigError C85 where nothing of it would train, PluginError P07 for a name that the backbone does not have.
+    Raises ConfigError C85 if nothing of it would train, PluginError P07 for a name that the backbone does not
+    have.
     """
     trained = set(adapter.adapt(network.backbone))
     named = dict(network.backbone.named_parameters())
@@ -48,7 +50,7 @@ def adapt(network: Network, adapter: Adapter) -> None:
 
 
 def plain_weights(network: nn.Module) -> dict[str, Tensor]:
-    """The network's tensors by name, of an adapted weight its value."""
+    """Returns the network's tensors by name; adapted weights by their values."""
     state = network.state_dict()
     if not is_adapted(network):
         return state
@@ -70,7 +72,9 @@ def is_adapted(network: nn.Module) -> bool:
 
 
 def adapter_weights(network: nn.Module) -> dict[str, Tensor]:
-    """The tensors that plain weights lack, by name: originals of adapted weights, and numbers of the adapters."""
+    """Returns the tensors that plain weights lack, by name: originals of adapted weights, and numbers of the
+    adapters.
+    """
     return {key: value for key, value in network.state_dict().items() if _plain_name(key) != key}
 
 
@@ -85,7 +89,7 @@ def load_plain(network: nn.Module, weights: Mapping[str, Tensor]) -> None:
 
 
 def merge(network: nn.Module) -> nn.Module:
-    """A copy with plain weights in place of adapted ones; the network itself where none is adapted."""
+    """Returns a copy with plain weights in place of adapted ones; the network itself if none is adapted."""
     if not is_adapted(network):
         return network
     merged = deepcopy(network)
@@ -97,7 +101,7 @@ def merge(network: nn.Module) -> nn.Module:
 
 @torch.no_grad()
 def _merge_weights(module: nn.Module) -> None:
-    """As torch's remove_parametrizations, which would take the weight from all copies of the module."""
+    """Works as torch's remove_parametrizations, which would take the weight from all copies of the module."""
     values = {name: getattr(module, name).detach().clone() for name in module.parametrizations}  # type: ignore[union-attr]
     del module._modules["parametrizations"]
     module.__class__ = type(module).__mro__[1]
@@ -106,6 +110,6 @@ def _merge_weights(module: nn.Module) -> None:
 
 
 def _plain_name(key: str) -> str:
-    """`x.weight` for `x.parametrizations.weight.original` and the like; other names are plain."""
+    """Returns `x.weight` for `x.parametrizations.weight.original` and the like; other names are plain."""
     owner, found, rest = key.partition(WITHIN)
     return owner + rest.partition(".")[0] if found else key

@@ -1,13 +1,13 @@
 """Checkpoints: numbered folders of safetensors, training state and a manifest; the newest valid one wins.
 
     fold-0/0012/model.safetensors    the weights
-    fold-0/0012/ema.safetensors      their average, which predicts; absent where ema_decay is 0
+    fold-0/0012/ema.safetensors      their average, which predicts; absent if ema_decay is 0
     fold-0/0012/state.pt             the optimizer and the counters, read with weights_only
-    fold-0/0012/manifest.json        schema, sha256 and size of each file, and what the weights are for
-    fold-0/0012-000345/              the same, 345 steps into the thirteenth epoch; gone when that is over
+    fold-0/0012/manifest.json        schema, sha256 and size of each file, and the provenance of the weights
+    fold-0/0012-000345/              the same, 345 steps into the thirteenth epoch; removed after that epoch
 
-A folder without a manifest that holds does not exist. Nothing that is read here can execute. Files of tensors
-are looked at before they are read, so that none claims the memory.
+A folder without a valid manifest is ignored. Nothing that is read here can execute. Files of tensors are
+checked before they are read, so that none can fill the memory.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from kit.kinds.targets import ONE_CLASS, Target
 
 SCHEMA = 1
 MANIFEST, MODEL, EMA, STATE = "manifest.json", "model.safetensors", "ema.safetensors", "state.pt"
-CHECKPOINTS_PER_FOLD = 2  # a damaged newest one leaves its predecessor
+CHECKPOINTS_PER_FOLD = 2  # if the newest one is damaged, its predecessor remains
 
 
 def _lacks(key: str) -> KitError:
@@ -43,7 +43,10 @@ def _lacks(key: str) -> KitError:
 
 @dataclass(frozen=True)
 class CheckpointProvenance:
-    """What a checkpoint was trained on, and how its network is built. An empty field is a key that it lacks."""
+    """The data that a checkpoint was trained on, and how its network is built.
+
+    An empty field is a key that it lacks.
+    """
 
     run: str = ""
     fold: int | None = None
@@ -57,7 +60,7 @@ class CheckpointProvenance:
     scales: tuple[float, ...] = ()  # their standard deviations
     target_range: tuple[float, float] | None = None
     config: Mapping[str, Any] | None = None  # resolved
-    asked: Mapping[str, Any] | None = None  # with "auto" where it was asked for
+    asked: Mapping[str, Any] | None = None  # with "auto" if it was requested
     normalisation: tuple[tuple[float, ...], tuple[float, ...]] | None = None  # mean and deviation
     columns: tuple[Mapping[str, Any], ...] = ()  # the encoder of the side columns
     folds: str = ""  # fingerprint
@@ -69,7 +72,7 @@ class CheckpointProvenance:
 
     @classmethod
     def from_json(cls, found: Mapping[str, Any], lacks: Callable[[str], KitError]) -> Self:
-        """What a manifest has; `lacks` makes the error for a key that is missing or has another form."""
+        """Reads a manifest's values. `lacks` makes the error for a key that is missing or has another form."""
         rest, made = dict(found), dict[str, Any]()
         if "multi_label" in rest:  # of an older version
             made["target"] = read_target({"multi_label": rest.pop("multi_label")})
@@ -86,7 +89,7 @@ class CheckpointProvenance:
         return cls(**made, other=rest, lacks=lacks)
 
     def to_json(self) -> dict[str, Any]:
-        """JSON values by key, without what is not known."""
+        """Returns JSON values by key, without unknown ones."""
         found = {each.name: getattr(self, each.name) for each in fields(self)}
         found["target"] = self.target.to_json()
         optional = ("run", "folds", "versions", "machine", "soup", "means", "scales", "columns")
@@ -100,7 +103,10 @@ class CheckpointProvenance:
         }
 
     def encoder(self) -> ColumnEncoder | None:
-        """What encodes the side columns of its network; None if it takes none. Raises the error for a damaged one."""
+        """Returns the encoder of its network's side columns; None if it takes none.
+
+        Raises the error for a damaged one.
+        """
         if self.require_config().get("columns") is None:
             return None
         try:
@@ -109,26 +115,26 @@ class CheckpointProvenance:
             raise self.lacks("columns") from None
 
     def require_config(self) -> Mapping[str, Any]:
-        """The resolved config. Raises the error of a checkpoint that lacks it."""
+        """Returns the resolved config. Raises the error if the checkpoint lacks it."""
         if self.config is None:
             raise self.lacks("config")
         return self.config
 
     def require_fold(self) -> int:
-        """The fold that it was trained for. Raises the error of a checkpoint that lacks it."""
+        """Returns the fold that it was trained for. Raises the error if the checkpoint lacks it."""
         if self.fold is None:
             raise self.lacks("fold")
         return self.fold
 
     def require_normalisation(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
-        """Mean and deviation of its images. Raises the error of a checkpoint that lacks them."""
+        """Returns mean and deviation of its images. Raises the error if the checkpoint lacks them."""
         if self.normalisation is None:
             raise self.lacks("normalisation")
         return self.normalisation
 
 
 def _as_field(name: str, value: Any) -> Any:
-    """A manifest's value as the field holds it. Raises TypeError or ValueError for one of another form."""
+    """Returns a manifest's value in the field's type. Raises TypeError or ValueError for one of another form."""
     if name in ("classes", "class_counts", "class_groups", "means", "scales", "soup"):
         return tuple(value)
     if name == "columns":
@@ -150,7 +156,7 @@ def _as_field(name: str, value: Any) -> Any:
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A checkpoint that was read, with the provenance that `save` was given."""
+    """A checkpoint that was read, with the provenance given to `save`."""
 
     path: Path
     number: int
@@ -160,40 +166,43 @@ class Checkpoint:
 
     @property
     def prediction_weights(self) -> dict[str, Tensor]:
-        """The weights whose predictions count."""
+        """The weights that predict."""
         return self.weights if self.average is None else self.average
 
     def state(self) -> dict[str, Any]:
-        """The training state. Raises CheckpointError D50 for a file that holds code, D51 for a damaged one."""
+        """Returns the training state.
+
+        Raises CheckpointError D50 for a file that contains code, D51 for a damaged one.
+        """
         return read_state(self.path / STATE)
 
 
 def tag(path: Path) -> str:
-    """A checkpoint's number and 12 hex digits of the weights that predict: `0012:5f3c…`."""
+    """Returns a checkpoint's number and 12 hex digits of the weights that predict: `0012:5f3c…`."""
     files = read_json(path / MANIFEST)["files"]
     return f"{path.name}:{files.get(EMA, files[MODEL])['sha256'][:12]}"
 
 
 def weight(path: Path) -> int:
-    """Bytes of the weights that predict. Raises CheckpointError as `manifest_of` does."""
+    """Returns the bytes of the weights that predict. Raises CheckpointError as `manifest_of` does."""
     files = manifest_of(path)["files"]
     return int(files.get(EMA, files.get(MODEL, {})).get("bytes", 0))
 
 
 def checkpoint_numbers(folder: Path) -> list[int]:
-    """The numbers of a fold's checkpoints, ascending, whether valid or not; another's name is none."""
+    """Returns the numbers of a fold's checkpoints, ascending, whether valid or not. Other names are ignored."""
     names = [path.name for path in folder.iterdir() if path.is_dir()] if folder.is_dir() else []
     written = [name for name in names if name.isascii() and name.isdecimal()]
     return sorted(int(name) for name in written if place(folder, int(name)).name == name)
 
 
 def place(folder: Path, number: int, step: int = 0) -> Path:
-    """Where a fold's checkpoint is: after so many epochs, and so many steps of the next."""
+    """Returns the path of a fold's checkpoint after this many epochs, and this many steps of the next."""
     return folder / (f"{number:04d}-{step:06d}" if step else f"{number:04d}")
 
 
 def within(folder: Path) -> list[tuple[int, int]]:
-    """Epochs and steps of a fold's checkpoints within an epoch, ascending, whether valid or not."""
+    """Returns epochs and steps of a fold's checkpoints within an epoch, ascending, whether valid or not."""
     names = [path.name.partition("-") for path in folder.glob("*-*")] if folder.is_dir() else []
     marks = [(int(a), int(b)) for a, _, b in names if f"{a}{b}".isascii() and a.isdecimal() and b.isdecimal()]
     return sorted(mark for mark in marks if mark[1] and place(folder, *mark).is_dir())
@@ -211,12 +220,12 @@ def save(
     """Writes a checkpoint, its manifest last, and removes all but the newest two, and older ones within an epoch."""
     path = place(folder, number, step)
     if path.exists():
-        remove_folder(path)  # one that did not hold, or it would not be written again
+        remove_folder(path)  # an invalid one, or it would not be written again
     with atomic_folder(path, size(weights) + size(average or {}) + size(state)) as part:
         _save_tensors(part / MODEL, weights)
         if average is not None:
             _save_tensors(part / EMA, average)
-        with (part / STATE).open("wb") as file:  # given a path, torch says nothing of a full disk
+        with (part / STATE).open("wb") as file:  # given a path, torch does not report a full disk
             torch.save(dict(state), file)
         files = {file.name: {"sha256": sha256(file), "bytes": file.stat().st_size} for file in part.iterdir()}
         for name in files:
@@ -230,7 +239,9 @@ def save(
 
 
 def remove_old(folder: Path, number: int, step: int = 0) -> None:
-    """Removes what a whole checkpoint has made old: all but its predecessor, and older ones within an epoch."""
+    """Removes checkpoints that a complete one makes obsolete: all except its predecessor, and older ones
+    within an epoch.
+    """
     for old in [older for older in checkpoint_numbers(folder) if older <= number][:-CHECKPOINTS_PER_FOLD]:
         remove_folder(place(folder, old))
     for mark in within(folder):
@@ -248,12 +259,12 @@ def _save_tensors(file: Path, tensors: Mapping[str, Tensor]) -> None:
 
 
 def _alone(tensor: Tensor) -> Tensor:
-    """The tensor if no other can share its memory, which safetensors refuses, else a copy."""
+    """Returns the tensor if its memory is not shared, which safetensors refuses, else a copy."""
     return tensor if tensor.untyped_storage().nbytes() == size(tensor) else tensor.clone()
 
 
 def size(values: Any) -> int:
-    """Bytes of the tensors in nested mappings and lists."""
+    """Returns the bytes of the tensors in nested mappings and lists."""
     if isinstance(values, Tensor):
         return values.numel() * values.element_size()
     inner = (
@@ -263,7 +274,7 @@ def size(values: Any) -> int:
 
 
 def manifest_of(path: Path) -> dict[str, Any]:
-    """A checkpoint's manifest, its files not looked at.
+    """Returns a checkpoint's manifest without checking its files.
 
     Raises CheckpointError D51 for a damaged one, D52 for one of a newer kit.
     """
@@ -286,7 +297,7 @@ def manifest_of(path: Path) -> dict[str, Any]:
 
 
 def provenance_of(path: Path) -> CheckpointProvenance:
-    """What a checkpoint was trained on, its files not looked at. Raises CheckpointError as `manifest_of` does."""
+    """Returns a checkpoint's provenance without checking its files. Raises CheckpointError as `manifest_of` does."""
     return CheckpointProvenance.from_json(manifest_of(path)["about"], partial(_says_nothing, path))
 
 
@@ -295,7 +306,7 @@ def _says_nothing(path: Path, key: str) -> CheckpointError:
 
 
 def check_checkpoint(path: Path) -> dict[str, Any]:
-    """A checkpoint's manifest, its files compared with it; a bundle's has no training state.
+    """Returns a checkpoint's manifest after comparing its files with it. A bundle's has no training state.
 
     Raises CheckpointError D51 and D52.
     """
@@ -336,18 +347,18 @@ def load(path: Path) -> Checkpoint:
 
 
 def newest(folder: Path) -> Path | None:
-    """The folder of a fold's newest checkpoint, whether valid or not."""
+    """Returns the folder of a fold's newest checkpoint, whether valid or not."""
     marks = _marks(folder)
     return place(folder, *marks[0]) if marks else None
 
 
 def _marks(folder: Path) -> list[tuple[int, int]]:
-    """Epochs and steps of all checkpoints, the newest first."""
+    """Returns epochs and steps of all checkpoints, the newest first."""
     return sorted([*((number, 0) for number in checkpoint_numbers(folder)), *within(folder)], reverse=True)
 
 
 def latest(folder: Path) -> Checkpoint | None:
-    """A fold's newest valid checkpoint; a damaged newer one is passed over with a warning."""
+    """Returns a fold's newest valid checkpoint. A damaged newer one is skipped with a warning."""
     for mark in _marks(folder):
         try:
             return load(place(folder, *mark))
@@ -358,11 +369,14 @@ def latest(folder: Path) -> Checkpoint | None:
     return None
 
 
-HEADER = 16 * 2**20  # bytes that a safetensors header may have; a network of 10,000 tensors needs one
+HEADER = 16 * 2**20  # maximum bytes of a safetensors header; a network of 10,000 tensors needs one
 
 
 def read_safetensors(file: Path) -> dict[str, Tensor]:
-    """The tensors by name. Raises CheckpointError D51 for a file that is none, or whose header does not hold."""
+    """Returns the tensors by name.
+
+    Raises CheckpointError D51 if the file is not safetensors, or its header is wrong.
+    """
     check_tensors(file)
     try:
         return dict(safetensors.torch.load_file(file))
@@ -371,26 +385,26 @@ def read_safetensors(file: Path) -> dict[str, Tensor]:
 
 
 def read_state(file: Path) -> dict[str, Any]:
-    """Plain values and tensors that torch wrote.
+    """Returns plain values and tensors that torch wrote.
 
-    Raises CheckpointError D50 for a file that holds code, D51 for one that is damaged.
+    Raises CheckpointError D50 for a file that contains code, D51 for one that is damaged.
     """
     check_tensors(file)
     if not zipfile.is_zipfile(file):
         raise CheckpointError(f"{file} refused: not a torch archive, and it may contain code", code="D50")
     try:
         return dict(torch.load(file, weights_only=True, map_location="cpu"))
-    except Exception as error:  # torch raises what its parsing happens to raise
+    except Exception as error:  # any error of torch's parser
         if "weights_only" in str(error) or "Unsupported" in str(error):
             raise CheckpointError(f"{file} refused: contains code", code="D50") from None
         raise CheckpointError(f"{file} is damaged: {_first(error)}", code="D51") from None
 
 
 def check_tensors(file: Path, is_safetensors: bool | None = None) -> None:
-    """Looks at what a file of tensors claims, whichever of the two kinds it is. Default: the kind that its name tells.
+    """Checks the claims of a file of tensors of either kind. By default the name shows the kind.
 
-    Raises CheckpointError D50 for a compressed archive, which torch never writes and a bomb is; D51 for a header
-    longer than its file.
+    Raises CheckpointError D50 for a compressed archive, which torch never writes and which may be a bomb; D51
+    for a header longer than its file.
     """
     with file.open("rb") as stream:
         claimed = int.from_bytes(stream.read(8), "little")

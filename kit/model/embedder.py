@@ -1,4 +1,4 @@
-"""Embedder: a network that says where an image lies among others, instead of what it is."""
+"""Embedder: a network that returns an image's embedding instead of its class."""
 
 from __future__ import annotations
 
@@ -24,11 +24,13 @@ class Embedder:
 
     @property
     def device(self) -> torch.device:
-        """Where the network is."""
+        """The device of the network."""
         return next(self.network.parameters()).device
 
     def vectors(self, images: Tensor) -> Tensor:
-        """Unit vectors (N, features) float32 of a batch of uint8 images (N, channels, H, W) on the network's device."""
+        """Returns unit vectors (N, features) float32 of a batch of uint8 images (N, channels, H, W) on the
+        network's device.
+        """
         with self.precision.autocast_prediction(self.device):
             pooled = self.network.embed(images)
         with torch.inference_mode():
@@ -37,7 +39,7 @@ class Embedder:
     def predict_views(
         self, images: Tensor, views: Sequence[View], merge: Merge, side: Tensor | None = None
     ) -> Tensor:
-        """The direction (N, features) of the mean of the views' unit vectors, whatever `merge` and `side` say.
+        """Returns the direction (N, features) of the mean of the views' unit vectors; `merge` and `side` are ignored.
 
         Source: Mardia and Jupp 2000, "Directional Statistics", section 9.2.1, the mean direction.
         """

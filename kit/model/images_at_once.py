@@ -1,4 +1,4 @@
-"""Bytes that a network's prediction takes for each image, by which a GPU predicts several batches at a time."""
+"""The memory of a network's prediction per image, by which a GPU predicts several batches at a time."""
 
 from __future__ import annotations
 
@@ -14,12 +14,14 @@ from kit.device.torch_internals import tree_leaves
 if TYPE_CHECKING:
     from kit.model.predict import Merge, NetworkOnDevice, View
 
-# times the inputs and outputs of the largest layer: a residual is held beside them, and one copy is made
+# times the inputs and outputs of the largest layer, for a residual and one copy
 LIVE_LAYERS = 2
 
 
 def bytes_per_image(reader: NetworkOnDevice, views: Sequence[View], merge: Merge, image: Tensor) -> int:
-    """Bytes that a prediction takes for one image (1, 3, H, W), beside the weights, by the largest layer."""
+    """Returns the bytes of a prediction for one image (1, 3, H, W), in addition to the weights, by the
+    largest layer.
+    """
     largest = 0
 
     def count(module: nn.Module, given: Any, output: Any) -> None:

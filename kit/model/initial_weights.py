@@ -1,4 +1,4 @@
-"""Initial weights: put those of any file into a network by name, or say why they do not fit."""
+"""Initial weights: loads those of any file into a network by name, or explains why they do not fit."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from kit.model.weight_files import WeightFile, common_start
 from kit.model.weight_mismatch import Match, explain
 
 State = Mapping[str, Any]
-# parts of other people's networks that are no part of a backbone: classifiers, and what pretraining adds
+# parts of other networks that do not belong to a backbone: classifiers, and layers for pretraining
 HEADS = frozenset(
     (
         "head",
@@ -67,7 +67,7 @@ AVERAGES = ("ema", "teacher", "averag")  # of two networks in a file, the averag
 
 
 def fill(original: Original, file: WeightFile) -> None:
-    """Puts the weights of a file into a network.
+    """Loads the weights of a file into a network.
 
     A prefix that the file's names share is taken off, such as `module.` or `backbone.`. Weights outside the prefix,
     the classifier, and weights behind the last feature map are left out; `fc_norm` becomes the final norm. A warning
@@ -90,7 +90,7 @@ def fill(original: Original, file: WeightFile) -> None:
 
 
 def best_match(wanted: Mapping[str, Tensor], state: State, original: Original) -> Match:
-    """The match with the fewest faults: of the names as they are, without their prefix, or converted."""
+    """Returns the match with the fewest faults: of the names as they are, without their prefix, or converted."""
     match = _match(wanted, state, original)
     if not match.wrong or original.convert is None:
         return match
@@ -98,7 +98,7 @@ def best_match(wanted: Mapping[str, Tensor], state: State, original: Original) -
     for each in (state, *([bare] if (bare := _without_common_prefix(state)) else [])):
         try:
             converted = original.convert(each)
-        except Exception:  # it was written for weights of its family, and these may be any
+        except Exception:  # the filter was written for weights of its family, and these may be any
             continue
         matches.append(_match(wanted, converted, original))
     return min(matches, key=lambda each: each.wrong)
@@ -152,7 +152,10 @@ def _match(wanted: Mapping[str, Tensor], state: State, original: Original) -> Ma
 
 
 def common_prefix(wanted: Collection[str], state: State) -> str:
-    """What stands before the network's own names in a file; averaged weights win over others, then the shorter."""
+    """Returns the prefix before the network's own names in a file.
+
+    Averaged weights are preferred to others, then shorter prefixes.
+    """
     counts: Counter[str] = Counter()
     for name in state:
         start = 0
@@ -174,7 +177,7 @@ def _is_average(prefix: str) -> bool:
 
 
 def _without_common_prefix(state: State) -> dict[str, Any]:
-    """The weights without the first words that all names share; empty if they share none."""
+    """Returns the weights without the first words that all names share; empty if they share none."""
     weights = [name for name, value in state.items() if _is_weight(value)]
     length = common_start(weights)
     if not length:
@@ -186,9 +189,9 @@ def _without_common_prefix(state: State) -> dict[str, Any]:
 def _behind(
     left: list[str], state: State, wanted: Collection[str], original: Original, is_whole: bool
 ) -> list[str]:
-    """The weights that a network may leave out: what its library has behind its last map, and any classifier.
+    """Returns the weights that a network may leave out: layers of its library after its last map, and any classifier.
 
-    A single linear layer is a classifier if the file has all the rest, so that the network `is_whole`.
+    A single linear layer is a classifier if the file has all other weights, so that the network `is_whole`.
     """
     if not left:
         return []
@@ -204,7 +207,7 @@ def _behind(
 
 
 def _is_linear(names: list[str], state: State) -> bool:
-    """Whether these are the weights of one linear layer, which is a classifier: nothing else of the file is left."""
+    """Whether these are the weights of one linear layer, which is a classifier if nothing else of the file is left."""
     module = names[0].rpartition(".")[0] if names else ""
     if (
         not module
@@ -218,15 +221,15 @@ def _is_linear(names: list[str], state: State) -> bool:
 
 
 def _final_norm(name: str, wanted: Collection[str], state: State) -> str:
-    """`fc_norm.weight` is the final norm of a network that pools before it: here tokens are pooled after it."""
+    """Maps `fc_norm.weight` to the final norm, for a network that pools before it: here tokens are pooled after it."""
     final = name.removeprefix("fc_")
     return final if name.startswith("fc_norm.") and final in wanted and final not in state else name
 
 
 def _reshape(found: Any, wanted: Tensor) -> Any:
-    """A matrix as the convolution of one pixel, and the reverse, where a network without pooling has the other one.
+    """Reshapes a matrix to a 1 x 1 convolution, or the reverse, if a network without pooling has the other one.
 
-    The kernels of three colours become those of other channels as in timm, which repeats and scales them.
+    The kernels of three colours are adapted to other channels as in timm, which repeats and scales them.
     """
     if torch.is_tensor(found) and found.dim() == wanted.dim() == 4 and _is_of_other_channels(found, wanted):
         adapted: Tensor = import_timm().models.adapt_input_conv(wanted.shape[1], found)
@@ -251,17 +254,17 @@ def _shape_fault(wanted: Tensor, found: Any) -> str:
 
 
 def _is_weight(value: Any) -> bool:
-    """Counters and options beside the weights are none."""
+    """Whether a value is a weight, not a counter or an option."""
     return bool(torch.is_tensor(value) and value.dim() > 0)
 
 
 def _is_optional(name: str) -> bool:
-    """torch wrote no counters before 0.4.1; predictions do not use them."""
+    """Whether a weight is optional: torch wrote no counters before 0.4.1, and predictions do not use them."""
     return name.rpartition(".")[2] == "num_batches_tracked"
 
 
 def modules(names: Iterable[str]) -> list[str]:
-    """The outermost modules of weights, in order."""
+    """Returns the outermost modules of weights, in order."""
     return list(dict.fromkeys(name.partition(".")[0] for name in names))
 
 

@@ -12,7 +12,7 @@ from kit.kinds import Instances
 
 
 class PooledInstances(nn.Module):
-    """Vectors (N, T, features) and a mask (N, T) to vectors (N, any): a layer for each instance, and a pooling."""
+    """Vectors (N, T, features) and a mask (N, T) to vectors (N, any): a layer for each instance, then a pooling."""
 
     def __init__(self, recipe: Instances, features: int) -> None:
         super().__init__()
@@ -27,7 +27,7 @@ class PooledInstances(nn.Module):
 
     @torch.no_grad()
     def count_features(self, features: int) -> int:
-        """The length of a pooled vector, seen by trying one."""
+        """Returns the length of a pooled vector, by trying one."""
         was_training = self.training
         found = self.eval()(torch.zeros(1, 1, features), torch.ones(1, 1, dtype=torch.bool)).shape[1]
         self.train(was_training)
@@ -35,9 +35,9 @@ class PooledInstances(nn.Module):
 
 
 class InstanceNetwork(nn.Module):
-    """Vectors (N, instances, features) to outputs (N, K). A vector of zeros is no instance.
+    """Vectors (N, instances, features) to outputs (N, K). A vector of zeros is not an instance.
 
-    Without `instances` a row has one vector, and the head gets it.
+    Without `instances` a row has one vector, which the head receives.
     """
 
     mean: Tensor

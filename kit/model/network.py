@@ -1,4 +1,4 @@
-"""Network: normalise, backbone, pooling, side columns, head; built from opened plugins. Learning rates by its parts."""
+"""Network: normalisation, backbone, pooling, side columns, head; built from opened plugins. Learning rates by part."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Parts:
-    """The opened plugins that make a network and say what its outputs mean.
+    """The opened plugins that make a network and define its outputs.
 
-    A network has `columns` only if `layout` says what the side columns of its fold are.
+    A network has `columns` only if `layout` describes the side columns of its fold.
     """
 
     backbone: Backbone
@@ -37,21 +37,23 @@ class Parts:
     layout: ColumnLayout | None = None
 
     def all(self) -> list[Plugin]:
-        """Every one of them."""
+        """Returns all plugins."""
         side = [] if self.columns is None else [self.columns]
         return [self.backbone, self.pooling, *side, self.head, self.loss]
 
     def without_pretrained(self) -> Parts:
-        """The same parts without starting weights, for a network that a checkpoint fills."""
+        """Returns the same parts without pretrained weights, for a network that a checkpoint fills."""
         return replace(self, backbone=self.backbone.without_pretrained())
 
     def with_layout(self, layout: ColumnLayout | None) -> Parts:
-        """The same parts for a fold with these side columns."""
+        """Returns the same parts for a fold with these side columns."""
         return replace(self, layout=layout)
 
 
 def classes_from_table(table: Table, rows: np.ndarray | None = None) -> Classes:
-    """What techniques may know of a training table's classes; of numbers, their scale in `rows`, by default in all."""
+    """Returns the information about a training table's classes; for numbers, their scale in `rows`, by
+    default in all.
+    """
     counts = tuple(int(count) for count in table.counts())
     means, scales = table.scale(rows)
     return Classes(
@@ -68,7 +70,7 @@ def classes_from_table(table: Table, rows: np.ndarray | None = None) -> Classes:
 
 
 def open_parts(experiment: Experiment, root: Path | None, classes: Classes) -> Parts:
-    """The parts that an experiment names. Raises ConfigError where the head does not give what the loss takes."""
+    """Returns the parts that an experiment names. Raises ConfigError if the head's outputs do not suit the loss."""
     loss = experiment.open(Loss, root).with_classes(classes)
     _check_margins(loss)
     head = Head.open(experiment.head or loss.head(), root, "head")
@@ -93,7 +95,7 @@ def open_parts(experiment: Experiment, root: Path | None, classes: Classes) -> P
 
 
 def _check_margins(loss: Loss) -> None:
-    """Raises ConfigError where a margin on cosines of classes is asked of outputs that are not one a class."""
+    """Raises ConfigError if a margin on cosines of classes is requested for outputs that are not one per class."""
     base = loss.base_loss()
     if base is None:
         return
@@ -108,9 +110,9 @@ def _check_margins(loss: Loss) -> None:
 
 
 class SideInput(nn.Module):
-    """An image's vector (N, features) and side values (N, W) to what the head takes; None: all cells are missing.
+    """An image's vector (N, features) and side values (N, W) to the head's input. None: all cells are missing.
 
-    While training each cell is missing with the probability `drop`.
+    In training each cell is missing with the probability `drop`.
     """
 
     blank: Tensor
@@ -134,8 +136,8 @@ class SideInput(nn.Module):
 class Network(nn.Module):
     """Pixels of 0 to 255 (N, channels, H, W), of any dtype, to outputs (N, K); side values (N, W) may join them.
 
-    Batches come as uint8, a quarter of float32 to move to a GPU, and are normalised where the network is; on a CPU
-    that is the same processor, and the place makes no difference.
+    Batches come as uint8, which takes a quarter of float32's transfer to a GPU, and are normalised on the
+    network's device.
     """
 
     scale: Tensor
@@ -151,7 +153,7 @@ class Network(nn.Module):
     ) -> None:
         super().__init__()
         self.backbone, self.pooling, self.columns, self.head = backbone, pooling, columns, head
-        self.fixed: frozenset[str] = frozenset()  # names of weights that an adapter leaves as they are
+        self.fixed: frozenset[str] = frozenset()  # names of weights that an adapter does not train
         mean, deviation = normalisation
         self.register_buffer("scale", (1 / (255 * deviation)).view(1, -1, 1, 1))
         self.register_buffer("shift", (-mean / deviation).view(1, -1, 1, 1))
@@ -162,13 +164,13 @@ class Network(nn.Module):
         return self.scale.shape[1]
 
     def normalise_by(self, mean: np.ndarray, deviation: np.ndarray) -> None:
-        """Sets the mean and deviation (channels,) of pixels from 0 to 1, by which images are normalised."""
+        """Sets the mean and deviation (channels,) of pixels from 0 to 1 for the normalisation of images."""
         for name, values in (("scale", 1 / (255 * deviation)), ("shift", -mean / deviation)):
             buffer = getattr(self, name)
             buffer.copy_(torch.as_tensor(values, dtype=buffer.dtype).view(1, -1, 1, 1))
 
     def embed(self, images: Tensor) -> Tensor:
-        """The pooled features of images, (N, features), without side columns."""
+        """Returns the pooled features of images, (N, features), without side columns."""
         pixels = images.to(self.scale.dtype) * self.scale + self.shift
         return cast(Tensor, self.pooling(self.backbone(pixels)))
 
@@ -179,9 +181,10 @@ class Network(nn.Module):
         return cast(Tensor, self.head(vectors))
 
     def layer_groups(self) -> dict[str, int]:
-        """How deep each weight lies, 0 at the pixels; pooling, columns and head lie deepest, side by side.
+        """Returns the depth of each weight, 0 at the pixels. Pooling, columns and head share the largest depth.
 
-        A backbone with a method of this name says it of its own weights; of others, each child with kernels is a layer.
+        A backbone with a method of this name defines it for its own weights. In others each child with
+        kernels is a layer.
         """
         own = getattr(self.backbone, "layer_groups", None)
         within = own() if own else _by_child(self.backbone)
@@ -193,7 +196,10 @@ class Network(nn.Module):
 
 
 def _by_child(module: nn.Module) -> dict[str, int]:
-    """A layer a child that has kernels or matrices, in the order they were made; norms go with the one below."""
+    """Returns one layer per child that has kernels or matrices, in the order of creation.
+
+    Norms belong to the layer below.
+    """
     found: dict[str, int] = {}
     layer = -1
     for name, child in module.named_children():
@@ -204,9 +210,9 @@ def _by_child(module: nn.Module) -> dict[str, int]:
 
 
 def build(parts: Parts, classes: int, image_size: int) -> Network:
-    """A network with starting weights drawn from torch's global generator.
+    """Returns a network with initial weights drawn from torch's global generator.
 
-    Raises ConfigError where the backbone does not take images of this size, CheckpointError where a file of weights
+    Raises ConfigError if the backbone does not take images of this size, CheckpointError if a file of weights
     cannot be read or does not fit.
     """
     backbone, pooling = parts.backbone.build(), parts.pooling.build()
@@ -224,7 +230,7 @@ def build(parts: Parts, classes: int, image_size: int) -> Network:
 
 @torch.no_grad()
 def _count_features_with_columns(side: SideInput, features: int) -> int:
-    """How many features an image has with its side columns, seen by trying two."""
+    """Returns the number of features of an image with its side columns, by trying two."""
     side.eval()
     found = side(torch.zeros(2, features), None).shape[1]
     side.train()
@@ -232,7 +238,7 @@ def _count_features_with_columns(side: SideInput, features: int) -> int:
 
 
 def _note_normalisation(file: WeightFile, backbone: Backbone) -> WeightFile:
-    """The file with a note if it records another mean or deviation of pixels than the backbone gives it."""
+    """Returns the file with a note if it records another mean or deviation of pixels than the backbone."""
     own = backbone.normalisation()
     recorded = file.normalisation
     if recorded is None or np.allclose(recorded, own, atol=1e-3):
@@ -245,9 +251,9 @@ def _note_normalisation(file: WeightFile, backbone: Backbone) -> WeightFile:
 
 
 def convert_sync_batch_norm(network: nn.Module, device: torch.device) -> None:
-    """Makes a network's batch norms take their statistics over the rows of all ranks, by torch.nn.SyncBatchNorm.
+    """Makes a network's batch norms use statistics over the rows of all ranks, by torch.nn.SyncBatchNorm.
 
-    Raises ConfigError C35 on a CPU, where torch has none.
+    Raises ConfigError C35 on a CPU, which torch does not support.
     """
     if device.type == "cpu":
         raise ConfigError(
@@ -263,7 +269,7 @@ def convert_sync_batch_norm(network: nn.Module, device: torch.device) -> None:
 
 @torch.no_grad()
 def _features(backbone: nn.Module, pooling: nn.Module, image_size: int, channels: int) -> int:
-    """How many features a pooled image has, seen by trying one, without touching batch norm's averages."""
+    """Returns the number of features of a pooled image, by trying one, without changing batch norm's averages."""
     backbone.eval()
     try:
         found = pooling(backbone(torch.zeros(1, channels, image_size, image_size))).shape[1]
@@ -280,7 +286,7 @@ def _features(backbone: nn.Module, pooling: nn.Module, image_size: int, channels
 def check_view_sizes(backbone: Backbone, views: str, sizes: Iterable[int]) -> None:
     """Raises ConfigError C12 for a side in pixels that the backbone does not accept, before an image is read.
 
-    It is tried on torch's meta device, which computes shapes alone, and again on the CPU if that fails.
+    It is tried on torch's meta device, which only computes shapes, and again on the CPU if that fails.
     """
     tried = tuple(dict.fromkeys(sizes))
     if not tried or _find_rejected(backbone, tried, "meta") is None:
@@ -297,25 +303,25 @@ def check_view_sizes(backbone: Backbone, views: str, sizes: Iterable[int]) -> No
 
 
 def _find_rejected(backbone: Backbone, sizes: Sequence[int], device: str) -> tuple[int, Exception] | None:
-    """The first side that the backbone does not accept on a device, and why; None if it takes all."""
+    """Returns the first side that the backbone does not accept on a device, and why; None if it takes all."""
     size = sizes[0]
     try:
         with torch.device(device), torch.random.fork_rng(devices=[]):
             built = backbone.build().eval()
             for size in sizes:
                 built(torch.zeros(1, backbone.channels, size, size))
-    except Exception as error:  # what a network raises for a size is its own choice
+    except Exception as error:  # a network may raise anything for a size
         return size, error
     return None
 
 
 def parameters(network: nn.Module) -> int:
-    """How many weights are trained."""
+    """Returns the number of trained weights."""
     return sum(weight.numel() for weight in network.parameters() if weight.requires_grad)
 
 
 def is_part_of(name: str, prefixes: Iterable[str]) -> bool:
-    """Whether a parameter's or module's name is one of the parts, or lies within one."""
+    """Whether a parameter's or module's name is one of the parts, or within one."""
     return any(name == prefix or name.startswith(prefix + ".") for prefix in prefixes)
 
 
@@ -333,16 +339,17 @@ def check_parts_exist(network: nn.Module, prefixes: Iterable[str], where: str) -
 
 
 def check_frozen(network: nn.Module, frozen: Sequence[str], where: str) -> None:
-    """Raises ConfigError C07 for a part that the network does not have, C08 where nothing is left to learn."""
+    """Raises ConfigError C07 for a part that the network does not have, C08 if nothing is left to train."""
     check_parts_exist(network, frozen, where)
     if frozen and all(is_part_of(name, frozen) for name, _ in network.named_parameters()):
         raise ConfigError(f"{where} freezes all parts of the network", code="C08")
 
 
 def freeze(network: nn.Module, frozen: Sequence[str]) -> None:
-    """Sets the network to train, but for the frozen parts: no gradients, batch norm by its running statistics.
+    """Sets the network to train, except the frozen parts: no gradients, batch norm by its running statistics.
 
-    Weights that an adapter leaves as they are stay frozen, and so do the statistics of its backbone's batch norms.
+    Weights that an adapter does not train stay frozen, and so do the statistics of its backbone's batch
+    norms.
     """
     network.train()
     fixed: frozenset[str] = getattr(network, "fixed", frozenset())
@@ -365,12 +372,13 @@ def set_layerwise_lr(
 ) -> None:
     """Splits the optimizer's groups so that each weight has its own peak learning rate.
 
-    A weight d layers below the head gets lr * layer_decay^d, times the scale of the longest part of `lr_scales` that
-    holds it. Weights that some of `freezes` tell apart share no group: torch's fused SGD cannot take in a weight whose
-    momentum begins after that of its group. Raises ConfigError C07 for a part that the network does not have.
+    A weight d layers below the head gets lr * layer_decay^d, times the scale of the longest part of
+    `lr_scales` that contains it. Weights that some of `freezes` separate are in different groups, because
+    torch's fused SGD cannot take in a weight whose momentum starts after that of its group. Raises
+    ConfigError C07 for a part that the network does not have.
 
     Source: Clark et al. 2020, "ELECTRA", appendix A, and Bao et al. 2021, "BEiT" (layer-wise decay), as in
-    timm.optim.param_groups_layer_decay; Howard and Ruder 2018, "ULMFiT", section 3.2 (a rate a part).
+    timm.optim.param_groups_layer_decay; Howard and Ruder 2018, "ULMFiT", section 3.2 (one rate per part).
     """
     scales, freezes = lr_scales or {}, list(freezes)
     check_parts_exist(network, scales, "lr_scales")
@@ -397,6 +405,6 @@ def _layers_below_the_head(network: nn.Module) -> dict[str, int]:
 
 
 def _of_part(name: str, lr_scales: Mapping[str, float]) -> float:
-    """The scale of the longest part that holds a weight, 1 where none does."""
+    """Returns the scale of the longest part that contains a weight, or 1."""
     holding = [part for part in lr_scales if is_part_of(name, [part])]
     return lr_scales[max(holding, key=len)] if holding else 1.0

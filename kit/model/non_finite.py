@@ -1,4 +1,4 @@
-"""Non-finite values: the first layer of a network that gives NaN or infinity."""
+"""Non-finite values: finds the first layer of a network that gives NaN or infinity."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 @torch.no_grad()
 def find_non_finite(network: nn.Module, predict: Callable[[], Any]) -> str:
-    """The first weight, statistic or layer that is not finite, in words; empty if all are.
+    """Returns the first weight, statistic or layer that is not finite, in words; empty if all are.
 
     `predict` calls the network. It is called with the network in evaluation mode, and the mode is restored.
     """
@@ -32,7 +32,7 @@ def find_non_finite(network: nn.Module, predict: Callable[[], Any]) -> str:
 
 
 def _watch(name: str, found: list[str]) -> Callable[[nn.Module, Any, Any], None]:
-    """A hook that notes a layer whose output is not finite although its input is."""
+    """Returns a hook that records a layer whose output is not finite although its input is."""
 
     def hook(module: nn.Module, inputs: Any, output: Any) -> None:
         if found or not isinstance(output, Tensor) or not (count := _count_non_finite(output)):

@@ -1,9 +1,9 @@
-"""predict: networks' probabilities of batches of images, over views, of fewer images at a time where memory runs out.
+"""predict: networks' probabilities of batches of images, over views; with fewer images at a time if memory runs out.
 
-Every image is read once and goes to the device once. Each network is shown the same batches as if it had been alone,
-so that not a bit of its predictions depends on the other networks. A GPU predicts several batches together, and its
-results are read one batch late. In float32, batch norm is fused into the kernels before it, in a copy of the network
-that only predicts.
+Every image is read once and copied to the device once. Each network receives the same batches as if it were
+alone, so its predictions do not depend on the other networks, to the bit. A GPU predicts several batches
+together, and its results are read one batch late. In float32, batch norm is fused into the preceding kernels,
+in a copy of the network that only predicts.
 """
 
 from __future__ import annotations
@@ -48,11 +48,11 @@ Pair = tuple[nn.Conv2d, nn.BatchNorm2d]
 
 @torch.no_grad()
 def fuse(network: nn.Module, size: int) -> nn.Module:
-    """A copy of a network for predicting in float32, or the network itself where nothing can be fused.
+    """Returns a copy of a network for predicting in float32, or the network itself if nothing can be fused.
 
-    Which kernels feed which norms is seen by showing the network images of `size` px, and the copy is taken only where
-    it gives the same outputs; so any backbone may come. In bf16 it would round otherwise: as near to float32 as the
-    plain network is, but with another top class on 6 rows in 1,000.
+    Kernels and their norms are found by running the network on images of `size` px. The copy is used only if
+    it gives the same outputs, so any backbone is possible. In bf16 it would round differently: as near to
+    float32 as the plain network is, but with another top class on 6 rows in 1,000.
 
     Source: torch.nn.utils.fusion.fuse_conv_bn_eval.
     """
@@ -71,7 +71,7 @@ def fuse(network: nn.Module, size: int) -> nn.Module:
         copied.set_submodule(names[norm], _rest(norm))
     try:
         found = copied(images)
-    except Exception:  # code that looks into its own norms may raise anything where there are none
+    except Exception:  # code that inspects its own norms may raise anything if they are missing
         return network
     near = (
         found.shape == wanted.shape and (found - wanted).abs().max() <= FUSION_TOLERANCE * wanted.abs().max()
@@ -80,10 +80,12 @@ def fuse(network: nn.Module, size: int) -> nn.Module:
 
 
 def _pairs(network: nn.Module, images: Tensor) -> tuple[list[Pair], Tensor]:
-    """Kernels whose outputs are the inputs of norms, each at work once in a forward pass; and the pass's outputs."""
+    """Returns kernels whose outputs are the inputs of norms, each called once in a forward pass; and the
+    pass's outputs.
+    """
     made: dict[
         int, tuple[nn.Conv2d, Tensor]
-    ] = {}  # tensors are held, so that no other takes their place in memory
+    ] = {}  # references that keep other tensors from reusing their memory
     pairs: list[Pair] = []
     calls: Counter[nn.Module] = Counter()
 
@@ -124,7 +126,9 @@ def _rest(norm: nn.BatchNorm2d) -> nn.Module:
 
 
 def for_predicting(network: nn.Module, precision: Precision, size: int) -> nn.Module:
-    """What predicts images of `size` px: a fused copy where that is exact, a plain copy of a compiled network."""
+    """Returns the network for images of `size` px: a fused copy if that is exact, or a plain copy of a
+    compiled network.
+    """
     if getattr(network, "fixed", ()):
         from kit.model.adapters import merge
 
@@ -135,17 +139,17 @@ def for_predicting(network: nn.Module, precision: Precision, size: int) -> nn.Mo
 
 
 MAX_TRAINING_BATCHES = 4  # predicted together: without gradients a batch of training's size leaves a GPU idle
-USABLE_SHARE = 0.5  # of the free memory: what kernels take for themselves is not counted
+USABLE_SHARE = 0.5  # of the free memory, because workspaces of kernels are not counted
 Merge = Literal["mean", "geometric"]
 View = Callable[[Tensor], Tensor]
-PLAIN = "plain"  # what the image as it is is called among views
+PLAIN = "plain"  # the name of the unchanged image among views
 MIN_PROBABILITY = (
-    1e-7  # probabilities below count as this in a geometric mean, so that one view cannot veto a class
+    1e-7  # smaller probabilities count as this in a geometric mean, so that one view cannot veto a class
 )
 
 
 class NetworkOnDevice(Protocol):
-    """A network on its device, and what is made of what it says of an image's views."""
+    """A network on its device, and the merging of its outputs over an image's views."""
 
     @property
     def network(self) -> nn.Module: ...
@@ -159,13 +163,13 @@ class NetworkOnDevice(Protocol):
     def predict_views(
         self, images: Tensor, views: Sequence[View], merge: Merge, side: Tensor | None = None
     ) -> Tensor:
-        """A row (N, any) float32 of a batch of uint8 images (N, channels, H, W) on the network's device."""
+        """Returns a row (N, any) float32 for a batch of uint8 images (N, channels, H, W) on the network's device."""
         ...
 
 
 @dataclass(frozen=True)
 class Predictor:
-    """A network on its device, and what is needed to turn its outputs into probabilities."""
+    """A network on its device, with all that turns its outputs into probabilities."""
 
     network: nn.Module
     loss: Loss
@@ -175,19 +179,20 @@ class Predictor:
 
     @property
     def device(self) -> torch.device:
-        """Where the network is."""
+        """The device of the network."""
         return next(self.network.parameters()).device
 
     def encode_columns(self, table: Table, split: str) -> SideValues | None:
-        """The side columns of a table's rows, if the network takes any. Raises ConfigError C07."""
+        """Returns the side columns of a table's rows, if the network takes any. Raises ConfigError C07."""
         return None if self.columns is None else self.columns.encode(table, split)
 
     def predict_views(
         self, images: Tensor, views: Sequence[View], merge: Merge, side: Tensor | None = None
     ) -> Tensor:
-        """The mean over views of probabilities, or their geometric mean brought back to sum 1, (N, K).
+        """Returns the mean over views of probabilities, or their geometric mean scaled to sum 1, (N, K).
 
-        Where a row may have several labels, the geometric means of p and of 1 - p are brought to sum 1 for each class.
+        If a row may have several labels, the geometric means of p and of 1 - p are scaled to sum 1 for each
+        class.
         """
         total: Any = 0
         for view in views:
@@ -201,7 +206,9 @@ class Predictor:
         return self.target.from_logs(mean)
 
     def probabilities(self, images: Tensor, side: Tensor | None = None) -> Tensor:
-        """Probabilities (N, K) float32 of uint8 images (N, channels, H, W) on the device, and side values (N, W)."""
+        """Returns probabilities (N, K) float32 of uint8 images (N, channels, H, W) on the device, and side
+        values (N, W).
+        """
         with self.precision.autocast_prediction(self.device):
             outputs = self.network(images) if side is None else self.network(images, side.to(self.device))
         with torch.inference_mode():
@@ -209,16 +216,16 @@ class Predictor:
 
 
 def open_views(views: Views, size: int, fixed: int | None = None) -> list[View]:
-    """The product of the transforms, duplicates left out, the image as it is first where it is among them.
+    """Returns the product of the transforms without duplicates, with the unchanged image first if it is among them.
 
-    Raises ConfigError where a view changes the size and the network takes one alone (`fixed`).
+    Raises ConfigError if a view changes the size and the network takes only one (`fixed`).
     """
     transforms = _product(views)
     return [transforms[number].augment_image for number in _distinct(views, transforms, size, fixed)]
 
 
 def unique_views(views: Views, size: int = 32) -> dict[int, str]:
-    """The numbers of a set's views that differ, in the product of its transforms, each with what it does in words."""
+    """Returns the numbers of a set's distinct views, in the product of its transforms, each with a description."""
     transforms = _product(views)
     return {number: _words(transforms[number]) for number in _distinct(views, transforms, size, None)}
 
@@ -230,7 +237,7 @@ def _product(views: Views) -> list[Any]:
 
 
 def _distinct(views: Views, transforms: Sequence[Any], size: int, fixed: int | None) -> list[int]:
-    """The places of transforms that show a random image as none before them does."""
+    """Returns the positions of transforms that show a random image differently from all before them."""
     probe = torch.rand(1, 3, size, size, generator=torch.Generator().manual_seed(0))
     shown: list[Tensor] = []
     kept: list[int] = []
@@ -249,7 +256,9 @@ def _distinct(views: Views, transforms: Sequence[Any], size: int, fixed: int | N
 
 
 def _words(transform: Any) -> str:
-    """What one of ttach's products does, such as `hflip, rotate90 angle 180`; the image as it is is `plain`."""
+    """Returns the description of one of ttach's products, such as `hflip, rotate90 angle 180`; the unchanged
+    image is `plain`.
+    """
     parts = []
     for step in transform.image_pipeline.functions:
         owner, given = step.func.__self__, dict(step.keywords)
@@ -262,7 +271,7 @@ def _words(transform: Any) -> str:
 
 @dataclass
 class SafeBatchSize:
-    """How many images are predicted at a time, once memory ran out with more."""
+    """The number of images that are predicted at a time, after memory ran out with more."""
 
     size: int | None = None
 
@@ -276,9 +285,9 @@ def predict_with_oom_retry(
     at: Progress,
     side: Tensor | None = None,
 ) -> Work[Tensor]:
-    """What a network says of images, wherever they are, of fewer at a time where memory runs out.
+    """Returns a network's predictions of images on any device, of fewer at a time if memory runs out.
 
-    Raises RunError R02 where one does not fit.
+    Raises RunError R02 if one image does not fit.
     """
     while True:
         size = min(groups.size or len(images), len(images))
@@ -314,9 +323,11 @@ def predict_all(
     rows: int,
     task: str,
 ) -> Work[list[np.ndarray]]:
-    """Probabilities (rows, K) float32 of each predictor: every image is read once for all views and networks.
+    """Returns probabilities (rows, K) float32 of each predictor.
 
-    Of no rows, an array (0, 0).
+    Every image is read once for all views and networks.
+
+    Without rows it is an array (0, 0).
     """
     found: list[list[np.ndarray]] = [[] for _ in predictors]
     done, groups, copies = 0, SafeBatchSize(), HostCopies()
@@ -339,7 +350,8 @@ def predict_all(
 def training_batches_at_once(
     readers: Sequence[tuple[NetworkOnDevice, Sequence[View], Merge]], images: Tensor, batch_size: int
 ) -> int:
-    """How many batches of `batch_size` images these networks predict at a time; 1 on other devices than CUDA GPUs.
+    """Returns how many batches of `batch_size` images these networks predict at a time; 1 on other devices
+    than CUDA GPUs.
 
     Each network predicts one of the images, and the largest layer's inputs and outputs are counted.
     """
@@ -354,7 +366,9 @@ def training_batches_at_once(
 def _gather(
     batches: Iterable[Batch], readers: Sequence[tuple[NetworkOnDevice, Sequence[View], Merge]]
 ) -> Iterator[tuple[Tensor, Tensor | None]]:
-    """The images of batches on the networks' device, as many at a time as it predicts together, and side values."""
+    """Yields the images of batches on the networks' device, as many at a time as it predicts together, and
+    side values.
+    """
     waiting: list[Tensor] = []
     sides: list[Tensor] = []
     together = 0
@@ -369,14 +383,14 @@ def _gather(
 
 
 def _with_side(images: Sequence[Tensor], sides: Sequence[Tensor]) -> list[tuple[Tensor, Tensor | None]]:
-    """Each part of the images with its side values; `sides` are those of all parts, in the same order."""
+    """Returns each part of the images with its side values; `sides` are those of all parts, in the same order."""
     if not sides:
         return [(part, None) for part in images]
     return list(zip(images, torch.cat(list(sides)).split(list(map(len, images))), strict=True))
 
 
 def _move(images: Tensor, device: torch.device) -> Tensor:
-    """The images on a device, or where they are if it has no memory for them: then they go there in parts."""
+    """Returns the images on a device, or where they are if it lacks the memory; they are then copied in parts."""
     try:
         return images.to(device, non_blocking=True)
     except Exception as error:
@@ -387,7 +401,7 @@ def _move(images: Tensor, device: torch.device) -> Tensor:
 
 
 def _join(parts: Sequence[Tensor]) -> list[Tensor]:
-    """The images of all parts in one tensor, or the parts if they cannot be joined."""
+    """Returns the images of all parts in one tensor, or the parts if they cannot be joined."""
     if len(parts) < 2 or len({part.device for part in parts}) > 1:
         return list(parts)
     try:
@@ -400,7 +414,7 @@ def _join(parts: Sequence[Tensor]) -> list[Tensor]:
 
 @dataclass(frozen=True, eq=False)
 class NetworkReader:
-    """A network that reads along: which rows it is shown, in which batches, and where what it says goes."""
+    """A network that shares a stream of images: its rows, their batches, and the destination of its predictions."""
 
     predictor: NetworkOnDevice
     views: Sequence[View]
@@ -412,7 +426,7 @@ class NetworkReader:
     side: SideValues | None = None  # the table's side columns, as the network takes them
 
     def fill(self, part: slice, made: np.ndarray) -> None:
-        """Puts what the network finds in a part of `rows` into its places."""
+        """Writes the network's predictions of a part of `rows` to their positions."""
         self.found[self.places[part]] = made
 
     def side_of(self, part: slice) -> Tensor | None:
@@ -420,15 +434,17 @@ class NetworkReader:
 
 
 class Rebatcher:
-    """Cuts a stream of batches, whose rows ascend, into batches of some of these rows, all of one size but the last."""
+    """Cuts a stream of batches, whose rows ascend, into batches of some of these rows, all of one size except
+    the last.
+    """
 
     def __init__(self, rows: np.ndarray, size: int) -> None:
         self.rows, self.size = rows, size
         self._waiting: list[Tensor] = []
-        self._held, self._begun = 0, 0  # images that wait, and rows that were passed on
+        self._held, self._begun = 0, 0  # waiting images, and the number of rows that were passed on
 
     def rebatch(self, batch: Batch) -> Iterator[tuple[slice, Tensor]]:
-        """The batches that can be made now: which of `rows` they are, and their images."""
+        """Yields the batches that are complete: their positions in `rows`, and their images."""
         self._keep(batch)
         while self._held >= self.size or (self._held and self._begun + self._held == len(self.rows)):
             waiting = self._waiting[0] if len(self._waiting) == 1 else torch.cat(self._waiting)
@@ -445,7 +461,7 @@ class Rebatcher:
         images = batch.images
         if high - low < len(there):
             chosen = torch.from_numpy(np.searchsorted(there, self.rows[low:high]))
-            # rows of memory, as they lie; an index on the host would make the host wait for the GPU
+            # rows of memory in their order; an index on the host would make the host wait for the GPU
             lying = images.permute(0, 2, 3, 1)
             images = lying[chosen.to(images.device, non_blocking=True)].permute(0, 3, 1, 2)
         self._waiting.append(images)
@@ -455,7 +471,7 @@ class Rebatcher:
 def predict_shared(
     readers: Sequence[NetworkReader], batches: Iterable[Batch], task: str, detail: str
 ) -> Work[None]:
-    """Fills what each reader's network finds in batches that hold the rows of all of them, ascending."""
+    """Fills each reader's predictions from batches with the rows of all of them, ascending."""
     with memory.retain_freed_memory(readers[0].predictor.device):
         yield from _predict_passes(readers, batches, task, detail)
 
@@ -479,13 +495,13 @@ def _predict_passes(
                     )
                     copies.add(made, partial(reader.fill, part))
                     done += len(images)
-        if done > before:  # or all that was read waits for more of its kind
+        if done > before:  # otherwise all that was read would wait for more of its kind
             yield Progress(task, done, total, detail)
     copies.finish()
 
 
 def _cutters(readers: Sequence[NetworkReader], images: Tensor) -> list[tuple[Rebatcher, list[NetworkReader]]]:
-    """The networks that are shown the same batches, with what cuts these."""
+    """Returns the networks that receive the same batches, with their rebatcher."""
     shared: dict[tuple[str, int], list[NetworkReader]] = {}
     for reader in readers:
         reader.predictor.network.eval()

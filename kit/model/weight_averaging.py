@@ -14,7 +14,7 @@ from kit.device.torch_internals import copy_all, lerp_all
 
 
 class WeightAverage(Protocol):
-    """A second network of the same shape, whose weights follow those that are trained."""
+    """A second network of the same shape, whose weights follow the trained ones."""
 
     @property
     def module(self) -> nn.Module:
@@ -25,23 +25,23 @@ class WeightAverage(Protocol):
         """Whether it predicts already."""
 
     def after_step(self, step: int) -> None:
-        """Told that the network has done its step of this number, which counts from 1."""
+        """Updates the average after the network's step of this number, counted from 1."""
 
     def after_epoch(self, done: float) -> None:
-        """Told that an epoch is over, after which `done` (0, 1] of the run's epochs are."""
+        """Updates the average after an epoch, when `done` (0, 1] of the run's epochs are finished."""
 
     def needs_bn_update(self) -> bool:
         """Whether batch norm's statistics must be measured again at the end of the run."""
 
     @property
     def still_modules(self) -> frozenset[str]:
-        """The names of modules that were frozen in every epoch it averaged, whose statistics stay."""
+        """The names of modules that were frozen in every averaged epoch, whose statistics stay."""
 
     def state(self) -> dict[str, Any]:
-        """All but the weights."""
+        """Returns everything except the weights."""
 
     def load(self, state: dict[str, Any], weights: dict[str, Tensor]) -> None:
-        """Takes up what `state` gave, with the weights."""
+        """Loads a state by `state`, with the weights."""
 
 
 class Ema:
@@ -82,7 +82,7 @@ class Ema:
 
 
 class Swa:
-    """The equal mean of the weights at the end of each epoch from a share of the run on.
+    """The equal mean of the weights at the end of each epoch, from a share of the run on.
 
     It predicts from its first epoch on. Batch norm's statistics are averaged along, and measured again over the
     training rows when the run ends, except in parts that were frozen in every averaged epoch.
@@ -183,7 +183,7 @@ Pairs = list[tuple[Tensor, Tensor]]
 
 
 def _pairs(mine: nn.Module, theirs: nn.Module) -> tuple[Pairs, Pairs]:
-    """Both networks' tensors side by side: those that are averaged, and the integer ones, which are copied."""
+    """Returns both networks' tensors in pairs: those that are averaged, and the integer ones, which are copied."""
     pairs = list(zip(mine.state_dict().values(), theirs.state_dict().values(), strict=True))
     floats = [pair for pair in pairs if pair[0].is_floating_point()]
     return floats, [pair for pair in pairs if not pair[0].is_floating_point()]

@@ -1,4 +1,4 @@
-"""Weight files: find, recognise and read a file of weights, whoever wrote it."""
+"""Weight files: finds, identifies and reads a file of weights from any library."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ WRAPPERS = (
     "backbone",
     "encoder",
 )
-# how files begin that hold no weights of torch
+# first bytes of files without weights of torch
 SIGNS: tuple[tuple[bytes, str, str], ...] = (
     (b"version https://git-lfs", "it is a git-lfs pointer, not the file", "`git lfs pull` in its repository"),
     (b"\x89HDF", "it is a Keras or HDF5 file", "a file of torch: .safetensors, .pth, .pt or .bin"),
@@ -69,18 +69,18 @@ SIGNS: tuple[tuple[bytes, str, str], ...] = (
 
 @dataclass(frozen=True)
 class WeightFile:
-    """Weights that were read."""
+    """Weights that were read, with their source."""
 
     path: Path  # the file, or the folder of a run's checkpoint
     state: dict[str, Any]
-    notes: tuple[str, ...] = ()  # what was chosen: a file of a folder, a mapping of a checkpoint
+    notes: tuple[str, ...] = ()  # choices that were made: a file of a folder, a mapping of a checkpoint
     wrappers: tuple[str, ...] = ()  # the keys around the weights, outermost first
     architecture: str = ""  # timm's name of the network, if the file records it
     normalisation: tuple[tuple[float, ...], tuple[float, ...]] | None = None  # recorded mean and deviation
 
 
 def find_weights(path: Path) -> tuple[Path, ...]:
-    """The files that hold the weights of a path: itself, the file of a folder, or the shards of one.
+    """Returns the files of weights for a path: itself, the file of a folder, or the shards of one.
 
     A folder may be a run, a fold or a checkpoint of kit, one of Hugging Face with config.json, one of the hub's cache
     (`models--OWNER--NAME`), or any with a single file of weights.
@@ -118,7 +118,7 @@ def find_weights(path: Path) -> tuple[Path, ...]:
 
 
 def read_weights(path: Path) -> WeightFile:
-    """The weights of a file or folder by name, without the mappings that training scripts put around them.
+    """Returns the weights of a file or folder by name, without the mappings that training scripts put around them.
 
     Raises CheckpointError: D51 for a missing file or a damaged checkpoint, D50 for an unsafe or unreadable file.
     """
@@ -137,7 +137,7 @@ def read_weights(path: Path) -> WeightFile:
 
 
 def common_start(names: Iterable[str]) -> int:
-    """The length of what all names begin with, up to a dot: `module.model.`."""
+    """Returns the length of the common prefix of all names, up to a dot: `module.model.`."""
     first, *others = [*names] or [""]
     parts = first.split(".")[:-1]
     while parts and not all(name.startswith(".".join(parts) + ".") for name in others):
@@ -146,7 +146,9 @@ def common_start(names: Iterable[str]) -> int:
 
 
 def _checkpoint(path: Path) -> Path | None:
-    """The newest checkpoint of a run's lowest fold, of a fold, or the checkpoint itself; None for another folder."""
+    """Returns the newest checkpoint of a run's lowest fold, of a fold, or the checkpoint itself; None for
+    another folder.
+    """
     numbered = [fold for fold in path.glob("fold-*") if fold.name.removeprefix("fold-").isdecimal()]
     folds = sorted(numbered, key=lambda fold: int(fold.name.removeprefix("fold-"))) or [path]
     found = [newest for fold in folds if (newest := checkpoints.newest(fold)) is not None]
@@ -154,7 +156,7 @@ def _checkpoint(path: Path) -> Path | None:
 
 
 def _of_checkpoint(checkpoint: Path, notes: tuple[str, ...]) -> WeightFile:
-    """The weights that predict of one of kit's own checkpoints, whose sha256 is compared."""
+    """Returns the weights that predict of one of kit's own checkpoints, after comparing their sha256."""
     found = checkpoints.load(checkpoint)
     backbone = found.provenance.require_config().get("backbone") or {}
     architecture = str(backbone.get("arch", "")) if isinstance(backbone, Mapping) else ""
@@ -163,7 +165,7 @@ def _of_checkpoint(checkpoint: Path, notes: tuple[str, ...]) -> WeightFile:
 
 
 def _snapshot(folder: Path) -> Path:
-    """The current version in a folder of the hub's cache, or the folder itself."""
+    """Returns the current version in a folder of the hub's cache, or the folder itself."""
     if not (folder / "snapshots").is_dir():
         return folder
     with suppress(OSError):
@@ -199,7 +201,9 @@ def _relative_name(file: Path, path: Path) -> str:
 
 
 def _with_config(found: WeightFile) -> WeightFile:
-    """The network and its normalisation, as timm records them in config.json or in a .safetensors file's metadata."""
+    """Returns the network and its normalisation, as timm records them in config.json or in a .safetensors
+    file's metadata.
+    """
     configs: list[Any] = []
     with suppress(OSError, ValueError):
         configs.append(json.loads((found.path.parent / "config.json").read_text(encoding="utf-8")))
@@ -220,7 +224,7 @@ def _with_config(found: WeightFile) -> WeightFile:
 
 
 def _content(file: Path) -> Any:
-    """What a file holds, whatever its name ends in. Raises CheckpointError D50 for one without readable tensors."""
+    """Returns the content of a file with any ending. Raises CheckpointError D50 for one without readable tensors."""
     reason, hint = _foreign(file)
     if reason:
         raise CheckpointError(f"cannot read the weights {file}: {reason}", code="D50", hint=hint)
@@ -237,7 +241,7 @@ def _content(file: Path) -> Any:
         raise CheckpointError(
             f"cannot read the weights {file}: {error.summary}", code="D50", hint=error.hint
         ) from error
-    except Exception as error:  # whatever torch and safetensors raise for what they cannot read
+    except Exception as error:  # any error of torch and safetensors for unreadable files
         text = str(error)
         if "weights_only" in text or "Unsupported" in text:
             raise _unsafe(file, text) from None
@@ -250,7 +254,7 @@ def _content(file: Path) -> Any:
 
 
 def _foreign(file: Path) -> tuple[str, str]:
-    """Why a file holds no weights of torch, and what to do; empty for one that may hold some."""
+    """Returns why a file has no weights of torch, and a fix; empty for one that may have some."""
     with file.open("rb") as stream:
         head = stream.read(1024)
     again = "download it again"
@@ -274,7 +278,7 @@ def _foreign(file: Path) -> tuple[str, str]:
 
 
 def _has_torch_records(file: Path) -> bool:
-    """Whether a tar archive is one that torch wrote before version 0.4."""
+    """Whether a tar archive was written by torch before version 0.4."""
     with file.open("rb") as stream:
         return stream.read(100).rstrip(b"\0") in (b"sys_info", b"pickle", b"storages", b"tensors")
 
@@ -300,9 +304,9 @@ def _is_safetensors(file: Path) -> bool:
 
 
 def _unsafe(file: Path, text: str) -> CheckpointError:
-    """The refusal of a pickle that holds more than tensors and plain values."""
+    """Returns the error for a pickle that contains more than tensors and plain values."""
     names = list(dict.fromkeys(re.findall(r"GLOBAL ([\w.]+)", text)))
-    with suppress(Exception):  # it reads archives alone
+    with suppress(Exception):  # it only reads archives
         names = list(torch.serialization.get_unsafe_globals_in_checkpoint(str(file))) or names
     holds = f" ({', '.join(names[:3])})" if names else ""
     name = file.name
@@ -322,7 +326,7 @@ def _unsafe(file: Path, text: str) -> CheckpointError:
 
 
 def _unwrap(content: Any) -> tuple[dict[str, Any], tuple[str, ...]]:
-    """The innermost mapping of names to tensors, and the keys that lead to it."""
+    """Returns the innermost mapping of names to tensors, and the keys that lead to it."""
     wrappers: tuple[str, ...] = ()
     while isinstance(content, Mapping):
         inner = {
@@ -347,7 +351,7 @@ def _unwrap(content: Any) -> tuple[dict[str, Any], tuple[str, ...]]:
 
 
 def _tensors_below(content: Mapping[Any, Any]) -> int:
-    """How many tensors a mapping holds by name, at any depth. An optimizer's state has numbers for names."""
+    """Returns the number of tensors in a mapping by name, at any depth. An optimizer's state has numbers for names."""
     return sum(1 for _ in _iterate_tensors(content))
 
 

@@ -22,23 +22,25 @@ OF_THE_SIZE = ("pos_embed", "rel_pos", "relative_position", "relative_coords", "
 
 @dataclass(frozen=True)
 class Match:
-    """The weights of a file by the names of a network, and what does not fit."""
+    """The weights of a file by the names of a network, and the differences."""
 
     values: dict[str, Any]
-    prefix: str  # what was taken off the file's names
+    prefix: str  # the prefix that was removed from the file's names
     missing: tuple[str, ...]
-    left: tuple[str, ...]  # weights of the file that the network has no place for
+    left: tuple[str, ...]  # weights of the file that the network lacks
     shapes: dict[str, str]  # faults by name
     unused: tuple[str, ...]  # weights that are left out
 
     @property
     def wrong(self) -> int:
-        """How many weights do not fit."""
+        """The number of weights that do not fit."""
         return len(self.missing) + len(self.left) + len(self.shapes)
 
 
 def explain(file: WeightFile, match: Match, original: Original) -> CheckpointError:
-    """The error for weights that do not fit: missing and left-over names in turn, the cause, and Python that helps."""
+    """Returns the error for weights that do not fit: missing and left-over names in turn, the cause, and
+    Python that helps.
+    """
     wanted = original.network.state_dict()
     counts = (
         (len(match.missing), "missing"),
@@ -65,7 +67,7 @@ def explain(file: WeightFile, match: Match, original: Original) -> CheckpointErr
 def _cause(
     file: WeightFile, match: Match, wanted: Mapping[str, Tensor], original: Original
 ) -> tuple[str, list[str]]:
-    """The likely cause, and what to do."""
+    """Returns the likely cause, and a fix."""
     architecture = original.architecture.partition(".")[0]
     if not any(torch.is_tensor(value) for value in file.state.values()):
         return "The file holds no tensors", [f"its keys: {', '.join([*file.wrappers, *file.state][:5])}"]
@@ -119,7 +121,7 @@ def _cause(
 
 
 def _channels(match: Match, wanted: Mapping[str, Tensor]) -> tuple[str, int] | None:
-    """The first convolution and its channels, if it takes another number of them than three."""
+    """Returns the first convolution and its channels, if it does not take three."""
     for name in match.shapes:
         found, first = match.values[name], wanted[name]
         if not torch.is_tensor(found) or not found.dim() == first.dim() == 4:
@@ -135,7 +137,7 @@ def _of_the_size(name: str) -> bool:
 
 
 def _same_order(state: Mapping[str, Any], wanted: Mapping[str, Tensor]) -> tuple[str, str] | None:
-    """The first names that differ, if the file has the network's shapes in the network's order."""
+    """Returns the first names that differ, if the file has the network's shapes in the network's order."""
     found = {name: tuple(value.shape) for name, value in state.items() if torch.is_tensor(value)}
     shapes = [tuple(value.shape) for value in wanted.values()]
     if list(found.values())[: len(shapes)] != shapes or len(found) > len(shapes) + 4:
@@ -144,7 +146,7 @@ def _same_order(state: Mapping[str, Any], wanted: Mapping[str, Tensor]) -> tuple
 
 
 def _python(file: WeightFile, line: str, state: str, imports: str = "import torch") -> list[str]:
-    """Three lines of Python that write a clean file."""
+    """Returns three lines of Python that write a clean file."""
     name, clean = file.path.name, f"{file.path.stem}-clean.safetensors"
     keys = "".join(f"[{key!r}]" for key in file.wrappers)
     if file.path.suffix == ".safetensors":
