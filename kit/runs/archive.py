@@ -10,15 +10,15 @@ from kit.runs.run import BUSY, Run
 
 
 def archive_run(run: Run) -> Path | None:
-    """Moves a run's folder to `<name>.replaced-1`, or the next free number, and returns that place.
+    """Moves a run's folder to `<name>.replaced-1`, or the next free number, and returns that path.
 
-    None where there is nothing to move. Raises BusyError where another process is at work on the run.
+    Returns None if there is nothing to move. Raises BusyError if another process works on the run.
     """
     if not run.folder.is_dir():
         return None
     with run.lock():
         place = next(place for number in count(1) if not (place := _place(run, number)).exists())
-        (run.folder / BUSY).unlink(missing_ok=True)  # of this process, which is done with it
+        (run.folder / BUSY).unlink(missing_ok=True)  # of this process, which has finished with it
         run.folder.rename(place)
         sync(place.parent)
     return place

@@ -1,4 +1,4 @@
-"""What changed of a run's inputs since it was started: rows, images, folds, plugins and versions."""
+"""Finds changes of a run's inputs since it was started: rows, images, folds, plugins and versions."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from kit.runs.run import Run
 
 
 def check_unchanged(run: Run, made: Mapping[str, Any], rows: RowChecksums | None = None) -> None:
-    """Raises DataError D60 where a run would go on from other data, plugins or versions, naming which.
+    """Raises DataError D60 if a run would resume with other data, plugins or versions, naming which.
 
-    `rows` are those of the training table, for the rows that are new or gone, or whose label or image changed.
+    `rows` are those of the training table, to name rows that are new or missing, or have another label or
+    image.
     """
     started = run.provenance
     if not run.is_started or started == made:
@@ -32,7 +33,7 @@ def check_unchanged(run: Run, made: Mapping[str, Any], rows: RowChecksums | None
 
 
 def _describe_rows(run: Run, rows: RowChecksums, changed: set[str]) -> list[Case]:
-    """How the rows and images differ from those that a run was started with; empty if the run's are unknown."""
+    """Returns how the rows and images differ from those that a run was started with; empty if the run's are unknown."""
     try:
         before, now = set(run.folds().ids.tolist()), set(rows.ids.tolist())
     except (KitError, OSError):
@@ -54,14 +55,14 @@ def _describe_rows(run: Run, rows: RowChecksums, changed: set[str]) -> list[Case
 
 
 def _name_ids(what: str, ids: Iterable[str], where: str) -> list[Case]:
-    """How many ids there are, with the first of them; nothing if there is none."""
+    """Returns how many ids there are, with the first of them; empty without ids."""
     listed = sorted(ids)
     more = ", …" if len(listed) > MAX_CASES else ""
     return [Case(f"{len(listed)} {what}: {', '.join(listed[:MAX_CASES])}{more}", where)] if listed else []
 
 
 def provenance_diff(old: Mapping[str, Any], new: Mapping[str, Any], one: str, other: str) -> list[Case]:
-    """What differs between two lists of what a run is made from; `one` and `other` say which value is whose."""
+    """Returns the differences of two lists of a run's inputs; `one` and `other` name the owner of each value."""
     cases = []
     for key in dict.fromkeys([*new, *old]):
         was, is_ = old.get(key), new.get(key)

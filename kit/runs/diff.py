@@ -1,4 +1,4 @@
-"""Differing: what two runs were asked for and made from that differs, and what it brought; without torch."""
+"""Compares the config, the inputs and the scores of two runs, without torch."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SHOWN_CLASSES = 5
 
 @dataclass(frozen=True)
 class ClassChange:
-    """A class: its rows, and the share of them that each run tells right."""
+    """A class: its rows, and the share of them that each run predicts correctly."""
 
     name: str
     rows: int
@@ -34,7 +34,9 @@ class ClassChange:
 
 @dataclass(frozen=True)
 class RunCost:
-    """What a run's epochs took: seconds in all, and images a second at the median of the epochs; None where unknown."""
+    """The time of a run's epochs: seconds in all, and images per second at the median of the epochs; None if
+    unknown.
+    """
 
     seconds: float | None
     images_per_second: float | None
@@ -49,14 +51,14 @@ class Compared:
     one: float
     other: float
     gain: Gain
-    classes: tuple[ClassChange, ...]  # those that moved most come first
+    classes: tuple[ClassChange, ...]  # the largest changes come first
 
 
 @dataclass(frozen=True)
 class Difference:
-    """Two runs: what differs of their configs by dotted key, of what they were made from, and what that brought.
+    """Two runs: the differences of their configs by dotted key, of their inputs, and of their scores.
 
-    `compared` is None where there are no rows that both predict, and `why` says so.
+    `compared` is None if both predict no common rows, and `why` has the reason.
     """
 
     one: str
@@ -69,7 +71,10 @@ class Difference:
 
 
 def compare_runs(workspace: Workspace, one: Run, other: Run) -> Difference:
-    """How the second run differs from the first. Raises CheckpointError D51 for a config that cannot be read."""
+    """Returns how the second run differs from the first.
+
+    Raises CheckpointError D51 for a config that cannot be read.
+    """
     made = [flatten(run.provenance) for run in (one, other)]
     try:
         compared, why = _compare(workspace, one, other), ""
@@ -87,13 +92,15 @@ def compare_runs(workspace: Workspace, one: Run, other: Run) -> Difference:
 
 
 def _differences(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
-    """The keys whose values differ; None stands for a key that one does not have."""
+    """Returns the keys whose values differ; None stands for a missing key."""
     keys = sorted({*one, *other})
     return {key: (one.get(key), other.get(key)) for key in keys if one.get(key) != other.get(key)}
 
 
 def _compare(workspace: Workspace, one: Run, other: Run) -> Compared:
-    """Raises InvalidError D41 where a run has no predictions, or no row that both predict."""
+    """Compares the scores. Raises InvalidError D41 if a run has no predictions, or if the runs predict no
+    common row.
+    """
     read, table = (
         [_read_predictions(run) for run in (one, other)],
         read_labelled_rows(workspace.root, workspace.competition.data),
@@ -128,7 +135,9 @@ def _read_predictions(run: Run) -> Predictions:
 def _classes(
     truth: np.ndarray, before: np.ndarray, after: np.ndarray, names: tuple[str, ...], decision: Decision
 ) -> Iterator[ClassChange]:
-    """The share of each class's rows that is predicted right, by the most probable class or the decision rule."""
+    """Yields the share of each class's rows that is predicted correctly, by the most probable class or the
+    decision rule.
+    """
     hot = truth > 0 if truth.ndim == 2 else truth[:, None] == np.arange(len(names))
     told = [
         decision.assign_labels(shares)

@@ -1,4 +1,4 @@
-"""EpochLog: log.jsonl, a JSON line an epoch of a fold."""
+"""EpochLog: log.jsonl, one JSON line per epoch of a fold."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from kit.core.files import parse_json, write_text
 if TYPE_CHECKING:
     from kit.engine.fit import EpochEvent
 
-# what a line has beside scores
+# keys of a line besides scores
 NOT_SCORES = frozenset(
     (
         "epoch",
@@ -31,7 +31,7 @@ NOT_SCORES = frozenset(
 
 @dataclass
 class EpochLog:
-    """The lines of a fold's log; `write` writes the whole file, so that it is never half a line."""
+    """The lines of a fold's log. `write` writes the whole file, so that it never ends in half a line."""
 
     file: Path
     lines: list[dict[str, Any]] = field(default_factory=list)
@@ -50,7 +50,10 @@ class EpochLog:
     def add(
         self, epoch: EpochEvent, step: int, scores: Mapping[str, float], seconds: float, memory: int
     ) -> str:
-        """Adds an epoch, with its seconds, those of validation too, and the bytes that were held at most; tells it."""
+        """Adds an epoch, with its seconds including validation, and the maximum of memory in bytes.
+
+        Returns its line as text.
+        """
         speed = epoch.rows / max(epoch.seconds, 1e-9)
         start = {"epoch": epoch.number, "step": step, "lr": epoch.lr, "train_loss": epoch.loss}
         counted = {"left_out": epoch.skipped, "overflows": epoch.overflowed}
@@ -68,19 +71,19 @@ class EpochLog:
         write_text(self.file, "".join(json.dumps(line) + "\n" for line in self.lines))
 
     def so_far(self, loss: float, speed: float, memory: str) -> str:
-        """An epoch that is under way, as people read it, with the scores of the one before."""
+        """Returns the current epoch as text, with the scores of the previous one."""
         scores = list(scores_of(self.lines[-1]).items())[:1] if self.lines else []
         shown = [f"loss {loss:.4f}", *(f"{name} {value:.4f}" for name, value in scores)]
         return ", ".join([*shown, f"{speed:.0f} images/s", memory])
 
 
 def scores_of(line: Mapping[str, Any]) -> dict[str, float]:
-    """The scores of a line, by metric."""
+    """Returns the scores of a line, by metric."""
     return {name: value for name, value in line.items() if name not in NOT_SCORES}
 
 
 def format_line(line: Mapping[str, Any]) -> str:
-    """A line as people read it."""
+    """Returns a line as text."""
     shown = [
         f"loss {line['train_loss']:.4f}",
         *(f"{name} {value:.4f}" for name, value in scores_of(line).items()),

@@ -1,4 +1,4 @@
-"""records: the runs of a workspace and how far each has come, and `runs/r@d4` as a user writes it. No torch."""
+"""records: the runs of a workspace with their progress, and references such as `runs/r@d4`. No torch."""
 
 from __future__ import annotations
 
@@ -19,28 +19,28 @@ from kit.runs.run import BUSY, LOCK, STATE_UNTRAINED, Run, lock_owner
 
 @dataclass(frozen=True)
 class Record:
-    """One run: `state` is finished, busy, imported, stacked, untrained (it only embeds), or where it stopped.
+    """One run. `state` is finished, busy, imported, stacked, untrained (it only embeds), or where it stopped.
 
-    `views` gives each set's scores out of fold.
+    `views` has each set's scores out of fold.
     """
 
     run: Run
     network: str
     image_size: int | None
     epochs: int | None
-    folds: int  # that it will have; 0 where that is not known yet
-    done: tuple[int, ...]  # folds that are finished
+    folds: int  # total number; 0 if it is not known yet
+    done: tuple[int, ...]  # number of finished folds
     state: str
     views: Mapping[str, Mapping[str, float]]
     checkpoints: tuple[Path, ...]
 
     @property
     def scores(self) -> Mapping[str, float]:
-        """Scores of the plain predictions, the metric's first."""
+        """The scores of the plain predictions, the metric's first."""
         return self.views.get("plain", {})
 
 
-# what runs can be sorted by beside their scores
+# keys that runs can be sorted by besides their scores
 BY: dict[str, Callable[[Record], Any]] = {
     "run": lambda one: one.run.name,
     "network": lambda one: (one.network, one.run.name),
@@ -51,7 +51,7 @@ BY: dict[str, Callable[[Record], Any]] = {
 
 
 def _start_time(run: Run) -> str:
-    """When a run was begun, by its manifest; blank where that is missing or damaged."""
+    """Returns when a run was started, from its manifest; empty if that is missing or damaged."""
     try:
         return str(run.manifest.get("started", ""))
     except KitError:
@@ -59,13 +59,13 @@ def _start_time(run: Run) -> str:
 
 
 def all_records(workspace: Workspace) -> list[Record]:
-    """Every run of a workspace, by name."""
+    """Returns every run of a workspace, by name."""
     folders = workspace.runs.iterdir() if workspace.runs.is_dir() else ()
     return [record(Run(folder)) for folder in sorted(folders) if _is_run(folder)]
 
 
 def sort_records(records: Sequence[Record], key: str, root: Path) -> list[Record]:
-    """Runs by a score, the best first, or by run, network, folds or state; those without it come last.
+    """Sorts runs by a score, the best first, or by run, network, folds or state. Runs without it come last.
 
     Raises ConfigError C05 for a key that no run has.
     """
@@ -79,13 +79,13 @@ def sort_records(records: Sequence[Record], key: str, root: Path) -> list[Record
             code="C05",
             hint=f"one of {', '.join(known)}",
         )
-    own = Workspace.open(root).competition.metric  # whose options may decide which score is better
+    own = Workspace.open(root).competition.metric  # whose options may decide the direction of the score
     sign = -1.0 if Metric.open(own if own["name"] == key else key, root).higher_is_better else 1.0
     return sorted(records, key=lambda one: (key not in one.scores, sign * one.scores.get(key, 0.0)))
 
 
 def resolve_run(workspace: Workspace, text: StrPath) -> Run:
-    """The run that `r`, `runs/r` or its path means. Raises ConfigError C15 if this workspace has no such run."""
+    """Returns the run for `r`, `runs/r` or its path. Raises ConfigError C15 if this workspace has no such run."""
     folder = workspace.run_folder(text)
     if folder is not None and _is_run(folder):
         return Run(folder)
@@ -99,13 +99,13 @@ def resolve_run(workspace: Workspace, text: StrPath) -> Run:
 
 
 def _is_run(folder: Path) -> bool:
-    """Whether anything of a run was written, be it damaged."""
+    """Whether the folder has any file of a run, even a damaged one."""
     names = ("manifest.json", "config.json", "folds.csv", "predictions", LOCK)
     return not folder.name.startswith(".") and any((folder / name).exists() for name in names)
 
 
 def record(run: Run) -> Record:
-    """What a run's files say of it. What is missing or damaged is left blank, and no error."""
+    """Returns a run's record from its files. Missing or damaged values are empty, without an error."""
     config, folds = _config(run), _count(run)
     folders = [run.fold(fold) for fold in range(folds)] or sorted(run.folder.glob("fold-*"))
     done = tuple(fold for fold in range(folds) if run.made_by or run.fold_predictions_file(fold).is_file())
@@ -141,7 +141,7 @@ def _count(run: Run) -> int:
 
 
 def _checkpoints(fold: Path) -> list[Path]:
-    """A fold's checkpoint folders that have a manifest, oldest first."""
+    """Returns a fold's checkpoint folders with a manifest, oldest first."""
     return sorted(file.parent for file in fold.glob("[0-9]*/manifest.json"))
 
 
@@ -175,7 +175,7 @@ def _state(run: Run, folds: int, done: tuple[int, ...], epochs: int | None) -> s
 
 
 def is_busy(run: Run) -> bool:
-    """Whether a process is at work on the run. One that was killed has left its note, and no lock."""
+    """Whether a process works on the run. A killed process has left its note, but no lock."""
     return (run.folder / BUSY).is_file() and is_locked(run.folder / LOCK)
 
 
@@ -183,7 +183,7 @@ PLAIN = "plain"  # the views of a text without `@`
 
 
 def split_ref(text: StrPath) -> tuple[str, str]:
-    """The run and the views that `runs/r@d4` names, `runs/r` and `d4`. The views of `runs/r` are `plain`.
+    """Splits a reference: `runs/r@d4` into `runs/r` and `d4`. The views of `runs/r` are `plain`.
 
     An `@` in a folder above the run is part of its path.
     """
@@ -201,7 +201,10 @@ class RunRef:
 
     @classmethod
     def parse(cls, text: StrPath, workspace: Workspace) -> RunRef:
-        """What `r`, `runs/r`, `r@d4` or a path means. Raises ConfigError C15 if this workspace has no such run."""
+        """Returns the reference for `r`, `runs/r`, `r@d4` or a path.
+
+        Raises ConfigError C15 if this workspace has no such run.
+        """
         place, views = split_ref(text)
         return cls(resolve_run(workspace, place), views)
 

@@ -1,4 +1,4 @@
-"""Row checksums: of each row's label, group and image, in a run's folder, so that D60 names the rows that changed."""
+"""Row checksums: of each row's label, group and image, in a run's folder, so that D60 can name the changed rows."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ FILE = "rows.parquet"
 
 @dataclass(frozen=True, eq=False)
 class RowChecksums:
-    """CRC-32 of each row's label, group and image file, (rows,) uint32; 0 stands for none."""
+    """CRC-32 of each row's label, group and image file, (rows,) uint32; 0 without a value."""
 
     ids: np.ndarray  # (rows,) of str
     label: np.ndarray
@@ -27,7 +27,7 @@ class RowChecksums:
 
     @classmethod
     def of(cls, table: Table, image_hashes: Sequence[str]) -> Self:
-        """The checksums of a table whose images have these hashes; without images if the counts differ."""
+        """Returns the checksums of a table whose images have these hashes; without images if the counts differ."""
         count = len(table)
         labels: Iterable[object] = ()
         if table.is_multi_label:
@@ -49,7 +49,7 @@ class RowChecksums:
 
     @classmethod
     def read(cls, folder: Path) -> Self | None:
-        """What `write` wrote; None if it is missing or damaged, because it only explains an error."""
+        """Reads the file of `write`; None if it is missing or damaged, because it only explains an error."""
         import pyarrow
         from pyarrow import parquet
 
@@ -64,7 +64,7 @@ class RowChecksums:
             return None
 
     def find_changed(self, other: RowChecksums, column: str) -> list[str]:
-        """The ids, sorted, of the rows of both whose checksums of a column differ."""
+        """Returns the ids, sorted, of the common rows whose checksums of a column differ."""
         before = dict(zip(self.ids.tolist(), getattr(self, column).tolist(), strict=True))
         now = zip(other.ids.tolist(), getattr(other, column).tolist(), strict=True)
         return sorted(name for name, value in now if name in before and before[name] != value)

@@ -1,4 +1,4 @@
-"""Run: the folder of one experiment; its name, lock and request, and whether a second start is the same one."""
+"""Run: the folder of one experiment; its name, lock and request, and the check that a second start is the same one."""
 
 from __future__ import annotations
 
@@ -45,14 +45,15 @@ MAX_NAME = 100  # characters of a run's name, which is a part of longer names
 STATE_UNTRAINED = (
     "untrained"  # in place of a fold: what a network makes of images before it saw a row of the competition
 )
-# in a manifest's request: what made a run without networks, such as the files of another framework by their hashes
+# in a manifest's request: the origin of a run without networks, such as another framework's files by their
+# hashes
 IMPORTED, STACKED = "imported", "stacked"
 PACKAGES = ("kit-competitions", "torch", "timm", "numpy", "albumentations", "opencv-python-headless")
 
 
 @dataclass(frozen=True, repr=False)
 class Run(Displayed):
-    """Where a run's files are."""
+    """The paths of a run's files."""
 
     folder: Path
 
@@ -68,30 +69,30 @@ class Run(Displayed):
         return self.folder.name
 
     def fold(self, number: int) -> Path:
-        """Folder of a fold's checkpoints and log."""
+        """Returns the folder of a fold's checkpoints and log."""
         return self.folder / f"fold-{number}"
 
     def predictions(self, views: str) -> Path:
-        """Folder of the predictions by a set of views."""
+        """Returns the folder of the predictions by a set of views."""
         return self.folder / "predictions" / views
 
     def embeddings(self, views: str) -> Path:
-        """Folder of the embeddings by a set of views, a folder a fold."""
+        """Returns the folder of the embeddings by a set of views, with one folder per fold."""
         return self.folder / "embeddings" / views
 
     def fold_predictions_file(self, fold: int) -> Path:
-        """A fold's own out-of-fold predictions, from which the run's are put together."""
+        """Returns the file of a fold's own out-of-fold predictions, from which the run's are assembled."""
         return self.fold(fold) / "oof.parquet"
 
     @property
     def is_started(self) -> bool:
-        """Whether there is anything that was trained or embedded, and that another experiment would spoil."""
+        """Whether anything was trained or embedded that another experiment would overwrite."""
         made = ("fold-*/*/manifest.json", "fold-*/oof.parquet", "embeddings/*/*/manifest.json")
         return any(found for pattern in made for found in self.folder.glob(pattern))
 
     @property
     def made_by(self) -> str:
-        """What made its predictions: `imported`, `stacked`, or blank for networks that kit trained."""
+        """The origin of its predictions: `imported`, `stacked`, or empty for networks that kit trained."""
         try:
             asked = self.manifest.get("asked", {})
             return next((name for name in (IMPORTED, STACKED) if name in asked), "")
@@ -100,12 +101,12 @@ class Run(Displayed):
 
     @property
     def lacks_folds(self) -> bool:
-        """Whether its predictions were imported without folds, so that no score of them can be checked."""
+        """Whether its predictions were imported without folds, so that no score of them can be verified."""
         return self.made_by == IMPORTED and not (self.folder / "folds.csv").is_file()
 
     @property
     def manifest(self) -> dict[str, Any]:
-        """What the run was asked for and made from; empty before its first start."""
+        """The request and the inputs of the run; empty before its first start."""
         found = self._read("manifest.json") if (self.folder / "manifest.json").is_file() else {}
         return {"provenance" if key == "made_from" else key: value for key, value in found.items()}
 
@@ -131,7 +132,7 @@ class Run(Displayed):
         ]
 
     def to_frame(self) -> pd.DataFrame:
-        """Scores by fold, and of all rows pooled out of fold."""
+        """Returns the scores by fold, and of all rows pooled out of fold."""
         about = self._plain_scores() or Provenance()
         folds = sorted((about.fold_scores or {}).items(), key=lambda item: int(item[0]))
         rows = [{"run": self.name, "fold": fold, **scores} for fold, scores in folds]
@@ -139,7 +140,7 @@ class Run(Displayed):
         return frame([*rows, *pooled], None if rows or pooled else ("run", "fold"))
 
     def _plain_scores(self) -> Provenance | None:
-        """What the plain out-of-fold predictions say about themselves; None if there are none."""
+        """Returns the provenance of the plain out-of-fold predictions, or None."""
         with suppress(KitError, OSError):
             return provenance_of(self.predictions("plain") / "oof.parquet")
         return None
@@ -155,18 +156,19 @@ class Run(Displayed):
             ) from None
 
     def folds(self) -> Folds:
-        """Which fold held out which row."""
+        """Returns the fold that held out each row."""
         return Folds.read(self.folder / "folds.csv")
 
     def lock(self) -> AbstractContextManager[None]:
-        """Keeps other processes off the run. Raises BusyError, naming the one that is at work."""
+        """Locks the run against other processes. Raises BusyError, naming the one that works on it."""
         return lock_folder(self.folder)
 
 
 def config_identity(experiment: Experiment) -> dict[str, Any]:
-    """The experiment as asked for, without what does not make it another one; "auto" stays "auto"."""
+    """Returns the requested experiment without settings that do not identify it; "auto" stays "auto"."""
     asked = experiment.model_dump(mode="json", exclude=set(NOT_IN_IDENTITY))
-    # a run without bags or side columns has the identity, and so the name, that it had before there were any
+    # a run without bags or side columns has the same identity, and so the same name, as before these keys
+    # existed
     newer = ("instances", "columns")
     return {key: value for key, value in asked.items() if key not in newer or value is not None}
 
@@ -178,7 +180,7 @@ def is_on_embeddings(run: Run) -> bool:
 
 
 def default_name(experiment: Experiment) -> str:
-    """A name made from the network, the image size and 6 hex digits of the experiment."""
+    """Returns a name from the network, the image size and 6 hex digits of the experiment."""
     spec = dict(experiment.backbone)
     network = spec.get("arch") or spec["name"]
     return f"{network}-{experiment.image_size}-{fingerprint(config_identity(experiment))[:6]}".replace(
@@ -187,7 +189,7 @@ def default_name(experiment: Experiment) -> str:
 
 
 def find_run(workspace: Workspace, name: str | None = None) -> Run:
-    """The run of a workspace's experiment. Raises ConfigError for a name that is no folder's name."""
+    """Returns the run of a workspace's experiment. Raises ConfigError for an invalid folder name."""
     name = name or default_name(workspace.experiment)
     if not is_safe_folder_name(name) or "@" in name or len(name) > MAX_NAME:
         raise ConfigError(
@@ -198,9 +200,9 @@ def find_run(workspace: Workspace, name: str | None = None) -> Run:
 
 
 def check_same_experiment(run: Run, experiment: Experiment) -> None:
-    """Raises ConfigError C11 where the run was started as another experiment, naming what differs.
+    """Raises ConfigError C11 if the run was started as another experiment, naming the differences.
 
-    Raises CheckpointError D51 where there are folds of which nothing says what they are.
+    Raises CheckpointError D51 if the run has folds but no record of its experiment.
     """
     if run.made_by:
         raise ConfigError(
@@ -236,7 +238,7 @@ def check_same_experiment(run: Run, experiment: Experiment) -> None:
 
 
 def is_finished(run: Run, folds: Sequence[int] | None = None) -> bool:
-    """Whether the out-of-fold predictions of these folds (all, by default) are there, and put together."""
+    """Whether the out-of-fold predictions of these folds (all, by default) exist and are assembled."""
     whole = run.predictions("plain") / "oof.parquet"
     if not (run.folder / "folds.csv").is_file() or not whole.is_file():
         return False
@@ -245,13 +247,13 @@ def is_finished(run: Run, folds: Sequence[int] | None = None) -> bool:
         return False
     try:
         checkpoints = Predictions.read(whole).provenance.checkpoints
-    except InvalidError:  # damaged: put together again
+    except InvalidError:  # damaged: assembled again
         return False
     return all(str(fold) in checkpoints for fold in wanted)
 
 
 def select_folds(folds: Folds, asked: Sequence[int] | None) -> list[int]:
-    """The folds to train. Raises ConfigError for one that the splitter does not make."""
+    """Returns the folds to train. Raises ConfigError for one that the splitter does not make."""
     wanted = list(range(folds.count)) if asked is None else sorted(set(asked))
     wrong = [fold for fold in wanted if not 0 <= fold < folds.count]
     if wrong:
@@ -260,7 +262,7 @@ def select_folds(folds: Folds, asked: Sequence[int] | None) -> list[int]:
 
 
 def provenance(table: Table, folds: Folds, images: str, plugins: Sequence[Plugin]) -> dict[str, Any]:
-    """Hashes of what a run is made from: rows, images (their fingerprint), folds, plugins' sources, versions."""
+    """Returns hashes of a run's inputs: rows, images (their fingerprint), folds, plugins' sources, versions."""
     labels = [] if table.labels is None else table.labels.tolist()
     if table.is_multi_label:
         labels = [table.label_names(row) for row in range(len(table))]
@@ -278,7 +280,7 @@ def provenance(table: Table, folds: Folds, images: str, plugins: Sequence[Plugin
 
 
 def versions() -> dict[str, str]:
-    """Versions of Python and of the packages that a result depends on."""
+    """Returns the versions of Python and of the packages that a result depends on."""
     return {
         "python": platform.python_version(),
         **{name: version(name) for name in PACKAGES},
@@ -286,7 +288,9 @@ def versions() -> dict[str, str]:
 
 
 def plugin_hashes(plugins: Sequence[Plugin]) -> dict[str, str]:
-    """SHA-256 of each plugin's code, nested ones too, by kind/name, and of the files it reads, by their names too."""
+    """Returns the SHA-256 of each plugin's code, including nested ones, by kind/name, and of its input files,
+    by their names too.
+    """
     found: dict[str, str] = {}
     for plugin in plugins:
         place = location_of(type(plugin))
@@ -300,7 +304,7 @@ def plugin_hashes(plugins: Sequence[Plugin]) -> dict[str, str]:
 
 
 def _files(path: Path) -> tuple[Path, ...]:
-    """The file, or the files of weights in a folder; none where building the network will say what is wrong."""
+    """Returns the file, or the files of weights in a folder; empty if building the network will report the error."""
     from kit.model.weight_files import find_weights  # it loads torch
 
     with suppress(CheckpointError):
@@ -309,7 +313,7 @@ def _files(path: Path) -> tuple[Path, ...]:
 
 
 def code_of(plugin: type[Plugin]) -> list[Path]:
-    """The files of a plugin's class and of the plugins it is derived from, with the `_` modules beside each."""
+    """Returns the files of a plugin's class and of its base classes, with the `_` modules beside each."""
     modules = [sys.modules[base.__module__] for base in plugin.__mro__ if issubclass(base, Plugin)]
     files = [Path(module.__file__) for module in modules if module.__file__]
     shelved = [file for file in files if file.parent.parent.name == "plugins"]
@@ -318,7 +322,7 @@ def code_of(plugin: type[Plugin]) -> list[Path]:
 
 
 def begin(run: Run, asked: Mapping[str, Any], resolved: Mapping[str, Any], made: Mapping[str, Any]) -> None:
-    """Writes the manifest, what was asked for in it, and the resolved config of a run of which nothing is trained."""
+    """Writes the manifest, with the request, and the resolved config of a run that is not trained yet."""
     if run.is_started:
         return
     write_json(run.folder / "config.json", dict(resolved))
@@ -336,14 +340,14 @@ def begin(run: Run, asked: Mapping[str, Any], resolved: Mapping[str, Any], made:
     )
 
 
-GIT_TIMEOUT_S = 10.0  # seconds; git on a slow disk must not hold a training up
+GIT_TIMEOUT_S = 10.0  # seconds; git on a slow disk must not delay training
 
 
 def commit(folder: Path) -> dict[str, Any] | None:
-    """The commit that is checked out where a folder lies, and whether tracked files differ from it.
+    """Returns the checked-out commit of a folder's repository, and whether tracked files differ from it.
 
-    None outside a repository, before its first commit, and without git. Nothing that the repository's own settings
-    name is run.
+    It is None outside a repository, before its first commit, and without git. No program from the
+    repository's own settings is run.
     """
     name = _git(folder, "rev-parse", "--verify", "HEAD")
     changed = _git(folder, "status", "--porcelain", "--untracked-files=no")
@@ -367,7 +371,7 @@ POLL_S = 0.5  # seconds to wait for the lock, so that a mere look at it (`kit ru
 
 @contextmanager
 def lock_folder(folder: Path, patience: float = POLL_S) -> Iterator[None]:
-    """Keeps other processes off a folder. Raises BusyError R08, naming the one at work, after so many seconds."""
+    """Locks a folder against other processes. Raises BusyError R08, naming the one at work, after this many seconds."""
     note = folder / BUSY
 
     def busy() -> BusyError:
@@ -394,7 +398,7 @@ def _myself() -> dict[str, Any]:
 
 
 def lock_owner(folder: Path) -> str:
-    """The process at work on a run's folder, as words."""
+    """Returns the process that works on a run's folder, in words."""
     try:
         held = read_json(folder / BUSY)
         return f"process {held['pid']} on {held['host']} since {held['since']}"
@@ -405,7 +409,7 @@ def lock_owner(folder: Path) -> str:
 def prediction_provenance(
     run: Run, views: str, merge: str, table: Table, plugins: Sequence[Plugin]
 ) -> Provenance:
-    """What a run's predictions by a set of views are made from, before their rows are known."""
+    """Returns the provenance of a run's predictions by a set of views, before their rows are known."""
     return Provenance(
         run=run.name,
         views=views,

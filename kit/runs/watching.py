@@ -1,4 +1,4 @@
-"""Watching: how far a run at work has come, by the files that it writes; reads them alone, without torch."""
+"""Watching: shows the progress of a running run from its files, without torch."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from kit.runs.epoch_log import EpochLog
 from kit.runs.records import record
 from kit.runs.run import BUSY, Run, lock_owner
 
-WRITTEN = {"epoch", "lr", "train_loss", "images_per_second"}  # what every line has
+WRITTEN = {"epoch", "lr", "train_loss", "images_per_second"}  # keys of every line
 End = Literal["", "finished", "stopped", "gone"]
 
 
 @dataclass(frozen=True)
 class FoldProgress:
-    """One fold: the lines of its log, an epoch each, and whether its predictions are written."""
+    """One fold: the lines of its log, one per epoch, and whether its predictions are written."""
 
     fold: int
     lines: tuple[Mapping[str, Any], ...]
@@ -35,19 +35,19 @@ class RunSnapshot:
     run: str
     state: str  # in words
     end: End
-    epochs: int  # of a fold; 0 where that is not known yet
+    epochs: int  # of a fold; 0 if it is not known yet
     folds: tuple[FoldProgress, ...]
     seconds: float | None
 
     @property
     def share(self) -> float:
-        """The part of all folds' epochs that is done."""
+        """The finished part of all folds' epochs."""
         done = sum(len(one.lines) for one in self.folds)
         return done / max(self.epochs * len(self.folds), done, 1)
 
 
 def snapshot(run: Run) -> RunSnapshot:
-    """The run as it is now. What is not written yet, or damaged, is left out."""
+    """Returns the run as it is now. Parts that are not written yet, or damaged, are left out."""
     there = record(run)
     folds = tuple(FoldProgress(fold, epochs_of(run, fold), fold in there.done) for fold in range(there.folds))
     lines = [line for one in folds for line in one.lines]
@@ -62,7 +62,7 @@ def snapshot(run: Run) -> RunSnapshot:
 
 
 def epochs_of(run: Run, fold: int) -> tuple[Mapping[str, Any], ...]:
-    """The lines of a fold's log that are whole."""
+    """Returns the complete lines of a fold's log."""
     lines = EpochLog.read(run.fold(fold) / "log.jsonl").lines
     return tuple(line for line in lines if isinstance(line, dict) and line.keys() >= WRITTEN)
 
