@@ -211,7 +211,7 @@ class PredictionMethods(OpenedFolder):
 
         With several rerankers kit tries all combinations and uses the best. With `within` or `index`, test
         rows are answered with images of the test rows or of a CSV: a ranked list, or a set above a threshold.
-        kit writes the submission, and joins the embeddings of several runs.
+        The call writes the submission, and joins the embeddings of several runs.
         """
         from kit.stages.retrieval.retrieve import retrieve
         from kit.stages.retrieval.retrieve_images import open_question, retrieve_images
