@@ -1,4 +1,4 @@
-"""blend: members joined by id, scored out of fold, written as a submission and entered into the board."""
+"""blend: joins members by id, scores the blend out of fold, writes a submission and enters it into the board."""
 
 from __future__ import annotations
 
@@ -58,25 +58,25 @@ TASK = "blend"
 
 @dataclass(frozen=True)
 class WrittenRows:
-    """The decisions that the file holds, scored on out-of-fold rows that the blend was not fitted on."""
+    """The decisions in the file, scored on out-of-fold rows that the blend was not fitted on."""
 
     score: float | None  # None if the metric has no score for decisions
     rule: str  # in words, with its reason; empty if a row has one label
     decision: Mapping[str, Any] | None  # the rule; None if a row has one label
-    without_label: int  # rows that are given none
+    without_label: int  # rows without any label
     in_file: bool  # False: there is no file or it holds probabilities, and the rule only scores
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class BlendResult(Displayed):
-    """A blend that was fitted and scored out of fold; alone it stands for one of which no file was written."""
+    """A blend that was fitted and scored out of fold. If it is not a `Submitted`, no file was written."""
 
     metric: str
-    ensembler: Mapping[str, Any]  # the recipe as it was fitted
+    ensembler: Mapping[str, Any]  # the fitted recipe
     comparison: Comparison
     rows: int  # out-of-fold rows that all members cover
-    written: WrittenRows  # what a file holds of such rows
-    # of each member, as it was fitted; empty if each image is its own answer
+    written: WrittenRows  # values of a file for such rows
+    # of each member, fitted; empty if each image is its own answer
     aggregators: tuple[Mapping[str, Any], ...] = ()
 
     @property
@@ -102,7 +102,7 @@ class BlendResult(Displayed):
         return [f"blend: {self.metric} {self.cv:.4f} on {self.rows} out-of-fold rows", *gains]
 
     def to_frame(self) -> pd.DataFrame:
-        """A row per member, for the mean and for the blend: its scores, and the gain over the best member."""
+        """Returns a row per member, for the mean and for the blend: its scores, and the gain over the best member."""
         rows = [
             {
                 "name": score.name,
@@ -125,9 +125,9 @@ class Submitted(BlendResult):
     record: Path
     format: str
     test_rows: int
-    rank: int  # on the board, among those of its metric that are scored on the same rows
-    is_apart: bool  # whether its score is of other rows than those that the board compares
-    elsewhere: int  # submissions of its metric that are scored on other rows than this one
+    rank: int  # on the board, among those with its metric that are scored on the same rows
+    is_apart: bool  # whether its score is on other rows than those that the board compares
+    elsewhere: int  # submissions with its metric that are scored on other rows than this one
     is_new: bool  # False: the same blend was made before, and this is its submission
 
     def _lines(self) -> list[str]:
@@ -139,7 +139,7 @@ class Submitted(BlendResult):
 
 @dataclass(frozen=True, eq=False)
 class Blended:
-    """Test predictions of a blend, its recipe, and how it compares with its members."""
+    """Test predictions of a blend, its recipe, and its comparison with its members."""
 
     test: Predictions
     ensembler: Ensembler
@@ -149,20 +149,20 @@ class Blended:
 
 @dataclass(frozen=True, eq=False)
 class CrossValidatedBlend:
-    """Members whose blend is fitted and compared out of fold, and the shape that its submission will have."""
+    """Members whose blend is fitted and compared out of fold, and the format of its submission."""
 
     members: tuple[Member, ...]  # without their out-of-fold probabilities
     rows: OutOfFold
     metric: Metric
-    recipe: Ensembler  # as it was asked for
-    ensembler: Ensembler  # as it was fitted
+    recipe: Ensembler  # as requested
+    ensembler: Ensembler  # fitted
     comparison: Comparison
-    sample: pd.DataFrame | None  # None: there is no sample submission, so none can be written
+    sample: pd.DataFrame | None  # None: there is no sample submission, so it cannot be written
     shape: Format | None
     written: WrittenRows
 
     def score(self) -> BlendResult:
-        """The blend's scores, without a submission."""
+        """Returns the blend's scores, without a submission."""
         return BlendResult(
             metric=self.metric.plugin_name(),
             ensembler=self.ensembler.spec(),
@@ -174,11 +174,11 @@ class CrossValidatedBlend:
 
     @property
     def aggregators(self) -> tuple[Mapping[str, Any], ...]:
-        """The aggregators of the members; none if each image is its own answer."""
+        """The aggregators of the members; empty if each image is its own answer."""
         return tuple(one.aggregator.spec() for one in self.members if one.aggregator is not None)
 
     def open_sample_and_format(self, workspace: Workspace) -> tuple[pd.DataFrame, Format]:
-        """The sample and the format of the submission. Raises ConfigError C07 if there is no sample."""
+        """Returns the sample and the format of the submission. Raises ConfigError C07 if there is no sample."""
         if self.sample is None or self.shape is None:
             sample_frame(workspace.root, workspace.competition.data)
             raise ValueError("a sample, and no format")
@@ -199,7 +199,7 @@ def blend(
     The result is a `Submitted`. Without a sample submission the blend is only scored, and no file is written.
     With members that were imported without folds it is an `UnscoredSubmission`.
     `ensembler` is a name or a spec, by default the config's. Raises InvalidError (D40-D46) for members that do not
-    fit together, leak, or do not fit the sample; ConfigError and PluginError for what is asked for.
+    fit together, leak, or do not fit the sample; ConfigError and PluginError for an invalid request.
     """
     workspace = Workspace.of(workspace)
     if lack_folds(workspace, members):
@@ -220,8 +220,8 @@ def cross_validate(
     ensembler: str | Mapping[str, Any] | None = None,
     top_k: int | None = None,
 ) -> CrossValidatedBlend:
-    """The members' blend, fitted and compared on out-of-fold rows; raises what `blend` raises, and writes nothing."""
-    Board.read(workspace.submissions)  # one that cannot be read stops the blend before it writes
+    """Fits and compares the members' blend on out-of-fold rows, and writes nothing. Raises what `blend` raises."""
+    Board.read(workspace.submissions)  # an unreadable one stops the blend before it writes
     read = read_members(workspace, members)
     table = labels(workspace)
     read = with_current_names(workspace, read, table)
@@ -247,7 +247,7 @@ def cross_validate(
 
 
 def with_other_labels(recipe: Ensembler, answers: Table, rows: OutOfFold) -> Ensembler:
-    """The recipe that knows how many training rows of each class no member predicts out of fold."""
+    """Returns the recipe with each class's number of training rows that no member predicts out of fold."""
     if answers.label_kind != "class_index":
         return recipe
     others = ~np.isin(answers.ids, rows.ids) & answers.competition_rows
@@ -256,19 +256,19 @@ def with_other_labels(recipe: Ensembler, answers: Table, rows: OutOfFold) -> Ens
 
 
 def spec_of(workspace: Workspace, ensembler: str | Mapping[str, Any] | None) -> Any:
-    """The ensembler that is asked for, by default the config's; the config's name alone keeps its options."""
+    """Returns the requested ensembler, by default the config's. The config's name alone keeps its options."""
     own = workspace.competition.ensembler
     return respecify(ensembler, own)[0] if ensembler else own
 
 
 def score_of(judged: CrossValidatedBlend, places: Sequence[int]) -> float:
-    """What the blend of some of the members scores on rows that it was not fitted on; higher is better."""
+    """Returns the score of a blend of some members on rows that it was not fitted on; higher is better."""
     value = judged.metric.score(judged.rows.truth, fit_some(judged, places)[0])
     return value if judged.metric.higher_is_better else -value
 
 
 def fit_some(judged: CrossValidatedBlend, places: Sequence[int]) -> tuple[np.ndarray, Ensembler]:
-    """The blend of some of the members on rows that it was not fitted on, and the recipe fitted to all rows."""
+    """Returns the blend of some members on rows that it was not fitted on, and the recipe fitted to all rows."""
     rows, spec = judged.rows, subset_spec(judged.recipe.spec(), places, len(judged.members))
     recipe = judged.recipe.model_copy(update={"weights": tuple(spec["weights"])} if "weights" in spec else {})
     members = rows.members[list(places)]
@@ -278,7 +278,7 @@ def fit_some(judged: CrossValidatedBlend, places: Sequence[int]) -> tuple[np.nda
 
 
 def subset_spec(spec: Mapping[str, Any], places: Sequence[int], count: int) -> dict[str, Any]:
-    """An ensembler's spec for some of `count` members: of weights that were given, theirs."""
+    """Returns an ensembler's spec for some of `count` members. Given weights are reduced to theirs."""
     weights = spec.get("weights") or ()
     return {**spec, **({"weights": [weights[place] for place in places]} if len(weights) == count else {})}
 
@@ -330,7 +330,7 @@ def submit(
 def diversity(
     workspace: Workspace, members: Sequence[str], ensembler: str | Mapping[str, Any] | None = None
 ) -> Diversity:
-    """How alike the members are out of fold, and what each brings to the blend; raises what `blend` raises."""
+    """Returns the members' similarity out of fold, and the gain of each in the blend. Raises what `blend` raises."""
     read = read_members(workspace, members)
     table = labels(workspace)
     read = with_current_names(workspace, read, table)
@@ -347,7 +347,7 @@ def diversity(
 def _score_written_rows(
     rows: OutOfFold, honest: np.ndarray, metric: Metric, shape: Format | None, rule: str
 ) -> WrittenRows:
-    """What the file would hold of the out-of-fold rows, scored; without a format those rows themselves."""
+    """Scores the out-of-fold rows as the file would hold them; without a format those rows themselves."""
     in_file = shape is not None and shape.holds_decisions
     decided = shape.output_of(honest) if shape is not None and in_file else honest
     try:
@@ -361,7 +361,9 @@ def _score_written_rows(
 
 
 def _blend(rows: OutOfFold, recipe: Ensembler, metric: Metric) -> tuple[Ensembler, Comparison, np.ndarray]:
-    """The recipe fitted on all out-of-fold rows, how the blend compares with its members, and its cross-fitted rows."""
+    """Returns the recipe fitted on all out-of-fold rows, the comparison of the blend with its members, and
+    its cross-fitted rows.
+    """
     if recipe.needs_fit():
         honest, fitted = cross_fit(recipe, rows.members, rows.truth, rows.folds, rows.row_clusters())
         blended = MemberPredictions(BLEND, honest, fitted.blend_rows(rows.members))
@@ -379,7 +381,7 @@ def _blend(rows: OutOfFold, recipe: Ensembler, metric: Metric) -> tuple[Ensemble
 def _record(
     workspace: Workspace, judged: CrossValidatedBlend, blended: Blended, shape: Format
 ) -> dict[str, Any]:
-    """What the submission was made from, as JSON."""
+    """Returns the inputs of the submission, as JSON."""
     made = describe_blend(
         workspace, judged.members, blended.test, blended.ensembler, judged.recipe, shape, judged.metric
     )

@@ -1,4 +1,6 @@
-"""Whether members may be blended: one class list, one test set, and no out-of-fold row that its model knew."""
+"""Checks that members can be blended: one class list, one test set, and no out-of-fold row that its model was
+trained on.
+"""
 
 from __future__ import annotations
 
@@ -12,15 +14,15 @@ from kit.kinds.advice import predict_command
 from kit.kinds.label_kinds import MEANING
 from kit.stages.blending.members import Member
 
-MAX_LISTED_CLASSES = 30  # classes in an error
+MAX_LISTED_CLASSES = 30  # maximum number of classes in an error
 
 
 def check_together(members: Sequence[Member], table: Table) -> None:
-    """Raises InvalidError where classes or labels a row (D42) or test sets (D43) differ, or a fold leaks (D43)."""
+    """Raises InvalidError if classes or labels per row (D42) or test sets (D43) differ, or if a fold leaks (D43)."""
     _check_classes(members, table)
     _check_labels(members, table)
     _check_test_sets(members)
-    seen: set[tuple[int, ...]] = set()  # members share what is equal, and it is looked at once
+    seen: set[tuple[int, ...]] = set()  # members share equal values, which are checked once
     for member in members:
         _check_checkpoints(member)
         shared = (id(member.folds), id(member.oof.ids), id(member.oof.folds))
@@ -52,7 +54,7 @@ def _check_classes(members: Sequence[Member], table: Table) -> None:
 
 
 def _list_classes(classes: Sequence[str]) -> str:
-    """The classes, the first of them where they are many."""
+    """Returns the classes; only the first ones if they are many."""
     more = f", … ({len(classes)} in total)" if len(classes) > MAX_LISTED_CLASSES else ""
     return ", ".join(classes[:MAX_LISTED_CLASSES]) + more
 
@@ -70,7 +72,7 @@ def _check_labels(members: Sequence[Member], table: Table) -> None:
 
 
 def _check_test_sets(members: Sequence[Member]) -> None:
-    """Compares the ids themselves, and the fingerprints of what the predictions were made for."""
+    """Compares the ids, and the fingerprints of the predicted rows."""
     first = members[0]
     ids = set(first.test.ids.tolist())
     for member in members[1:]:
@@ -95,7 +97,7 @@ def _again(member: Member) -> str:
 
 
 def _check_held_out(member: Member) -> None:
-    """Each out-of-fold row comes from a fold that held it out, by the folds the run was trained with."""
+    """Checks that each out-of-fold row comes from a fold that held it out, by the folds of the run's training."""
     _check_fingerprint(member)
     at = {name: row for row, name in enumerate(member.folds.ids.tolist())}
     leaks = [
@@ -124,7 +126,7 @@ def _check_fingerprint(member: Member) -> None:
 
 
 def _check_checkpoints(member: Member) -> None:
-    """Out-of-fold and test predictions of a fold come from the same checkpoint."""
+    """Checks that out-of-fold and test predictions of a fold come from the same checkpoint."""
     oof, test = (made.provenance.checkpoints for made in (member.oof, member.test))
     cases = [
         Case(f"fold {fold}: {oof[fold]} for out-of-fold rows, {test[fold]} for test rows")
@@ -141,7 +143,7 @@ def _check_checkpoints(member: Member) -> None:
 
 
 def _check_groups(member: Member, ids: np.ndarray, groups: np.ndarray, what: str) -> None:
-    """Rows of one group, or images of one answer, share a fold in every repeat."""
+    """Checks that rows of one group, or images of one answer, share a fold in every repeat."""
     known = dict(zip(ids.tolist(), groups.tolist(), strict=True))
     folds: dict[tuple[str, int], set[int]] = {}
     for name, numbers in zip(

@@ -1,4 +1,4 @@
-"""Diversity: how alike members are, how much their errors overlap, and what each brings to the blend."""
+"""Diversity: the similarity of members, the overlap of their errors, and the gain of each in the blend."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Diversity:
     rows: int
 
     def as_json(self) -> dict[str, Any]:
-        """All of it as JSON values."""
+        """Returns all of it as JSON values."""
         return {
             "members": list(self.names),
             "metric": self.metric,
@@ -54,7 +54,7 @@ class Diversity:
 
 
 def measure_diversity(rows: OutOfFold, recipe: Ensembler, metric: Metric) -> Diversity:
-    """The diversity of the members; what each brings is measured by leaving it out of the recipe."""
+    """Returns the diversity of the members. The gain of each is measured by leaving it out of the recipe."""
     count = len(rows.names)
     blends = [_honest(recipe, rows, range(count))]
     if count > 1:
@@ -80,7 +80,7 @@ def measure_diversity(rows: OutOfFold, recipe: Ensembler, metric: Metric) -> Div
 
 
 def _honest(recipe: Ensembler, rows: OutOfFold, which: range | list[int]) -> np.ndarray:
-    """The cross-fitted blend of some of the members."""
+    """Returns the cross-fitted blend of some of the members."""
     members = rows.members if len(which) == len(rows.members) else rows.members[list(which)]
     if not recipe.needs_fit():
         return recipe.blend_rows(members)
@@ -88,7 +88,7 @@ def _honest(recipe: Ensembler, rows: OutOfFold, which: range | list[int]) -> np.
 
 
 def correlation(members: np.ndarray) -> np.ndarray:
-    """Pearson's correlation (M, M) of the probabilities of members (M, N, K), 0 with one that never varies."""
+    """Returns Pearson's correlation (M, M) of the probabilities of members (M, N, K), 0 for a constant member."""
     count, rows = members.shape[:2]
     flat = members.reshape(count, -1)
     means = flat.mean(axis=1, dtype=np.float64)[:, None]
@@ -106,7 +106,7 @@ def correlation(members: np.ndarray) -> np.ndarray:
 
 
 def _overlap_of_errors(rows: OutOfFold, decision: Decision) -> np.ndarray:
-    """The overlap of wrong rows, (M, M); of numbers and shares Pearson's correlation of the errors."""
+    """Returns the overlap of wrong rows, (M, M); for numbers and soft targets Pearson's correlation of the errors."""
     if rows.table.target.has_decisions:
         return overlap(error_matrix(rows.members, rows.truth, decision))
     scale = np.maximum(rows.truth.std(axis=0), 1e-300)
@@ -114,9 +114,9 @@ def _overlap_of_errors(rows: OutOfFold, decision: Decision) -> np.ndarray:
 
 
 def error_matrix(members: np.ndarray, truth: np.ndarray, decision: Decision) -> np.ndarray:
-    """Whether each member predicts each row wrong, bool (M, N): its most probable class is not the true one.
+    """Returns whether each member predicts each row wrongly, bool (M, N): its most probable class is not the true one.
 
-    If a row may have several labels: whether the decision rule gives or withholds any label wrongly.
+    If a row may have several labels, it is whether the decision rule assigns or omits any label wrongly.
     """
     if truth.ndim == 1:
         return np.stack([member.argmax(axis=1) != truth for member in members])
@@ -126,7 +126,9 @@ def error_matrix(members: np.ndarray, truth: np.ndarray, decision: Decision) -> 
 
 
 def overlap(errors: np.ndarray) -> np.ndarray:
-    """Of the rows that either of two members tells wrong, the share that both do, (M, M); 1 where neither errs."""
+    """Returns the share of rows that both of two members predict wrongly, of those that either does, (M, M);
+    1 if neither errs.
+    """
     found = errors.astype(np.float64)
     both = found @ found.T
     counts = found.sum(axis=1)

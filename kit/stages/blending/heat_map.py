@@ -1,4 +1,4 @@
-"""Heat map: the members' correlation, the overlap of their errors and what each brings, as one picture."""
+"""Heat map: one picture of the members' correlation, the overlap of their errors and the gain of each."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ if TYPE_CHECKING:
     from PIL.ImageDraw import ImageDraw
 
 WIDE, HIGH, GAP = 40, 26, 16  # pixels of a cell, and between the parts
-TITLE = 130  # pixels that a part's title needs
+TITLE = 130  # pixels for the title of a part
 INK, PAPER = (40, 40, 40), (255, 255, 255)
 DEEP = np.array([33, 79, 140])  # the colour of 1
 GOOD, BAD = (46, 125, 80), (178, 60, 48)
 
 
 def heat_colour(value: float, low: float = 0.0) -> tuple[int, int, int]:
-    """White at `low` and below, deep blue at 1, in between evenly."""
+    """Returns white at `low` and below, deep blue at 1, and linear colours between."""
     share = float(np.clip((value - low) / (1 - low), 0, 1)) if low < 1 else 1.0
     red, green, blue = np.rint(255 + share * (DEEP - 255)).astype(int).tolist()
     return red, green, blue
 
 
 def floor_of(matrix: np.ndarray) -> float:
-    """The least value of a matrix, rounded down to tenths, where a heat map's colours begin."""
+    """Returns the least value of a matrix, rounded down to tenths, at which a heat map's colours start."""
     return float(np.floor(10 * matrix.min()) / 10)
 
 
 def png(found: Diversity) -> bytes:
-    """The picture as a PNG file's bytes."""
+    """Returns the picture as the bytes of a PNG file."""
     from PIL import Image, ImageDraw, ImageFont
 
     font, count = ImageFont.load_default(13), len(found.names)

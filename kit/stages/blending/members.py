@@ -1,7 +1,8 @@
 """Members: the runs' predictions that a blend joins by id, on the out-of-fold rows and on the test rows.
 
-An ensembler is fitted on out-of-fold rows, each predicted by one model per member. A mean over folds is smoother than
-that, so a threshold or a temperature must act before it. Test rows are therefore blended fold by fold, then averaged.
+An ensembler is fitted on out-of-fold rows, each predicted by one model per member. A mean over folds is
+smoother than that, so a threshold or a temperature must act before the mean. Test rows are therefore blended
+fold by fold, then averaged.
 """
 
 from __future__ import annotations
@@ -40,32 +41,32 @@ class Member:
     run: str
     views: str
     folds: Folds
-    oof: Predictions  # a row an id and repeat
-    test: Predictions  # a row an id and fold; without rows if the competition has none to predict
-    # fitted; makes answers of the test images. `oof` has answers as soon as it is there
+    oof: Predictions  # one row per id and repeat
+    test: Predictions  # one row per id and fold; empty if the competition has none to predict
+    # fitted; joins test images into answers. `oof` already has answers
     aggregator: Aggregator | None = None
 
     @classmethod
     def unverified(cls, run: str, views: str, test: Predictions) -> Member:
-        """A member without folds: it has no out-of-fold rows."""
+        """Returns a member without folds, and so without out-of-fold rows."""
         nothing = Folds(np.array([], dtype=str), np.empty((0, 1), np.int64))
         return cls(run, views, nothing, Predictions.without_rows(test.classes, test.target), test)
 
     @property
     def is_verified(self) -> bool:
-        """Whether the folds say which model held out which row."""
+        """Whether its folds are known."""
         return len(self.folds.ids) > 0
 
     def __str__(self) -> str:
         return f"{self.run}@{self.views}"
 
     def without_oof(self) -> Member:
-        """The same member without its out-of-fold probabilities; its ids and what they were made from stay."""
+        """Returns the same member without its out-of-fold probabilities. Its ids and its provenance stay."""
         return replace(self, oof=replace(self.oof, probabilities=self.oof.probabilities[:0].copy()))
 
     @cached_property
     def fold_by_id(self) -> dict[str, int]:
-        """The fold that held an id out, the first one where there are repeats."""
+        """The fold that held an id out, the first one if there are repeats."""
         return dict(zip(self.oof.ids[::-1].tolist(), self.oof.folds[::-1].tolist(), strict=True))
 
 
@@ -83,7 +84,7 @@ def read_members(
     if not texts:
         raise ConfigError("no members to blend", code="C20", hint="kit blend runs/a@d4 runs/b@d4")
     members: list[Member] = []
-    known: dict[str, Folds] = {}  # by a file's content: most members share their folds
+    known: dict[str, Folds] = {}  # by a file's content, because most members share their folds
     for text in texts:
         read = _read(workspace, text, known, allow_unverified)
         members.append(_share_ids(read, members[0]) if members else read)
@@ -105,9 +106,9 @@ def lack_folds(workspace: Workspace, texts: StrPath | Sequence[StrPath]) -> bool
 
 
 def with_current_names(workspace: Workspace, members: Sequence[Member], table: Table) -> tuple[Member, ...]:
-    """The members with the table's classes, if `data.label_from.rename` changed since they were trained.
+    """Returns the members with the table's classes, if `data.label_from.rename` changed since they were trained.
 
-    A member of other classes stays as it is. Large probabilities stand in memory maps, as those of `read_members`.
+    A member of other classes stays as it is. Large probabilities are memory maps, as those of `read_members`.
     """
     rename = workspace.competition.data.label_from.rename
 
@@ -122,7 +123,8 @@ def with_current_names(workspace: Workspace, members: Sequence[Member], table: T
 
 
 def with_answers(members: Sequence[Member], scoring: Scoring, table: Table) -> tuple[Member, ...]:
-    """The members with out-of-fold predictions of answers in place of images, and the aggregator fitted on them.
+    """Returns the members with out-of-fold predictions of answers in place of images, and the aggregator
+    fitted on them.
 
     `table` has the training images. Nothing changes if each image is its own answer.
     """
@@ -136,7 +138,7 @@ def with_answers(members: Sequence[Member], scoring: Scoring, table: Table) -> t
 
 
 def aggregator_record(member: Member) -> dict[str, Any]:
-    """What a record says of the aggregator of a member, as JSON; nothing if each image is its own answer."""
+    """Returns the record of a member's aggregator, as JSON; empty if each image is its own answer."""
     return {} if member.aggregator is None else {"aggregator": member.aggregator.spec()}
 
 
@@ -149,7 +151,7 @@ def describe_blend(
     shape: Format,
     metric: Metric,
 ) -> dict[str, Any]:
-    """What a record says of any blend, as JSON: `recipe` as it was asked for, `ensembler` as it blends `test` rows."""
+    """Returns the record of any blend, as JSON: `recipe` as requested, `ensembler` as it blends `test` rows."""
     return {
         "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "members": [
@@ -176,13 +178,15 @@ def describe_blend(
 
 
 def add_aggregators(notes: str, members: Sequence[Member]) -> str:
-    """Notes of a submission, and which aggregators made its answers."""
+    """Returns the notes of a submission, with the aggregators of its answers."""
     names = dict.fromkeys(one.aggregator.plugin_name() for one in members if one.aggregator is not None)
     return "; ".join([*filter(None, [notes]), *(f"answers by {name}" for name in names)])
 
 
 def _share_ids(member: Member, first: Member) -> Member:
-    """The same member, with the first one's ids and folds where they are equal: text of a million rows is large."""
+    """Returns the same member, with the first one's ids and folds if they are equal, because text of a
+    million rows is large.
+    """
     return replace(
         member,
         oof=_with_ids_of(member.oof, first.oof),
@@ -233,7 +237,7 @@ def _read(workspace: Workspace, text: StrPath, known: dict[str, Folds], allow_un
 
 
 def _memory_map(made: Predictions, folder: Path) -> Predictions:
-    """The same predictions; large ones stand in a memory map."""
+    """Returns the same predictions; large ones as a memory map."""
     if made.probabilities.nbytes < MEMMAP_FROM_BYTES_PER_MEMBER:
         return made
     kept = empty_or_memmap(made.probabilities.shape, folder, MEMMAP_FROM_BYTES_PER_MEMBER)
@@ -242,9 +246,9 @@ def _memory_map(made: Predictions, folder: Path) -> Predictions:
 
 
 def align(members: Sequence[Member], folder: Path) -> tuple[np.ndarray, np.ndarray]:
-    """The ids that all members predict out of fold, (N,), and their probabilities (M, N, K).
+    """Returns the ids that all members predict out of fold, (N,), and their probabilities (M, N, K).
 
-    Large ones are mapped to a file in `folder`. Raises InvalidError (D41) where there is no such id.
+    Large ones are mapped to a file in `folder`. Raises InvalidError (D41) if there is no such id.
     """
     ids = common_ids([member.oof for member in members])
     if not len(ids):
@@ -262,14 +266,14 @@ def align(members: Sequence[Member], folder: Path) -> tuple[np.ndarray, np.ndarr
 
 @dataclass(frozen=True, eq=False)
 class OutOfFold:
-    """Members' probabilities (M, N, K) of the rows that all predict, with what is known of the rows (N,)."""
+    """Members' probabilities (M, N, K) of the rows that all predict, with the attributes of the rows (N,)."""
 
     names: tuple[str, ...]
     ids: np.ndarray
     members: np.ndarray
-    folds: np.ndarray  # which fold held a row out
+    folds: np.ndarray  # the fold that held a row out
     table: Table  # the same rows
-    images: Table | None = None  # of answers: the training images
+    images: Table | None = None  # for answers: the training images
 
     @cached_property
     def truth(self) -> np.ndarray:
@@ -281,7 +285,7 @@ class OutOfFold:
         return self.table.groups
 
     def row_clusters(self) -> np.ndarray | None:
-        """What must stay together when rows are cut into parts."""
+        """Returns the clusters of rows that must stay together when rows are cut into parts."""
         if self.images is None:
             return row_clusters(self.folds, self.table)
         found = row_clusters(self.folds, self.images)
@@ -289,9 +293,10 @@ class OutOfFold:
 
 
 def row_clusters(folds: np.ndarray, table: Table) -> np.ndarray | None:
-    """What must stay together when rows are cut into parts: groups, answers, and identical images.
+    """Returns the clusters of rows that must stay together when rows are cut into parts: groups, answers, and
+    identical images.
 
-    Several folds keep identical images together already, and reading all images takes long.
+    With several folds identical images already share a fold, and reading all images takes long.
     """
     keys = [key for key in (table.groups, table.answers) if key is not None]
     if len(np.unique(folds)) > 1:
@@ -300,16 +305,16 @@ def row_clusters(folds: np.ndarray, table: Table) -> np.ndarray | None:
 
 
 def labels(workspace: Workspace) -> Table:
-    """The training table; a machine that blends need not have the images that it names."""
+    """Returns the training table. A machine that blends need not have the images that it names."""
     return read_labelled_rows(workspace.root, workspace.competition.data)
 
 
 def out_of_fold(members: Sequence[Member], table: Table, folder: Path) -> OutOfFold:
-    """The rows that all members predict; large ones are mapped to a file in `folder`.
+    """Returns the rows that all members predict. Large ones are mapped to a file in `folder`.
 
-    They are answers if the members have an aggregator; `table` has the images.
+    The rows are answers if the members have an aggregator; `table` has the images.
 
-    Raises InvalidError (D41) for none, and for rows that the table lacks.
+    Raises InvalidError (D41) if there are none, and for rows that the table lacks.
     """
     ids, shares = align(members, folder)
     folds = np.array([members[0].fold_by_id[name] for name in ids.tolist()])
@@ -329,9 +334,11 @@ def warn_of_partial(members: Sequence[Member], shared: int) -> None:
 
 
 def read_test_rows(workspace: Workspace, classes: tuple[str, ...], recipe: Ensembler) -> Table | None:
-    """The rows to predict, if they share answers or the recipe reads their columns; their images may be elsewhere.
+    """Returns the rows to predict, if they share answers or the recipe reads their columns.
 
-    Raises ConfigError C07 for a column that the test table lacks.
+    Their images may be elsewhere.
+
+    Raises ConfigError C07 if the test table lacks a column.
     """
     data, columns = workspace.competition.data, recipe.row_columns()
     if data.answer is None and not columns:
@@ -344,10 +351,10 @@ def read_test_rows(workspace: Workspace, classes: tuple[str, ...], recipe: Ensem
 def blend_test_rows(
     members: Sequence[Member], fitted: Ensembler, ids: Sequence[str], images: Table | None = None
 ) -> Predictions:
-    """The blend of the test rows, in the order of `ids`; `images` are those that `read_test_rows` returns.
+    """Blends the test rows, in the order of `ids`. `images` are the rows by `read_test_rows`.
 
-    Where members have other folds than one another, each one's mean over its folds is blended. Raises InvalidError
-    (D41) for a member that does not predict these rows.
+    If members have different folds, each one's mean over its folds is blended. Raises InvalidError (D41) for
+    a member that does not predict these rows.
     """
     members = [_with_test_answers(member, ids, images) for member in members]
     folds = sorted({int(fold) for fold in np.unique(members[0].test.folds)})
@@ -368,7 +375,7 @@ def blend_test_rows(
 
 
 def _finish(fitted: Ensembler, shares: np.ndarray, ids: Sequence[str], images: Table) -> np.ndarray:
-    """Final rows (len(ids), K) by the recipe's rule for rows that belong together; an answer takes part once."""
+    """Returns final rows (len(ids), K) by the recipe's rule for related rows. An answer takes part once."""
     keys = images.ids if images.answers is None else images.answers
     at = {name: row for row, name in reversed(list(enumerate(keys.tolist())))}
     at = {**{name: row for row, name in enumerate(images.ids.tolist())}, **at}
@@ -391,7 +398,7 @@ def _with_test_answers(member: Member, ids: Sequence[str], images: Table | None)
 
 
 def _rows(member: Member, fold: int | None, ids: Sequence[str]) -> np.ndarray:
-    """Probabilities (len(ids), K) of one fold's model, or the mean over all folds."""
+    """Returns probabilities (len(ids), K) of one fold's model, or the mean over all folds."""
     test = member.test.mean() if fold is None else member.test.take(member.test.folds == fold)
     try:
         return test.align(ids)

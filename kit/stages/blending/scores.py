@@ -1,4 +1,4 @@
-"""Scores: of each member, of the plain mean and of the blend, with what is shown by them and what is not."""
+"""Scores of each member, of the plain mean and of the blend, and which gains are significant."""
 
 from __future__ import annotations
 
@@ -13,12 +13,15 @@ from kit.evaluation.bootstrap import Gain, gain, simplest_not_worse
 from kit.kinds import Ensembler, Metric
 
 MEAN, BLEND, BEST = "mean", "blend", "best member"
-EQUAL_WITHIN = 1e-6  # probabilities so close are the same: float32 is rounded
+EQUAL_WITHIN = 1e-6  # probabilities this close are equal, because float32 is rounded
 
 
 @dataclass(frozen=True, eq=False)
 class MemberPredictions:
-    """Predictions of the out-of-fold rows (N, K) by one name; `in_sample` ones know the rows that they predict."""
+    """Predictions of the out-of-fold rows (N, K) by one name.
+
+    `in_sample` ones were fitted on the rows that they predict.
+    """
 
     name: str
     cross_fitted: np.ndarray
@@ -29,13 +32,13 @@ class MemberPredictions:
 class Score:
     """The metric of one member, the mean or the blend: pooled over all rows, and over each fold's rows.
 
-    `cv` is of rows that nothing was fitted on, `in_sample` of the same rows after fitting on them: what it is above
-    `cv` is optimistic.
+    `cv` is on rows that nothing was fitted on, `in_sample` on the same rows after fitting on them. The
+    difference is the optimism of `in_sample`.
     """
 
     name: str
     cv: float
-    folds: Mapping[int, float | None]  # None where a fold has no score, such as AUC of one class
+    folds: Mapping[int, float | None]  # None if a fold has no score, such as AUC of one class
     in_sample: float
     gains: tuple[
         Gain, ...
@@ -44,7 +47,9 @@ class Score:
 
 @dataclass(frozen=True)
 class Comparison:
-    """All scores; the simplest of the best member, the plain mean and the blend that nothing is shown to beat."""
+    """All scores, and the simplest of the best member, the plain mean and the blend that none of the others
+    beats significantly.
+    """
 
     members: tuple[Score, ...]
     mean: Score
@@ -65,10 +70,11 @@ def compare(
     predicted: Sequence[MemberPredictions],
     sole: str | None = None,
 ) -> Comparison:
-    """The comparison of members, mean and blend, which come in this order.
+    """Returns the comparison of members, mean and blend, which come in this order.
 
-    The best member is chosen again in every bootstrap sample, so that the interval of a gain over it has the
-    uncertainty of the choice. A blend with all the weight on one member, `sole`, has no interval: it claims no gain.
+    The best member is chosen again in every bootstrap sample, so that the interval of a gain over it includes
+    the uncertainty of the choice. A blend with all the weight on one member, `sole`, has no interval, because
+    it claims no gain.
     """
     scores = [_score(metric, truth, folds, one) for one in predicted]
     drawn = bootstrap.resample_scores(metric, truth, [one.cross_fitted for one in predicted], groups)
@@ -111,9 +117,9 @@ def compare(
 
 
 def sole_member(recipe: Ensembler, members: np.ndarray, blended: np.ndarray) -> int | None:
-    """The member that has all the weight of a fitted recipe, if the blend (N, K) is this member's rows.
+    """Returns the member that has all the weight of a fitted recipe, if the blend (N, K) equals this member's rows.
 
-    A recipe that changes probabilities after it has weighed them, such as thresholds, is more than its one member.
+    A recipe that changes probabilities after weighing them, such as thresholds, is more than its one member.
     """
     place = _only_weight(recipe, len(members))
     if place is None:
@@ -140,7 +146,7 @@ def _without_interval(made: Gain) -> Gain:
 
 
 def _highest(drawn: np.ndarray) -> np.ndarray:
-    """The largest score of each draw (draws, members), NaN where no member has one."""
+    """Returns the largest score of each draw (draws, members), NaN if no member has one."""
     filled = np.where(np.isnan(drawn), -np.inf, drawn).max(axis=1)
     return np.where(np.isneginf(filled), np.nan, filled)
 

@@ -46,7 +46,7 @@ class UnscoredSubmission(Displayed):
     is_new: bool  # False: the same blend was made before, and this is its submission
 
     def describe(self) -> list[str]:
-        """What was written, and why it has no score."""
+        """Returns what was written, and why it has no score, in lines."""
         before = "" if self.is_new else ", as before"
         return [
             f"submission {self.number}: {self.test_rows} rows, format {self.format}{before}",
@@ -57,7 +57,7 @@ class UnscoredSubmission(Displayed):
         return self.describe()
 
     def to_frame(self) -> pd.DataFrame:
-        """A row per member, and whether kit knows its folds."""
+        """Returns a row per member, and whether kit knows its folds."""
         return frame([{"member": name, "has_folds": name not in self.unverified} for name in self.members])
 
 
@@ -72,7 +72,7 @@ def submit_unscored(
 
     Raises ConfigError C80 for an ensembler that is fitted on out-of-fold rows, and what `blend` raises.
     """
-    Board.read(workspace.submissions)  # one that cannot be read stops the blend before it writes
+    Board.read(workspace.submissions)  # an unreadable one stops the blend before it writes
     read = read_members(workspace, members, allow_unverified=True)
     table = labels(workspace)
     read = with_current_names(workspace, read, table)
