@@ -1,1 +1,1 @@
-"""Bundles: a blend packed for a machine without the workspace and without a network, and predicted there."""
+"""Bundles: packs a blend for a machine without the workspace and without a network, and predicts there."""

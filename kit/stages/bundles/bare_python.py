@@ -1,4 +1,4 @@
-"""A Python that has the installed packages and no kit: a virtual environment of links, made in a second."""
+"""Makes a Python that has the installed packages without kit: a virtual environment of links, made in a second."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from kit.core.files import write_text
 from kit.errors import RunError
 
 OF_KIT = re.compile(r"kit|(__editable__[_.]*)?kit[_-]competitions.*|__pycache__")
-# loaded when Python starts, unless the machine can give a process a network of its own, see `without_network`
+# loaded when Python starts, unless the machine can run a process without a network, see `without_network`
 NO_NETWORK = '''"""Refuses connections, as a machine without a network does."""
 import socket
 
@@ -38,17 +38,15 @@ socket.socket, socket.create_connection, socket.getaddrinfo = Shut, refuse, refu
 
 
 def bare_python(folder: Path) -> Path:
-    """Makes a virtual environment in `folder` with links to all installed packages but kit; returns its Python.
+    """Makes a virtual environment in `folder` with links to all installed packages except kit. Returns its Python.
 
-    Its processes open no connections to the network. Raises RunError R18 if kit can be imported there all the same.
+    Its processes open no connections to the network. Raises RunError R18 if kit can still be imported there.
     """
     venv.EnvBuilder(with_pip=False, symlinks=True).create(folder)
     (packages,) = folder.glob("lib/python*/site-packages")
     for file in _packages():
         if not OF_KIT.fullmatch(file.name) and not _leads_to_kit(file):
-            with suppress(
-                FileExistsError
-            ):  # of two packages of one name the first is the one that Python imports
+            with suppress(FileExistsError):  # of two packages of one name Python imports the first
                 (packages / file.name).symlink_to(file)
     custom = packages / "sitecustomize.py"
     custom.unlink(missing_ok=True)
@@ -65,7 +63,7 @@ def bare_python(folder: Path) -> Path:
 
 
 def bare_environment() -> dict[str, str]:
-    """This process's environment without what tells Python of kit: folders of PYTHONPATH that have it."""
+    """Returns this process's environment without folders of PYTHONPATH that have kit."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "KIT_"))}
     folders = [part for part in os.environ.get("PYTHONPATH", "").split(os.pathsep) if part]
     paths = [part for part in folders if not _has_kit(Path(part))]
@@ -73,7 +71,7 @@ def bare_environment() -> dict[str, str]:
 
 
 def without_network() -> list[str]:
-    """The command that starts another one without any network, where the machine has it; else empty."""
+    """Returns the command that starts another one without any network, if the machine has it; else empty."""
     words = ["unshare", "--map-root-user", "--net"]
     with suppress(OSError):
         if subprocess.run([*words, "true"], capture_output=True, check=False).returncode == 0:
@@ -82,7 +80,7 @@ def without_network() -> list[str]:
 
 
 def _packages() -> Iterator[Path]:
-    """What lies in the folders of installed packages, in the order in which Python looks through them."""
+    """Yields the entries of the folders of installed packages, in Python's search order."""
     folders = dict.fromkeys(path for path in [*sys.path, *site.getsitepackages()] if path)
     for folder in map(Path, folders):
         if folder.name in ("site-packages", "dist-packages") and folder.is_dir():

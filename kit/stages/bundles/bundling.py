@@ -1,4 +1,4 @@
-"""Bundling: packs a bundle, tries it, and writes its notebook, as far as each was asked for."""
+"""Bundling: packs a bundle, tries it, and writes its notebook, as requested."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class NotebookRequest:
 
 @dataclass(frozen=True, repr=False)
 class BundleResult(Displayed):
-    """A bundle, how its trial went, and its notebook with the time that predicting takes."""
+    """A bundle, the result of its trial, and its notebook with the prediction time."""
 
     bundle: Bundle
     command: str  # of the prediction, in a notebook
@@ -48,7 +48,7 @@ class BundleResult(Displayed):
         return self.bundle.folder
 
     def describe(self) -> list[str]:
-        """What was packed, how it predicts, and how it is uploaded, a line each."""
+        """Returns lines on the packed files, the prediction and the upload."""
         made, idle = self.bundle, ", ".join(self.bundle.no_weight)
         return [
             f"{', '.join(made.members)}: {made.networks} networks, {format_bytes(made.bytes)}",
@@ -74,7 +74,7 @@ class BundleResult(Displayed):
         ]
 
     def as_json(self) -> dict[str, Any]:
-        """All of it as JSON values."""
+        """Returns all of it as JSON values."""
         made = self.bundle
         values: dict[str, Any] = {
             "folder": str(made.folder),
@@ -94,7 +94,7 @@ class BundleResult(Displayed):
         return self.describe()
 
     def to_frame(self) -> pd.DataFrame:
-        """A row per member that was packed."""
+        """Returns a row per packed member."""
         return frame([{"member": name} for name in self.bundle.members], ("member",))
 
 
@@ -110,8 +110,8 @@ def make_bundle(
 ) -> Work[BundleResult]:
     """Packs members or a submission's record into `out`, tries it, and writes its notebook.
 
-    Raises what `bundle`, `try_bundle`, `check_notebook` and predicting raise. Nothing is written if the request is
-    invalid.
+    Raises the errors of `bundle`, `try_bundle`, `check_notebook` and predicting. Nothing is written if the
+    request is invalid.
     """
     space = Workspace.of(workspace)
     if notebook is not None:

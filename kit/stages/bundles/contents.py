@@ -1,4 +1,4 @@
-"""Contents: what a bundle says of itself in bundle.json, and whether its files are what was packed."""
+"""Contents: reads and writes bundle.json, and checks that the files are those that were packed."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SCHEMA = 1
 
 @dataclass(frozen=True)
 class BundledNetwork:
-    """One network of a member: where its checkpoint is in the bundle, and the fold that it blends in."""
+    """One network of a member: the path of its checkpoint in the bundle, and the fold that it blends in."""
 
     run: str
     fold: int
@@ -35,16 +35,16 @@ class Packed:
     views: Mapping[str, Any]
     merge: str
     networks: tuple[BundledNetwork, ...]
-    aggregator: Mapping[str, Any] | None = None  # as it was fitted; None: each image is its own answer
+    aggregator: Mapping[str, Any] | None = None  # fitted; None: each image is its own answer
 
     def numbers(self) -> list[int]:
-        """The numbers that its networks blend as, ascending."""
+        """Returns the fold numbers that its networks blend as, ascending."""
         return sorted({one.blends_as for one in self.networks})
 
 
 @dataclass(frozen=True)
 class Contents:
-    """All that predicting needs to know: members, the fitted ensembler, the format, classes and their shares."""
+    """All data for predicting: members, the fitted ensembler, the format, classes and their shares."""
 
     members: tuple[Packed, ...]
     ensembler: Mapping[str, Any]
@@ -55,7 +55,7 @@ class Contents:
     versions: Mapping[str, str]
 
     def write(self, folder: Path) -> None:
-        """Writes bundle.json, the last file of a bundle: it has the sha256 and the size of every other one."""
+        """Writes bundle.json, the last file of a bundle, with the sha256 and the size of every other one."""
         files = sorted(file for file in folder.rglob("*") if file.is_file() and file.name != BUNDLE)
         marks = {
             file.relative_to(folder).as_posix(): {"sha256": sha256(file), "bytes": file.stat().st_size}
@@ -67,11 +67,11 @@ class Contents:
         )
 
     def rounds(self) -> int:
-        """The most numbers that a member's networks have, see `BundledNetwork.blends_as`."""
+        """Returns the largest count of numbers of a member's networks, see `BundledNetwork.blends_as`."""
         return max(len(one.numbers()) for one in self.members)
 
     def select_networks(self, count: int) -> Contents:
-        """The contents with the networks of each member's first numbers alone."""
+        """Returns the contents with only the networks of each member's first numbers."""
         members = []
         for one in self.members:
             numbers = one.numbers()[:count]
@@ -82,9 +82,9 @@ class Contents:
 
     @classmethod
     def read(cls, folder: Path) -> Contents:
-        """Reads a bundle whose files are all as they were packed.
+        """Reads a bundle and checks that its files are as they were packed.
 
-        Raises DataError D66 where they are not, and where it names a file or a run that is not below its own folder.
+        Raises DataError D66 if they are not, or if it names a file or a run that is not below its own folder.
         """
         try:
             found = dict(read_json(folder / BUNDLE))
@@ -140,7 +140,7 @@ def _describe_damage(file: Path, mark: Mapping[str, Any]) -> str:
 
 
 def _strays(contents: Contents, files: Mapping[str, Any]) -> list[Case]:
-    """Files, checkpoints and runs whose names lead out of the bundle, or to a file that is not its own."""
+    """Returns files, checkpoints and runs whose names lead out of the bundle, or to a file that is not its own."""
     networks = [network for member in contents.members for network in member.networks]
     runs = dict.fromkeys(str(network.run) for network in networks)
     places = dict.fromkeys(str(network.checkpoint) for network in networks)

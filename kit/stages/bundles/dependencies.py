@@ -1,4 +1,4 @@
-"""Dependencies: the packages that packed techniques import beside kit's own, from the plugins' source."""
+"""Dependencies: finds the packages that packed techniques import in addition to kit's own, from the plugins' source."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from kit.runs.run import code_of
 
 
 def packages_of(plugins: Iterable[Plugin]) -> dict[str, str]:
-    """Installed distributions, with versions, that plugins' files import or that plugins come from.
+    """Returns installed distributions, with versions, that plugins' files import or that plugins come from.
 
-    Packages that kit itself needs are left out. An import of what is not installed here is not known, and left out.
+    Packages that kit itself needs are left out, and so are imports of packages that are not installed here.
     """
     providers = importlib.metadata.packages_distributions()
     skipped = {"kit", *sys.stdlib_module_names, *REQUIRED.values()}
@@ -31,7 +31,7 @@ def packages_of(plugins: Iterable[Plugin]) -> dict[str, str]:
 
 
 def packages_of_extra(extra: str) -> dict[str, str]:
-    """The installed distributions of one of kit's extras, with versions; none where kit has no metadata."""
+    """Returns the installed distributions of one of kit's extras, with versions; empty if kit has no metadata."""
     try:
         lines = importlib.metadata.requires(KIT) or ()
     except importlib.metadata.PackageNotFoundError:
@@ -52,7 +52,7 @@ def _with_nested(plugins: Iterable[Plugin]) -> Iterator[Plugin]:
 
 
 def _imports(file: Path) -> set[str]:
-    """The top-level names of a Python file's absolute imports, those within functions too."""
+    """Returns the top-level names of a Python file's absolute imports, including those within functions."""
     found: set[str] = set()
     if file.suffix != ".py" or not file.is_file():
         return found

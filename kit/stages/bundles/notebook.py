@@ -1,4 +1,4 @@
-"""Notebook: what turns a bundle into a submission to a code competition of Kaggle.
+"""Notebook: turns a bundle into a submission to a code competition of Kaggle.
 
 The data set is the bundle's folder with dataset-metadata.json. Beside it, `<bundle>-notebook` has the notebook and
 kernel-metadata.json.
@@ -42,7 +42,7 @@ class KaggleNotebook:
 
 
 def check_notebook(workspace: Workspace, bundle: Path, user: str | None, time_limit: str | None) -> str:
-    """The user's name on Kaggle, after all checks of `write_notebook`, which need no bundle."""
+    """Returns the user's name on Kaggle, after all checks of `write_notebook`, which do not need the bundle."""
     competition_name(workspace)
     user = user or os.environ.get(USER_VARIABLE)
     if not user or not re.fullmatch(r"[\w-]+", user):
@@ -66,9 +66,9 @@ def write_notebook(
 ) -> KaggleNotebook:
     """Writes the notebook, its metadata and the data set's metadata of a bundle.
 
-    `user` is the name on Kaggle, by default from KAGGLE_USERNAME. The notebook has no internet and uses a GPU.
-    Raises ConfigError C55 without the competition's name, C56 without the user's, C05 for a time that is none, C07
-    without a sample, C38 if the notebook's folder exists.
+    `user` is the name on Kaggle, by default from KAGGLE_USERNAME. The notebook has no internet and uses a
+    GPU. Raises ConfigError C55 without the competition's name, C56 without the user's, C05 for an invalid
+    time, C07 without a sample, C38 if the notebook's folder exists.
     """
     user = check_notebook(workspace, bundle, user, time_limit)
     competition, data = competition_name(workspace), workspace.competition.data
@@ -97,12 +97,12 @@ def write_notebook(
 
 
 def notebook_folder(bundle: Path) -> Path:
-    """The folder of a bundle's notebook, beside the bundle."""
+    """Returns the folder of a bundle's notebook, beside the bundle."""
     return bundle.with_name(f"{bundle.name}-notebook")
 
 
 def make_notebook(settings: Mapping[str, Any]) -> str:
-    """The notebook as JSON of nbformat 4.5: the template's cells, with the settings as Python assignments."""
+    """Returns the notebook as JSON of nbformat 4.5: the template's cells, with the settings as Python assignments."""
     lines = "\n".join(f"{name} = {value!r}" for name, value in settings.items())
     text = TEMPLATE.read_text(encoding="utf-8").replace("SETTINGS", lines, 1)
     cells: list[dict[str, Any]] = []
@@ -146,22 +146,24 @@ def _kernel_metadata(user: str, kernel: str, dataset: str, competition: str) -> 
 
 
 def _slug(text: str) -> str:
-    """A name as Kaggle makes it from a title: lower case, with single hyphens."""
+    """Returns a name as Kaggle makes it from a title: lower case, with single hyphens."""
     return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")[:MAX_SLUG].strip("-")
 
 
 def _title(slug: str) -> str:
-    """A title whose name on Kaggle is the slug."""
+    """Returns a title whose name on Kaggle is the slug."""
     return slug.replace("-", " ")
 
 
 def _image_folder(data: Data) -> str:
-    """The part of the pattern of the test images before its first column."""
+    """Returns the part of the pattern of the test images before its first column."""
     return split_pattern(pattern_of(data))[0].removeprefix("./")
 
 
 def _extra_packages(bundle: Path) -> dict[str, str]:
-    """Packages of the bundle's requirements that kit itself does not need, by distribution, each with its module."""
+    """Returns packages of the bundle's requirements that kit itself does not need, by distribution, each with
+    its module.
+    """
     own = set(pin_requirements())
     lines = (bundle / "requirements.txt").read_text(encoding="utf-8").splitlines()
     names = [line.partition("==")[0] for line in lines if line not in own]

@@ -1,4 +1,4 @@
-"""Packing: the weights, the config, the plugins and kit itself, in a folder that predicts anywhere."""
+"""Packing: copies the weights, the config, the plugins and kit itself into a folder that predicts on any machine."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ SCRIPT = "predict.py"
 
 @dataclass(frozen=True)
 class Bundle:
-    """A bundle that was packed: where, its members, its networks, its bytes."""
+    """A bundle that was packed: its folder, its members, its networks, its bytes."""
 
     folder: Path
     members: tuple[str, ...]
@@ -55,12 +55,13 @@ def bundle(
     wheels: bool = False,
     for_kaggle: bool = False,
 ) -> Bundle:
-    """Packs a submission, by its record submissions/0007-x.json, or members, whose blend is fitted now.
+    """Packs a submission, by its record submissions/0007-x.json, or members, whose blend is then fitted.
 
     `for_kaggle` leaves out wheels of packages that Kaggle has.
 
-    Raises ConfigError: C38 where `out` is there, C33 for a member whose predictions no checkpoint makes alone;
-    InvalidError D43 for a run that was trained again since; what `blend` raises; RunError R16 where pip fails.
+    Raises ConfigError C38 if `out` exists, C33 for a member whose predictions no checkpoint makes alone.
+    Raises InvalidError D43 for a run that was trained again since; what `blend` raises; RunError R16 if pip
+    fails.
     """
     workspace, out = Workspace.of(workspace), Path(out)
     if out.exists():
@@ -111,7 +112,9 @@ def bundle(
 
 
 def _with_weight(workspace: Workspace, record: Mapping[str, Any]) -> tuple[list[Any], Mapping[str, Any]]:
-    """Of a record the members that have networks, and the ensembler for them: kit final trains none of weight 0."""
+    """Returns the members of a record that have networks, and the ensembler for them, because kit final
+    trains none of weight 0.
+    """
     members, ensembler = list(record["members"]), record["ensembler"]
     trained = (record.get("final") or {}).get("members", {})
     kept = [place for place, told in enumerate(members) if not trained or told["member"] in trained]
@@ -124,7 +127,7 @@ def _with_weight(workspace: Workspace, record: Mapping[str, Any]) -> tuple[list[
 def _blend_record(
     workspace: Workspace, members: Sequence[str], ensembler: str | Mapping[str, Any] | None
 ) -> dict[str, Any]:
-    """What a record of the members' blend would say."""
+    """Returns the record that the members' blend would have."""
     found = cross_validate(workspace, members, ensembler)
     _, shape = found.open_sample_and_format(workspace)
     told = [
@@ -140,7 +143,7 @@ def _blend_record(
 
 
 def _pack_member(workspace: Workspace, told: Mapping[str, Any], final: Mapping[str, Any] | None) -> Packed:
-    """A member's views and networks, by what its test predictions say of themselves."""
+    """Packs a member's views and networks, by the provenance of its test predictions."""
     name = str(told["member"])
     made = (
         [(found, seed) for seed, found in enumerate(final["members"][name])]
@@ -168,7 +171,8 @@ def _pack_member(workspace: Workspace, told: Mapping[str, Any], final: Mapping[s
 
 
 def _slim(source: Path, target: Path, run: str, table: Table, rename: Mapping[str, str]) -> None:
-    """A checkpoint's predicting weights alone, under a manifest that says so; the machine's name stays behind.
+    """Writes a checkpoint with only its predicting weights, and a manifest that records this without the
+    machine's name.
 
     Its classes have the table's names, in the order of the network's outputs. Raises InvalidError D42 for others.
     """
@@ -188,7 +192,7 @@ def _slim(source: Path, target: Path, run: str, table: Table, rename: Mapping[st
 
 
 def _copy_code(workspace: Workspace, part: Path) -> None:
-    """kit's source, the workspace's own plugins, and the script that runs them."""
+    """Copies kit's source, the workspace's own plugins, and the script that runs them."""
     ignore = shutil.ignore_patterns("__pycache__", "*.pyc")
     source = Path(str(kit.__file__)).parent
     shutil.copytree(source, part / "kit", ignore=ignore)
@@ -202,7 +206,7 @@ def _copy_code(workspace: Workspace, part: Path) -> None:
 
 
 def _copy_ttach(part: Path) -> None:
-    """ttach's source and license: notebooks of Kaggle and Colab have every other package that kit needs."""
+    """Copies ttach's source and licence: notebooks of Kaggle and Colab have every other package that kit needs."""
     found = importlib.metadata.distribution("ttach")
     for file in found.files or ():
         inside = file.parts[0] == "ttach" and file.suffix == ".py"
@@ -213,7 +217,7 @@ def _copy_ttach(part: Path) -> None:
 
 
 def requirements(workspace: Workspace, packed: Sequence[Packed], ensembler: Any, shape: Any) -> list[str]:
-    """What kit and the packed techniques import, in the versions that are installed here."""
+    """Returns the packages that kit and the packed techniques import, in the installed versions."""
     root = workspace.root
     reader = Reader.open(workspace.competition.data.reader, root)
     plugins: list[Plugin] = [Ensembler.open(ensembler, root), Format.open(shape, root), reader]
@@ -229,7 +233,7 @@ def requirements(workspace: Workspace, packed: Sequence[Packed], ensembler: Any,
 
 
 def _download_wheels(folder: Path, lines: Sequence[str]) -> None:
-    """What pip fetches for lines of a requirements file. Raises RunError R16 where pip fails."""
+    """Downloads wheels by pip for lines of a requirements file. Raises RunError R16 if pip fails."""
     if not lines:
         return
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--only-binary", ":all:", *lines]

@@ -1,4 +1,4 @@
-"""Predicting: a bundle's networks on test images that the workspace may never have seen; as the workspace would."""
+"""Predicting: predicts with a bundle's networks on any test images, exactly as the workspace would."""
 
 from __future__ import annotations
 
@@ -57,22 +57,22 @@ from kit.stages.prediction.tta import (
 from kit.stages.submission import submission
 
 UNFINISHED = "unfinished"  # in place of a digest of the images of predictions
-RESERVE_S = 60.0  # of a time limit, for blending and writing; at most a twentieth of it
+RESERVE_S = 60.0  # share of a time limit for blending and writing; at most a twentieth of it
 EMPTY_FOLDS = Folds(np.array([], dtype=str), np.zeros((0, 1), np.int64))  # test rows are held out by no fold
 GOES_ON = (
     "--on-unreadable-test class_prior"  # what a hint says, since config.json of a bundle cannot be changed
 )
-CHANGEABLE = ("data.", "device=", "workers=")  # what messages advise that changes no network
+CHANGEABLE = ("data.", "device=", "workers=")  # options in messages that change no network
 PINNED_PACKAGES = (
     "torch",
     "timm",
     "numpy",
     "opencv-python-headless",
-)  # of other versions the last bits may differ
+)  # with other versions the last bits may differ
 
 
 class Clock:
-    """The time of one prediction: when it is over, and whether another round of networks fits."""
+    """The time of one prediction: its end, and whether another round of networks fits."""
 
     def __init__(self, limit: float | None) -> None:
         self.limit = limit
@@ -110,13 +110,16 @@ def predict_bundle(
 ) -> Work[Path]:
     """Predicts the rows of a sample with a bundle's networks, blends, and writes the submission to `out`.
 
-    By default every row is predicted: a row whose image cannot be read gets the class prior, and is reported. `work`
-    is a folder for decoded images and predictions, which a second start reuses; the bundle may be read-only.
+    By default every row is predicted. A row whose image cannot be read gets the class prior, with a warning.
+    `work` is a folder for decoded images and predictions, which a second start reuses; the bundle may be
+    read-only.
 
-    With a time limit, each member's first network predicts all rows before any member's second. Networks that the
-    time does not allow are left out (W67). Rows that the first networks do not reach get the class prior.
-    Raises DataError: D66 for a bundle that is not whole, the first image's code if no image can be read; what reading
-    images, predicting and submitting raise. `work` gets the quarantine.csv of bad data.
+    With a time limit, each member's first network predicts all rows before any member's second. Networks for
+    which the time is too short are left out (W67). Rows that the first networks do not reach get the class
+    prior.
+
+    Raises DataError D66 for an incomplete bundle, and the first image's code if no image can be read. Raises
+    what reading images, predicting and submitting raise. `work` gets the quarantine.csv of bad data.
     """
     contents = Contents.read(folder)
     clock = Clock(given.time_limit)
@@ -129,7 +132,7 @@ def predict_bundle(
             hints = [error.hint]
             if error.code in ("D02", "D08") and given.on_unreadable_test == "stop":
                 hints.append(GOES_ON)
-            with suppress(OSError):  # the error itself matters more than its list
+            with suppress(OSError):  # the error itself is more important than its list
                 hints.append(f"{quarantine(work, error.cases, error.code)} lists all cases")
             raise error.replace(hint="; ".join(filter(None, hints))) from error
         raise
@@ -174,8 +177,8 @@ def _predict_round(
 ) -> Work[tuple[np.ndarray, list[PredictionFile]]]:
     """Predicts with the networks that have no predictions yet.
 
-    Returns which rows have no usable image, and the files that the time was too short for. Of the first round these
-    are written, with the class prior in the rows that were not reached.
+    Returns the rows that have no usable image, and the files that the time was too short for. In the first
+    round these are written, with the class prior in the rows that were not reached.
     """
     competition = space.competition
     metric = Metric.open(competition.metric, space.root, "metric")
@@ -210,7 +213,7 @@ def _predict_round(
             yield Progress("predict", number + 1, len(groups), text, line=True)
         for sheet in sheets:
             is_late = any(sheet is one for one in late)
-            # a later start must not reuse rows that have the prior
+            # a later start must not reuse rows with the prior
             kept = replace(sheet.provenance, images=UNFINISHED) if is_late else sheet.provenance
             replace(sheet, provenance=kept).write()
     return loaded.bad, late
@@ -225,7 +228,7 @@ def _warn_of_time(clock: Clock, done: int, of: int, late: Sequence[PredictionFil
 
 
 def _summary(rows: int, by_prior: Sequence[str], out: Path) -> str:
-    """How many rows the submission has, and which of them have the class prior."""
+    """Returns how many rows the submission has, and which of them have the class prior."""
     text = f"{rows} rows in {out}"
     if not by_prior:
         return f"{text}, each predicted from its image"
@@ -235,7 +238,10 @@ def _summary(rows: int, by_prior: Sequence[str], out: Path) -> str:
 
 
 def _decision(space: Workspace, contents: Contents) -> Decision:
-    """The rule that the bundle was packed with. Raises DataError D66 if it was packed before bundles had one."""
+    """Returns the rule that the bundle was packed with.
+
+    Raises DataError D66 if it was packed before bundles had one.
+    """
     rule = space.competition.decision
     if contents.target.multi_label and rule.min_labels is None:
         text = (
@@ -262,9 +268,9 @@ def _warn_of_versions(packed: Mapping[str, str]) -> None:
 def _workspace(
     folder: Path, contents: Contents, given: PredictionInput, work: Path, device: str, workers: int | str
 ) -> Workspace:
-    """A workspace in `work` with the bundle's config and plugins, whose test rows are those that were given.
+    """Makes a workspace in `work` with the bundle's config and plugins, and with the given test rows.
 
-    Raises ConfigError C07 where the competition has a test table and none was given.
+    Raises ConfigError C07 if the competition has a test table and none was given.
     """
     config = dict(read_json(folder / CONFIG_FILE))
     validate_config(config, file=str(folder / CONFIG_FILE))
@@ -288,7 +294,7 @@ def _workspace(
             hint="such as data.max_pixels=500000000",
         )
     work.mkdir(parents=True, exist_ok=True)
-    config.pop("cache_folder", None)  # which this machine may not have
+    config.pop("cache_folder", None)  # which this machine may lack
     write_json(
         work / CONFIG_FILE, {**config, "format": contents.format, "device": device, "workers": workers}
     )
@@ -297,7 +303,7 @@ def _workspace(
 
 
 def _table_formats(data: Data, given: PredictionInput) -> dict[str, dict[str, str]]:
-    """How the given test table and the tables that are joined to it are written: as the competition's own."""
+    """Returns the formats of the given test table and of the tables that are joined to it: the competition's own."""
     files = {str(_find_joined(data, one.table, given)): one.table for one in data.join if one.rows != "train"}
     if given.test is not None and data.test is not None:
         files[str(given.test.resolve())] = data.test
@@ -306,7 +312,7 @@ def _table_formats(data: Data, given: PredictionInput) -> dict[str, dict[str, st
 
 
 def _list_joined(data: Data, given: PredictionInput) -> list[dict[str, Any]]:
-    """The joined tables of test rows, which lie where the competition has them beside its test table."""
+    """Returns the joined tables of test rows, which are at the competition's paths relative to its test table."""
     return [
         {**one.model_dump(mode="json"), "table": str(_find_joined(data, one.table, given)), "rows": "test"}
         for one in data.join
@@ -315,7 +321,10 @@ def _list_joined(data: Data, given: PredictionInput) -> list[dict[str, Any]]:
 
 
 def _find_joined(data: Data, table: str, given: PredictionInput) -> Path:
-    """A joined table beside the given test table, or else the sample. Raises ConfigError C07 if it is not there."""
+    """Returns a joined table beside the given test table, or else the sample.
+
+    Raises ConfigError C07 if it does not exist.
+    """
     own, other = (
         (data.test, given.test) if given.test is not None and data.test else (data.sample, given.sample)
     )
@@ -331,7 +340,7 @@ def _find_joined(data: Data, table: str, given: PredictionInput) -> Path:
 
 
 def _copy_plugins(source: Path, target: Path) -> None:
-    """Copies content without modes: copies of a read-only bundle's files could not be written again."""
+    """Copies content without modes, because copies of a read-only bundle's files could not be written again."""
     for file in sorted(source.rglob("*")):
         if file.is_file():
             copy = target / file.relative_to(source)
@@ -340,25 +349,25 @@ def _copy_plugins(source: Path, target: Path) -> None:
 
 
 def pattern_of(data: Data) -> str:
-    """The pattern of the test rows' images."""
+    """Returns the pattern of the test rows' images."""
     return data.test_images or data.images
 
 
 def below(pattern: str) -> str:
-    """The part of an images pattern from its first column on: `{id}.png` of `data/images/{id}.png`.
+    """Returns the part of an images pattern from its first column on: `{id}.png` for `data/images/{id}.png`.
 
-    Of several images it is that below their common folder, and of a container the file and the key.
+    For several images it is the part below their common folder, and for a container the file and the key.
     """
     return split_pattern(pattern)[1]
 
 
 def in_folder(folder: Path, pattern: str) -> str:
-    """The pattern of images below a folder, by what `below` gives."""
+    """Returns the pattern of images below a folder, by the result of `below`."""
     return JOIN.join(f"{folder}/{each}" for each in pattern.split(JOIN))
 
 
 def split_pattern(pattern: str) -> tuple[str, str]:
-    """An images pattern as its folder and the part from its first column on."""
+    """Splits an images pattern into its folder and the part from its first column on."""
     images = [each.split("/") for each in pattern.split(JOIN)]
     shared = min(map(_first, images))
     same = [len(set(parts)) == 1 for parts in zip(*(parts[:shared] for parts in images), strict=True)]
@@ -367,13 +376,13 @@ def split_pattern(pattern: str) -> tuple[str, str]:
 
 
 def image_folder(root: Path, data: Data) -> Path:
-    """The folder of the workspace's test images that `--images` stands for: data/images of `data/images/{id}.png`."""
+    """Returns the folder of the workspace's test images for `--images`: data/images for `data/images/{id}.png`."""
     pattern = pattern_of(data)
     return root / (split_pattern(pattern)[0] or ("/" if pattern.startswith("/") else "."))
 
 
 def _first(parts: Sequence[str]) -> int:
-    """Which part of a pattern is the first that names a column or a container."""
+    """Returns the first part of a pattern that names a column or a container."""
     named = (place for place, part in enumerate(parts) if "{" in part or KEY in part)
     return next(named, len(parts) - 1)
 
@@ -381,7 +390,7 @@ def _first(parts: Sequence[str]) -> int:
 def _jobs(
     folder: Path, space: Workspace, packed: Packed, contents: Contents, scoring: Scoring
 ) -> list[PredictionJob]:
-    """A job for each run of a member: its networks of all folds."""
+    """Returns a job for each run of a member: its networks of all folds."""
     runs = dict.fromkeys(one.run for one in packed.networks)
     return [_job(folder, space, packed, run, contents, scoring) for run in runs]
 
@@ -412,14 +421,16 @@ def _job(
 
 
 def _sheet(job: PredictionJob, loaded: Loaded, prior: Mapping[str, float]) -> PredictionFile:
-    """The test rows as a job's networks predict them, which may have been trained with the classes in another order."""
+    """Returns the file of the test rows for a job's networks, which may have been trained with another order
+    of classes.
+    """
     classes = job.provenance.classes
     named = replace(loaded, table=replace(loaded.table, classes=classes))
     return PredictionFile.begin(job, "test", named, np.array([prior[name] for name in classes]))
 
 
 def _member(space: Workspace, packed: Packed, contents: Contents, decision: Decision) -> Member:
-    """A member's test predictions, put together from its runs' as they blend."""
+    """Returns a member's test predictions, assembled from its runs'."""
     classes = contents.classes
     views = views_name(Views.open(packed.views, space.root), packed.merge)  # type: ignore[arg-type]
     parts = []

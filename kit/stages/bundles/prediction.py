@@ -1,4 +1,4 @@
-"""Prediction: what a bundle predicts, and the submission that comes of it."""
+"""Prediction: the input of a bundle, and the submission that it predicts."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class PredictionInput:
-    """What a bundle predicts: the folder of images, the sample, the test table if the competition has one.
+    """The input of a bundle: the folder of images, the sample, the test table if the competition has one.
 
-    `on_unreadable_test` says what an image that cannot be read does: its row gets the class prior, or the work stops.
-    `overrides` are further keys of the config, of its data part, `device` and `workers`: `data.max_pixels=500000000`.
-    `time_limit` is in seconds from the start of the prediction.
+    `on_unreadable_test` is the action for an unreadable image: its row gets the class prior, or the work
+    stops. `overrides` are further keys of the config, of its data part, `device` and `workers`:
+    `data.max_pixels=500000000`. `time_limit` is in seconds from the start of the prediction.
     """
 
     images: Path
@@ -40,7 +40,7 @@ class BundlePrediction(Displayed):
         return [f"{self.path}: {len(self.to_frame())} rows"]
 
     def to_frame(self) -> pd.DataFrame:
-        """The rows of the submission, as text."""
+        """Returns the rows of the submission, as text."""
         import pandas as pd
 
         return pd.read_csv(self.path, sep=None, engine="python", dtype=str, keep_default_na=False)

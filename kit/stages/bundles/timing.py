@@ -1,4 +1,4 @@
-"""Timing: how long a bundle predicts one image on this machine."""
+"""Timing: measures a bundle's prediction time per image on this machine."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from kit.stages.bundles.predicting import predict_bundle
 from kit.stages.bundles.prediction import PredictionInput
 from kit.stages.bundles.trying import write_trial_rows
 
-FEW, MANY = 2, 40  # rows; the difference of their times is free of the time to start
+FEW, MANY = 2, 40  # rows; the difference of their times excludes the start-up time
 PLANNED = 10_000  # images in the sentence for people
 
 
 @dataclass(frozen=True)
 class PredictionTime:
-    """Seconds that all networks of a bundle need for one more image, measured with so many images."""
+    """Seconds of all networks of a bundle per additional image, measured with this many images."""
 
     seconds_per_image: float
     images: int
     device: str
 
     def describe(self, time_limit_s: float | None = None) -> str:
-        """The time as a sentence; with a limit, also how many images all networks predict within the limit."""
+        """Returns the time as a sentence; with a limit, also how many images all networks predict within the limit."""
         total = write_duration(PLANNED * self.seconds_per_image)
         text = (
             f"{self.seconds_per_image:.4f} s per image on {self.device}, measured here with {self.images} "
@@ -44,8 +44,8 @@ class PredictionTime:
 def measure_prediction_time(workspace: Workspace, folder: Path) -> PredictionTime:
     """Times a bundle with few and with many of the test rows, with decoding, and compares.
 
-    If the longer pass is not slower, its whole time by its rows is the answer, which is too high. Raises ConfigError
-    C07 without a sample, and what predicting raises.
+    If the longer pass is not slower, the result is its whole time divided by its rows, which is too high.
+    Raises ConfigError C07 without a sample, and what predicting raises.
     """
     with tempfile.TemporaryDirectory(prefix="kit-time-") as temporary, warnings.catch_warnings():
         warnings.simplefilter("ignore", KitWarning)

@@ -35,14 +35,16 @@ ROWS = 8
 
 @dataclass(frozen=True)
 class BundleTrial:
-    """A bundle that predicted: how many rows of the sample, in what time, with images of noise if none is here."""
+    """A bundle's trial: the number of rows of the sample, the time, and whether images of noise were used
+    because none is here.
+    """
 
     rows: int
     seconds: float
     noise: bool
 
     def describe(self) -> str:
-        """The trial in one line."""
+        """Returns the trial in one line."""
         noise = "noise images, because this machine has no test image"
         images = noise if self.noise else "images of the workspace"
         return f"tested without kit and network: {self.rows} rows in {self.seconds:.0f} s, {images}"
@@ -51,8 +53,8 @@ class BundleTrial:
 def try_bundle(workspace: Workspace, folder: Path, rows: int = ROWS) -> BundleTrial:
     """Runs a bundle's predict.py on the first test rows that have an image here, in a process without kit.
 
-    Raises ConfigError C07 without a sample; RunError R18 if the script fails, leaves a row out or writes into the
-    bundle, with the last lines that it printed.
+    Raises ConfigError C07 without a sample. Raises RunError R18 if the script fails, leaves a row out or
+    writes into the bundle, with its last printed lines.
     """
     data = workspace.competition.data
     if data.sample is None:
@@ -98,7 +100,8 @@ def _state(folder: Path) -> dict[str, tuple[int, int]]:
 
 
 def write_trial_rows(workspace: Workspace, rows: int, base: Path) -> tuple[int, bool, list[str]]:
-    """How many rows of the sample are tried, whether with images of noise, and the options of predict.py for them.
+    """Returns how many rows of the sample are tried, whether with images of noise, and the options of
+    predict.py for them.
 
     Rows that have an image here are taken first.
     """
@@ -140,7 +143,9 @@ def write_trial_rows(workspace: Workspace, rows: int, base: Path) -> tuple[int, 
 
 
 def _with_images(paths: Sequence[Path], count: int, rows: int) -> list[int]:
-    """The first rows that have an image here, ascending; the very first where none has, or rows are of many photos."""
+    """Returns the first rows that have an image here, ascending; the very first if none has one, or if rows
+    have many photos.
+    """
     here = (row for row, path in enumerate(paths) if _is_here(path)) if len(paths) == count else iter(())
     return list(islice(here, rows)) or list(range(min(rows, count)))
 
@@ -152,7 +157,7 @@ def _is_here(location: Path) -> bool:
 
 
 def _takes_noise(data: Data) -> bool:
-    """Whether test images are files of images, which kit can draw."""
+    """Whether test images are image files, which kit can draw."""
     return data.reader["name"] == IMAGE and KEY not in pattern_of(data)
 
 
@@ -164,7 +169,7 @@ def _write(table: CsvFile, rows: Sequence[int], path: Path, sep: str, encoding: 
 
 
 def _draw_images(folder: Path, data: Data, names: Sequence[str]) -> None:
-    """PNG images of noise under the names that rows have; kit reads them by content, whatever their ending is."""
+    """Draws PNG images of noise with the names of the rows; kit reads them by content, whatever their ending is."""
     rng = np.random.default_rng(0)
     for name in (part for each in names for part in each.split(JOIN)):
         file = folder / name
