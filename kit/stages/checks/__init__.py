@@ -1,1 +1,1 @@
-"""What `kit check` looks at, a module a subject; each gives Findings."""
+"""The checks of `kit check`, one module per subject; each yields Findings."""

@@ -1,4 +1,4 @@
-"""Adversarial validation: whether a model can tell test rows from training rows, how well, and by what.
+"""Adversarial validation: whether a model can separate test rows from training rows, how well, and by which measures.
 
 Source: Pan et al. 2020, "Adversarial Validation Approach to Concept Drift Problem in User Targeting Automation".
 """
@@ -17,13 +17,13 @@ from kit.evaluation import bootstrap
 from kit.kinds import Metric
 from kit.stages.checks.finding import Finding
 
-MIN_AUC = 0.6  # of the AUC's interval, its lower end: below it the two sets are as good as one
+MIN_AUC = 0.6  # lower end of the AUC's interval, below which the two sets count as equal
 FOLDS, MIN_ROWS = (
     5,
     20,
-)  # parts that each predict the others, and rows of either set that are worth the question
-MAX_ROWS = 20_000  # rows that are looked at, drawn where there are more
-MIN_AUC_DROP = 0.01  # the AUC falls by more where a measure that matters is shuffled
+)  # number of cross-fitting parts, and minimum rows of either set
+MAX_ROWS = 20_000  # maximum rows, drawn if there are more
+MIN_AUC_DROP = 0.01  # minimum drop of the AUC when a measure that matters is shuffled
 MAX_SHOWN_ROWS = 10  # rows of either set
 
 Model = Literal["trees", "linear"]
@@ -37,16 +37,16 @@ class Separability:
 
     auc: float
     interval: tuple[float, float]  # 95 %, by drawing groups
-    shares: np.ndarray  # cross-fitted; NaN for rows that were not looked at
-    falls: Mapping[str, float]  # by how much the AUC falls where a measure is shuffled, the largest first
+    shares: np.ndarray  # cross-fitted; NaN for rows that were not used
+    falls: Mapping[str, float]  # the drop of the AUC when a measure is shuffled, the largest first
 
 
 def classify_train_vs_test(
     values: np.ndarray, names: Sequence[str], is_test: np.ndarray, groups: np.ndarray, model: Model = "trees"
 ) -> Separability | None:
-    """Cross-fits a model that tells test rows from training rows, by `values` (rows, measures), groups whole.
+    """Cross-fits a model that separates test rows from training rows, by `values` (rows, measures), groups whole.
 
-    None where either set has too few groups. Values that are not finite are for trees alone.
+    Returns None if either set has too few groups. Values that are not finite require trees.
     """
     rows = _sample_rows(is_test)
     kind, units = is_test[rows].astype(np.int64), np.unique(groups[rows], return_inverse=True)[1]
@@ -71,7 +71,7 @@ def classify_train_vs_test(
 
 
 def _sample_rows(is_test: np.ndarray) -> np.ndarray:
-    """All rows, or of either set an equal share of MOST."""
+    """Returns all rows, or an equal share of MOST from either set."""
     if len(is_test) <= MAX_ROWS:
         return np.arange(len(is_test))
     return np.sort(generator(0, "adversarial").choice(len(is_test), MAX_ROWS, replace=False))
@@ -89,7 +89,10 @@ Fitted = tuple[Any, np.ndarray]  # a model, and the rows that it did not see
 
 
 def _cross_fitted(values: np.ndarray, kind: np.ndarray, units: np.ndarray, model: Model) -> Iterator[Fitted]:
-    """Groups are dealt to the parts at random, those with a test row evenly, and the others too."""
+    """Yields fitted models with their held-out rows.
+
+    Groups are assigned to the parts at random, and those with a test row evenly.
+    """
     order = generator(0, "parts").permutation(units.max() + 1)
     order = order[np.argsort(np.bincount(units, kind)[order] > 0, kind="stable")]
     part_of = np.empty(len(order), np.int64)
@@ -100,7 +103,7 @@ def _cross_fitted(values: np.ndarray, kind: np.ndarray, units: np.ndarray, model
 
 
 def _predict(fitted: Sequence[Fitted], values: np.ndarray) -> np.ndarray:
-    """Each row's share by the model that did not see it."""
+    """Returns each row's share by the model that did not see it."""
     found = np.empty(len(values))
     for made, held in fitted:
         found[held] = made.predict_proba(values[held])[:, 1]
@@ -164,7 +167,7 @@ def _auc(told: Separability) -> str:
 
 
 def most_separable_rows(told: Separability, ids: np.ndarray, train: int) -> list[Case]:
-    """The test rows that look least like training rows, and the training rows that look most like test rows."""
+    """Returns the test rows that look least like training rows, and the training rows that look most like test rows."""
     shares = np.nan_to_num(told.shares, nan=-1.0)
     order = np.argsort(-shares, kind="stable")
     test, own = order[order >= train][:MAX_SHOWN_ROWS], order[order < train][:MAX_SHOWN_ROWS]

@@ -26,26 +26,26 @@ from kit.stages.checks.finding import Finding
 
 @dataclass(frozen=True, eq=False)
 class RowContext:
-    """What is known of the rows before a network looks: the tables, the folds, and pairs of copies by their pixels."""
+    """The context of the rows: the tables, the folds, and pairs of copies by their pixels."""
 
     train: Table
     test: Table
     folds: Folds
     pairs: np.ndarray  # (pairs, 2) rows of train and then test
-    groups: np.ndarray  # (train + test rows,): what belongs together
+    groups: np.ndarray  # (train + test rows,): the cluster of related rows
 
 
 def check_by_networks(
     workspace: Workspace, checkpoints: Sequence[str], looked: RowContext
 ) -> Work[list[Finding]]:
-    """K15 and K16 for each run; embeds the images first, where that was not done. Raises what kit embed raises."""
+    """Yields K15 and K16 for each run; embeds the images first, if that is not done. Raises what kit embed raises."""
     from kit.stages.prediction.embed import embed
 
     found: list[Finding] = []
     for made in (yield from embed.with_progress(workspace, checkpoints)):
         yield Progress("check", 0, 1, f"{made.member}: rows with similar features")
         parts = {int(fold): made.folder / fold for fold in made.folds}
-        own = Run(made.folder.parents[1]).folds()  # which need not be those that the config makes now
+        own = Run(made.folder.parents[1]).folds()  # which may differ from those that the config makes now
         found += check_by_run(made.member, parts, replace(looked, folds=own))
     return found
 
@@ -86,7 +86,7 @@ def check_by_run(member: str, parts: Mapping[int, Path], looked: RowContext) -> 
 
 
 def _unit(vectors: np.ndarray) -> np.ndarray:
-    """The vectors as float32 of length 1, where they are none of zeros."""
+    """Returns the vectors as float32 of length 1, except vectors of zeros."""
     made = vectors.astype(np.float32)
     lengths = np.linalg.norm(made, axis=1, keepdims=True)
     unit: np.ndarray = np.divide(made, lengths, out=np.zeros_like(made), where=lengths > 0)
@@ -94,7 +94,9 @@ def _unit(vectors: np.ndarray) -> np.ndarray:
 
 
 def _alike(vectors: np.ndarray, rows: np.ndarray, others: np.ndarray) -> list[tuple[int, int]]:
-    """Pairs of a row and another that are far nearer than the row's other neighbours, seen from the others' mean."""
+    """Returns pairs of a row and another that are far nearer than the row's other neighbours, relative to the
+    others' mean.
+    """
     if len(others) <= NEIGHBOURS or not len(rows):
         return []
     mean = vectors[others].mean(axis=0)
@@ -106,7 +108,10 @@ def _alike(vectors: np.ndarray, rows: np.ndarray, others: np.ndarray) -> list[tu
 
 
 def _pool(kept: Sequence[tuple[np.ndarray, Separability]], rows: int) -> Separability:
-    """The mean of the folds' AUCs, which are of other rows each; the folds' errors are independent, so they shrink."""
+    """Returns the mean of the folds' AUCs, which are of other rows each.
+
+    The folds' errors are independent, so they shrink.
+    """
     shares = np.full(rows, np.nan)
     for at, told in kept:
         shares[at] = told.shares

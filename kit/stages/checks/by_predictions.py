@@ -1,4 +1,4 @@
-"""Predicted: the out-of-fold predictions of runs, for what models that never saw a row say of its label."""
+"""Loads the out-of-fold predictions of runs, for checks of labels by models that never saw the row."""
 
 from __future__ import annotations
 
@@ -19,10 +19,11 @@ from kit.stages.blending.members import OutOfFold
 
 
 def oof_predictions(workspace: Workspace, train: Table, asked: Sequence[str]) -> OutOfFold | None:
-    """What the runs that are asked for (`runs/r`, `r@d4`) predict out of fold, else the best finished run that fits.
+    """Returns the out-of-fold predictions of the requested runs (`runs/r`, `r@d4`), else of the best finished
+    run that fits.
 
-    None where no run fits. Raises ConfigError C15 for a run that there is not, InvalidError D41 and D42 for predictions
-    that are missing or do not fit the table.
+    Returns None if no run fits. Raises ConfigError C15 for a run that does not exist, InvalidError D41 and
+    D42 for predictions that are missing or do not fit the table.
     """
     data = workspace.competition.data
     if asked:
@@ -33,7 +34,7 @@ def oof_predictions(workspace: Workspace, train: Table, asked: Sequence[str]) ->
     name, sign = metric.plugin_name(), 1.0 if metric.higher_is_better else -1.0
     records = [one for one in all_records(workspace) if one.state == "finished" and name in one.scores]
     for one in sorted(records, key=lambda one: -sign * one.scores[name]):
-        with suppress(KitError):  # a run of other rows or classes says nothing of these
+        with suppress(KitError):  # a run of other rows or classes has no information about these
             return _read(train, {f"runs/{one.run.name}": one.run.predictions("plain") / "oof.parquet"}, data)
     return None
 

@@ -1,4 +1,4 @@
-"""check: what the data say before any training, each with what it does to a score and the line that answers it."""
+"""check: findings about the data before any training, each with its effect on the score and a fix."""
 
 from __future__ import annotations
 
@@ -56,18 +56,18 @@ LEVEL_ORDER = {"problem": 0, "warning": 1, "note": 2}
 
 @dataclass(frozen=True, eq=False, repr=False)
 class CheckResult(Displayed):
-    """What was looked at, and what was found, problems first."""
+    """The checked data, and the findings, problems first."""
 
     train: int
     test: int
     classes: int
     findings: tuple[Finding, ...]
-    folds: str = ""  # the fingerprint of the folds that were looked at
+    folds: str = ""  # the fingerprint of the checked folds
     labels: str = ""  # in words, such as `5 classes`
 
     @property
     def problems(self) -> int:
-        """How many findings make scores wrong or stop training."""
+        """The number of findings that make scores wrong or stop training."""
         return sum(finding.level == "problem" for finding in self.findings)
 
     def _lines(self) -> list[str]:
@@ -77,7 +77,7 @@ class CheckResult(Displayed):
         )
 
     def to_frame(self) -> pd.DataFrame:
-        """A row per finding: code, level, summary, effect, fix and number of cases."""
+        """Returns a row per finding: code, level, summary, effect, fix and number of cases."""
         return findings_frame(self.findings)
 
 
@@ -85,11 +85,13 @@ class CheckResult(Displayed):
 def run_checks(
     workspace: Workspace | StrPath, runs: Sequence[str] = (), checkpoints: Sequence[str] = ()
 ) -> Work[CheckResult]:
-    """Looks at tables, images and what `runs` predict out of fold, by default the best one; decodes into the cache.
+    """Checks tables, images and the out-of-fold predictions of `runs`, by default of the best one.
 
-    Of `checkpoints` it looks at what their networks make of the images, which takes torch.
+    It decodes into the cache.
 
-    Raises DataError and ConfigError for tables that cannot be read, as kit train does, and for runs that do not fit.
+    For `checkpoints` it checks the embeddings by their networks, which needs torch.
+
+    Raises DataError and ConfigError for unreadable tables, as kit train does, and for runs that do not fit.
     """
     workspace = Workspace.of(workspace)
     data, root = workspace.competition.data, workspace.root
@@ -97,7 +99,7 @@ def run_checks(
     train = train_table(root, data).sort_by_id()
     test = rows_to_predict(workspace, data, train.classes)
     splitter = workspace.experiment.open(Splitter, root)
-    with warnings.catch_warnings():  # what they say is a finding here
+    with warnings.catch_warnings():  # their warnings are findings here
         warnings.simplefilter("ignore", KitWarning)
         folds = make_folds(train, splitter, workspace.experiment.split_seed)
     paths = [*train.paths, *test.paths]
@@ -142,7 +144,7 @@ def run_checks(
 def _unusable(
     bad: tuple[Case, ...], ids: np.ndarray, train: int, paths: list[Path], data: Data
 ) -> Iterator[Finding]:
-    """K01: images at which kit train or kit tta stops, or that they go on without as the config asks."""
+    """Yields K01: images that stop kit train or kit tta, or are left out as the config says."""
     if not bad:
         return
     rows = {str(path): row for row, path in enumerate(paths)}
@@ -176,7 +178,7 @@ def _unusable(
 
 
 def _without_rows(train: Table, test: Table) -> Iterator[Finding]:
-    """K02: image files beside those of the tables that no row names."""
+    """Yields K02: image files beside those of the tables that no row names."""
     paths = {"train": train.paths, "test": test.paths}
     named = {path.resolve() for path in (*train.paths, *test.paths)}
     endings = {path.suffix.lower() for path in (*train.paths, *test.paths)}
@@ -208,7 +210,7 @@ def _without_rows(train: Table, test: Table) -> Iterator[Finding]:
 
 
 def _by_predictions(workspace: Workspace, train: Table, test: int, runs: Sequence[str]) -> Iterator[Finding]:
-    """K13 and K18, where there are out-of-fold predictions."""
+    """Yields K13 and K18, if there are out-of-fold predictions."""
     seen = oof_predictions(workspace, train, runs)
     if seen is None:
         return
@@ -219,20 +221,22 @@ def _by_predictions(workspace: Workspace, train: Table, test: int, runs: Sequenc
 
 
 def _non_group_columns(workspace: Workspace) -> tuple[str, ...]:
-    """Columns that are no groups whatever they hold: the id, the label, and what the config groups by already."""
+    """Returns columns that are never groups: the id, the label, and the config's present groups."""
     data = workspace.competition.data
     return tuple(name for name in (data.id, *data.label_columns, data.group, data.answer) if name)
 
 
 def _no_facts(workspace: Workspace) -> tuple[str, ...]:
-    """Columns that are no facts of a row: the id, and what the label, the weight and the source are read from."""
+    """Returns columns without information about a row: the id, and the sources of the label, the weight and
+    the source.
+    """
     data = workspace.competition.data
     names = (*_non_group_columns(workspace), data.weight, data.external.source_column)
     return tuple(name for name in names if name)
 
 
 def _of_groups(train: Table) -> list[tuple[int, int]]:
-    """Pairs that link the rows of each group and of each answer."""
+    """Returns pairs that link the rows of each group and of each answer."""
     keys = [key for key in (train.groups, train.answers) if key is not None]
     return list(enumerate(merge_groups(*keys).tolist())) if keys else []
 
@@ -240,7 +244,7 @@ def _of_groups(train: Table) -> list[tuple[int, int]]:
 def _between(
     measures: Measures, train: Table, test: Table, units: np.ndarray, left_out: Sequence[str]
 ) -> Iterator[Finding]:
-    """K10 and K14, of the competition's own rows and the test rows."""
+    """Yields K10 and K14, on the competition's own rows and the test rows."""
     if not len(test):
         return
     own, count = np.flatnonzero(train.competition_rows), len(train)
@@ -262,7 +266,7 @@ def _copies(
     group: str | None,
     pairs: np.ndarray,
 ) -> Iterator[Finding]:
-    """The findings of copies inside train, across folds, and between train and test."""
+    """Yields the findings of copies inside train, across folds, and between train and test."""
     hashes = np.array(cache.hashes)
     same = hashes[pairs[:, 0]] == hashes[pairs[:, 1]]
     inside = pairs[:, 1] < len(train)

@@ -1,4 +1,4 @@
-"""Columns: what is measured of each image, and what both tables say of each row, as numbers a model can take."""
+"""Columns: measures of each image, and the columns that both tables have, as numbers for a model."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ import pandas as pd
 from kit.data.table import Table
 from kit.stages.checks.shift import Measures
 
-MAX_DISTINCT = 50  # values of a column of words: with more it is a name, no measure
-NUMBERS = 0.9  # of a column's cells that are numbers make it one of numbers
+MAX_DISTINCT = 50  # maximum values of a column of words; with more it is a name, not a measure
+NUMBERS = 0.9  # share of a column's cells that are numbers, from which it is a column of numbers
 
 
 def column_measures(
     measures: Measures, train: Table, test: Table, left_out: Collection[str]
 ) -> tuple[np.ndarray, list[str]]:
-    """Values (train + test rows, measures), NaN where there is none, and the names of the measures."""
+    """Returns values (train + test rows, measures), NaN if missing, and the names of the measures."""
     found = dict(measures.numbers)
     found["format"] = _codes(pd.Series(measures.formats))
     for name in test.frame.columns:

@@ -18,7 +18,7 @@ PROBLEM_SHARE = 0.005  # of the rows with a copy on the other side are a problem
 
 
 def check_copy_labels(train: Table, pairs: np.ndarray, same: np.ndarray) -> Iterator[Finding]:
-    """Copies with other labels: K04 for files that are the same byte for byte, K07 for those that look alike.
+    """Yields copies with other labels: K04 for byte-identical files, K07 for similar images.
 
     `pairs` (pairs, 2) are rows of train, `same` (pairs,) whether their files are equal.
     """
@@ -59,9 +59,11 @@ def _different_labels(train: Table, pairs: np.ndarray) -> tuple[Case, ...]:
 def check_copies_across_folds(
     train: Table, pairs: np.ndarray, folds: Folds, splitter: Splitter, group: str | None
 ) -> Iterator[Finding]:
-    """K05: copies of which a fold trains on one and is scored on the other; rows of `folds` are those of train.
+    """Yields K05: copies of which a fold trains on one and is scored on the other.
 
-    `group` is data.group, which the answer does not repeat.
+    Rows of `folds` are those of train.
+
+    `group` is data.group, which the fix does not repeat.
     """
     torn = np.zeros(len(pairs), bool)
     for fold in range(folds.count):
@@ -85,7 +87,9 @@ def check_copies_across_folds(
 
 
 def _answer(group: str | None, splitter: Splitter, train: Table) -> str:
-    """What keeps copies in one fold: found groups, or one value of the column that names groups now."""
+    """Returns the setting that keeps copies in one fold: found groups, or one value of the column with the
+    present groups.
+    """
     if group is None:
         return keep_whole("auto", group, splitter, train.label_kind)
     if group in AUTO_GROUP_FILES:  # it was made before, or by hand
@@ -98,7 +102,7 @@ def _answer(group: str | None, splitter: Splitter, train: Table) -> str:
 
 
 def check_copies_in_test(train: Table, test: Table, pairs: np.ndarray, same: np.ndarray) -> Iterator[Finding]:
-    """K06: training images that are in the test set too; `pairs` are rows of train and rows of test."""
+    """Yields K06: training images that are also in the test set. `pairs` are rows of train and rows of test."""
     if not len(pairs):
         return
     exact, rows = int(same.sum()), len(np.unique(pairs[:, 1]))

@@ -1,4 +1,4 @@
-"""External: rows of other sources, which train and are never scored; what a write-up must name."""
+"""External: rows of other sources, which train and are never scored, and which a write-up must name."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from kit.stages.checks.finding import Finding
 
 
 def check_external_sources(train: Table) -> Iterator[Finding]:
-    """K12, a note; a warning where a source has no licence or no origin."""
+    """Yields K12, a note; a warning if a source has no licence or no origin."""
     sources = train.external_rows()
     if not sources:
         return

@@ -1,4 +1,4 @@
-"""Factors: labels against each other, where a class is made of parts or a group shares what it should share."""
+"""Factors: compares labels, if a class is made of parts or if a group should share a value."""
 
 from __future__ import annotations
 
@@ -13,12 +13,14 @@ from kit.errors import Case
 from kit.stages.checks.finding import Finding
 
 CONSTANT = 0.9  # of the groups with several rows have one value: then the others contradict themselves
-MIN_ROWS = 10  # groups with several rows, for such a word
-MAX_LISTED = 1000  # combinations that are looked through
+MIN_ROWS = 10  # minimum groups with several rows for this finding
+MAX_LISTED = 1000  # maximum combinations that are checked
 
 
 def check_factors(train: Table, names: Sequence[str], loss: str) -> Iterator[Finding]:
-    """K17 for groups whose rows disagree where nearly all others agree, K19 for combinations without a row."""
+    """Yields K17 for groups whose rows disagree although nearly all others agree, K19 for combinations
+    without a row.
+    """
     yield from _contradictions(train, names)
     yield from _combinations(train, names, loss == "factors")
 
@@ -47,7 +49,7 @@ def _contradictions(train: Table, names: Sequence[str]) -> Iterator[Finding]:
 
 
 def _values(train: Table, names: Sequence[str]) -> Mapping[str, np.ndarray]:
-    """Each row's value of each factor."""
+    """Returns each row's value of each factor."""
     if not train.class_factors:
         return {}
     table = np.array(train.class_factors, dtype=str)[train.targets()]
@@ -55,7 +57,7 @@ def _values(train: Table, names: Sequence[str]) -> Mapping[str, np.ndarray]:
 
 
 def _split_groups(groups: np.ndarray, values: np.ndarray) -> tuple[dict[str, list[str]], int]:
-    """The groups with several values, and how many groups have several rows."""
+    """Returns the groups with several values, and how many groups have several rows."""
     named, place, counts = np.unique(groups, return_inverse=True, return_counts=True)
     pairs = np.unique(np.stack([place, np.unique(values, return_inverse=True)[1]], axis=1), axis=0)
     different = np.bincount(pairs[:, 0], minlength=len(named))

@@ -1,4 +1,4 @@
-"""Finding: one thing that the data say before any training, what it does to a score, and what answers it."""
+"""Finding: one fact about the data before any training, its effect on the score, and a fix."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ Level = Literal["problem", "warning", "note"]
 
 @dataclass(frozen=True)
 class Finding:
-    """A problem makes scores wrong or stops training, a warning may, a note is worth knowing."""
+    """A finding. A problem makes scores wrong or stops training, a warning may do so, and a note is information."""
 
     code: str
     level: Level
-    summary: str  # what, and how many
-    effect: str  # what it does to the score
+    summary: str  # the fact, and its count
+    effect: str  # the effect on the score
     fix: str  # a config line or a command
     cases: tuple[Case, ...] = ()
 
 
 def describe_findings(about: str, findings: Sequence[Finding]) -> list[str]:
-    """The number of findings by level, then the summary of each."""
+    """Returns the number of findings by level, then the summary of each."""
     counts = Counter(finding.level for finding in findings)
     told = ", ".join(f"{count} {level}{'s' * (count > 1)}" for level, count in counts.items())
     return [
@@ -43,7 +43,7 @@ def describe_findings(about: str, findings: Sequence[Finding]) -> list[str]:
 
 
 def findings_frame(findings: Iterable[Finding]) -> pd.DataFrame:
-    """A row per finding: code, level, summary, effect, fix and number of cases."""
+    """Returns a row per finding: code, level, summary, effect, fix and number of cases."""
     rows = [
         {
             "code": one.code,
@@ -67,7 +67,9 @@ def check_strictly(findings: Iterable[Finding]) -> None:
 
 
 def write_cases(path: Path, findings: Iterable[Finding]) -> None:
-    """Writes a CSV of every case of every finding, as quarantine.csv has them: code, level, id, split, path, detail."""
+    """Writes a CSV of every case of every finding, in the columns of quarantine.csv: code, level, id, split,
+    path, detail.
+    """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["code", "level", "id", "split", "path", "detail"])

@@ -1,4 +1,4 @@
-"""Grades: labels that are whole numbers in an order, taken for classes without one or for numbers."""
+"""Grades: labels that are ordered whole numbers, but are treated as unordered classes or as numbers."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from kit.errors import Case
 from kit.kinds import Loss
 from kit.stages.checks.finding import Finding
 
-MAX_GRADES = 20  # different whole numbers; more are measured
+MAX_GRADES = 20  # distinct whole numbers; more are measured numbers
 CUT = "then kit blend RUN --ensembler cut_points"
 
 
 def check_grades(train: Table, metric: Mapping[str, Any], loss: Loss) -> Iterator[Finding]:
-    """K47 for grades whose order the loss ignores, and for numbers that may be grades."""
+    """Yields K47 for grades whose order the loss ignores, and for numbers that may be grades."""
     if not train.target.has_classes:
         yield from _check_numbers(train)
     ranks = metric.get("name") == "cohen_kappa" and metric.get("weights", "none") != "none"

@@ -1,4 +1,4 @@
-"""Groups: columns, folders and beginnings of ids whose values rows share, as photos of one person do."""
+"""Groups: columns, folders and prefixes of ids with values that rows share, as photos of one person do."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from kit.kinds import Splitter
 from kit.kinds.advice import keep_whole
 from kit.stages.checks.finding import Finding
 
-MIN_SHARED = 0.9  # of the rows share their value with another row
-MAX_GROUP_SHARE = 0.05  # of all rows have one value, at most: a camera or a site is no person
-MIN_ROWS = 10  # rows are few in any table
+MIN_SHARED = 0.9  # minimum share of rows that share their value with another row
+MAX_GROUP_SHARE = 0.05  # maximum share of rows with one value: a camera or a site is not a person
+MIN_ROWS = 10  # a table with fewer rows is too small
 
 
 def check_group_columns(
     train: Table, folds: Folds, splitter: Splitter, asked: str | None, left_out: Sequence[str]
 ) -> Iterator[Finding]:
-    """K09 for what looks like a group and is torn by the folds; `left_out` are the columns of the id, the label ..."""
+    """Yields K09 for possible groups that the folds split. `left_out` are the columns of the id, the label ..."""
     torn = {
         name: values
         for name, values in _candidates(train, left_out).items()
@@ -52,7 +52,7 @@ def check_group_columns(
 
 
 def _candidates(train: Table, left_out: Sequence[str]) -> dict[str, np.ndarray]:
-    """Columns and derived names with many values, nearly all of them shared by some rows and none by many."""
+    """Returns columns and derived names with many values, nearly all of them shared by some rows and none by many."""
     columns: Mapping[str, Sequence[str]] = {
         **{str(name): train.frame[name].astype(str).tolist() for name in train.frame.columns},
         **derive_columns(train.ids.tolist(), train.paths),

@@ -1,4 +1,4 @@
-"""LabelErrors: labels that are probably wrong, by what models say of rows that they never saw.
+"""LabelErrors: finds labels that are probably wrong, by predictions of models that never saw the row.
 
 Source: Northcutt, Jiang and Chuang 2021, "Confident Learning: Estimating Uncertainty in Dataset Labels".
 """
@@ -19,13 +19,13 @@ ROUNDING = 1e-6  # below its threshold a probability still counts
 
 @dataclass(frozen=True, eq=False)
 class LabelErrors:
-    """Rows whose label is probably another, the surest first, and how many are expected in all."""
+    """Rows whose label is probably wrong, the most certain first, and how many are expected in all."""
 
     rows: np.ndarray  # (suspects,) int64
-    likely: np.ndarray  # (suspects,) int64, the class that models give
+    likely: np.ndarray  # (suspects,) int64, the class that models predict
     margins: np.ndarray  # (suspects,) of the label's probability over the best other one's, from 0 to 1
     expected: float
-    joint: np.ndarray  # (classes, classes): about how many rows of each label are of each class
+    joint: np.ndarray  # (classes, classes): estimated number of rows of each label that are of each class
 
 
 def find_label_errors(probabilities: np.ndarray, labels: np.ndarray) -> LabelErrors:
@@ -47,7 +47,7 @@ def find_label_errors(probabilities: np.ndarray, labels: np.ndarray) -> LabelErr
     np.add.at(joint, (labels[sure], confident[sure]), 1)
     np.fill_diagonal(
         joint, joint.diagonal().clip(min=1)
-    )  # a class keeps a row, however unsure models are of it
+    )  # each class has at least one row, however uncertain models are
     joint *= (counts / joint.sum(axis=1))[:, None]
     others = probabilities.copy()
     others[rows, labels] = -np.inf
@@ -59,7 +59,7 @@ def find_label_errors(probabilities: np.ndarray, labels: np.ndarray) -> LabelErr
 
 
 def of_predictions(seen: OutOfFold) -> Iterator[Finding]:
-    """K13: rows whose label models contradict; where a row may have several labels, each class is a question."""
+    """Yields K13: rows whose label models contradict. If a row may have several labels, each class is a question."""
     if not seen.table.target.has_decisions:
         return
     probabilities = np.asarray(seen.members.mean(axis=0), dtype=np.float64)

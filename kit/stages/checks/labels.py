@@ -1,4 +1,4 @@
-"""Labels: how many rows each class has, and whether every fold can learn it."""
+"""Labels: counts the rows of each class, and checks that every fold can learn it."""
 
 from __future__ import annotations
 
@@ -15,13 +15,15 @@ from kit.kinds import Splitter
 from kit.kinds.advice import choose_stratified_splitter, innermost, weigh_rare
 from kit.stages.checks.finding import Finding
 
-UNEQUAL = 10.0  # times as many rows in the largest class as in the smallest are worth a warning
+UNEQUAL = 10.0  # ratio of the largest class to the smallest from which a warning is given
 
 
 def check_class_counts(
     train: Table, folds: Folds, splitter: Splitter, experiment: Experiment
 ) -> Iterator[Finding]:
-    """K03 for classes of very unequal sizes, K08 for classes that a fold does not train on or is not scored on."""
+    """Yields K03 for classes of very unequal sizes, K08 for classes that a fold does not train on or is not
+    scored on.
+    """
     if not train.target.has_classes:
         return
     counts = train.counts()
@@ -61,7 +63,7 @@ def check_class_counts(
 
 
 def _every_class(train: Table, lacking: np.ndarray, splitter: Splitter) -> str:
-    """What gives each fold a row of each of these classes, without what is set already."""
+    """Returns the settings that give each fold a row of each of these classes, without those that are already set."""
     key, inner = innermost(splitter)
     wanted = choose_stratified_splitter(train.label_kind, train.groups is not None)
     answers = [] if "stratified" in inner.plugin_name() or _is_stratified(inner) else [f"{key}={wanted}"]
@@ -83,7 +85,7 @@ def _is_stratified(splitter: Splitter) -> bool:
 
 
 def _units(train: Table, label: int) -> int:
-    """How many groups of rows a class has, or rows without groups: as many folds can have it."""
+    """Returns the number of a class's groups, or of its rows without groups: at most this many folds can have it."""
     labels = train.targets()
     rows = np.flatnonzero(
         (labels[:, label] > 0 if labels.ndim == 2 else labels == label) & train.competition_rows
@@ -92,7 +94,7 @@ def _units(train: Table, label: int) -> int:
 
 
 def check_label_numbers(train: Table) -> Iterator[Finding]:
-    """K44 for labels that are many different numbers, which are a quantity and no classes."""
+    """Yields K44 for labels that are many distinct numbers, which are a quantity and not classes."""
     if is_quantity(train):
         yield Finding(
             "K44",

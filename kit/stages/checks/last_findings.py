@@ -1,4 +1,4 @@
-"""LastFindings: checked.json, what kit check found last; the board uses it to explain a gap."""
+"""LastFindings: checked.json, the last findings of kit check, by which the board explains a gap."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ FINDINGS_FILE = "checked.json"
 
 @dataclass(frozen=True)
 class LastFindings:
-    """Findings, each with its first cases; `folds` is the fingerprint of the folds that they are about."""
+    """Findings, each with its first cases. `folds` is the fingerprint of the folds that were checked."""
 
     made: str  # ISO 8601, UTC
     folds: str
@@ -31,7 +31,7 @@ def save_findings(root: Path, folds: str, findings: Sequence[Finding]) -> None:
 
 
 def last_findings(root: Path) -> LastFindings | None:
-    """What kit check found last; None where it has not looked, or its file is damaged."""
+    """Returns the last findings of kit check; None if it never ran, or if its file is damaged."""
     try:
         read = read_json(root / FINDINGS_FILE)
         findings = [

@@ -1,4 +1,4 @@
-"""Mirroring: classes that a mirrored image changes, by their names and by nearest neighbours on thumbnails."""
+"""Mirroring: finds classes that a mirrored image changes, by their names and by nearest neighbours of thumbnails."""
 
 from __future__ import annotations
 
@@ -24,9 +24,10 @@ LARGEST_DROP = 0.25  # of the accuracy, for mirrored rows
 def check_mirroring(
     train: Table, pictures: np.ndarray, units: np.ndarray, augmenter: Augmenter
 ) -> Iterator[Finding]:
-    """K32: an augmenter that mirrors images of classes that are not the same mirrored.
+    """Yields K32: an augmenter that mirrors images of classes that differ when mirrored.
 
-    `pictures` (rows, 256) are thumbnails of mean 0 and length 1; rows of one of `units` (rows,) are never neighbours.
+    `pictures` (rows, 256) are thumbnails of mean 0 and length 1. Rows of one of `units` (rows,) are never
+    neighbours.
     """
     if not augmenter.mirrors():
         return
@@ -52,7 +53,7 @@ def check_mirroring(
 
 
 def find_sided_pairs(classes: Sequence[str]) -> list[tuple[str, str]]:
-    """Pairs of classes whose names are equal once left and right are exchanged."""
+    """Returns pairs of classes whose names are equal after left and right are exchanged."""
     by_name = {name.lower(): name for name in classes}
     found = []
     for lower, name in by_name.items():
@@ -72,7 +73,9 @@ def _answer(augmenter: Augmenter) -> str:
 def _neighbour_accuracies(
     train: Table, pictures: np.ndarray, units: np.ndarray
 ) -> tuple[float, float] | None:
-    """The accuracy of the nearest row of another unit, for rows and for mirrored rows; None without a large drop."""
+    """Returns the accuracy of the nearest row of another unit, for rows and for mirrored rows; None without a
+    large drop.
+    """
     rows = np.flatnonzero(train.competition_rows & pictures.any(axis=1))
     rows = rows[:: max(1, -(-len(rows) // MOST_ROWS))]
     labels, apart, shown = train.targets()[rows], units[rows], pictures[rows]
@@ -84,7 +87,7 @@ def _neighbour_accuracies(
 
 
 def _accuracy(queries: np.ndarray, shown: np.ndarray, labels: np.ndarray, apart: np.ndarray) -> float:
-    """The share of rows whose nearest picture of another unit has their label."""
+    """Returns the share of rows whose nearest picture of another unit has their label."""
     right = 0
     for start in range(0, len(queries), 512):
         part = slice(start, start + 512)

@@ -1,4 +1,4 @@
-"""Sample: what of sample submission would stop `kit blend` after training."""
+"""Sample: finds what in the sample submission would stop `kit blend` after training."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from kit.stages.checks.finding import Finding
 
 
 def of_fit(workspace: Workspace, train: Table, test: Table) -> Iterator[Finding]:
-    """K42 for rows to predict that are not the sample's, K43 for a sample that does not fit the classes."""
+    """Yields K42 for rows to predict that are not the sample's, K43 for a sample that does not fit the classes."""
     for misfit in misfits(workspace, train, test):
         yield Finding(
             "K42" if misfit.about == "rows" else "K43",

@@ -1,4 +1,4 @@
-"""Scenes that folds tear: photos of one place from other sides, looked for on a sample of the rows."""
+"""Finds scenes that folds split: photos of one place from different viewpoints, searched on a sample of the rows."""
 
 from __future__ import annotations
 
@@ -18,19 +18,20 @@ from kit.kinds import Splitter
 from kit.kinds.advice import keep_whole
 from kit.stages.checks.finding import Finding
 
-SAMPLE_ROWS = 60  # rows that are looked at
+SAMPLE_ROWS = 60  # maximum rows that are checked
 MAX_IMAGES = 8  # photos of its class that each is compared with, and as many of other classes
 MIN_SIDE_PX = 64  # pixels: smaller images have too few details
-LEAST_SHARE = 0.05  # of the rows, beyond what other classes show
+LEAST_SHARE = 0.05  # excess share of the rows over matches with other classes
 
 
 def check_scenes_across_folds(
     train: Table, pictures: np.ndarray, folds: Folds, splitter: Splitter, source: ImageSource, side: int
 ) -> Work[list[Finding]]:
-    """K30: rows whose scene their fold trains on, where more of them have such a photo than have one of another class.
+    """Returns K30: rows whose scene their fold trains on, if they are more than the rows that match a photo
+    of another class.
 
-    Not where `data.group` is "scene": what is alike then is a print that most photos of a class show.
-    `pictures` (rows, 256) are near.looks's, `side` the images' size in the cache.
+    It is skipped if `data.group` is "scene": remaining matches are then a print that most photos of a class
+    show. `pictures` (rows, 256) are near.looks's, `side` the images' size in the cache.
     """
     held, data = np.flatnonzero(folds.oof_mask(0)), source.data
     if data.group == "scene" or not train.has_one_class or side < MIN_SIDE_PX or len(held) < SAMPLE_ROWS:

@@ -18,7 +18,7 @@ from kit.stages.checks.finding import Finding
 def check_score_noise(
     seen: OutOfFold, scoring: Scoring, train: Table, rows: int, public_share: float | None
 ) -> Iterator[Finding]:
-    """K18: the standard error of one score on so many test answers, and on their public part."""
+    """Yields K18: the standard error of one score on this many test answers, and on their public part."""
     shares = seen.members.mean(axis=0)
     made = Predictions(seen.ids, seen.folds, train.classes, shares, target=train.target)
     metric, answers, blended = scoring.bind(made, train)
@@ -32,7 +32,7 @@ def check_score_noise(
         errors = {
             where: error(metric, truth, blended, size, answers.groups)[0] for where, size in sizes.items()
         }
-    except InvalidError:  # rows that are all right tell nothing of the noise
+    except InvalidError:  # rows that are all correct do not show the noise
         return
     first = errors["the test set"]
     cases = tuple(

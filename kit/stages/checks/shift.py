@@ -1,4 +1,4 @@
-"""Shift: how the images of the test set differ from those of the training set, by what can be measured of a file."""
+"""Shift: compares the images of the test set with those of the training set, by measures of a file."""
 
 from __future__ import annotations
 
@@ -16,20 +16,22 @@ from kit.images.channels import to_rgb
 from kit.images.containers import measure
 from kit.stages.checks.finding import Finding
 
-MIN_KS_DISTANCE = 0.15  # least Kolmogorov-Smirnov distance that is worth a word
-MAX_P_VALUE = 1e-4  # and largest p-value
-MAX_ASPECT_RATIO = 4.0  # times as long as wide
+MIN_KS_DISTANCE = 0.15  # minimum Kolmogorov-Smirnov distance of a finding
+MAX_P_VALUE = 1e-4  # and maximum p-value
+MAX_ASPECT_RATIO = 4.0  # ratio of length to width
 
 
 @dataclass(frozen=True, eq=False)
 class Measures:
-    """Of each image: width, height, longer side by shorter, bytes, brightness, contrast, colour, and its format."""
+    """Measures of each image: width, height, longer side by shorter, bytes, brightness, contrast, colour, and
+    its format.
+    """
 
-    numbers: Mapping[str, np.ndarray]  # (rows,) float, NaN where there is no image
+    numbers: Mapping[str, np.ndarray]  # (rows,) float, NaN without an image
     formats: np.ndarray  # (rows,) of str
 
     def take(self, rows: slice | np.ndarray) -> Measures:
-        """Those of some rows."""
+        """Returns the measures of some rows."""
         return Measures({name: values[rows] for name, values in self.numbers.items()}, self.formats[rows])
 
 
@@ -54,7 +56,10 @@ def measure_images(cache: Cache) -> Work[Measures]:
 
 
 def _colourful(image: np.ndarray) -> float:
-    """The mean over pixels of the strongest channel less the weakest; channel by channel, many times as fast."""
+    """Returns the mean over pixels of the strongest channel minus the weakest.
+
+    Channel by channel it is many times as fast.
+    """
     red, green, blue = (np.ascontiguousarray(to_rgb(image)[::2, ::2, n]) for n in range(3))
     strongest, weakest = np.maximum(np.maximum(red, green), blue), np.minimum(np.minimum(red, green), blue)
     return float(strongest.mean() - weakest.mean())
@@ -68,7 +73,7 @@ def _header(path: Path) -> tuple[float, float, str]:
 
 
 def check_shift(train: Measures, test: Measures) -> Iterator[Finding]:
-    """K10 where a measure of the test images is distributed otherwise, or formats are.
+    """Yields K10 if a measure or the formats of the test images have another distribution.
 
     Source: the two-sample Kolmogorov-Smirnov test, scipy.stats.ks_2samp.
     """
@@ -102,13 +107,13 @@ def check_shift(train: Measures, test: Measures) -> Iterator[Finding]:
 
 
 def _shares(formats: np.ndarray) -> dict[str, float]:
-    """The share of each format."""
+    """Returns the share of each format."""
     names, counts = np.unique(formats, return_counts=True)
     return {str(name): count / len(formats) for name, count in zip(names, counts.tolist(), strict=True)}
 
 
 def find_outliers(measures: Measures, ids: np.ndarray) -> Iterator[Finding]:
-    """K11 for images that are very thin, or of one colour."""
+    """Yields K11 for images that are very thin, or of one colour."""
     thin = np.flatnonzero(measures.numbers["aspect"] >= MAX_ASPECT_RATIO)
     plain = np.flatnonzero(measures.numbers["contrast"] < 1.0)
     sides = measures.numbers["width"], measures.numbers["height"]

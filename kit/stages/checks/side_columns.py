@@ -1,4 +1,4 @@
-"""K45, K46, K48: columns that predict the label or the fold alone, are unused, or differ between the tables."""
+"""K45, K46, K48: single columns that predict the label or the fold, are unused, or differ between the tables."""
 
 from __future__ import annotations
 
@@ -21,12 +21,14 @@ from kit.stages.checks.finding import Finding
 LEAK_AUC = 0.95  # of one column alone
 USEFUL_AUC = 0.6  # of a column that is not used
 MAX_ROWS, MAX_LABELS, FOLDS = 5000, 5, 3  # that the trees of one column see
-MIN_ROWS = 60  # fewer rows show nothing
+MIN_ROWS = 60  # fewer rows are no evidence
 MAX_FOLDS = 5  # that are looked at
 
 
 def check_side_columns(train: Table, test: Table, data: Data, left_out: tuple[str, ...]) -> Iterator[Finding]:
-    """K45 for columns whose AUC alone is suspicious, K46 for useful ones that `data.columns` does not name."""
+    """Yields K45 for columns with a suspicious AUC of their own, K46 for useful ones that `data.columns` does
+    not name.
+    """
     own = train.take(np.flatnonzero(train.competition_rows))
     if len(own) < MIN_ROWS or own.label_kind not in ("class_index", "multi_hot"):
         return
@@ -59,7 +61,9 @@ def check_side_columns(train: Table, test: Table, data: Data, left_out: tuple[st
 
 
 def check_column_shift(train: Table, test: Table, folds: Folds, data: Data) -> Iterator[Finding]:
-    """K48 for columns of `data.columns` that alone tell test rows from training rows, or a fold from the others."""
+    """Yields K48 for single columns of `data.columns` that separate test rows from training rows, or a fold
+    from the others.
+    """
     cases = []
     for name in data.columns:
         if name not in train.frame.columns or (len(test) and name not in test.frame.columns):
@@ -100,7 +104,9 @@ def _is_separable(found: Separability | None) -> TypeGuard[Separability]:
 
 
 def _codes(train: Table, test: Table, name: str, data: Data) -> np.ndarray:
-    """The first value of a column of training rows, then of test rows; a category's code, NaN where missing or new."""
+    """Returns the first value of a column of training rows, then of test rows; a category's code, NaN if
+    missing or new.
+    """
     parts = encode_columns(train, test, [name], data.column_kinds)[:2]
     found = []
     for frame in parts:
@@ -112,7 +118,9 @@ def _codes(train: Table, test: Table, name: str, data: Data) -> np.ndarray:
 
 
 def column_auc(train: Table, test: Table, name: str, data: Data) -> float | None:
-    """The mean AUC of the most frequent labels by trees of one column, out of fold; None if it cannot be measured."""
+    """Returns the mean AUC of the most frequent labels by trees of one column, out of fold; None if it cannot
+    be measured.
+    """
     from sklearn.ensemble import HistGradientBoostingClassifier
     from sklearn.metrics import roc_auc_score
     from sklearn.model_selection import GroupKFold, StratifiedKFold, cross_val_predict

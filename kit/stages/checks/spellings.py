@@ -1,4 +1,4 @@
-"""Spellings: classes that may be one class under several names, and labels that are read as one already."""
+"""Spellings: classes that may be one class under several names, and labels that are already joined."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from kit.stages.checks.finding import Finding
 
 
 def check_class_spellings(train: Table, rename: Mapping[str, str]) -> Iterator[Finding]:
-    """K40 for classes of equal names but for case, blanks, encoding or number; K41 for numbers read as one class.
+    """Yields K40 for classes whose names differ only in case, blanks, encoding or number; K41 for numbers
+    read as one class.
 
-    `rename` is `data.label_from.rename`, which the answer repeats and adds to.
+    `rename` is `data.label_from.rename`, which the fix repeats and extends.
     """
     counts = dict(zip(train.classes, train.counts().tolist(), strict=True))
     by_key: dict[str, list[str]] = defaultdict(list)
@@ -57,7 +58,7 @@ def _with_counts(names: Sequence[str], counts: Mapping[str, int]) -> str:
 
 
 def _of_numbers(train: Table, rename: Mapping[str, str]) -> Iterator[Finding]:
-    """K41: labels of one class that the table writes as several numbers."""
+    """Yields K41: labels of one class that the table writes as several numbers."""
     by_name: dict[str, dict[str, int]] = defaultdict(dict)
     for one in train.spellings:
         if one.made not in rename and number_of(one.made) is not None:

@@ -1,4 +1,4 @@
-"""Images: what the augmenter makes of a batch, and whether the same draws make it again."""
+"""Images: checks the augmenter's images of a batch, and that equal draws give equal images."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from kit.kinds import Sampler
 from kit.stages.checks.finding import Finding
 from kit.stages.checks.one_batch.probe_batch import ProbeBatch
 
-ROWS = 16  # that are augmented: enough to see what it does, few enough for a second of any augmenter
+ROWS = 16  # number of augmented images: enough to see the effect, few enough for a second of any augmenter
 
 
 def check_images(ground: ProbeBatch) -> Iterator[Finding]:
@@ -62,7 +62,9 @@ def check_images(ground: ProbeBatch) -> Iterator[Finding]:
 
 
 def _plain(name: str, ground: ProbeBatch, batch: Batch) -> Iterator[Finding]:
-    """K20 for images of one colour whose originals are not, and for other rows that become the same image."""
+    """Yields K20 for images of one colour whose originals are not, and for different rows that become the
+    same image.
+    """
     cache, ids = ground.setting.loaded.cache, ground.setting.loaded.table.ids
     rows = batch.rows.tolist()
     original = {row: cache[row] for row in rows}
@@ -94,7 +96,9 @@ def _levels(batch: Batch, at: int) -> list[int]:
 
 
 def _alike(batch: Batch, original: Mapping[int, np.ndarray]) -> list[int]:
-    """The rows whose images are all equal to the first's, where their originals are not; none where some differ."""
+    """Returns the rows whose images are all equal to the first's although their originals are not; empty if
+    some differ.
+    """
     rows = batch.rows.tolist()
     if not (batch.images == batch.images[:1]).all():
         return []
@@ -103,7 +107,7 @@ def _alike(batch: Batch, original: Mapping[int, np.ndarray]) -> list[int]:
 
 
 def _is_constant(first: Batch, later: Batch) -> bool:
-    """Whether each row's image is the same in two epochs."""
+    """Returns whether each row's image is the same in two epochs."""
     places = {row: at for at, row in enumerate(later.rows.tolist())}
     shared = [(at, places[row]) for at, row in enumerate(first.rows.tolist()) if row in places]
     return bool(shared) and all(torch.equal(first.images[a], later.images[b]) for a, b in shared)

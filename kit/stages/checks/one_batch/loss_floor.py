@@ -1,4 +1,4 @@
-"""LossFloor: how low a loss can go on a batch, found by moving free outputs, without any network."""
+"""LossFloor: finds how low a loss can become on a batch by moving free outputs, without any network."""
 
 from __future__ import annotations
 
@@ -22,22 +22,23 @@ PLAIN_LOSSES = {
     "several": "several",
 }  # of a label kind
 SETTLED_STEPS = 20  # steps without a change
-MIN_LOSS_DROP = 1e-4  # share of the loss at equal outputs that it must be able to fall by
+MIN_LOSS_DROP = 1e-4  # share of the loss at equal outputs by which it must be able to decrease
 
 
 @dataclass(frozen=True, eq=False)
 class LossFloor:
-    """Losses of a batch: of equal outputs, the least of outputs that are alike for all its images, and the least."""
+    """Losses of a batch: of equal outputs, the lowest with the same outputs for all images, and the lowest."""
 
     guessing: float
     constant_output: float
     least: float
-    outputs: Tensor  # (N, width), those of the least loss
+    outputs: Tensor  # (N, width), the outputs of the lowest loss
 
     def progress_of(self, value: float) -> float:
-        """The share of the way from `constant_output` to `least`, which needs a look at the images; 1 if all is gone.
+        """Returns the share of the way from `constant_output` to `least`, which needs the images; 1 if the
+        loss is `least`.
 
-        Of a batch whose rows are all alike it is the way from `guessing`.
+        In a batch of identical rows it is the way from `guessing`.
         """
         top = (
             self.constant_output
@@ -48,20 +49,20 @@ class LossFloor:
 
     @property
     def is_stuck(self) -> bool:
-        """Whether the loss is not a number, or no outputs make it smaller."""
+        """Whether the loss is not a number, or cannot be reduced by any outputs."""
         fallen = self.guessing - self.least
         return not math.isfinite(fallen) or fallen <= MIN_LOSS_DROP * max(abs(self.guessing), MIN_LOSS_DROP)
 
 
 def loss_floor(ground: ProbeBatch) -> LossFloor:
-    """Moves free outputs of the batch until its loss is as low as it goes."""
+    """Moves free outputs of the batch until its loss is as low as possible."""
     guessing, blind, _ = _lowest(ground, 1)
     _, least, outputs = _lowest(ground, len(ground.batch))
     return LossFloor(guessing, blind, least, outputs)
 
 
 def _lowest(ground: ProbeBatch, rows: int) -> tuple[float, float, Tensor]:
-    """The loss of outputs of 0, the lowest on the way down, and its outputs; of one row, shared by all, or of each.
+    """Returns the loss of outputs of 0, the lowest loss, and its outputs: one row for all images, or one per image.
 
     Cosines stay between -1 and 1.
     """
@@ -85,14 +86,14 @@ def _lowest(ground: ProbeBatch, rows: int) -> tuple[float, float, Tensor]:
 
 
 def _has_settled(values: Sequence[float]) -> bool:
-    """Whether the last steps, taken together, hardly changed it."""
+    """Whether the last steps together hardly changed the loss."""
     return len(values) > SETTLED_STEPS and abs(values[-SETTLED_STEPS] - values[-1]) <= MIN_LOSS_DROP * max(
         abs(values[0]), MIN_LOSS_DROP
     )
 
 
 def check_loss(ground: ProbeBatch, found: LossFloor) -> Iterator[Finding]:
-    """K24 for a loss that nothing makes smaller, K21 for one that is least where other labels are predicted."""
+    """Yields K24 for a loss that cannot be reduced, K21 for one that is lowest if other labels are predicted."""
     name = ground.stage.loss.plugin_name()
     if found.is_stuck:
         other = PLAIN_LOSSES[ground.setting.loaded.table.label_kind]
@@ -132,10 +133,10 @@ def _describe_rows(ground: ProbeBatch, found: LossFloor, right: list[bool]) -> t
 
 
 def check_start_loss(ground: ProbeBatch, found: LossFloor, start: float) -> Iterator[Finding]:
-    """K22: the loss before the first step is far above that of equal outputs, which knows nothing.
+    """Yields K22: the loss before the first step is far above that of equal outputs, which need no knowledge.
 
-    Cosines of few features are far apart by chance, so margins have more room; weights that another run left know
-    something already, and are not asked.
+    Cosines of few features differ much by chance, so margins get more tolerance. Weights of another run have
+    some knowledge, and are not checked.
     """
     most = (2.5 if ground.loss.outputs() == "cosines" else 1.5) * found.guessing + 0.5
     if ground.setting.experiment.init_from is None and not start <= most:

@@ -1,4 +1,4 @@
-"""Fitting: a learner memorises one batch at the config's rate, or at the first rate at which it can."""
+"""Overfitting: a learner overfits one batch at the config's rate, or at the first rate at which it can."""
 
 from __future__ import annotations
 
@@ -17,26 +17,28 @@ from kit.engine.step import optimizer_step
 from kit.stages.checks.one_batch.loss_floor import LossFloor
 from kit.stages.checks.one_batch.probe_batch import ProbeBatch
 
-STEPS_PER_LR = 80  # at one rate: 8 images take a network 10 to 40 at a rate that suits it
-SECONDS = 8.0  # of one fit, whatever the network's size
-OVERFIT_PROGRESS = 0.9  # share of the way to the least loss from which on a batch is known by heart
-LEARNING_PROGRESS = 0.5  # share of that way that says of a rate that the network learns at it
-LR_GROWTH = 1.5  # times the rate of the step before, while a rate is sought
-HIGHEST = 10.0  # rate at which the search ends: no optimizer learns there
+STEPS_PER_LR = 80  # at one rate: a network overfits 8 images in 10 to 40 steps at a suitable rate
+SECONDS = 8.0  # maximum seconds of one fit, for any network
+OVERFIT_PROGRESS = 0.9  # share of the way to the lowest loss from which a batch counts as overfitted
+LEARNING_PROGRESS = 0.5  # share of the way from which a rate counts as one that the network learns at
+LR_GROWTH = 1.5  # factor from one step's rate to the next, during the search
+HIGHEST = 10.0  # rate at which the search ends, because no optimizer learns there
 LOWER_LR_FACTORS = (0.1, 0.01, 0.001)
 STEPS_PER_LOWER_LR = 20  # steps at each lower rate
 
 
 @dataclass(frozen=True, eq=False)
 class OverfitResult:
-    """A learner after some steps over the batch: the loss before each, and which rows it tells right at last."""
+    """A learner after some steps over the batch: the loss before each, and the rows that it predicts
+    correctly at the end.
+    """
 
     learner: Learner
     before: dict[str, Tensor]  # the weights before the first step
     losses: tuple[float, ...]
     right: Tensor  # (N,) bool
     known: bool
-    factor: float  # times the peak rate, of every step
+    factor: float  # factor of the peak rate, of every step
 
     @property
     def last(self) -> float:
@@ -45,13 +47,13 @@ class OverfitResult:
 
 
 def peak_lr_factor(ground: ProbeBatch) -> float:
-    """The highest factor that the schedule gives the rates in the stage."""
+    """Returns the highest factor of the rates by the schedule in the stage."""
     before = sum(stage.steps for stage in ground.stages[: ground.at])
     return max(list(fit.lr_factors(ground.stages))[before : before + ground.stage.steps])
 
 
 def lr_integral(ground: ProbeBatch) -> float:
-    """How far the rates of a whole fold carry the weights, in steps at the full rate."""
+    """Returns the sum of the rates of a whole fold, in steps at the full rate."""
     return sum(fit.lr_factors(ground.stages))
 
 
@@ -74,9 +76,10 @@ def overfit(ground: ProbeBatch, found: LossFloor, factor: float, steps: int = ST
 
 
 def find_first_lr(ground: ProbeBatch, found: LossFloor, factor: float) -> float | None:
-    """The number of steps at the peak learning rate until the loss is halved, measured while the rate rises.
+    """Returns the number of steps at the peak learning rate until the loss is halved, measured while the rate
+    increases.
 
-    None where no rate does it.
+    Returns None if no rate halves it.
     """
     learner = ground.learner()
     highest, moved, end = HIGHEST / max(*learner.peaks, 1e-30), 0.0, time.monotonic() + SECONDS
@@ -94,7 +97,7 @@ def find_first_lr(ground: ProbeBatch, found: LossFloor, factor: float) -> float 
 
 
 def largest_lower_lr(ground: ProbeBatch, found: LossFloor, factor: float) -> float | None:
-    """The first of the lower rates at which half the loss goes, as a factor of the peak; None where none does."""
+    """Returns the first of the lower rates that halves the loss, as a factor of the peak; None if none does."""
     end = time.monotonic() + SECONDS
     for slower in LOWER_LR_FACTORS:
         if time.monotonic() > end:
@@ -106,14 +109,14 @@ def largest_lower_lr(ground: ProbeBatch, found: LossFloor, factor: float) -> flo
 
 
 def _steps(ground: ProbeBatch, learner: Learner, factors: Iterator[float]) -> Iterator[float]:
-    """A step over the batch at each factor of the peak rates; gives the loss before it."""
+    """Steps over the batch at each factor of the peak rates, and yields the loss before each step."""
     for factor in factors:
         fit.set_lr(learner, factor)
         yield one_step(ground, learner)
 
 
 def one_step(ground: ProbeBatch, learner: Learner) -> float:
-    """One optimizer step over the batch at the rates that are set; its loss."""
+    """Runs one optimizer step over the batch at the present rates, and returns its loss."""
     value, _ = finish(
         optimizer_step(learner, ground.loss, ground.batch, ground.plan, ground.setting.precision, 0.0)
     )

@@ -1,4 +1,4 @@
-"""Parts: which of a network's parts move, and whether its outputs do when images do."""
+"""Parts: finds the network's parts that do not move, and checks that its outputs depend on images."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from kit.stages.checks.finding import Finding
 from kit.stages.checks.one_batch.overfitting import OverfitResult
 from kit.stages.checks.one_batch.probe_batch import ProbeBatch
 
-MIN_RELATIVE_LR_STEP = 1e-4  # of the optimizer's rate: a part at less stands still beside the others
-OUTPUT_TOLERANCE = 1e-5  # of the outputs' size: rounding
+MIN_RELATIVE_LR_STEP = 1e-4  # share of the optimizer's rate below which a part counts as not moving
+OUTPUT_TOLERANCE = 1e-5  # share of the outputs' size that is rounding
 UNMOVED = "it gets gradients, but the optimizer does not update it"
-MIN_AVERAGE_PROGRESS = 0.1  # of the weights' way that their average must have come along
+MIN_AVERAGE_PROGRESS = 0.1  # share of the weights' movement that their average must have followed
 
 
 def ignores_images(ground: ProbeBatch, learner: Learner) -> bool:
-    """Whether each row's outputs stay the same when it is shown another row's image, dropout being the same."""
+    """Whether each row's outputs stay the same with another row's image, with the same dropout."""
     plain = ground.outputs(learner)
     other = ground.outputs(learner, ground.batch.images.roll(1, 0))
     if not torch.isfinite(plain).all():
@@ -31,7 +31,7 @@ def ignores_images(ground: ProbeBatch, learner: Learner) -> bool:
 
 
 def check_images_matter() -> Finding:
-    """K23: the network's outputs do not depend on its images."""
+    """Returns K23: the network's outputs do not depend on its images."""
     return Finding(
         "K23",
         "problem",
@@ -42,7 +42,7 @@ def check_images_matter() -> Finding:
 
 
 def check_parts_move(still: Mapping[str, str]) -> Finding:
-    """K25: parts that are meant to learn and stand still, each with its reason."""
+    """Returns K25: parts that should learn but do not move, each with its reason."""
     return Finding(
         "K25",
         "problem",
@@ -54,7 +54,7 @@ def check_parts_move(still: Mapping[str, str]) -> Finding:
 
 
 def find_unchanged_parts(ground: ProbeBatch, fitted: OverfitResult) -> dict[str, str]:
-    """The parts of the network that have weights to learn and stand still, and why."""
+    """Returns the parts of the network with trained weights that do not move, and why."""
     learner, found = fitted.learner, {}
     rates = _rates(learner)
     usual = float(getattr(ground.setting.techniques.optimizer, "lr", 0.0) or max(learner.peaks))
@@ -76,13 +76,13 @@ def find_unchanged_parts(ground: ProbeBatch, fitted: OverfitResult) -> dict[str,
 
 
 def _rates(learner: Learner) -> dict[int, float]:
-    """The peak rate of each weight that the optimizer has, by the weight's id."""
+    """Returns the peak rate of each weight that the optimizer has, by the weight's id."""
     groups = zip(learner.optimizer.param_groups, learner.peaks, strict=True)
     return {id(weight): lr for group, lr in groups for weight in group["params"]}
 
 
 def check_average(fitted: OverfitResult) -> Iterator[Finding]:
-    """K28: the averaged weights, which predict, have hardly left their start."""
+    """Yields K28: the averaged weights, which predict, have hardly moved."""
     average = fitted.learner.average
     if not isinstance(average, Ema):
         return

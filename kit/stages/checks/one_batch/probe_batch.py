@@ -1,4 +1,4 @@
-"""ProbeBatch: a stage of a fold, and the few rows that the network is to memorise, without augmentation or mixing."""
+"""ProbeBatch: a stage of a fold, and the few rows that the network must overfit, without augmentation or mixing."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from kit.experiment.warm_start import load_initial_weights
 from kit.kinds import Loss
 from kit.model.network import freeze
 
-ROWS = 8  # to memorise: as many as are seen at a glance, and batch norm has its statistics
+ROWS = 8  # rows to overfit: few enough to look at, enough for batch norm's statistics
 
 
 NEAR = 0.25  # of a column's standard deviation, or of a share, between a prediction and its label
 
 
 class NoMixing(Loss):
-    """A loss that mixes no images, so that what is left of it says how well rows are known."""
+    """A loss without mixing of images, which measures how well rows are learned."""
 
     base: Loss
 
@@ -42,12 +42,12 @@ class NoMixing(Loss):
 
 @dataclass(frozen=True, eq=False)
 class ProbeBatch:
-    """What every part of the check is done with: the stage that freezes least, and a batch as prediction sees it."""
+    """The input of all checks: the stage that freezes least, and a batch as in prediction."""
 
     setting: RunContext
     fold: int
     stages: Sequence[fit.FitStage]
-    at: int  # which stage
+    at: int  # number of the stage
     loss: Loss  # of the stage, without mixing
     batch: Batch
     plan: StepPlan
@@ -85,7 +85,7 @@ class ProbeBatch:
         return self.setting.techniques.stages[self.at]
 
     def learner(self) -> Learner:
-        """A learner as the fold begins with it."""
+        """Returns a learner in the fold's initial state."""
         made, start = new_learner(self.setting, self.fold), self.setting.initial_checkpoint(self.fold)
         if start is not None:
             load_initial_weights(made, start)
@@ -94,7 +94,7 @@ class ProbeBatch:
 
     @torch.no_grad()
     def outputs(self, learner: Learner, images: Tensor | None = None) -> Tensor:
-        """Outputs (N, width) float32 of the batch, or of other images, as training gives them; nothing moves."""
+        """Returns outputs (N, width) float32 of the batch, or of other images, as in training; without any change."""
         setting, given = self.setting, self.batch.images if images is None else images
         learner.saved_buffers.save()
         torch.manual_seed(0)  # the same dropout for other images
@@ -105,7 +105,7 @@ class ProbeBatch:
         return found
 
     def labels(self) -> Tensor:
-        """The batch's labels, where the network is."""
+        """Returns the batch's labels, on the network's device."""
         return self.batch.labels.to(self.setting.device)
 
     def is_correct(self, outputs: Tensor) -> Tensor:
@@ -127,12 +127,14 @@ class ProbeBatch:
         return shares.argmax(dim=1) == labels
 
     def ids(self) -> list[str]:
-        """The ids of the batch's rows."""
+        """Returns the ids of the batch's rows."""
         return [str(name) for name in self.setting.loaded.table.ids[self.batch.rows.numpy()]]
 
 
 def choose_rows(setting: RunContext, fold: int) -> np.ndarray:
-    """Up to ROWS rows that the fold trains on, of other images each, the classes in turns; ascending."""
+    """Returns up to ROWS rows of the fold's training, with different images, alternating between the classes;
+    ascending.
+    """
     rows, table, hashes = setting.training_rows(fold), setting.loaded.table, setting.loaded.cache.hashes
     first = {hashes[row]: int(row) for row in rows[::-1].tolist()}
     different = np.array(sorted(first.values()))

@@ -17,12 +17,14 @@ from kit.stages.checks.finding import Finding
 from kit.stages.checks.one_batch.overfitting import OverfitResult, one_step
 from kit.stages.checks.one_batch.probe_batch import ProbeBatch
 
-TOLERANCE = 1e-3  # where a device does not promise bits
+TOLERANCE = 1e-3  # tolerance on devices without bit-identical results
 
 
 def check_resume(ground: ProbeBatch, fitted: OverfitResult) -> Iterator[Finding]:
-    """K29 if weights differ one step after a checkpoint from an uninterrupted run. The checkpoint is
-    temporary."""
+    """Yields K29 if weights differ one step after a checkpoint from an uninterrupted run.
+
+    The checkpoint is temporary.
+    """
     learner = fitted.learner
     with tempfile.TemporaryDirectory() as folder:
         path = checkpoints.save(
@@ -52,7 +54,9 @@ def check_resume(ground: ProbeBatch, fitted: OverfitResult) -> Iterator[Finding]
 
 
 def _find_differing(one: Learner, other: Learner) -> list[str]:
-    """The names of the tensors in which two learners differ: at all on a CPU, by more than rounding elsewhere."""
+    """Returns the names of the tensors in which two learners differ: at all on a CPU, by more than rounding
+    elsewhere.
+    """
     mine, theirs = one.network.state_dict(), other.network.state_dict()
     if one.device.type == "cpu":
         return [name for name in mine if not torch.equal(mine[name], theirs[name])]

@@ -1,4 +1,4 @@
-"""SanityReport: one batch goes through everything that a run is made of, and what does not learn is named."""
+"""SanityReport: runs one batch through all parts of a run, and names those that do not learn."""
 
 from __future__ import annotations
 
@@ -44,14 +44,14 @@ if TYPE_CHECKING:
     import pandas as pd
 
 LEVEL_ORDER = {"problem": 0, "warning": 1, "note": 2}
-MIN_RELATIVE_LR = 1e-9  # of the peak rate, where a schedule never rises
-MIN_SPARE_FACTOR = 10  # times the run's steps: then no run learns at such a rate
-MIN_STEPS = 15  # steps that were possible in the time, under which nothing is said against a network
+MIN_RELATIVE_LR = 1e-9  # share of the peak rate, if a schedule never increases
+MIN_SPARE_FACTOR = 10  # factor of the run's steps: more means that no run learns at this rate
+MIN_STEPS = 15  # steps possible in the time, below which the result is no evidence against a network
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class SanityCheckResult(Displayed):
-    """What one batch showed; losses are means over its rows, without mixing and augmentation."""
+    """The result of one batch. Losses are means over its rows, without mixing and augmentation."""
 
     rows: tuple[str, ...]  # ids of the batch
     classes: int
@@ -60,14 +60,14 @@ class SanityCheckResult(Displayed):
     start_loss: float  # of the network before its first step
     least_loss: float  # that any outputs can reach
     last_loss: float
-    steps: int  # none where the loss is dead
-    right: int  # rows that are told right at last
+    steps: int  # empty if the loss is stuck
+    right: int  # rows that are predicted correctly at the end
     seconds: float
     findings: tuple[Finding, ...]
 
     @property
     def problems(self) -> int:
-        """How many findings keep a network from learning, or a run from being resumed."""
+        """The number of findings that keep a network from learning, or a run from being resumed."""
         return sum(finding.level == "problem" for finding in self.findings)
 
     def _lines(self) -> list[str]:
@@ -77,15 +77,15 @@ class SanityCheckResult(Displayed):
         return [first, f"{loss}; {self.right} of {len(self.rows)} images predicted correctly", *rest]
 
     def to_frame(self) -> pd.DataFrame:
-        """A row per finding: code, level, summary, effect, fix and number of cases."""
+        """Returns a row per finding: code, level, summary, effect, fix and number of cases."""
         return findings_frame(self.findings)
 
 
 @stage
 def sanity_check(workspace: Workspace | StrPath, fold: int = 0) -> Work[SanityCheckResult]:
-    """Reads, augments, memorises and resumes one batch of a fold; nothing is written into runs/.
+    """Reads, augments, overfits and resumes one batch of a fold. Nothing is written into runs/.
 
-    Raises what preparing a run raises.
+    Raises the errors of preparing a run.
     """
     workspace = Workspace.of(workspace)
     setting = yield from prepare_run(workspace, scratch_run(workspace))
@@ -129,7 +129,7 @@ def sanity_check(workspace: Workspace | StrPath, fold: int = 0) -> Work[SanityCh
 
 
 def _find_non_finite(ground: ProbeBatch) -> str:
-    """What makes the predictions of the batch NaN or infinite before the first step; empty if they are finite."""
+    """Returns why the predictions of the batch are NaN or infinite before the first step; empty if they are finite."""
     learner, setting = ground.learner(), ground.setting
     model = Predictor(learner.predictor, ground.loss, setting.precision, setting.loaded.table.target)
     images = setting.precision.to_layout(ground.batch.images, setting.device)
@@ -137,7 +137,7 @@ def _find_non_finite(ground: ProbeBatch) -> str:
 
 
 def _not_finite(cause: str) -> Finding:
-    """K31: predictions are NaN or infinite before the first step."""
+    """Returns K31: predictions are NaN or infinite before the first step."""
     return Finding(
         "K31",
         "problem",
@@ -170,7 +170,7 @@ def _of_fit(ground: ProbeBatch, low: LossFloor, tried: OverfitResult) -> Iterato
 
 
 def _of_rate(ground: ProbeBatch, low: LossFloor, tried: OverfitResult) -> Finding | None:
-    """K26 for a rate that is too low for the run, or too high; K27 where no rate memorises the batch."""
+    """Returns K26 if the rate is too low or too high for the run, K27 if no rate overfits the batch."""
     share = low.progress_of(tried.last)
     if math.isfinite(tried.last) and (share >= LEARNING_PROGRESS or tried.right.all()):
         return None  # on its way
@@ -206,7 +206,7 @@ def _of_rate(ground: ProbeBatch, low: LossFloor, tried: OverfitResult) -> Findin
 
 
 def _short_of_time(tried: OverfitResult) -> Finding:
-    """K27 as a note: the network is slow here, and nothing is said against it."""
+    """Returns K27 as a note: the network is slow here, without evidence against it."""
     return Finding(
         "K27",
         "note",
