@@ -1,4 +1,4 @@
-"""digits: a competition of real scanned digits, made from scikit-learn's data set as image files and tables."""
+"""digits: makes a competition of real scanned digits from scikit-learn's data set, as image files and tables."""
 
 from __future__ import annotations
 
@@ -39,9 +39,9 @@ DEMO_CONFIG: dict[str, Any] = {
 
 
 def make_digits(root: Path) -> Path:
-    """Writes the competition into a folder: config.json, data/ with images and tables; the test answers kept apart.
+    """Writes the competition into a folder: config.json, data/ with images and tables, and separate test answers.
 
-    Returns the answers' file, `data/answers/digits.csv`, which no command reads but `kit demo` at its end.
+    Returns the answers' file, `data/answers/digits.csv`, which only `kit demo` reads, at its end.
     """
     from sklearn.datasets import load_digits
 
@@ -64,7 +64,7 @@ def make_digits(root: Path) -> Path:
 
 
 def _png(scan: np.ndarray) -> bytes:
-    """An 8 x 8 scan of 0 to 16 as a grey PNG of 32 x 32."""
+    """Returns an 8 x 8 scan of 0 to 16 as a grey PNG of 32 x 32."""
     import cv2
 
     grey = cv2.resize((scan * (255 / 16)).astype(np.uint8), (SIDE_PX, SIDE_PX), interpolation=cv2.INTER_CUBIC)
@@ -80,7 +80,7 @@ def _write_csv(file: Path, header: Sequence[str], rows: Iterable[Sequence[str]])
 
 
 def score_answers(submission: Path, answers: Path) -> dict[str, float]:
-    """Macro F1 and accuracy of a submission of digits, joined with the answers by id."""
+    """Returns macro F1 and accuracy of a submission of digits, joined with the answers by id."""
     from sklearn.metrics import accuracy_score, f1_score
 
     given, true = _read_csv(submission), _read_csv(answers)
