@@ -1,1 +1,1 @@
-"""kit init: a config from the files of a competition."""
+"""kit init: makes a config from the files of a competition."""

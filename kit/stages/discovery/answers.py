@@ -1,4 +1,4 @@
-"""Answers of several images: the column or folder that has the sample's ids, and tables with several images a row."""
+"""Answers of several images: the column or folder with the sample's ids, and tables with several images per row."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ from kit.data.image_columns import OR
 from kit.data.image_paths import columns_of
 from kit.stages.discovery.file_scan import ColumnMatch, Scan, TableFile
 
-FULL = 0.95  # share of a column's cells that name an image, so that the column is one of images
+FULL = 0.95  # share of a column's cells that name an image, from which it is a column of images
 
 
 def image_columns(train: TableFile, match: ColumnMatch, ways: Sequence[ColumnMatch]) -> str | None:
-    """The pattern of all columns of a table that name images by the same path, if each row has several; else None.
+    """Returns the pattern of all columns of a table that name images by the same path, if each row has
+    several; else None.
 
-    `ways` are all in which the table names images.
+    `ways` are all matches of the table with images.
     """
     if match.photos or match.column not in train.columns:
         return None
@@ -35,7 +36,7 @@ def image_columns(train: TableFile, match: ColumnMatch, ways: Sequence[ColumnMat
 
 
 def row_of_images(train: TableFile, images: str, sample: TableFile | None) -> str | None:
-    """The column that names a row of several images: the sample's, else a unique one that is named an id."""
+    """Returns the column that names a row of several images: the sample's, else a unique one that is named an id."""
     inside = {part for name in columns_of(images) for part in name.split(OR)}
     unique = [
         column
@@ -55,9 +56,10 @@ def find_answer(
     candidates: Mapping[TableFile, ColumnMatch],
     seen: Scan,
 ) -> tuple[dict[str, Any], list[str]]:
-    """The key `answer` and why: a row of several images, or a folder or column that has the sample's ids.
+    """Returns the key `answer` and the reason: a row of several images, or a folder or column that has the
+    sample's ids.
 
-    Nothing if the sample's ids are images, or if `found` has the key.
+    It is empty if the sample's ids are images, or if `found` has the key.
     """
     if "answer" in found:
         return {}, []
@@ -77,7 +79,7 @@ def find_answer(
 def answer_of_folders(
     match: ColumnMatch, row_id: str, sample: TableFile | None, candidates: Mapping[TableFile, ColumnMatch]
 ) -> str | None:
-    """The answer if the sample's ids are folders of images to predict; None if they are images."""
+    """Returns the answer if the sample's ids are folders of images to predict; None if they are images."""
     if sample is None or sample not in candidates or not candidates[sample].photos:
         return None
     return row_id if match.photos else "{folder}"
@@ -90,9 +92,11 @@ def answer_column(
     candidates: Mapping[TableFile, ColumnMatch],
     seen: Scan,
 ) -> tuple[str | None, str]:
-    """The column of the training and the test table whose values are the sample's ids, and that in words.
+    """Returns the column of the training and the test table whose values are the sample's ids, and the
+    finding in words.
 
-    Neither if the sample's ids are images. Only the words if a table has the column and cannot be used as it is.
+    Both are empty if the sample's ids are images. There are only words if a table has the column and it
+    cannot be used.
     """
     if sample is None or sample in candidates:
         return None, ""

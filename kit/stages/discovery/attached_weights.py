@@ -1,4 +1,4 @@
-"""A weights file that is attached to a notebook, from which kit init fine-tunes."""
+"""Finds a weights file attached to a notebook, from which kit init fine-tunes."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ OTHER_STATE = (
 
 
 def find_attached_weights(data_folder: Path) -> tuple[Path | None, list[str]]:
-    """The only weights file of a timm network in the attached folders, and what kit init says of the others.
+    """Returns the only weights file of a timm network in the attached folders, and lines of kit init on the others.
 
-    The competition's own folder and outputs of kit do not count.
+    The competition's own folder and kit's outputs are skipped.
     """
     files = [
         folder / inner / name

@@ -1,4 +1,4 @@
-"""Where kit init puts the cache of decoded images: where it fits, and on Kaggle where it is not kept."""
+"""Chooses the folder of kit init for the cache of decoded images: one with enough space, on Kaggle a temporary one."""
 
 from __future__ import annotations
 
@@ -14,22 +14,23 @@ from kit.core.files import format_bytes, free_space
 from kit.images.cache import Geometry
 
 CACHE = "cache"  # in the workspace, the default of cache_folder
-TEMPORARY = "kit-cache"  # in Kaggle's folder for files that are not kept
-MAX_SHARE = 0.5  # of the free space, which runs need too
+TEMPORARY = "kit-cache"  # in Kaggle's temporary folder
+MAX_SHARE = 0.5  # share of the free space, because runs need space too
 
 
 @dataclass(frozen=True)
 class CachePlace:
-    """The value of `cache_folder`, and what kit init says of it."""
+    """The value of `cache_folder`, and the line of kit init on it."""
 
     folder: str
     finding: str
 
 
 def choose_cache_folder(root: Path, needed: int) -> CachePlace:
-    """The folder for a workspace's cache of so many bytes.
+    """Returns the folder for a workspace's cache of this many bytes.
 
-    On Kaggle it is in the temporary folder if it fits there, since the working folder is saved with the notebook.
+    On Kaggle it is in the temporary folder if it fits there, because the working folder is saved with the
+    notebook.
     """
     if os.environ.get(SHARED_CACHE):
         return CachePlace(CACHE, f"cache: about {format_bytes(needed)} in {SHARED_CACHE}")
@@ -51,7 +52,7 @@ def choose_cache_folder(root: Path, needed: int) -> CachePlace:
 
 
 def estimate_cache(sizes: Sequence[tuple[int, int]], geometry: Geometry, images: int) -> int:
-    """Bytes of a cache of so many images, by the widths and heights of some of them."""
+    """Returns the bytes of a cache of this many images, by the widths and heights of some of them."""
     shapes = [max(pair) / max(min(pair), 1) for pair in sizes] if geometry.resize == "short_side" else []
     ratio = statistics.median(shapes) if shapes else 1.0
     return round(3 * geometry.cache_size**2 * ratio * images)

@@ -1,4 +1,4 @@
-"""Chooses among a folder's tables and folders by what speaks for each."""
+"""Chooses among a folder's tables and folders by their evidence."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def find_table(seen: Scan, name: str, option: str) -> TableFile:
 def choose_train_table(
     seen: Scan, matched: Mapping[str, list[ColumnMatch]], asked: Mapping[str, str]
 ) -> TableFile | None:
-    """The table of labelled rows, or None where no table with a label names images."""
+    """Returns the table of labelled rows, or None if no table with a label names images."""
     if "train" in asked:
         return find_table(seen, asked["train"], "--train")
     points = {}
@@ -42,7 +42,7 @@ def choose_train_table(
         free = [column for column in sheet.columns if not found or column != found[0].column]
         labels = [roles.label_points(column, sheet, None, None) for column in free]
         if (found or "images" in asked) and max(labels, default=-9) > -9:
-            # of equally good tables the one that holds no images
+            # of equally good tables the one in a folder without images
             other = 0.5 * sheet.name.lower().endswith(BSON)
             points[sheet] = roles.train_score(sheet, found[0] if found else NO_MATCH, max(labels)) - other
     if not points:
@@ -62,7 +62,7 @@ def _likely_train(sheet: TableFile, asked: Mapping[str, str]) -> bool:
 def sample_table(
     seen: Scan, pool: Mapping[TableFile, ColumnMatch], train: TableFile | None, asked: Mapping[str, str]
 ) -> TableFile | None:
-    """The sample submission, or None where no table looks like one."""
+    """Returns the sample submission, or None if no table looks like one."""
     if "sample" in asked:
         return find_table(seen, asked["sample"], "--sample")
     ids = {sheet: sheet.values(match.column) for sheet, match in pool.items()}
@@ -87,7 +87,7 @@ def sample_table(
 
 
 def choose_test_table(pool: Mapping[TableFile, ColumnMatch], sample: TableFile | None) -> TableFile | None:
-    """The table of rows to predict, where it says more than the sample does."""
+    """Returns the table of rows to predict, if it has more columns than the sample."""
     label = sample.columns[1] if sample and len(sample.columns) == 2 else None
     points = {sheet: roles.test_points(sheet, label) for sheet in pool if sheet is not sample}
     likely = [
@@ -103,7 +103,7 @@ def choose_test_table(pool: Mapping[TableFile, ColumnMatch], sample: TableFile |
 
 
 def is_needed(name: str, asked: Mapping[str, str]) -> bool:
-    """Whether a table that cannot be read would be used, by its name or because it is asked for."""
+    """Whether an unreadable table would be used, by its name or because it is requested."""
     tables = [asked[key] for key in ("train", "test", "sample") if key in asked]
     if tables:
         return name in map(posixpath.normpath, tables)
@@ -114,7 +114,7 @@ def is_needed(name: str, asked: Mapping[str, str]) -> bool:
 
 
 def explain_missing_header(seen: Scan, sheet: TableFile, found: Sequence[ColumnMatch]) -> str:
-    """Why a table's first line is a row of data and no header, in words; empty if it is a header."""
+    """Returns why a table's first line is a row of data and not a header, in words; empty if it is a header."""
     column = found[0].column if found else sheet.columns[0]
     why = explain_first_line(sheet.file, column, Data().extensions)
     if not why and found and seen.names_image(column) and column not in sheet.values(column):
@@ -123,9 +123,9 @@ def explain_missing_header(seen: Scan, sheet: TableFile, found: Sequence[ColumnM
 
 
 def csv_options(sheets: Sequence[TableFile]) -> tuple[dict[str, Any], list[str]]:
-    """Separator and encoding of the first table, those of the tables that differ, and these in words.
+    """Returns separator and encoding of the first table, those of the tables that differ, and the finding in words.
 
-    A table of one column has no separator, and a JSON has neither. UTF-8 and ASCII can be read beside any other
+    A table of one column has no separator, and a JSON has neither. UTF-8 and ASCII can be read with any other
     encoding.
     """
     csvs = [sheet for sheet in sheets if sheet.sep]
@@ -146,9 +146,9 @@ def csv_options(sheets: Sequence[TableFile]) -> tuple[dict[str, Any], list[str]]
 def class_list(
     seen: Scan, labels: set[str], used: Sequence[TableFile], label: str = ""
 ) -> tuple[str | None, str]:
-    """The table whose first column lists exactly the labels, each once, and that in words.
+    """Returns the table whose first column lists exactly the labels, each once, and the finding in words.
 
-    A table that is called a list of classes and lists others too is named and not taken.
+    A table that is named as a list of classes and has other classes too is reported, but not used.
     """
     others = ""
     for sheet in seen.sheets:

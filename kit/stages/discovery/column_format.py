@@ -1,4 +1,4 @@
-"""Whether the cells of a label's column hold several labels each, and what separates them."""
+"""Decides whether the cells of a label's column have several labels each, and which separator they have."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from itertools import combinations
 from kit.data.labels import split_cell
 
 SEPARATORS = ("|", ";", ",", " ")
-# shares of the labels or cells that must speak for a list; a few misspelt cells decide nothing
-RECURRING = 0.9  # of the labels stand in two different cells or more
-MIN_SINGLE = 0.8  # of the labels have a cell of their own, or of the cells are made of such labels
+# shares of the labels or cells that are evidence for a list; a few misspelt cells decide nothing
+RECURRING = 0.9  # share of the labels that occur in two different cells or more
+MIN_SINGLE = 0.8  # share of the labels with their own cell, or of the cells made of such labels
 UNCLEAR = 0.5  # from this share on the user is asked
 MAX_DOUBLE = (
-    0.05  # of the lists have a label twice, which names often have and the table's reader refuses (D19)
+    0.05  # share of lists with a duplicate label, which names often have and the table's reader refuses (D19)
 )
-MIN_SORTED = 5  # lists in alphabetical order that names would hardly come to
+MIN_SORTED = 5  # lists in alphabetical order, which is unlikely for names
 
 
 @dataclass(frozen=True)
 class Separation:
-    """What may separate the labels of a cell, the evidence in words, and whether the evidence is clear."""
+    """The possible separator of the labels of a cell, the evidence in words, and whether it is clear."""
 
     separator: str
     why: str
@@ -32,9 +32,9 @@ class Separation:
 def separator_of(
     cells: Iterable[str], classes: Sequence[str] = (), sample: Iterable[str] = ()
 ) -> Separation | None:
-    """The separator of labels in `cells`, the training rows' labels; None if they are surely single labels.
+    """Returns the separator of labels in `cells`, the training rows' labels; None if they are surely single labels.
 
-    No separator takes apart one of the `classes` that are known. `sample` are sample submission's cells.
+    No separator may split one of the known `classes`. `sample` are the sample submission's cells.
     """
     different = sorted({cell.strip() for cell in cells if cell.strip()})
     shown = {cell.strip() for cell in sample}
@@ -58,15 +58,16 @@ def separator_of(
 def _evidence(
     rows: Sequence[tuple[str, ...]], lists: Sequence[tuple[str, ...]], separator: str, sample: set[str]
 ) -> str:
-    """What shows that cells are lists of labels, in words; empty if nothing does.
+    """Returns the evidence that cells are lists of labels, in words; empty if there is none.
 
-    Names of several words look like lists that a blank separates, so a blank needs more evidence.
+    Names of several words look like lists separated by a blank, so a blank needs more evidence.
     """
     counts = Counter(label for row in rows for label in row)
     alone = {row[0] for row in rows if len(row) == 1}
     made = sum(alone.issuperset(row) for row in lists)
     if len({len(row) for row in rows}) > 1 and len(counts) < len(rows):
-        # two lists at least, as "hot", "dog" and "hot dog" are three dishes; two labels have one combination only
+        # two lists at least, because "hot", "dog" and "hot dog" are three dishes; two labels have only one
+        # combination
         if made >= MIN_SINGLE * len(lists) and (made > 1 or len(counts) == 2 or not separator.isspace()):
             return f"{made} of {len(lists)} combinations are made of labels that have cells of their own"
         if _share_of_recurring(counts) >= RECURRING:
@@ -86,7 +87,7 @@ def _evidence(
 
 
 def _may_be_lists(rows: Sequence[tuple[str, ...]], lists: Sequence[tuple[str, ...]]) -> bool:
-    """Whether the cells could be lists as well as names; names of equally many words are names."""
+    """Whether the cells could be lists as well as names. Names with equal numbers of words are names."""
     counts = Counter(label for row in rows for label in row)
     alone = {row[0] for row in rows if len(row) == 1}
     if len({len(row) for row in rows}) < 2:
@@ -105,7 +106,7 @@ def _in_both_orders(lists: Sequence[tuple[str, ...]]) -> bool:
 
 
 def _sample_lists(sample: set[str], cells: set[str], labels: set[str], separator: str) -> bool:
-    """Whether the sample has cells of several known labels that are no cells of the training rows."""
+    """Whether the sample has cells of several known labels that are not cells of the training rows."""
     rows = {cell: split_cell(cell, separator) for cell in sample}
     lists = [row for cell, row in rows.items() if len(row) > 1 and separator.join(row) not in cells]
     return bool(lists) and all(labels.issuperset(row) for row in lists)

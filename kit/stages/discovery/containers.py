@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 READERS = ("bson", "hdf5", "parquet", "table", "tfrecord")  # readers of files with keys
 MAX_PARTS = 64  # files of one name with numbers that are the parts of a container; more are an image each
-MIN_PIXELS = 64  # numbers in each of some cells that are taken for pixels
+MIN_PIXELS = 64  # minimum numbers in each of some cells that are taken for pixels
 PROBED_ROWS = 5
 STROKES = "strokes"  # reader of drawings
 _STROKE = re.compile(r"\s*(\[\s*){3}-?\d[\d.,\s-]*\]\s*,\s*\[")  # [[[x, ...], [
@@ -34,7 +34,7 @@ _NUMBERS = r"\d+(-(of-)?\d+)*(?=\.[a-z0-9]+$)"  # of a part: 3, 03-2071 or 00003
 
 @dataclass(frozen=True, eq=False)
 class Container:
-    """Files of records: their pattern, what stands before a key, and the keys; None: a row's number is the key."""
+    """Files of records: their pattern, the prefix of a key, and the keys. None: the key is a row's number."""
 
     pattern: str
     before: str = ""
@@ -45,14 +45,16 @@ class Container:
     key: str = INDEX  # the column of a row's key
 
     def locate(self, column: str) -> str:
-        """The pattern of a row's image, by the column of its key."""
+        """Returns the pattern of a row's image, by the column of its key."""
         return f"{self.pattern}{KEY}{self.before}{{{column}}}"
 
 
 def narrow_pixel_tables(
     sheets: Sequence[TableFile],
 ) -> tuple[list[TableFile], dict[str, Container]]:
-    """The tables without columns of pixels, with a column `index` instead, and those tables as containers by name."""
+    """Returns the tables without columns of pixels, with a column `index` instead, and those tables as
+    containers by name.
+    """
     made, found = [], {}
     for sheet in sheets:
         drawings = _drawings(sheet)
@@ -68,7 +70,7 @@ def narrow_pixel_tables(
 
 
 def _pixels(sheet: TableFile) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The columns of pixels of a table, and the reader's option that names them; none for other tables."""
+    """Returns the columns of pixels of a table, and the reader's option that names them; empty for other tables."""
     series = longest_series(sheet.columns)
     probe = sheet.file.rows[:PROBED_ROWS]
     place = {name: number for number, name in enumerate(sheet.columns)}
@@ -83,7 +85,7 @@ def _pixels(sheet: TableFile) -> tuple[tuple[str, ...], tuple[str, ...]]:
 
 
 def _drawings(sheet: TableFile) -> tuple[str, ...]:
-    """The columns whose cells are strokes."""
+    """Returns the columns whose cells are strokes."""
     probe = sheet.file.rows[:PROBED_ROWS]
     return tuple(
         name
@@ -93,7 +95,7 @@ def _drawings(sheet: TableFile) -> tuple[str, ...]:
 
 
 def _is_drawing(cell: str) -> bool:
-    """Whether strokes stand in a cell; polygons, whose points are pairs, do not."""
+    """Whether a cell has strokes; polygons, whose points are pairs, are not strokes."""
     if not _STROKE.match(cell):
         return False
     try:
@@ -118,7 +120,7 @@ def _without(file: CsvFile, columns: set[str]) -> CsvFile:
 
 
 def find_containers(root: Path, others: Mapping[str, Sequence[str]], columns: set[str]) -> list[Container]:
-    """The files that hold many records with keys; `columns` are names of the tables' columns."""
+    """Returns the files with many records with keys; `columns` are names of the tables' columns."""
     by_pattern: dict[str, list[str]] = defaultdict(list)
     for folder, names in others.items():
         for name in names:
@@ -143,13 +145,13 @@ def find_containers(root: Path, others: Mapping[str, Sequence[str]], columns: se
 
 @dataclass(frozen=True)
 class SeveralFiles:
-    """Image files whose names are an id and one of some endings, such as `_red.png`, by id."""
+    """Image files whose names are an id and one of some suffixes, such as `_red.png`, by id."""
 
     by_id: Mapping[str, frozenset[tuple[str, str]]]  # folder and ending
 
     @classmethod
     def of(cls, folders: Mapping[str, Sequence[str]]) -> SeveralFiles:
-        """The files of these folders."""
+        """Returns the files of these folders."""
         found: dict[str, set[tuple[str, str]]] = defaultdict(set)
         for folder, names in folders.items():
             for name in names:
@@ -158,7 +160,9 @@ class SeveralFiles:
         return cls({key: frozenset(each) for key, each in found.items() if len(each) > 1})
 
     def pattern(self, column: str, cells: Sequence[str]) -> tuple[str, float]:
-        """The pattern by which a column names several files of each row, and the share of cells that it fits."""
+        """Returns the pattern by which a column names several files of each row, and the share of cells that
+        it fits.
+        """
         counts: Counter[frozenset[tuple[str, str]]] = Counter(
             self.by_id[cell] for cell in cells if cell in self.by_id
         )

@@ -1,4 +1,4 @@
-"""Described tables: counts of rows and classes, and the submission's format, as a new config.json reads them."""
+"""Describes a new config.json's tables: counts of rows and classes, and the submission's format."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ IN_WORDS = {"test_rows": "test rows", "numbers": "numbers per row"}  # names of 
 
 
 def describe_tables(folder: StrPath) -> DescribedTables:
-    """Reads the tables of a workspace. A fault of the data is one of the lines and no error."""
+    """Reads the tables of a workspace. A fault of the data becomes one of the lines, not an error."""
     workspace = Workspace.open(folder)
     data, counts, shape, lines = workspace.competition.data, dict[str, int](), None, list[str]()
     try:
@@ -58,7 +58,7 @@ def describe_tables(folder: StrPath) -> DescribedTables:
 
 
 def _describe_format(shape: Format, positive: str | None, warned: Sequence[str]) -> Iterator[str]:
-    """The format with its reason, which is a warning if the sample shows none, and all other warnings."""
+    """Yields the format with its reason, which is a warning if the sample shows none, and all other warnings."""
     reasons = [text for text in warned if text.startswith(("W11", "W16"))]
     yield from (text for text in warned if text not in reasons)
     of = "" if positive is None else f" of {positive!r}, else format=binary_probability format.positive=CLASS"

@@ -1,4 +1,4 @@
-"""Finds out what the data section of config.json must say of a competition's files."""
+"""Finds the data section of config.json for a competition's files."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ from kit.stages.discovery.value_columns import (
 from kit.stages.discovery.walking import walk
 
 SUPERCATEGORY = "supercategory"  # COCO's key for the superclass of a category
-MIN_FRACTIONS = 10  # different numbers that are not all whole; fewer may be grades such as 0.5
+MIN_FRACTIONS = 10  # distinct numbers that are not all whole; fewer may be grades such as 0.5
 
 
 def discover(
@@ -53,10 +53,10 @@ def discover(
     outside: Sequence[Path] = (),
     skipped: Path | None = None,
 ) -> Discovery:
-    """The `data` section for the files of a folder and those `outside`, without the folder `skipped`.
+    """Returns the `data` section for the files of a folder and those `outside`, without the folder `skipped`.
 
-    Files of other readers are images if no table and no folder names image files. Raises ConfigError C20 for what the
-    files do not show.
+    Files of other readers are images if no table and no folder names image files. Raises ConfigError C20 if
+    the files do not show a setting.
     """
     extensions = Data().extensions
     try:
@@ -81,7 +81,7 @@ def _discover(
     outside: Sequence[Path],
     skipped: Path | None,
 ) -> Discovery:
-    """The `data` section if files with these endings are the images."""
+    """Returns the `data` section if files with these endings are the images."""
     asked = dict(given)
     seen = scan(root, extensions, asked.get("sep"), asked.get("encoding"), outside, skipped)
     for name, error in seen.headless.items():
@@ -114,21 +114,21 @@ def _discover(
 
 
 def _with_first_part(asked: Mapping[str, str], split: SplitTables) -> Mapping[str, str]:
-    """The given options with the first of several given tables, which stands for all of them."""
+    """Returns the given options with the first of several given tables, which represents all of them."""
     return {**asked, "train": next(iter(split.parts))} if "," in asked.get("train", "") else asked
 
 
 @dataclass(frozen=True)
 class _Parts:
-    """What was taken for what; `candidates` are the tables that name images other than the training rows'."""
+    """The roles of the tables. `candidates` are the tables that name other images than the training rows'."""
 
     train: TableFile
     match: ColumnMatch
     sample: TableFile | None
     test: TableFile | None
     candidates: Mapping[TableFile, ColumnMatch]
-    ways: Sequence[ColumnMatch]  # all in which the training rows name images
-    wanted: Sequence[str] = ()  # what the sample's ids end in, such as parts of an answer
+    ways: Sequence[ColumnMatch]  # all matches of the training rows with images
+    wanted: Sequence[str] = ()  # suffixes of the sample's ids, such as parts of an answer
 
     @property
     def sheets(self) -> list[TableFile]:
@@ -144,7 +144,7 @@ def _from_tables(
     split: SplitTables,
     files: Mapping[str, TableFile],
 ) -> Discovery:
-    """The data section by tables; `files` are the tables as they are, by name, before parts were joined."""
+    """Returns the data section by tables. `files` are the original tables by name, before parts were joined."""
     seen = wide.seen
     match = name_matching.train_match(train, matched[train.name], asked, seen)
     pool = {
@@ -152,7 +152,7 @@ def _from_tables(
         for sheet in seen.sheets
         if sheet is not train
         and (other := name_matching.test_match(sheet, matched[sheet.name], train, match))
-        # else the sample's ids are owners of images, and not names of rows with several files
+        # otherwise the sample's ids are owners of images, and not names of rows with several files
         and (JOIN in other.pattern) == (JOIN in match.pattern)
     }
     sample = choosing.sample_table(seen, pool, train, asked)
@@ -219,7 +219,7 @@ Found = tuple[dict[str, Any], list[str]]
 
 
 def _of_train(parts: _Parts, asked: Mapping[str, str]) -> Found:
-    """Id, label, images and group of the training rows."""
+    """Returns id, label, images and group of the training rows."""
     train, match = parts.train, parts.match
     of_test = parts.candidates.get(parts.test) if parts.test else None
     beside = match.beside or (of_test.beside if of_test else "")
@@ -259,7 +259,7 @@ def _of_train(parts: _Parts, asked: Mapping[str, str]) -> Found:
 
 
 def _label(parts: _Parts, taken: set[str], asked: Mapping[str, str]) -> tuple[dict[str, Any], set[str], str]:
-    """The keys that say what the label is, the columns it uses, and that in words."""
+    """Returns the keys of the label, the columns that it uses, and the finding in words."""
     columns = parts.sample.columns[1:] if parts.sample else ()
     hot = None if "label" in asked else name_matching.one_hot(parts.train, columns)
     if hot is None and parts.sample is None and "label" not in asked:
@@ -314,7 +314,7 @@ def _label(parts: _Parts, taken: set[str], asked: Mapping[str, str]) -> tuple[di
 
 
 def _is_measured(parts: _Parts, label: str) -> bool:
-    """Whether a label's column holds fractions, or whole numbers for which the sample shows fractions."""
+    """Whether a label's column has fractions, or whole numbers for which the sample shows fractions."""
     if label not in parts.train.columns:
         return False
     values = parts.train.values(label)
@@ -331,7 +331,7 @@ def _is_measured(parts: _Parts, label: str) -> bool:
 
 
 def _of_cells(parts: _Parts, label: str | None, asked: Mapping[str, str]) -> Found:
-    """What separates the labels of a row, where cells clearly hold several."""
+    """Returns the separator of a row's labels, if cells clearly have several."""
     if "label_separator" in asked:
         return {"label_separator": asked["label_separator"]}, []
     if label not in parts.train.columns:
@@ -353,7 +353,7 @@ def _of_cells(parts: _Parts, label: str | None, asked: Mapping[str, str]) -> Fou
 
 
 def _of_test(parts: _Parts, found: Mapping[str, Any], seen: Scan) -> Found:
-    """Where the images of the rows to predict are."""
+    """Returns the location of the images of the rows to predict."""
     rows = parts.test or parts.sample
     if rows is None:
         return {}, ["no sample submission and no test table found: kit init --sample FILE where there is one"]
@@ -366,14 +366,14 @@ def _of_test(parts: _Parts, found: Mapping[str, Any], seen: Scan) -> Found:
     first = found["id"] if rows is parts.test and is_known else rows.columns[0]
     pattern = name_matching.pattern(parts.candidates[rows], first, rows)
     for name in columns_of(found["images"]):
-        if parts.candidates[rows].column in name.split(OR):  # the other columns of images are there too
+        if parts.candidates[rows].column in name.split(OR):  # the other columns of images exist too
             pattern = pattern.replace("{" + parts.candidates[rows].column + "}", "{" + name + "}")
     finding = count_rows(rows, f"to predict, images: {pattern}")
     return {"test_images": None if pattern == found["images"] else pattern}, [finding]
 
 
 def _of_classes(parts: _Parts, label: str | None, separator: str | None, seen: Scan) -> Found:
-    """The list of classes, and words for photos where the label is made of their names."""
+    """Returns the list of classes, and words for photos if the label is made of their names."""
     if label is None:
         return {}, []
     if "{file}" in label:
@@ -409,6 +409,6 @@ def _group(parts: _Parts, row_id: str, taken: set[str], asked: Mapping[str, str]
 
 
 def _folder_group(parts: _Parts) -> tuple[str, str] | None:
-    """The folders that paths name, if they are called as groups are, such as patient_012."""
+    """Returns the folders that paths name, if they are called as groups are, such as patient_012."""
     column = parts.match.column
     return roles.folder_group(parts.train.file.column(column)) if column in parts.train.columns else None

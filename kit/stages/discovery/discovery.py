@@ -1,4 +1,4 @@
-"""What discovery finds of tables and of folders: the data section, and sentences that both kinds of findings share."""
+"""The result of discovery: the data section, and sentences that both kinds of findings share."""
 
 from __future__ import annotations
 
@@ -13,19 +13,21 @@ from kit.stages.discovery.near_misses import instead_of_images, near_misses
 
 @dataclass(frozen=True)
 class Discovery:
-    """`data` is the config's section as found, and `findings` say what was taken for what, and why."""
+    """`data` is the found section of the config, and `findings` name the role of each file, and why."""
 
     data: dict[str, Any]
     findings: tuple[str, ...]
-    splitter: dict[str, Any] | None = None  # if the folders ask for one
-    rows: int | None = None  # labelled ones, as the table or the folders count them
+    splitter: dict[str, Any] | None = None  # if the folders require one
+    rows: int | None = None  # labelled ones, as counted in the table or the folders
     images: int = 0  # of labelled rows and rows to predict
-    config: Mapping[str, Any] = field(default_factory=dict)  # keys beside `data` that the images ask for
-    sizes: tuple[tuple[int, int], ...] = ()  # width and height of some images, if they are no image files
+    config: Mapping[str, Any] = field(default_factory=dict)  # keys beside `data` that the images require
+    sizes: tuple[tuple[int, int], ...] = ()  # width and height of some images, if they are not image files
 
 
 def explain_no_match(seen: Scan, sheet: TableFile) -> list[str]:
-    """Why a table names no image although it nearly does, in words, and what lies there instead of images."""
+    """Returns why a table names no image although it nearly does, and what its folder has instead of images,
+    in words.
+    """
     misses = near_misses(seen, [sheet])
     return [*(f"{miss.case}; {miss.mended}" for miss in misses), *map(str, instead_of_images(seen))]
 
@@ -35,7 +37,7 @@ def count_rows(sheet: TableFile, what: str) -> str:
 
 
 def check_headers(sheets: Sequence[TableFile], headless: Mapping[str, str]) -> None:
-    """Raises DataError D28 for a table in use whose first line is a row of data."""
+    """Raises DataError D28 for a used table whose first line is a row of data."""
     for sheet in sheets:
         if headless[sheet.name]:
             raise without_header(sheet.file, headless[sheet.name])

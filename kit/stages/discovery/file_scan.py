@@ -1,4 +1,4 @@
-"""What lies in a folder: its tables, its image folders, and which column of which table names which images."""
+"""Scans a folder: its tables, its image folders, and the columns of tables that name images."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ MAX_CELLS_PROBED = 1000  # cells of a column that are looked up, evenly spread
 
 @dataclass(frozen=True, eq=False)
 class TableFile:
-    """A table of the folder, and how it was read; `name` is its path below the folder."""
+    """A table of the folder, with its separator and encoding. `name` is its path below the folder."""
 
     name: str
     file: CsvFile
@@ -46,13 +46,13 @@ class TableFile:
         return self.file.columns
 
     def values(self, column: str) -> set[str]:
-        """The different cells of a column, without blank ones."""
+        """Returns the distinct cells of a column, without blank ones."""
         if column not in self._values:
             self._values[column] = {cell for cell in set(self.file.column(column)) if cell.strip()}
         return self._values[column]
 
     def with_file(self, file: CsvFile) -> TableFile:
-        """The table with other cells."""
+        """Returns the table with other cells."""
         return replace(self, file=file, _values={})
 
 
@@ -61,33 +61,33 @@ SAMPLE_WORDS = ("sample", "submission")  # in the name of a table whose first co
 
 @dataclass(frozen=True)
 class ColumnMatch:
-    """A column whose cells name image files, or folders of photos, by way of a path pattern."""
+    """A column whose cells name image files, or folders of photos, by a path pattern."""
 
     column: str
     pattern: str
     covered: float  # share of the cells that name an image
     used: float  # share of the pattern's folder that the cells name
     photos: bool = False
-    ending: str = ""  # that most files of the pattern's folder have, such as .jpg
-    beside: str = ""  # another column, if an image is on several rows that only both columns tell apart
+    ending: str = ""  # the most frequent one in the pattern's folder, such as .jpg
+    beside: str = ""  # another column, if an image is on several rows that only both columns distinguish
 
 
 @dataclass(frozen=True)
 class Scan:
-    """Tables, image files by folder, and a line for each table that cannot be read."""
+    """Tables, image files by folder, and a line for each unreadable table."""
 
     sheets: tuple[TableFile, ...]
     folders: Mapping[str, tuple[str, ...]]
     unreadable: tuple[str, ...] = ()
     others: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # files that are neither, by folder
-    # of unread tables those without a header, and JSONs
+    # for unread tables, those without a header, and JSONs
     headless: Mapping[str, DataError] = field(default_factory=dict)
     containers: tuple[Container, ...] = ()  # files of many images
     # tables with columns of pixels, by name
     pixel_tables: Mapping[str, Container] = field(default_factory=dict)
 
     def with_sheets(self, sheets: Iterable[TableFile]) -> Scan:
-        """The scan with other tables; what was found of the images is kept."""
+        """Returns the scan with other tables and the same images."""
         made = replace(self, sheets=tuple(sheets))
         known: dict[str, Any] = {
             name: self.__dict__[name] for name in ("_homes", "_parents") if name in self.__dict__
@@ -113,19 +113,21 @@ class Scan:
         return parents
 
     def files_below(self, folder: str) -> int:
-        """How many images a folder and those in it hold."""
+        """Returns the number of images in a folder and its subfolders."""
         return sum(len(names) for each, names in self.folders.items() if _is_below(each, folder))
 
     @cached_property
     def _endings(self) -> dict[str, Counter[str]]:
-        """How many images of each folder have each ending; counted once, since each column asks for them."""
+        """The number of images with each ending in each folder; counted once, because each column needs it."""
         return {
             folder: Counter(posixpath.splitext(name)[1].lower() for name in names)
             for folder, names in self.folders.items()
         }
 
     def ending_below(self, folder: str) -> str:
-        """The ending that most images of a folder and those in it have; of equally many the first by the alphabet."""
+        """Returns the most frequent ending of the images in a folder and its subfolders; of equals the first
+        by the alphabet.
+        """
         counts: Counter[str] = Counter()
         for each, endings in self._endings.items():
             if _is_below(each, folder):
@@ -133,7 +135,7 @@ class Scan:
         return min(counts, key=lambda ending: (-counts[ending], ending), default="")
 
     def folders_below(self, folder: str) -> int:
-        """How many folders with images a folder holds."""
+        """Returns the number of folders with images in a folder."""
         return sum(_is_below(each, folder) and each != folder for each in self.folders)
 
     def names_image(self, cell: str) -> bool:
@@ -149,7 +151,7 @@ class Scan:
         return frozenset().union(*(each.keys for each in self.containers if each.keys))
 
     def matches(self, sheet: TableFile) -> list[ColumnMatch]:
-        """Every way in which a column names images, columns of unlike cells only, the best way first.
+        """Returns every way in which a column names images, only for columns of distinct cells, the best way first.
 
         Equally good ways are in the order of the table's columns, then of the patterns.
         """
@@ -192,7 +194,7 @@ class Scan:
     def _by_column(
         self, sheet: TableFile, column: str, cells: Sequence[str], probed: range
     ) -> list[ColumnMatch]:
-        """Patterns with a folder named by another column, such as train/{label}/{id}."""
+        """Returns patterns with a folder named by another column, such as train/{label}/{id}."""
         bases: Counter[tuple[str, str]] = Counter()
         others = {other: sheet.file.column(other) for other in sheet.columns if other != column}
         for row in probed:
@@ -216,7 +218,7 @@ class Scan:
         ]
 
     def _by_characters(self, column: str, cells: Sequence[str], probed: range) -> list[ColumnMatch]:
-        """Patterns with folders named by the name's own characters, such as {id[0]}/{id[1]}/{id}."""
+        """Returns patterns with folders named by the name's own characters, such as {id[0]}/{id[1]}/{id}."""
         votes: Counter[tuple[str, str]] = Counter()
         for row in probed:
             homes = {base.rstrip("/") for base in self._bases(cells[row], self._homes)}
@@ -250,7 +252,7 @@ class Scan:
         ]
 
     def _of_containers(self, column: str, cells: Sequence[str]) -> list[ColumnMatch]:
-        """The containers whose keys are the cells of a column."""
+        """Returns the containers whose keys are the cells of a column."""
         different = set(cells)
         return [
             ColumnMatch(
@@ -265,7 +267,7 @@ class Scan:
         ]
 
     def _of_shared_files(self, sheet: TableFile) -> list[ColumnMatch]:
-        """A column of images that stand on several rows, each for another one of the sample's ids."""
+        """Returns a column of images that occur on several rows, each for another one of the sample's ids."""
         answers = {
             other.columns[0]
             for other in self.sheets
@@ -281,7 +283,7 @@ class Scan:
         return []
 
     def _of_several_files(self, sheet: TableFile) -> list[ColumnMatch]:
-        """A column whose cells name several files each, such as one per colour."""
+        """Returns a column whose cells name several files each, such as one per colour."""
         for column in sheet.columns:
             cells = sheet.file.column(column)
             pattern, share = self._several_files.pattern(column, cells)
@@ -294,7 +296,9 @@ class Scan:
         return SeveralFiles.of(self.folders)
 
     def _of_pixels(self, sheet: TableFile) -> list[ColumnMatch]:
-        """The pixels of a table's own rows if it has labels too, or of another table with as many rows."""
+        """Returns the pixels of a table's own rows if it has labels too, or of another table with the same
+        number of rows.
+        """
         if own := self.pixel_tables.get(sheet.name):
             labels = [name for name in sheet.columns if 1 < len(sheet.values(name)) < len(sheet.file)]
             return [ColumnMatch(own.key, own.locate(own.key), 1.0, 1.0)] if labels else []
@@ -314,7 +318,7 @@ class Scan:
 
     @staticmethod
     def _bases(cell: str, homes: Mapping[str, Sequence[str]]) -> Iterator[str]:
-        """The folders, ending in /, below which a cell names something."""
+        """Yields the folders, ending in /, below which a cell names something."""
         name = nfc(posixpath.normpath(cell)) if cell.strip() else ""
         for folder in homes.get(posixpath.basename(name), ()) if name else ():
             full = posixpath.join(folder, posixpath.basename(name))
@@ -324,7 +328,7 @@ class Scan:
 
 
 def split_by_characters(folder: str, name: str, column: str) -> Iterator[tuple[str, str]]:
-    """The upper folder and the pattern of the lower ones, if these are the name's first characters one after another.
+    """Yields the upper folder and the pattern of the lower ones, if these are consecutive first characters of the name.
 
     `train/a/b` for the name ab3 gives `train` and `{id[0]}/{id[1]}`, and `a/abc` for abcde gives `a` and `{id[:3]}`.
     """
@@ -354,11 +358,11 @@ def scan(
     outside: Sequence[Path] = (),
     skipped: Path | None = None,
 ) -> Scan:
-    """Looks through a folder; hidden folders and a workspace's own are left out, links are followed once.
+    """Scans a folder. Hidden folders and a workspace's own are left out, and links are followed once.
 
-    A file is an image by its ending, or else by its content. Tables are read with `sep` and `encoding` if they are
-    given, else with those that each file shows. Files and folders `outside` are named by their absolute paths. The
-    folder `skipped` is left out.
+    A file is an image by its ending, or else by its content. Tables are read with `sep` and `encoding` if
+    they are given, else with those that each file shows. Files and folders `outside` have absolute paths as
+    names. The folder `skipped` is left out.
     """
     sheets, folders, unread, others, headless = [], {}, [], {}, {}
     walks = [walk(root, skipped), *(walk_outside(path) for path in outside)]
@@ -398,7 +402,7 @@ def scan(
 
 
 def _sheets(root: Path, name: str, sep: str | None, encoding: str | None) -> list[TableFile]:
-    """The table of a CSV, or those of a JSON: its rows, and the categories of its annotations."""
+    """Returns the table of a CSV, or those of a JSON: its rows, and the categories of its annotations."""
     if name.lower().endswith(BSON):
         return [TableFile(name, read_bson_table(root / name), "", "utf-8")]
     if not is_json(name):
@@ -410,7 +414,7 @@ def _sheets(root: Path, name: str, sep: str | None, encoding: str | None) -> lis
 
 
 def _sheet(root: Path, name: str, sep: str | None, encoding: str | None) -> TableFile:
-    """Reads a table; unless separator or encoding are given, with another one if the strict reader names it."""
+    """Reads a table. If separator or encoding are not given, it retries with those that the strict reader suggests."""
     mark, coding = "\t" if sep == r"\t" else sep or ",", encoding or "utf-8"
     for _ in range(3):
         try:

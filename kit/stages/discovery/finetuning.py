@@ -25,7 +25,7 @@ FINETUNE: dict[str, Any] = {
     "ema_decay": 0.998,
     "epochs": 12,
 }
-FROZEN_STRIDE = 4  # features of at most so many pixels keep the weights' values: edges, colours, textures
+FROZEN_STRIDE = 4  # features of at most this many pixels keep the weights' values: edges, colours, textures
 # for networks without batch norm: transformers, ConvNeXt
 WITHOUT_BATCH_NORM: dict[str, Any] = {"lr": 2e-4, "layer_decay": 0.75}
 SMALLEST_PX, LARGEST_PX, STRIDE_PX = 128, 224, 32
@@ -38,7 +38,7 @@ FEWEST_EPOCHS, MOST_EPOCHS = 5, 40
 
 @dataclass(frozen=True)
 class Start:
-    """Where fine-tuning begins: timm's network, a file of weights or none, and why these."""
+    """The start of fine-tuning: timm's network, a file of weights or none, and the reasons."""
 
     arch: str
     why: str
@@ -48,7 +48,7 @@ class Start:
 def tune(
     start: Start, side: float | None = None, rows: int | None = None
 ) -> tuple[dict[str, Any], list[str]]:
-    """The experiment's keys that fine-tune a network, and a line with the reason for each choice.
+    """Returns the experiment's keys that fine-tune a network, and a line with the reason for each choice.
 
     `side` is the median short side of the images in pixels, `rows` the number of labelled rows.
     """
@@ -81,12 +81,12 @@ def tune(
 
 
 def fit_epochs(rows: int) -> int:
-    """The epochs that take about STEPS optimizer steps of 32 rows on four fifths of the rows."""
+    """Returns the epochs that take about STEPS optimizer steps of 32 rows on four fifths of the rows."""
     return min(MOST_EPOCHS, max(FEWEST_EPOCHS, math.ceil(STEPS * 32 / (0.8 * rows))))
 
 
 def choose_arch() -> tuple[str, str]:
-    """The network for this machine's device, and the device."""
+    """Returns the network for this machine's device, and the device."""
     import torch
 
     device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -94,7 +94,10 @@ def choose_arch() -> tuple[str, str]:
 
 
 def choose_start(root: Path, recipe: str, weights: StrPath | None, network: str | None) -> Start | None:
-    """Where fine-tuning starts from, if a file or a network is given. Raises ConfigError C05 for a recipe without."""
+    """Returns the start of fine-tuning, if a file or a network is given.
+
+    Raises ConfigError C05 for a recipe without one.
+    """
     if weights is None and network is None:
         return None
     if recipe == "scratch":
@@ -126,7 +129,7 @@ def fit_config(root: Path, config: dict[str, Any], reasons: list[str], seconds: 
 
 
 def check_network(arch: str) -> str:
-    """The name of a network, if timm has it. Raises ConfigError C07 otherwise."""
+    """Returns the name of a network, if timm has it. Raises ConfigError C07 otherwise."""
     from kit.device.torch_internals import import_timm  # it loads torch
 
     timm = import_timm()
@@ -136,7 +139,7 @@ def check_network(arch: str) -> str:
 
 
 def _traits(arch: str) -> tuple[bool, int | None, list[str]]:
-    """Whether a network has batch norm, the image size of one that takes no other, and its earliest modules."""
+    """Returns whether a network has batch norm, its image size if it takes only one, and its earliest modules."""
     from kit.device.torch_internals import AnyBatchNorm, build_without_memory, import_timm
 
     timm = import_timm()
@@ -148,7 +151,8 @@ def _traits(arch: str) -> tuple[bool, int | None, list[str]]:
 
 
 def early_modules(network: nn.Module) -> list[str]:
-    """The modules with weights up to the features of stride 4, in order; none if timm does not name these features.
+    """Returns the modules with weights up to the features of stride 4, in order; empty if timm does not name
+    these features.
 
     Source: Girshick 2015, "Fast R-CNN", section 4.5, and detectron2's FREEZE_AT = 2, which freeze the same stages.
     """
@@ -179,5 +183,7 @@ def _image_size(side: float | None, fixed: int | None) -> tuple[int, str]:
 
 
 def _cache_size(size: int, side: float | None) -> int | None:
-    """The images' own side in place of the default margin, if that would enlarge them: a larger copy is blurred."""
+    """Returns the images' own side in place of the default margin, if that would enlarge them, because a
+    larger copy is blurred.
+    """
     return round(side) if side is not None and side < 1.25 * size else None

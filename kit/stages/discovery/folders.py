@@ -1,4 +1,4 @@
-"""Finds out what the data section must say of folders of images: a folder per class, or labels in file names."""
+"""Finds the data section for folders of images: one folder per class, or labels in file names."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from kit.stages.discovery.near_misses import near_misses
 def discover_without_table(
     seen: Scan, root: Path, asked: Mapping[str, str], val: trees.ValUse, may_be_root: bool
 ) -> Discovery:
-    """The labelled rows of folders, or else of file names."""
+    """Returns the labelled rows of folders, or else of file names."""
     try:
         folder, named = trees.class_folder(seen, root, may_be_root), None
     except ConfigError:
@@ -38,7 +38,7 @@ def discover_folders(
     val: trees.ValUse,
     named: NamedLabels | None = None,
 ) -> Discovery:
-    """The data section of folders of images, each a class, or with labels in their names."""
+    """Returns the data section of folders of images, each a class, or with labels in their names."""
     folder = folder.rstrip("/")
     to_predict = set() if folder else trees.test_folders(seen)
     others = {

@@ -1,4 +1,4 @@
-"""The batch size that kit init proposes on a CUDA GPU, which batches of 32 leave idle, and the rate for it."""
+"""Proposes the batch size of kit init on a CUDA GPU, which batches of 32 leave idle, and the rate for it."""
 
 from __future__ import annotations
 
@@ -6,18 +6,19 @@ import sys
 from pathlib import Path
 from typing import Any
 
-# GiB of a GPU's memory from which a batch of so many rows is proposed: a T4 has 15, an RTX 3090 24, an A100 40 or 80
+# GiB of a GPU's memory from which a batch of this many rows is proposed: a T4 has 15, an RTX 3090 24, an A100
+# 40 or 80
 GPU_BATCHES = ((20, 128), (0, 64))
-# devices without one of which no torch on Linux has a GPU: NVIDIA, WSL, Jetson, AMD
+# without one of these devices no torch on Linux has a GPU: NVIDIA, WSL, Jetson, AMD
 GPU_DEVICES = ("/dev/nvidiactl", "/dev/nvidia0", "/dev/dxg", "/dev/nvmap", "/dev/nvhost-ctrl", "/dev/kfd")
 FOLD_SHARE = 0.8  # of the labelled rows that a fold trains on
 
 
 def propose_batch(optimizer: dict[str, Any], rows: int | None) -> tuple[dict[str, Any], list[str]]:
-    """The keys `batch_size` and `optimizer` for this machine's GPU, and the line with the reason.
+    """Returns the keys `batch_size` and `optimizer` for this machine's GPU, and the line with the reason.
 
-    Nothing without a CUDA GPU, or if an epoch would have fewer than 16 steps. AdamW's rate grows with the square root
-    of the batch, as with `batch_size=auto`.
+    They are empty without a CUDA GPU, or if an epoch would have fewer than 16 steps. AdamW's rate grows with
+    the square root of the batch, as with `batch_size=auto`.
     """
     if not rows or not _may_have_gpu():
         return {}, []
@@ -41,5 +42,5 @@ def propose_batch(optimizer: dict[str, Any], rows: int | None) -> tuple[dict[str
 
 
 def _may_have_gpu() -> bool:
-    """Whether it is worth to import torch, which takes seconds, and ask it for a GPU."""
+    """Whether to import torch, which takes seconds, to check for a GPU."""
     return "torch" in sys.modules or sys.platform != "linux" or any(map(Path.exists, map(Path, GPU_DEVICES)))

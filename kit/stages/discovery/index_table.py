@@ -1,4 +1,4 @@
-"""Finds a table of index images: those that a submission names for each test row, most similar first."""
+"""Finds a table of index images, which a submission ranks for each test row."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from kit.stages.discovery import roles
 from kit.stages.discovery.file_scan import ColumnMatch, Scan, TableFile
 
 INDEX = frozenset({"index", "gallery", "database"})
-MAX_CELLS = 200  # cells of the sample that are looked at
+MAX_CELLS = 200  # cells of the sample that are checked
 
 
 @dataclass(frozen=True)
 class IndexTable:
-    """What was found of an index: a line on how to use it, and the keys of the config that the submission needs."""
+    """The findings about an index: a line on how to use it, and the keys of the config that the submission needs."""
 
     findings: tuple[str, ...] = ()
     config: Mapping[str, Any] = field(default_factory=dict)
@@ -29,7 +29,7 @@ def find_index(
     used: Sequence[TableFile],
     sample: TableFile | None,
 ) -> IndexTable:
-    """The table of index images that is in no other use, by its name or because the sample names its ids."""
+    """Returns the table of index images that has no other role, by its name or because the sample names its ids."""
     for sheet in seen.sheets:
         found = matched[sheet.name]
         if sheet in used or not found:
@@ -46,9 +46,10 @@ def find_index(
 
 
 def _format_of_ids(sample: TableFile | None, sheet: TableFile) -> str:
-    """The format of a sample whose second column has ids of a table's first column; empty if it has none.
+    """Returns the format of a sample whose second column has ids of a table's first column; empty if it has none.
 
-    Of two columns, a cell may have several ids, separated by spaces. Of three, the last one has a score from 0 to 1.
+    With two columns, a cell may have several ids, separated by spaces. With three, the last one has a score
+    from 0 to 1.
     """
     if sample is None or len(sample.columns) not in (2, 3):
         return ""

@@ -1,4 +1,4 @@
-"""kit init: writes config.json for a competition's files, wherever they are."""
+"""kit init: writes config.json for a competition's files in any folder."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ from kit.stages.discovery.metric import suggest
 from kit.stages.discovery.metric_names import read_metric
 from kit.stages.discovery.slides import advise_tiles
 
-METRICS_OF_NUMBERS = ("rmse", "mae", "r2")  # metrics that say that labels are numbers
+METRICS_OF_NUMBERS = ("rmse", "mae", "r2")  # metrics that imply numbers as labels
 
 
 @dataclass(frozen=True)
 class InitResult:
-    """A config.json that was written, from which recipe and why that one, and its metric."""
+    """A written config.json, its recipe with the reason, and its metric."""
 
     path: Path
     recipe: str
@@ -59,12 +59,13 @@ def initialise(
 ) -> InitResult:
     """Writes config.json and config.schema.json into a folder, for a competition's files; `given` are keys of `data`.
 
-    The files are only read. They are in the folder `source`, by default in the workspace, in the folder of a given
-    table, or on Kaggle in the input folder (`kit.stages.discovery.locations`).
-    `val` says whether images in a validation folder join the training rows, are held out, or are ignored.
-    `metric` is by default the one that sample submission asks for. Fine-tuning starts from the file
-    `weights`, with timm's `network`; image size and epochs are fitted to `seconds` per network. Raises
-    ConfigError: C20 for what the files do not show, C21 if there is a config.json already, C52 if no network
+    The files are only read. They are in the folder `source`, by default in the workspace, in the folder of a
+    given table, or on Kaggle in the input folder (`kit.stages.discovery.locations`). `val` is the role of
+    images in a validation folder: they join the training rows, are held out, or are ignored. `metric` is by
+    default the one that the sample submission suggests. Fine-tuning starts from the file `weights`, with
+    timm's `network`. Image size and epochs are fitted to `seconds` per network.
+
+    Raises ConfigError: C20 if the files do not show a setting, C21 if config.json exists, C52 if no network
     fits the weights, C53 if the workspace is read-only.
     """
     root = Path(root).resolve()
@@ -116,7 +117,7 @@ def initialise(
 def find_data(
     root: Path, source: StrPath | None, given: Mapping[str, str] | None = None, val: trees.ValUse = "join"
 ) -> Discovery:
-    """The `data` section of a workspace whose files may be elsewhere.
+    """Returns the `data` section of a workspace whose files may be elsewhere.
 
     Raises as `locate` and `discover` do, and ConfigError C20 if the workspace is in a folder whose images are rows.
     """
@@ -141,7 +142,7 @@ def find_data(
 
 
 def _in_workspace(path: str, root: Path) -> str:
-    """An absolute path in the workspace as config.json has it; any other path as it is."""
+    """Returns an absolute path in the workspace in the form of config.json; any other path unchanged."""
     inside = Path(path).is_absolute() and Path(path).is_relative_to(root)
     return f"./{Path(path).relative_to(root).as_posix()}" if inside else path
 
@@ -157,7 +158,7 @@ def check_not_read_only(folder: Path) -> None:
 
 
 def _some_images(root: Path, data: Data) -> list[Path]:
-    """Up to 32 images of the folder that the pattern begins with, the first in the order of their paths."""
+    """Returns up to 32 images of the pattern's folder, the first in the order of their paths."""
     train = data.train_tables[0]
     start = train if (root / train).is_dir() else data.images.partition("{")[0]
     folder = root / start if (root / start).is_dir() else (root / start).parent

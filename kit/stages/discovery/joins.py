@@ -1,4 +1,4 @@
-"""Finds tables that have more columns of the rows: labels, groups, and what the test table has too."""
+"""Finds tables with more columns of the rows: labels, groups, and columns that the test table has too."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from kit.errors import ConfigError
 from kit.stages.discovery import choosing, roles
 from kit.stages.discovery.file_scan import Scan, TableFile
 
-MIN_COVERED = 0.5  # of the rows' keys must be in a table of labels; reading it names the others
-MAX_DOUBLE = 0.2  # of such a table's rows may repeat a key, which is an error too
+MIN_COVERED = 0.5  # share of the rows' keys in a table of labels; reading it reports the missing ones
+MAX_DOUBLE = 0.2  # share of such a table's rows that may repeat a key, which is an error too
 COMMON_WORDS = frozenset({"id", "csv", "json", "train", "test", "data", "label", "table"})  # of unlike keys
 MAX_KEYS_PROBED = 50  # keys that are compared first, so that most tables cost nothing
 
@@ -36,7 +36,7 @@ def find_joins(
     test: TableFile | None,
     asked: Mapping[str, str],
 ) -> Joins:
-    """The tables that are joined to the rows: those that are asked for, else those that have a label or a group.
+    """Returns the tables that are joined to the rows: the requested ones, else those that have a label or a group.
 
     A table may be joined by a column of another joined table. Raises ConfigError C20 for a given table that does not
     exist, or without its column.
@@ -78,7 +78,7 @@ def find_joins(
 
 
 def _join_by_another_name(found: Joins, sheet: TableFile, sample: TableFile | None) -> Joins:
-    """Joins a table with the sample's answers whose keys have another name, if that is possible in one way alone."""
+    """Joins a table with the sample's answers whose keys have another name, if exactly one way is possible."""
     why = _use_of_answers(sheet, found.train, sample)
     keys = _keys_of_other_names(sheet, found.train) if why else []
     return _join(found, sheet, *keys[0], why) if len(keys) == 1 else found
@@ -87,7 +87,7 @@ def _join_by_another_name(found: Joins, sheet: TableFile, sample: TableFile | No
 def _join_bridge(
     found: Joins, others: Sequence[TableFile], image_column: str, sample: TableFile | None
 ) -> Joins:
-    """Joins a table that has the keys of another one, which has the sample's answers."""
+    """Joins a table with the keys of another one, which has the sample's answers."""
     for bridge in others:
         on = _key(bridge, found.train, image_column)
         for sheet in others if on else ():
@@ -101,7 +101,7 @@ def _join_bridge(
 
 
 def _join_as_asked(seen: Scan, found: Joins, asked: Mapping[str, str]) -> Joins:
-    """The tables that are given, in their order; a later one may be joined by a column of an earlier one."""
+    """Joins the given tables in their order. A later one may be joined by a column of an earlier one."""
     known = {sheet.name for sheet in seen.sheets}
     names = [asked["join"]] if asked["join"] in known else asked["join"].split(",")
     columns = asked["on"].split(",") if "on" in asked else []
@@ -143,7 +143,7 @@ def _join_one_as_asked(found: Joins, sheet: TableFile, given: str) -> Joins:
 
 
 def _key(sheet: TableFile, train: TableFile, image_column: str) -> str | None:
-    """The column of both tables that has each value once in the other table, among them all of the rows' values."""
+    """Returns the common column whose values are unique in the other table and include all of the rows' values."""
     shared = [name for name in sheet.columns if name in train.columns]
     for name in sorted(shared, key=lambda name: name != image_column):
         cells = sheet.file.column(name)
@@ -158,9 +158,10 @@ def _key(sheet: TableFile, train: TableFile, image_column: str) -> str | None:
 
 
 def _keys_of_other_names(sheet: TableFile, train: TableFile) -> list[tuple[str, str]]:
-    """Columns of the rows and of the table that may be the keys, with unlike names: all rows' cells are in it once.
+    """Returns columns of the rows and of the table that may be the keys, under different names: it has all
+    rows' cells once.
 
-    Numbers are keys only if the names have a word in common, since counts and ages look alike.
+    Numbers are keys only if the names have a word in common, because counts and ages look alike.
     """
     found = []
     for key in sheet.columns:
@@ -181,7 +182,7 @@ def _keys_of_other_names(sheet: TableFile, train: TableFile) -> list[tuple[str, 
 
 
 def _key_of_answers(sheet: TableFile, train: TableFile, sample: TableFile | None) -> str | None:
-    """The column by which a table with the sample's answer columns fits the rows, apart from faults."""
+    """Returns the column by which a table with the sample's answer columns fits the rows, apart from faults."""
     answers = sample.columns[1:] if sample else ()
     if not answers or set(answers) & set(train.columns) or not set(answers) <= set(sheet.columns):
         return None
@@ -194,7 +195,7 @@ def _key_of_answers(sheet: TableFile, train: TableFile, sample: TableFile | None
 
 
 def _use(sheet: TableFile, train: TableFile, sample: TableFile | None, test: TableFile | None) -> str:
-    """What a table's further columns are good for, in words; blank if for nothing that kit uses."""
+    """Returns the use of a table's further columns, in words; empty if kit has none."""
     new = [name for name in sheet.columns if name not in train.columns]
     why = _use_of_answers(sheet, train, sample)
     if why:
@@ -207,7 +208,7 @@ def _use(sheet: TableFile, train: TableFile, sample: TableFile | None, test: Tab
 
 
 def _use_of_answers(sheet: TableFile, train: TableFile, sample: TableFile | None) -> str:
-    """That a table has the sample's columns or labels, and the rows have not; blank if this is not so."""
+    """Returns that a table has the sample's columns or labels, and the rows do not, in words; else empty."""
     new = [name for name in sheet.columns if name not in train.columns]
     answers = [name for name in (sample.columns[1:] if sample else ()) if name not in train.columns]
     if answers and set(answers) <= set(new):
@@ -250,7 +251,7 @@ def _join(found: Joins, sheet: TableFile, on: str, key: str, why: str) -> Joins:
 
 
 def _wide(file: CsvFile, sheet: TableFile, on: str, key: str) -> CsvFile:
-    """A table with the new columns of another one; keys that it lacks give blank cells."""
+    """Returns the table with the new columns of another one; missing keys give blank cells."""
     if on not in file.columns:
         return file
     new = [place for place, name in enumerate(sheet.columns) if name not in file.columns]

@@ -1,4 +1,4 @@
-"""Where a competition's files are: the folder that is given, that of the given files, or Kaggle's input folder."""
+"""Finds a competition's files: in the given folder, in that of the given files, or in Kaggle's input folder."""
 
 from __future__ import annotations
 
@@ -18,15 +18,16 @@ from kit.stages.discovery.walking import walk
 
 TABLE_KEYS = ("train", "test", "sample", "class_list", "join")
 PATTERN_KEYS = ("images", "test_images")
-MAX_TABLE_DEPTH = 3  # folders below an attached folder in which a sample submission is looked for
+MAX_TABLE_DEPTH = 3  # levels below an attached folder at which a sample submission is searched
 
 
 @dataclass(frozen=True)
 class Locations:
     """The folder of a competition's files, and the given paths as names below it.
 
-    `folder` is absolute. `asked` has paths outside the folder as absolute ones, and `outside` lists their files and
-    folders. `why` says how the folder was found, and is blank if it was given or is the workspace.
+    `folder` is absolute. `asked` has paths outside the folder as absolute ones, and `outside` lists their
+    files and folders. `why` is how the folder was found; it is empty if the folder was given or is the
+    workspace.
     """
 
     folder: Path
@@ -35,14 +36,14 @@ class Locations:
     why: str = ""
 
     def as_config(self, root: Path) -> str:
-        """The folder as config.json has it: relative inside the workspace, else absolute."""
+        """Returns the folder as config.json has it: relative inside the workspace, else absolute."""
         return name_below(self.folder, root) or str(self.folder)
 
 
 def locate(root: Path, source: StrPath | None, asked: Mapping[str, str]) -> Locations:
-    """Where the files of a workspace's competition are; `source` is the folder that was given.
+    """Returns the locations of a competition's files; `source` is the given folder.
 
-    Raises ConfigError C20 for a folder that does not exist, and if Kaggle's input folder has several competitions.
+    Raises ConfigError C20 if a folder does not exist, and if Kaggle's input folder has several competitions.
     """
     why = ""
     if source is not None:
@@ -77,7 +78,7 @@ def locate(root: Path, source: StrPath | None, asked: Mapping[str, str]) -> Loca
 
 
 def _find(key: str, text: str, folder: Path, root: Path) -> Path | None:
-    """What a given path names: in the data folder, in the workspace or in the current folder.
+    """Returns the file or folder of a given path: in the data folder, in the workspace or in the current folder.
 
     Raises ConfigError C20 if both the data folder and the workspace have it.
     """
@@ -96,12 +97,12 @@ def _find(key: str, text: str, folder: Path, root: Path) -> Path | None:
 
 
 def absolute(path: StrPath) -> Path:
-    """A path from the file system's root; links stay as they are, except before `..`."""
+    """Returns a path from the file system's root. Links stay as they are, except before `..`."""
     return Path(path).resolve() if ".." in Path(path).parts else Path(path).absolute()
 
 
 def name_below(path: Path, folder: Path) -> str | None:
-    """A path relative to a folder, also where a link leads into it; None if it is outside."""
+    """Returns a path relative to a folder, even through a link; None if it is outside."""
     for one, other in ((path, folder), (Path(os.path.realpath(path)), Path(os.path.realpath(folder)))):
         if one.is_relative_to(other):
             return one.relative_to(other).as_posix()
@@ -109,7 +110,7 @@ def name_below(path: Path, folder: Path) -> str | None:
 
 
 def _split_folder(pattern: str) -> tuple[str, str]:
-    """A pattern's folder, and the rest from its slash on: `a/b/x{id}.png` is `a/b` and `/x{id}.png`."""
+    """Splits a pattern into its folder, and the rest from its slash on: `a/b/x{id}.png` into `a/b` and `/x{id}.png`."""
     fixed = pattern.partition("{")[0].rpartition("/")[0]
     if not fixed:
         return ("/", pattern[1:]) if pattern.startswith("/") else (".", f"/{pattern}")
@@ -117,7 +118,7 @@ def _split_folder(pattern: str) -> tuple[str, str]:
 
 
 def _find_outside(root: Path, asked: Mapping[str, str]) -> Path | None:
-    """The first given table that is outside the workspace, else the folder of the given images."""
+    """Returns the first given table outside the workspace, else the folder of the given images."""
     texts = [asked[key] for key in ("train", "sample", "test") if key in asked]
     texts += [_split_folder(asked[key])[0] for key in PATTERN_KEYS if key in asked]
     for text in texts:
@@ -133,10 +134,10 @@ def _is_without_images(root: Path) -> bool:
 
 
 def _find_competition() -> Path | None:
-    """The one competition among the folders that are attached to a notebook on Kaggle.
+    """Returns the only competition among the folders attached to a notebook on Kaggle.
 
-    A folder in input/competitions is one. Otherwise a folder with a sample submission is, or the only one with images.
-    Outputs of earlier runs of kit are none. Raises ConfigError C20 for several.
+    A folder in input/competitions is one. Otherwise a folder with a sample submission is, or the only one
+    with images. Outputs of earlier runs of kit are not. Raises ConfigError C20 for several.
     """
     attached = [each for each in kaggle_folders.list_attached() if not (each / CONFIG_FILE).is_file()]
     named = [each for each in attached if kaggle_folders.is_competition(each)]

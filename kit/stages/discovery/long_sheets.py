@@ -1,4 +1,4 @@
-"""Finds tables with a row for each id and class, so that the rest of discovery sees a row for each id."""
+"""Finds tables with one row per id and class, so that the rest of discovery sees one row per id."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class WideSheets:
     def describe(
         self, train: TableFile, test: TableFile | None, sample: TableFile | None
     ) -> tuple[dict[str, object], list[str]]:
-        """The key `data.long`, if the training rows or the rows to predict need it, and the findings.
+        """Returns the key `data.long`, if the training rows or the rows to predict need it, and the findings.
 
         The format of the submission finds the ids of a sample.
         """
@@ -56,9 +56,9 @@ def _words(long: LongTable) -> str:
 
 
 def widen_sheets(seen: Scan) -> WideSheets:
-    """Makes each table wide whose ids name images only without the class that its cells end in, or repeat.
+    """Makes a table wide if its ids name images only without the class at the end of its cells, or if they repeat.
 
-    A submission with several rows per id, such as a ranking, has the first of them.
+    A submission with several rows per id, such as a ranking, keeps the first of them.
     """
     sheets, long = [], {}
     for sheet in seen.sheets:
@@ -75,7 +75,7 @@ def widen_sheets(seen: Scan) -> WideSheets:
 
 
 def _of_cells(seen: Scan, sheet: TableFile) -> LongTable | None:
-    """How a table is read whose first column joins ids of images with classes."""
+    """Returns how a table is read whose first column joins ids of images with classes."""
     cells = sheet.file.column(sheet.columns[0])
     if len(sheet.columns) < 2 or seen.names_image(cells[0]) or seen.names_record(cells[0]):
         return None
@@ -91,7 +91,7 @@ def _of_cells(seen: Scan, sheet: TableFile) -> LongTable | None:
 
 
 def _value_column(sheet: TableFile, ids: Sequence[str], classes: Sequence[str]) -> str | None:
-    """The column that varies within an id and does not name the class; of two columns the other one."""
+    """Returns the column that varies within an id and does not name the class; with two columns the other one."""
     rest = sheet.columns[1:]
     if len(rest) == 1 and set(sheet.file.column(rest[0])) != set(classes):
         return rest[0]
@@ -105,9 +105,9 @@ def _value_column(sheet: TableFile, ids: Sequence[str], classes: Sequence[str]) 
 
 
 def _of_columns(seen: Scan, sheet: TableFile) -> LongTable | None:
-    """How a table of three columns is read, of which the first repeats each id with every class of the second.
+    """Returns how a table of three columns is read, if the first repeats each id with every class of the second.
 
-    Names of images are no classes, unless all are numbers, which classes may be too.
+    Names of images are not classes, unless all are numbers, which classes may be too.
     """
     if len(sheet.columns) != 3:
         return None

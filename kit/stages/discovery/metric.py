@@ -1,4 +1,4 @@
-"""Which metric sample submission asks for: one of probabilities, of labels, or of ranked labels."""
+"""Chooses the metric that the sample submission suggests: one of probabilities, of labels, or of ranked labels."""
 
 from __future__ import annotations
 
@@ -20,16 +20,19 @@ from kit.kinds.targets import LabelKind
 from kit.kinds.unclear_sample import different_cells
 from kit.stages.discovery.metric_names import read_metric
 
-Suggested = tuple[dict[str, Any], str]  # the metric's spec, and why it is taken
+Suggested = tuple[dict[str, Any], str]  # the metric's spec, and the reason
 
 LABELS = "macro_f1"
 
 
 def suggest(root: Path, data: Data, asked: str | None = None) -> Suggested:
-    """The metric for a competition's tables, and why; `asked` is a name with options, or a common name such as QWK.
+    """Returns the metric for a competition's tables, and why.
 
-    Raises ConfigError and PluginError for an `asked` metric that is unknown or not for the table's labels, C20 for a
-    common name that means different metrics, C47 for options that do not fit the classes.
+    `asked` is a name with options, or a common name such as QWK.
+
+    Raises ConfigError and PluginError for an `asked` metric that is unknown or does not take the table's
+    labels. Raises C20 for a common name that means different metrics, C47 for options that do not fit the
+    classes.
     """
     spec = None if asked is None else read_metric(asked, root)
     metric = None if spec is None else Metric.open(spec, root, where="metric")
@@ -37,7 +40,7 @@ def suggest(root: Path, data: Data, asked: str | None = None) -> Suggested:
         "as asked for" if spec is None or spec["name"] in str(asked) else f"{asked!r} is this metric in kit"
     )
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # whoever reads the tables next is warned
+        warnings.simplefilter("ignore")  # the next reader of the tables gives the warning
         try:
             table = read_labelled_rows(root, data)
             sample = sample_frame(root, data) if data.sample else None
@@ -75,7 +78,7 @@ def _by_sample(root: Path, table: Table, sample: pd.DataFrame) -> Suggested:
 
 
 def _of_parts(sample: pd.DataFrame) -> Suggested:
-    """Probabilities of each part, or one class, as the sample's columns show."""
+    """Returns probabilities of each part, or one class, as the sample's columns show."""
     cells = different_cells(sample)
     if cells and all(is_number(cell) and not float(cell).is_integer() for cell in cells):
         return {"name": "parts"}, "the sample has probabilities for each part of an answer"
@@ -84,7 +87,7 @@ def _of_parts(sample: pd.DataFrame) -> Suggested:
 
 
 def _of_columns(answers: pd.DataFrame, cells: set[str]) -> Suggested:
-    """Columns a class hold probabilities unless different rows of 0 and 1 show labels."""
+    """Returns probabilities for one column per class, unless different rows of 0 and 1 show labels."""
     if cells <= {"0", "1"} and len(answers.drop_duplicates()) > 1:
         return {"name": LABELS}, "the sample has a column of 0 and 1 for each class"
     return {"name": "log_loss"}, "the sample has a column for each class, read as probabilities"
@@ -132,7 +135,7 @@ def _by_format(root: Path, sample: pd.DataFrame, classes: tuple[str, ...], label
 
 
 def _ranks(name: str, sample: pd.DataFrame) -> int:
-    """How many ranked labels a row has; 0 for a format that ranks none."""
+    """Returns the number of ranked labels per row; 0 for a format without a ranking."""
     if name == "top_k":
         return max(len(cell.split(" ")) for cell in sample.iloc[:, 1])
     if name == "ranked_columns":

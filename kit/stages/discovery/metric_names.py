@@ -1,4 +1,4 @@
-"""Names that pages of competitions use for metrics, and the metrics with the options that they mean."""
+"""Common names of metrics on competition pages, and the metrics with the options that they mean."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ OF_F2 = {
     "mean over classes": {**F2, "average": "macro"},
     "of all decisions together": {**F2, "average": "micro"},
 }
-# names that mean different things on different pages
+# names that mean different metrics on different pages
 SEVERAL: Mapping[str, Mapping[str, Spec]] = {
     "f1score": OF_F1,
     "fscore": OF_F1,
@@ -99,10 +99,10 @@ AT_K = (
 
 
 def read_metric(text: str, root: Path | None = None) -> dict[str, Any]:
-    """The spec of a metric given as its name in kit, with options as `key=value`, as JSON, or by a common name.
+    """Returns the spec of a metric given by its name in kit, with options as `key=value`, as JSON, or by a common name.
 
-    Raises ConfigError C05 for JSON that is none, C20 for a name that means different metrics. A name that kit does not
-    know is returned as it is.
+    Raises ConfigError C05 for invalid JSON, C20 for a name that means different metrics. A name that kit does
+    not know is returned as it is.
     """
     if text.lstrip().startswith("{"):
         return _from_json(text)

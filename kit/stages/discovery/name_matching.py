@@ -1,4 +1,4 @@
-"""How a table names its images: which column does, by which path pattern, and which column is the id."""
+"""Finds how a table names its images: the column, the path pattern, and the column of the id."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from kit.stages.discovery.near_misses import instead_of_images, near_misses
 def train_match(
     train: TableFile, found: list[ColumnMatch], asked: Mapping[str, str], seen: Scan
 ) -> ColumnMatch:
-    """How the training rows name their images. Raises ConfigError where they do not."""
+    """Returns how the training rows name their images. Raises ConfigError if they do not."""
     if "images" in asked:
         columns = columns_of(asked["images"])
         column = (
@@ -71,13 +71,13 @@ def choose_naming(
 
 
 def _shape(pattern: str) -> str:
-    """The folders of a pattern with a star for each word that says whose images they hold."""
+    """Returns the folders of a pattern with a star for each word of the images' role."""
     base = pattern.partition("{")[0].lower()
     return re.sub(r"[a-z]+", lambda found: "*" if found[0] in roles.TRAIN | roles.TEST else found[0], base)
 
 
 def equally_good(found: Sequence[ColumnMatch], chosen: ColumnMatch) -> list[ColumnMatch]:
-    """Other folders whose files have the names that the chosen one's have, in the order of their patterns."""
+    """Returns other folders whose files have the names of the chosen one's, in the order of their patterns."""
     same = [
         each
         for each in found
@@ -91,7 +91,7 @@ def equally_good(found: Sequence[ColumnMatch], chosen: ColumnMatch) -> list[Colu
 def test_match(
     sheet: TableFile, found: list[ColumnMatch], train: TableFile, match: ColumnMatch
 ) -> ColumnMatch | None:
-    """How a table names images that are none of the training rows'; None where it names those or none.
+    """Returns how a table names images other than the training rows'; None if it names those or none.
 
     A row has as many images as a training row.
     """
@@ -112,9 +112,10 @@ def test_match(
 def id_column(
     train: TableFile, match: ColumnMatch, sample: TableFile | None, test: TableFile | None = None
 ) -> str:
-    """The column that names a row: the one whose values in the test table are the sample's ids, if there is one.
+    """Returns the column that names a row: the one whose values in the test table are the sample's ids, if
+    there is one.
 
-    Else the one that names images, unless it holds paths and another is unique.
+    Otherwise it is the one that names images, unless it has paths and another is unique.
     """
     wanted = sample.values(sample.columns[0]) if sample and test else set[str]()
     for column in test.columns if test and wanted else ():
@@ -139,7 +140,7 @@ def is_binary(sheet: TableFile, column: str) -> bool:
 
 
 def one_hot(train: TableFile, columns: Sequence[str]) -> bool | None:
-    """Whether each training row has a 1 in just one of these columns; None where they are not of 0 and 1."""
+    """Returns whether each training row has a 1 in exactly one of these columns; None if they are not of 0 and 1."""
     if len(columns) < 2 or not set(columns) <= set(train.columns):
         return None
     if not all(is_binary(train, column) for column in columns):
@@ -150,14 +151,14 @@ def one_hot(train: TableFile, columns: Sequence[str]) -> bool | None:
 
 
 def pattern(match: ColumnMatch, row_id: str, sheet: TableFile) -> str:
-    """The pattern with {id} for the id's column, unless another column is called so."""
+    """Returns the pattern with {id} for the id's column, unless another column is called so."""
     if match.column == row_id and "id" not in set(sheet.columns) - {row_id}:
         return re.sub(rf"\{{{re.escape(row_id)}(\[[-\d:]+\])?\}}", r"{id\1}", match.pattern)
     return match.pattern
 
 
 def words_for_files(seen: Scan, match: ColumnMatch) -> dict[str, str]:
-    """A word for each kind of photo: its name without the number at its end."""
+    """Returns a word for each kind of photo: its name without the number at its end."""
     base = match.pattern.partition("{")[0].rstrip("/")
     stems = {
         name.rpartition(".")[0]
@@ -170,12 +171,14 @@ def words_for_files(seen: Scan, match: ColumnMatch) -> dict[str, str]:
 
 
 def folder_columns(match: ColumnMatch) -> set[str]:
-    """Columns of the pattern that name folders, and may well be the label too."""
+    """Returns columns of the pattern that name folders, and may also be the label."""
     return set(columns_of(match.pattern)) - {match.column}
 
 
 def same_container(match: ColumnMatch, other: ColumnMatch | None, ways: Sequence[ColumnMatch]) -> ColumnMatch:
-    """How the training rows name images: in containers if the rows to predict do, as one reader reads both."""
+    """Returns how the training rows name images: in containers if the rows to predict do, because one reader
+    reads both.
+    """
     if other is None or KEY not in other.pattern or KEY in match.pattern:
         return match
     alike = [each for each in ways if KEY in each.pattern and each.ending == other.ending]

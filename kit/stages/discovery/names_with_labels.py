@@ -19,7 +19,7 @@ MAX_NAMES_PROBED = 20_000
 
 @dataclass(frozen=True)
 class NamedLabels:
-    """The folder whose file names have labels, the regular expression that finds these, and that in words."""
+    """The folder whose file names have labels, the regular expression that finds them, and the finding in words."""
 
     folder: str
     regex: str
@@ -27,7 +27,7 @@ class NamedLabels:
 
 
 def find_named_labels(seen: Scan, train: str | None, regex: str | None) -> NamedLabels | None:
-    """The folder of training images whose names have labels by `regex`, or evidently; None if there is none.
+    """Returns the folder of training images whose names have labels by `regex`, or clearly; None without one.
 
     `train` is the folder, if it was given. Raises ConfigError C20 if a given regex matches nothing, C02 if it is
     not a regular expression with a group.
@@ -84,7 +84,7 @@ def _label(match: re.Match[str]) -> str:
 
 
 def _is_evident(labels: Counter[str], count: int) -> bool:
-    """Whether nearly all names have one of a few labels, each of several images."""
+    """Whether nearly all names have one of a few labels, each with several images."""
     if labels.total() < 0.98 * count or not 2 <= len(labels) <= MAX_LABELS_PER_IMAGE * count:
         return False
     lower = {roles_of for label in labels for roles_of in roles.words(label)}
@@ -92,7 +92,7 @@ def _is_evident(labels: Counter[str], count: int) -> bool:
 
 
 def _train_folder(seen: Scan) -> str | None:
-    """The folder of images that is called train, else the only one that is not called test."""
+    """Returns the folder of images that is called train, else the only one that is not called test."""
     named = [folder for folder in seen.folders if roles.words(posixpath.basename(folder)) & roles.TRAIN]
     rest = [folder for folder in seen.folders if not roles.words(folder) & (roles.TEST | roles.VAL)]
     return next((found[0] for found in (named, rest) if len(found) == 1), None)

@@ -1,4 +1,4 @@
-"""Near misses: why a table's cells name no image although they nearly do, and what lies there instead of images."""
+"""Near misses: why a table's cells name no image although they nearly do, and what the folder has instead of images."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ MENDED = {
 
 @dataclass(frozen=True)
 class Miss:
-    """A column whose cells nearly name images: in which ways, with one cell and the file that it means."""
+    """A column whose cells nearly name images: the differences, with one cell and the file that it means."""
 
     sheet: str
     column: str
@@ -61,21 +61,21 @@ class Miss:
 
     @property
     def case(self) -> Case:
-        """What an error or a finding shows."""
+        """The case for an error or a finding."""
         ways = self.words or ", ".join(WORDS[kind] for kind in self.kinds)
         shown = f": {self.cell!r} for {legible(self.file)}" if self.file else f": {self.cell!r}"
         return Case(f"column {self.column!r} has {ways}{shown}", self.sheet)
 
 
 def near_misses(seen: Scan, sheets: Sequence[TableFile]) -> list[Miss]:
-    """The likeliest near miss of each table, those of most cells first; tables without one are left out."""
+    """Returns the most likely near miss of each table, those of most cells first. Tables without one are left out."""
     names = _Names(seen)
     found = [miss for sheet in sheets if (miss := _of_sheet(names, sheet))]
     return sorted(found, key=lambda miss: miss.rate, reverse=True)
 
 
 def instead_of_images(seen: Scan) -> list[Case]:
-    """Archives, and files of other readers and of formats that kit does not read, counted by ending."""
+    """Returns archives, and files of other readers and of formats that kit does not read, counted by ending."""
     files = [posixpath.join(folder, name) for folder, names in seen.others.items() for name in names]
     cases = [Case("is packed: unpack it first", legible(file)) for file in files if ending(file) in ARCHIVES]
     counts = Counter(ending(file) for file in files if ending(file) in UNREAD - ARCHIVES)
@@ -93,7 +93,7 @@ def instead_of_images(seen: Scan) -> list[Case]:
 
 
 class _Names:
-    """The image files of a folder, by their names and by what a cell may make of these."""
+    """The image files of a folder, by their names and by variants of these."""
 
     def __init__(self, seen: Scan) -> None:
         self.seen = seen
@@ -117,11 +117,11 @@ class _Names:
 
     @cached_property
     def by_small(self) -> dict[str, str]:
-        """File by its name in small letters."""
+        """File by its name in lower case."""
         return {name.casefold(): file for name, file in self.by_name.items()}
 
     def find_file(self, path: str) -> str:
-        """The file that a path names as it is, with or without its ending; blank if there is none."""
+        """Returns the file that a path names exactly, with or without its ending; empty if it does not exist."""
         file = self.by_name.get(nfc(posixpath.basename(path)), "")
         if not file or "/" not in path:
             return file
@@ -130,7 +130,7 @@ class _Names:
         return file if full.endswith(wanted) or without_ending(full).endswith(wanted) else ""
 
     def find_meant_file(self, cell: str) -> tuple[tuple[str, ...], str]:
-        """In which ways a cell misses a file, and the file; a blank file if it is like none."""
+        """Returns the differences between a cell and a file, and the file; an empty file if no file is similar."""
         kinds, text = _clean(cell)
         if not text:
             return (), ""
@@ -144,7 +144,7 @@ class _Names:
         return (), ""
 
     def _like(self, path: str) -> tuple[tuple[str, ...], str]:
-        """In which way a path without anything around it misses a file, and the file."""
+        """Returns the difference between a path without surrounding text and a file, and the file."""
         if file := self.find_file(path):
             return (), file
         if (stem := without_ending(path)) != path and (file := self.find_file(stem)):
@@ -164,7 +164,7 @@ class _Names:
         return (), ""
 
     def affixes(self, cells: Sequence[str]) -> tuple[str, str, str] | None:
-        """What stands before and after every cell in a file's name, and the folder; None if that differs."""
+        """Returns the text before and after every cell in a file's name, and the folder; None if they differ."""
         stems = [(without_ending(posixpath.basename(file)), posixpath.dirname(file)) for file in self.files]
         found: Counter[tuple[str, str, str]] = Counter()
         tried = cells[:10]
@@ -181,7 +181,7 @@ class _Names:
 
 
 def _is_in(path: str, file: str) -> bool:
-    """Whether a file lies in the folders that a path names, whatever their capitals."""
+    """Whether a file is in the folders of a path, in any case."""
     folder = posixpath.dirname(posixpath.normpath(path)).casefold()
     return not folder or f"/{posixpath.dirname(file)}".casefold().endswith("/" + folder)
 
