@@ -149,10 +149,7 @@ class LoaderProcesses:
         return len(self._sources) - 1
 
     def load(self, source: int, plan: Sequence[list[Key]]) -> Iterator[Tensor]:
-        """Yields the images of each batch of the plan, (N, channels, size, size).
-
-        Raises the error that prevents a batch.
-        """
+        """Yields the images of each batch, (N, channels, size, size). Raises the error that prevents a batch."""
         self._plan[:] = [(source, keys) for keys in plan]
         images = self._sources[source]
         self._fit(max(map(len, plan), default=0) * math.prod(images.shape) * images.dtype.itemsize)
@@ -246,10 +243,7 @@ class Loader:
         return self._processes.workers
 
     def load(self, plan: Sequence[list[Key]]) -> Iterator[Tensor]:
-        """Yields the images of each batch of the plan, (N, channels, size, size).
-
-        Raises the error that prevents a batch.
-        """
+        """Yields the images of each batch, (N, channels, size, size). Raises the error that prevents a batch."""
         yield from self._processes.load(self._source, plan)
 
     def close(self) -> None:
@@ -327,9 +321,7 @@ def _begin_worker(number: int) -> None:
 
 
 def _one_thread() -> None:
-    """Limits cv2 to one thread, because its threads would compete with torch's for images that are too small
-    to gain.
-    """
+    """Limits cv2 to one thread: its threads would compete with torch's for images too small to gain."""
     import cv2
 
     cv2.setNumThreads(0)
@@ -483,10 +475,7 @@ def batch(
     whole: np.ndarray | None = None,
     side: SideValues | None = None,
 ) -> Batch:
-    """Returns a batch of rows of the table, with their labels if they have any.
-
-    `whole` are all rows of a shared step.
-    """
+    """Returns a batch of table rows, with labels if they have any. `whole` are all rows of a shared step."""
     import torch
 
     named = np.full(len(rows), -1) if labels is None else np.asarray(labels)[rows]
