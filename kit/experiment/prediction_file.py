@@ -53,10 +53,7 @@ READING = ("reader", "box", "box_margin", "tiles", "pixel_type", "bit_depth", "m
 
 
 def experiment_of(trained: CheckpointProvenance) -> Experiment:
-    """Returns the resolved experiment of a checkpoint, from its manifest.
-
-    Raises CheckpointError D53 if this kit cannot read it, such as one of a newer kit.
-    """
+    """Returns a checkpoint's resolved experiment. Raises CheckpointError D53 if this kit cannot read it."""
     return _experiment(trained, trained.require_config())
 
 
@@ -128,10 +125,7 @@ def restore(checkpoint: Checkpoint, root: Path | None, device: torch.device) -> 
 
 
 def load_for_prediction(path: Path, root: Path | None, device: torch.device) -> Predictor:
-    """Returns the network of a checkpoint folder in its fastest form for prediction.
-
-    Raises what `load` and `restore` raise.
-    """
+    """Returns a checkpoint's network in its fastest form to predict. Raises as `load` and `restore`."""
     checkpoint = load(path)
     made = restore(checkpoint, root, device)
     size = experiment_of(checkpoint.provenance).image_size
@@ -420,10 +414,7 @@ def prediction_batches(
     processes: LoaderProcesses | None = None,
     side: SideValues | None = None,
 ) -> PlainBatches:
-    """Returns batches of rows for prediction, each once, in order, with `side` values.
-
-    `processes` also load for others.
-    """
+    """Returns batches of rows, each once, in order, with `side` values. `processes` also load for others."""
     return PlainBatches(
         cache=loaded.cache,
         rows=rows,
