@@ -126,9 +126,7 @@ def _rest(norm: nn.BatchNorm2d) -> nn.Module:
 
 
 def for_predicting(network: nn.Module, precision: Precision, size: int) -> nn.Module:
-    """Returns the network for images of `size` px: a fused copy if that is exact, or a plain copy of a
-    compiled network.
-    """
+    """Returns the network for images of `size` px: fused if that is exact, plain if it is compiled."""
     if getattr(network, "fixed", ()):
         from kit.model.adapters import merge
 
@@ -206,9 +204,7 @@ class Predictor:
         return self.target.from_logs(mean)
 
     def probabilities(self, images: Tensor, side: Tensor | None = None) -> Tensor:
-        """Returns probabilities (N, K) float32 of uint8 images (N, channels, H, W) on the device, and side
-        values (N, W).
-        """
+        """Returns probabilities (N, K) float32 of uint8 images (N, channels, H, W) and side values (N, W)."""
         with self.precision.autocast_prediction(self.device):
             outputs = self.network(images) if side is None else self.network(images, side.to(self.device))
         with torch.inference_mode():
@@ -256,9 +252,7 @@ def _distinct(views: Views, transforms: Sequence[Any], size: int, fixed: int | N
 
 
 def _words(transform: Any) -> str:
-    """Returns the description of one of ttach's products, such as `hflip, rotate90 angle 180`; the unchanged
-    image is `plain`.
-    """
+    """Describes one of ttach's products, such as `hflip, rotate90 angle 180`; the unchanged image is `plain`."""
     parts = []
     for step in transform.image_pipeline.functions:
         owner, given = step.func.__self__, dict(step.keywords)
@@ -285,10 +279,7 @@ def predict_with_oom_retry(
     at: Progress,
     side: Tensor | None = None,
 ) -> Work[Tensor]:
-    """Returns a network's predictions of images on any device, of fewer at a time if memory runs out.
-
-    Raises RunError R02 if one image does not fit.
-    """
+    """Predicts images on any device, fewer at a time if memory runs out. Raises RunError R02 if one does not fit."""
     while True:
         size = min(groups.size or len(images), len(images))
         try:
@@ -325,9 +316,7 @@ def predict_all(
 ) -> Work[list[np.ndarray]]:
     """Returns probabilities (rows, K) float32 of each predictor.
 
-    Every image is read once for all views and networks.
-
-    Without rows it is an array (0, 0).
+    Every image is read once for all views and networks. Without rows it is an array (0, 0).
     """
     found: list[list[np.ndarray]] = [[] for _ in predictors]
     done, groups, copies = 0, SafeBatchSize(), HostCopies()
@@ -350,8 +339,7 @@ def predict_all(
 def training_batches_at_once(
     readers: Sequence[tuple[NetworkOnDevice, Sequence[View], Merge]], images: Tensor, batch_size: int
 ) -> int:
-    """Returns how many batches of `batch_size` images these networks predict at a time; 1 on other devices
-    than CUDA GPUs.
+    """Returns how many batches of `batch_size` images these networks predict at a time; 1 without a CUDA GPU.
 
     Each network predicts one of the images, and the largest layer's inputs and outputs are counted.
     """
@@ -366,9 +354,7 @@ def training_batches_at_once(
 def _gather(
     batches: Iterable[Batch], readers: Sequence[tuple[NetworkOnDevice, Sequence[View], Merge]]
 ) -> Iterator[tuple[Tensor, Tensor | None]]:
-    """Yields the images of batches on the networks' device, as many at a time as it predicts together, and
-    side values.
-    """
+    """Yields images on the networks' device, as many as it predicts at a time, and side values."""
     waiting: list[Tensor] = []
     sides: list[Tensor] = []
     together = 0
@@ -434,9 +420,7 @@ class NetworkReader:
 
 
 class Rebatcher:
-    """Cuts a stream of batches, whose rows ascend, into batches of some of these rows, all of one size except
-    the last.
-    """
+    """Cuts batches with ascending rows into batches of some of these rows, all of one size except the last."""
 
     def __init__(self, rows: np.ndarray, size: int) -> None:
         self.rows, self.size = rows, size
