@@ -1,4 +1,4 @@
-"""How commands talk: data on stdout, talk on stderr, progress where there is a terminal."""
+"""Output of commands: data on stdout, messages on stderr, progress if there is a terminal."""
 
 from __future__ import annotations
 
@@ -36,17 +36,17 @@ class Group(click.Group):
 
 
 def echo(text: str = "") -> None:
-    """A line of talk, on stderr."""
+    """Prints a message on stderr."""
     click.echo(escape_control(text), err=True)
 
 
 def print_json(value: Any) -> None:
-    """A value as JSON, on stdout."""
+    """Prints a value as JSON on stdout."""
     click.echo(legible_json(value, indent=2, default=str))
 
 
 def print_result(values: Any, lines: Iterable[object], as_json: bool) -> None:
-    """A command's result on stdout: as JSON values, or a line each."""
+    """Prints a command's result on stdout: as JSON values, or in lines."""
     if as_json:
         print_json(values)
         return
@@ -55,13 +55,13 @@ def print_result(values: Any, lines: Iterable[object], as_json: bool) -> None:
 
 
 def fail(error: KitError) -> None:
-    """An error's summary, its first cases and what to try, on stderr."""
+    """Prints an error's summary, its first cases and its hint on stderr."""
     for number, line in enumerate(escape_control(str(error)).splitlines()):
         click.secho(("error: " if number == 0 else "") + line, err=True, fg="red" if number == 0 else None)
 
 
 def show_warnings() -> None:
-    """Each KitWarning once, as a line on stderr; other libraries' warnings stay away from users."""
+    """Shows each KitWarning once, as a line on stderr. Warnings of other libraries are hidden."""
 
     shown: set[str] = set()
 
@@ -88,7 +88,7 @@ def warnings_as_errors() -> None:
 
 
 def console(stderr: bool = False) -> Console:
-    """rich's console; it keeps to NO_COLOR, and to 100 columns where there is no terminal."""
+    """Returns rich's console, which obeys NO_COLOR, and has 100 columns if there is no terminal."""
     from rich.console import Console
 
     stream = sys.stderr if stderr else sys.stdout
@@ -110,7 +110,7 @@ def show_progress(work: Work[T]) -> T:
 
 
 def draw_progress(steps: Iterable[Progress]) -> None:
-    """One bar on stderr, of the task at work; what is worth a line stays above it."""
+    """Draws one bar on stderr for the current task. Lines stay above it."""
     with make_bars(console(stderr=True)) as bars:
         task = None
         for step in steps:
@@ -126,7 +126,7 @@ def draw_progress(steps: Iterable[Progress]) -> None:
 
 
 def make_bars(console: Console, **options: Any) -> Bars:
-    """rich's bar with the share, the time passed, the time left and a detail; `options` are those of rich."""
+    """Returns rich's bar with the share, the time passed, the time left and a detail; `options` are those of rich."""
     from rich.progress import (
         BarColumn,
         TaskProgressColumn,
@@ -137,7 +137,7 @@ def make_bars(console: Console, **options: Any) -> Bars:
     from rich.progress import Progress as Bars
     from rich.table import Column
 
-    rest = Column(ratio=1, no_wrap=True)  # what a narrow terminal cuts first
+    rest = Column(ratio=1, no_wrap=True)  # the part that a narrow terminal cuts first
     return Bars(
         TextColumn("{task.description}"),
         BarColumn(bar_width=20),

@@ -1,4 +1,4 @@
-"""The decision rule, as commands that print scores show it."""
+"""Prints the decision rule, for commands that print scores."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from kit.stages.leaderboard.submission_diff import Change
 
 
-MAX_LISTED_IDS = 20  # pairs of answers, of which there may be hundreds
+MAX_LISTED_IDS = 20  # pairs of answers, which may be hundreds
 
 
 def print_overview(overview: Overview) -> None:
@@ -35,7 +35,7 @@ def print_overview(overview: Overview) -> None:
 
 
 def print_gap(found: Gap) -> None:
-    """What sampling noise explains of the gap, and what there is evidence for."""
+    """Prints how much of the gap sampling noise explains, and the evidence for the rest."""
     _console.echo(found.describe())
     for one in found.evidence:
         _console.echo(f"  {one.kind}: {one.code} {one.what}")
@@ -46,7 +46,7 @@ def print_gap(found: Gap) -> None:
 
 
 def advice(advised: Sequence[Recommendation]) -> Table:
-    """Submissions and why they are advised, or are not."""
+    """Returns a table of submissions with the reasons for or against them."""
     made = table("number", "name", "cv", "leaderboard", "why")
     for one in advised:
         entry = one.entry
@@ -55,7 +55,7 @@ def advice(advised: Sequence[Recommendation]) -> Table:
 
 
 def print_send_plan(sending: SendPlan, left: int) -> None:
-    """Which submissions are worth one of those left, on stdout, and which are not, on stderr."""
+    """Prints the submissions worth one of those left on stdout, and the others on stderr."""
     if sending.worth:
         _console.echo(f"recommended for the {left} submissions left today, best first:")
         _console.console().print(advice(sending.worth), markup=False)
@@ -66,7 +66,7 @@ def print_send_plan(sending: SendPlan, left: int) -> None:
 
 
 def table_of_changes(changes: Sequence[Change], one: str, other: str) -> Table:
-    """How many rows change from one answer to another, with some of their ids."""
+    """Returns a table of how many rows change from one answer to another, with some of their ids."""
     made = table("rows", one, other, "such as")
     for change in changes[:MAX_LISTED_IDS]:
         made.add_row(str(len(change.ids)), change.before, change.after, " ".join(change.ids[:3]))
@@ -74,7 +74,7 @@ def table_of_changes(changes: Sequence[Change], one: str, other: str) -> Table:
 
 
 def table(*headings: str) -> Table:
-    """An empty table, its numbers to the right."""
+    """Returns an empty table with right-aligned numbers."""
     from rich.table import Table
 
     made = Table(box=None, pad_edge=False)
@@ -85,5 +85,5 @@ def table(*headings: str) -> Table:
 
 
 def number(value: float | None) -> str:
-    """A score, or nothing where there is none."""
+    """Returns a score as text, empty if there is none."""
     return "" if value is None else f"{value:.4f}"

@@ -1,4 +1,4 @@
-"""How members' diversity is shown in the terminal: two heat maps and what each member brings."""
+"""Prints members' diversity: two heat maps and the gain of each member."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def table(found: Diversity) -> Table:
-    """A row a member: its score, the gain of having it, its correlation and error overlap with each other one."""
+    """Returns one row per member: its score, its gain, its correlation and error overlap with each other one."""
     from rich.table import Table
     from rich.text import Text
 
@@ -50,7 +50,7 @@ def _gain(found: Diversity, place: int) -> str:
 
 
 def _cells(matrix: np.ndarray, row: int) -> Text:
-    """A row of a matrix in per cent, each cell on the colour that the picture gives it."""
+    """Returns a row of a matrix in per cent, each cell on the picture's colour."""
     from rich.text import Text
 
     from kit.stages.blending.heat_map import floor_of, heat_colour

@@ -35,7 +35,7 @@ class Menu(Group):
     """The files of kit/commands as commands. Files that begin with _ are helpers."""
 
     def list_commands(self, context: click.Context) -> list[str]:
-        """All commands in the order of `STAGES`. Commands without a stage follow."""
+        """Returns all commands in the order of `STAGES`. Commands without a stage follow."""
         files = [file.stem for file in COMMANDS.glob("*.py") if not file.stem.startswith("_")]
         names = sorted(name.replace("_", "-") for name in files)
         order = [name for stage in STAGES.values() for name in stage]
@@ -89,7 +89,7 @@ def menu() -> None:
 
 
 def run(arguments: list[str]) -> int:
-    """Runs one command and returns its exit status; what a user did is never a traceback."""
+    """Runs one command and returns its exit status. A user's error is never a traceback."""
     from kit.commands import _console
 
     _console.show_warnings()
@@ -107,9 +107,7 @@ def run(arguments: list[str]) -> int:
     except KitError as error:
         _console.fail(error)
         if isinstance(error, DataError):
-            with suppress(
-                OSError, KitError
-            ):  # what is wrong was said; the list of it may not fit on the disk
+            with suppress(OSError, KitError):  # the error was printed; its list may not fit on the disk
                 _quarantine(error)
         return error.exit_code
     except KitWarning as warning:  # --strict
@@ -123,11 +121,11 @@ def run(arguments: list[str]) -> int:
             raise
         _console.fail(KitError(f"{error.filename or 'the output'}: {error.strerror}"))
         return KitError.exit_code
-    return status if isinstance(status, int) else 0  # click returns what a command's context.exit was given
+    return status if isinstance(status, int) else 0  # click returns the argument of a command's context.exit
 
 
 def _with_new_name(error: click.ClickException) -> click.ClickException:
-    """The error, which proposes the option of today if it is about an option of before."""
+    """Returns the error. If it is about a former option, it proposes the present one."""
     if not isinstance(error, click.NoSuchOption) or error.ctx is None:
         return error
     new = COMMAND_OPTIONS.get(error.ctx.command_path, {}).get(error.option_name.removeprefix("--"))
@@ -137,7 +135,7 @@ def _with_new_name(error: click.ClickException) -> click.ClickException:
 
 
 def _quarantine(error: DataError) -> None:
-    """Lists all that bad data stopped a command for, where the command has a workspace."""
+    """Lists all bad data that stopped a command in quarantine.csv, if the command has a workspace."""
     from kit.commands import _console
     from kit.config.workspace import CONFIG_FILE
     from kit.data.quarantine import QUARANTINE_FILE, quarantine

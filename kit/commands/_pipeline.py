@@ -1,4 +1,4 @@
-"""What `kit check --pipeline` says."""
+"""Prints the result of `kit check --pipeline`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def try_pipeline(workspace: Workspace, as_json: bool, show: Callable[[Finding], None]) -> SanityCheckResult:
-    """Runs one batch through everything and says what it showed."""
+    """Runs one batch through the whole pipeline and prints the result."""
     from kit.stages.checks.one_batch.trial import sanity_check
 
     found = show_progress(sanity_check.with_progress(workspace))

@@ -1,4 +1,4 @@
-"""How a plugin is named on the command line: by its name, or by JSON with its options."""
+"""Reads a plugin on the command line: its name, or JSON with its options."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import click
 
 
 def read_spec(text: str, option: str) -> Any:
-    """A plugin's name, or the JSON object of its name and options."""
+    """Returns a plugin's name, or the JSON object of its name and options."""
     import json
 
     try:

@@ -1,4 +1,4 @@
-"""How a command runs as one of several ranks: the first speaks, the others say what ends them alone."""
+"""Runs a command as one of several ranks: the first prints, the others print only the error that ends them."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ T = TypeVar("T")
 
 
 def rank_count() -> int:
-    """As how many ranks torchrun, or --devices, has started this command."""
+    """Returns the number of ranks that torchrun, or --devices, has started."""
     return int(os.environ.get("WORLD_SIZE", "1"))
 
 
 def relaunch(devices: int | None, arguments: Sequence[str]) -> None:
-    """Runs the command once a device, and exits as it does, where it is to be spread and is not yet."""
+    """Runs the command once per device, and exits with its status, if it has to be distributed and is not yet."""
     if devices is None or devices == rank_count():
         return
     if rank_count() > 1:
@@ -34,7 +34,7 @@ def relaunch(devices: int | None, arguments: Sequence[str]) -> None:
 
 @contextmanager
 def in_group() -> Iterator[Ranks | None]:
-    """A block that ranks run together, of which only rank 0 prints; None for a process by itself, without torch."""
+    """Opens a block that ranks run together, of which only rank 0 prints; None for a single process, without torch."""
     if rank_count() == 1:
         yield None
         return
@@ -52,5 +52,7 @@ def in_group() -> Iterator[Ranks | None]:
 
 
 def on_rank_zero(ranks: Ranks | None, action: Callable[[], T]) -> T:
-    """What rank 0's call gives, on all ranks; alone, the call itself, without torch."""
+    """Returns the result of rank 0's call, on all ranks; for a single process that of the call itself,
+    without torch.
+    """
     return action() if ranks is None else ranks.on_rank_zero(action)

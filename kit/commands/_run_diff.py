@@ -1,4 +1,4 @@
-"""How `kit runs diff` tells what two runs differ in: what was asked, what it was made from, what came of it."""
+"""Prints the differences of two runs for `kit runs diff`: settings, inputs and scores."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MAX_VALUE_CHARACTERS = 40  # characters of a value
 
 
 def tell(found: Difference) -> None:
-    """A table of keys, then scores, classes and time."""
+    """Prints a table of keys, then scores, classes and time."""
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False)
@@ -44,7 +44,7 @@ def _rows(values: Mapping[str, tuple[Any, Any]], absent: str) -> list[tuple[str,
 
 
 def _cell(value: Any) -> str:
-    """A value as one short text; hashes as their first 12 digits."""
+    """Returns a value as one short text; hashes as their first 12 digits."""
     text = escape_control(str(value))
     if len(text) == 64 and text.isalnum():
         return text[:12]
@@ -59,7 +59,7 @@ def _times(table: Any, spent: tuple[RunCost, RunCost]) -> None:
 
 
 def _describe_gain(name: str, found: Compared) -> str:
-    """The gain with its interval, and the classes that moved most."""
+    """Returns the gain with its interval, and the classes with the largest changes."""
     from kit.runs.diff import SHOWN_CLASSES
 
     gain = found.gain

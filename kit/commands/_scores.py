@@ -1,4 +1,4 @@
-"""How scores are shown: one table of what was reached, one of what is shown by it, one sentence of advice."""
+"""Prints scores: one table of scores, one of gains, and one sentence of advice."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def scores(comparison: Comparison, metric: str) -> Table:
-    """Each member, the plain mean and the blend: in sample, out of sample, and by fold."""
+    """Returns a table of each member, the plain mean and the blend: in sample, out of sample, and by fold."""
     folds = list(comparison.blend.folds)
     table = _table(metric, "in-sample", "nested", *(f"fold {fold}" for fold in folds))
     for score in _rows(comparison):
@@ -27,20 +27,22 @@ def scores(comparison: Comparison, metric: str) -> Table:
 
 
 def gains(comparison: Comparison) -> Table:
-    """By how much each is better than the best member of each draw and than the mean, with the bootstrap's interval."""
+    """Returns a table of the gains over the best member of each draw and over the mean, with the bootstrap's
+    interval.
+    """
     drawn = f"{comparison.draws} draws of {'groups' if comparison.by_groups else 'rows'}"
     table = _table(f"gain (95 % of {drawn})", "over the best member", "over the mean")
     for score in _rows(comparison):
         best, mean, _ = score.gains
         cells = [_gain(one, score) for one in (best, mean)]
         if comparison.sole is not None and score.name == BLEND:
-            cells = ["-"] * len(cells)  # the row of the member that has all the weight says it
+            cells = ["-"] * len(cells)  # the row of the member that has all the weight shows it
         table.add_row(score.name, *cells, style=_style(score))
     return table
 
 
 def recommendation(comparison: Comparison) -> str:
-    """Whether the blend's gains are shown, a line each, and the simpler choice if they are not."""
+    """Returns whether the blend's gains are significant, in lines, and the simpler choice if they are not."""
     if comparison.sole is not None:
         alone = f"kit blend {comparison.sole}"
         return f"all weight is on {comparison.sole}, so the blend equals this member and has no gain; {alone}"
@@ -68,7 +70,9 @@ def describe_significance(gain: Gain) -> str:
 
 
 def format_recipe(spec: Mapping[str, Any], members: Sequence[str]) -> str:
-    """What was fitted, in a line or two: the candidates' scores, the weights, the temperatures; empty for a mean."""
+    """Returns the fitted values in a line or two: the candidates' scores, the weights, the temperatures;
+    empty for a mean.
+    """
     lines = []
     if spec.get("scores") and spec.get("candidates"):
         tried = zip(spec["candidates"], spec["scores"], strict=True)
@@ -83,7 +87,7 @@ def format_recipe(spec: Mapping[str, Any], members: Sequence[str]) -> str:
 
 
 def format_aggregators(specs: Sequence[Mapping[str, Any]], members: Sequence[str]) -> str:
-    """Which aggregator makes the answers, with the options of each member if they differ."""
+    """Returns the aggregator of the answers, with the options of each member if they differ."""
     texts = []
     for spec in specs:
         options = [f"{key} {value:.3g}" for key, value in spec.items() if isinstance(value, int | float)]

@@ -18,7 +18,7 @@ TIME = click.option(
 
 
 def parse_time(text: str | None) -> Deadline | None:
-    """The deadline that --time sets, counted from now; None without the option. Raises ConfigError C05."""
+    """Returns the deadline of --time, counted from now; None without the option. Raises ConfigError C05."""
     from kit.core.durations import parse_duration
     from kit.core.stopping import Deadline
 

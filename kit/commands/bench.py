@@ -1,4 +1,4 @@
-"""`kit bench`: what is fastest here, measured; it decides nothing."""
+"""`kit bench`: measures the fastest settings on this machine. It changes no setting."""
 
 from __future__ import annotations
 
@@ -141,7 +141,7 @@ def _table(found: SpeedResult) -> Table:
 
 
 def _marks(rate: Throughput, used: str, found: SpeedResult, fastest: Throughput) -> str:
-    """Whether the config uses a way, and whether it is the fastest."""
+    """Returns marks for the config's setup and for the fastest one."""
     if rate.way.compiled:
         return ""
     chosen = (rate.way.dtype, rate.way.memory_format) == (used, found.used.memory_format)

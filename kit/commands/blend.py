@@ -63,7 +63,7 @@ def command(
 
 
 def _show(made: BlendResult) -> None:
-    """The scores and what they show as two small tables, on stderr."""
+    """Prints the scores and gains as two small tables, on stderr."""
     from kit.commands._scores import format_aggregators, format_recipe, gains, recommendation, scores
     from kit.stages.blending.blend import Submitted
 
@@ -91,7 +91,7 @@ def _show(made: BlendResult) -> None:
 
 
 def _rank(made: Submitted) -> str:
-    """The submission's place among those that are scored on the same rows, and what does not compare."""
+    """Returns the submission's rank among those scored on the same rows, and which do not compare."""
     if made.is_apart:
         return f"not ranked on the board: {made.elsewhere} submissions were scored on other rows"
     others = f", not counting {made.elsewhere} scored on other rows" if made.elsewhere else ""
@@ -99,7 +99,9 @@ def _rank(made: Submitted) -> str:
 
 
 def _describe_file(made: BlendResult) -> list[str]:
-    """The decision rule and the score of what the file holds, if rows have several labels or the two scores differ."""
+    """Returns the decision rule and the score of the file's content, if rows have several labels or the two
+    scores differ.
+    """
     written, metric = made.written, made.metric
     score = "no score" if written.score is None else f"{metric} {written.score:.4f}"
     if written.rule and not written.in_file:

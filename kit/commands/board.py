@@ -1,4 +1,4 @@
-"""`kit board`: every submission, best cross-validated score first, and what their scores tell."""
+"""`kit board`: lists every submission, best cross-validated score first, and the agreement of their scores."""
 
 from __future__ import annotations
 
@@ -237,7 +237,7 @@ def _read() -> tuple[Workspace, Board]:
 
 
 def _show(board: Board, as_json: bool) -> None:
-    """The ranking on stdout: a table for people, or JSON. Submissions scored on other rows have no rank."""
+    """Prints the ranking on stdout: a table for people, or JSON. Submissions scored on other rows have no rank."""
     from dataclasses import asdict
 
     entries = board.sort_entries()

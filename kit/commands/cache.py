@@ -1,4 +1,4 @@
-"""`kit cache`: what the cache of decoded images holds, and making room."""
+"""`kit cache`: lists the content of the cache of decoded images, and frees space."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def prune(keep_bytes: str | None, dry_run: bool, as_json: bool) -> None:
 
 
 def parse_size(text: str) -> int:
-    """`10G`, `1.5M` or `1000` as bytes."""
+    """Returns `10G`, `1.5M` or `1000` as bytes."""
     number, unit = text.strip().upper().removesuffix("B").removesuffix("I"), ""
     if number and number[-1] in UNITS:
         number, unit = number[:-1], number[-1]
@@ -88,7 +88,7 @@ def parse_size(text: str) -> int:
 
 
 def format_size(size: float) -> str:
-    """Bytes for people."""
+    """Returns bytes in readable form."""
     unit = next((unit for unit in "TGMK" if size >= UNITS[unit]), "")
     return f"{size / UNITS[unit]:.1f} {unit}iB" if unit else f"{size:.0f} bytes"
 

@@ -81,7 +81,7 @@ def command(
 def _look(
     workspace: Workspace, runs: tuple[str, ...], checkpoints: tuple[str, ...], as_json: bool
 ) -> CheckResult:
-    """Looks at tables and images, and says what was found."""
+    """Checks tables and images, and prints the findings."""
     from dataclasses import asdict
 
     from kit.stages.checks.check import run_checks

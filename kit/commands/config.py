@@ -1,4 +1,4 @@
-"""`kit config`: every key with where its value comes from, and the JSON schema."""
+"""`kit config`: shows every key with the origin of its value, and the JSON schema."""
 
 from __future__ import annotations
 
@@ -70,6 +70,6 @@ def schema() -> None:
 
     try:
         root = Workspace.find().root
-    except ConfigError:  # without a workspace, or with one to be mended, there is still a schema
+    except ConfigError:  # without a workspace, or with an invalid one, there is still a schema
         root = None
     _console.print_json(config_schema(root))

@@ -57,7 +57,7 @@ def command(folder: Path | None) -> None:
 
 
 def _default() -> Path:
-    """This folder where its config is the demo's, else one of the demo's own."""
+    """Returns the current folder if its config is the demo's, else the demo's own folder."""
     from kit.config.parsing import parse
     from kit.stages.demo.digits import DEMO_CONFIG
 
@@ -69,7 +69,7 @@ def _default() -> Path:
 
 
 def _refuse_another(root: Path) -> None:
-    """An existing competition's data and config are not written over."""
+    """Raises an error instead of overwriting an existing competition's data and config."""
     if (root / "data" / "train.csv").exists() and not (root / "data" / "answers" / "digits.csv").exists():
         raise ConfigError(
             f"{root} holds another competition", code="C16", hint="kit demo FOLDER, with an empty folder"
@@ -77,7 +77,7 @@ def _refuse_another(root: Path) -> None:
 
 
 def _type(line: str) -> None:
-    """Says a command as a user would type it, and runs it."""
+    """Prints a command as a user would type it, and runs it."""
     from kit.commands._menu import menu
 
     echo(f"\n$ kit {line}")

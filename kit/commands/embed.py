@@ -1,4 +1,4 @@
-"""`kit embed`: every image as a unit vector."""
+"""`kit embed`: writes every image as a unit vector."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`kit features`: the table that a second level learns from, for a notebook."""
+"""`kit features`: writes the table for a second level in a notebook."""
 
 from __future__ import annotations
 

@@ -87,7 +87,7 @@ def command(
 
 
 def _show(plan: FinalPlan) -> None:
-    """The plan as a table, on stderr."""
+    """Prints the plan as a table, on stderr."""
     console(stderr=True).print(_table(plan))
     for note in plan.notes:
         echo(note)
@@ -121,7 +121,7 @@ def _table(plan: FinalPlan) -> Table:
 
 
 def _span(seconds: float) -> str:
-    """`1:02:03`, or `4.2 s` below a minute."""
+    """Returns `1:02:03`, or `4.2 s` below a minute."""
     from datetime import timedelta
 
     return f"{seconds:.1f} s" if seconds < 60 else str(timedelta(seconds=round(seconds)))

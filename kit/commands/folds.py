@@ -1,4 +1,4 @@
-"""`kit folds`: which fold holds out which row, as counts or as a file."""
+"""`kit folds`: shows which fold holds out which row, as counts or as a file."""
 
 from __future__ import annotations
 

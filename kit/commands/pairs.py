@@ -1,4 +1,4 @@
-"""`kit pairs`: whether two images show the same class."""
+"""`kit pairs`: predicts if two images show the same class."""
 
 from __future__ import annotations
 

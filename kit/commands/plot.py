@@ -1,4 +1,4 @@
-"""`kit plot`: pictures of what a setting does, before a run is spent on it, and of how alike members are."""
+"""`kit plot`: draws the effect of a setting before a run, and the similarity of members."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def _picture(file: str) -> Callable[[F], F]:
-    """The option --out, with this file by default; it must end in .png."""
+    """Returns the option --out, with this file by default. It must end in .png."""
 
     def is_png(context: click.Context, option: click.Parameter, out: Path) -> Path:
         if out.suffix.lower() != ".png":
@@ -193,7 +193,7 @@ def retrieve(member: str, out: Path, queries: int, neighbours: int, seed: int, a
 
 
 def _print(made: PlotResult, as_json: bool) -> None:
-    """What was found on stderr, and the files, or all numbers as JSON, on stdout."""
+    """Prints the findings on stderr, and the files, or all numbers as JSON, on stdout."""
     for line in made.lines:
         echo(line)
     if as_json:

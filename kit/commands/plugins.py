@@ -1,4 +1,4 @@
-"""`kit plugins`: what techniques there are, what their options are, how to make and check one's own."""
+"""`kit plugins`: lists techniques and their options, and creates and checks one's own."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ JSON = click.option("--json", "as_json", is_flag=True, help="Print the result as
 
 
 class Kinds(click.Group):
-    """`new` and `check`, and each kind as a command of its own."""
+    """The group with `new`, `check`, and a command for each kind."""
 
     def get_command(self, context: click.Context, name: str) -> click.Command:
         from kit.errors import did_you_mean
@@ -126,7 +126,7 @@ def check(context: click.Context, file: Path, as_json: bool) -> None:
 
 
 def _root() -> Path | None:
-    """The workspace around the current folder, if any; its config need not be valid for this."""
+    """Returns the workspace around the current folder, if any. Its config need not be valid."""
     from kit.config.workspace import CONFIG_FILE
 
     here = Path.cwd()

@@ -1,4 +1,4 @@
-"""`kit pseudo-labels`: teachers' confident test rows, for students to train on."""
+"""`kit pseudo-labels`: writes teachers' confident test rows, for students to train on."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from kit.commands._plugin_options import read_spec
 if TYPE_CHECKING:
     from kit.stages.pseudo_labelling.pseudo import PseudoResult
 
-MAX_LISTED_CLASSES = 20  # classes in the table that is printed
+MAX_LISTED_CLASSES = 20  # classes in the printed table
 
 
 @click.command()

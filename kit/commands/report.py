@@ -1,4 +1,4 @@
-"""`kit report`: all that a workspace's files tell, as one HTML page."""
+"""`kit report`: writes the facts of a workspace as one HTML page."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`kit retrieve`: rows answered with the most similar training images."""
+"""`kit retrieve`: predicts rows from the most similar training images."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`kit runs`: the runs of a workspace, how far each has come, and what each was made from."""
+"""`kit runs`: lists the runs of a workspace, their progress and their provenance."""
 
 from __future__ import annotations
 
@@ -165,7 +165,7 @@ def _tell(values: dict[str, Any]) -> None:
 
 
 def _lines(value: dict[str, Any], indent: str) -> list[str]:
-    """A nested object as indented lines; hashes as their first 12 digits."""
+    """Returns a nested object as indented lines; hashes as their first 12 digits."""
     lines = []
     for key, inner in value.items():
         if isinstance(inner, dict) and inner:

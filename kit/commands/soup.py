@@ -47,7 +47,7 @@ def command(runs: tuple[str, ...], name: str, greedy: bool, as_json: bool) -> No
 
 
 def _say(made: SoupResult) -> None:
-    """The soup's scores under its members', and a word where it is worse than the best of them."""
+    """Prints the soup's scores under its members', and a note if it is worse than the best of them."""
     for line in made.describe():
         echo(line if line.startswith("the soup") else f"  {line}")
     echo(f"next: kit tta --checkpoints {made.member} --views hflip")

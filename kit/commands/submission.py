@@ -1,4 +1,4 @@
-"""`kit submission`: a file checked before it is sent, and its upload to Kaggle."""
+"""`kit submission`: checks a file before it is sent, and uploads it to Kaggle."""
 
 from __future__ import annotations
 

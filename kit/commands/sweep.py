@@ -1,4 +1,4 @@
-"""`kit sweep`: many experiments by one command."""
+"""`kit sweep`: runs many experiments by one command."""
 
 from __future__ import annotations
 

@@ -119,7 +119,7 @@ def command(
 
 
 def parse_numbers(text: str | None, option: str) -> list[int] | None:
-    """`0,2` as numbers; None where the option was not given."""
+    """Returns `0,2` as numbers; None if the option was not given."""
     if text is None:
         return None
     try:
@@ -137,7 +137,7 @@ def _train(
     ranks: Ranks | None,
     deadline: Deadline | None,
 ) -> list[dict[str, object]]:
-    """Trains runs, those of several together, says how each came out, and returns that. Raises the first failure."""
+    """Trains runs, several together, prints how each ended, and returns that. Raises the first failure."""
     from kit.errors import KitError, StoppedError
     from kit.runs.run import Run, check_same_experiment, find_run, is_finished
 
@@ -182,7 +182,7 @@ def _train(
 
 
 def _print_scores(run: Run) -> dict[str, object]:
-    """Says a trained run's scores, and returns them."""
+    """Prints a trained run's scores, and returns them."""
     from kit.data.predictions import Predictions
     from kit.runs.run import is_on_embeddings
     from kit.stages.prediction.suggestions import suggest_views

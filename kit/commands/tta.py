@@ -26,14 +26,14 @@ OVERRIDE = re.compile(r"[a-z_]+(\.\w+)*=")  # key=value, which no path of a run 
 
 
 class RepeatedPathsCommand(click.Command):
-    """A command whose --checkpoints takes all paths up to the next option, as a shell makes of runs/*."""
+    """A command whose --checkpoints takes all paths up to the next option, as a shell expands runs/*."""
 
     def parse_args(self, context: click.Context, args: list[str]) -> list[str]:
         return super().parse_args(context, _repeat_option(args, "--checkpoints"))
 
 
 def _repeat_option(args: Sequence[str], option: str) -> list[str]:
-    """`--checkpoints a b`, or `-c a b`, as `--checkpoints a --checkpoints b`."""
+    """Returns `--checkpoints a b`, or `-c a b`, as `--checkpoints a --checkpoints b`."""
     spread: list[str] = []
     inside = False
     for arg in args:
@@ -143,7 +143,7 @@ def command(
 
 
 def _next_step(made: Sequence[TtaResult]) -> str:
-    """A blend of the members; of plain predictions instead, where the views lowered the score of each."""
+    """Returns a blend command of the members; of plain predictions instead, if the views lowered the score of each."""
     if all(each.gain is not None and each.gain.value < 0 for each in made):
         from kit.runs.records import split_ref
 
@@ -161,7 +161,7 @@ def _policy(
     stop: Stop,
     as_json: bool,
 ) -> None:
-    """Learns each run's policy, and says what it averages and whether that is worth it."""
+    """Fits each run's policy, and prints its average and whether its gain is significant."""
     from kit.stages.prediction.view_policy import choose_views
 
     with stop.handle_signals():
@@ -186,7 +186,7 @@ def _say_policy(chosen: ViewPolicyResult) -> None:
 
 
 def _say(made: TtaResult) -> None:
-    """One run's scores by these views, beside those without."""
+    """Prints one run's scores by these views, beside those without."""
     from kit.evaluation.bootstrap import format_gain
 
     state = "" if made.computed else " (reused)"

@@ -56,7 +56,7 @@ def command(context: click.Context, run: str, every: float, as_snapshot: bool, a
 
 
 def _lines(looks: Iterable[RunSnapshot]) -> Iterator[RunSnapshot]:
-    """Prints a line an epoch, each once."""
+    """Prints one line per epoch, each once."""
     from kit.runs.epoch_log import format_line
 
     shown: dict[int, int] = {}
@@ -81,7 +81,7 @@ def _move(looks: Iterable[RunSnapshot]) -> Iterator[RunSnapshot]:
 
 
 def _render(seen: RunSnapshot) -> RenderableType:
-    """A line a fold with its last epoch, and a line on the whole."""
+    """Returns one line per fold with its last epoch, and a line on the whole."""
     from rich.console import Group
     from rich.table import Table
     from rich.text import Text
@@ -109,7 +109,7 @@ def _render(seen: RunSnapshot) -> RenderableType:
 
 
 def _time_left(seen: RunSnapshot) -> str:
-    """The time left, `0:12:05 left, `."""
+    """Returns the time left, `0:12:05 left, `."""
     from datetime import timedelta
 
     return "" if seen.seconds is None else f"{timedelta(seconds=round(seen.seconds))} left, "
