@@ -1,7 +1,8 @@
-"""Laws: what must hold for every plugin of a kind; the tests and `kit plugins check` call them.
+"""Contract tests: functions that every plugin of a kind must pass. The tests and `kit plugins check` call them.
 
-A law is a function `law_<sentence>(plugin) -> None` in kit/contracts/<kind>.py, or in plugin.py where it is for every
-kind. Its docstring is the law in one sentence; it raises AssertionError with the numbers.
+A contract test is a function `law_<sentence>(plugin) -> None` in kit/contracts/<kind>.py, or in plugin.py if
+it is for every kind. Its docstring states the contract in one sentence; it raises AssertionError with the
+numbers.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ Law = Callable[[Plugin], None]
 
 @dataclass(frozen=True)
 class Violation:
-    """Whether one law holds for a plugin, and the numbers where it does not."""
+    """Whether one contract test passes for a plugin, and the numbers if it does not."""
 
     law: str
     holds: bool
@@ -27,7 +28,7 @@ class Violation:
 
 
 def laws_of(kind: str) -> list[Law]:
-    """The laws of every plugin, then those of the kind, in the order they are written."""
+    """Returns the contract tests of every plugin, then those of the kind, in the order they are written."""
     modules = [importlib.import_module("kit.contracts.plugin")]
     if importlib.util.find_spec(f"kit.contracts.{kind}") is not None:
         modules.append(importlib.import_module(f"kit.contracts.{kind}"))
@@ -43,12 +44,12 @@ def _laws_in(module: ModuleType) -> list[Law]:
 
 
 def sentence(law: Law) -> str:
-    """The law in one sentence, from its docstring."""
+    """Returns the contract in one sentence, from its docstring."""
     return (law.__doc__ or law.__name__.replace("_", " ")).strip().splitlines()[0]
 
 
 def check(plugin: Plugin) -> list[Violation]:
-    """Every law of the plugin's kind, held against it; an error of the plugin is a law that does not hold."""
+    """Runs every contract test of the plugin's kind. An error of the plugin is a failed test."""
     return [_violation(law, plugin) for law in laws_of(plugin.kind)]
 
 
@@ -57,6 +58,6 @@ def _violation(law: Law, plugin: Plugin) -> Violation:
         law(plugin)
     except AssertionError as error:
         return Violation(sentence(law), False, str(error).strip() or "it does not hold")
-    except Exception as error:  # whatever a team's own code raises
+    except Exception as error:  # any error of a team's own code
         return Violation(sentence(law), False, f"{type(error).__name__}: {error}")
     return Violation(sentence(law), True)

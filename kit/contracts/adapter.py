@@ -1,4 +1,4 @@
-"""The laws of adapters."""
+"""Contract tests of adapters."""
 
 from __future__ import annotations
 

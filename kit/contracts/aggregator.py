@@ -1,4 +1,4 @@
-"""The laws of aggregators, held against drawn images; one with a fitted option is fitted on their truth first."""
+"""Contract tests of aggregators on drawn images; one with a fitted option is fitted on their truth first."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ TOLERANCE = 1e-9  # float64 sums in another order
 
 
 def _draw(kind: LabelKind) -> tuple[AnswerImages, np.ndarray]:
-    """Images of answers with one to five each, and their truth; an answer's images are noisy pictures of it."""
+    """Returns images of answers with one to five each, and their truth; an answer's images are noisy pictures of it."""
     rng = generator(0, "laws of aggregators", kind)
     counts = rng.integers(1, 6, ANSWERS)
     truth = rng.permutation(np.arange(ANSWERS) % CLASSES)
@@ -28,7 +28,7 @@ def _draw(kind: LabelKind) -> tuple[AnswerImages, np.ndarray]:
 
 
 def _ways(plugin: Aggregator) -> list[tuple[Aggregator, AnswerImages]]:
-    """The plugin, fitted, for each kind of labels of a table that it takes."""
+    """Returns the plugin, fitted, for each kind of labels of a table that it takes."""
     found = []
     for kind in PLAIN_TARGETS:
         if plugin.takes_labels(kind):

@@ -1,4 +1,4 @@
-"""The laws of augmenters, held against images of awkward shapes."""
+"""Contract tests of augmenters, on images of awkward shapes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ DRAWS = 4
 
 
 def _images() -> Iterator[np.ndarray]:
-    """Read-only images, as the cache gives them: a gradient with noise, so that no pixel is like its neighbours."""
+    """Yields read-only images, as the cache does: a gradient with noise, so that neighbouring pixels differ."""
     for height, width in SHAPES:
         rng = generator(0, "laws of augmenters", height, width)
         image = rng.integers(0, 256, (height, width, 3), dtype=np.uint8)

@@ -1,4 +1,4 @@
-"""The laws of backbones."""
+"""Contract tests of backbones."""
 
 from __future__ import annotations
 

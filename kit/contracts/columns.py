@@ -1,4 +1,4 @@
-"""The laws of the kind `columns`."""
+"""Contract tests of the kind `columns`."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ LAYOUT = ColumnLayout(
 
 
 def _rows(count: int) -> tuple[Tensor, Tensor]:
-    """Vectors (N, FEATURES) and side values (N, W); all cells of the first row are missing."""
+    """Returns vectors (N, FEATURES) and side values (N, W); all cells of the first row are missing."""
     import torch
 
     draws = torch.Generator().manual_seed(0)

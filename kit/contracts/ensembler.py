@@ -1,4 +1,4 @@
-"""The laws of ensemblers, held against drawn members; a fitted one is fitted on their truth first."""
+"""Contract tests of ensemblers on drawn members; a fitted one is fitted on their truth first."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ TOLERANCE = 1e-9  # float64 sums in another order
 
 
 def _members(plugin: Ensembler, classes: int, kind: LabelKind) -> tuple[np.ndarray, np.ndarray]:
-    """Members (M, N, K), as many as the plugin has weights for, and truth; two rows are certain, two are equal."""
+    """Returns members (M, N, K), as many as the plugin has weights for, and truth; two rows are certain, two
+    are equal.
+    """
     count = len(getattr(plugin, "weights", ())) or 3
     rng = generator(0, "laws of ensemblers", classes)
     members = rng.dirichlet(np.ones(classes), (count, ROWS)).astype(np.float32)
@@ -32,7 +34,7 @@ def _members(plugin: Ensembler, classes: int, kind: LabelKind) -> tuple[np.ndarr
 
 
 def _ways(plugin: Ensembler) -> list[tuple[Ensembler, LabelKind]]:
-    """The plugin as it is for each kind of labels that it takes."""
+    """Returns the plugin for each kind of labels that it takes."""
     return [
         (plugin.with_known(target=PLAIN_TARGETS[kind]), kind)
         for kind in PLAIN_TARGETS
@@ -41,7 +43,7 @@ def _ways(plugin: Ensembler) -> list[tuple[Ensembler, LabelKind]]:
 
 
 def _is_a_mean(plugin: Ensembler) -> bool:
-    """Whether all members count alike: nothing is learnt, no weights are given."""
+    """Whether all members count equally: nothing is fitted, no weights are given."""
     return not plugin.needs_fit() and not getattr(plugin, "weights", ())
 
 

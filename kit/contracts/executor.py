@@ -1,4 +1,4 @@
-"""The laws of executors; one that needs a cluster is not started."""
+"""Contract tests of executors; one that needs a cluster is not started."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ LONG = 120.0  # seconds after which a job that waits to be stopped gives up
 
 
 def double_number(job: int, stop: Stop) -> Generator[Progress, None, int]:
-    """A job that doubles its number; a negative one is bad data, 13 an error that none foresaw."""
+    """Doubles the job's number; a negative one is bad data, 13 an unexpected error."""
     yield Progress("law", 0, 1, f"job {job} begins", line=True)
     if job < 0:
         raise DataError(f"job {job} is negative", code="D01", hint="a positive one")

@@ -1,4 +1,4 @@
-"""The laws of formats, held against the samples of usual competitions that a format says are of its kind."""
+"""Contract tests of formats, on the samples of usual competitions that a format matches."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ IDS = ("007", "1e5", "NA", "b", "a,c", "x y")
 
 
 def samples(classes: tuple[str, ...]) -> dict[str, pd.DataFrame]:
-    """Sample submissions by the format they are of; one number a row is for two classes only."""
+    """Returns sample submissions by their format; one number per row is only for two classes."""
 
     def frame(**columns: object) -> pd.DataFrame:
         return pd.DataFrame({"id": list(IDS), **columns}, dtype=str)
@@ -41,14 +41,14 @@ def samples(classes: tuple[str, ...]) -> dict[str, pd.DataFrame]:
 
 
 def _several_rows(classes: tuple[str, ...]) -> pd.DataFrame:
-    """Two ranked labels an id, a row each."""
+    """Returns two ranked labels per id, in one row each."""
     ids = [name for name in IDS for _ in range(2)]
     labels, ranks = [list(pair) * len(IDS) for pair in (classes[:2], ("1", "2"))]
     return pd.DataFrame({"id": ids, "label": labels, "rank": ranks}, dtype=str)
 
 
 def _cases(plugin: Format) -> Iterator[tuple[Predictions, pd.DataFrame]]:
-    """Predictions in another order than the sample's, for each sample that the format matches."""
+    """Yields predictions in another order than the sample's, for each sample that the format matches."""
     for classes in (("cat", "dog"), ("0", "1"), ("ant", "bee", "cat", "dog")):
         rng = generator(0, "laws of formats", len(classes))
         one = rng.dirichlet(np.ones(len(classes)), len(IDS)).astype(np.float32)

@@ -1,4 +1,4 @@
-"""The laws of heads."""
+"""Contract tests of heads."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The laws of poolings over instances."""
+"""Contract tests of poolings over instances."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def _build(instances: Instances) -> nn.Module:
 
 
 def _bags() -> tuple[Tensor, Tensor]:
-    """Three bags of 5, 3 and 1 instances of 8 features, and their mask."""
+    """Returns three bags of 5, 3 and 1 instances of 8 features, and their mask."""
     import torch
 
     vectors = torch.randn(3, 5, 8, generator=torch.Generator().manual_seed(0))

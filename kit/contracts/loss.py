@@ -1,4 +1,4 @@
-"""The laws of losses, on outputs drawn from the kind of head that each names and labels of the kinds it takes."""
+"""Contract tests of losses, on outputs drawn from the kind of head that each names and labels of the kinds it takes."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ CLASSES = Classes(
 
 @dataclass(frozen=True)
 class _Case:
-    """The loss bound to five classes, outputs as its head gives them, labels of a kind that it says it takes."""
+    """The loss bound to five classes, outputs in its head's form, and labels of a kind that it takes."""
 
     loss: Loss
     outputs: Tensor  # (ROWS, width)
-    # (ROWS,), every class occurs; multi-hot (ROWS, classes), with rows of none and of all labels; soft rows; a label
-    # and a teacher's word (ROWS, 1 + classes)
+    # (ROWS,), every class occurs; multi-hot (ROWS, classes), with rows of none and of all labels; soft rows;
+    # a label and a teacher's probabilities (ROWS, 1 + classes)
     labels: Tensor
     hot: Tensor  # (ROWS, classes) bool, the labels by class
     kind: LabelKind
@@ -47,7 +47,7 @@ class _Case:
         return self.kind == "multi_hot"
 
     def with_logits(self, logits: Tensor) -> Tensor:
-        """The outputs with these in the place of the logits; unit vectors beside them stay."""
+        """Returns the outputs with these logits; unit vectors beside them stay."""
         import torch
 
         return torch.cat([logits, self.outputs[:, logits.shape[1] :]], dim=1)
@@ -59,7 +59,7 @@ class _Case:
 
     @property
     def extreme(self) -> Tensor:
-        """Outputs as large as they become."""
+        """Outputs at their extremes."""
         import torch
 
         edge = 1.0 if self.loss.outputs() == "cosines" else 30.0
@@ -67,7 +67,7 @@ class _Case:
 
 
 def _cases(loss: Loss) -> list[_Case]:
-    """A case for each kind of labels that the loss takes."""
+    """Returns a case for each kind of labels that the loss takes."""
     import torch
 
     numbers, places = torch.arange(ROWS), torch.arange(len(COUNTS))
@@ -92,7 +92,7 @@ def _cases(loss: Loss) -> list[_Case]:
 
 
 def _cases_of_classes(loss: Loss) -> list[_Case]:
-    """The cases whose labels are classes."""
+    """Returns the cases whose labels are classes."""
     return [case for case in _cases(loss) if case.kind != "numbers"]
 
 
@@ -155,9 +155,7 @@ def law_down_its_gradient_the_true_class_is_likeliest(loss: Loss) -> None:
         case.loss.rows(leaf, case.labels).sum().backward()
         gradient = torch.zeros_like(leaf) if leaf.grad is None else leaf.grad
         found = case.loss.probabilities(leaf.detach() - 0.01 * gradient)
-        least = (
-            found.masked_fill(~case.hot, 2).min(dim=1).values
-        )  # 2 where no class is true, -1 where all are
+        least = found.masked_fill(~case.hot, 2).min(dim=1).values  # 2 if no class is true, -1 if all are
         most = found.masked_fill(case.hot, -1).max(dim=1).values
         wrong = int((least <= most).sum())
         assert wrong == 0, f"{wrong} of {ROWS} rows end at another class"

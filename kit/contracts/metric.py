@@ -1,4 +1,4 @@
-"""The laws of metrics, held against drawn probabilities of two, three and five classes, by the labels they take."""
+"""Contract tests of metrics on drawn probabilities of two, three and five classes, by the labels they take."""
 
 from __future__ import annotations
 
@@ -24,13 +24,11 @@ from kit.kinds.targets import MULTI_HOT, NUMBERS, ONE_CLASS, SOFT, Target
 CLASSES = (2, 3, 5)
 
 
-Draw = tuple[
-    Metric, np.ndarray, np.ndarray
-]  # the metric that knows these rows, their truth, and probabilities
+Draw = tuple[Metric, np.ndarray, np.ndarray]  # the metric with these rows, their truth, and probabilities
 
 
 def _draw(plugin: Metric) -> Iterator[Draw]:
-    """Truth of each kind that the metric takes, every class in it, and probabilities that know a little of it."""
+    """Yields truth of each kind that the metric takes, with every class, and probabilities correlated with it."""
     for classes in CLASSES:
         rng = generator(0, "laws of metrics", classes)
         numbers = rng.permutation(np.arange(60) % classes)
@@ -58,7 +56,7 @@ def _draw(plugin: Metric) -> Iterator[Draw]:
 
 
 def _bind(plugin: Metric, classes: int, target: Target) -> Metric:
-    """The metric that knows names of the classes, ids, groups of three rows, and weights."""
+    """Returns the metric with names of the classes, ids, groups of three rows, and weights."""
     rows, names = np.arange(60), tuple(map(str, range(classes)))
     context = ScoreContext(
         classes=names,
@@ -76,7 +74,7 @@ def _perfect(truth: np.ndarray, shares: np.ndarray) -> np.ndarray:
 
 
 def _wrong_probabilities(truth: np.ndarray, shares: np.ndarray) -> np.ndarray:
-    """Certain answers that are all wrong; of shares those of the next class, of numbers far ones."""
+    """Returns certain answers that are all wrong; for shares those of the next class, for numbers distant ones."""
     perfect = _perfect(truth, shares)
     if truth.dtype.kind == "f":
         return np.asarray(np.roll(perfect, 1, axis=1 if (truth >= 0).all() else 0))
@@ -144,7 +142,7 @@ def law_a_shortcut_agrees_with_the_score(plugin: Metric) -> None:
 
 
 def _check_weights(metric: Metric, truth: np.ndarray, drawn: np.ndarray) -> None:
-    """Weights of 1, 2 and 3 score as rows that are there once, twice and three times."""
+    """Checks that weights of 1, 2 and 3 score as rows that occur once, twice and three times."""
     times = np.arange(len(truth)) % 3 + 1
     rows = np.repeat(np.arange(len(truth)), times)
     score = metric.take_rows(rows).score(truth[rows], drawn[rows])

@@ -1,4 +1,4 @@
-"""The laws of optimizers."""
+"""Contract tests of optimizers."""
 
 from __future__ import annotations
 

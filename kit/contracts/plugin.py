@@ -1,4 +1,4 @@
-"""The laws of every plugin, whatever its kind."""
+"""Contract tests of every plugin of any kind."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The laws of poolings."""
+"""Contract tests of poolings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The laws of readers, held against files that are no image of theirs."""
+"""Contract tests of readers, on files that are not their images."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def _folder() -> Iterator[Path]:
 
 
 def _refusal(plugin: Reader, file: Path) -> DataError | None:
-    """The error of a file, as kit reads it; None if it gives an image."""
+    """Returns the error for a file, as kit reads it; None if it gives an image."""
     key = "" if plugin.keys == "none" else KEY
     try:
         ImageSource(plugin, Data()).read(Path(f"{file}::{key}" if key else file))

@@ -1,4 +1,4 @@
-"""The laws of rerankers, held against drawn unit vectors of a few clusters."""
+"""Contract tests of rerankers, on drawn unit vectors of a few clusters."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The laws of samplers, held against balanced, skewed and single-class labels of the kinds that they take."""
+"""Contract tests of samplers, on balanced, skewed and single-class labels of the kinds that they take."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ COUNTS = ((5, 5, 5), (40, 7, 1), (3, 0, 12), (6,), (1,))
 
 
 def _labels(plugin: Sampler) -> list[np.ndarray]:
-    """Shuffled class numbers with these counts, a class may be absent; and multi-hot rows, of which some are empty."""
+    """Returns shuffled class numbers with these counts, and multi-hot rows, of which some are empty."""
     made: list[np.ndarray] = []
     for number, counts in enumerate(COUNTS):
         rng = generator(0, "laws of samplers", number)

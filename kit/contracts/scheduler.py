@@ -1,4 +1,4 @@
-"""The laws of schedulers."""
+"""Contract tests of schedulers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The laws of scorers, held against drawn neighbours; a fitted one is fitted on their truth first."""
+"""Contract tests of scorers on drawn neighbours; a fitted one is fitted on their truth first."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ ROWS, CLASSES, K = 40, 4, 8
 
 
 def _draw(plugin: Scorer) -> tuple[Scorer, RetrievedNeighbours, np.ndarray]:
-    """The plugin fitted on neighbours that know a little of the truth; rows 2 and 3 are equal, row 4 is unlike all."""
+    """Returns the plugin fitted on neighbours correlated with the truth; rows 2 and 3 are equal, row 4 is
+    unlike all.
+    """
     rng = generator(0, "laws of scorers")
     truth = rng.permutation(np.arange(ROWS) % CLASSES)
     similarities = -np.sort(-rng.uniform(-0.2, 1, (ROWS, K)), axis=1).astype(np.float32)

@@ -1,4 +1,4 @@
-"""What must hold for every splitter."""
+"""Contract tests of splitters."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ROWS, CLASSES, GROUPS, COLUMN = 120, 4, 30, 12
 
 
 def _tables(splitter: Splitter) -> list[Table]:
-    """A table of each kind of labels that the splitter takes."""
+    """Returns a table of each kind of labels that the splitter takes."""
     one = np.arange(ROWS) % CLASSES
     several = (np.arange(ROWS)[:, None] >> np.arange(CLASSES) & 1).astype(
         np.int8
@@ -39,9 +39,11 @@ def _tables(splitter: Splitter) -> list[Table]:
 
 
 def _table(splitter: Splitter, labels: np.ndarray, target: Target) -> Table:
-    """120 rows of 4 classes; 30 groups of unequal size where the splitter asks for groups. There are no files.
+    """Returns 120 rows of 4 classes, with 30 groups of unequal size if the splitter asks for groups.
 
-    A column that the splitter's option `column` names holds the whole numbers 0 to 11.
+    There are no files.
+
+    The column of the splitter's option `column` has the whole numbers 0 to 11.
     """
     rng = generator(0, "law", "splitter")
     column = getattr(splitter, "column", "")

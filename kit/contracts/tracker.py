@@ -1,4 +1,4 @@
-"""The laws of trackers; one that talks to a server is not started."""
+"""Contract tests of trackers; one that contacts a server is not started."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def law_it_draws_nothing(tracker: Tracker) -> None:
     if tracker.remote:
         return
     with tempfile.TemporaryDirectory() as folder:
-        _track(tracker, _run_info(Path(folder)), VALUES)  # what is imported is imported here
+        _track(tracker, _run_info(Path(folder)), VALUES)  # its imports are done here
         before = states()
         _track(tracker, _run_info(Path(folder)), VALUES)
     drawn = [

@@ -1,4 +1,4 @@
-"""The laws of views."""
+"""Contract tests of views."""
 
 from __future__ import annotations
 
