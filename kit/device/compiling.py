@@ -1,4 +1,4 @@
-"""compiling: torch.compile for the network that trains; its state and what predicts stay those of the plain one."""
+"""compiling: torch.compile for the network that trains. Its state, and the network that predicts, stay plain."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from kit.errors import ConfigError
 TRITON_CAPABILITY = (7, 0)  # the lowest compute capability that it makes kernels for
 BACKEND = "inductor"
 RECOMPILE_LIMIT = (
-    256  # one for each size of batch, image and frozen part; beyond its limit torch goes back to plain steps
+    256  # one for each size of batch, image and frozen part; beyond its limit torch returns to plain steps
 )
 COST = (
     "a minute or more for each batch size and image size; kit bench network --compile measures "
@@ -24,7 +24,7 @@ COST = (
 
 
 def check_compiler(device: torch.device) -> None:
-    """Raises ConfigError C27 if torch.compile lacks what it needs to make kernels for a device."""
+    """Raises ConfigError C27 if torch.compile lacks a requirement for kernels of a device."""
     if device.type == "cuda":
         _check_triton(device)
     if device.type != "cpu":
@@ -40,9 +40,9 @@ def check_compiler(device: torch.device) -> None:
 
 
 def _check_triton(device: torch.device) -> None:
-    """Raises ConfigError C27 without Triton, for a GPU that it makes no kernels for, or without a C compiler.
+    """Raises ConfigError C27 without Triton, for a GPU that Triton does not support, or without a C compiler.
 
-    Triton compiles what starts its kernels by the compiler in CC, else gcc or clang.
+    Triton compiles its launchers by the compiler in CC, else gcc or clang.
     """
     missing, hint = "", ""
     if find_spec("triton") is None:
@@ -58,19 +58,19 @@ def _check_triton(device: torch.device) -> None:
 
 
 def compile_training(network: nn.Module) -> None:
-    """Makes the network's calls compiled ones, in place; its weights keep their names, and its copies are plain.
+    """Compiles the network's calls in place. Its weights keep their names, and its copies are plain.
 
-    A graph is made for each shape by itself: one for all would round otherwise after the second shape than before,
-    and a resumed run would differ from one that was not stopped. Give it images by `compiled_input`: a graph is made
-    for each dtype too.
+    Each shape has its own graph. A graph for all shapes would round differently after the second shape than
+    before, and a resumed run would differ from an uninterrupted one. Pass images by `compiled_input`, because
+    each dtype has its own graph too.
     """
     limit_recompiles(RECOMPILE_LIMIT)
     network.compile(dynamic=False, backend=BACKEND)
 
 
 def compiled_input(images: Tensor) -> Tensor:
-    """The images as float32 for a compiled network: mixed ones are, and bytes would need a graph of their own.
+    """Returns the images as float32 for a compiled network, because mixed ones are, and bytes would need another graph.
 
-    The network makes float32 of bytes in any case.
+    The network converts bytes to float32 in any case.
     """
     return images.float()

@@ -1,4 +1,4 @@
-"""launch: the same command once a device, as torchrun starts it, on this machine."""
+"""launch: runs the same command once per device, as torchrun does, on this machine."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def launch(arguments: Sequence[str], devices: int, module: str = "kit") -> int:
 
     from kit.core.cores import available_cores
 
-    logging.disable(logging.CRITICAL)  # the ranks speak for themselves
+    logging.disable(logging.CRITICAL)  # the ranks print their own messages
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, available_cores() // devices)))
     config = LaunchConfig(
         min_nodes=1,

@@ -1,4 +1,4 @@
-"""Memory of a device: how much is free, what a learner holds, errors that say that it ran out, and copies to the host.
+"""Memory of a device: free memory, a learner's memory, out-of-memory errors, and copies to the host.
 
 On a CPU, freed memory may be returned to the system or stay with the process for the next step. By default
 glibc returns large blocks, and free memory at the heap's end, at once (mallopt(3)). A step's activations are
@@ -34,7 +34,7 @@ except ImportError:  # Windows
 if TYPE_CHECKING:
     from kit.engine.learner import Learner
 
-# what torch, cuBLAS, cuDNN and C++ say; on a CPU it is a plain RuntimeError
+# messages of torch, cuBLAS, cuDNN and C++; on a CPU it is a plain RuntimeError
 _WORDS = (
     "can't allocate memory",
     "out of memory",
@@ -43,7 +43,7 @@ _WORDS = (
     "not enough memory",
     *NCCL_OOM_TEXTS,
 )
-# what cuDNN and cuBLAS say where they find no memory for themselves, and in other cases
+# messages of cuDNN and cuBLAS without memory for themselves, and in other cases
 _GPU = (
     "unable to find an engine to execute this computation",
     "Unable to find a valid cuDNN algorithm",
@@ -53,18 +53,18 @@ _GPU = (
     "CUDNN_STATUS_INTERNAL_ERROR",
 )
 _ONEDNN = ("could not create a primitive", "could not create a memory")  # it says no more, whatever it lacks
-LOW_MEMORY_BYTES = 512 * 2**20  # bytes below which it is memory that such a library lacks
+LOW_MEMORY_BYTES = 512 * 2**20  # free bytes below which such a library lacks memory
 _GROUP = Path("/sys/fs/cgroup")  # version 2, and 1
 _GROUPS = (
     (_GROUP / "memory.max", _GROUP / "memory.current"),
     (_GROUP / "memory/memory.limit_in_bytes", _GROUP / "memory/memory.usage_in_bytes"),
 )
-_UNLIMITED = 2**60  # a cgroup without a limit names a number beyond any machine's memory
+_UNLIMITED = 2**60  # a cgroup without a limit reports a number beyond any machine's memory
 
 
 @dataclass(frozen=True)
 class DeviceMemory:
-    """Bytes of a device: what this process has taken, and what it can still have."""
+    """Bytes of a device: those that this process has taken, and those that it can still get."""
 
     taken: int
     free: int
@@ -97,7 +97,7 @@ def device_memory(device: torch.device) -> DeviceMemory:
         free, _ = torch.cuda.mem_get_info(device)
         taken, kept = torch.cuda.memory_allocated(device), torch.cuda.memory_reserved(device)
         return DeviceMemory(taken, free + kept - taken)
-    if device.type == "mps":  # the memory is the machine's, of which torch takes so much at peak_during
+    if device.type == "mps":  # the memory is the machine's, of which torch takes this much at peak_during
         taken, kept = torch.mps.current_allocated_memory(), torch.mps.driver_allocated_memory()
         return DeviceMemory(taken, max(0, torch.mps.recommended_max_memory() - kept) + max(0, kept - taken))
     status = _numbers(Path("/proc/self/status"))
@@ -107,7 +107,7 @@ def device_memory(device: torch.device) -> DeviceMemory:
 
 
 def peak_bytes(device: torch.device) -> int:
-    """The most bytes that this process has held at once: of a GPU in tensors, of a CPU in all."""
+    """Returns the maximum of bytes that this process has held: on a GPU in tensors, on a CPU in all."""
     if device.type == "cuda":
         return int(torch.cuda.max_memory_allocated(device))
     if device.type == "mps":  # which keeps what it once had
@@ -116,7 +116,7 @@ def peak_bytes(device: torch.device) -> int:
 
 
 def _most_resident() -> int:
-    """The most bytes of this process that were in memory at once; 0 on Windows."""
+    """Returns the maximum of this process's resident memory in bytes; 0 on Windows."""
     if resource is None:
         return 0
     found = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -124,7 +124,7 @@ def _most_resident() -> int:
 
 
 def _total() -> int:
-    """The bytes of this machine's memory, where the system says it."""
+    """Returns the bytes of this machine's memory, if the system reports it."""
     try:
         return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     except (AttributeError, ValueError, OSError):
@@ -147,7 +147,7 @@ def _free_bytes(status: Mapping[str, int]) -> Iterable[int]:
 
 
 def _reclaimable(limit: Path) -> int:
-    """The file cache that a control group counts as used, and that gives way."""
+    """Returns the file cache that a control group counts as used, and that can be reclaimed."""
     try:
         lines = (limit.parent / "memory.stat").read_text().splitlines()
     except OSError:
@@ -157,7 +157,7 @@ def _reclaimable(limit: Path) -> int:
 
 
 def _numbers(file: Path) -> dict[str, int]:
-    """The lines `Name: 123 kB` of a file of /proc, in bytes; empty where there is no such file."""
+    """Returns the lines `Name: 123 kB` of a file of /proc, in bytes; empty if the file does not exist."""
     try:
         lines = file.read_text(encoding="ascii", errors="replace").splitlines()
     except OSError:
@@ -167,7 +167,7 @@ def _numbers(file: Path) -> dict[str, int]:
 
 
 def learner_bytes(learner: Learner) -> dict[str, int]:
-    """Bytes that a learner holds between steps and in one, by part: tensors that share memory count once."""
+    """Returns the bytes of a learner between steps and in one, by part. Tensors that share memory count once."""
     network = learner.network
     gradients = [weight.grad for weight in network.parameters() if weight.grad is not None]
     states = [value for state in learner.optimizer.state.values() for value in state.values()]
@@ -181,13 +181,13 @@ def learner_bytes(learner: Learner) -> dict[str, int]:
 
 
 def storage_bytes(tensors: Iterable[Tensor]) -> int:
-    """Bytes of the storages of tensors, each counted once."""
+    """Returns the bytes of the storages of tensors, each counted once."""
     storages = {storage_key(tensor): tensor.untyped_storage().nbytes() for tensor in tensors}
     return sum(storages.values())
 
 
 def empty_cache(device: torch.device) -> None:
-    """Gives back what no tensor holds any more, such as what a failed step has left."""
+    """Frees cached memory that no tensor holds any more, such as that of a failed step."""
     gc.collect()
     if device.type == "cuda":
         torch.cuda.empty_cache()
@@ -198,7 +198,7 @@ def empty_cache(device: torch.device) -> None:
 
 
 def trim_heap() -> None:
-    """Gives freed memory that the C library keeps for later back to the system, where it can."""
+    """Returns freed memory that the C library has cached to the system, if possible."""
     with suppress(
         OSError, AttributeError, TypeError
     ):  # the last on Windows, which has no library without a name
@@ -206,7 +206,7 @@ def trim_heap() -> None:
 
 
 def wait_for(device: torch.device) -> None:
-    """Waits until a device has done what was queued, so that a clock sees it."""
+    """Waits until a device has finished its queue, so that a clock includes it."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     elif device.type == "mps":
@@ -214,8 +214,8 @@ def wait_for(device: torch.device) -> None:
 
 
 def peak_during(device: torch.device, work: Callable[[], object]) -> int | None:
-    """The most bytes beyond those of now that are taken while `work` runs; None where the system does not say."""
-    empty_cache(device)  # else what was freed and kept would serve the work unseen
+    """Returns the maximum of additional bytes while `work` runs; None if the system does not report it."""
+    empty_cache(device)  # otherwise cached memory would serve the work without being measured
     if device.type == "cuda":
         before = torch.cuda.memory_allocated(device)
         torch.cuda.reset_peak_memory_stats(device)
@@ -225,7 +225,7 @@ def peak_during(device: torch.device, work: Callable[[], object]) -> int | None:
         return None
     try:
         with Path("/proc/self/clear_refs").open("wb") as kernel:
-            kernel.write(b"5")  # the high-water mark begins anew (proc(5))
+            kernel.write(b"5")  # the high-water mark is reset (proc(5))
     except OSError:
         return None
     before = _numbers(Path("/proc/self/status")).get("VmRSS", 0)
@@ -234,26 +234,26 @@ def peak_during(device: torch.device, work: Callable[[], object]) -> int | None:
 
 
 def format_mebibytes(count: float) -> str:
-    """Bytes in words, such as `512 MiB` or `1.9 GiB`."""
+    """Returns bytes in words, such as `512 MiB` or `1.9 GiB`."""
     return f"{count / 2**30:.1f} GiB" if count >= 2**30 else f"{count / 2**20:.3g} MiB"
 
 
 def describe_parts(parts: Mapping[str, int]) -> str:
-    """Parts in words, those that hold nothing left out: `weights 43 MiB, gradients 43 MiB`."""
+    """Returns parts in words, without empty ones: `weights 43 MiB, gradients 43 MiB`."""
     return ", ".join(f"{name} {format_mebibytes(count)}" for name, count in parts.items() if count)
 
 
 TRIM_THRESHOLD, MMAP_THRESHOLD, MMAP_MAX = -1, -3, -4  # malloc.h
 RETAIN_OPTIONS = ((MMAP_MAX, 0), (TRIM_THRESHOLD, -1))
-# one that is set stops glibc from moving the others by what it sees: these are where its moving ends, 64-bit
+# a set value stops glibc from adapting the others: these are the limits of its adaptation, 64-bit
 DEFAULT_OPTIONS = ((MMAP_MAX, 65_536), (MMAP_THRESHOLD, 32 * 2**20), (TRIM_THRESHOLD, 64 * 2**20))
 
 
 @contextmanager
 def retain_freed_memory(device: torch.device) -> Iterator[None]:
-    """Keeps what is freed until the block ends, then gives it back; nothing on a GPU, or without glibc.
+    """Retains freed memory until the block ends, then returns it. It does nothing on a GPU, or without glibc.
 
-    Where the environment says how glibc is to do (MALLOC_..., GLIBC_TUNABLES) that stands.
+    If the environment configures glibc (MALLOC_..., GLIBC_TUNABLES), that has priority.
     """
     if device.type != "cpu" or not _is_malloc_untuned():
         yield
@@ -282,16 +282,16 @@ Fill = Callable[[np.ndarray], None]
 
 
 class HostCopies:
-    """Hands each batch's results to a function as an array; a GPU's when the next batch is queued, a CPU's at once.
+    """Passes each batch's results to a function as an array: a GPU's when the next batch is queued, a CPU's at once.
 
-    To read the results of the batch that was just queued would leave the GPU without work until the next one.
+    Reading the results of the batch that was just queued would leave the GPU idle until the next one.
     """
 
     def __init__(self) -> None:
         self._waiting: tuple[Tensor, Any, Fill] | None = None
 
     def add(self, results: Tensor, fill: Fill) -> None:
-        """Queues the copy of a batch's results, and hands over the batch before."""
+        """Queues the copy of a batch's results, and passes on the previous batch."""
         if results.device.type == "cpu":
             fill(results.numpy())
             return
@@ -300,7 +300,7 @@ class HostCopies:
         self._waiting = queued
 
     def finish(self) -> None:
-        """Hands over what is left, after the last batch."""
+        """Passes on the rest, after the last batch."""
         if self._waiting is not None:
             host, copied, fill = self._waiting
             self._waiting = None
@@ -310,7 +310,9 @@ class HostCopies:
 
 
 def _queue_copy(results: Tensor) -> tuple[Tensor, Any]:
-    """The results' copy in page-locked memory, and the event after which it is whole; on MPS the results, None."""
+    """Returns the results' copy in page-locked memory, and the event after which it is complete; on MPS the
+    results, None.
+    """
     if results.device.type != "cuda":
         return results, None
     host = torch.empty(results.shape, dtype=results.dtype, pin_memory=True)

@@ -27,7 +27,7 @@ from kit.errors import ConfigError, KitWarning
 
 
 def search_convolutions(device: torch.device) -> None:
-    """Lets cuDNN try its kernels for each new shape of a convolution and keep the fastest.
+    """Lets cuDNN try its kernels for each new shape of a convolution and use the fastest.
 
     A run has few shapes: two sizes of a training batch, and those of held-out rows.
     """
@@ -36,17 +36,17 @@ def search_convolutions(device: torch.device) -> None:
 
 
 def allow_tf32(device: torch.device, allowed: bool) -> None:
-    """Lets a GPU round the factors of float32 products to TF32, 10 bits of mantissa, or forbids it.
+    """Allows or forbids a GPU to round the factors of float32 products to TF32, 10 bits of mantissa.
 
-    The parts of a network that compute in float32 beside bfloat16 or float16 take numbers that had fewer bits.
+    Parts of a network that compute in float32 beside bfloat16 or float16 receive numbers that had fewer bits.
     """
     if device.type == "cuda":
         torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = allowed
 
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
-BF16_FROM_PRODUCTS = 100  # products a number that a convolution gives, from which on bf16 trains faster
-PROBE_SIDE_PX = 128  # side in pixels of the image over which they are counted; it hardly matters
+BF16_FROM_PRODUCTS = 100  # products per output of a convolution from which bf16 trains faster
+PROBE_SIDE_PX = 128  # side in pixels of the image over which they are counted; its effect is small
 
 
 @dataclass(frozen=True)
@@ -59,11 +59,11 @@ class Precision:
 
     @classmethod
     def of(cls, config: Mapping[str, str]) -> Precision:
-        """What the keys of a config name, `auto` included."""
+        """Returns the values of a config's keys, including `auto`."""
         return cls(config["precision"], config["predict_precision"], config["memory_format"])
 
     def config(self) -> dict[str, str]:
-        """The same as keys of a config."""
+        """Returns the same as keys of a config."""
         return {
             "precision": self.train,
             "predict_precision": self.predict,
@@ -71,24 +71,24 @@ class Precision:
         }
 
     def to_device(self, network: nn.Module, device: torch.device) -> nn.Module:
-        """The network on a device, its kernels in this layout."""
+        """Returns the network on a device, its kernels in this layout."""
         network = network.to(device)
         placed: nn.Module = network.to(memory_format=_format(self.memory_format))  # type: ignore[call-overload]
         return placed
 
     def to_layout(self, images: Tensor, device: torch.device) -> Tensor:
-        """A batch on a device, in this layout; without a copy where it is so already."""
+        """Returns a batch on a device, in this layout, without a copy if it is already so."""
         return images.to(device, non_blocking=True).contiguous(memory_format=_format(self.memory_format))
 
     @contextmanager
     def autocast_training(self, device: torch.device) -> Iterator[None]:
-        """torch's autocast for forward passes of training."""
+        """Opens torch's autocast for forward passes of training."""
         with _autocast(device, self.train):
             yield
 
     @contextmanager
     def autocast_prediction(self, device: torch.device) -> Iterator[None]:
-        """torch's autocast for predictions, without gradients."""
+        """Opens torch's autocast for predictions, without gradients."""
         with torch.inference_mode(), _autocast(device, self.predict):
             yield
 
@@ -98,13 +98,15 @@ def _format(memory_format: str) -> torch.memory_format:
 
 
 def _autocast(device: torch.device, name: str) -> torch.autocast:
-    # `auto` is never float32 on a CUDA GPU: who names it wants float32
+    # `auto` is never float32 on a CUDA GPU: set float32 to get it
     allow_tf32(device, name != "float32")
     return torch.autocast(device.type, dtype=DTYPES[name], enabled=name != "float32")
 
 
 def choose_device(name: str, for_workers: bool = False) -> torch.device:
-    """`auto` is a GPU if torch can use one, each rank's own, else the CPU. A GPU becomes torch's current one.
+    """Chooses the device. `auto` is a GPU if torch can use one, each rank's own, else the CPU.
+
+    A GPU becomes torch's current one.
 
     With `for_workers` the device is only named: other processes use it, and this one keeps no memory on it. Warns
     (W62) of an NVIDIA GPU that torch cannot use. Raises ConfigError C10 for a device that cannot compute.
@@ -132,11 +134,11 @@ def _fastest_device() -> str:
 
 
 def _check_computes(device: torch.device) -> None:
-    """Raises what torch raises if a device runs no kernel: meta holds no numbers, an old card has no kernels."""
+    """Raises torch's error if a device runs no kernel: meta holds no numbers, an old card has no kernels."""
     if device.type != "cpu":
         (torch.zeros(1, device=device) + 1).item()
     if device.type == "cuda" and device.index is not None:
-        torch.cuda.set_device(device)  # else other libraries and threads take memory on GPU 0
+        torch.cuda.set_device(device)  # otherwise other libraries and threads take memory on GPU 0
     search_convolutions(device)
 
 
@@ -158,7 +160,7 @@ def _no_device(name: str, error: Exception) -> ConfigError:
 def resolve_auto(
     network: nn.Module, device: torch.device, asked: Precision, train_px: int | None = None
 ) -> Precision:
-    """The rule for each `auto` of what was asked; predicting follows a training precision that is named.
+    """Resolves each `auto` by the rule. Prediction follows a training precision that is set.
 
     `train_px` is the side in pixels of the smallest training images, None if nothing trains. Warns (W64) if bfloat16
     gives wrong gradients for them. Raises ConfigError C18 for a layout in which the network cannot train on this
@@ -214,20 +216,20 @@ def _warn_of_wrong_gradients(side: int, is_named: bool) -> None:
 
 
 def warn_of_other_dtype(run: str, before: str, now: str, device: torch.device, doing: str) -> None:
-    """Warns (W61) of a run whose `auto` is another dtype on this device than where it began."""
+    """Warns (W61) of a run whose `auto` is another dtype on this device than where it started."""
     if before != now:
         text = f"W61 run {run} was started with {before}; {doing} on {device} uses {now}"
         warnings.warn(KitWarning(text), stacklevel=3)
 
 
 def memory_formats(network: nn.Module, device: torch.device) -> tuple[str, ...]:
-    """The memory formats in which a network can train on a device, the faster one last."""
+    """Returns the memory formats in which a network can train on a device, the faster one last."""
     overruns = device.type == "cpu" and any(map(_overruns, network.modules()))
     return ("contiguous",) if overruns else ("contiguous", "channels_last")
 
 
 def dtypes(device: torch.device) -> tuple[str, ...]:
-    """The dtypes worth measuring on a device: float16 and bfloat16 where it computes in them."""
+    """Returns the dtypes worth measuring on a device: float16 and bfloat16 if it computes in them."""
     if device.type == "cuda":
         return ("float32", *(["bfloat16"] if _multiplies_bfloat16(device) else []), "float16")
     if device.type == "mps":
@@ -259,7 +261,7 @@ def _overruns(module: nn.Module) -> bool:
 def _fastest(device: torch.device) -> str:
     if device.type == "cuda":
         return "bfloat16" if _multiplies_bfloat16(device) else "float16"
-    if device.type == "mps":  # nobody has measured the others there
+    if device.type == "mps":  # the others were not measured there
         return "float32"
     return "bfloat16" if has_bfloat16_units() else "float32"
 
@@ -279,7 +281,7 @@ def is_memory_bound(network: nn.Module) -> bool:
 
 @torch.no_grad()
 def _products(network: nn.Module, convolutions: Sequence[nn.Conv2d]) -> float:
-    """Products of all convolutions by the numbers that they give, over an image; 0 where it does not take this one."""
+    """Returns the products of all convolutions per output number, over an image; 0 if it does not take this one."""
     found = [
         (module.weight[0].numel() * made.numel(), made.numel())
         for module, _, made in _trace(network, convolutions, PROBE_SIDE_PX)
@@ -291,7 +293,7 @@ def _products(network: nn.Module, convolutions: Sequence[nn.Conv2d]) -> float:
 def _trace(
     network: nn.Module, convolutions: Sequence[nn.Conv2d], side: int
 ) -> list[tuple[nn.Conv2d, Tensor, Tensor]]:
-    """Convolutions with their inputs and outputs over one image, as far as the network takes this size.
+    """Returns convolutions with their inputs and outputs over one image, as far as the network takes this size.
 
     The tensors are on the meta device: they have a shape and no numbers.
     """
@@ -324,7 +326,7 @@ def has_amx() -> bool:
 
 
 DEVICE = "device"  # the task of the line
-# what NVIDIA's driver leaves on Linux, in Docker, on WSL and on Windows; nvidia-smi alone may lack a driver
+# files of NVIDIA's driver on Linux, in Docker, on WSL and on Windows; nvidia-smi alone may lack a driver
 DRIVER_FILES = (
     Path("/dev/nvidiactl"),
     Path("/dev/nvidia0"),
@@ -341,13 +343,13 @@ def device_line(
     trains: bool = True,
     ranks: int = 1,
 ) -> Progress:
-    """The line that every command shows before it computes: nothing falls back to the CPU in silence."""
+    """Returns the line that every command shows before it computes, so that no fallback to the CPU is silent."""
     text = describe_device(device, precision, worker_count(workers, device), trains)
     return Progress(DEVICE, 0, 1, f"{text}, {ranks} ranks" if ranks > 1 else text, True)
 
 
 def describe_device(device: torch.device, precision: Precision, workers: int, trains: bool) -> str:
-    """A device, its dtype and memory format, and the loader processes beside it."""
+    """Returns a device, its dtype and memory format, and the loader processes beside it."""
     dtype = precision.train if trains else precision.predict
     if trains and precision.predict != precision.train:
         dtype += f" (predicting in {precision.predict})"
@@ -355,7 +357,7 @@ def describe_device(device: torch.device, precision: Precision, workers: int, tr
 
 
 def name_of(device: torch.device) -> str:
-    """A device and what it is: `cuda:0 Tesla T4`, or `cpu with 4 threads`."""
+    """Returns a device and its name: `cuda:0 Tesla T4`, or `cpu with 4 threads`."""
     if device.type == "cuda":
         index = torch.cuda.current_device() if device.index is None else device.index
         return f"cuda:{index} {torch.cuda.get_device_name(index)}"
@@ -366,14 +368,16 @@ def name_of(device: torch.device) -> str:
 
 
 def unusable_gpu() -> str | None:
-    """Why torch cannot use the NVIDIA GPU of this machine; None if it can, if there is none, or if it is hidden."""
+    """Returns why torch cannot use the NVIDIA GPU of this machine; None if it can, if there is none, or if it
+    is hidden.
+    """
     if torch.cuda.is_available() or os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1", "NoDevFiles"):
         return None
     return no_cuda_because() if any(file.exists() for file in DRIVER_FILES) else None
 
 
 def no_cuda_because() -> str:
-    """torch's own reason why it has no CUDA device, and what it was built for."""
+    """Returns torch's own reason why it has no CUDA device, and what it was built for."""
     if torch.version.cuda is None and torch.version.hip is None:
         return f"torch {torch.__version__} is built without CUDA"
     try:
@@ -385,7 +389,7 @@ def no_cuda_because() -> str:
 
 
 def no_kernels_for(device: torch.device) -> str:
-    """That torch was built without kernels for a card, with what it was built for."""
+    """Returns that torch was built without kernels for a card, with what it was built for."""
     major, minor = torch.cuda.get_device_capability(device)
     built = ", ".join(torch.cuda.get_arch_list())
     return (
@@ -410,5 +414,5 @@ def worker_count(workers: int | Literal["auto"], device: torch.device | None = N
 
 
 def channels_of(network: nn.Module) -> int:
-    """The channels of a network's images; 3 for a network that does not tell."""
+    """Returns the channels of a network's images; 3 if the network does not define them."""
     return int(getattr(network, "channels", 3))

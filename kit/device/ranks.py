@@ -27,12 +27,12 @@ from kit.errors import KitError, RunError
 T = TypeVar("T")
 # how long a rank waits for the others; an ended rank is noticed at once, by its closed connection
 RANK_TIMEOUT = timedelta(minutes=30)
-NCCL_OOM_TEXTS = ("Failed to CUDA calloc", "Failed to CUDA malloc")  # NCCL's, of a GPU without memory for it
+NCCL_OOM_TEXTS = ("Failed to CUDA calloc", "Failed to CUDA malloc")  # NCCL's, for a GPU without memory for it
 FAILURE_KEY, MAX_FAILURE_CHARACTERS = "last words", 500
 
 
 class RemoteError(KitError):
-    """Rank 0 failed and has printed its error; the other ranks leave with the same exit status."""
+    """Rank 0 failed and has printed its error. The other ranks exit with the same status."""
 
     def __init__(self, summary: str, exit_code: int = 1) -> None:
         super().__init__(summary)
@@ -48,7 +48,7 @@ class RankLostError(RunError):
 
 @dataclass(frozen=True)
 class Ranks:
-    """This process's number among the processes that train together, and what they do together."""
+    """This process's number among the processes that train together, and their collective operations."""
 
     rank: int = 0
     count: int = 1
@@ -60,7 +60,7 @@ class Ranks:
         return self.rank == 0
 
     def all_reduce_max(self, number: int) -> int:
-        """The highest of all ranks' numbers."""
+        """Returns the highest of all ranks' numbers."""
         if self.count == 1:
             return number
         numbers = torch.tensor([number], dtype=torch.int64)
@@ -69,11 +69,11 @@ class Ranks:
         return int(numbers)
 
     def all_reduce_min(self, number: int) -> int:
-        """The lowest of all ranks' numbers."""
+        """Returns the lowest of all ranks' numbers."""
         return -self.all_reduce_max(-number)
 
     def all_gather(self, value: T) -> list[T]:
-        """Every rank's value, by rank, on all ranks. Values are pickled between processes of one command."""
+        """Returns every rank's value, by rank, on all ranks. Values are pickled between processes of one command."""
         if self.count == 1:
             return [value]
         values: list[Any] = [None] * self.count
@@ -98,13 +98,13 @@ class Ranks:
         """Whether all ranks are ready; if so, `all_reduce` of the tensors. On a CPU both are one message."""
         if self.count == 1:
             return ready
-        if sums[0].device.type != "cpu":  # to read a number of a GPU would wait for it
+        if sums[0].device.type != "cpu":  # reading a number of a GPU would wait for it
             all_ready = self.all_reduce_min(int(ready)) > 0
             if all_ready:
                 self.all_reduce(sums, means)
             return all_ready
         missing = torch.tensor(float(not ready))
-        # a rank that is not ready may hold anything, and all leave their tensors as they are
+        # the values of a rank that is not ready may be anything, so all leave their tensors as they are
         copies = [tensor.clone() for tensor in (*sums, *means)]
         self.all_reduce([missing, *copies[: len(sums)]], copies[len(sums) :])
         if missing == 0:
@@ -127,7 +127,7 @@ class Ranks:
 
     @contextmanager
     def enter_on_rank_zero(self, open_block: Callable[[], AbstractContextManager[Any]]) -> Iterator[None]:
-        """A block that rank 0 enters for all ranks, such as a lock."""
+        """Opens a block that rank 0 enters for all ranks, such as a lock."""
         with ExitStack() as stack:
 
             def enter() -> None:
@@ -137,7 +137,7 @@ class Ranks:
             yield
 
     def rank_zero_first(self, work: Work[T]) -> Work[T]:
-        """Work that rank 0 does before the other ranks, which find the files that it wrote."""
+        """Runs work on rank 0 before the other ranks, which find its files."""
         if self.count == 1:
             return (yield from work)
         value: T | None = None
@@ -151,7 +151,7 @@ class Ranks:
         return cast(T, value) if self.is_zero else finish(work)
 
     def raise_everywhere(self, error: KitError) -> KitError:
-        """What this rank raises if all ranks raise the same error, which rank 0 prints."""
+        """Returns the error to raise on this rank if all ranks raise the same one, which rank 0 prints."""
         return error if self.is_zero else _remote_error(error)
 
     def check_same(self, what: str, *numbers: int) -> None:
@@ -166,14 +166,14 @@ class Ranks:
             )
 
     def shard_batches(self, rows: np.ndarray, size: int) -> np.ndarray:
-        """This rank's part of rows in batches of `size`: whole batches, the same as in a process by itself."""
+        """Returns this rank's part of rows in batches of `size`: whole batches, the same as in a single process."""
         batches = -(-len(rows) // size)
         mine = np.array_split(np.arange(batches), self.count)[self.rank]
         return rows[mine[0] * size : (mine[-1] + 1) * size] if len(mine) else rows[:0]
 
     @contextmanager
     def communicate(self) -> Iterator[None]:
-        """A block that exchanges messages. Raises RankLostError R13, with the last error, if a rank is gone."""
+        """Opens a block that exchanges messages. Raises RankLostError R13, with the last error, if a rank is gone."""
         try:
             yield
         except RuntimeError as error:
@@ -194,7 +194,10 @@ class Ranks:
             ) from None
 
     def _broadcast(self, value: Any, error: Exception | None) -> Any:
-        """Rank 0's value, on all ranks. If rank 0 failed, all ranks raise, and rank 0's error has the reason."""
+        """Returns rank 0's value, on all ranks.
+
+        If rank 0 failed, all ranks raise, and rank 0's error has the reason.
+        """
         sent = [value, None if error is None else _remote_error(error)]
         with self.communicate():
             dist.broadcast_object_list(sent, src=0)
@@ -205,7 +208,7 @@ class Ranks:
         return sent[0]
 
     def _leave_error(self, error: BaseException) -> None:
-        """Stores what ended this rank for the others. Raises the error with the rank's number before its message."""
+        """Stores this rank's error for the others, and raises it with the rank's number before its message."""
         if self.store is None or isinstance(error, RemoteError | RankLostError):
             return
         text = (
@@ -238,12 +241,12 @@ class AsyncAllReduce:
 
 
 def local_rank() -> int | None:
-    """This process's number on its machine, which is that of its GPU; None for a process by itself."""
+    """Returns this process's number on its machine, which is that of its GPU; None for a single process."""
     return int(os.environ.get("LOCAL_RANK", "0")) if _world_size() > 1 else None
 
 
 def local_world_size() -> int:
-    """The number of ranks that share this machine."""
+    """Returns the number of ranks that share this machine."""
     return int(os.environ.get("LOCAL_WORLD_SIZE", "1")) if _world_size() > 1 else 1
 
 
@@ -253,7 +256,9 @@ def _world_size() -> int:
 
 @contextmanager
 def process_group() -> Iterator[Ranks]:
-    """A block in which the ranks that torchrun started exchange messages; it gives them the error that ends a rank.
+    """Opens a block in which the ranks started by torchrun exchange messages.
+
+    It passes on the error that ends a rank.
 
     Raises RunError R13 if they do not find each other.
     """

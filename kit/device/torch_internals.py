@@ -4,8 +4,9 @@ Nothing else in kit imports or calls a private name of torch. Tried with torch 2
 version of setup.cfg, Colab's and the version of constraints.txt. A newer torch may rename any of them:
 tests/device/test_torch_internals.py calls each one and compares it with public functions.
 
-timm needs torchvision's Python code alone. Where its binary does not fit the installed torch (a CPU build beside
-a CUDA one), the import fails with "operator torchvision::nms does not exist"; declaring the operators lets it load.
+timm only needs torchvision's Python code. If its binary does not fit the installed torch (a CPU build beside
+a CUDA one), the import fails with "operator torchvision::nms does not exist". Declaring the operators lets it
+load.
 """
 
 from __future__ import annotations
@@ -83,13 +84,13 @@ def schedule_free_step(
 
 
 def overflow_flags(scaler: torch.amp.GradScaler, optimizer: torch.optim.Optimizer) -> list[Tensor]:
-    """For each device, 1.0 if the last unscaled gradients of the optimizer were not finite, else 0.0."""
+    """Returns for each device 1.0 if the last unscaled gradients of the optimizer were not finite, else 0.0."""
     return list(scaler._found_inf_per_device(optimizer).values())
 
 
 def all_finite(gradients: Iterable[Tensor], device: torch.device) -> Tensor:
-    """Whether every number of the gradients is finite, on the device, by one kernel for each dtype."""
-    # as the gradient scaler does it; a factor of one changes no bit
+    """Returns whether all gradients are finite, on the device, by one kernel for each dtype."""
+    # as in the gradient scaler; a factor of one changes no bit
     bad, one = torch.zeros((), device=device), torch.ones((), device=device)
     by_dtype: dict[torch.dtype, list[Tensor]] = {}
     for gradient in gradients:
@@ -100,12 +101,12 @@ def all_finite(gradients: Iterable[Tensor], device: torch.device) -> Tensor:
 
 
 def storage_key(tensor: Tensor) -> int:
-    """A number that tensors share if they share their storage, as long as one of them lives."""
+    """Returns a number that is equal for tensors with the same storage, as long as one of them lives."""
     return int(tensor.untyped_storage()._cdata)
 
 
 def allocate_shared(size: int) -> torch.UntypedStorage:
-    """A storage of `size` bytes that processes share. Raises RuntimeError or OSError if there is no space."""
+    """Returns a storage of `size` bytes that processes share. Raises RuntimeError or OSError if there is no space."""
     storage: torch.UntypedStorage = torch.UntypedStorage._new_shared(size)
     return storage
 
@@ -118,7 +119,7 @@ def check_cpp_compiler() -> None:
 
 
 def limit_recompiles(count: int) -> None:
-    """Sets how many graphs torch.compile makes of one function before it goes back to plain calls."""
+    """Sets how many graphs torch.compile makes of one function before it returns to plain calls."""
     import torch._dynamo.config as limits
 
     limits.recompile_limit = limits.accumulated_recompile_limit = count
@@ -134,7 +135,7 @@ _declared: list[Any] = []  # torch drops the declarations when the library objec
 
 
 def prepare_torchvision() -> None:
-    """Imports torchvision, declaring its missing operators only where the import fails for their lack."""
+    """Imports torchvision. Its missing operators are declared only if the import fails without them."""
     try:
         importlib.import_module("torchvision")
     except RuntimeError as error:
@@ -145,7 +146,7 @@ def prepare_torchvision() -> None:
 
 
 def import_timm() -> Any:
-    """The library timm, imported even if torchvision was built for another torch."""
+    """Imports and returns timm, even if torchvision was built for another torch."""
     prepare_torchvision()
     import timm
 
@@ -153,7 +154,9 @@ def import_timm() -> Any:
 
 
 def build_without_memory(build: Callable[[], T]) -> T:
-    """What `build` returns, with weights on torch's meta device; in memory if the network reads its first values."""
+    """Returns the result of `build`, with weights on torch's meta device; in memory if the network reads its
+    first values.
+    """
     try:
         with torch.device("meta"):
             return build()
