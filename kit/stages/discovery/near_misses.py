@@ -16,9 +16,9 @@ from kit.errors import Case
 from kit.kinds.readers import other_readers
 from kit.stages.discovery.file_scan import MIN_MATCHED, Scan, TableFile
 
-MAX_CELLS_COMPARED = 200  # cells of a column that are looked at, evenly spread
-MIN_SHARE = 0.5  # of them must miss in the same way
-SEVERAL = 0.2  # of a column's cells must differ where each id stands on several rows
+MAX_CELLS_COMPARED = 200  # cells of a column that are checked, evenly spread
+MIN_SHARE = 0.5  # share of them that must miss in the same way
+SEVERAL = 0.2  # share of distinct cells in a column, if each id occurs on several rows
 
 FORMULA = re.compile(r'="(.*)"')
 ADDRESS = re.compile(r"\w+://")
@@ -35,7 +35,7 @@ WORDS = {
     "capitals": "other capitals than the files have",
     "part": "only a part of the files' names",
 }
-# what mends each in pandas
+# the correction of each in pandas
 MENDED = {
     "blanks": ".str.strip()",
     "formula": """.str.replace(r'^="(.*)"$', r'\\1', regex=True)""",
@@ -56,7 +56,7 @@ class Miss:
     cell: str
     file: str
     rate: float  # share of the cells that miss in this way
-    mended: str = ""  # what to try
+    mended: str = ""  # the fix
     words: str = ""  # in place of the kinds'
 
     @property
@@ -187,7 +187,7 @@ def _is_in(path: str, file: str) -> bool:
 
 
 def _clean(cell: str) -> tuple[tuple[str, ...], str]:
-    """A cell without blanks, formula, quotes and backslashes, and which of these it had."""
+    """Returns a cell without blanks, formula, quotes and backslashes, and which of these it had."""
     kinds, text = [], cell
     if text.strip() != text:
         kinds, text = ["blanks"], text.strip()
@@ -228,7 +228,7 @@ def _of_column(names: _Names, sheet: TableFile, column: str) -> Miss | None:
 def _of_rows(
     names: _Names, sheet: TableFile, column: str, cells: Sequence[str], probed: Sequence[str], rate: float
 ) -> Miss | None:
-    """Cells that name images as they are, of which some are missing, or which stand on several rows."""
+    """Returns a miss of cells that name images exactly, of which some are missing, or which occur on several rows."""
     times = Counter(cells)
     double = next((cell for cell, count in times.items() if count > 1), "")
     if double and len(times) < 0.98 * len(cells):
@@ -255,7 +255,7 @@ def _of_rows(
 
 
 def _of_parts(names: _Names, sheet: TableFile, column: str, probed: Sequence[str]) -> Miss | None:
-    """Cells that are a part of the files' names, such as 12 of `image_12.jpg`."""
+    """Returns a miss of cells that are a part of the files' names, such as 12 of `image_12.jpg`."""
     parts = names.affixes(list(dict.fromkeys(probed)))
     if parts is None:
         return None
@@ -266,7 +266,7 @@ def _of_parts(names: _Names, sheet: TableFile, column: str, probed: Sequence[str
 
 
 def _pandas_repair(sheet: str, column: str, kinds: Sequence[str], same: Sequence[tuple[str, str]]) -> str:
-    """The line of pandas that turns a column's cells into names of files."""
+    """Returns the line of pandas that turns a column's cells into names of files."""
     steps = [_step(kind, same) for kind in kinds]
     if not all(steps):
         return f"rewrite the column {column!r} of {sheet}, then kit init"
@@ -292,7 +292,7 @@ def _step(kind: str, same: Sequence[tuple[str, str]]) -> str:
 
 
 def _tail(text: str, file: str) -> str:
-    """The longest end of a path that is one of the file's too, in whole parts, whatever the ending."""
+    """Returns the longest end of a path that is also the file's, in whole parts, ignoring the ending."""
     pieces = text.split("/")
     folders = posixpath.dirname(file).split("/")
     kept = 1

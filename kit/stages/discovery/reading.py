@@ -1,4 +1,4 @@
-"""How the images that were found are read: the reader by their ending, and the options that fit some of them."""
+"""Chooses how the found images are read: the reader by their ending, and options that fit some of them."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ from kit.stages.discovery.containers import Container
 from kit.stages.discovery.file_scan import ColumnMatch, TableFile
 from kit.stages.discovery.slides import Slides, find_slides
 
-SAMPLED = 32  # images that are looked at
+SAMPLED = 32  # images that are read
 
 
 @dataclass(frozen=True)
 class Reading:
-    """Keys of `data` and of the experiment for reading images, their sizes and what `kit init` says."""
+    """Keys of `data` and of the experiment for reading images, their sizes and the lines of `kit init`."""
 
     data: Mapping[str, Any] = field(default_factory=dict)
     config: Mapping[str, Any] = field(default_factory=dict)
     findings: tuple[str, ...] = ()
-    sizes: tuple[tuple[int, int], ...] = ()  # width and height of some images; none for image files
+    sizes: tuple[tuple[int, int], ...] = ()  # width and height of some images; empty for image files
 
 
 def reader_of(root: Path, pattern: str, found_ending: str = "") -> str:
-    """The name of the reader for a pattern of images, by its ending or that of the files that it names."""
+    """Returns the name of the reader for a pattern of images, by its ending or that of the files that it names."""
     first = pattern.split(JOIN)[0]
     file, mark, _ = first.partition(KEY)
     kind = ending(file) or found_ending
@@ -49,7 +49,7 @@ def reader_of(root: Path, pattern: str, found_ending: str = "") -> str:
 def sample_locations(
     root: Path, data: Data, images: str, ids: Sequence[str], columns: Mapping[str, Sequence[str]]
 ) -> list[Path]:
-    """Where some rows' images are, evenly spread; those that are not there are left out."""
+    """Returns the locations of some rows' images, evenly spread, without missing ones."""
     step = max(1, len(ids) // SAMPLED)
     chosen = slice(0, step * SAMPLED, step)
     numbered = with_index(columns, len(ids))
@@ -64,7 +64,7 @@ def sample_locations(
 def fit_reader(
     root: Path, name: str, found: Sequence[Path], options: Mapping[str, Any] | None = None
 ) -> Reading:
-    """The reader with options that fit some images, and the channels that these have."""
+    """Returns the reader with options that fit some images, and the channels of these."""
     reader = Reader.open({"name": name, **(options or {})}, root)
     try:
         reader.check_package()
@@ -92,7 +92,7 @@ def _spec(reader: Reader) -> dict[str, Any]:
 
 
 def _shape(reader: Reader, location: Path) -> tuple[int, int, int] | None:
-    """Height, width and channels of an image, None for one that cannot be read."""
+    """Returns height, width and channels of an image, or None if it cannot be read."""
     part = parts_of(location)[0]
     several = len(parts_of(location)) > 1
     try:
@@ -124,7 +124,7 @@ def read_table_images(
     pixels: Mapping[str, Container],
     data: Mapping[str, Any],
 ) -> Reading:
-    """How the images of training rows are read; `pixels` are the tables with columns of pixels, by name."""
+    """Returns how the images of training rows are read. `pixels` are the tables with columns of pixels, by name."""
     images = str(data["images"])
     if images.endswith("/*"):
         return Reading()
@@ -149,14 +149,14 @@ def read_table_images(
 
 
 def _read_slides(root: Path, slides: Slides) -> Reading:
-    """A level of pyramids, and the option for their tiles."""
+    """Returns a level of pyramids, and the option for their tiles."""
     reader = Reader.open({"name": "tiff", "level": slides.level}, root)
     words = f"reader: tiff, {slides.words}; data.tiles.count=36 joins the 36 tiles with most tissue"
     return Reading(_spec(reader), {}, (words,), slides.sizes)
 
 
 def read_folders(root: Path, folders: Mapping[str, Sequence[str]], train: str) -> Reading:
-    """How the images of folders of classes are read."""
+    """Returns how the images of folders of classes are read."""
     base = posixpath.normpath(train)
     files = [
         posixpath.join(folder, name)

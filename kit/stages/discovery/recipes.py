@@ -1,4 +1,4 @@
-"""Two ways to begin: from scratch, and from pretrained weights; which one is taken is always said."""
+"""The recipes of kit init: from scratch, and from pretrained weights, and the choice between them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from kit.stages.discovery.gpu_batch import propose_batch
 
 TIMEOUT = 3.0  # seconds to wait for an answer about weights
 
-# docs/defaults.md says of each value where it comes from, and a test holds the two together
+# docs/defaults.md has the source of each value, and a test compares the two
 SCRATCH: dict[str, Any] = {
     "backbone": {"name": "timm", "arch": "resnet10t", "pretrained": False},
     "augmenter": {"name": "heavy"},
@@ -34,7 +34,7 @@ RECIPES = {"scratch": SCRATCH, "finetune": FINETUNE}
 
 
 def choose(name: str) -> tuple[str, str]:
-    """The recipe's name and the reason for it; `auto` fine-tunes if weights are available."""
+    """Returns the recipe's name and the reason for it. `auto` fine-tunes if weights are available."""
     if name in RECIPES:
         return name, "as asked for"
     if name != "auto":
@@ -46,7 +46,7 @@ def choose(name: str) -> tuple[str, str]:
 
 
 def weights_available(arch: str) -> tuple[bool, str]:
-    """Whether timm's weights of a network are in the local cache or can be fetched, and how that was found out."""
+    """Returns whether timm's weights of a network are in the local cache or can be fetched, and the reason."""
     from huggingface_hub import constants, try_to_load_from_cache
 
     repository = f"timm/{arch}"
@@ -63,7 +63,7 @@ def weights_available(arch: str) -> tuple[bool, str]:
 
 
 def _ask_hub(repository: str, arch: str) -> tuple[bool, str]:
-    """Asks the hub once; a thread, because looking a host's name up heeds no timeout."""
+    """Asks the hub once, in a thread, because a name lookup ignores timeouts."""
     answer: list[str] = []
 
     def ask() -> None:
@@ -72,7 +72,7 @@ def _ask_hub(repository: str, arch: str) -> tuple[bool, str]:
         try:
             get_hf_file_metadata(hf_hub_url(repository, "model.safetensors"), timeout=TIMEOUT)
             answer.append("")
-        except Exception as error:  # whatever keeps the weights away, they are not to be had
+        except Exception as error:  # any error means that the weights are not available
             answer.append(type(error).__name__)
 
     thread = threading.Thread(target=ask, daemon=True)
@@ -85,10 +85,10 @@ def _ask_hub(repository: str, arch: str) -> tuple[bool, str]:
 
 
 def image_sizes(paths: Sequence[Path]) -> list[tuple[int, int]]:
-    """Width and height, in pixels, of the images that can be read; only their headers are."""
+    """Returns width and height, in pixels, of the readable images. Only their headers are read."""
     sizes = []
     for path in paths:
-        with suppress(DataError):  # reading the images says what is wrong with them
+        with suppress(DataError):  # reading the images reports their errors
             width, height, _format = measure(path)
             sizes.append((width, height))
     return sizes
@@ -102,10 +102,10 @@ def config(
     start: Start | None = None,
     rows: int | None = None,
 ) -> tuple[dict[str, Any], list[str]]:
-    """The keys of config.json that were found or that a recipe chose, and the reasons for its choices.
+    """Returns the keys of config.json that were found or that a recipe chose, and the reasons for its choices.
 
-    The recipe depends on the `data` section, the short sides of some images, the metric, where fine-tuning starts from
-    and the number of labelled rows.
+    The recipe depends on the `data` section, the short sides of some images, the metric, the start of
+    fine-tuning and the number of labelled rows.
     """
     side = statistics.median(sides) if sides else None
     if recipe == "finetune":
@@ -139,7 +139,7 @@ def _usual_start() -> Start:
 
 
 def _image_size(side: float) -> int:
-    """The network's input from scratch, for images of this short side."""
+    """Returns the network's input from scratch, for images of this short side."""
     if side <= 64:
         return 64
     return 128 if side <= 200 else 224

@@ -1,7 +1,7 @@
-"""Which table is what: training rows, sample submission, test rows; which column is the label, the group.
+"""Assigns roles to tables and columns: training rows, sample submission, test rows; label and group.
 
-Each question is answered by points for what speaks for a candidate. Equal points are no answer: the error names the
-candidates and the option that decides.
+Each question is decided by points for a candidate's evidence. Equal points decide nothing: the error names
+the candidates and the option that decides.
 """
 
 from __future__ import annotations
@@ -37,19 +37,19 @@ GROUPS = frozenset({
 })  # fmt: skip
 
 FRACTION = re.compile(r"-?\d+\.\d*[1-9]\d*")
-MEASURED = -8.0  # points of a column of numbers that are all different: a label if nothing else is one
-MIN_GROUPS = 5  # as many as the folds that kit init writes
+MEASURED = -8.0  # points of a column of distinct numbers: a label if no other column is one
+MIN_GROUPS = 5  # the number of folds that kit init writes
 
 
 def words(name: str) -> set[str]:
-    """The words of a path or a column: `eval/sample_submission2.csv` -> eval, sample, submission, csv."""
+    """Returns the words of a path or a column: eval, sample, submission, csv for `eval/sample_submission2.csv`."""
     return set(re.findall(r"[a-z]+", re.sub(r"([a-z])([A-Z])", r"\1 \2", name).lower()))
 
 
 def choose_best(
     candidates: Sequence[T], points: Callable[[T], float], what: str, option: str, name: Callable[[T], str]
 ) -> T:
-    """The candidate with most points. Raises ConfigError C20 where two have the most, naming all that do."""
+    """Returns the candidate with most points. Raises ConfigError C20 if two have the most, naming all that do."""
     ranked = sorted(candidates, key=points, reverse=True)
     ties = [each for each in ranked if points(each) == points(ranked[0])]
     if len(ties) > 1:
@@ -63,17 +63,17 @@ def choose_best(
 
 
 def train_score(sheet: TableFile, match: ColumnMatch, label_points: float) -> float:
-    """What speaks for a table of labelled rows."""
+    """Returns the points of a table as the labelled rows."""
     named = words(sheet.name)
     others = named & (TEST | SAMPLE | SUBMISSION | OTHER)
-    # more than a name such as train_metadata.csv has; the truth of test rows is nothing to train on
+    # more than a name such as train_metadata.csv has; the truth of test rows cannot be trained on
     truth = is_ground_truth(sheet.name) and others <= {"truth"}
     against = bool(others) and not truth
     return 4 * bool(named & TRAIN) + 6 * truth - 4 * against + (match.used > 0.95) + min(label_points, 3) / 2
 
 
 def is_ground_truth(name: str) -> bool:
-    """Whether a file is called GroundTruth, ground_truth or the like: it holds labels."""
+    """Whether a file is called GroundTruth, ground_truth or the like, and so has labels."""
     return {"ground", "truth"} <= words(name) or "groundtruth" in words(name)
 
 
@@ -84,7 +84,7 @@ def sample_points(
     ids: Sequence[set[str]],
     firsts: Sequence[set[str]] = (),
 ) -> float:
-    """What speaks for a sample submission; `ids` are those of the other tables of test rows.
+    """Returns the points of a sample submission; `ids` are those of the other tables of test rows.
 
     `firsts` are the first columns of the other tables that name images.
     """
@@ -103,7 +103,7 @@ def sample_points(
     answers = 2 * (set(others) <= train_columns or len(set(others) & train_values) * 2 > len(others))
     called = 4 * bool(named & SAMPLE) + 2 * bool(named & SUBMISSION)
     if not (alike or answers or called):
-        return -9  # it names images, and so does a table of what is known of the test rows
+        return -9  # it names images, and so does a table with attributes of the test rows
     return (
         called
         + alike
@@ -116,14 +116,14 @@ def sample_points(
 
 
 def test_points(sheet: TableFile, label: str | None) -> float:
-    """What speaks for a table of rows to predict that says more of them than their ids."""
+    """Returns the points of a table of rows to predict that has more columns than their ids."""
     named = words(sheet.name)
     against = bool(named & (SAMPLE | SUBMISSION | OTHER))
     return 4 * bool(named & TEST) - 4 * against - 4 * (label in sheet.columns)
 
 
 def label_points(column: str, sheet: TableFile, sample: TableFile | None, test: TableFile | None) -> float:
-    """What speaks for a column of labels; below zero for what cannot be one."""
+    """Returns the points of a column as the label; below zero if it cannot be one."""
     values = sheet.values(column)
     if len(values) < 2:
         return -9
@@ -150,10 +150,10 @@ def label_points(column: str, sheet: TableFile, sample: TableFile | None, test: 
 def find_label(
     sheet: TableFile, taken: set[str], sample: TableFile | None, test: TableFile | None, photos: bool
 ) -> str:
-    """The label's column: the one that the sample's answer is called, else the one that most speaks for.
+    """Returns the label's column: the one named as the sample's answer, else the one with most points.
 
-    Of rows with several photos something must speak for it, since photos differ. Raises ConfigError C20 if the columns
-    do not show it.
+    If rows have several photos, points are required, because photos differ. Raises ConfigError C20 if the
+    columns do not show the label.
     """
     asked = [column for column in sample.columns[1:] if column in sheet.columns] if sample else []
     if len(asked) == 1 and asked[0] not in taken and 1 < len(sheet.values(asked[0])) <= len(sheet.file):
@@ -175,7 +175,7 @@ def find_label(
 
 
 def sample_labels(sample: TableFile) -> set[str]:
-    """The labels that the sample's answers show, those of ranked or several labels in a cell one by one."""
+    """Returns the labels in the sample's answers; ranked or several labels in a cell are split."""
     cells = {cell for column in sample.columns[1:] for cell in sample.values(column)}
     labels = {part for cell in cells for part in re.split(r"[ |;,]+", cell) if part} | cells
     shown = labels - {cell for cell in cells if len(re.split(r"[ |;,]+", cell)) > 1}
@@ -183,10 +183,10 @@ def sample_labels(sample: TableFile) -> set[str]:
 
 
 def find_group(sheet: TableFile, taken: set[str], test: TableFile | None) -> tuple[str, str] | None:
-    """The column whose equal values must share a fold, and why; None if none is evident.
+    """Returns the column whose equal values must share a fold, and why; None if no column is clearly one.
 
-    Of columns that are named as groups the first counts, or one whose groups contain that one's: a place that has
-    several sequences.
+    Of columns that are named as groups the first is taken, or one whose groups contain those, such as a
+    location with several sequences.
     """
     chosen, why, by_name = "", "", False
     for column in sheet.columns:
@@ -207,7 +207,7 @@ def find_group(sheet: TableFile, taken: set[str], test: TableFile | None) -> tup
 
 
 def folder_group(paths: Sequence[str]) -> tuple[str, str] | None:
-    """The pattern of groups that are the folders of paths, if their names say so, and why; None if they do not."""
+    """Returns the pattern of groups that are the folders of paths, if their names show it, and why; else None."""
     folders = [posixpath.basename(posixpath.dirname(path)) for path in paths]
     different = set(folders)
     named = all(words(folder) & GROUPS for folder in different)
@@ -217,6 +217,6 @@ def folder_group(paths: Sequence[str]) -> tuple[str, str] | None:
 
 
 def _contains(sheet: TableFile, outer: str, inner: str) -> bool:
-    """Whether each value of one column stands beside one value of another alone, which has fewer."""
+    """Whether each value of one column occurs with only one value of another, which has fewer."""
     pairs = set(zip(sheet.file.column(outer), sheet.file.column(inner), strict=True))
     return len(pairs) == len(set(sheet.file.column(inner))) > len(set(sheet.file.column(outer)))

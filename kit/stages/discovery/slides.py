@@ -1,4 +1,4 @@
-"""Slides: images too large to be read whole, the levels of their pyramids and the options for tiles."""
+"""Slides: images that are too large to be read whole, the levels of their pyramids and the options for tiles."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-SAMPLED = 8  # files whose levels are looked at
-LEVEL_PIXELS = 50_000_000  # of the level that is suggested: about 7,000 x 7,000
+SAMPLED = 8  # files whose levels are read
+LEVEL_PIXELS = 50_000_000  # pixels of the suggested level: about 7,000 x 7,000
 
 
 @dataclass(frozen=True)
 class Slides:
-    """The level of a pyramid to read, the sizes of some images at this level, and in words what there is."""
+    """The level of a pyramid to read, the sizes of some images at this level, and the finding in words."""
 
     level: int
     sizes: tuple[tuple[int, int], ...]  # width, height
@@ -22,7 +22,7 @@ class Slides:
 
 
 def find_slides(locations: Sequence[Path], max_pixels: int) -> Slides | None:
-    """The level of TIFFs that are pyramids or too large; None for other files, or without tifffile."""
+    """Returns the level of TIFFs that are pyramids or too large; None for other files, or without tifffile."""
     pyramids = [levels for each in locations[:SAMPLED] if (levels := _levels(each))]
     if not any(len(levels) > 1 or _pixels(levels[0]) > max_pixels for levels in pyramids):
         return None
@@ -38,7 +38,7 @@ def find_slides(locations: Sequence[Path], max_pixels: int) -> Slides | None:
 
 
 def advise_tiles(sizes: Sequence[tuple[int, int]], max_pixels: int) -> tuple[str, ...]:
-    """A finding for images that are too large to be read whole, by some of their sizes; none for others."""
+    """Returns a finding for images that are too large to be read whole, by some of their sizes; empty for others."""
     largest = max(map(_pixels, sizes), default=0)
     if largest <= max_pixels:
         return ()
@@ -50,8 +50,8 @@ def advise_tiles(sizes: Sequence[tuple[int, int]], max_pixels: int) -> tuple[str
 
 
 def _levels(location: Path) -> list[tuple[int, int]]:
-    """Width and height of each level, of the largest first; none for a file that is no TIFF."""
-    with suppress(Exception):  # reading the images says what is wrong with them
+    """Returns width and height of each level, the largest first; empty for a file that is not TIFF."""
+    with suppress(Exception):  # reading the images reports their errors
         import tifffile
 
         with tifffile.TiffFile(location) as opened:

@@ -17,30 +17,32 @@ from kit.stages.discovery.containers import Container
 from kit.stages.discovery.file_scan import ColumnMatch, Scan, TableFile
 from kit.stages.discovery.trees import ValUse
 
-SHOWN = 8  # tables that a finding names
+SHOWN = 8  # maximum tables in a finding
 PARTS = roles.TRAIN | roles.VAL | roles.TEST | roles.SAMPLE | roles.SUBMISSION
 VERSION = re.compile(r"[_-]?v(?:ersion)?[_-]?(\d+)$", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
 class SplitTables:
-    """The scan with the parts of a table as one, the files of each such table by its name, and what was found."""
+    """The scan with the parts of a table as one, the files of each such table by its name, and the findings."""
 
     seen: Scan
     parts: Mapping[str, tuple[str, ...]]
     findings: tuple[str, ...] = ()
 
     def holdout_splitter(self, train: str) -> dict[str, object] | None:
-        """The splitter that holds out the validation tables among the parts of a table; None without any."""
+        """Returns the splitter that holds out the validation tables among the parts of a table; None without any."""
         held = [_stem(name) for name in self.parts.get(train, ()) if roles.words(_stem(name)) & roles.VAL]
         return {"name": "column", "column": TABLE, "held_out": held} if held else None
 
 
 def join_parts(seen: Scan, asked: Mapping[str, str], val: ValUse) -> SplitTables:
-    """The tables with labelled rows as one where they have the same columns and names that differ by a number or
-    by `val`; of two versions, such as `train_v1` and `train_v2`, the later one.
+    """Joins the tables with labelled rows.
 
-    Raises ConfigError C20 for given tables that do not exist.
+    Tables are parts of one if they have the same columns, and names that differ by a number or by `val`. Of
+    two versions, such as `train_v1` and `train_v2`, the later one is used.
+
+    Raises ConfigError C20 if given tables do not exist.
     """
     if "train" in asked and "," in asked["train"]:
         names = [posixpath.normpath(name.strip()) for name in asked["train"].split(",")]
@@ -72,9 +74,9 @@ def join_parts(seen: Scan, asked: Mapping[str, str], val: ValUse) -> SplitTables
 
 
 def _class_tables(seen: Scan) -> list[tuple[list[TableFile], Container | None]]:
-    """Tables of one folder with a class each, whose name is that class, and where the pixels of their rows are.
+    """Returns tables of one folder with one class each, named by that class, and the container of their rows' pixels.
 
-    Tables with pixels need a column of different cells, by which a row is found in its table.
+    Tables with pixels need a column of distinct cells, by which a row is found in its table.
     """
     groups: dict[tuple[str, tuple[str, ...]], list[TableFile]] = defaultdict(list)
     for sheet in seen.sheets:
@@ -125,7 +127,7 @@ def _in_order(sheet: TableFile, columns: Sequence[str]) -> Sequence[tuple[str, .
 
 
 def _are_parts(seen: Scan, group: Sequence[TableFile]) -> bool:
-    """Whether each table has a label and names images of its own."""
+    """Whether each table has a label and names its own images."""
     known: set[str] = set()
     for sheet in group:
         found = seen.matches(sheet)
@@ -146,7 +148,7 @@ def _has_label(sheet: TableFile, match: ColumnMatch) -> bool:
 
 
 def _latest(seen: Scan) -> tuple[Scan, list[str]]:
-    """The scan without older versions of a table, and a line for each of these."""
+    """Returns the scan without older versions of a table, and a line for each of these."""
     versions: dict[tuple[str, tuple[str, ...]], list[tuple[int, TableFile]]] = defaultdict(list)
     for sheet in seen.sheets:
         path = PurePosixPath(sheet.name)
@@ -171,7 +173,9 @@ def _stem(name: str) -> str:
 
 
 def _shape(name: str) -> str:
-    """A name with a star for numbers and for the words train and val; single letters after `_` count as numbers."""
+    """Returns a name with a star for numbers and for the words train and val; single letters after `_` count
+    as numbers.
+    """
     path = PurePosixPath(name)
     stem = re.sub(r"([a-z])([A-Z])", r"\1_\2", path.stem).lower()
     stem = re.sub(r"[a-z]+", lambda found: "train" if found[0] in roles.TRAIN | roles.VAL else found[0], stem)

@@ -25,12 +25,12 @@ SPLITS = {"train": roles.TRAIN, "val": roles.VAL, "test": roles.TEST}
 OF_SETS = re.compile(
     r"(train|val|valid|validation|dev|test)(?:set|data|dataset|images|imgs|img|s)"
 )  # such as trainset
-BESIDE = frozenset({"public", "private", "images", "pred"})  # folders that hold no class either
+BESIDE = frozenset({"public", "private", "images", "pred"})  # folders that are not classes either
 
 
 @dataclass(frozen=True)
 class Trees:
-    """The folders of a competition's images: keys of `data`, what was found, and a splitter if one is needed."""
+    """The folders of a competition's images: keys of `data`, the findings, and a splitter if one is needed."""
 
     data: dict[str, Any]
     findings: tuple[str, ...]
@@ -40,9 +40,10 @@ class Trees:
 def find_trees(
     seen: Scan, root: Path, folder: str, asked: Mapping[str, str], has_sample: bool, val: ValUse = "join"
 ) -> Trees:
-    """The training folder's classes, the validation folder beside it, and a test folder if no table names its rows.
+    """Returns the training folder's classes, the validation folder beside it, and a test folder if no table
+    names its rows.
 
-    Raises ConfigError C51 if a validation folder is to be held out and there is none.
+    Raises ConfigError C51 if a validation folder is to be held out and none exists.
     """
     train = _count(seen, root, folder, test_folders(seen) if not folder else set())
     data: dict[str, Any] = {"train": folder or "."}
@@ -89,7 +90,7 @@ USES: dict[ValUse, str] = {
 
 @dataclass(frozen=True)
 class _Counted:
-    """How many images a folder holds, in which folders, and what of it is not used."""
+    """The number of images in a folder, their folders, and its unused files."""
 
     images: int
     classes: tuple[str, ...]
@@ -107,7 +108,7 @@ def _count(seen: Scan, root: Path, folder: str, without: Collection[str] = ()) -
         tree = replace(
             tree, files=tuple(name for name in tree.files if name.partition("/")[0] not in without)
         )
-    except DataError:  # such as a link that leads outside; reading the table says so
+    except DataError:  # such as a link that leads outside; reading the table reports it
         prefix = f"{folder}/" if folder else ""
         inner = {f.removeprefix(prefix).partition("/")[0] for f in seen.folders if f.startswith(prefix)}
         return _Counted(seen.files_below(folder), tuple(sorted(inner)))
@@ -115,7 +116,7 @@ def _count(seen: Scan, root: Path, folder: str, without: Collection[str] = ()) -
 
 
 def _describe_differing_classes(train: str, of_train: _Counted, val: str, of_val: _Counted) -> list[str]:
-    """What classes only one of two folders has, in words."""
+    """Returns the classes that only one of two folders has, in words."""
     texts = []
     for mine, its, here, there in ((of_train, of_val, train, val), (of_val, of_train, val, train)):
         only = [name for name in mine.classes if name not in its.classes]
@@ -126,9 +127,9 @@ def _describe_differing_classes(train: str, of_train: _Counted, val: str, of_val
 
 
 def _beside(seen: Scan, train: str, split: str) -> str:
-    """The folder that is named like the training rows' but for its role, such as images/val for images/train.
+    """Returns the folder named like the training rows' except for its role, such as images/val for images/train.
 
-    Else the uppermost folder that has such a name; blank if there is none.
+    If there is none beside it, it is the uppermost folder with such a name; empty without one.
     """
     named = sorted(
         folder
@@ -149,29 +150,31 @@ def _with_parents(folders: Iterable[str]) -> Iterator[str]:
 
 
 def is_within(folder: str, other: str) -> bool:
-    """Whether a folder is another one or in it; the blank one is the folder of all."""
+    """Whether a folder is another one or in it; the empty one contains all."""
     return not other or folder == other or folder.startswith(other + "/")
 
 
 def _shape(path: str) -> str:
-    """A path in small letters with a star for each word that names a split."""
+    """Returns a path in lower case with a star for each word that names a split."""
     lower = re.sub(r"([a-z])([A-Z])", r"\1 \2", path).lower()
     return re.sub(r"[a-z]+", lambda found: "*" if _splits_in(found[0]) else found[0], lower)
 
 
 def _splits_in(path: str) -> set[str]:
-    """The parts of the rows that a path names: train, val, test."""
+    """Returns the splits that a path names: train, val, test."""
     words = {match[1] if (match := OF_SETS.fullmatch(word)) else word for word in roles.words(path)}
     return {split for split, known in SPLITS.items() if words & known}
 
 
 def base(pattern: str) -> str:
-    """The folder that a pattern begins with: `images/train_{id}.jpg` begins with `images`."""
+    """Returns the folder of a pattern: `images` for `images/train_{id}.jpg`."""
     return pattern.partition("{")[0].rpartition("/")[0]
 
 
 def not_used(seen: Scan, bases: Sequence[str]) -> list[str]:
-    """A line that counts the images outside of the folders in use, by the uppermost folder that holds none of those."""
+    """Returns a line that counts the images outside of the used folders, by the uppermost folder without any
+    of those.
+    """
     if "" in bases:
         return []
     counts: Counter[str] = Counter()
@@ -190,9 +193,9 @@ def not_used(seen: Scan, bases: Sequence[str]) -> list[str]:
 
 
 def class_folder(seen: Scan, root: Path, may_be_root: bool = False) -> str:
-    """The folder whose folders are classes. Raises ConfigError where none or several may be it.
+    """Returns the folder whose folders are classes. Raises ConfigError if none or several may be it.
 
-    It is blank for the whole folder, if that may be it and is no workspace.
+    It is empty for the whole folder, if that is possible and the folder is not a workspace.
     """
     children = _children(seen.folders)
     points = {
@@ -227,7 +230,7 @@ def class_folder(seen: Scan, root: Path, may_be_root: bool = False) -> str:
             or "kit init --train FILE --id COLUMN --label COLUMN --images 'folder/{id}'; or, if file names have the "
             "labels, kit init --label-from-name REGEX",
         )
-    # a class may hold folders itself, and those are no classes then
+    # a class may have folders itself, which are then not classes
     outer = [each for each in points if not any(_is_train_above(other, each) for other in points)]
     return roles.choose_best(outer, lambda parent: points[parent], "the folder of classes", "--train", str)
 
@@ -245,7 +248,7 @@ def _is_split(name: str) -> bool:
 
 
 def _children(folders: Iterable[str]) -> dict[str, set[str]]:
-    """The folders with images by the folder they are in; one whose images all lie deeper counts among its like."""
+    """Returns the folders with images by their parent folder. A folder whose images are all deeper counts too."""
     direct: dict[str, set[str]] = defaultdict(set)
     deep: dict[str, set[str]] = defaultdict(set)
     for folder in folders:
@@ -257,5 +260,5 @@ def _children(folders: Iterable[str]) -> dict[str, set[str]]:
 
 
 def _is_train_above(outer: str, inner: str) -> bool:
-    """Whether a folder lies in one whose own name says that it is the training rows'."""
+    """Whether a folder is in one whose own name marks the training rows."""
     return inner.startswith(outer + "/") and "train" in _splits_in(posixpath.basename(outer))

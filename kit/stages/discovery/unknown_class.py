@@ -1,4 +1,6 @@
-"""Finds a class that the sample names and no training row has, such as new_whale; or names it without blanks."""
+"""Finds a class that the sample names and no training row has, such as new_whale; or class names with
+underscores for blanks.
+"""
 
 from __future__ import annotations
 
@@ -9,17 +11,17 @@ from kit.data.labels import SEPARATORS
 from kit.data.spelling import fold_spelling, number_of
 from kit.stages.discovery.file_scan import TableFile
 
-NUMBER = "-1"  # the only number that is taken for such a class
+NUMBER = "-1"  # the only number that is accepted as such a class
 
 
 def find_unknown_class(sample: TableFile | None, labels: Collection[str]) -> tuple[str | None, str]:
-    """The class and that in words; None unless the cells of one column are labels and one other name."""
+    """Returns the class and the finding in words; None unless the cells of one column are labels and one other name."""
     if sample is None or len(labels) < 2:
         return None, ""
     known = set(labels)
     for column in sample.columns[1:]:
         if column in known:
-            continue  # a class has this column, so its cells are no labels
+            continue  # a class has this column, so its cells are not labels
         name = _find_in(sample.values(column), known)
         if name is not None:
             spec = json.dumps(
@@ -33,7 +35,8 @@ def find_unknown_class(sample: TableFile | None, labels: Collection[str]) -> tup
 
 
 def find_underscores(sample: TableFile | None, labels: Collection[str]) -> tuple[dict[str, str], str]:
-    """The labels with blanks and their names with underscores, if the sample's cells name labels so; and in words.
+    """Returns the labels with blanks and their names with underscores, if the sample's cells use those; and
+    the finding in words.
 
     Quick, Draw! has the class `alarm clock` and asks for `alarm_clock cat dog`.
     """
@@ -49,7 +52,7 @@ def find_underscores(sample: TableFile | None, labels: Collection[str]) -> tuple
 
 
 def _find_in(cells: Collection[str], known: set[str]) -> str | None:
-    """The one name among cells, or among their parts, that is not a label, if another one is."""
+    """Returns the only name among cells, or among their parts, that is not a label, if another one is."""
     for separator in (None, *SEPARATORS):
         name = _find_stranger(cells, known, separator)
         if name is None or any(part in known for by in SEPARATORS for part in name.split(by)):
@@ -60,7 +63,10 @@ def _find_in(cells: Collection[str], known: set[str]) -> str | None:
 
 
 def _find_stranger(cells: Collection[str], known: set[str], separator: str | None) -> str | None:
-    """The one part that is not a label; it stops at the second, because a sample may have many probabilities."""
+    """Returns the only part that is not a label.
+
+    It stops at the second, because a sample may have many probabilities.
+    """
     strange, has_label = None, False
     for cell in cells:
         for part in [cell] if separator is None else cell.split(separator):

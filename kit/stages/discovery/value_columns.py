@@ -1,4 +1,4 @@
-"""Value columns: whether the columns that a sample asks for hold numbers, shares, or classes of parts of an answer."""
+"""Value columns: decides whether the sample's columns hold numbers, shares, or classes of parts of an answer."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from kit.data.side_columns import guess_kind, is_blank
 from kit.stages.discovery.file_scan import TableFile
 from kit.stages.discovery.name_matching import one_hot
 
-MAX_VOTES = 1000  # of a row; a larger sum of whole numbers is measured
+MAX_VOTES = 1000  # maximum sum of a row; a larger sum of whole numbers is a measurement
 
 
 def find_part_columns(train: TableFile, wanted: Sequence[str], shown: Iterable[str]) -> bool:
     """Whether all wanted columns are in the training table and hold classes: repeated names, or numbers from 0 up.
 
-    Numbers are no classes if the sample's cells, `shown`, are fractions, as they are for shares of votes.
+    Numbers are not classes if the sample's cells, `shown`, are fractions, as for shares of votes.
     """
     if len(wanted) < 2 or not set(wanted) <= set(train.columns):
         return False
@@ -33,7 +33,7 @@ def find_part_columns(train: TableFile, wanted: Sequence[str], shown: Iterable[s
 
 
 def _are_classes(cells: Sequence[str]) -> bool:
-    """Whether cells are names, most of which repeat, or whole numbers of which none from 0 to the largest is absent."""
+    """Whether cells are names, most of which repeat, or whole numbers without a gap from 0 to the largest."""
     labels = [cell.strip() for cell in cells if cell.strip().lower() not in BLANK]
     known = set(labels)
     if len(known) < 2 or 2 * len(known) > len(labels):
@@ -44,9 +44,11 @@ def _are_classes(cells: Sequence[str]) -> bool:
 
 
 def find_part_groups(train: TableFile, columns: Sequence[str]) -> dict[str, list[str]]:
-    """Columns of 0 and 1 by their names before the last underscore, if each row has a single 1 in each such group.
+    """Returns columns of 0 and 1 by their names before the last underscore, if each row has a single 1 in
+    each such group.
 
-    Empty if they are not two groups or more, such as `kidney_healthy`, `kidney_low`, `liver_healthy`, `liver_low`.
+    It is empty without at least two groups, such as `kidney_healthy`, `kidney_low`, `liver_healthy`,
+    `liver_low`.
     """
     groups: dict[str, list[str]] = {}
     for column in columns:
@@ -57,7 +59,9 @@ def find_part_groups(train: TableFile, columns: Sequence[str]) -> dict[str, list
 
 
 def find_values(train: TableFile, columns: Sequence[str]) -> str | None:
-    """`shares` or `numbers` if the sample's columns are columns of such cells in the training table, else None."""
+    """Returns `shares` or `numbers` if the sample's columns are columns of such cells in the training table,
+    else None.
+    """
     if len(columns) < 2 or not set(columns) <= set(train.columns):
         return None
     cells = [train.file.column(column) for column in columns]
@@ -99,11 +103,11 @@ def describe_longer_names(data: Mapping[str, Any], sample: TableFile | None) -> 
     return {"format": {"name": "numbers", "columns": dict(zip(columns, label, strict=True))}}
 
 
-MAX_TEXT_SHARE = 0.5  # of the rows whose text may be their own: more is a name or a note
+MAX_TEXT_SHARE = 0.5  # maximum share of distinct texts: more are names or notes
 
 
 def find_side_columns(train: TableFile, test: TableFile | None, taken: Collection[str]) -> list[str]:
-    """Columns of both tables that may say more of a row: not `taken`, not constant, and no text of its own per row."""
+    """Returns columns of both tables that may be useful: not `taken`, not constant, and not a distinct text per row."""
     found = []
     for name in train.columns if test else ():
         if name in taken or test is None or name not in test.columns:
@@ -116,7 +120,7 @@ def find_side_columns(train: TableFile, test: TableFile | None, taken: Collectio
 
 
 def describe_side_columns(names: Sequence[str]) -> list[str]:
-    """A sentence on columns that a network can take, none without any."""
+    """Returns a sentence on columns that a network can take; empty without any."""
     if not names:
         return []
     listed = json.dumps(list(names), ensure_ascii=False, separators=(",", ":"))

@@ -11,7 +11,9 @@ IGNORED_FOLDERS = frozenset({"cache", "runs", "submissions", "plugins"})  # a wo
 
 
 def walk_outside(path: Path) -> Iterator[tuple[str, list[str]]]:
-    """The folders below a path outside the data folder, by their absolute paths; the folder of a file with it alone."""
+    """Yields the folders below a path outside the data folder, by their absolute paths; for a file its folder
+    with only it.
+    """
     if path.is_file():
         yield path.parent.as_posix(), [path.name]
         return
@@ -20,9 +22,10 @@ def walk_outside(path: Path) -> Iterator[tuple[str, list[str]]]:
 
 
 def walk(root: Path, skipped: Path | None = None) -> Iterator[tuple[str, list[str]]]:
-    """The folders below one, by their paths below it, each with its files; hidden ones are left out.
+    """Yields the folders below one, by their paths below it, each with its files; hidden ones are left out.
 
-    So is the folder `skipped`, a workspace. Without it `root` may be one, and its own folders are left out.
+    The folder `skipped`, a workspace, is left out too. Without it `root` may be one, and its own folders are
+    left out.
     """
     seen = set[str]() if skipped is None else {os.path.realpath(skipped)}
     for path, inner, names in os.walk(root, followlinks=True):

@@ -1,4 +1,6 @@
-"""Weights file: which of timm's networks a file of weights belongs to, by what it says, its name and its tensors."""
+"""Weights file: identifies which of timm's networks a file of weights belongs to, by its metadata, its name
+and its tensors.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,7 @@ from kit.errors import ConfigError
 from kit.model.weight_files import common_start, read_weights
 
 NETWORKS = Path(__file__).with_name("networks.txt")  # tools/list_networks.py writes it
-# outermost modules of timm's classifiers, which a file of other classes has in another shape
+# outermost modules of timm's classifiers, whose shape depends on a file's classes
 CLASSIFIERS = frozenset(
     {"aux_head", "classif", "classifier", "fc", "head", "head_dist", "heads", "heads_dist", "last_linear"}
 )
@@ -23,7 +25,7 @@ Shapes = Mapping[str, Sequence[int]]
 
 @dataclass(frozen=True)
 class Identified:
-    """The network of a file, how that was found out, and the networks whose tensors are the same."""
+    """The network of a file, the reason, and the networks with the same tensors."""
 
     arch: str
     why: str
@@ -61,7 +63,7 @@ def identify(file: Path) -> Identified:
 
 
 def digest(shapes: Shapes, names: bool = True) -> str:
-    """A hash of the names and shapes of a network's tensors, or of the shapes of its kernels and matrices alone.
+    """Returns a hash of the names and shapes of a network's tensors, or only of the shapes of its kernels and matrices.
 
     The classifier is left out, because its shape depends on the classes. Counters and common prefixes are left out too.
     """
@@ -82,7 +84,7 @@ def _is_aside(name: str) -> bool:
 
 @lru_cache(maxsize=1)
 def _index() -> tuple[dict[str, tuple[str, ...]], dict[str, tuple[str, ...]]]:
-    """Networks by the digests of their tensors: with names, and by shapes alone."""
+    """Returns networks by the digests of their tensors: with names, and only by shapes."""
     by_name: dict[str, tuple[str, ...]] = {}
     by_shape: dict[str, tuple[str, ...]] = {}
     for line in NETWORKS.read_text(encoding="utf-8").splitlines():
@@ -98,7 +100,7 @@ def _is_network(arch: str) -> bool:
 
 
 def _in_name(file: Path, found: Sequence[str]) -> str | None:
-    """The longest network's name that the file's or its folder's name holds, of those that fit."""
+    """Returns the longest network's name in the file's or its folder's name, of those that fit."""
     text = re.sub(r"[^a-z0-9]+", "_", f"_{file.parent.name}_{file.stem}_".lower())
     inside = [arch for arch in found if f"_{arch}_" in text]
     return max(inside, key=len) if inside else None
