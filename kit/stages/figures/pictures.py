@@ -1,4 +1,4 @@
-"""Pictures: what a setting does to images, drawn for a person to look at."""
+"""Pictures: draws the effect of a setting on images."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ PAPER, INK = 255, (40, 40, 40)
 
 @dataclass(frozen=True, eq=False)
 class AugmentedRow:
-    """One row of the table: its image as the cache holds it, and variants (size, size, 3), all uint8 RGB."""
+    """One row of the grid: its image in the cache, and variants (size, size, 3), all uint8 RGB."""
 
     id: str
     label: str
@@ -46,10 +46,10 @@ class AugmentedRow:
 def augment_rows(
     workspace: Workspace | StrPath, rows: int = 6, variants: int = 6, seed: int | None = None
 ) -> Work[list[AugmentedRow]]:
-    """Rows drawn from the training table, and what fold 0 would see of each in its first `variants` epochs.
+    """Returns rows drawn from the training table, and fold 0's images of each in its first `variants` epochs.
 
-    `seed` takes the experiment's place, for the rows and for the augmenter's draws. Raises what loading raises for the
-    drawn rows, RunError R03 where the augmenter fails, DataError D03 where none of the rows has an image.
+    `seed` replaces the experiment's, for the rows and for the augmenter's draws. Raises what loading raises
+    for the drawn rows, RunError R03 if the augmenter fails, DataError D03 if none of the rows has an image.
     """
     workspace = Workspace.of(workspace)
     experiment, root = workspace.experiment, workspace.root
@@ -76,21 +76,22 @@ def augment_rows(
 
 
 def _spread(cache: Cache, table: Table, chosen: np.ndarray) -> Cache:
-    """The chosen rows' cache with the whole table's row numbers, from which training draws."""
+    """Returns the chosen rows' cache with the whole table's row numbers, which training's draws depend on."""
     places = np.full((len(table), 3), -1, np.int64)
     places[chosen] = cache.places
     return replace(cache, paths=table.paths, places=places)
 
 
 def arrange_grid(strips: Sequence[AugmentedRow], title: str = "") -> np.ndarray:
-    """The strips under one another, originals at the left, as one uint8 RGB image of any size.
+    """Returns the strips one below the other, originals at the left, as one uint8 RGB image of any size.
 
-    An original keeps its shape within a cell of the variants' size; a caption too long for its line is cut.
+    An original keeps its shape within a cell of the variants' size. A caption that is too long for its line
+    is cut.
     """
     from PIL import Image, ImageDraw, ImageFont
 
     size = strips[0].variants[0].shape[0]
-    cell = size * -(-CELL // size)  # the least multiple of the size that is not below CELL
+    cell = size * -(-CELL // size)  # the smallest multiple of the size that is at least CELL
     columns = 1 + max(len(strip.variants) for strip in strips)
     head, step, width = LINE + GAP, LINE + cell + GAP, GAP + columns * (cell + GAP)
     paper = np.full((head + len(strips) * step, width, 3), PAPER, np.uint8)
@@ -108,7 +109,7 @@ def arrange_grid(strips: Sequence[AugmentedRow], title: str = "") -> np.ndarray:
 
 
 def _fit_into_cell(image: np.ndarray, cell: int) -> np.ndarray:
-    """The whole image in the middle of a cell of paper."""
+    """Returns the whole image in the centre of a blank cell."""
     from kit.images.reader import resize
 
     height, width = image.shape[:2]
@@ -126,7 +127,7 @@ def _enlarge(image: np.ndarray, cell: int) -> np.ndarray:
 
 
 def _clip_text(text: str, font: FreeTypeFont | ImageFont, width: int) -> str:
-    """The text, or as much of its beginning as fits into a width in pixels."""
+    """Returns the start of the text that fits into a width in pixels."""
     text = " ".join(text.split())
     if font.getlength(text) <= width:
         return text
@@ -136,7 +137,7 @@ def _clip_text(text: str, font: FreeTypeFont | ImageFont, width: int) -> str:
 
 
 def write_png(path: Path, picture: np.ndarray) -> None:
-    """Writes a uint8 RGB image as a PNG file, whole or not at all."""
+    """Writes a uint8 RGB image as a PNG file, completely or not at all."""
     from PIL import Image
 
     content = io.BytesIO()

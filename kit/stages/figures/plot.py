@@ -1,4 +1,4 @@
-"""Plot: the pictures of `kit plot`, each with its numbers and a few lines about it."""
+"""Plot: the pictures of `kit plot`, each with its numbers and a few lines of text."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class PlotResult(Displayed):
         return [file.read_bytes() for file in self.files if file.is_file()]
 
     def to_frame(self) -> pd.DataFrame:
-        """The numbers of the plot: a row per training row, step, member or neighbour."""
+        """Returns the numbers of the plot: a row per training row, step, member or neighbour."""
         return frame(self.rows)
 
 
@@ -43,7 +43,7 @@ class PlotResult(Displayed):
 def plot_augment(
     workspace: Workspace, out: Path, rows: int, variants: int, seed: int | None
 ) -> Work[PlotResult]:
-    """Training images beside their augmented variants."""
+    """Plots training images beside their augmented variants."""
     from kit.kinds import Augmenter
     from kit.stages.figures.pictures import arrange_grid, augment_rows, write_png
 
@@ -60,7 +60,7 @@ def plot_augment(
 
 
 def plot_members(workspace: Workspace, members: Sequence[str], out: Path) -> PlotResult:
-    """Correlation, error overlap and gain of blend members."""
+    """Plots correlation, error overlap and gain of blend members."""
     from kit.core import files
     from kit.stages.blending.blend import diversity
     from kit.stages.blending.heat_map import png
@@ -87,7 +87,7 @@ def plot_members(workspace: Workspace, members: Sequence[str], out: Path) -> Plo
 def plot_retrieve(
     workspace: Workspace, member: str, out: Path, queries: int, neighbours: int, seed: int
 ) -> Work[PlotResult]:
-    """Held-out rows beside their nearest training images, and a map of the embeddings in a second picture."""
+    """Plots held-out rows beside their nearest training images, and a map of the embeddings in a second picture."""
     from kit.stages.figures.plots import write_figure
     from kit.stages.retrieval.examples import example_page
     from kit.stages.retrieval.figures import embedding_map, neighbour_figure

@@ -23,7 +23,7 @@ def draw_curves(
     log_x: bool = False,
     marks: Mapping[str, float] | None = None,
 ) -> Figure:
-    """Named lines over one pair of axes; `marks` are named places on the x axis."""
+    """Draws named lines over one pair of axes; `marks` are named positions on the x axis."""
     figure, axes = _blank(title)
     for name, (places, values) in lines.items():
         axes.plot(places, values, label=name, linewidth=1.5 if len(lines) == 1 else 1.2)
@@ -42,7 +42,9 @@ def draw_curves(
 def draw_stacked_bars(
     parts: Mapping[int, Mapping[str, int]], title: str, x: str, limit: float | None = None
 ) -> Figure:
-    """A bar for each number, made of named parts in bytes; `limit` is a line across, where it is not far above."""
+    """Draws a bar for each number, made of named parts in bytes; `limit` is a horizontal line, if it is not
+    far above.
+    """
     figure, axes = _blank(title)
     names, places, scale = list(next(iter(parts.values()))), range(len(parts)), 2.0**30
     bottom = [0.0] * len(parts)
@@ -61,7 +63,7 @@ def draw_stacked_bars(
 
 
 def _blank(title: str) -> tuple[Figure, Any]:
-    """A figure and its axes; pyplot would keep every figure for the life of the process."""
+    """Returns a figure and its axes, without pyplot, which would keep every figure for the life of the process."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(8, 4.5), dpi=120, layout="constrained")
@@ -71,7 +73,7 @@ def _blank(title: str) -> tuple[Figure, Any]:
 
 
 def write_figure(path: Path, figure: Figure) -> None:
-    """Writes a figure as a PNG file, whole or not at all."""
+    """Writes a figure as a PNG file, completely or not at all."""
     content = io.BytesIO()
     figure.savefig(content, format="png")
     files.write_bytes(path, content.getvalue())
