@@ -1,1 +1,1 @@
-"""Finals: which members are trained on all rows, and how long that takes by what was measured."""
+"""Finals: trains members on all rows within a time, by measured times."""

@@ -47,21 +47,21 @@ from kit.stages.submission.submission import read_record
 if TYPE_CHECKING:
     import pandas as pd
 
-WRITING = 10.0  # seconds kept for the submission, beside twice what fitting the blend took
+WRITING = 10.0  # seconds reserved for the submission, in addition to twice the time of fitting the blend
 NOTE = "networks trained on all rows; cv is the cross-validated score of the members, not of these networks"
 
 
 @dataclass(frozen=True, repr=False)
 class FinalResult(Displayed):
-    """The submission, the runs on all rows that it was made with, and the runs that it had to do without."""
+    """The submission, its runs on all rows, and the runs that it lacks."""
 
     submitted: Submitted
     runs: tuple[str, ...]
-    left_out: Mapping[str, str]  # why
+    left_out: Mapping[str, str]  # the reason
     no_weight: tuple[str, ...]  # members of weight 0, which were not trained and change nothing
 
     def describe(self) -> list[str]:
-        """What was skipped and why, the submission, and whose score it has, a line each."""
+        """Returns lines on skipped runs with their reasons, the submission, and the origin of its score."""
         one = self.submitted
         members = " ".join(score.name for score in one.comparison.members)
         idle = f"not trained, because their weight in the blend is 0: {', '.join(self.no_weight)}"
@@ -76,7 +76,7 @@ class FinalResult(Displayed):
         return [*self.describe(), str(self.submitted.path)]
 
     def to_frame(self) -> pd.DataFrame:
-        """The scores of the blend's members by cross-validation, as those of a blend."""
+        """Returns the scores of the blend's members by cross-validation, as for a blend."""
         return self.submitted.to_frame()
 
 
@@ -106,7 +106,7 @@ def plan(
     everyone, used = tuple(range(len(judged.members))), judged.ensembler.find_used(len(judged.members))
     chosen = _choose(workspace, judged, used, seeds, rows, left)
     if chosen.left_out and judged.recipe.needs_fit() and used != everyone:
-        # what has weight 0 beside all the others may be needed in place of one that is not ready in time
+        # a member with weight 0 beside all others may be needed if another one is not ready in time
         with suppress(ConfigError):
             chosen = _choose(workspace, judged, everyone, seeds, rows, left)
     if not chosen.units:
@@ -149,10 +149,10 @@ def plan_request(
     top_k: int | None = None,
     resumes: bool = False,
 ) -> FinalPlan:
-    """The plan for runs, or for the members and the ensembler of a submission's record.
+    """Returns the plan for runs, or for the members and the ensembler of a submission's record.
 
-    `resumes` says that the request has a deadline at which it stops and is resumed. Raises what `plan` raises,
-    ConfigError C05 for options that exclude each other, C20 without members.
+    `resumes` is true if the request has a deadline at which it stops, to be resumed. Raises what `plan`
+    raises, ConfigError C05 for options that exclude each other, C20 without members.
     """
     if hours is not None and resumes:
         raise ConfigError("--hours skips members and --time resumes them: give one of the two", code="C05")
@@ -174,7 +174,7 @@ def _of_no_weight(member: str) -> str:
 
 @dataclass(frozen=True)
 class _Choice:
-    """Members, by their places in the blend, what is trained of them, and what is left out for want of time."""
+    """Members, by their positions in the blend, the jobs that train, and those left out for lack of time."""
 
     asked: tuple[MemberSpec, ...]
     places: tuple[int, ...]
@@ -190,7 +190,7 @@ def _choose(
     test_rows: int,
     left: float | None,
 ) -> _Choice:
-    """What is trained of the members at some places in the seconds that are left, those that are needed most first."""
+    """Chooses the jobs of the members at some positions for the remaining seconds, the most needed first."""
     members = [judged.members[place] for place in places]
     asked = [find_asked(workspace, str(one), Run(workspace.runs / one.run)) for one in members]
     runs = list(dict.fromkeys(one.run for one in asked))
@@ -206,7 +206,7 @@ def _choose(
     kept = units if left is None else select_fitting(units, left)
     late = [unit for unit in units if unit not in kept]
     ready = [at for at, one in enumerate(asked) if any(unit.member_run == one.run for unit in kept)]
-    if 0 < len(ready) < len(asked):  # the blend of what is ready may give some of it no weight
+    if 0 < len(ready) < len(asked):  # the blend of the ready members may give some of them no weight
         fitted = fit_some(judged, [places[at] for at in ready])[1]
         ready = [ready[at] for at in fitted.find_used(len(ready))]
         kept = [unit for unit in kept if any(asked[at].run == unit.member_run for at in ready)]
@@ -218,7 +218,7 @@ def _choose(
 def _blend_scorer(
     judged: CrossValidatedBlend, places: Sequence[int], asked: Sequence[MemberSpec], runs: Sequence[Run]
 ) -> Callable[[tuple[int, ...]], float]:
-    """The score of the blend of all members of some runs."""
+    """Returns a function for the score of the blend of all members of some runs."""
     return lambda some: score_of(
         judged, [place for place, one in zip(places, asked, strict=True) if runs.index(one.run) in some]
     )
@@ -231,7 +231,7 @@ def _unit(
     made, space = on_all_rows(workspace, run, seed)
     try:
         check_same_experiment(made, space.experiment)
-    except ConfigError as error:  # such as a run that was trained otherwise since
+    except ConfigError as error:  # such as a run that was trained with other settings since
         raise error.replace(hint=f"rename runs/{made.name}; then kit trains the member again") from error
     newest = [path for fold in range(run.folds().count) if (path := checkpoints.newest(run.fold(fold)))]
     machine = checkpoints.provenance_of(newest[0]).machine if newest else {}
@@ -248,7 +248,7 @@ def _unit(
 
 
 def _notes(judged: CrossValidatedBlend, units: Sequence[TrainingJob], device: str) -> list[str]:
-    """What the user should know of the plan: where times were measured, and which epoch scored best."""
+    """Returns notes on the plan: where times were measured, and which epoch scored best."""
     found = []
     for unit in {unit.member_run: unit for unit in units}.values():
         if note := unit.pace.note(device):
@@ -275,11 +275,11 @@ def run_final(
     stop: Stop | None = None,
     clock: Clock = time.monotonic,
 ) -> Work[FinalResult]:
-    """Trains, predicts and submits as planned. Where time runs short, the last networks are left out.
+    """Trains, predicts and submits as planned. If the time is too short, the last networks are left out.
 
     If `stop` is requested, everything is saved and StoppedError is raised, R05 or R27.
 
-    Raises what training, predicting and blending raise, RunError R17 where no network was ready in time.
+    Raises what training, predicting and blending raise, RunError R17 if no network was ready in time.
     """
     workspace = Workspace.of(workspace)
     stop = stop or Stop()
@@ -301,7 +301,7 @@ def run_final(
         text = f"{TIME_OVER_TEXT}: all networks are trained, and the blend is left"
         raise StoppedError(text, TIME_OVER).replace(cases=[f"about {write_duration(plan.blending)}"])
     yield Progress(TASK, 1, 1, "blending")
-    # if all are ready that the blend depends on, it is fitted with those of weight 0 too, as it was planned
+    # if all members with weight are ready, the blend is fitted with those of weight 0 too, as planned
     fitted_on = plan.fitted_on if len(ready) == len(plan.asked) else tuple(plan.places[at] for at in ready)
     spec = subset_spec(plan.ensembler, fitted_on, len(plan.texts))
     judged = cross_validate(workspace, [f"runs/{plan.texts[place]}" for place in fitted_on], spec, plan.top_k)

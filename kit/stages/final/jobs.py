@@ -1,4 +1,4 @@
-"""TrainingJob: one network to be trained on all rows, with its run, seed and views; and a plan of them."""
+"""TrainingJob: one network to be trained on all rows, with its run, seed and views; and a plan of jobs."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class MemberSpec:
-    """A member of the blend as it was cross-validated, and the views and the merge that its name stands for."""
+    """A cross-validated member of the blend, and the views and the merge of its name."""
 
     text: str  # r@d4
     run: Run
@@ -43,7 +43,7 @@ class MemberSpec:
 
 @dataclass(frozen=True)
 class TrainingJob:
-    """One run on all rows. Seconds are by what was measured; 0 of what is trained already."""
+    """One run on all rows. Seconds are from measurements; 0 for trained runs."""
 
     run: Run
     member_run: Run
@@ -51,40 +51,41 @@ class TrainingJob:
     workspace: Workspace = field(repr=False)
     members: tuple[MemberSpec, ...] = field(repr=False)
     pace: Pace = field(repr=False)
-    prediction_seconds: float  # seconds, of all its members' views of all test rows
+    prediction_seconds: float  # seconds for all its members' views of all test rows
 
     @property
     def epochs(self) -> int:
-        """How many it trains."""
+        """The number of its epochs."""
         return self.workspace.experiment.epochs
 
     @property
     def epochs_done(self) -> int:
-        """How many epochs its log has."""
+        """The number of epochs in its log."""
         return self.epochs if self.is_trained else min(len(epochs_of(self.run, 0)), self.epochs)
 
     @property
     def is_trained(self) -> bool:
-        """Whether its network is there."""
+        """Whether its network exists."""
         return self.run.fold_predictions_file(0).is_file()
 
     @property
     def training_seconds(self) -> float:
-        """Seconds of the epochs that are left."""
+        """The seconds of the remaining epochs."""
         return sum(self.pace.epochs[self.epochs_done :])
 
     @property
     def cost(self) -> float:
-        """Seconds that it takes, with a margin."""
+        """Its seconds, with a margin."""
         return TIME_MARGIN * (self.training_seconds + self.prediction_seconds)
 
 
 @dataclass(frozen=True, repr=False)
 class FinalPlan(Displayed):
-    """What is trained, in this order, and what is left out for want of time; `seconds` None: there is no deadline.
+    """The jobs to train, in order, and those left out for lack of time. `seconds` None: there is no deadline.
 
-    `texts` are all members of the blend. `asked` are those that it depends on, at `places` of them; the others have
-    weight 0, are not trained, and change nothing. The ensembler is fitted on the members at `fitted_on`.
+    `texts` are all members of the blend. `asked` are those that it depends on, at `places` of them. The
+    others have weight 0, are not trained, and change nothing. The ensembler is fitted on the members at
+    `fitted_on`.
     """
 
     texts: tuple[str, ...]
@@ -95,16 +96,16 @@ class FinalPlan(Displayed):
     left_out: tuple[TrainingJob, ...]
     ensembler: Mapping[str, Any]
     seconds: float | None
-    begun: float  # by the clock
-    blending: float  # seconds kept for fitting the weights and writing
+    begun: float  # wall time
+    blending: float  # seconds reserved for fitting the weights and writing
     metric: str
-    cv: float  # of the blend of the members that fit
+    cv: float  # of the blend of the members that fit the time
     notes: tuple[str, ...]
     top_k: int | None = None
 
     @property
     def total(self) -> float:
-        """Seconds that it takes in all."""
+        """The total of its seconds."""
         return sum(unit.cost for unit in self.units) + self.blending
 
     def _lines(self) -> list[str]:
@@ -118,7 +119,9 @@ class FinalPlan(Displayed):
         ]
 
     def to_frame(self) -> pd.DataFrame:
-        """A row per run: its members, seed, epochs, and the seconds that it trains and predicts; `fits` in the time."""
+        """Returns a row per run: its members, seed, epochs, and the seconds of training and predicting;
+        `fits` in the time.
+        """
         names = ("run", "of", "seed", "epochs", "epochs_done", "trains", "predicts", "fits")
         rows = [
             {
@@ -138,7 +141,7 @@ class FinalPlan(Displayed):
 
 
 def find_asked(workspace: Workspace, text: str, run: Run) -> MemberSpec:
-    """What a member's views are. Raises ConfigError C33 for what is no set of views, such as a policy."""
+    """Returns a member's views. Raises ConfigError C33 if it is not a set of views, such as a policy."""
     name = split_ref(text)[1]
     provenance = provenance_of(run.predictions(name) / "test.parquet")
     merge: Merge = "geometric" if provenance.merge == "geometric" else "mean"
@@ -162,10 +165,11 @@ def _no_views(text: str, run: Run) -> ConfigError:
 
 
 def on_all_rows(workspace: Workspace, run: Run, seed: int | None) -> tuple[Run, Workspace]:
-    """The run on all rows that a cross-validated run becomes, and the workspace that asks for it.
+    """Returns the run on all rows of a cross-validated run, and its workspace.
 
-    All is as the run resolved it, but the splitter, and what is no part of its identity. Raises ConfigError C33 for a
-    run that kit train does not make, that learns from pseudo-labels, or whose start was not trained on all rows.
+    All settings are those of the run, except the splitter and settings outside of its identity. Raises
+    ConfigError C33 for a run that kit train does not make, that learns from pseudo-labels, or whose start was
+    not trained on all rows.
     """
     asked = run.manifest.get("asked", {})
     if "backbone" not in asked:
@@ -189,7 +193,7 @@ def on_all_rows(workspace: Workspace, run: Run, seed: int | None) -> tuple[Run, 
         )
     now = workspace.experiment
     changed = ["splitter=all_rows", f"device={now.device}", f"workers={now.workers}"]
-    # what the run's config.json resolved for its device is chosen again for this one
+    # settings that the run's config.json resolved for its device are chosen again for this one
     changed += [
         f"{key}={asked[key]}" for key in ("precision", "predict_precision", "memory_format") if key in asked
     ]
@@ -203,7 +207,9 @@ def on_all_rows(workspace: Workspace, run: Run, seed: int | None) -> tuple[Run, 
 
 
 def _start(workspace: Workspace, run: Run, path: str) -> str:
-    """The run on all rows that stands for the one that a run began with: its weights have seen all rows alike."""
+    """Returns the run on all rows in place of the one that a run started from, because its weights have seen
+    all rows too.
+    """
     found = re.sub(r"/fold-\d+(/[\d-]+)?/?$", "", Path(path).as_posix())
     start = f"{found}-final"
     if not (workspace.path(start) / "folds.csv").is_file():
@@ -216,7 +222,7 @@ def _start(workspace: Workspace, run: Run, path: str) -> str:
 
 
 def average_seeds(unit_runs: Sequence[Run], asked: MemberSpec) -> tuple[Predictions, list[dict[str, Any]]]:
-    """Test predictions of a member's networks, a fold number a seed, and what each says of itself."""
+    """Returns test predictions of a member's networks, one fold number per seed, and the provenance of each."""
     read = [Predictions.read(run.predictions(asked.folder) / "test.parquet") for run in unit_runs]
     numbered = [replace(each, folds=each.folds * 0 + number) for number, each in enumerate(read)]
     return concat_predictions(numbered, read[0].provenance), [each.provenance.to_json() for each in read]

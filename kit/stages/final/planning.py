@@ -1,4 +1,4 @@
-"""Planning: which networks are trained in the time that there is; values in, values out."""
+"""Planning: chooses the networks to train in the available time; a pure function."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from collections.abc import Callable, Sequence
 from typing import Protocol, TypeVar
 
 TIME_MARGIN = (
-    1.1  # a network takes so many times what was measured: opening and first batches are in no epoch's time
+    1.1  # factor of a network's measured time, because no epoch's time includes opening and first batches
 )
 
 
 class HasCost(Protocol):
-    """What takes so many seconds."""
+    """An item with a cost in seconds."""
 
     @property
     def cost(self) -> float: ...
@@ -21,7 +21,7 @@ C = TypeVar("C", bound=HasCost)
 
 
 def rank_by_importance(count: int, score: Callable[[tuple[int, ...]], float]) -> list[int]:
-    """Runs, the most needed first: the one whose loss costs the blend least is taken away, again and again.
+    """Returns runs, the most needed first: the run whose loss costs the blend least is removed repeatedly.
 
     `score` is that of a blend of some of them, higher is better. If two members are equal, the later one is
     dropped first.
@@ -36,7 +36,7 @@ def rank_by_importance(count: int, score: Callable[[tuple[int, ...]], float]) ->
 
 
 def select_fitting(units: Sequence[C], seconds: float) -> list[C]:
-    """The units that fit, each in its turn: one that is too long does not keep a shorter one behind it away."""
+    """Returns the units that fit, each in its turn. A unit that is too long does not block a shorter one behind it."""
     kept, spent = list[C](), 0.0
     for unit in units:
         cost = unit.cost

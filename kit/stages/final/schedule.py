@@ -1,4 +1,4 @@
-"""Schedule: a plan while it runs: what is to come, what is ready, and what will not be ready in time."""
+"""Schedule: a running plan: the pending jobs, the finished ones, and those that will not finish in time."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ TASK = "final"
 
 Clock = Callable[
     [], float
-]  # seconds that only grow, such as time.monotonic: a clock that is set back moves nothing
+]  # monotonic seconds, such as time.monotonic: a clock that is set back has no effect
 
 
 @dataclass
 class Schedule:
-    """Where a plan stands: what is to come, what is ready, and how fast it goes beside what was planned."""
+    """The state of a plan: pending and finished jobs, and its speed compared with the planned one."""
 
     workspace: Workspace
     plan: FinalPlan
@@ -36,22 +36,22 @@ class Schedule:
     made: list[TrainingJob] = field(default_factory=list)
     left_out: dict[str, str] = field(default_factory=dict)
     took: float = 0.0  # seconds of the epochs of this command
-    planned: float = 0.0  # what they should have taken
+    planned: float = 0.0  # their planned seconds
 
     @property
     def seconds_left(self) -> float:
-        """Seconds for training and predicting."""
+        """The seconds for training and predicting."""
         if self.plan.seconds is None:
             return float("inf")
         return self.plan.begun + self.plan.seconds - self.plan.blending - self.clock()
 
     @property
     def slowdown(self) -> float:
-        """How many times as long as planned epochs take."""
+        """The ratio of actual to planned epoch time."""
         return self.took / self.planned if self.planned and self.took else 1.0
 
     def run(self) -> Work[None]:
-        """Every unit in its turn."""
+        """Runs every unit in its turn."""
         self.left_out |= {unit.run.name: "too long from the start" for unit in self.plan.left_out}
         while self.pending:
             unit = self.pending.pop(0)
@@ -65,7 +65,10 @@ class Schedule:
                 raise error.replace(cases=[*left, *later]) from error
 
     def _of(self, unit: TrainingJob, work: Work[bool]) -> Work[None]:
-        """Trains and predicts a unit, the command's bar in view; one that fails is left out, and others go on."""
+        """Trains and predicts a unit, with the command's bar shown.
+
+        A unit that fails is left out, and the others continue.
+        """
         try:
             whole = yield from self._in_view(work)
         except RunError as error:
@@ -101,7 +104,7 @@ class Schedule:
         return outcome.result
 
     def _train(self, unit: TrainingJob) -> Work[bool]:
-        """Trains a unit to its end, or says False where it would miss the deadline."""
+        """Trains a unit to its end, or returns False if it would miss the deadline."""
         yield from self._make_room(unit)
         if not self._fits(unit):
             return False
@@ -133,7 +136,7 @@ class Schedule:
         return bool(select_fitting([unit], self.seconds_left / self.slowdown))
 
     def _make_room(self, unit: TrainingJob) -> Work[None]:
-        """Leaves out, of what is to come after a unit, what will not fit at the pace that was seen."""
+        """Leaves out pending units after a unit that will not fit at the observed speed."""
         kept = select_fitting([unit, *self.pending], self.seconds_left / self.slowdown)
         for other in [one for one in self.pending if one not in kept]:
             yield from self._leave_out(other, "would miss the deadline")

@@ -1,4 +1,4 @@
-"""Pace: how long a run takes on all rows, by the log of its cross-validation; no torch."""
+"""Timing: a run's time on all rows, estimated from the log of its cross-validation; no torch."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ PREDICTION_MARGIN = (
 
 @dataclass(frozen=True)
 class Pace:
-    """Measured seconds: of each epoch on all rows, and of one row by one view; `machine` is where, if that is known."""
+    """Measured seconds: of each epoch on all rows, and of one row by one view. `machine` is where, if that is known."""
 
     epochs: tuple[float, ...]
     seconds_per_row: float
     machine: Mapping[str, str]
 
     def note(self, device: str) -> str:
-        """A word where the times were measured on another machine or device than this, or it is not known."""
+        """Returns a note if the times were measured on another machine or device than this, or if that is unknown."""
         if not self.machine:
             return "measured on an unknown machine"
         host, on = self.machine["host"], self.machine["device"]
@@ -40,10 +40,10 @@ class Pace:
 
 
 def measure_pace(run: Run, experiment: Experiment, machine: Mapping[str, str]) -> Pace | None:
-    """A run's pace, by all of its folds that have logged every epoch; None where no fold has.
+    """Returns a run's timing, by all of its folds that have logged every epoch; None if no fold has.
 
-    An epoch trains so many steps of a batch at so many images a second; on all rows it has more of them. What an
-    epoch took beside that is its validation, which tells what predicting takes.
+    An epoch trains a number of steps at a number of images per second; on all rows it has more steps. The
+    rest of an epoch's time is its validation, which gives the prediction time.
     """
     folds, batches = run.folds(), _batches(experiment)
     found, rows = [], []
@@ -62,24 +62,24 @@ def measure_pace(run: Run, experiment: Experiment, machine: Mapping[str, str]) -
 
 
 def _batches(experiment: Experiment) -> list[int]:
-    """The rows of a step in each epoch."""
+    """Returns the rows of a step in each epoch."""
     return [each.batch_rows() for stage, each in experiment.plan() for _ in range(stage.epochs or 0)]
 
 
 def _training_seconds(lines: Sequence[Mapping[str, Any]], batches: Sequence[int]) -> list[float]:
-    """The seconds of each epoch without its validation."""
+    """Returns the seconds of each epoch without its validation."""
     steps = np.diff([0, *(int(line["step"]) for line in lines)])
     speeds = [max(float(line["images_per_second"]), 1e-9) for line in lines]
     return [float(count) * size / speed for count, size, speed in zip(steps, batches, speeds, strict=True)]
 
 
 def _growth(folds: Folds, fold: int) -> float:
-    """How many times more rows all are than those that a fold trains on, nearly: purged rows count as trained on."""
+    """Returns the ratio of all rows to a fold's training rows, approximately: purged rows count as trained on."""
     return len(folds.ids) / max(len(folds.ids) - int(folds.oof_mask(fold).sum()), 1)
 
 
 def _a_row(lines: Sequence[Mapping[str, Any]], train: Sequence[float], held_out: int) -> list[float]:
-    """Seconds a held-out row in each epoch that was validated."""
+    """Returns the seconds per held-out row in each validated epoch."""
     return [
         max(float(line["seconds"]) - seconds, 0.0) / held_out
         for line, seconds in zip(lines, train, strict=True)
@@ -89,7 +89,7 @@ def _a_row(lines: Sequence[Mapping[str, Any]], train: Sequence[float], held_out:
 
 @dataclass(frozen=True)
 class BestEpoch:
-    """The epoch whose held-out rows scored best on the mean of the folds, beside the last one's score."""
+    """The epoch whose held-out rows have the best mean score over the folds, beside the last one's score."""
 
     epoch: int
     score: float
@@ -97,7 +97,7 @@ class BestEpoch:
 
 
 def best_epoch(run: Run, metric: str, higher_is_better: bool) -> BestEpoch | None:
-    """The best epoch of cross-validation where it is not the last; None too where not all epochs were scored."""
+    """Returns the best epoch of cross-validation if it is not the last; also None if not all epochs were scored."""
     logs = [epochs_of(run, fold) for fold in range(run.folds().count)]
     logs = [lines for lines in logs if lines]
     if not logs or any(metric not in line for lines in logs for line in lines):
