@@ -1,1 +1,3 @@
-"""What the board's numbers tell: how cross-validation and leaderboard agree, their noise, and what to send."""
+"""Statistics of the board: agreement of cross-validation and leaderboard, their noise, and which submissions
+to send.
+"""

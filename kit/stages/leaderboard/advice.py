@@ -1,4 +1,4 @@
-"""Advice: which submissions are worth one of those left today, and which to choose in the end."""
+"""Advice: recommends submissions to send today, and final submissions."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from kit.stages.leaderboard.submission_diff import SubmittedAnswers, difference
 from kit.stages.submission.board import Entry, Key
 
-MIN_DIFFERENCE = 0.01  # what a submission must differ by from those before it to teach anything
+MIN_DIFFERENCE = 0.01  # minimum difference of a submission from those before it to be informative
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Recommendation:
 
 @dataclass(frozen=True)
 class SendPlan:
-    """What to send, best first, and what not."""
+    """The submissions to send, best first, and those not to send."""
 
     worth: tuple[Recommendation, ...]
     others: tuple[Recommendation, ...]
@@ -34,9 +34,11 @@ def worth_sending(
     left: int,
     other_rows: Collection[Key] = (),
 ) -> SendPlan:
-    """Of the submissions without a leaderboard score, up to `left` that are better by cross-validation than all sent
-    ones, and differ by at least APART from what was sent and from one another. `answers` holds those that can be read,
-    `other_rows` those whose score is of other rows, so that it cannot be compared.
+    """Returns up to `left` submissions that are worth sending.
+
+    They have no leaderboard score, are better by cross-validation than all sent ones, and differ by at least
+    APART from sent ones and from one another. `answers` has the readable ones. `other_rows` has those with a
+    score on other rows, which cannot be compared.
     """
     sent = [entry for entry in entries if entry.leaderboard is not None]
     best = min((entry for entry in sent if entry.key not in other_rows), key=Entry.place, default=None)
@@ -88,7 +90,7 @@ def _judge(
 
 
 def _gain(entry: Entry, other: Entry) -> float:
-    """How much better an entry's cross-validated score is."""
+    """Returns how much better an entry's cross-validated score is."""
     assert entry.cv is not None
     assert other.cv is not None
     return (entry.cv - other.cv) * (1.0 if entry.better == "higher" else -1.0)
@@ -97,7 +99,7 @@ def _gain(entry: Entry, other: Entry) -> float:
 def _nearest(
     entry: Entry, others: Sequence[Entry], answers: Mapping[Key, SubmittedAnswers]
 ) -> tuple[Entry, float] | None:
-    """The submission that is most like this one, and how far it is apart."""
+    """Returns the submission that is most similar to this one, and their distance."""
     found = [
         (difference(answers[entry.key], answers[other.key]), place)
         for place, other in enumerate(others)
@@ -116,11 +118,13 @@ def picks(
     noise: float | None,
     other_rows: Collection[Key] = (),
 ) -> tuple[Recommendation, ...]:
-    """The final submissions: the best by cross-validation, then each time, of those within one standard error of it,
-    the one that differs most from those chosen; where there is none, the next best.
+    """Returns the final submissions.
 
-    Two that differ do not fail together; one that is worse by less than the noise costs nothing that is known. Those
-    whose score is of other rows come last, and say so.
+    The first is the best by cross-validation. Each further one is, of those within one standard error of it,
+    the one that differs most from those chosen; if there is none, the next best.
+
+    Two submissions that differ rarely fail together, and a difference below the noise is no known cost. Those
+    whose score is on other rows come last, with a note.
     """
     known = sorted((one for one in entries if one.cv is not None and one.key in answers), key=Entry.place)
     left = [one for one in known if one.key not in other_rows]

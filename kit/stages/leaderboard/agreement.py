@@ -1,4 +1,4 @@
-"""Agreement: whether the leaderboard says what cross-validation says, and what to look at where it does not."""
+"""Agreement: whether leaderboard and cross-validation agree, and what to check if they do not."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ import numpy as np
 from kit.stages.leaderboard.noise import Noise
 from kit.stages.submission.board import Entry
 
-MIN_SUBMISSIONS = 3  # submissions with both scores, for a correlation and a trend
-MIN_SCORED = 4  # and for saying that the two part ways
-OUTLIER_Z = 2.0  # standard errors that chance is given
-MAX_P_VALUE = 0.05  # probability below which a trend is none of chance's
+MIN_SUBMISSIONS = 3  # minimum submissions with both scores, for a correlation and a trend
+MIN_SCORED = 4  # and to report a disagreement
+OUTLIER_Z = 2.0  # standard errors that are attributed to chance
+MAX_P_VALUE = 0.05  # probability below which a trend is not attributed to chance
 
 LEVEL_CHECKS = (
     (
@@ -41,7 +41,7 @@ TREND_CHECKS = (
 
 @dataclass(frozen=True)
 class Disagreement:
-    """A way in which cross-validation and leaderboard part, and the checks to make."""
+    """A way in which cross-validation and leaderboard disagree, and the checks to make."""
 
     what: str
     checks: tuple[str, ...]
@@ -49,17 +49,17 @@ class Disagreement:
 
 @dataclass(frozen=True)
 class Agreement:
-    """How the submissions that have both scores compare; None where there are too few of them."""
+    """Statistics of the submissions that have both scores; None if they are too few."""
 
     scored: int
     correlation: float | None  # Spearman's, of cv and leaderboard
     gap: float | None  # the median of leaderboard - cv
-    trend: float | None  # how the gap moves from a submission to the next, by Theil and Sen
+    trend: float | None  # the slope of the gap from one submission to the next, by Theil and Sen
     trend_chance: float | None  # the probability of such a trend, or a stronger one, by chance (Kendall)
     doubts: tuple[Disagreement, ...] = ()
 
     def describe(self) -> str:
-        """How the leaderboard scores agree with CV, in one line."""
+        """Returns how the leaderboard scores agree with CV, in one line."""
         plural = "s have" if self.scored > 1 else " has"
         parts = [f"{self.scored} submission{plural} a leaderboard score: {self.gap:+.4f} against cv (median)"]
         if self.trend is not None:
@@ -101,7 +101,7 @@ def agreement(entries: Sequence[Entry], noise: Noise | None = None) -> Agreement
 
 
 def _statistics(cv: np.ndarray, said: np.ndarray) -> tuple[float | None, float | None, float | None]:
-    """Spearman's correlation, the slope of the gap, and Kendall's probability of it."""
+    """Returns Spearman's correlation, the slope of the gap, and Kendall's probability of it."""
     from scipy import stats
 
     if len(cv) < MIN_SUBMISSIONS:
@@ -129,9 +129,10 @@ def _level(gaps: np.ndarray, sign: float, noise: Noise | None) -> list[Disagreem
 
 
 def _odd(gaps: np.ndarray, numbers: Sequence[int], noise: Noise | None) -> list[Disagreement]:
-    """The submission whose gap is furthest from that of the others, where chance is no answer.
+    """Returns the submission whose gap is furthest from that of the others, if chance does not explain it.
 
-    Submissions are scored on the same rows, so the noise of one score is more than that between two of them.
+    Submissions are scored on the same rows, so the noise of one score is larger than that between two of
+    them.
     """
     if noise is None or len(gaps) < MIN_SUBMISSIONS:
         return []
@@ -145,7 +146,7 @@ def _odd(gaps: np.ndarray, numbers: Sequence[int], noise: Noise | None) -> list[
 
 
 def _order(cv: np.ndarray, correlation: float | None, noise: Noise | None) -> list[Disagreement]:
-    """A correlation that is not above 0 tells nothing where all scores are alike."""
+    """Returns a disagreement if the correlation is not above 0, unless all scores are alike."""
     spread = float(cv.max() - cv.min())
     if correlation is None or correlation > 0 or (noise is not None and spread <= noise.of_leaderboard):
         return []

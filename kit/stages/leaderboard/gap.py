@@ -1,6 +1,7 @@
-"""Gap: how much of the gap between leaderboard and cross-validation is sampling noise, and evidence for the rest.
+"""Gap: the part of the gap between leaderboard and cross-validation that is sampling noise, and evidence for the rest.
 
-Evidence is what `kit check` found last; of leaks it counts where kit check looked at the folds that were scored.
+Evidence is the last findings of `kit check`. Findings of leaks count only if kit check used the folds that
+were scored.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from kit.stages.leaderboard.noise import Noise
 from kit.stages.submission.board import Entry
 
 Z_95 = 1.96  # standard errors of sampling noise, 95 %
-# findings that flatter cross-validation, those that flatter the leaderboard, and those that part the two
+# findings that make cross-validation optimistic, the leaderboard optimistic, or the two disagree
 OPTIMISM_CODES = {"K05": "leak", "K09": "leak", "K16": "leak"}
 OVERLAP_CODES = {"K06": "leak"}
 SHIFT_CODES = {"K10": "shift", "K14": "shift", "K15": "shift"}
@@ -27,27 +28,27 @@ SHIFT_CODES = {"K10": "shift", "K14": "shift", "K15": "shift"}
 
 @dataclass(frozen=True)
 class Evidence:
-    """A finding of kit check that a gap of this direction can come from, and the line that answers it."""
+    """A finding of kit check that can cause a gap of this direction, and its fix."""
 
     kind: str  # leak or shift
     code: str
     what: str
-    effect: str  # with the share of the rows that it can touch, where that is known
+    effect: str  # with the share of the rows that it can affect, if that is known
     fix: str
 
 
 @dataclass(frozen=True)
 class Gap:
-    """leaderboard - cv, the median of those with both, what sampling noise alone gives, and evidence if it is more."""
+    """leaderboard - cv, the median of those with both scores, its sampling noise, and evidence if it is larger."""
 
     gap: float
     sampling_noise: tuple[float, float]  # 95 %
-    explained: bool  # by sampling noise alone
+    explained: bool  # from sampling noise alone
     evidence: tuple[Evidence, ...] = ()
-    unknown: str = ""  # why there is no evidence, where it was asked for
+    unknown: str = ""  # why there is no evidence, if it was requested
 
     def describe(self) -> str:
-        """The gap and whether sampling noise explains it, in one line."""
+        """Returns the gap and whether sampling noise explains it, in one line."""
         low, high = self.sampling_noise
         by = "explained by sampling noise" if self.explained else "more than sampling noise"
         noise = f"sampling noise {low:+.4f} to {high:+.4f} (95 %)"
@@ -55,7 +56,7 @@ class Gap:
 
 
 def explain_gap(workspace: Workspace, entries: Sequence[Entry], noise: Noise | None) -> Gap | None:
-    """The gap of a metric's submissions; None where none has both scores, or its noise is not known."""
+    """Returns the gap of a metric's submissions; None if none has both scores, or if its noise is unknown."""
     scored = [entry for entry in entries if entry.cv is not None and entry.leaderboard is not None]
     if not scored or noise is None:
         return None
@@ -96,7 +97,7 @@ def _explain_missing_evidence(found: LastFindings, worse: bool, same: bool, some
 
 
 def _folds(workspace: Workspace, entry: Entry) -> Iterator[str]:
-    """The fingerprints of the folds of a submission's members."""
+    """Yields the fingerprints of the folds of a submission's members."""
     for member in entry.members.split():
         try:
             yield Run(workspace.runs / split_ref(member)[0]).folds().fingerprint()

@@ -1,8 +1,8 @@
-"""Noise: by how much the metric would differ on another test set of the same size.
+"""Noise: how much the metric would differ on another test set of the same size.
 
-Out-of-fold predictions of a submission are drawn again, with replacement, as many rows as the test set or its public
-part has; the standard deviation of the scores is the standard error of one score. Where rows have groups, whole groups
-are drawn. Source: Efron 1979, "Bootstrap methods: another look at the jackknife".
+Out-of-fold predictions of a submission are resampled with replacement, as many rows as the test set or its
+public part has. The standard deviation of the scores is the standard error of one score. If rows have groups,
+whole groups are drawn. Source: Efron 1979, "Bootstrap methods: another look at the jackknife".
 """
 
 from __future__ import annotations
@@ -40,27 +40,27 @@ class Noise:
     draws: int
     by_groups: bool
     of_cv: float
-    test: tuple[int, float]  # rows, and the error on so many
-    public: tuple[int, float] | None  # where the competition says how large the public part is
+    test: tuple[int, float]  # rows, and the error for this number
+    public: tuple[int, float] | None  # if the competition states the size of the public part
     private: tuple[int, float] | None
 
     @property
     def of_leaderboard(self) -> float:
-        """What one leaderboard score is uncertain by."""
+        """The standard error of one leaderboard score."""
         return (self.public or self.test)[1]
 
     @property
     def of_final(self) -> float:
-        """What the final score is uncertain by."""
+        """The standard error of the final score."""
         return (self.private or self.test)[1]
 
     @property
     def of_gap(self) -> float:
-        """What leaderboard - cv is uncertain by."""
+        """The standard error of leaderboard - cv."""
         return math.hypot(self.of_leaderboard, self.of_cv)
 
     def describe(self) -> str:
-        """The standard errors of a score, in one line."""
+        """Returns the standard errors of a score, in one line."""
         parts = [("test", self.test), ("public", self.public), ("private", self.private)]
         sizes = [f"{part[1]:.4f} on {part[0]} {name} rows" for name, part in parts if part is not None]
         drawn = "groups" if self.by_groups else "rows"
@@ -72,7 +72,7 @@ class Noise:
 
 
 def noise(workspace: Workspace, entry: Entry) -> Noise:
-    """The noise of a submission's metric. Raises KitError where its out-of-fold predictions are not there."""
+    """Returns the noise of a submission's metric. Raises KitError if its out-of-fold predictions do not exist."""
     table, record = labels(workspace), _record(workspace, entry)
     spec = workspace.competition.metric
     metric = Metric.open(
@@ -109,7 +109,7 @@ def noise(workspace: Workspace, entry: Entry) -> Noise:
 
 
 def _parts(rows: int, share: float | None) -> tuple[int, ...]:
-    """Rows of the public and of the private part."""
+    """Returns the rows of the public and of the private part."""
     if share is None:
         return ()
     public = min(max(round(share * rows), 1), rows - 1)
@@ -132,6 +132,6 @@ def _record(workspace: Workspace, entry: Entry) -> dict[str, Any]:
 
 
 def _recipe(workspace: Workspace, record: dict[str, Any], table: Table, decision: Decision) -> Ensembler:
-    """The ensembler as it was fitted."""
+    """Returns the fitted ensembler."""
     recipe = Ensembler.open(record["ensembler"], workspace.root, where="ensembler")
     return for_labels(recipe, table.target, decision, table.classes)

@@ -1,4 +1,4 @@
-"""Overview: all that the board's numbers tell of the competition's metric, and the submissions' answers."""
+"""Overview: the statistics of the competition's metric on the board, and the submissions' answers."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from kit.stages.submission.submission import is_changed
 
 @dataclass(frozen=True)
 class Overview:
-    """The competition's submissions, how their scores agree, and the noise, or why it is not known."""
+    """The competition's submissions, how their scores agree, and the noise, or why it is unknown."""
 
     entries: tuple[Entry, ...]  # ranked
     agreement: Agreement
     noise: Noise | None
     unknown: str = ""
-    gap: Gap | None = None  # explained, where submissions have both scores
-    other_rows: tuple[Key, ...] = ()  # entries whose score is of other rows than those that are compared
+    gap: Gap | None = None  # explained, if submissions have both scores
+    other_rows: tuple[Key, ...] = ()  # entries whose score is on other rows than those that are compared
 
 
 def overview(workspace: Workspace, board: Board) -> Overview:
@@ -44,7 +44,9 @@ def overview(workspace: Workspace, board: Board) -> Overview:
 
 
 def _of_the_same_rows(board: Board, entries: Sequence[Entry]) -> list[Entry]:
-    """The entries of the rows of which most have a leaderboard score; else of those that scores are compared on."""
+    """Returns the entries of the rows of which most have a leaderboard score; else of those that scores are
+    compared on.
+    """
     scored = [
         board.row_sets[one.key] for one in entries if one.cv is not None and one.leaderboard is not None
     ]
@@ -55,11 +57,11 @@ def _of_the_same_rows(board: Board, entries: Sequence[Entry]) -> list[Entry]:
 
 
 def _noise(workspace: Workspace, entries: Sequence[Entry]) -> tuple[Noise | None, str]:
-    """The noise by the best submission whose predictions are there, or else why there is none."""
+    """Returns the noise by the best submission whose predictions exist, or else why there is none."""
     unknown = ""
     for entry in entries:
         try:
-            with warnings.catch_warnings():  # what is odd about the tables was said when they were trained on
+            with warnings.catch_warnings():  # warnings about the tables were given when they were trained on
                 warnings.simplefilter("ignore", KitWarning)
                 return noise(workspace, entry), ""
         except KitError as error:
@@ -68,7 +70,7 @@ def _noise(workspace: Workspace, entries: Sequence[Entry]) -> tuple[Noise | None
 
 
 def readable_answers(workspace: Workspace, entries: Sequence[Entry]) -> dict[Key, SubmittedAnswers]:
-    """The answers of the submissions whose files are there, can be read, and are as kit wrote them (else W57)."""
+    """Returns the answers of the submissions whose files exist, are readable, and are as kit wrote them (else W57)."""
     data, found = workspace.competition.data, {}
     for entry in entries:
         file = workspace.submissions / entry.file

@@ -1,4 +1,4 @@
-"""SubmittedAnswers: what a submission's file says of each row, and how far two of them are apart."""
+"""SubmittedAnswers: the answer of each row in a submission's file, and the distance of two submissions."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from kit.kinds.target_json import read_target
 
 @dataclass(frozen=True, eq=False)
 class SubmittedAnswers:
-    """A submission's answers, one an id: a decision in words and, where it has numbers, those (rows, columns)."""
+    """A submission's answers, one per id: a decision in words and, if it has numbers, those (rows, columns)."""
 
     ids: tuple[str, ...]
     decisions: tuple[str, ...]
@@ -25,10 +25,10 @@ class SubmittedAnswers:
 
 
 def read_answers(path: Path, sep: str = ",", encoding: str = "utf-8") -> SubmittedAnswers:
-    """A submission's answers; of several rows an id, or several labels in columns, the first decides.
+    """Returns a submission's answers. If an id has several rows, or several labels in columns, the first decides.
 
-    If kit's record says that a row may have several labels, the decision rule of the record gives them. Raises
-    DataError for a file that cannot be read.
+    If kit's record has several labels per row, the decision rule of the record assigns them. Raises DataError
+    for an unreadable file.
     """
     file = read_submission(path, sep, encoding)
     first = {row[0]: row for row in reversed(file.rows)}
@@ -40,9 +40,10 @@ def read_answers(path: Path, sep: str = ",", encoding: str = "utf-8") -> Submitt
 
 
 def _record(path: Path) -> tuple[str, Decision | None]:
-    """The format, and the rule if a row may have several labels, by the record beside the file; no format without one.
+    """Returns the format, and the rule if a row may have several labels, from the record beside the file; no
+    format without one.
 
-    Numbers of a file that holds decisions are 0 and 1, for which any rule will do.
+    Numbers of a file of decisions are 0 and 1, which suit any rule.
     """
     try:
         record = upgrade_record(read_json(path.with_suffix(".json")))
@@ -56,7 +57,7 @@ def _record(path: Path) -> tuple[str, Decision | None]:
 
 
 def _has_numbers(shape: str, file: CsvFile) -> bool:
-    """Whether cells are probabilities, by the format, or else where several columns are numbers."""
+    """Whether cells are probabilities, by the format, or else if several columns are numbers."""
     if shape in ("probabilities", "binary_probability", "one_hot", "multi_hot"):
         return True
     return shape == "" and len(file.columns) > 2 and len(set(file.column(file.columns[0]))) == len(file)
@@ -85,7 +86,7 @@ def _decisions(
 
 
 def _align(one: SubmittedAnswers, other: SubmittedAnswers) -> np.ndarray:
-    """Where the ids of one stand in the other. Raises InvalidError (D43) where they are not the same."""
+    """Returns the positions of one's ids in the other. Raises InvalidError (D43) if they differ."""
     at = {name: row for row, name in enumerate(other.ids)}
     lost = [name for name in one.ids if name not in at]
     if lost or len(one.ids) != len(other.ids):
@@ -98,9 +99,9 @@ def _align(one: SubmittedAnswers, other: SubmittedAnswers) -> np.ndarray:
 
 
 def difference(one: SubmittedAnswers, other: SubmittedAnswers) -> float:
-    """How far apart two submissions are, from 0 to 1: the mean over rows of the largest change of a number.
+    """Returns the distance of two submissions, from 0 to 1: the mean over rows of the largest change of a number.
 
-    Where answers are labels, that is the share of rows that differ.
+    If answers are labels, it is the share of rows that differ.
     """
     places = _align(one, other)
     if one.numbers is not None and other.numbers is not None and one.numbers.shape == other.numbers.shape:
@@ -111,7 +112,7 @@ def difference(one: SubmittedAnswers, other: SubmittedAnswers) -> float:
 
 @dataclass(frozen=True)
 class Change:
-    """Rows that one submission answers in one way and the other in another."""
+    """Rows that have one answer in one submission and another in the other."""
 
     before: str
     after: str
@@ -119,7 +120,7 @@ class Change:
 
 
 def changes(one: SubmittedAnswers, other: SubmittedAnswers) -> tuple[Change, ...]:
-    """The rows that differ in their decision, by the pair of answers, most frequent first."""
+    """Returns the rows that differ in their decision, by the pair of answers, most frequent first."""
     places = _align(one, other)
     pairs = [
         (name, before, other.decisions[at])
