@@ -58,14 +58,14 @@ TASK = "embed"
 
 @dataclass(frozen=True, repr=False)
 class EmbedResult(Displayed):
-    """What was made of one run: where, by which folds' networks, and how long the vectors are."""
+    """The embeddings of one run: their folder, the folds of their networks, and the size of the vectors."""
 
     member: str  # such as runs/r@hflip
     folder: Path
     folds: tuple[str, ...]
     features: int
     rows: tuple[int, int]  # of train and test
-    computed: bool  # False: it was there already
+    computed: bool  # False: the embeddings existed
 
     def _lines(self) -> list[str]:
         state = "" if self.computed else " (reused)"
@@ -74,7 +74,7 @@ class EmbedResult(Displayed):
         return [f"{self.member}: {rows}, {self.features} features, from {folds}{state}"]
 
     def to_frame(self) -> pd.DataFrame:
-        """One row: the member, its folds, the length of its vectors, and how many rows they are of."""
+        """Returns one row: the member, its folds, the size of its vectors, and their number."""
         train, test = self.rows
         row = {"member": self.member, "folds": " ".join(self.folds), "features": self.features}
         return frame([row | {"train_rows": train, "test_rows": test}])
@@ -137,9 +137,9 @@ def _of_run(
     device: torch.device,
     suffix: str = "",
 ) -> Work[EmbedResult]:
-    """One run, checked: its classes and rows are the tables', its network takes the views.
+    """Embeds one run after checks: its classes and rows are the tables', its network takes the views.
 
-    With `suffix` only the second table is embedded, into a folder of that ending.
+    With `suffix` only the second table is embedded, into a folder with that suffix.
     """
     run = target.run
     train = table_of(run.folder, tables[0], workspace.competition.data)
@@ -168,10 +168,10 @@ def _of_run(
 def embed_untrained(
     workspace: Workspace | StrPath, name: str, views: Any = "plain", device: str = "auto"
 ) -> Work[EmbedResult]:
-    """Embeds all rows by the experiment's network as it begins, such as a pretrained one, as the run `name`.
+    """Embeds all rows by the experiment's initial network, such as a pretrained one, as the run `name`.
 
-    Raises what training raises before its first step, such as DataError D61 for the weights of a run that trained on
-    held-out rows, and ConfigError C11 for a name that is another run's.
+    Raises what training raises before its first step, such as DataError D61 for the weights of a run that
+    trained on held-out rows, and ConfigError C11 if another run has the name.
     """
     workspace = Workspace.of(workspace)
     opened = Views.open(views, workspace.root, "views")
@@ -202,7 +202,7 @@ def _load(workspace: Workspace, tables: tuple[Table, Table], experiment: Experim
 def _provenance(
     run: Run, views: Views, suffix: str, table: Table, plugins: Sequence[Plugin], folds: str
 ) -> EmbeddingProvenance:
-    """What embeddings are made from, whichever fold's network makes them."""
+    """Returns the provenance of embeddings by any fold's network."""
     return EmbeddingProvenance(
         run=run.name,
         views=views_name(views, "mean", suffix),
@@ -219,7 +219,7 @@ def _restore(path: Path, root: Path, device: torch.device) -> Embedder:
 
 
 def _initial_embedder(setting: RunContext) -> Embedder:
-    """The network as its weights are drawn or loaded."""
+    """Returns the network with its initial weights, drawn or loaded."""
     experiment = setting.experiment
     torch.manual_seed(randomness.number(experiment.seed, "weights", 0))
     built = network.build(setting.parts_of(0), len(setting.loaded.table.classes), experiment.image_size)
@@ -230,7 +230,7 @@ def _initial_embedder(setting: RunContext) -> Embedder:
 
 @dataclass(frozen=True, eq=False)
 class _EmbedContext:
-    """One run to be embedded by a set of views; `networks` has a fold's tag and what opens its network."""
+    """One run to be embedded by a set of views. `networks` has a fold's tag and a function that opens its network."""
 
     workspace: Workspace
     run: Run
@@ -240,7 +240,7 @@ class _EmbedContext:
     networks: Mapping[str, tuple[str, Callable[[], Embedder]]]
 
     def embed_missing(self, loaded: Sequence[Loaded]) -> Work[EmbedResult]:
-        """Embeds what is not there already."""
+        """Embeds the images that are not embedded yet."""
         folder = self.run.embeddings(self.provenance.views)
         told = {fold: self._of_fold(tag, loaded) for fold, (tag, _) in self.networks.items()}
         missing = {
@@ -256,7 +256,7 @@ class _EmbedContext:
         return EmbedResult(member, folder, tuple(told), int(features), rows, bool(missing))
 
     def _of_fold(self, tag: str, loaded: Sequence[Loaded]) -> EmbeddingProvenance:
-        """What a fold's embeddings are made from."""
+        """Returns the provenance of a fold's embeddings."""
         images = {split: each.fingerprint() for split, each in zip(SPLITS, loaded, strict=True)}
         ids = {split: ids_fingerprint(each.table.ids) for split, each in zip(SPLITS, loaded, strict=True)}
         return replace(self.provenance, checkpoint=tag, ids=ids, images=images)
@@ -268,7 +268,7 @@ class _EmbedContext:
         told: Mapping[str, Any],
         loaded: Sequence[Loaded],
     ) -> Work[None]:
-        """Writes a folder a fold, all of them in one pass over the images."""
+        """Writes one folder per fold, all of them in one pass over the images."""
         size = self.experiment.image_size
         features = {fold: _features(embedder, size) for fold, embedder in networks.items()}
         rows = sum(len(each.table) for each in loaded)
@@ -317,7 +317,7 @@ class _EmbedContext:
 
 @torch.inference_mode()
 def _features(embedder: Embedder, size: int) -> int:
-    """How many features an image has, seen by trying one."""
+    """Returns the number of features of an image, by trying one."""
     blank = torch.zeros(
         1, channels_of(embedder.network), size, size, dtype=torch.uint8, device=embedder.device
     )

@@ -1,6 +1,7 @@
-"""sharded: predictions of checkpoints x rows, each part of the rows a job of an executor.
+"""sharded: predictions of checkpoints x rows, with each part of the rows as a job of an executor.
 
-Parts end where batches do, so each network sees the batches that it would see here, and not a bit depends on the parts.
+Parts end where batches do. So each network receives the same batches as without an executor, and no bit
+depends on the parts.
 """
 
 from __future__ import annotations
@@ -39,12 +40,12 @@ from kit.runs.changes import provenance_diff
 from kit.runs.run import plugin_hashes
 
 TASK = "tta"
-PARTS = 4  # jobs a worker, so that none waits long for the last one
+PARTS = 4  # jobs per worker, so that no worker waits long for the last one
 
 
 @dataclass(frozen=True)
 class ShardJob:
-    """Rows that one checkpoint's network is to predict: plain data, and a set of views, which is a recipe."""
+    """Rows for one checkpoint's network to predict: plain data, and a set of views, which is a recipe."""
 
     root: str
     config: Mapping[str, Any]  # the workspace's
@@ -57,16 +58,16 @@ class ShardJob:
     batch_size: int
     member: str
     images: str  # the fingerprint of the split's images
-    plugins: Mapping[str, str]  # their sources' hashes
+    plugins: Mapping[str, str]  # hashes of their sources
     kit: str  # its code's
 
 
 def predict_shard(job: ShardJob, stop: Stop) -> Work[np.ndarray]:
-    """Probabilities (N, K) float32 of a job's rows, in whatever process this is.
+    """Returns the probabilities (N, K) float32 of a job's rows, in any process.
 
-    If `stop` is requested, it ends after a batch, and the rows left begin with NaN.
+    If `stop` is requested, it ends after a batch, and the remaining rows are NaN.
 
-    Raises DataError D60 where that has another kit, other plugins or other images.
+    Raises DataError D60 if the process has another kit, other plugins or other images.
     """
     check_kit(job.kit)
     workspace, path = Workspace(Path(job.root), dict(job.config)), Path(job.checkpoint)
@@ -74,7 +75,7 @@ def predict_shard(job: ShardJob, stop: Stop) -> Work[np.ndarray]:
     experiment = experiment_of(trained)
     data = workspace.competition.data
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", KitWarning)  # said where the predictions were asked for
+        warnings.simplefilter("ignore", KitWarning)  # already reported where the predictions were requested
         train = train_table(workspace.root, data).sort_by_id()
         table = test_table(workspace, data, train.classes) if job.split == "test" else train
         name = "test" if job.split == "test" else "train"
@@ -118,7 +119,7 @@ def predict_shard(job: ShardJob, stop: Stop) -> Work[np.ndarray]:
 
 
 def stop_of_pass(number: int) -> StoppedError:
-    """The error of a pass that was stopped, by a signal's number or TIME_OVER."""
+    """Returns the error of a stopped pass, by a signal's number or TIME_OVER."""
     why = f"{TIME_OVER_TEXT}: " if number == TIME_OVER else ""
     return StoppedError(f"{why}stopped; what was predicted is saved", number)
 
@@ -126,9 +127,12 @@ def stop_of_pass(number: int) -> StoppedError:
 def predict_in_parallel(
     executor: Executor, sheets: Sequence[PredictionFile], device: str, stop: Stop | None = None
 ) -> Work[None]:
-    """Predicts what sheets of one split miss; `done` counts rows times networks. Raises a job's error at once.
+    """Predicts the missing rows of files of one split.
 
-    If `stop` is requested, the jobs at work end, and StoppedError is raised. What they predicted is in the sheets.
+    `done` counts rows times networks. Raises a job's error at once.
+
+    If `stop` is requested, the running jobs end, and StoppedError is raised. Their predictions are in the
+    files.
     """
     stop = stop or Stop()
     at_work = _start_jobs(sheets, device, executor)
@@ -166,7 +170,7 @@ def predict_in_parallel(
 def _start_jobs(
     sheets: Sequence[PredictionFile], device: str, executor: Executor
 ) -> list[tuple[ShardJob, np.ndarray, np.ndarray]]:
-    """The jobs, and for each the array that it fills and the places in it."""
+    """Returns the jobs, and for each the array that it fills and the positions in it."""
     wanted = [(sheet, fold) for sheet in sheets for fold in sheet.folds_to_predict]
     parts = PARTS * executor.parallelism(PARTS * len(wanted))
     size = -(-sum(len(sheet.rows(fold)) for sheet, fold in wanted) // parts)

@@ -1,4 +1,4 @@
-"""Which views a run is worth predicting by: none that mirror, if its training images were not mirrored."""
+"""Suggests views for a run: without mirroring, if its training images were not mirrored."""
 
 from __future__ import annotations
 
@@ -7,6 +7,6 @@ from kit.runs.run import Run
 
 
 def suggest_views(run: Run) -> str:
-    """`hflip` for a run whose augmenter mirrors images, otherwise `shift`."""
+    """Returns `hflip` for a run whose augmenter mirrors images, otherwise `shift`."""
     workspace = run.folder.parent.parent
     return "hflip" if Augmenter.open(run.config["augmenter"], workspace, "augmenter").mirrors() else "shift"

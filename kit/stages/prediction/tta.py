@@ -1,8 +1,8 @@
-"""tta: predictions from several views of every image, for the test set and for each fold's held-out rows alike.
+"""tta: predicts from several views of every image, for the test set and for each fold's held-out rows.
 
-Every test row is predicted by all folds, every out-of-fold row by the checkpoint that never saw it, both through
-the same views, so that a blend is fitted on like with like. Each image is read once for all folds, runs and views
-of one geometry.
+All folds predict every test row, and the checkpoint that never saw it predicts every out-of-fold row, through
+the same views. So a blend is fitted on the same kind of predictions. Each image is read once for all folds,
+runs and views of one geometry.
 """
 
 from __future__ import annotations
@@ -52,23 +52,21 @@ if TYPE_CHECKING:
 
 TASK = "tta"
 WhichRows = Literal["test", "train", "both"]
-MAX_WEIGHT_BYTES = 4 * 2**30  # bytes of weights that predict together; more than that make another pass
+MAX_WEIGHT_BYTES = 4 * 2**30  # bytes of weights that predict together; larger sums make another pass
 
 
 @dataclass(frozen=True, repr=False)
 class TtaResult(Displayed):
-    """What tta made of one run: the member's name for `kit blend`, its files, and its out-of-fold scores."""
+    """TTA's result for one run: the member's name for `kit blend`, its files, and its out-of-fold scores."""
 
     member: str
     folder: Path
     folds: tuple[int, ...]
     views: int
     scores: Mapping[str, float]
-    plain: Mapping[str, float]  # the scores without views, of the same rows where all folds took part
-    gain: (
-        Gain | None
-    )  # over plain, by the metric; None for plain itself, and where training left no such rows
-    computed: bool  # False: it was there already
+    plain: Mapping[str, float]  # the scores without views, of the same rows if all folds took part
+    gain: Gain | None  # over plain, by the metric; None for plain itself, and if training left no such rows
+    computed: bool  # False: the predictions existed
 
     def _lines(self) -> list[str]:
         told = "  ".join(f"{name} {value:.4f}" for name, value in self.scores.items())
@@ -77,7 +75,7 @@ class TtaResult(Displayed):
         return [f"{self.member}{state}: {told or 'no row was held out, so there is no score'}{gain}"]
 
     def to_frame(self) -> pd.DataFrame:
-        """One row: the member, its views and folds, its scores, and the gain over plain."""
+        """Returns one row: the member, its views and folds, its scores, and the gain over plain."""
         row = {"member": self.member, "views": self.views, "folds": len(self.folds), **self.scores}
         return frame([row | gain_columns(self.gain)])
 
@@ -94,9 +92,10 @@ def tta(
 ) -> Work[list[TtaResult]]:
     """Predicts with the checkpoints of runs, folds or single checkpoint folders, and writes parquet.
 
-    `rows` are predicted in addition to held-out rows: test rows, the rows that each fold trained on, for distillation,
-    or both. If the config names no rows to predict, there are no test rows. If `stop` is requested, what is predicted
-    is saved and StoppedError is raised, R05 or R27; the same call continues.
+    `rows` are predicted in addition to held-out rows: test rows, the rows that each fold trained on, for
+    distillation, or both. If the config names no rows to predict, there are no test rows. If `stop` is
+    requested, the finished predictions are saved and StoppedError is raised, R05 or R27; the same call
+    continues.
 
     Raises ConfigError for paths and views, CheckpointError for damaged or unfitting ones, DataError for images.
     """
@@ -116,7 +115,7 @@ def predict_view_sets(
     rows: WhichRows = "test",
     stop: Stop | None = None,
 ) -> Work[list[list[TtaResult]]]:
-    """TTA by several sets of views in one pass: the results of each set, one per run."""
+    """Predicts by several sets of views in one pass, and returns the results of each set, one per run."""
     workspace = Workspace.of(workspace)
     opened = [Views.open(views, workspace.root, "views") for views in sets]
     choose_device(device, workspace.experiment.executor is not None)  # before the tables are read
@@ -142,12 +141,16 @@ def predict_view_sets(
 
 
 def views_name(views: Views, merge: Merge, suffix: str = "") -> str:
-    """The folder of a set of views, of a merge that is not the mean, and of an earlier checkpoint."""
+    """Returns the folder of a set of views, with the merge if it is not the mean, and with the suffix of an
+    earlier checkpoint.
+    """
     return views.slug() + ("-geometric" if merge == "geometric" else "") + suffix
 
 
 def group_by_geometry(jobs: Sequence[PredictionJob]) -> list[list[int]]:
-    """Which jobs share a pass over the images: those of one geometry, while their networks are not large."""
+    """Returns which jobs share a pass over the images: those of one geometry, as long as their networks are
+    not large.
+    """
     weights = {path: checkpoints.weight(path) for job in jobs for path in job.checkpoints.values()}
     groups: dict[tuple[Any, ...], list[list[int]]] = {}
     for at, job in enumerate(jobs):
@@ -162,19 +165,19 @@ def group_by_geometry(jobs: Sequence[PredictionJob]) -> list[list[int]]:
 
 @dataclass(frozen=True, eq=False)
 class _TtaContext:
-    """What all jobs of a command share."""
+    """The state that all jobs of a command share."""
 
     workspace: Workspace
     train: Table
     test: Table
     scoring: Scoring
     device: str
-    executor: Executor | None  # None: here, where all networks read along in one pass over the images
+    executor: Executor | None  # None: in this process, in which all networks share one pass over the images
     stop: Stop
 
     @classmethod
     def open(cls, workspace: Workspace, device: str, stop: Stop) -> _TtaContext:
-        """The competition's tables and metric."""
+        """Opens the competition's tables and metric."""
         data = workspace.competition.data
         train = train_table(workspace.root, data).sort_by_id()
         test = rows_to_predict(workspace, data, train.classes)
@@ -189,7 +192,9 @@ class _TtaContext:
         )
 
     def job(self, target: RunCheckpoints, views: Views, merge: Merge) -> PredictionJob:
-        """One run, checked: its classes and rows are the tables', its network takes the views."""
+        """Returns the job of one run after checks: its classes and rows are the tables', its network takes
+        the views.
+        """
         space, run, name = self.workspace, target.run, views_name(views, merge, target.epoch_suffix)
         train = table_of(run.folder, self.train, space.competition.data)
         experiment = same_experiment(run, target.folds, train)
@@ -257,7 +262,7 @@ class _TtaContext:
         return [self._result(*each) for each in zip(jobs, written[0], computed, strict=True)]
 
     def _until_stop(self, files: Sequence[PredictionFile], networks: Mapping[Path, Predictor]) -> Work[None]:
-        """A pass. Raises StoppedError after the batch at which a stop is requested."""
+        """Runs a pass. Raises StoppedError after the batch at which a stop is requested."""
         deadline, since = self.stop.deadline, time.monotonic()
         if deadline is not None:
             size = 4 * len(files[0].prior) * _count_predictions(files)
@@ -274,7 +279,7 @@ class _TtaContext:
                     raise stop_of_pass(number)
 
     def _load_splits(self, shape: Geometry, which_rows: WhichRows) -> Work[list[tuple[Split, Loaded]]]:
-        """The images of each split to predict, the out-of-fold rows first."""
+        """Returns the images of each split to predict, the out-of-fold rows first."""
         train = yield from load_rows(self.workspace, self.train, "train", shape)
         splits: list[tuple[Split, Loaded]] = [("oof", train)]
         if len(self.test) and which_rows != "train":
@@ -292,7 +297,7 @@ class _TtaContext:
         return PredictionFile.begin(job, split, job.as_named(loaded), (job.train or self.train).prior())
 
     def _load_networks(self, files: Sequence[PredictionFile]) -> dict[Path, Predictor]:
-        """The networks of all folds that are to be predicted here, by checkpoint; an executor's jobs load their own."""
+        """Returns the networks of all folds to predict here, by checkpoint; an executor's jobs load their own."""
         if self.executor:
             return {}
         paths = dict.fromkeys(file.job.checkpoints[fold] for file in files for fold in file.folds_to_predict)
@@ -318,29 +323,30 @@ class _TtaContext:
 
 
 def device_lines(networks: Iterable[Predictor], workspace: Workspace) -> Iterator[Progress]:
-    """A line for each device, dtype and memory format that networks predict in."""
+    """Yields a line for each device, dtype and memory format that networks predict in."""
     workers = workspace.experiment.workers
     for device, precision in dict.fromkeys((one.device, one.precision) for one in networks):
         yield device_line(device, precision, workers, trains=False)
 
 
 def _describe_left(file: PredictionFile) -> str:
-    """What is left of a file, in rows times networks."""
+    """Returns the remaining work of a file, in rows times networks."""
     whole = _count_predictions([file])
     return f"{file.job.member} {file.split}: {file.count_left():,} of {whole:,} predictions left"
 
 
 def _count_predictions(files: Sequence[PredictionFile]) -> int:
-    """Rows times networks of a pass."""
+    """Returns the rows times networks of a pass."""
     return sum(len(file.rows(fold)) for file in files for fold in file.folds_to_predict)
 
 
 def predict_groups(
     sheets: Sequence[PredictionFile], networks: Mapping[Path, Predictor], fill_prior: bool = False
 ) -> Work[None]:
-    """Predicts what sheets of one split miss: each image is read once. `done` counts rows times networks.
+    """Predicts the missing rows of files of one split: each image is read once. `done` counts rows times networks.
 
-    With `fill_prior` rows have the class prior until they are predicted, so the work may be closed at any step.
+    With `fill_prior` rows have the class prior until they are predicted, so the generator may be closed at
+    any step.
     """
     asked = [
         (sheet, fold, sheet.reader(fold, networks[sheet.job.checkpoints[fold]]))
@@ -366,7 +372,7 @@ def predict_groups(
 
 
 def describe_predictions(sheets: Sequence[PredictionFile]) -> list[str]:
-    """What was predicted: a line a run and fold of training rows, a line a run of test rows."""
+    """Returns what was predicted: a line per run and fold of training rows, a line per run of test rows."""
     found = []
     for sheet in sheets:
         count = len(sheet.job.views)

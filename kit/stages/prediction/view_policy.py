@@ -46,20 +46,18 @@ class ViewPolicyResult(Displayed):
 
     member: str
     folder: Path
-    weights: Mapping[
-        str, float
-    ]  # of each view's name, those of weight 0 left out; of a fitted recipe that has them
+    weights: Mapping[str, float]  # by view name, without weights of 0; only for a fitted recipe with weights
     nested: float
     in_sample: float
     others: Mapping[str, float]  # scores of `plain` and of the mean of the whole set
-    gains: tuple[Gain, ...]  # of the nested score over these, with the paired bootstrap's interval
+    gains: tuple[Gain, ...]  # of the nested score over these, with the interval of the paired bootstrap
 
     def _lines(self) -> list[str]:
         gains = [f"over {one.over} {self.others[one.over]:.4f}: {format_gain(one)}" for one in self.gains]
         return [f"{self.member}: nested {self.nested:.4f} (in-sample {self.in_sample:.4f})", *gains]
 
     def to_frame(self) -> pd.DataFrame:
-        """A row per view: its weight."""
+        """Returns a row per view: its weight."""
         rows = [{"member": self.member, "view": view, "weight": w} for view, w in self.weights.items()]
         return frame(rows, ("member", "view", "weight"))
 
@@ -73,7 +71,7 @@ def choose_views(
     device: str = "auto",
     stop: Stop | None = None,
 ) -> Work[list[ViewPolicyResult]]:
-    """Learns, for each run, how to average a set of views, and writes test and out-of-fold predictions of it.
+    """Fits, for each run, an average of a set of views, and writes its test and out-of-fold predictions.
 
     `recipe` is an ensembler, whose members are the views. Raises what `tta` raises, and InvalidError D46 for rows that
     cannot be cut into parts to choose and to score on. If `stop` is requested, it stops as `tta` does.
@@ -120,7 +118,7 @@ def choose_views(
 
 @dataclass(frozen=True)
 class _PolicyContext:
-    """What the policies of all runs share."""
+    """The state that the policies of all runs share."""
 
     name: str  # of the member's views
     views: Views
@@ -169,7 +167,7 @@ class _PolicyContext:
         )
 
     def _provenance(self, first: Predictions, singles: Sequence[TtaResult], fitted: Ensembler) -> Provenance:
-        """The provenance of the first view's predictions, with the policy; scores are those of the policy alone."""
+        """Returns the provenance of the first view's predictions, with the policy; scores are only the policy's."""
         policy = PolicyRecord(
             views=self.views.spec(),
             names=tuple(self.names),
@@ -179,7 +177,7 @@ class _PolicyContext:
         return replace(first.provenance, views=self.name, policy=policy, scores=None, fold_scores=None)
 
     def _test(self, singles: Sequence[TtaResult], fitted: Ensembler, oof: Provenance) -> Predictions:
-        """Each fold's test rows by the policy that was fitted on all out-of-fold rows."""
+        """Returns each fold's test rows by the policy that was fitted on all out-of-fold rows."""
         found = [Predictions.read(one.folder / "test.parquet") for one in singles]
         provenance = replace(
             found[0].provenance, views=oof.views, plugins=oof.plugins, policy=oof.policy, folds=oof.folds
