@@ -35,7 +35,7 @@ WARM_UP_STEPS = 3  # steps that start processes and allocate, and are not counte
 
 @dataclass(frozen=True)
 class WorkerRate:
-    """Images a second with a number of loader processes: made by the loader alone, and trained."""
+    """Images per second with a number of loader processes: made by the loader alone, and trained."""
 
     workers: int
     loaded: float
@@ -44,7 +44,7 @@ class WorkerRate:
 
 @dataclass(frozen=True, repr=False)
 class LoaderResult(Displayed):
-    """What was measured, fewest workers first; `used` is what the config's `workers` comes to here."""
+    """The measurements, fewest workers first. `used` is the number that the config's `workers` gives here."""
 
     batch_size: int
     steps: int
@@ -58,18 +58,18 @@ class LoaderResult(Displayed):
         return max(self.rates, key=lambda rate: rate.trained)
 
     def advice(self) -> int | None:
-        """The fewest workers that train about as fast as any, where the config's train slower than that."""
+        """Returns the fewest workers that train about as fast as any, if the config's train slower than that."""
         best = self.fastest.trained
         enough = next(rate for rate in self.rates if rate.trained * EQUAL_RATE_FACTOR >= best)
         used = next(rate for rate in self.rates if rate.workers == self.used)
         return enough.workers if used.trained * EQUAL_RATE_FACTOR < best else None
 
     def describe(self) -> str:
-        """What was timed, in one line."""
+        """Returns what was timed, in one line."""
         return f"batch {self.batch_size}, {self.device}: images/s, median of two turns of {self.steps} steps"
 
     def describe_advice(self) -> str:
-        """Whether another number of loader processes is faster, in one line."""
+        """Returns whether another number of loader processes is faster, in one line."""
         advice = self.advice()
         if advice is None:
             return "used: the number of this config; no other number is more than 5 % faster"
@@ -79,7 +79,7 @@ class LoaderResult(Displayed):
         return [self.describe(), self.describe_advice()]
 
     def to_frame(self) -> pd.DataFrame:
-        """A row per number of loader processes: images per second of the loader alone and of training."""
+        """Returns a row per number of loader processes: images per second of the loader alone and of training."""
         return frame(
             {
                 "workers": rate.workers,
@@ -96,9 +96,10 @@ class LoaderResult(Displayed):
 def measure_loader(
     workspace: Workspace | StrPath, workers: Sequence[int] = (), steps: int = 20
 ) -> Work[LoaderResult]:
-    """Trains steps of fold 0 with each number of loader processes, in turns, and throws them away; fills the cache.
+    """Trains steps of fold 0 with each number of loader processes, in turns, and discards them; fills the cache.
 
-    By default 0, 1, 2, 4, ... up to the cores, and what the config comes to. Raises what preparing a run raises.
+    The default is 0, 1, 2, 4, ... up to the cores, and the config's number. Raises what preparing a run
+    raises.
     """
     workspace = Workspace.of(workspace)
     setting = yield from prepare_run(workspace, Run(workspace.runs / ".bench"))
@@ -116,7 +117,7 @@ def measure_loader(
 
 
 def _powers(most: int) -> list[int]:
-    """0, 1, 2, 4, ... up to a number of cores."""
+    """Returns 0, 1, 2, 4, ... up to a number of cores."""
     return [0, *(2**power for power in range(most.bit_length()))]
 
 
@@ -150,7 +151,7 @@ class _LoaderRun:
         return train_stages(replace(self.setting, experiment=experiment, techniques=techniques), 0)[0]
 
     def rate(self, timed: Sequence[tuple[float, int]]) -> float:
-        """Images a second of the median turn of steps."""
+        """Returns the images per second of the median turn of steps."""
         return median(images / seconds for seconds, images in timed)
 
 
@@ -164,7 +165,7 @@ def _batches(stage: FitStage) -> Iterator[Any]:
 def _time_steps(
     work: Iterator[Any], rows: Callable[[Any], int], steps: int, device: torch.device
 ) -> list[tuple[float, int]]:
-    """Seconds and images of `steps` steps, after those that warm up, until the device has done what was queued."""
+    """Returns seconds and images of `steps` steps, after warm-up steps, until the device has finished its queue."""
     for _ in islice(work, WARM_UP_STEPS):
         pass
     memory.wait_for(device)

@@ -21,7 +21,7 @@ from kit.experiment.run_context import RunContext, prepare_run, scratch_run
 from kit.model.network import freeze
 
 EMA_DECAY = 0.9  # of the losses' moving average: it lags ten steps; fastai's .98 lags fifty
-STOP_FACTOR = 4.0  # times the lowest smoothed loss: the test ends there
+STOP_FACTOR = 4.0  # factor of the lowest smoothed loss at which the test ends
 
 
 @dataclass(frozen=True)
@@ -30,10 +30,10 @@ class LrCurve:
 
     rates: tuple[float, ...]
     epochs: tuple[int, ...]  # of each stage
-    steps: tuple[int, ...]  # an epoch, of each stage
+    steps: tuple[int, ...]  # per epoch, of each stage
 
     def epoch_of(self, step: int) -> float:
-        """The place of a step on the axis of epochs."""
+        """Returns the position of a step on the axis of epochs."""
         done = 0.0
         for epochs, steps in zip(self.epochs, self.steps, strict=True):
             if step <= epochs * steps:
@@ -53,16 +53,16 @@ class LrPoint:
 
 @dataclass(frozen=True)
 class LrRangeTest:
-    """A range test's trials, and what they suggest."""
+    """A range test's trials, and their suggestions."""
 
     trials: tuple[LrPoint, ...]
-    steepest: float  # where the smoothed loss falls fastest
+    steepest: float  # the rate at which the smoothed loss falls fastest
     tenth: float  # a tenth of the rate of the lowest smoothed loss
 
 
 @stage
 def compute_lr_schedule(workspace: Workspace | StrPath, fold: int = 0) -> Work[LrCurve]:
-    """The learning rates that a fold's training would use. Raises what preparing a run raises."""
+    """Returns the learning rates of a fold's training. Raises what preparing a run raises."""
     workspace = Workspace.of(workspace)
     setting = yield from prepare_run(workspace, scratch_run(workspace))
     made, stages = new_learner(setting, fold), train_stages(setting, fold)
@@ -82,7 +82,7 @@ def run_lr_range_test(
     steps: int = 120,
     fold: int = 0,
 ) -> Work[LrRangeTest]:
-    """Trains a network for `steps` steps while the rate rises from lowest to highest, and throws it away.
+    """Trains a network for `steps` steps while the rate increases from lowest to highest, and discards it.
 
     Raises what preparing a run raises.
 
@@ -116,7 +116,9 @@ def range_test(
     highest: float,
     steps: int,
 ) -> Iterator[LrPoint]:
-    """Steps at rates that rise by equal factors, until they are done or the smoothed loss is far above its lowest."""
+    """Steps at rates that increase by equal factors, until they are done or the smoothed loss is far above
+    its lowest.
+    """
     freeze(learner.network, stage.frozen)
     mean, best, peak = 0.0, math.inf, max(learner.peaks)
     for number, batch in enumerate(_endless(stage.batches)):
@@ -143,10 +145,10 @@ def _endless(batches: fit.Epochs) -> Iterator[Batch]:
 
 
 def suggest_lr(trials: Sequence[LrPoint]) -> tuple[float, float]:
-    """The rate where the smoothed loss falls fastest over log(lr), and a tenth of that of its minimum.
+    """Returns the rate at which the smoothed loss falls fastest over log(lr), and a tenth of that of its minimum.
 
-    NaN where there are fewer than three trials. The first tenth of the trials, whose average is of few losses, is left
-    out of both.
+    Returns NaN for fewer than three trials. Both ignore the first tenth of the trials, whose average is of
+    few losses.
     """
     kept = list(trials)[len(trials) // 10 :]
     if len(kept) < 3:

@@ -1,4 +1,4 @@
-"""Plots of the learning rate: its schedule, and the loss at rising rates."""
+"""Plots of the learning rate: its schedule, and the loss at increasing rates."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from kit.stages.profiling.lr_finder import compute_lr_schedule, run_lr_range_tes
 
 @stage
 def plot_lr(workspace: Workspace, out: Path) -> Work[PlotResult]:
-    """The learning rate of each step of a fold."""
+    """Plots the learning rate of each step of a fold."""
     check_picture(out)
     curve = yield from compute_lr_schedule.with_progress(workspace)
     epochs = [curve.epoch_of(step + 1) for step in range(len(curve.rates))]
@@ -50,7 +50,7 @@ def plot_lr(workspace: Workspace, out: Path) -> Work[PlotResult]:
 def plot_lr_range(
     workspace: Workspace, out: Path, lowest: float, highest: float, steps: int
 ) -> Work[PlotResult]:
-    """The loss at rising learning rates, and two rates to try."""
+    """Plots the loss at increasing learning rates, and two rates to try."""
     check_picture(out)
     if highest <= lowest:
         raise ConfigError(

@@ -1,4 +1,4 @@
-"""speed: how fast a network trains and predicts at each dtype and layout of a device, in turns; it decides nothing."""
+"""speed: measures training and prediction at each dtype and layout of a device, in turns. It changes no setting."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ PLAN = StepPlan(0, 0)
 
 @dataclass(frozen=True)
 class ComputeSetup:
-    """How a network computes; a compiled one is measured in training alone."""
+    """How a network computes. A compiled one is measured only in training."""
 
     dtype: str
     memory_format: str
@@ -50,7 +50,7 @@ class ComputeSetup:
 
 @dataclass(frozen=True)
 class Throughput:
-    """Images a second of one way, and the seconds that compiling took; `failed` says why there are none."""
+    """The images per second of one setup, and the seconds of compiling. `failed` has the error if there are none."""
 
     way: ComputeSetup
     train: float = 0.0
@@ -61,7 +61,7 @@ class Throughput:
 
 @dataclass(frozen=True, repr=False)
 class SpeedResult(Displayed):
-    """The rates of all ways, and what a run of this config uses (`auto`: by the fixed rule)."""
+    """The rates of all setups, and the one that a run of this config uses (`auto`: by the fixed rule)."""
 
     network: str
     image_size: int
@@ -74,26 +74,26 @@ class SpeedResult(Displayed):
     rates: tuple[Throughput, ...]
 
     def rate(self, dtype: str, memory_format: str) -> Throughput:
-        """The rate of a way that is not compiled."""
+        """Returns the rate of a setup that is not compiled."""
         return next(rate for rate in self.rates if rate.way == ComputeSetup(dtype, memory_format))
 
     @property
     def trains_fastest(self) -> Throughput:
-        """The rate of the way that trains fastest, compiled ones aside."""
+        """The rate of the setup that trains fastest, without compiled ones."""
         return max(self._plain(), key=lambda rate: rate.train)
 
     @property
     def predicts_fastest(self) -> Throughput:
-        """The rate of the way that predicts fastest."""
+        """The rate of the setup that predicts fastest."""
         return max(self._plain(), key=lambda rate: rate.predict)
 
     def _plain(self) -> list[Throughput]:
         return [rate for rate in self.rates if not rate.way.compiled]
 
     def advice(self) -> tuple[str, ...]:
-        """The overrides that would be faster by more than the noise, none where there are none.
+        """Returns the overrides that would be faster by more than the noise; empty if none would.
 
-        Training decides on the layout, as it takes most of a run's time.
+        Training decides on the layout, because it takes most of a run's time.
         """
         best, used = self.trains_fastest, self.rate(self.used.train, self.used.memory_format)
         way = used.way if used.train * EQUAL_RATE_FACTOR >= best.train else best.way
@@ -111,7 +111,7 @@ class SpeedResult(Displayed):
         return tuple(f"{key}={wanted}" for key, (used, wanted) in pairs.items() if wanted != used)
 
     def break_even(self) -> float | None:
-        """Images of training after which compiling has paid for itself, infinite where it never does."""
+        """Returns the images of training after which compiling has paid for itself, infinite if it never does."""
         compiled = next((rate for rate in self.rates if rate.way.compiled and not rate.failed), None)
         if compiled is None:
             return None
@@ -120,20 +120,20 @@ class SpeedResult(Displayed):
         return compiled.compiling / gain if gain > 0 else float("inf")
 
     def describe(self) -> str:
-        """What was timed, in one line."""
+        """Returns what was timed, in one line."""
         threads = f"{self.threads} thread{'s' * (self.threads > 1)}"
         of = f"{self.network}, {self.image_size} px, batch {self.batch_size}, {self.device}, {threads}"
         return f"{of}: images/s, median of {self.steps} steps, in turns"
 
     def describe_advice(self) -> str:
-        """Whether other settings are faster, in one line."""
+        """Returns whether other settings are faster, in one line."""
         lines = self.advice()
         if not lines:
             return "used: the settings of this config; nothing else is more than 5 % faster"
         return f"used: the settings of this config; faster on this machine: {' '.join(lines)}"
 
     def describe_break_even(self) -> str:
-        """When compiling pays off, in one line; empty if it was not tried."""
+        """Returns when compiling pays off, in one line; empty if it was not tried."""
         compiled = next((rate for rate in self.rates if rate.way.compiled), None)
         if compiled is None:
             return ""
@@ -153,7 +153,9 @@ class SpeedResult(Displayed):
         return [*filter(None, [self.describe(), self.describe_advice(), self.describe_break_even()])]
 
     def to_frame(self) -> pd.DataFrame:
-        """A row per precision and memory layout: images per second of training and of predicting, or the error."""
+        """Returns a row per precision and memory layout: images per second of training and of predicting, or
+        the error.
+        """
         return frame(
             {
                 "precision": rate.way.dtype,
@@ -171,7 +173,8 @@ class SpeedResult(Displayed):
 def measure_speed(
     workspace: Workspace | StrPath, batch_size: int | None = None, steps: int = 10, compiled: bool = False
 ) -> Work[SpeedResult]:
-    """Times steps of training and batches of predicting, a step of each way a turn, so that a drift hurts all alike.
+    """Times steps of training and batches of predicting, one step of each setup per turn, so that a drift
+    affects all equally.
 
     Raises ConfigError and PluginError for a network that cannot be built.
     """
@@ -208,7 +211,7 @@ def measure_speed(
 
 
 def measure_throughput(workspace: Workspace, table: Table, steps: int = 3) -> Throughput:
-    """The images per second of training and predicting of this config's run, from a few steps on random pixels.
+    """Returns the images per second of training and predicting of this config's run, from a few steps on random pixels.
 
     Raises ConfigError and PluginError for a network that cannot be built, RunError R02 if a step fails.
     """
@@ -226,7 +229,7 @@ def measure_throughput(workspace: Workspace, table: Table, steps: int = 3) -> Th
 def _set_up(
     workspace: Workspace, table: Table, batch_size: int | None
 ) -> tuple[_SharedSetup, nn.Module, Precision]:
-    """What a config's network is measured with, the network without its weights, and the precision of a run."""
+    """Returns the shared setup for a config's network, the network without its weights, and the precision of a run."""
     experiment, root = workspace.experiment, workspace.root
     device = choose_device(experiment.device)
     parts = network.open_parts(experiment, root, network.classes_from_table(table))
@@ -241,7 +244,7 @@ def _set_up(
 
 @dataclass
 class _SharedSetup:
-    """What all ways share; ways of one layout train the same weights, so that memory holds few copies."""
+    """The state that all setups share. Setups of one layout train the same weights, so that memory holds few copies."""
 
     experiment: Experiment
     root: Path
@@ -252,7 +255,7 @@ class _SharedSetup:
     learners: dict[tuple[str, bool], Learner] = field(default_factory=dict)
 
     def rig(self, way: ComputeSetup) -> _SetupRun:
-        """What a way is measured with."""
+        """Returns the run of a setup."""
         precision = Precision(way.dtype, way.dtype, way.memory_format)
         key = way.memory_format, way.compiled
         if key not in self.learners:
@@ -291,7 +294,7 @@ class _SharedSetup:
 
 @dataclass
 class _SetupRun:
-    """One way at work: the seconds of each of its steps so far."""
+    """One running setup: the seconds of each of its steps so far."""
 
     way: ComputeSetup
     learner: Learner
@@ -305,16 +308,14 @@ class _SetupRun:
     failed: str = ""
 
     def turn(self) -> None:
-        """One step of training and one batch of predicting, timed; a way that fails is left alone from then on."""
+        """Times one step of training and one batch of predicting. A setup that fails is skipped from then on."""
         if self.failed:
             return
         try:
             self.trained.append(self._time(self._train))
             if not self.way.compiled:
                 self.predicted.append(self._time(self._predict))
-        except (
-            RuntimeError
-        ) as error:  # torch's words for an operation that is not there, or memory that is not
+        except RuntimeError as error:  # torch's messages for missing operations or missing memory
             self.failed = str(error).splitlines()[0]
 
     def _train(self) -> None:
@@ -336,7 +337,7 @@ class _SetupRun:
         return time.perf_counter() - start
 
     def rate(self) -> Throughput:
-        """Its median rates."""
+        """Returns its median rates."""
         if self.failed:
             return Throughput(self.way, failed=self.failed)
         step, count = statistics.median(self.trained[WARM_UP_STEPS:]), len(self.batch)

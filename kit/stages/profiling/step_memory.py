@@ -19,12 +19,12 @@ from kit.stages.figures.plots import draw_stacked_bars, write_figure
 if TYPE_CHECKING:
     import pandas as pd
 
-MIN_BLOCK_BYTES = 2**10  # of activations, below which a block is not listed
+MIN_BLOCK_BYTES = 2**10  # share of activations below which a block is not listed
 
 
 @dataclass(frozen=True, repr=False, eq=False)
 class MemoryResult(Displayed):
-    """A step's memory at `sizes` images at a time, by part, and the picture if one was asked for."""
+    """A step's memory at `sizes` images at a time, by part, and the picture if one was requested."""
 
     title: str  # network, precision and device
     step: StepMemory
@@ -37,12 +37,12 @@ class MemoryResult(Displayed):
         return self.step.largest()
 
     def describe_free(self) -> str:
-        """The free memory, and what weights, gradients and optimizer use."""
+        """Returns the free memory, and what weights, gradients and optimizer use."""
         free, held = format_mebibytes(self.step.room.free), format_mebibytes(self.step.held)
         return f"{self.title}: {free} free, {held} used by weights, gradients and optimizer"
 
     def describe(self) -> list[str]:
-        """Activations by block, the measured peak, and the largest batch that fits, a line each."""
+        """Returns activations by block, the measured peak, and the largest batch that fits, in lines."""
         step = self.step
         blocks = step.footprint.activations(step.images).items()
         listed = [f"{name} {format_mebibytes(size)}" for name, size in blocks if size >= MIN_BLOCK_BYTES]
@@ -58,7 +58,7 @@ class MemoryResult(Displayed):
         return [*lines, f"largest batch that fits: {largest}"]
 
     def as_json(self) -> dict[str, Any]:
-        """All numbers in bytes, as JSON values."""
+        """Returns all numbers in bytes, as JSON values."""
         step = self.step
         return {
             "network": self.title,
@@ -90,7 +90,7 @@ class MemoryResult(Displayed):
         return [] if self.picture is None else [self.picture.read_bytes()]
 
     def to_frame(self) -> pd.DataFrame:
-        """A row per number of images: bytes of the peak and of each part, and whether it fits."""
+        """Returns a row per number of images: bytes of the peak and of each part, and whether it fits."""
         step = self.step
         rows = [
             {"images": size, "peak": step.peak(size), **step.parts(size), "fits": step.fits(size)}

@@ -13,15 +13,15 @@ from kit.kinds import Backbone
 from kit.stages.profiling.speed import measure_throughput
 
 FEWEST_EPOCHS = 6  # at a size; with fewer, a smaller image and more epochs score higher (docs/defaults.md)
-MOST_EPOCHS = 20  # pretrained weights gain little beyond
-STEP_PX = 32  # between sizes: the stride of most networks
+MOST_EPOCHS = 20  # maximum epochs, beyond which pretrained weights gain little
+STEP_PX = 32  # step between sizes: the stride of most networks
 SMALLEST_PX = 96
 OVERHEAD = 1.08  # loading, averaging and checkpoints, as a factor on the steps (benchmarks/README.md)
 
 
 @dataclass(frozen=True)
 class Budget:
-    """What fits into the time: epochs at an image size, and the seconds that one network is expected to take."""
+    """The epochs at an image size that fit into the time, and the expected seconds of one network."""
 
     epochs: int
     image_size: int
@@ -46,13 +46,14 @@ class TrainingPace:
     rows: int
 
     def epoch_seconds(self, image_size: int) -> float:
-        """The seconds of an epoch on the training rows and a validation, at a size."""
+        """Returns the seconds of an epoch on the training rows and a validation, at a size."""
         once = (self.rows - self.held_out) / self.train + self.held_out / self.predict
         return OVERHEAD * once * (image_size / self.image_size) ** 2
 
 
 def fit_time(root: Path, config: dict[str, Any], seconds: int) -> Budget:
-    """The largest size, up to the config's own, at which FEWEST_EPOCHS fit into the seconds, and the epochs that fit.
+    """Returns the largest size, up to the config's own, at which FEWEST_EPOCHS fit into the seconds, and the
+    epochs that fit.
 
     The time is that of one fold. Only the config's size and the chosen one are measured: a step's time grows with the
     pixels.
@@ -71,7 +72,7 @@ def fit_time(root: Path, config: dict[str, Any], seconds: int) -> Budget:
 
 
 def measure_pace(space: Workspace, table: Table) -> TrainingPace:
-    """The images per second of a config's run on this machine, and the rows of one of its folds."""
+    """Returns the images per second of a config's run on this machine, and the rows of one of its folds."""
     experiment = space.experiment
     folds = max(int(experiment.splitter.get("folds", 5)), 2)
     rate = measure_throughput(space, table)
@@ -79,6 +80,6 @@ def measure_pace(space: Workspace, table: Table) -> TrainingPace:
 
 
 def _takes_one_size(space: Workspace) -> bool:
-    """Whether the network takes images of one size only, as many transformers do."""
+    """Whether the network takes images of only one size, as many transformers do."""
     backbone = space.experiment.open(Backbone, space.root)
     return backbone.input_size() is not None
