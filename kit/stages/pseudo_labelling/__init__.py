@@ -1,1 +1,3 @@
-"""Teaching: what teachers may tell the student of a fold, which rows are sure enough, and how often they are right."""
+"""Pseudo-labelling: teachers' predictions for the student of a fold, the selection of confident rows, and
+their accuracy.
+"""

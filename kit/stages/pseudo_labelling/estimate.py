@@ -1,6 +1,6 @@
-"""Estimate: how many rows a rule takes and how often their labels are right, by rows whose labels are known.
+"""Estimate: how many rows a rule selects and how often their labels are right, by rows with known labels.
 
-A fold's held-out rows stand in for test rows: the same networks predict both, and have seen neither.
+A fold's held-out rows represent test rows: the same networks predict both, and have seen neither.
 """
 
 from __future__ import annotations
@@ -15,49 +15,49 @@ Z = 1.959964  # of a normal distribution's middle 95 %
 
 @dataclass(frozen=True)
 class Estimate:
-    """Held-out rows, those that the rule takes, and those of them that are called what they are; by class too."""
+    """Held-out rows, those that the rule selects, and those of them that are predicted correctly; by class too."""
 
     rows: int
     taken: int
     right: int
-    by_class: tuple[tuple[int, int], ...]  # taken and right, of the rows that are called each class
+    by_class: tuple[tuple[int, int], ...]  # selected and correct rows, by predicted class
 
     @classmethod
     def is_empty(cls, classes: int) -> Estimate:
-        """The estimate of no row at all."""
+        """Returns the estimate without rows."""
         return cls(0, 0, 0, ((0, 0),) * classes)
 
     def __add__(self, other: Estimate) -> Estimate:
-        """The estimate of the rows of both."""
+        """Returns the estimate of the rows of both."""
         pairs = zip(self.by_class, other.by_class, strict=True)
         added = tuple((one[0] + two[0], one[1] + two[1]) for one, two in pairs)
         return Estimate(self.rows + other.rows, self.taken + other.taken, self.right + other.right, added)
 
     @property
     def share(self) -> float:
-        """The share of the rows that is taken."""
+        """The share of selected rows."""
         return self.taken / max(self.rows, 1)
 
     @property
     def accuracy(self) -> float | None:
-        """The share of the rows taken whose label is right; None where none is taken."""
+        """The share of selected rows whose label is right; None if no row is selected."""
         return self.right / self.taken if self.taken else None
 
     @property
     def interval(self) -> tuple[float, float]:
-        """Where the accuracy lies in 95 of 100 such samples, 0 to 1 where nothing is taken."""
+        """The interval of the accuracy in 95 of 100 such samples, 0 to 1 if no row is selected."""
         return wilson(self.right, self.taken)
 
 
 def estimate(called: np.ndarray, truth: np.ndarray, taken: np.ndarray, classes: int) -> Estimate:
-    """The estimate by rows with the class that each is called, its true class, and whether the rule takes it, (N,)."""
+    """Returns the estimate from each row's predicted class, its true class, and whether the rule selects it, (N,)."""
     right = taken & (called == truth)
     kept, hits = (np.bincount(called[rows], minlength=classes).tolist() for rows in (taken, right))
     return Estimate(len(called), int(taken.sum()), int(right.sum()), tuple(zip(kept, hits, strict=True)))
 
 
 def wilson(right: int, of: int) -> tuple[float, float]:
-    """The 95 % score interval of a share. Source: Wilson 1927, "Probable Inference, the Law of Succession"."""
+    """Returns the 95 % score interval of a share. Source: Wilson 1927, "Probable Inference, the Law of Succession"."""
     if not of:
         return 0.0, 1.0
     share, square = right / of, Z * Z / of

@@ -1,4 +1,4 @@
-"""LoadedImages: training and test images as teachers saw them, and what of them belongs together."""
+"""LoadedImages: training and test images as the teachers saw them, and their clusters."""
 
 from __future__ import annotations
 
@@ -23,7 +23,9 @@ from kit.stages.pseudo_labelling.related_rows import row_clusters
 
 @dataclass(frozen=True, eq=False)
 class LoadedImages:
-    """The rows of both splits with their images, and a number for each that is equal for what belongs together."""
+    """The rows of both splits with their images, and a number for each row that is equal within a cluster of
+    related rows.
+    """
 
     train: Loaded
     test: Loaded
@@ -33,7 +35,7 @@ class LoadedImages:
 def load_images(
     workspace: Workspace, members: Sequence[Member], train: Table, test: Table
 ) -> Work[LoadedImages]:
-    """Brings the images into the cache as the teachers saw them, and compares them.
+    """Loads the images into the cache as the teachers saw them, and compares them.
 
     Raises DataError D65 for test images that are not those that a teacher predicted.
     """
@@ -66,6 +68,9 @@ def load_images(
 
 
 def _geometry(workspace: Workspace, member: Member) -> Geometry:
-    """How images enter the cache for a member's run. Raises CheckpointError D51, D53 for a config it cannot read."""
+    """Returns how images enter the cache for a member's run.
+
+    Raises CheckpointError D51, D53 for an unreadable config.
+    """
     config = Run(workspace.runs / member.run).config
     return geometry(read_stored_experiment(config, f"runs/{member.run}"))

@@ -51,7 +51,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class PseudoRequest:
-    """What is asked of teachers: the rule, what a label is, how they are blended, and of which rows they tell."""
+    """The request to the teachers: the rule, the kind of labels, the ensembler, and the rows to label."""
 
     rule: Rule = field(default_factory=Rule)
     labels: Form = "hard"
@@ -61,20 +61,20 @@ class PseudoRequest:
 
 @dataclass(frozen=True, repr=False)
 class PseudoResult(Displayed):
-    """Pseudo-labels that were written: what was taken of the test rows, and how often such labels are right."""
+    """Pseudo-labels that were written: the selected test rows, and the accuracy of such labels."""
 
     path: str
     round: int
     teachers: tuple[str, ...]
     labels: Form
     test_rows: int
-    folds: Mapping[int, int]  # rows taken of each
+    folds: Mapping[int, int]  # selected rows of each
     related: Mapping[int, int]  # rows of each that were left out, as they belong to rows that it holds out
     classes: tuple[ClassShare, ...]
-    confidence: float  # mean, of the rows taken
+    confidence: float  # mean of the selected rows
     held_out: Estimate
-    training_rows: int  # that teachers tell of too, over all folds
-    is_new: bool  # False: they were there already
+    training_rows: int  # training rows that teachers label too, over all folds
+    is_new: bool  # False: the files existed
 
     def _lines(self) -> list[str]:
         taken = ", ".join(f"fold {fold} {count}" for fold, count in self.folds.items())
@@ -88,7 +88,7 @@ class PseudoResult(Displayed):
         return lines
 
     def to_frame(self) -> pd.DataFrame:
-        """A row per class: rows per fold, share, share of training rows, accuracy on held-out rows."""
+        """Returns a row per class: rows per fold, share, share of training rows, accuracy on held-out rows."""
         rows = [
             {"class": c.name, "rows": c.rows, "share": c.share, "prior": c.prior, "accuracy": c.accuracy}
             for c in self.classes
@@ -139,7 +139,7 @@ def pseudo(
 
 
 def _provenance(teachers: Teachers, asked: PseudoRequest, shown: LoadedImages, number: int) -> Provenance:
-    """How the rows were labelled."""
+    """Returns the record of how the rows were labelled."""
     members = teachers.members
     record = LabellingRecord(
         round=number,
@@ -156,14 +156,14 @@ def _provenance(teachers: Teachers, asked: PseudoRequest, shown: LoadedImages, n
 
 
 def _no_predictions(table: Table) -> Predictions:
-    """No row at all."""
+    """Returns predictions without rows."""
     return Predictions(
         table.ids[:0], np.empty(0, np.int64), table.classes, np.empty((0, len(table.classes)), np.float32)
     )
 
 
 def _round(workspace: Workspace, member: Member) -> int:
-    """The round that a member's run was a student of; 0 where it was none."""
+    """Returns the round that a member's run was a student of; 0 if it was none."""
     return int(Run(workspace.runs / member.run).provenance.get("pseudo", {}).get("round", 0))
 
 
@@ -191,7 +191,7 @@ def _lessons(teachers: Teachers, asked: PseudoRequest, shown: LoadedImages) -> l
 
 
 def _of_training(teachers: Teachers, told: Sequence[Predictions], provenance: Provenance) -> Predictions:
-    """What each fold's teachers say of the rows that they trained on."""
+    """Returns the predictions of each fold's teachers of the rows that they trained on."""
     said, classes = (
         {fold: teachers.of_training(fold, told) for fold in teachers.folds},
         teachers.table.classes,
@@ -201,7 +201,7 @@ def _of_training(teachers: Teachers, told: Sequence[Predictions], provenance: Pr
 
 
 def _write(made: PseudoLabels) -> bool:
-    """Writes the files, unless they are there as they would be. Raises ConfigError C11 where they are others."""
+    """Writes the files, unless equal ones exist. Raises ConfigError C11 if different ones exist."""
     name = made.folder.name
     if not made.exists():
         made.write()
@@ -218,7 +218,7 @@ def _write(made: PseudoLabels) -> bool:
 def _describe(
     made: PseudoLabels, lessons: Sequence[FoldSelection], teachers: Teachers, is_new: bool, rule: Rule
 ) -> PseudoResult:
-    """What there is to say of them. Warns of classes whose share is far from the training rows' (W22)."""
+    """Returns the description. Warns of classes whose share is far from the training rows' (W22)."""
     classes = teachers.table.classes
     shares = class_shares(lessons, classes, teachers.table.prior())
     held_out = sum((one.held_out for one in lessons), Estimate.is_empty(len(classes)))
@@ -241,7 +241,7 @@ def _describe(
 
 
 def _warn(found: Sequence[ClassShare], rule: Rule) -> None:
-    """W22: classes that are taken far more, or far less, than they are among the training rows."""
+    """Warns (W22) of classes that are selected much more or less often than they occur among the training rows."""
     if not found:
         return
     cases = [

@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 def row_clusters(
     train: Table, test: Table, hashes: Sequence[str], pairs: np.ndarray, data: Data
 ) -> np.ndarray:
-    """A number for each training row and then each test row, equal for what belongs together, int64 (rows,).
+    """Returns a number for each training row and then each test row, equal for related rows, int64 (rows,).
 
-    `hashes` are of the files' content, `pairs` of rows that look alike.
+    `hashes` are of the files' content, `pairs` of similar rows.
     """
     alone: list[Hashable] = list(range(len(train) + len(test)))  # numbers, which no name equals
     same = [name or row for name, row in zip(hashes, alone, strict=True)]
@@ -32,7 +32,7 @@ def row_clusters(
 
 
 def _groups(test: Table, data: Data) -> list[str]:
-    """The test rows' groups, as their table names them; blank where it has no such column."""
+    """Returns the test rows' groups, as their table names them; blank if it has no such column."""
     ids = test.ids.tolist()
     known = {"id": ids, **derive_columns(ids, test.paths)}
     known |= {str(name): test.frame[name].tolist() for name in test.frame.columns}
@@ -43,6 +43,8 @@ def _groups(test: Table, data: Data) -> list[str]:
 
 
 def is_related_to_held_out(found: np.ndarray, folds: Folds, fold: int) -> np.ndarray:
-    """Which test rows belong to a row that a fold holds out, bool (test rows,); `found` comes from `row_clusters`."""
+    """Returns which test rows are related to a row that a fold holds out, bool (test rows,); `found` comes
+    from `row_clusters`.
+    """
     count = len(folds.ids)
     return np.isin(found[count:], found[:count][folds.oof_mask(fold)])

@@ -1,4 +1,4 @@
-"""Rule: which rows are sure enough to be learned from."""
+"""Rule: selects the rows that are certain enough to be learned from."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ DEFAULT_THRESHOLD = 0.9  # what the likeliest class must have, where no share of
 
 @dataclass(frozen=True)
 class Rule:
-    """The surest rows.
+    """Selects the most certain rows.
 
-    `top_fraction` is of the rows that are called a class, or, with `class_balanced`, of all rows times the class's
-    prior.
+    `top_fraction` is of the rows predicted as a class, or, with `class_balanced`, of all rows times the
+    class's prior.
 
     Source of `threshold`: Lee 2013, "Pseudo-Label"; of `top_fraction`: Zou et al. 2018, "Unsupervised Domain
     Adaptation via Class-Balanced Self-Training", section 4.1.
     """
 
-    threshold: float = DEFAULT_THRESHOLD  # least probability of the likeliest class
-    top_fraction: float = 1.0  # share, the surest first
+    threshold: float = DEFAULT_THRESHOLD  # minimum probability of the most probable class
+    top_fraction: float = 1.0  # share, the most certain first
     class_balanced: bool = False
-    unanimous: bool = False  # all teachers call it the same class
+    unanimous: bool = False  # all teachers predict the same class
 
     def looser(self) -> str:
-        """The options of kit pseudo-labels by which more rows are taken, without those that were given."""
+        """Returns the options of kit pseudo-labels that select more rows, without those that were given."""
         ways = ["a lower --threshold"] if self.threshold > 0 else []
         ways += ["without --unanimous"] if self.unanimous else []
         if self.top_fraction == 1:
@@ -35,7 +35,9 @@ class Rule:
         return ", or ".join(ways) or "a larger --top-fraction"
 
     def select(self, shares: np.ndarray, agreed: np.ndarray, prior: np.ndarray) -> np.ndarray:
-        """Which rows are taken, bool (N,), of probabilities (N, K); `agreed` (N,): all teachers call it one class."""
+        """Returns which rows are selected, bool (N,), by probabilities (N, K); `agreed` (N,): all teachers
+        predict the same class.
+        """
         sure, called = shares.max(axis=1, initial=0), shares.argmax(axis=1)
         taken = np.asarray(sure >= self.threshold)
         if self.unanimous:

@@ -1,4 +1,4 @@
-"""FoldSelection: the test rows that a fold's student learns from, and how the same rule does where labels are known."""
+"""FoldSelection: the test rows that a fold's student learns from, and the rule's accuracy on rows with known labels."""
 
 from __future__ import annotations
 
@@ -13,25 +13,23 @@ from kit.stages.pseudo_labelling.estimate import Estimate, estimate
 from kit.stages.pseudo_labelling.rule import Rule
 from kit.stages.pseudo_labelling.teachers import TeacherPredictions, Teachers
 
-MAX_SHARE_RATIO = (
-    2.0  # a class is told apart from its prior where its share is so many times that, or a part of it
-)
-MIN_EXPECTED_ROWS = 5  # rows that the prior must lead to expect of a class, before its share says anything
+MAX_SHARE_RATIO = 2.0  # a share is far from the prior if it is this many times the prior, or this part of it
+MIN_EXPECTED_ROWS = 5  # expected rows of a class by the prior, below which its share is not evaluated
 
 
 @dataclass(frozen=True, eq=False)
 class FoldSelection:
-    """What the teachers of one fold say of the test rows, and which of them the rule takes."""
+    """The predictions of one fold's teachers for the test rows, and the rows that the rule selects."""
 
     fold: int
     said: TeacherPredictions
     taken: np.ndarray  # (N,) bool
-    related: int  # rows left out, as they belong to rows that the fold holds out
+    related: int  # rows left out, because they are related to rows that the fold holds out
     held_out: Estimate
 
     @property
     def assigned_class(self) -> np.ndarray:
-        """The class that each taken row is called."""
+        """The predicted class of each selected row."""
         return np.asarray(self.said.probabilities[self.taken].argmax(axis=1))
 
     @property
@@ -40,12 +38,12 @@ class FoldSelection:
         return np.asarray(self.said.probabilities[self.taken].max(axis=1))
 
     def predictions(self, classes: Sequence[str]) -> Predictions:
-        """The rows taken, as the fold's."""
+        """Returns the selected rows, as the fold's."""
         return as_predictions(self.said, self.fold, classes).take(self.taken)
 
 
 def as_predictions(said: TeacherPredictions, fold: int, classes: Sequence[str]) -> Predictions:
-    """What teachers say, as predictions of a fold."""
+    """Returns teachers' predictions, as predictions of a fold."""
     return Predictions(said.ids, np.full(len(said.ids), fold), tuple(classes), said.probabilities)
 
 
@@ -79,7 +77,9 @@ def lesson(
 
 @dataclass(frozen=True)
 class ClassShare:
-    """One class among the rows taken: how many a fold, its share and prior, and such labels' accuracy out of fold."""
+    """One class among the selected rows: how many per fold, its share and prior, and such labels' accuracy
+    out of fold.
+    """
 
     name: str
     rows: float
@@ -108,7 +108,7 @@ def class_shares(
 
 
 def find_shifted_classes(found: Sequence[ClassShare], rows: float) -> list[ClassShare]:
-    """The classes whose share is far from their prior; `rows` is how many are taken a fold."""
+    """Returns the classes whose share is far from their prior; `rows` is the number of selected rows per fold."""
     return [
         one
         for one in found

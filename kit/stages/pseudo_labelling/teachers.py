@@ -1,4 +1,6 @@
-"""Teachers: what a fold's own networks say of test rows, of the rows they never saw, and of those they trained on."""
+"""Teachers: predictions of a fold's own networks for test rows, for rows that they never saw, and for those
+they trained on.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,9 @@ from kit.stages.blending.members import Member
 
 @dataclass(frozen=True, eq=False)
 class TeacherPredictions:
-    """What the teachers of one fold say of rows: probabilities (N, K), and whether all call a row one class (N,)."""
+    """The predictions of one fold's teachers: probabilities (N, K), and whether all predict the same class
+    for a row (N,).
+    """
 
     ids: np.ndarray
     probabilities: np.ndarray
@@ -33,7 +37,7 @@ class TeacherPredictions:
 
 @dataclass(frozen=True, eq=False)
 class Teachers:
-    """Members of the same folds, and how they become one; an ensembler that is fitted is so without the fold's rows."""
+    """Members of the same folds, and how they are blended. A fitted ensembler is fitted without the fold's rows."""
 
     members: tuple[Member, ...]
     recipe: Ensembler
@@ -41,23 +45,28 @@ class Teachers:
 
     @cached_property
     def folds(self) -> tuple[int, ...]:
-        """The folds that all of them predict both kinds of rows by."""
+        """The folds by which all of them predict both kinds of rows."""
         sets = [set(made.folds.tolist()) for one in self.members for made in (one.oof, one.test)]
         return tuple(sorted(set.intersection(*sets)))
 
     def of_test(self, fold: int, ids: np.ndarray) -> TeacherPredictions:
-        """What a fold's networks say of the test rows, in the order of `ids`. Raises InvalidError D41 for others."""
+        """Returns predictions of a fold's networks for the test rows, in the order of `ids`.
+
+        Raises InvalidError D41 for others.
+        """
         return self._predictions_of(fold, ids, [_of(one.test, fold, ids, str(one)) for one in self.members])
 
     def of_held_out(self, fold: int) -> TeacherPredictions:
-        """What a fold's networks say of the rows that it holds out, those that all of them predict."""
+        """Returns predictions of a fold's networks for the rows that it holds out, if all of them predict these."""
         ids = self._ids_of_held_out(fold)
         return self._predictions_of(
             fold, ids, [one.oof.take(one.oof.folds == fold).align(ids, True) for one in self.members]
         )
 
     def of_training(self, fold: int, told: Sequence[Predictions]) -> TeacherPredictions:
-        """What a fold's networks say of the rows that they trained on; `told` are the members' own predictions."""
+        """Returns predictions of a fold's networks for the rows that they trained on; `told` are the members'
+        own predictions.
+        """
         ids = told[0].ids[told[0].folds == fold]
         named = zip(told, self.members, strict=True)
         return self._predictions_of(fold, ids, [_of(made, fold, ids, str(one)) for made, one in named])
@@ -77,7 +86,10 @@ class Teachers:
         return TeacherPredictions(ids, blended, np.asarray((called == called[0]).all(axis=0)))
 
     def _recipe_of(self, fold: int) -> Ensembler:
-        """The ensembler, fitted on the rows that other folds hold out, where it is fitted. Raises InvalidError D46."""
+        """Returns the ensembler, fitted on the rows that other folds hold out if it needs a fit.
+
+        Raises InvalidError D46.
+        """
         return self._fitted_recipes[fold] if self.recipe.needs_fit() else self.recipe
 
     @cached_property
@@ -110,7 +122,9 @@ def _of(made: Predictions, fold: int, ids: np.ndarray, name: str) -> np.ndarray:
 
 
 def check_teachers(members: Sequence[Member], table: Table) -> None:
-    """Raises what would let a held-out row reach its student: DataError D60, D61; InvalidError D42, D43; C17."""
+    """Raises the faults that would leak a held-out row to its student: DataError D60, D61; InvalidError D42,
+    D43; C17.
+    """
     if not table.has_one_class:
         raise ConfigError(
             f"kit pseudo-labels needs one label per row, but the table has {MEANING[table.label_kind]}",
@@ -152,9 +166,10 @@ def check_teachers(members: Sequence[Member], table: Table) -> None:
 def spread_answers(
     members: Sequence[Member], aggregator: Aggregator, train: Table, test: Table
 ) -> tuple[Member, ...]:
-    """The members with the prediction of its answer for each image, out of fold and in test.
+    """Returns the members with each answer's prediction for all its images, out of fold and in test.
 
-    Raises DataError D61 for an aggregator with a fitted option: it would be fitted on what students hold out.
+    Raises DataError D61 for an aggregator with a fitted option, which would be fitted on rows that students
+    hold out.
     """
     if aggregator.needs_fit():
         raise DataError(
@@ -179,7 +194,10 @@ def spread_answers(
 
 
 def predict_training_rows(workspace: Workspace, members: Sequence[Member], table: Table) -> list[Predictions]:
-    """What members say of the rows that they trained on. Raises InvalidError D41 for none, D43 for other networks'."""
+    """Returns members' predictions of the rows that they trained on.
+
+    Raises InvalidError D41 for none, D43 for other networks'.
+    """
     found = []
     for one in members:
         file = workspace.runs / one.run / "predictions" / one.views / "train.parquet"
