@@ -1,1 +1,1 @@
-"""The report: what a workspace's files say of data, runs, mistakes and submissions, gathered as values, then drawn."""
+"""The report: gathers facts on data, runs, mistakes and submissions from a workspace's files, then draws them."""

@@ -1,4 +1,4 @@
-"""Album: thumbnails as data addresses, within a budget of bytes for the whole page."""
+"""Album: thumbnails as data addresses, within a byte budget for the whole page."""
 
 from __future__ import annotations
 
@@ -12,21 +12,23 @@ import numpy as np
 from kit.images.reader import resize
 from kit.stages.reporting.row_facts import Picture
 
-BUDGET = 3_200_000  # characters of all pictures, which leaves 1.8 MB of 5 to everything else
+BUDGET = 3_200_000  # characters of all pictures, which leaves 1.8 MB of 5 for the rest
 SIDE_PX = 132  # pixels of a thumbnail's long side
 QUALITY = 78
 
 
 @dataclass
 class Album:
-    """Makes pictures until the budget is spent; `left_out` counts those that found no room, by what they are of."""
+    """Makes pictures until the budget is used up. `left_out` counts the pictures without room, by their subject."""
 
     budget: int = BUDGET
     spent: int = 0
     left_out: Counter[str] = field(default_factory=Counter)
 
     def picture(self, image: np.ndarray, text: str, of: str, side: int = SIDE_PX) -> Picture | None:
-        """An image (height, width, 3) uint8, made smaller where its long side is above `side`; None: no room."""
+        """Returns a picture of an image (height, width, 3) uint8, with a long side of at most `side`; None if
+        there is no room.
+        """
         small = shrink_to_fit(image, side)
         uri = "data:image/jpeg;base64," + base64.b64encode(_jpeg(small)).decode("ascii")
         if self.spent + len(uri) > self.budget:
@@ -37,7 +39,7 @@ class Album:
 
 
 def shrink_to_fit(image: np.ndarray, side: int) -> np.ndarray:
-    """The image, its long side at most `side`."""
+    """Returns the image, its long side at most `side`."""
     height, width = image.shape[:2]
     scale = side / max(height, width)
     if scale >= 1:

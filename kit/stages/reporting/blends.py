@@ -1,4 +1,4 @@
-"""Joined: what views and blends bring, and where the board stands, by what the other stages measure."""
+"""The sections on views, blends and the board, by the measurements of the other stages."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from kit.stages.submission.board import Board, Entry
 def view_scores(
     records: Sequence[Record], scoring: Scoring, table: Table, data: Data
 ) -> tuple[ViewScores, ...] | Missing:
-    """Each run's sets of views, with the gain over the plain images."""
+    """Returns each run's sets of views, with the gain over the plain images."""
     found, name = [], scoring.metric.plugin_name()
     for record in records:
         scored = {
@@ -58,7 +58,7 @@ def view_scores(
 
 
 def blend_section(workspace: Workspace, entries: Sequence[Entry]) -> BlendSection | Missing:
-    """The best submission of several members whose predictions are there."""
+    """Returns the best submission of several members whose predictions exist."""
     several = [entry for entry in entries if len(entry.members.split()) > 1]
     why = Missing("no submission on the board has several members", "kit blend runs/a@hflip runs/b@hflip")
     for entry in several:
@@ -97,7 +97,7 @@ def _recipe(workspace: Workspace, entry: Entry) -> Mapping[str, Any]:
 
 
 def weights_of(recipe: Mapping[str, Any], members: int) -> list[float | None]:
-    """What each member counts, the sum 1, by a recipe or the one within it; of a mean all alike, of others None."""
+    """Returns each member's weight, the sum 1, by a recipe or the one within it; equal for a mean, None for others."""
     weights = recipe.get("weights")
     given = (
         [weight for weight in weights if isinstance(weight, int | float)] if isinstance(weights, list) else []
@@ -112,12 +112,12 @@ def weights_of(recipe: Mapping[str, Any], members: int) -> list[float | None]:
 
 
 def _finite_or_none(score: float | None) -> float | None:
-    """A score that is a number; a board may be edited by hand."""
+    """Returns a finite score, or None, because a board may be edited by hand."""
     return score if score is not None and math.isfinite(score) else None
 
 
 def board_section(workspace: Workspace, board: Board) -> BoardSection | Missing:
-    """The board's submissions of the competition's metric, and how their scores agree."""
+    """Returns the board's submissions of the competition's metric, and how their scores agree."""
     if not board.entries:
         return Missing("nothing has been submitted", "kit blend runs/a@hflip")
     seen = overview(workspace, board)

@@ -13,7 +13,10 @@ BINS = 15  # as in the paper
 
 
 def measure_calibration(confidence: np.ndarray, right: np.ndarray, bins: int = BINS) -> Calibration:
-    """Of answers (N,), in equal bins ((m - 1)/M, m/M]; the expected error weighs each bin by its answers."""
+    """Returns the calibration of answers (N,), in equal bins ((m - 1)/M, m/M].
+
+    The expected error weighs each bin by its answers.
+    """
     place = np.clip(np.ceil(confidence.astype(np.float64) * bins).astype(np.int64) - 1, 0, bins - 1)
     found = tuple(
         Bin(

@@ -24,13 +24,15 @@ from kit.model.network import Network
 from kit.stages.reporting.member import EvaluatedMember
 
 BATCH = 16
-DARK = 0.25  # of its light stays where nothing speaks for the class
+DARK = 0.25  # brightness that remains where nothing supports the class
 
 
 def cams(workspace: Workspace, subject: EvaluatedMember, rows: Sequence[int]) -> Work[dict[int, np.ndarray]]:
-    """The images of rows as the network saw them (size, size, 3), dark but for what spoke for their likeliest class.
+    """Returns the images of rows as the network saw them (size, size, 3), dark except where they support the
+    most probable class.
 
-    Each row is shown to the model of the fold that held it out. Raises CheckpointError D51 where that is gone.
+    Each row is evaluated by the model of the fold that held it out. Raises CheckpointError D51 if that is
+    missing.
     """
     found: dict[int, np.ndarray] = {}
     device = choose_device("auto")
@@ -60,7 +62,7 @@ def cams(workspace: Workspace, subject: EvaluatedMember, rows: Sequence[int]) ->
 
 
 def _place(subject: EvaluatedMember, fold: int) -> Path:
-    """The checkpoint that the subject's fold was predicted with."""
+    """Returns the checkpoint that the subject's fold was predicted with."""
     tag = subject.provenance.checkpoint(fold)
     place = subject.run.fold(fold) / tag.partition(":")[0]
     try:
@@ -77,7 +79,7 @@ def _place(subject: EvaluatedMember, fold: int) -> Path:
 
 
 def heat_overlay(image: np.ndarray, shares: np.ndarray) -> np.ndarray:
-    """The image (H, W, 3), as bright as `shares` (h, w) say, which says it without colours."""
+    """Returns the image (H, W, 3) with a brightness of `shares` (h, w), which works without colours."""
     light = resize(np.ascontiguousarray(shares, np.float32)[:, :, None], *image.shape[:2])
     lit: np.ndarray = np.rint(image * (DARK + (1 - DARK) * np.clip(light, 0, 1))).astype(np.uint8)
     return lit

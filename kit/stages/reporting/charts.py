@@ -1,6 +1,6 @@
-"""Charts: small SVG pictures that take their colours from the page, so that they suit light, dark and paper.
+"""Charts: small SVG pictures with the page's colours, so that they suit light and dark mode and paper.
 
-Lines differ by dashes as well as by colour, and each picture says in words what it shows.
+Lines differ by dashes as well as by colour, and each picture has a description in words.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ STYLES = 6  # lines that look different
 
 @dataclass(frozen=True)
 class Line:
-    """Named points; those without a value are left out."""
+    """Named points, without those that have no value."""
 
     name: str
     x: Sequence[float]
     y: Sequence[float | None]
 
     def points(self) -> list[tuple[float, float]]:
-        """The points that have values, thinned evenly; the last one stays."""
+        """Returns the points that have values, thinned evenly; the last one stays."""
         found = [(float(x), y) for x, y in zip(self.x, self.y, strict=True) if y is not None]
         step = -(-len(found) // POINTS) or 1
         return [*found[:-1:step], *found[-1:]]
@@ -34,7 +34,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Axes:
-    """Ranges of a plot, and where its values stand in pixels."""
+    """The ranges of a plot, and the positions of its values in pixels."""
 
     left: float
     right: float
@@ -43,7 +43,7 @@ class Axes:
 
     @classmethod
     def around(cls, points: Sequence[tuple[float, float]], xs: Sequence[float]) -> Axes:
-        """Ranges that hold all points and all of `xs`, with a little air above and below."""
+        """Returns ranges that contain all points and all of `xs`, with a small margin above and below."""
         ys = [y for _, y in points]
         air = 0.06 * (max(ys) - min(ys)) or 0.05 * abs(max(ys)) or 1.0
         wide = 0.0 if max(xs) > min(xs) else 0.5
@@ -57,7 +57,7 @@ class Axes:
 
 
 def ticks(low: float, high: float, most: int = 5) -> list[float]:
-    """Round numbers from low to high, at most so many: steps of 1, 2 or 5 times a power of ten."""
+    """Returns round numbers from low to high, at most this many: steps of 1, 2 or 5 times a power of ten."""
     rough = (high - low) / most
     power = 10.0 ** math.floor(math.log10(rough))
     step = next(power * times for times in (1, 2, 5, 10) if power * times >= rough)
@@ -66,7 +66,7 @@ def ticks(low: float, high: float, most: int = 5) -> list[float]:
 
 
 def lines(found: Sequence[Line], title: str, x: str, y: str) -> Markup:
-    """Lines over one pair of axes, with a legend where there are several; empty where nothing has a value."""
+    """Draws lines over one pair of axes, with a legend if there are several; empty without values."""
     drawn = [(line.name, points) for line in found if (points := line.points())]
     if not drawn:
         return Markup()
@@ -133,7 +133,7 @@ def _keys(names: Sequence[str]) -> Markup:
 
 
 def bars(values: Sequence[float], title: str, text: str, y: str) -> Markup:
-    """A bar a value, side by side, for a look at the shape of many; `text` says what they are."""
+    """Draws one bar per value, side by side, to show the shape of many; `text` describes them."""
     axes = Axes(0, max(len(values), 1), 0, max([*values, 1]) * 1.05)
     wide = axes.x(1) - axes.x(0)
     gap = 1.0 if wide > 4 else 0.2
@@ -154,7 +154,7 @@ def bars(values: Sequence[float], title: str, text: str, y: str) -> Markup:
 def diagonal(
     points: Sequence[tuple[float, float, str]], title: str, x: str, y: str, whole: bool = False
 ) -> Markup:
-    """Named points beside the line on which y is x; `whole`: both axes run from 0 to 1."""
+    """Draws named points beside the line y = x; `whole`: both axes run from 0 to 1."""
     if not points:
         return Markup()
     values = [value for one in points for value in one[:2]]
@@ -186,7 +186,7 @@ def diagonal(
 
 
 def share(value: float | None) -> Markup:
-    """A bar of a share from 0 to 1, beside a number that says the same."""
+    """Draws a bar of a share from 0 to 1, beside its number."""
     wide = 100 * min(max(value or 0.0, 0.0), 1.0)
     return Markup(
         '<svg class="share" viewBox="0 0 100 10" preserveAspectRatio="none" aria-hidden="true">'

@@ -12,7 +12,7 @@ MAX_LISTED_PAIRS = 60  # pairs of classes
 
 
 def of_confusion(counts: np.ndarray, names: Sequence[str]) -> tuple[ClassScore, ...]:
-    """Each class's scores by a confusion matrix (K, K), a true class a row."""
+    """Returns each class's scores by a confusion matrix (K, K) with one row per true class."""
     wrong = counts - np.diag(counts.diagonal())
     scores = _scores(counts.diagonal(), counts.sum(axis=1), counts.sum(axis=0), names)
     return tuple(
@@ -27,7 +27,7 @@ def _with_confusion(one: ClassScore, names: Sequence[str], wrong: np.ndarray) ->
 
 
 def of_questions(truth: np.ndarray, told: np.ndarray, names: Sequence[str]) -> tuple[ClassScore, ...]:
-    """Each class's scores by multi-hot truth and answers, both (N, K)."""
+    """Returns each class's scores by multi-hot truth and answers, both (N, K)."""
     truth, told = truth.astype(bool), told.astype(bool)
     return _scores((truth & told).sum(axis=0), truth.sum(axis=0), told.sum(axis=0), names)
 
@@ -50,7 +50,7 @@ def _share(part: int, whole: int) -> float | None:
 def rank_confusions(
     counts: np.ndarray, names: Sequence[str], most: int = MAX_LISTED_PAIRS
 ) -> tuple[Confused, ...]:
-    """The pairs of classes that are taken for one another, those with most rows first."""
+    """Returns the pairs of classes that are confused, those with most rows first."""
     wrong = counts - np.diag(counts.diagonal())
     rows = counts.sum(axis=1)
     order = np.argsort(-wrong, axis=None, kind="stable")[:most]

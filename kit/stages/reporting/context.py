@@ -1,4 +1,4 @@
-"""ReportContext: what the sections of a report share, and how one says that it cannot be told."""
+"""ReportContext: the state that the sections of a report share, and the handling of missing sections."""
 
 from __future__ import annotations
 
@@ -25,21 +25,21 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, eq=False)
 class ReportContext:
-    """What the sections of a report share."""
+    """The state that the sections of a report share."""
 
     workspace: Workspace
     metric: Metric
     scoring: Scoring | None  # None: there is no table, or the metric does not fit it
     records: Sequence[Record]
     table: Table | Missing
-    chosen: Candidate | None  # whose rows are looked at
+    chosen: Candidate | None  # the member whose rows are evaluated
     best: Candidate | None
     album: Album = field(default_factory=Album)
-    lacking: list[str] = field(default_factory=list)  # what was asked for and could not be made, and why
+    lacking: list[str] = field(default_factory=list)  # requested parts that could not be made, and why
 
     @classmethod
     def open(cls, workspace: Workspace, runs: Sequence[str]) -> ReportContext:
-        """The workspace's records and labelled rows. Raises ConfigError C15 for runs that there are not."""
+        """Opens the workspace's records and labelled rows. Raises ConfigError C15 if a run does not exist."""
         metric = Metric.open(workspace.competition.metric, workspace.root, where="metric")
         scoring = None
         refs = {text: RunRef.parse(text, workspace) for text in runs}
@@ -58,7 +58,10 @@ class ReportContext:
 
 
 def section_or_missing(tell: Callable[[], T]) -> T | Missing:
-    """What a section says, or why it cannot; what is only odd was said by the stage that made it."""
+    """Returns a section, or why it is missing.
+
+    Warnings are dropped, because the stage that caused them has shown them.
+    """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", KitWarning)
@@ -68,5 +71,5 @@ def section_or_missing(tell: Callable[[], T]) -> T | Missing:
 
 
 def absent(error: KitError) -> Missing:
-    """An error in a section's place."""
+    """Returns an error in place of a section."""
     return Missing(f"{error.code} {error.summary}".strip(), error.hint)

@@ -1,4 +1,4 @@
-"""Facts: all that a report tells, as plain values; what is missing says which command fills it."""
+"""Facts: all content of a report, as plain values. A missing section names the command that fills it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from kit.stages.reporting.row_facts import LabelErrorSection, MemberEvaluation, 
 
 @dataclass(frozen=True)
 class Missing:
-    """A section that cannot be told, and the command that would fill it."""
+    """A missing section, and the command that fills it."""
 
     why: str
     hint: str = ""
@@ -30,7 +30,7 @@ class FindingCase:
 
 @dataclass(frozen=True)
 class FindingRow:
-    """A finding of kit check with its first cases, those that name rows as pictures too."""
+    """A finding of kit check with its first cases; those that name rows have pictures too."""
 
     code: str
     level: Level
@@ -44,7 +44,7 @@ class FindingRow:
 
 @dataclass(frozen=True)
 class AugmentedImage:
-    """A training image as the cache holds it, and variants of it side by side."""
+    """A training image from the cache, and variants of it side by side."""
 
     id: str
     labels: tuple[str, ...]
@@ -71,7 +71,7 @@ class DataSection:
 
 @dataclass(frozen=True)
 class EpochCurve:
-    """One fold's numbers, by epoch; None where an epoch has none."""
+    """One fold's numbers, by epoch; None for an epoch without one."""
 
     fold: int
     epochs: tuple[int, ...]
@@ -80,28 +80,28 @@ class EpochCurve:
 
 @dataclass(frozen=True)
 class TrainedRun:
-    """One run: what it is, how far it came, what it scored and what it cost."""
+    """One run: its settings, its progress, its scores and its cost."""
 
     name: str
-    started: str  # ISO 8601, UTC; empty where that is not known
+    started: str  # ISO 8601, UTC; empty if it is unknown
     network: str
     image_size: int | None
     epochs: int | None
     folds: int
     done: int
     state: str
-    differs: Mapping[str, str]  # of the settings that runs differ in, this run's
+    differs: Mapping[str, str]  # this run's values of the settings in which runs differ
     scores: Mapping[str, float]  # out of fold, without views; the metric's first
     rows: int  # out of fold
     images_per_second: float | None  # median of the epochs
-    memory_mib: int | None  # the most of all epochs
+    memory_mib: int | None  # the maximum over all epochs
     left_out: int  # steps that were not finite
     curves: tuple[EpochCurve, ...]
 
 
 @dataclass(frozen=True)
 class ViewScores:
-    """What a set of views brought one run, over the plain images of the same rows."""
+    """The gain of a set of views for one run, over the plain images of the same rows."""
 
     run: str
     views: str
@@ -116,13 +116,13 @@ class MemberWeight:
 
     name: str
     score: float
-    weight: float | None  # None where the ensembler has none
-    gain: Gain | None  # of having it in the plain mean, over leaving it out
+    weight: float | None  # None if the ensembler has none
+    gain: Gain | None  # of including it in the plain mean, over leaving it out
 
 
 @dataclass(frozen=True)
 class BlendSection:
-    """The members of the best blend on the board, how alike they are, and what each brings."""
+    """The members of the best blend on the board, their similarity, and the gain of each."""
 
     number: int
     ensembler: str
@@ -139,7 +139,7 @@ class BlendSection:
 class Submission:
     """A line of the board."""
 
-    rank: int | None  # None: its score is of other rows than those that are compared
+    rank: int | None  # None: its score is on other rows than those that are compared
     number: int
     name: str
     cv: float | None
@@ -147,12 +147,12 @@ class Submission:
     members: str
     ensembler: str
     notes: str
-    rows: int = 0  # out of fold, that `cv` is of
+    rows: int = 0  # number of out-of-fold rows of `cv`
 
 
 @dataclass(frozen=True)
 class ReportedDisagreement:
-    """A way in which cross-validation and leaderboard part, and the checks to make."""
+    """A way in which cross-validation and leaderboard disagree, and the checks to make."""
 
     what: str
     checks: tuple[str, ...]
@@ -163,18 +163,18 @@ class BoardSection:
     """The board, and how its scores agree."""
 
     submissions: tuple[Submission, ...]
-    scored: int  # that have a leaderboard score too
+    scored: int  # number that also has a leaderboard score
     correlation: float | None
     gap: float | None
     noise_cv: float | None  # one standard error
     noise_leaderboard: float | None
-    unknown: str  # why the noise is not known
+    unknown: str  # why the noise is unknown
     doubts: tuple[ReportedDisagreement, ...]
 
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing that is wrong, or looks so; `place` is the section that tells more."""
+    """One problem, certain or possible; `place` is the section with details."""
 
     level: Level
     text: str
@@ -183,7 +183,7 @@ class Problem:
 
 @dataclass(frozen=True)
 class NextStep:
-    """What to do next, and the command that does it."""
+    """A next step, and its command."""
 
     why: str
     command: str
@@ -191,11 +191,11 @@ class NextStep:
 
 @dataclass(frozen=True)
 class Summary:
-    """Where the team stands, what is wrong, and what to do next."""
+    """The state of the team's work, the problems, and the next steps."""
 
     metric: str
     higher_is_better: bool
-    best: str  # what has the best score out of fold; empty where nothing has one
+    best: str  # the member or submission with the best score out of fold; empty if nothing has one
     cv: float | None
     noise: float | None  # its standard error
     leaderboard: float | None  # the best
@@ -219,12 +219,12 @@ class Facts:
     views: tuple[ViewScores, ...] | Missing
     blend: BlendSection | Missing
     board: BoardSection | Missing
-    left_out: tuple[str, ...]  # what was kept out of the page, in words
-    lacking: tuple[str, ...] = ()  # what was asked for and could not be made, and why
+    left_out: tuple[str, ...]  # content that was left out of the page, in words
+    lacking: tuple[str, ...] = ()  # requested parts that could not be made, and why
 
 
 def as_json(value: Any) -> Any:
-    """Facts as JSON values, without the pictures themselves; a number that is none is null."""
+    """Returns facts as JSON values, without the pictures themselves; a number that is not finite is null."""
     if isinstance(value, Picture):
         return {"text": value.text}
     if is_dataclass(value):

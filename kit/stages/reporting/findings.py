@@ -1,4 +1,4 @@
-"""Looked: the tables in numbers, what kit check finds with pictures, and what the augmenter makes."""
+"""The sections on the tables in numbers, kit check's findings with pictures, and the augmenter's images."""
 
 from __future__ import annotations
 
@@ -25,20 +25,20 @@ SPLIT = re.compile("(train|test) ")  # as in `train 17 = test 4`
 
 @dataclass(frozen=True, eq=False)
 class Files:
-    """Where the image of each id is, in both tables."""
+    """The path of each id's image, in both tables."""
 
     paths: Mapping[str, Path]
 
     @classmethod
     def of(cls, *tables: Table) -> Files:
-        """The ids of several tables; one that is in two of them has the first one's image."""
+        """Returns the ids of several tables; one that is in two of them has the first one's image."""
         found: dict[str, Path] = {}
         for table in reversed(tables):
             found |= dict(zip(table.ids.tolist(), table.paths, strict=True))
         return cls(found)
 
     def find_rows(self, case: Case) -> list[str]:
-        """The ids that a case names, in their order."""
+        """Returns the ids that a case names, in their order."""
         sides = [case.id, *(case.detail.split(" = ") if " = " in case.detail else ())]
         found = []
         for side in filter(None, sides):
@@ -47,13 +47,15 @@ class Files:
 
 
 def _readings(side: str) -> list[str]:
-    """What id `train 17` or `17 (cat)` may mean, the likeliest first; ids may have brackets too."""
+    """Returns the possible meanings of id `train 17` or `17 (cat)`, the most likely first; ids may have
+    brackets too.
+    """
     bare = SPLIT.sub("", side, count=1) if SPLIT.match(side) else side
     return [side, bare, bare.rpartition(" (")[0]]
 
 
 def cases_with_rows(finding: Finding, files: Files) -> list[tuple[Case, list[str]]]:
-    """The first cases of a finding that name rows, with the rows' ids."""
+    """Returns the first cases of a finding that name rows, with the rows' ids."""
     named = ((case, files.find_rows(case)) for case in finding.cases[:CASES])
     return [(case, ids) for case, ids in named if ids][:PICTURED]
 
@@ -61,7 +63,7 @@ def cases_with_rows(finding: Finding, files: Files) -> list[tuple[Case, list[str
 def finding_row(
     finding: Finding, named: Sequence[tuple[Case, list[str]]], images: Mapping[str, np.ndarray], album: Album
 ) -> FindingRow:
-    """A finding with its first cases, and the pictures of the rows that they name."""
+    """Returns a finding with its first cases, and the pictures of the rows that they name."""
     cases = [
         FindingCase(
             str(case),
@@ -87,7 +89,7 @@ def finding_row(
 
 
 def add_augmented(strips: Sequence[AugmentedRow], album: Album) -> tuple[AugmentedImage, ...]:
-    """Each strip as two pictures, the original and all variants side by side."""
+    """Returns each strip as two pictures, the original and all variants side by side."""
     made = []
     for strip in strips:
         labels = tuple(strip.label.split(", "))

@@ -1,4 +1,4 @@
-"""Gathering: a workspace's facts for its report; what cannot be told is said in its section, and stops nothing else."""
+"""Gathers a workspace's facts for its report. A missing section has its reason, and does not stop the others."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ STRIPS = 4  # rows of the augmentation grid
 
 @contextmanager
 def without_warnings() -> Iterator[None]:
-    """Keeps warnings from between the lines of progress, for work that yields."""
+    """Hides warnings between the lines of progress, for work that yields."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", KitWarning)
         yield
@@ -55,7 +55,7 @@ def gather_facts(
 ) -> Work[Facts]:
     """All facts of a report of these runs, by default of all. `check` takes as long as kit check, `cam` needs torch.
 
-    Raises ConfigError C15 for a member that there is not.
+    Raises ConfigError C15 if a member does not exist.
     """
     workspace = Workspace.of(workspace)
     office = ReportContext.open(workspace, runs)
@@ -111,7 +111,7 @@ def _blend(office: ReportContext, board: Board | Missing) -> BlendSection | Miss
 
 
 def _data(office: ReportContext, check: bool, member: str) -> Work[DataSection | Missing]:
-    """The tables, and what kit check finds with pictures, by what `member` predicts, which fills the cache."""
+    """Returns the tables, and kit check's findings with pictures, by the predictions of `member`; fills the cache."""
     if isinstance(office.table, Missing):
         return office.table
     workspace, train = office.workspace, office.table
@@ -138,7 +138,7 @@ def _data(office: ReportContext, check: bool, member: str) -> Work[DataSection |
 
 
 def _count_answers(table: Table) -> int | None:
-    """How many answers the rows have; None if each image is its own answer."""
+    """Returns the number of answers of the rows; None if each image is its own answer."""
     return None if table.answers is None else len(np.unique(table.answers))
 
 

@@ -1,4 +1,4 @@
-"""Suspected: the rows whose label is probably another, by kit check's confident learning on one member."""
+"""Finds the rows whose label is probably wrong, by kit check's confident learning on one member."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ MAX_LABEL_ERRORS = 36
 
 
 def find_suspects(subject: EvaluatedMember) -> tuple[float, list[tuple[int, Suspect]]]:
-    """How many wrong labels are expected, and the rows, the surest first, with their positions.
+    """Returns how many wrong labels are expected, and the rows, the most certain first, with their positions.
 
-    Where a row may have several labels, each class is a question of its own, and a row may come several times.
+    If a row may have several labels, each class is a separate question, and a row may occur several times.
     """
     if not subject.table.target.has_decisions:
         return 0.0, []

@@ -1,4 +1,4 @@
-"""EvaluatedMember: the member whose out-of-fold rows a report looks at one by one."""
+"""EvaluatedMember: the member whose out-of-fold rows a report shows one by one."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ from kit.stages.reporting.row_facts import Calibration, MemberEvaluation
 from kit.stages.reporting.runs import fold_numbers, numeric_names, row_count
 from kit.stages.reporting.values import score_columns
 
-MIN_COVERAGE = 0.9  # of the rows that any member covers, a member must cover to be compared with it
+MIN_COVERAGE = 0.9  # share of all covered rows that a member must cover to be compared
 
 
 @dataclass(frozen=True, eq=False)
 class EvaluatedMember:
-    """A member's probabilities (N, K), a row an id, with the fold that held each out (N,) and the labelled rows."""
+    """A member's probabilities (N, K), one row per id, with the fold that held each out (N,) and the labelled rows."""
 
     run: Run
     views: str
@@ -43,12 +43,12 @@ class EvaluatedMember:
 
     @property
     def name(self) -> str:
-        """As `kit blend` calls it."""
+        """The name in `kit blend`."""
         return f"{self.run.name}@{self.views}"
 
     @property
     def predicted_class(self) -> np.ndarray:
-        """The most probable class (N,); of multi-label rows all that the decision rule gives, (N, K) bool."""
+        """The most probable class (N,); for multi-label rows all labels by the decision rule, (N, K) bool."""
         if self.table.is_multi_label:
             return self.decision.assign_labels(self.probabilities)
         return np.asarray(self.probabilities.argmax(axis=1))
@@ -72,7 +72,7 @@ class Candidate:
 
 
 def candidates(records: Sequence[Record], metric: str) -> list[Candidate]:
-    """All out-of-fold predictions of the runs."""
+    """Returns all out-of-fold predictions of the runs."""
     found = []
     for record in records:
         held_out = fold_numbers(record.run)
@@ -85,7 +85,7 @@ def candidates(records: Sequence[Record], metric: str) -> list[Candidate]:
 
 
 def _folds(file: Path) -> list[int]:
-    """The folds whose models predicted; none where a file does not say."""
+    """Returns the folds whose models predicted; empty if a file does not have them."""
     try:
         return [int(fold) for fold in provenance_of(file).checkpoints]
     except (InvalidError, TypeError, ValueError):
@@ -93,7 +93,7 @@ def _folds(file: Path) -> list[int]:
 
 
 def best_member(found: Sequence[Candidate], metric: Metric) -> Candidate | None:
-    """The best by the metric of those that cover most rows."""
+    """Returns the best by the metric of those that cover most rows."""
     most = MIN_COVERAGE * max((one.rows for one in found), default=0)
     scored = [(one.score, one) for one in found if one.score is not None and one.rows >= most]
     sign = 1.0 if metric.higher_is_better else -1.0
@@ -103,7 +103,7 @@ def best_member(found: Sequence[Candidate], metric: Metric) -> Candidate | None:
 def read(
     chosen: Candidate, table: Table, decision: Decision | None = None, scoring: Scoring | None = None
 ) -> EvaluatedMember:
-    """The member's out-of-fold rows; answers, if images share them and `scoring` is given.
+    """Returns the member's out-of-fold rows; answers, if images share them and `scoring` is given.
 
     Raises InvalidError for damaged predictions, and for rows that the table lacks.
     """
@@ -127,7 +127,7 @@ def read(
 
 
 def find_member(found: Sequence[Candidate], ref: RunRef) -> Candidate:
-    """The member that a reference names. Raises ConfigError C15 if it has no such predictions."""
+    """Returns the member for a reference. Raises ConfigError C15 if it has no such predictions."""
     name = ref.run.name
     chosen = next((one for one in found if (one.run.name, one.views) == (name, ref.views)), None)
     if chosen is None:
@@ -140,7 +140,7 @@ def find_member(found: Sequence[Candidate], ref: RunRef) -> Candidate:
 
 
 def evaluate_member(subject: EvaluatedMember, metric: str) -> MemberEvaluation | Missing:
-    """The member's scores, by fold and by class, what it confuses, and its calibration."""
+    """Returns the member's scores, by fold and by class, its confusions, and its calibration."""
     if not len(subject.table):
         return Missing(
             f"{subject.name} has no out-of-fold row",
@@ -167,7 +167,7 @@ def evaluate_member(subject: EvaluatedMember, metric: str) -> MemberEvaluation |
 
 
 def _evaluate_values(subject: EvaluatedMember, by_fold: Mapping[str, float | None]) -> MemberEvaluation:
-    """The scores of numbers or shares, column by column."""
+    """Returns the scores of numbers or shares, column by column."""
     return MemberEvaluation(
         member=subject.name,
         rows=len(subject.table),
@@ -182,7 +182,7 @@ def _evaluate_values(subject: EvaluatedMember, by_fold: Mapping[str, float | Non
 
 
 def _calibration(subject: EvaluatedMember) -> Calibration:
-    """Of the most probable class; where a row may have several labels, of every yes and no."""
+    """Returns the calibration of the most probable class; if a row may have several labels, of every yes and no."""
     shares = subject.probabilities
     if subject.table.is_multi_label:
         return measure_calibration(shares.ravel(), subject.table.targets().astype(bool).ravel())

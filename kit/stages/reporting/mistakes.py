@@ -1,4 +1,4 @@
-"""Mistakes: the rows that cost a member most, told by models that never saw them."""
+"""Mistakes: the rows with the highest cost for a member, predicted by models that never saw them."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from kit.stages.reporting.member import EvaluatedMember
 from kit.stages.reporting.row_facts import Mistake
 
 MAX_MISTAKES = 36  # of all classes
-MAX_MISTAKES_PER_CLASS = 3  # of each class beside them, so that a filter by class finds some
+MAX_MISTAKES_PER_CLASS = 3  # in addition for each class, so that a filter by class finds some
 MAX_MISTAKES_IN_ALL = 240
-MIN_PROBABILITY = 1e-15  # the least probability, as scikit-learn's log loss has it
+MIN_PROBABILITY = 1e-15  # the least probability, as in scikit-learn's log loss
 
 
 def costs(subject: EvaluatedMember) -> np.ndarray:
-    """The log loss of each row, (N,), of several labels the mean; of numbers and shares the error."""
+    """Returns the log loss of each row, (N,), for several labels the mean; for numbers and soft targets the error."""
     if not subject.table.target.has_decisions:
         return values.find_costs(subject.table, subject.probabilities)
     shares = -np.log(
@@ -45,7 +45,7 @@ def worst(subject: EvaluatedMember) -> list[int]:
 
 
 def mistake(subject: EvaluatedMember, row: int, loss: float) -> Mistake:
-    """A row's mistake in words, without its picture."""
+    """Returns a row's mistake in words, without its picture."""
     table, shares = subject.table, subject.probabilities[row]
     if not table.target.has_decisions:
         told = (table.target.describe(shares, table.classes),)

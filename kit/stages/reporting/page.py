@@ -1,8 +1,8 @@
-"""Page: facts as one HTML file that needs nothing beside it and lets nothing in.
+"""Page: facts as one HTML file that needs no other file and loads nothing from outside.
 
-Names are escaped wherever they stand: jinja2 escapes all values, and `<` is \\u003c in embedded JSON. A policy
-(Content-Security-Policy) allows this page's own style and script, by their hashes, and pictures within it: no address,
-no event handler, no other script would run.
+All names are escaped: jinja2 escapes all values, and `<` is \\u003c in embedded JSON. A
+Content-Security-Policy allows only this page's own style and script, by their hashes, and embedded pictures.
+No address, event handler or other script would run.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ from kit.stages.reporting.row_facts import Calibration, ClassScore, ColumnScore
 
 TEMPLATES = Path(__file__).with_name("templates")
 MAX_PAGE_BYTES = 5_000_000  # bytes of a page
-MAX_NAME_CHARACTERS = 60  # characters of a name that are shown
-CELLS = 25  # classes of a confusion matrix that stands in numbers; a larger one is a picture
+MAX_NAME_CHARACTERS = 60  # characters of a displayed name
+CELLS = 25  # classes of a confusion matrix in numbers; a larger one is a picture
 CHARTED = 40  # runs whose curves are drawn
-TOLD_APART = ("backbone", "backbone.arch", "image_size", "epochs")  # settings that have columns of their own
-HEAT = (0, 90, 181)  # the colour of a cell, as deep as its share
+TOLD_APART = ("backbone", "backbone.arch", "image_size", "epochs")  # settings that have their own columns
+HEAT = (0, 90, 181)  # the colour of a cell, by its share
 
 
 def page(facts: Facts) -> str:
-    """The report as HTML of less than 5 MB; where it would be more, without pictures."""
+    """Returns the report as HTML of less than 5 MB; if it would be larger, without pictures."""
     text = _render(facts, pictures=True)
     return text if len(text.encode()) < MAX_PAGE_BYTES else _render(facts, pictures=False)
 
@@ -58,7 +58,7 @@ def _render(facts: Facts, pictures: bool) -> str:
 
 
 def environment(html: bool) -> Environment:
-    """jinja2 with this report's words; every value that is put into HTML is escaped."""
+    """Returns jinja2's environment with this report's filters; every value in HTML is escaped."""
     made = Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=html,
@@ -97,43 +97,45 @@ def _hash(text: str) -> str:
 
 
 def _order(facts: Facts) -> dict[str, int]:
-    """The number of each class, by which the page's filter finds its rows."""
+    """Returns the number of each class, by which the page's filter finds its rows."""
     names = () if isinstance(facts.data, Missing) else facts.data.counts
     return {name: number for number, name in enumerate(names)}
 
 
 def score(value: float | None) -> str:
-    """A score with four digits."""
+    """Returns a score with four digits."""
     return "–" if value is None else f"{value:.4f}"
 
 
 def format_signed(value: float | None) -> str:
-    """A difference with its sign, which nothing has none of."""
+    """Returns a difference with its sign; zero has none."""
     return "–" if value is None else f"{value:+.4f}" if abs(value) >= 5e-5 else "0.0000"
 
 
 def percent(value: float | None) -> str:
-    """A share in per cent."""
+    """Returns a share in per cent."""
     return "–" if value is None else f"{100 * value:.1f} %"
 
 
 def short(text: str, longest: int = MAX_NAME_CHARACTERS) -> str:
-    """A name, or as much of its beginning as is shown."""
+    """Returns a name, or its displayed beginning."""
     return text if len(text) <= longest else text[: longest - 1] + "…"
 
 
 def heat(value: float, low: float = 0.0) -> int:
-    """A step from 0 to 10 for a cell's colour."""
+    """Returns a step from 0 to 10 for a cell's colour."""
     return round(10 * min(max((value - low) / (1 - low), 0.0), 1.0)) if low < 1 else 10
 
 
 def weakest(classes: Sequence[ClassScore]) -> list[ClassScore]:
-    """The classes, the lowest F1 first; those without rows last."""
+    """Returns the classes, the lowest F1 first; those without rows last."""
     return sorted(classes, key=lambda one: (not one.rows, one.f1 or 0.0))
 
 
 def curves(run: TrainedRun, name: str, title: str, y: str, one: bool = False) -> Markup:
-    """A run's numbers of one name by epoch, a line a fold; `one`: of the first fold alone, as all are alike."""
+    """Draws a run's numbers of one name by epoch, one line per fold; `one`: only the first fold, because all
+    are alike.
+    """
     found = run.curves[:1] if one else run.curves
     drawn = [
         Line(f"fold {curve.fold}", curve.epochs, curve.values[name])
@@ -144,7 +146,7 @@ def curves(run: TrainedRun, name: str, title: str, y: str, one: bool = False) ->
 
 
 def class_sizes(data: DataSection) -> Markup:
-    """How many rows the classes have, the largest first."""
+    """Draws the number of rows of the classes, the largest first."""
     sizes = sorted(data.counts.values(), reverse=True)
     if not sizes or not data.has_classes:
         return Markup()
@@ -153,26 +155,28 @@ def class_sizes(data: DataSection) -> Markup:
 
 
 def reliability(found: Calibration) -> Markup:
-    """Accuracy by confidence; below the line of equals the member is too sure of itself."""
+    """Draws accuracy by confidence; below the diagonal the member is overconfident."""
     points = [(one.confidence, one.accuracy, "") for one in found.bins]
     return charts.diagonal(points, "Accuracy by confidence", "confidence", "accuracy", whole=True)
 
 
 def column_scatter(one: ColumnScore) -> Markup:
-    """Predicted by true values of one column, beside the line of equals."""
+    """Draws predicted by true values of one column, beside the diagonal."""
     points = [(truth, given, "") for truth, given in one.points]
     return charts.diagonal(points, f"{one.name}: predicted by true values", "true", "predicted")
 
 
 def column_errors(one: ColumnScore) -> Markup:
-    """How many rows have which error, from too low to too high."""
+    """Draws how many rows have which error, from too low to too high."""
     text = f"{len(one.errors)} bins of the error, from -{one.reach:.4g} to {one.reach:.4g}; its mean is {one.bias:.4g}"
     title = f"{one.name}: rows by error"
     return charts.bars(one.errors, title, text, f"error from -{one.reach:.4g} to {one.reach:.4g}")
 
 
 def matrix(counts: Sequence[Sequence[int]]) -> str:
-    """A confusion matrix as a PNG's data address: a pixel a cell, as deep as its share of the true class's rows."""
+    """Returns a confusion matrix as a PNG's data address: one pixel per cell, as dark as its share of the
+    true class's rows.
+    """
     from PIL import Image
 
     found = np.asarray(counts, dtype=np.float64)

@@ -1,4 +1,4 @@
-"""Photos: the images of a few rows from the cache; one that cannot be read is no error here."""
+"""Photos: the images of a few rows from the cache; an unreadable one is not an error here."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from kit.images.channels import to_rgb
 
 
 def photos(workspace: Workspace, paths: Sequence[Path]) -> Work[list[np.ndarray | None]]:
-    """The images at these paths, uint8 (height, width, 3), None for those that cannot be read."""
+    """Returns the images at these paths, uint8 (height, width, 3), None for unreadable ones."""
     if not paths:
         return []
     wanted = geometry(workspace.experiment)
-    with warnings.catch_warnings():  # what is odd about an image was said when it was trained on
+    with warnings.catch_warnings():  # warnings about an image were given when it was trained on
         warnings.simplefilter("ignore", KitWarning)
         filled = yield from fill_cache(
             workspace.cache, paths, wanted, workspace.competition.data, root=workspace.root

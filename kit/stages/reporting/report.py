@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, repr=False, eq=False)
 class ReportResult(Displayed):
-    """A report that was written: its page, its numbers, and the write-up if that was asked for."""
+    """A report that was written: its page, its numbers, and the write-up if it was requested."""
 
     path: Path
     numbers: Path
@@ -33,7 +33,7 @@ class ReportResult(Displayed):
     facts: Facts
 
     def describe_size(self) -> str:
-        """The size of the page and the file of its numbers."""
+        """Returns the size of the page and the file of its numbers."""
         return f"{format_bytes(self.size)}; numbers: {self.numbers}"
 
     def _lines(self) -> Sequence[str]:
@@ -43,7 +43,7 @@ class ReportResult(Displayed):
         return [f"{self.path}: {self.describe_size()}", *best, *steps]
 
     def to_frame(self) -> pd.DataFrame:
-        """A row per run: its network, folds, state and scores."""
+        """Returns a row per run: its network, folds, state and scores."""
         runs = self.facts.runs if isinstance(self.facts.runs, tuple) else ()
         rows = [
             {

@@ -1,4 +1,4 @@
-"""Row facts: what a report tells of a member's out-of-fold rows and of the classes, and pictures of rows."""
+"""Row facts: a report's facts on a member's out-of-fold rows and on the classes, and pictures of rows."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Picture:
-    """A small JPEG as a data address, and what it shows in words."""
+    """A small JPEG as a data address, and its description in words."""
 
     uri: str
     text: str
@@ -25,7 +25,7 @@ class ClassScore:
     precision: float | None
     recall: float | None
     f1: float | None
-    told_as: str = ""  # the class that its rows are most often told as wrongly
+    told_as: str = ""  # the class that its wrong rows are most often predicted as
     told_rows: int = 0
 
 
@@ -42,7 +42,7 @@ class Bin:
 
 @dataclass(frozen=True)
 class Calibration:
-    """How far confidence is from accuracy: the bins that have answers, and the expected calibration error."""
+    """The difference of confidence and accuracy: the non-empty bins, and the expected calibration error."""
 
     bins: tuple[Bin, ...]
     error: float
@@ -66,7 +66,7 @@ class ColumnScore:
     rmse: float
     mae: float
     bias: float  # the mean error
-    r2: float | None  # None where the column is constant
+    r2: float | None  # None if the column is constant
     points: tuple[tuple[float, float], ...]  # of some rows: the true and the predicted value
     errors: tuple[int, ...]  # rows by their error, in equal bins from -reach to reach
     reach: float
@@ -74,50 +74,50 @@ class ColumnScore:
 
 @dataclass(frozen=True)
 class MemberEvaluation:
-    """One member's out-of-fold rows: its scores, by fold and by class, and what it confuses."""
+    """One member's out-of-fold rows: its scores, by fold and by class, and its confusions."""
 
     member: str
     rows: int
     scores: Mapping[str, float]
     fold_scores: Mapping[str, float | None]  # the metric, by fold
     classes: tuple[ClassScore, ...]
-    confusion: tuple[tuple[int, ...], ...]  # a true class a row; empty where rows may have several labels
+    confusion: tuple[tuple[int, ...], ...]  # one row per true class; empty if rows may have several labels
     confused: tuple[Confused, ...]
-    calibration: Calibration | None  # None where labels are numbers or shares
+    calibration: Calibration | None  # None if labels are numbers or shares
     columns: tuple[ColumnScore, ...] = ()  # of numbers or shares
 
 
 @dataclass(frozen=True)
 class Mistake:
-    """A row that the model which never saw it tells wrong, the costliest first."""
+    """A row that the model which never saw it predicts wrongly, the highest cost first."""
 
     id: str
     fold: int
     labels: tuple[str, ...]
     told: tuple[str, ...]
-    confidence: float | None  # of what was told; None of numbers and shares
+    confidence: float | None  # of the predictions; None for numbers and shares
     of_truth: float | None  # the probability of the labels that the row has
     loss: float
     picture: Picture | None
-    cam: Picture | None = None  # the same with what spoke for the told class lit
+    cam: Picture | None = None  # the same with the support for the predicted class highlighted
 
 
 @dataclass(frozen=True)
 class Suspect:
-    """A row whose label is probably another; `likely` names a class, of rows with several labels also `not ant`."""
+    """A row whose label is probably wrong. `likely` names a class; for rows with several labels also `not ant`."""
 
     id: str
     fold: int
     labels: tuple[str, ...]
     likely: tuple[str, ...]
-    of_label: float  # the probability of what the label says
+    of_label: float  # the probability of the given label
     of_likely: float
     picture: Picture | None
 
 
 @dataclass(frozen=True)
 class LabelErrorSection:
-    """The labels that are probably wrong, the surest first, and how many are expected in all."""
+    """The labels that are probably wrong, the most certain first, and how many are expected in all."""
 
     member: str
     expected: float

@@ -1,4 +1,4 @@
-"""Rows: what the chosen member says of its out-of-fold rows, with pictures of those worth a look."""
+"""Rows: the chosen member's out-of-fold rows, with pictures of the notable ones."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ CAMS = 60  # mistakes that are shown with Grad-CAM
 def examine_rows(
     office: ReportContext, cam: bool
 ) -> Work[tuple[MemberEvaluation | Missing, tuple[Mistake, ...] | Missing, LabelErrorSection | Missing]]:
-    """The chosen member's rows, the worst of them and those whose label is doubtful with pictures."""
+    """Returns the chosen member's rows, with pictures of the worst and of those with a doubtful label."""
     if office.chosen is None:
         nothing = Missing("no run has out-of-fold predictions", "kit train --name first")
         return nothing, nothing, nothing
@@ -86,7 +86,7 @@ def _mistakes(office: ReportContext, member: EvaluatedMember, cam: bool) -> Work
 def _overlay_cams(
     office: ReportContext, member: EvaluatedMember, rows: Sequence[int]
 ) -> Work[dict[int, np.ndarray]]:
-    """The rows' images with Grad-CAM; a checkpoint that is gone takes the mistakes along in no way."""
+    """Returns the rows' images with Grad-CAM. A missing checkpoint does not affect the mistakes."""
     from kit.stages.reporting.cam import cams
 
     try:

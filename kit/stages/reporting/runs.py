@@ -1,4 +1,4 @@
-"""Trained: each run's settings, scores, curves and cost, by its records and logs alone."""
+"""The section on runs: each run's settings, scores, curves and cost, from its records and logs."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from kit.runs.run import Run
 from kit.stages.reporting.facts import EpochCurve, Missing, TrainedRun
 
 EVERY = 10**9  # epochs: the whole log
-COUNTED = ("epoch", "step")  # what of a line is no curve
+COUNTED = ("epoch", "step")  # keys of a line that are not curves
 
 
 def run_rows(records: Sequence[Record], metric: Metric) -> tuple[TrainedRun, ...] | Missing:
-    """The runs, the best by the metric first; those without a score last."""
+    """Returns the runs, the best by the metric first; those without a score last."""
     if not records:
         return Missing("no run has been trained", "kit train --name first")
     settings = find_differing_settings([_read_request(one.run) for one in records])
@@ -89,7 +89,7 @@ def _number(value: Any) -> float | None:
 
 
 def fold_numbers(run: Run) -> np.ndarray:
-    """Which folds hold out each row, (rows, repeats); no row where the run does not say."""
+    """Returns which folds hold out each row, (rows, repeats); empty if the run does not have them."""
     try:
         return run.folds().numbers
     except (DataError, OSError, ValueError):
@@ -97,12 +97,12 @@ def fold_numbers(run: Run) -> np.ndarray:
 
 
 def row_count(numbers: np.ndarray, folds: Sequence[int]) -> int:
-    """How many rows these folds hold out."""
+    """Returns how many rows these folds hold out."""
     return int(np.isin(numbers, list(folds)).any(axis=1).sum())
 
 
 def numeric_names(values: Any) -> dict[str, float]:
-    """Of what a file says, the names that have numbers."""
+    """Returns the names in a file that have numbers."""
     found = {name: _number(value) for name, value in values.items()} if isinstance(values, Mapping) else {}
     return {str(name): value for name, value in found.items() if value is not None}
 

@@ -1,4 +1,4 @@
-"""Summary: where the team stands, what is wrong, and what to do next, drawn from the other sections."""
+"""Summary: the state of the work, the problems, and the next steps, from the other sections."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ from kit.stages.reporting.facts import (
 from kit.stages.reporting.member import MIN_COVERAGE, Candidate
 from kit.stages.reporting.row_facts import ClassScore, MemberEvaluation
 
-MAX_CALIBRATION_ERROR = 0.1  # calibration error from which confidence is said to mislead
-WEAK_CLASS_F1 = 0.5  # of the mean F1, below which a class is weak
+MAX_CALIBRATION_ERROR = 0.1  # calibration error from which confidence is reported as misleading
+WEAK_CLASS_F1 = 0.5  # share of the mean F1, below which a class is weak
 MAX_NAMES_PER_LINE = 4  # classes, runs and the like that are named in a line
 LEVELS = {"problem": 0, "warning": 1, "note": 2}
 
 
 @dataclass(frozen=True)
 class Sections:
-    """What the summary is drawn from."""
+    """The sections that the summary uses."""
 
     data: DataSection | Missing
     runs: tuple[TrainedRun, ...] | Missing
@@ -43,7 +43,7 @@ class Sections:
 def summarise(
     metric: Metric, best: Candidate | None, rows: Sequence[tuple[int, int]], told: Sections
 ) -> Summary:
-    """`best` is the best member, `rows` the out-of-fold rows of submissions by number."""
+    """Returns the summary. `best` is the best member, `rows` the out-of-fold rows of submissions by number."""
     name, cv = _best(metric, best, dict(rows), told.board)
     sign = 1.0 if metric.higher_is_better else -1.0
     board = None if isinstance(told.board, Missing) else told.board
@@ -64,7 +64,7 @@ def summarise(
 def _best(
     metric: Metric, best: Candidate | None, rows: dict[int, int], board: BoardSection | Missing
 ) -> tuple[str, float | None]:
-    """The best of members and submissions; one of few rows does not count beside one of many."""
+    """Returns the best of members and submissions; one of few rows does not count beside one of many."""
     sign = 1.0 if metric.higher_is_better else -1.0
     least = MIN_COVERAGE * max([best.rows if best else 0, *rows.values()])
     found = [(f"{best.run.name}@{best.views}", best.score)] if best and best.rows >= least else []
@@ -121,7 +121,7 @@ def _of_rows(judged: MemberEvaluation) -> Iterator[Problem]:
 
 
 def weak_classes(classes: Sequence[ClassScore]) -> list[str]:
-    """The classes with rows whose F1 is less than half of the mean, the weakest first."""
+    """Returns the classes with rows whose F1 is less than half of the mean, the weakest first."""
     scores = {one.name: one.f1 or 0.0 for one in classes if one.rows}
     mean = sum(scores.values()) / max(len(scores), 1)
     return sorted(
@@ -136,7 +136,7 @@ def _is_ahead(score: float, higher: bool, board: BoardSection) -> bool:
 
 
 def harmful_members(blend: BlendSection | Missing) -> list[str]:
-    """The members of a blend that are shown to make its plain mean worse."""
+    """Returns the members of a blend that make its plain mean significantly worse."""
     members = () if isinstance(blend, Missing) else blend.members
     return [
         one.name
@@ -150,7 +150,7 @@ def _number(blend: BlendSection | Missing) -> int:
 
 
 def _find_stopped(runs: tuple[TrainedRun, ...] | Missing) -> list[TrainedRun]:
-    """The runs that wait for their command to be given again."""
+    """Returns the runs that can be resumed by running their command again."""
     found = () if isinstance(runs, Missing) else runs
     return [
         run

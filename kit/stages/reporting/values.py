@@ -1,4 +1,4 @@
-"""Values: how well a member predicts each column of numbers or shares, and how its errors are spread."""
+"""Values: how well a member predicts each column of numbers or shares, and the distribution of its errors."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ ERROR_BINS = 21
 
 
 def score_columns(table: Table, predictions: np.ndarray) -> tuple[ColumnScore, ...]:
-    """Each column's errors, points of a scatter, and the counts of its errors in equal bins around 0."""
+    """Returns each column's errors, points of a scatter plot, and the counts of its errors in equal bins around 0."""
     truth, given = table.targets().astype(np.float64), np.asarray(predictions, dtype=np.float64)
     some = ~table.target.find_missing(table.targets())
     return tuple(
@@ -41,7 +41,7 @@ def _column(name: str, truth: np.ndarray, given: np.ndarray) -> ColumnScore:
 
 
 def find_costs(table: Table, predictions: np.ndarray) -> np.ndarray:
-    """The mean over columns of each row's absolute error, in units of the column's standard deviation, (N,).
+    """Returns the mean over columns of each row's absolute error, in units of the column's standard deviation, (N,).
 
     A missing label counts 0.
     """

@@ -1,4 +1,4 @@
-"""Write-up: the report's story as Markdown for a team to edit, and never to lose what it edited."""
+"""Write-up: the report as Markdown that a team can edit, and that kit then never overwrites."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MARK = re.compile(r"<!-- kit report --write-up ([0-9a-f]{16}) -->\n\Z")
 
 
 def write_up(facts: Facts) -> str:
-    """The write-up, its last line a mark by which it is known whether the text before it was edited."""
+    """Returns the write-up. Its last line is a digest that shows if the text before it was edited."""
     made = environment(html=False)
     made.filters["cell"] = cell
     text = made.get_template("write-up.md").render(
@@ -28,7 +28,7 @@ def write_up(facts: Facts) -> str:
 
 
 def cell(text: str) -> str:
-    """A name in Markdown that is text alone, also in a table's cell."""
+    """Returns a name as plain text in Markdown, also in a table's cell."""
     plain = " ".join(str(text).split()).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     return re.sub(r"([\\`*_\[\]|])", r"\\\1", plain)
 
@@ -38,13 +38,13 @@ def _digest(text: str) -> str:
 
 
 def is_edited(text: str) -> bool:
-    """Whether a file is no write-up as kit wrote it."""
+    """Whether a file differs from a write-up that kit wrote."""
     mark = MARK.search(text)
     return mark is None or _digest(text[: mark.start()]) != mark[1]
 
 
 def check_free(path: Path) -> None:
-    """Raises ConfigError C30 where the write-up would be lost that a team has edited."""
+    """Raises ConfigError C30 if a write-up that a team has edited would be lost."""
     if path.exists() and is_edited(path.read_text(encoding="utf-8", errors="replace")):
         raise ConfigError(
             f"{path} was edited, and kit does not write over it",
@@ -60,7 +60,9 @@ def write(path: Path, facts: Facts) -> None:
 
 
 def _list_experiments(facts: Facts) -> list[tuple[TrainedRun, str]]:
-    """The runs, the best first, each with what it has over the one that was begun first, of as many rows."""
+    """Returns the runs, the best first, each with its differences from the one that was started first on the
+    same number of rows.
+    """
     runs, metric = () if isinstance(facts.runs, Missing) else facts.runs, facts.summary.metric
     scored = [run for run in runs if metric in run.scores]
     first = min(scored, key=lambda run: run.started, default=None)
