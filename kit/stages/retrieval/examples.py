@@ -1,4 +1,4 @@
-"""Showing: held-out rows with their nearest training images, and where rows lie among each other, to be looked at."""
+"""Shows held-out rows with their nearest training images, and a map of the rows' embeddings."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from kit.stages.blending.members import labels
 from kit.stages.retrieval.neighbour_search import TASK
 from kit.stages.retrieval.source import EmbeddedRun, read_source
 
-MAX_MAP_POINTS = 2_000  # rows of the map; more are drawn from
+MAX_MAP_POINTS = 2_000  # maximum rows of the map, drawn if there are more
 
 
 @dataclass(frozen=True, eq=False)
 class ExampleImage:
-    """An image (H, W, 3) uint8, whose it is, and how similar it is to the query; 1 for the query itself."""
+    """An image (H, W, 3) uint8, its id, and its similarity to the query; 1 for the query itself."""
 
     id: str
     label: str
@@ -34,16 +34,16 @@ class ExampleImage:
 
 @dataclass(frozen=True, eq=False)
 class Map:
-    """Where rows lie in two dimensions (rows, 2), with the class and the shape group of each."""
+    """The positions of rows in two dimensions (rows, 2), with the class and the shape group of each."""
 
     places: np.ndarray
     labels: np.ndarray  # (rows,) of str
-    shapes: np.ndarray  # (rows,) of str; empty where the competition has none
+    shapes: np.ndarray  # (rows,) of str; empty if the competition has none
 
 
 @dataclass(frozen=True, eq=False)
 class Page:
-    """Queries, each followed by its nearest images, those answered wrongly first; and the map of the fold's rows."""
+    """Queries, each followed by its nearest images, the wrong ones first; and the map of the fold's rows."""
 
     queries: tuple[tuple[ExampleImage, ...], ...]
     wrong: int  # held-out rows of the fold whose nearest image is of another class
@@ -55,9 +55,9 @@ class Page:
 def example_page(
     workspace: Workspace | StrPath, member: str, queries: int = 10, k: int = 6, seed: int = 0
 ) -> Work[Page]:
-    """Draws queries from the first embedded fold's held-out rows, half of them answered wrongly where there are such.
+    """Draws queries from the first embedded fold's held-out rows, half of them wrong if there are enough.
 
-    Raises what `read_source` and loading raise, ConfigError C28 where the gallery has fewer than k images.
+    Raises what `read_source` and loading raise, ConfigError C28 if the gallery has fewer than k images.
     """
     workspace = Workspace.of(workspace)
     table = labels(workspace).sort_by_id()
@@ -84,14 +84,14 @@ def example_page(
 
 
 def _choose(right: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
-    """Places of queries, the wrong ones first: half of them, or as many as there are."""
+    """Returns positions of queries, the wrong ones first: half of them, or as many as there are."""
     wrong, good = (rng.permutation(np.flatnonzero(mask)) for mask in (~right, right))
     first = min(len(wrong), max(count - count // 2, count - len(good)))
     return np.concatenate([wrong[:first], good[: count - first]])
 
 
 def _images(workspace: Workspace, source: EmbeddedRun, rows: np.ndarray) -> Work[dict[int, np.ndarray]]:
-    """The rows' images as the run's cache holds them."""
+    """Returns the rows' images in the run's cache."""
     loaded = yield from load_rows(workspace, source.table.take(rows), "train", geometry(source.experiment))
     return {row: to_rgb(loaded.cache[place]) for place, row in enumerate(rows.tolist())}
 
@@ -101,7 +101,9 @@ def _example_image(table: Table, row: int, image: np.ndarray, similarity: float)
 
 
 def _map(table: Table, held: np.ndarray, vectors: np.ndarray, seed: int) -> Map:
-    """Source: van der Maaten and Hinton 2008, "Visualizing Data using t-SNE", by scikit-learn, on cosines."""
+    """Returns the map. Source: van der Maaten and Hinton 2008, "Visualizing Data using t-SNE", by
+    scikit-learn, on cosines.
+    """
     from sklearn.manifold import TSNE
 
     rows = np.sort(generator(seed, "look retrieve map").permutation(held)[:MAX_MAP_POINTS])

@@ -1,4 +1,4 @@
-"""Drawn: a page of queries and their nearest images, and a map, as figures."""
+"""Draws a page of queries and their nearest images, and a map, as figures."""
 
 from __future__ import annotations
 
@@ -12,12 +12,14 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 CELL = 1.5  # inches of an image
-MAX_LEGEND_GROUPS = 20  # groups that a legend names; more are only coloured
-RIGHT, WRONG = "#0072b2", "#d55e00"  # told apart by all kinds of sight (Okabe and Ito 2008)
+MAX_LEGEND_GROUPS = 20  # groups named in a legend; more are only coloured
+RIGHT, WRONG = "#0072b2", "#d55e00"  # distinguishable with any colour vision (Okabe and Ito 2008)
 
 
 def neighbour_figure(found: Page, title: str) -> Figure:
-    """A row a query: its image, then the nearest ones, each with its class, its cosine and whether it is right."""
+    """Draws one row per query: its image, then the nearest ones, each with its class, its cosine and whether
+    it is correct.
+    """
     from matplotlib.figure import Figure
 
     lines, columns = len(found.queries), max(map(len, found.queries))
@@ -51,7 +53,7 @@ def _cell(axes: Any, shown: ExampleImage, query: ExampleImage) -> None:
 
 
 def embedding_map(found: Map, title: str) -> Figure:
-    """The map twice, coloured by class and by shape group; once where there are no shape groups."""
+    """Draws the map twice, coloured by class and by shape group; once if there are no shape groups."""
     from matplotlib.figure import Figure
 
     panels = {"class": found.labels} | ({"shape group": found.shapes} if len(found.shapes) else {})

@@ -14,7 +14,10 @@ INDEX_SUFFIX = "-index"  # of the folder beside that of the views
 
 
 def read_index(workspace: Workspace, source: EmbeddedRun, index: str) -> dict[int, Vectors]:
-    """A run's vectors of the index images by fold. Raises InvalidError D47, D48 for none or those of other rows."""
+    """Returns a run's vectors of the index images by fold.
+
+    Raises InvalidError D47, D48 for none or those of other rows.
+    """
     folder = source.run.embeddings(source.views + INDEX_SUFFIX)
     hint = f"{predict_command(source.run.name, source.views, command='embed')} --index {index}"
     data = workspace.competition.data

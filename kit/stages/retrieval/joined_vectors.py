@@ -1,4 +1,4 @@
-"""Embeddings of several runs as one: joined, and reduced by PCA if asked for."""
+"""Embeddings of several runs as one: joined, and reduced by PCA if requested."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from kit.errors import ConfigError
 
 @dataclass(frozen=True)
 class FittedReduction:
-    """A reduction that knows its directions."""
+    """A reduction with fitted directions."""
 
     pca: Any = None
 
     def apply(self, parts: Sequence[np.ndarray]) -> np.ndarray:
-        """Unit vectors float32 of the rows of several runs; zeros for rows that have a vector in none."""
+        """Returns unit vectors float32 of the rows of several runs; zeros for rows without a vector in any run."""
         joined = join_vectors(parts)
         if self.pca is None or not len(joined):
             return joined
@@ -35,7 +35,7 @@ class Reduction:
     whiten: bool = False
 
     def fit(self, parts: Sequence[np.ndarray]) -> FittedReduction:
-        """Learns the directions from vectors of several runs, a (rows, features) each, in the same order of rows.
+        """Fits the directions on vectors of several runs, (rows, features) each, in the same order of rows.
 
         Raises ConfigError C28 for more components than rows or features.
         """
@@ -57,7 +57,7 @@ NO_REDUCTION = Reduction()
 
 
 def join_vectors(parts: Sequence[np.ndarray]) -> np.ndarray:
-    """Vectors side by side, at unit length: their cosine is the mean of the parts' cosines."""
+    """Returns concatenated vectors of unit length: their cosine is the mean of the parts' cosines."""
     return _to_unit_length(np.concatenate([np.asarray(part, np.float32) for part in parts], axis=1))
 
 

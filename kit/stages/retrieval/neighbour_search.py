@@ -1,4 +1,4 @@
-"""Asking: the neighbours of every held-out and every test row, each fold's in its own gallery."""
+"""Searches the neighbours of every held-out and every test row, each fold's in its own gallery."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ class SplitNeighbours:
     """Rows of one split by fold number, and the neighbours of each row that has a vector."""
 
     ids: np.ndarray  # (rows,) of str
-    folds: np.ndarray  # (rows,) int64, whose network was asked
-    known: np.ndarray  # (rows,) bool, which have a vector
+    folds: np.ndarray  # (rows,) int64, the fold of the network
+    known: np.ndarray  # (rows,) bool, whether the row has a vector
     neighbours: RetrievedNeighbours  # of the known ones
-    rows: np.ndarray  # (known, k) int64, the neighbours' places in the training table
+    rows: np.ndarray  # (known, k) int64, the neighbours' positions in the training table
 
     def scatter_scores(self, scores: np.ndarray, prior: np.ndarray) -> np.ndarray:
-        """Scores (known, K) in the places of their rows, the classes' prior (K,) elsewhere, float32."""
+        """Returns scores (known, K) at the positions of their rows, the classes' prior (K,) elsewhere, float32."""
         whole = np.tile(prior, (len(self.ids), 1))
         whole[self.known] = scores
         return whole.astype(np.float32)
@@ -45,9 +45,9 @@ def find_neighbours(
     ignored: Sequence[str] = (),
     detail: str = "",
 ) -> Work[tuple[SplitNeighbours, SplitNeighbours]]:
-    """The k nearest training images of out-of-fold rows, and of test rows, by each fold's network.
+    """Returns the k nearest training images of out-of-fold rows, and of test rows, by each fold's network.
 
-    Raises ConfigError C28 where a fold's gallery has fewer than k images; warns (W21) of classes that it lacks.
+    Raises ConfigError C28 if a fold's gallery has fewer than k images; warns (W21) of classes that it lacks.
     """
     oof, test = [], []
     warn_of_missing(source, ignored)
@@ -81,7 +81,7 @@ def _of_fold(
 
 
 def _chain(rerankers: Sequence[Reranker], fold: int | None) -> Search:
-    """A search by way of all rerankers, the last one asked first."""
+    """Returns a search through all rerankers, the last one outermost."""
     search: Search = nearest
     for reranker in rerankers:
         search = partial(reranker.of_fold(fold).search, inner=search)
@@ -102,7 +102,7 @@ def _concat(parts: Sequence[SplitNeighbours]) -> SplitNeighbours:
 
 
 def with_classifier(answered: SplitNeighbours, predicted: Predictions) -> SplitNeighbours:
-    """The same answers, beside what the same folds' classifier says of the rows."""
+    """Returns the same neighbours, with the predictions of the same folds' classifier."""
     found = np.empty((len(answered.neighbours), answered.neighbours.classes), np.float32)
     folds = answered.folds[answered.known]
     for fold in np.unique(folds).tolist():
@@ -112,9 +112,9 @@ def with_classifier(answered: SplitNeighbours, predicted: Predictions) -> SplitN
 
 
 def classifiers(source: EmbeddedRun) -> Iterator[Predictions]:
-    """The run's own out-of-fold and test predictions by the same views.
+    """Yields the run's own out-of-fold and test predictions by the same views.
 
-    Raises InvalidError D41 where there are none, D48 where they come from other checkpoints than the embeddings.
+    Raises InvalidError D41 if there are none, D48 if they come from other checkpoints than the embeddings.
     """
     folder = source.run.predictions(source.views)
     hint = predict_command(source.run.name, source.views)
@@ -139,7 +139,7 @@ def _differ(mine: Mapping[str, str], theirs: Mapping[str, str]) -> bool:
 
 
 def warn_of_missing(source: EmbeddedRun, ignored: Sequence[str]) -> None:
-    """Warns (W21) of classes that have rows, and in some fold's gallery no image to be answered with."""
+    """Warns (W21) of classes that have rows, but no image in some fold's gallery."""
     labels, classes = source.table.targets(), source.table.classes
     lost: dict[str, list[int]] = {}
     for fold in source.by_fold:

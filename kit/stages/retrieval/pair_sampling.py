@@ -1,4 +1,4 @@
-"""Drawing: pairs of held-out rows to learn from, half of them of one class, hard ones among the rest."""
+"""Draws pairs of held-out rows for training, half of them of one class, with hard ones among the rest."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-MAX_PAIRS_PER_FOLD = 20_000  # pairs of each kind that a fold gives
+MAX_PAIRS_PER_FOLD = 20_000  # pairs of each kind per fold
 
 
 def sample_pairs(
@@ -16,10 +16,11 @@ def sample_pairs(
     rng: np.random.Generator,
     most: int = MAX_PAIRS_PER_FOLD,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Pairs of rows (pairs, 2) int64, and whether each is of one class, bool (pairs,).
+    """Returns pairs of rows (pairs, 2) int64, and whether each is of one class, bool (pairs,).
 
-    As many pairs of one class as of several. Of those, half are hard: of classes of one shape group (`shapes` names
-    each class's), or else a row with the most similar one of another class (`near` (rows, k), the nearest first).
+    There are as many pairs of one class as of several. Half of the latter are hard: of classes of one shape
+    group (`shapes` names each class's), or else a row with the most similar one of another class (`near`
+    (rows, k), the nearest first).
     """
     same = _of_one_class(labels, rng, most)
     hard = (
@@ -36,14 +37,14 @@ def sample_pairs(
 
 
 def _some(pairs: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
-    """At most `count` of the pairs, drawn without replacement, in their order."""
+    """Returns at most `count` of the pairs, drawn without replacement, in their order."""
     if len(pairs) <= count:
         return pairs
     return pairs[np.sort(rng.choice(len(pairs), count, replace=False))]
 
 
 def _of_one_class(labels: np.ndarray, rng: np.random.Generator, most: int) -> np.ndarray:
-    """Pairs of rows of one class: all of them, or `most` drawn with each class as often as it has pairs."""
+    """Returns pairs of rows of one class: all of them, or `most` drawn with each class as often as it has pairs."""
     order = np.argsort(labels, kind="stable")
     counts = np.bincount(labels)
     counts = counts[counts > 1]
@@ -63,7 +64,7 @@ def _all(rows: np.ndarray) -> np.ndarray:
 
 
 def _distinct(pairs: np.ndarray) -> np.ndarray:
-    """Each pair once, whichever row comes first, in the order in which they were drawn."""
+    """Returns each pair once, in either order of its rows, in the order in which they were drawn."""
     sorted_pairs = np.sort(pairs, axis=1)
     _, first = np.unique(sorted_pairs, axis=0, return_index=True)
     return sorted_pairs[np.sort(first)]
@@ -72,7 +73,7 @@ def _distinct(pairs: np.ndarray) -> np.ndarray:
 def _of_one_shape(
     labels: np.ndarray, shapes: Sequence[str], rng: np.random.Generator, count: int
 ) -> np.ndarray:
-    """Pairs of rows of other classes of one shape group; a class of its own has none."""
+    """Returns pairs of rows of other classes of one shape group; a class in its own group has none."""
     names = np.unique(np.asarray(shapes), return_inverse=True)[1]
     drawn = rng.integers(0, len(labels), (40 * max(count, 1), 2))
     one, other = labels[drawn[:, 0]], labels[drawn[:, 1]]
@@ -80,13 +81,13 @@ def _of_one_shape(
 
 
 def _alike(labels: np.ndarray, near: np.ndarray) -> np.ndarray:
-    """Each row with the most similar one of another class."""
+    """Returns each row with the most similar one of another class."""
     other = labels[near] != labels[:, None]
     rows = np.flatnonzero(other.any(axis=1))
     return _distinct(np.stack([rows, near[rows, other[rows].argmax(axis=1)]], axis=1))
 
 
 def _unlike(labels: np.ndarray, rng: np.random.Generator, count: int) -> np.ndarray:
-    """Any pairs of rows of several classes."""
+    """Returns random pairs of rows of different classes."""
     drawn = rng.integers(0, len(labels), (4 * max(count, 1), 2))
     return _distinct(drawn[labels[drawn[:, 0]] != labels[drawn[:, 1]]])[:count]

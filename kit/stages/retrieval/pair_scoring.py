@@ -10,15 +10,15 @@ import numpy as np
 from kit.evaluation.pair_classifier import PairClassifier, pair_features
 from kit.stages.retrieval.source import EmbeddedRun
 
-TEST = "test"  # the judge of pairs of test rows, fitted on all drawn pairs
+TEST = "test"  # the classifier of pairs of test rows, fitted on all drawn pairs
 
 
 @dataclass(frozen=True)
 class _Pair:
-    """Where the two rows stand: whether each is a test row, and its place in that table."""
+    """The positions of two rows: whether each is a test row, and its position in that table."""
 
     rows: tuple[tuple[bool, int], tuple[bool, int]]
-    folds: frozenset[int]  # whose networks judge it
+    folds: frozenset[int]  # whose networks score it
     trained: bool  # whether one of them is a training row
     seen: bool  # whether every network was trained on one of the two
 

@@ -50,20 +50,20 @@ PAIR_COLUMNS = ("id_1", "id_2", "probability", "same")
 
 @dataclass(frozen=True, repr=False)
 class PairsResult(Displayed):
-    """What was learned of pairs, and the pairs that were asked for."""
+    """The fitted classifier of pairs, and the requested pairs."""
 
     model: Path
     drawn: int  # pairs of held-out rows, half of them of one class
-    scores: Mapping[str, float]  # on drawn pairs of other folds than the judge was fitted on
-    threshold: float  # from which pairs are told the same, so that F1 is best
-    f1: float  # there, on the same pairs
-    adjusted_threshold: float  # the threshold, moved as the probabilities of the asked pairs are
+    scores: Mapping[str, float]  # on drawn pairs of other folds than those that the classifier was fitted on
+    threshold: float  # threshold from which pairs are predicted as the same, with the best F1
+    f1: float  # at the threshold, on the same pairs
+    adjusted_threshold: float  # the threshold, adjusted as the probabilities of the requested pairs
     ids: tuple[tuple[str, str], ...]
     probabilities: tuple[float, ...]
-    seen: int  # pairs of training rows that no network of the run was without
+    seen: int  # pairs of training rows of which every network of the run saw one
 
     def describe(self) -> list[str]:
-        """The scores, the threshold, and a word on pairs that a network was trained on, a line each."""
+        """Returns the scores, the threshold, and a note on pairs that a network was trained on, in lines."""
         scores = ", ".join(f"{name} {value:.4f}" for name, value in self.scores.items())
         lines = [
             f"{self.drawn} pairs of held-out rows, half of them positive; cross-validated over folds: {scores}",
@@ -82,7 +82,7 @@ class PairsResult(Displayed):
         return {"name": "pairs", "model": f"runs/{self.model.parents[1].name}/pairs/{self.model.name}"}
 
     def to_csv(self) -> str:
-        """The scored pairs as the text of a CSV file: id_1, id_2, probability, same."""
+        """Returns the scored pairs as the text of a CSV file: id_1, id_2, probability, same."""
         text = io.StringIO(newline="")
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(PAIR_COLUMNS)
@@ -96,7 +96,9 @@ class PairsResult(Displayed):
         return [*self.describe(), f"classifier: {self.model}"]
 
     def to_frame(self) -> pd.DataFrame:
-        """A row per asked pair: both ids, the probability of one class, and whether it passes the threshold."""
+        """Returns a row per requested pair: both ids, the probability of one class, and whether it passes the
+        threshold.
+        """
         rows = [
             [*ids, value, value >= self.adjusted_threshold]
             for ids, value in zip(self.ids, self.probabilities, strict=True)
@@ -161,7 +163,7 @@ def classify_pairs(
 
 
 def _draw_pairs(source: EmbeddedRun, seed: int) -> Work[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """Features (pairs, F) of drawn pairs, whether each is of one class, and the fold that held both out."""
+    """Returns features (pairs, F) of drawn pairs, whether each is of one class, and the fold that held both out."""
     made, same, folds = [], [], []
     shapes = source.table.class_groups or source.table.classes
     for number, (fold, embedded) in enumerate(source.by_fold.items()):
@@ -186,7 +188,7 @@ def _draw_pairs(source: EmbeddedRun, seed: int) -> Work[tuple[np.ndarray, np.nda
 
 
 def _read(file: Path, table: Table, source: EmbeddedRun) -> tuple[tuple[str, str], ...]:
-    """The pairs of a CSV's first two columns. Raises DataError D64 where an id is of neither table."""
+    """Returns the pairs of a CSV's first two columns. Raises DataError D64 if an id is in neither table."""
     read = read_csv(file, fixed="save the pairs as CSV in UTF-8, with commas")
     if len(read.columns) < 2:
         raise DataError(

@@ -1,7 +1,7 @@
-"""retrieve: rows answered with the most similar training images, as predictions that `kit blend` takes.
+"""retrieve: predicts rows from the most similar training images, for `kit blend`.
 
-Held-out rows are compared with what their fold's model was trained on, as test rows are. Whatever is fitted, exponents
-or a choice of rerankers, goes through cross_fit.
+Held-out rows are compared with the training rows of their fold's model, as test rows are. All fits, of
+exponents or of a choice of rerankers, go through cross_fit.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class RerankerGain:
-    """A reranker, by itself: its gain over the search without any, and whether the answer uses it."""
+    """One reranker: its gain over the search without any, and whether the result uses it."""
 
     name: str
     gain: Gain
@@ -52,19 +52,19 @@ class RerankerGain:
 
 @dataclass(frozen=True, repr=False)
 class RetrievalResult(Displayed):
-    """What retrieval made of one run: the member's name for `kit blend`, its files, and its out-of-fold scores."""
+    """Retrieval's result for one run: the member's name for `kit blend`, its files, and its out-of-fold scores."""
 
     member: str
     folder: Path
-    scorer: Mapping[str, Any]  # the recipe as it was fitted
+    scorer: Mapping[str, Any]  # the fitted recipe
     scores: Mapping[str, float]
     in_sample: float  # the metric on the rows that the scorer was fitted on
-    plain: Mapping[str, float]  # the classifier's scores of the same rows, where there is one
+    plain: Mapping[str, float]  # the classifier's scores of the same rows, if there is one
     gain: Gain | None  # over the classifier, by the metric
     rerankers: tuple[RerankerGain, ...]
 
     def describe(self) -> list[str]:
-        """The fitted scorer, the scores beside the classifier's, and the gain of each reranker, a line each."""
+        """Returns the fitted scorer, the scores beside the classifier's, and the gain of each reranker, in lines."""
         options = [
             f"{key} {value}" for key, value in self.scorer.items() if not isinstance(value, dict | None)
         ]
@@ -84,7 +84,7 @@ class RetrievalResult(Displayed):
         return self.describe()
 
     def to_frame(self) -> pd.DataFrame:
-        """One row: the member, its scorer and rerankers, its scores, and the gain over the classifier."""
+        """Returns one row: the member, its scorer and rerankers, its scores, and the gain over the classifier."""
         used = " ".join(one.name for one in self.rerankers if one.kept)
         row = {"member": self.member, "scorer": self.scorer.get("name"), "rerankers": used, **self.scores}
         return frame([row | gain_columns(self.gain)])
@@ -97,10 +97,10 @@ def retrieve(
     scorer: Any = "power",
     rerankers: Sequence[Any] = (),
 ) -> Work[list[RetrievalResult]]:
-    """Answers all rows by the embeddings of members such as `runs/r@hflip`, and writes predictions.
+    """Predicts all rows by the embeddings of members such as `runs/r@hflip`, and writes the predictions.
 
-    Raises what `read_source` raises, ConfigError C28 for more neighbours than a gallery has, C17 for labels that a
-    scorer does not take, InvalidError D41 where a scorer joins predictions that are not there.
+    Raises what `read_source` raises, ConfigError C28 for more neighbours than a gallery has, C17 for labels
+    that a scorer does not take. Raises InvalidError D41 if a scorer needs predictions that do not exist.
     """
     workspace = Workspace.of(workspace)
     root = workspace.root
@@ -123,7 +123,7 @@ def retrieve(
 
 @dataclass(frozen=True)
 class _Scoring:
-    """A scorer as cross_fit knows recipes."""
+    """A scorer in the form of a recipe for cross_fit."""
 
     scorer: Scorer
 
@@ -150,17 +150,19 @@ class _SearchVariant:
 
 @dataclass(frozen=True)
 class _RetrievalContext:
-    """What all members of a command share."""
+    """The state that all members of a command share."""
 
     workspace: Workspace
     table: Table
     scoring: Scoring
     scorer: Scorer
     rerankers: Sequence[Reranker]
-    names: Sequence[str]  # of the scorer and the rerankers as they were asked for
+    names: Sequence[str]  # of the scorer and the rerankers as requested
 
     def answer(self, source: EmbeddedRun) -> Work[RetrievalResult]:
-        """One run's answers, by each set of rerankers; the best set by other rows' scores is written."""
+        """Predicts one run's rows by each set of rerankers, and writes the best set, which is chosen by other
+        rows' scores.
+        """
         ignored = self.scorer.classes_to_ignore()
         check_ignored_classes(source, ignored)
         said = tuple(classifiers(source)) if self.scorer.takes_probabilities else ()
@@ -188,7 +190,7 @@ class _RetrievalContext:
         return _SearchVariant(chosen, oof, test, honest, fitted.scorer)
 
     def _rows(self, source: EmbeddedRun, oof: SplitNeighbours) -> tuple[np.ndarray, np.ndarray]:
-        """The known rows' places in the table, and the fold that held each out, in the first repeat."""
+        """Returns the known rows' positions in the table, and the fold that held each out, in the first repeat."""
         rows = self.table.index_of(oof.ids[oof.known])
         return rows, source.folds.numbers[rows, 0]
 
@@ -228,7 +230,7 @@ class _RetrievalContext:
     def _bind(
         self, held: Table, folds: np.ndarray, shares: np.ndarray
     ) -> tuple[Metric, Table, Probabilities]:
-        """The metric of the answers of held-out images, those answers, and their probabilities."""
+        """Returns the metric of the answers of held-out images, those answers, and their probabilities."""
         return self.scoring.bind(Predictions(held.ids, folds, held.classes, shares), self.table)
 
     def _choose(
@@ -260,7 +262,7 @@ class _RetrievalContext:
         return tuple(found)
 
     def _provenance(self, source: EmbeddedRun, name: str, variant: _SearchVariant) -> Provenance:
-        """What the predictions are made from: the embeddings, and how they were compared."""
+        """Returns the provenance of the predictions: the embeddings, and how they were compared."""
         found = source.provenance
         retrieval = RetrievalRecord(
             embeddings=source.views,
@@ -279,5 +281,5 @@ class _RetrievalContext:
 
 
 def _subsets(rerankers: Sequence[Reranker]) -> list[tuple[Reranker, ...]]:
-    """Every set of rerankers in the order given, the empty one first."""
+    """Returns every set of rerankers in the given order, the empty one first."""
     return [chosen for count in range(len(rerankers) + 1) for chosen in combinations(rerankers, count)]

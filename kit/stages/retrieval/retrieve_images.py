@@ -1,7 +1,7 @@
-"""retrieve_images: test rows answered with similar images: of the test rows themselves, or of an index.
+"""retrieve_images: predicts similar images for test rows: among the test rows themselves, or in an index.
 
-Held-out training rows are compared among themselves, by the network that has not seen them, and images of one class
-are the right answers. A threshold is fitted on other folds' rows than those that it is scored on.
+Held-out training rows are compared among themselves, by the network that has not seen them, and images of one
+class are the right answers. A threshold is fitted on other folds' rows than those that it is scored on.
 """
 
 from __future__ import annotations
@@ -46,7 +46,10 @@ Answer = Literal["ranking", "set"]
 
 @dataclass(frozen=True)
 class ImageQuestion:
-    """Which images answer, how many, and how embeddings are joined; `index` is None within the test rows."""
+    """The request: which images are searched, how many are returned, and how embeddings are joined.
+
+    `index` is None within the test rows.
+    """
 
     answer: Answer
     index: str | None = None
@@ -62,7 +65,7 @@ class ImageQuestion:
         return "mean_f1_of_rows" if self.answer == "set" else f"mean_average_precision_at_{self.most}"
 
     def to_json(self) -> dict[str, Any]:
-        """What the submission's record says of it."""
+        """Returns the request for the submission's record."""
         return {
             "name": "similar_images",
             "answer": self.answer,
@@ -86,10 +89,10 @@ def open_question(
     whiten: bool = False,
     rerankers: Sequence[Any] = (),
 ) -> ImageQuestion | None:
-    """What the options of `kit retrieve` ask for; None if test rows are to be answered with classes.
+    """Returns the request by the options of `kit retrieve`; None if test rows are to be predicted as classes.
 
-    By default the answer is a set within the test rows, and a ranking of an index. Raises ConfigError C05 for options
-    that do not go together.
+    By default the answer is a set within the test rows, and a ranking for an index. Raises ConfigError C05
+    for options that cannot be combined.
     """
     if within is None and index is None:
         if (answer, at_least, at_most, threshold, pca, whiten) != (None, 1, 100, None, None, False):
@@ -115,7 +118,7 @@ def open_question(
 
 @dataclass(frozen=True, repr=False)
 class ImageAnswers(Displayed):
-    """The submission of similar images, and the score of held-out training rows that were answered alike."""
+    """The submission of similar images, and the score of held-out training rows with the same method."""
 
     members: tuple[str, ...]
     metric: str
@@ -125,7 +128,7 @@ class ImageAnswers(Displayed):
     number: int | None  # None: there is no sample, so no submission was written
     path: Path | None
     rows: int
-    images: float  # a row's answers, on average
+    images: float  # mean number of a row's answers
 
     def _lines(self) -> list[str]:
         rule = "" if self.threshold is None else f", threshold {self.threshold:.4f}"
@@ -141,7 +144,7 @@ class ImageAnswers(Displayed):
         ]
 
     def to_frame(self) -> pd.DataFrame:
-        """One row: the members, the score and the submission."""
+        """Returns one row: the members, the score and the submission."""
         return frame(
             [
                 {
@@ -246,7 +249,10 @@ def _chain(rerankers: Sequence[Reranker], root: Path) -> Search:
 
 
 def _open_sample(workspace: Workspace, question: ImageQuestion) -> tuple[pd.DataFrame | None, Any]:
-    """The sample and the format that writes lists of ids. Raises ConfigError C21 for a sample of another form."""
+    """Returns the sample and the format that writes lists of ids.
+
+    Raises ConfigError C21 for a sample of another form.
+    """
     if workspace.competition.data.sample is None:
         return None, None
     sample = sample_frame(workspace.root, workspace.competition.data)
@@ -277,7 +283,7 @@ def _compare_held_out(
     question: ImageQuestion,
     search: Search,
 ) -> tuple[RankedImages, np.ndarray]:
-    """What held-out rows are answered with among their fold's other held-out rows, and the fold of each."""
+    """Returns held-out rows with their nearest images among their fold's other held-out rows, and the fold of each."""
     first, parts, folds = sources[0], [], []
     truth = first.table.targets()
     for fold, reduction in reductions.items():
@@ -298,7 +304,7 @@ def _compare_held_out(
 
 
 def _stack(parts: Sequence[RankedImages]) -> RankedImages:
-    """The queries of all folds; lists of small folds are filled with images that no set has."""
+    """Returns the queries of all folds. Lists of small folds are padded with images that no set has."""
     width = max(part.similarities.shape[1] for part in parts)
 
     def fill(values: np.ndarray, empty: Any) -> np.ndarray:
@@ -319,7 +325,7 @@ def _answer_test(
     rule: SetRule,
     search: Search,
 ) -> dict[str, list[tuple[str, float]]]:
-    """The ids that answer each test row, with their cosines; all folds' networks together compare two images."""
+    """Returns the ids for each test row, with their cosines. All folds' networks together compare two images."""
     ids, queries = _join(reductions, lambda fold: [source.by_fold[fold].test for source in sources])
     if question.index is None:
         names, count = ids, min(question.most, len(ids) - 1)
@@ -347,7 +353,10 @@ def _list_ids(
 
 
 def _join(reductions: Mapping[int, FittedReduction], parts_of: Any) -> tuple[np.ndarray, np.ndarray]:
-    """The ids and the vectors of a split, those of all folds side by side; folds that share embeddings count once."""
+    """Returns the ids and the vectors of a split, those of all folds concatenated.
+
+    Folds that share embeddings count once.
+    """
     joined, seen, ids = [], set[int](), np.array([], dtype=str)
     for fold, reduction in reductions.items():
         parts: list[Vectors] = parts_of(fold)
@@ -361,7 +370,7 @@ def _join(reductions: Mapping[int, FittedReduction], parts_of: Any) -> tuple[np.
 
 
 def _places(part: Vectors, ids: np.ndarray) -> np.ndarray:
-    """Where the rows of these ids stand."""
+    """Returns the positions of these ids."""
     order = np.argsort(part.ids)
     return np.asarray(order[np.searchsorted(part.ids, ids, sorter=order)])
 

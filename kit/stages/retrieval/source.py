@@ -1,4 +1,4 @@
-"""EmbeddedRun: a run's embeddings by one set of views, checked to be of the run's folds and the tables' rows."""
+"""EmbeddedRun: a run's embeddings by one set of views, after a check that folds and rows match."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from kit.runs.run import STATE_UNTRAINED, Run
 
 @dataclass(frozen=True, eq=False)
 class EmbeddedRun:
-    """What is compared: each fold's embeddings by number, and the training rows, sorted by id."""
+    """The embeddings of each fold by number, and the training rows, sorted by id."""
 
     run: Run
     views: str
@@ -36,12 +36,12 @@ class EmbeddedRun:
 
     @property
     def member(self) -> str:
-        """Such as `r@hflip`."""
+        """The member, such as `r@hflip`."""
         return f"{self.run.name}@{self.views}"
 
     @property
     def provenance(self) -> EmbeddingProvenance:
-        """What the first fold's embeddings were made from; all folds' share all but the checkpoint."""
+        """The provenance of the first fold's embeddings. All folds share everything except the checkpoint."""
         return next(iter(self.by_fold.values())).provenance
 
     @property
@@ -55,21 +55,24 @@ class EmbeddedRun:
         return next(iter(self.by_fold.values())).train.has_image()
 
     def gallery(self, fold: int, ignored: Sequence[str] = ()) -> np.ndarray:
-        """Rows that a fold's queries are compared with: those its model trained on, but those of ignored classes."""
+        """Returns the rows that a fold's queries are compared with: its model's training rows, without
+        ignored classes.
+        """
         trained = self.folds.training_mask(self.splitter, fold) & self.has_vector
         names = np.array([name in ignored for name in self.table.classes])
         return np.flatnonzero(trained & ~names[self.table.targets()])
 
     def oof_mask(self, fold: int) -> np.ndarray:
-        """Rows that a fold's model never saw, those without a vector too."""
+        """Returns the rows that a fold's model never saw, including those without a vector."""
         return np.flatnonzero(self.folds.oof_mask(fold))
 
 
 def read_source(workspace: Workspace, text: str, table: Table) -> EmbeddedRun:
-    """The embeddings written `runs/r@hflip` or `r` (its plain views); `table` is the training table, sorted by id.
+    """Reads the embeddings written `runs/r@hflip` or `r` (its plain views); `table` is the training table,
+    sorted by id.
 
-    Raises ConfigError C15 for a run that does not exist, InvalidError D47 for damaged embeddings, D48 for none, and for
-    those of other rows, classes or folds than the tables' and the run's.
+    Raises ConfigError C15 if a run does not exist. Raises InvalidError D47 for damaged embeddings, D48 for
+    missing ones, and for those of other rows, classes or folds than the tables' and the run's.
     """
     ref = RunRef.parse(text, workspace)
     run, views, folder, folds = ref.run, ref.views, ref.embeddings, ref.run.folds()
@@ -93,13 +96,13 @@ def read_source(workspace: Workspace, text: str, table: Table) -> EmbeddedRun:
     source = EmbeddedRun(run, views, folds, experiment, splitter, table, by_fold)
     anywhere = workspace.competition.data.model_copy(
         update={"on_unreadable_test": "class_prior"}
-    )  # images need not be here
+    )  # the images may be missing here
     _check(source, test_table(workspace, anywhere, table.classes).ids.tolist())
     return source
 
 
 def _check(source: EmbeddedRun, test_ids: Sequence[str]) -> None:
-    """Raises InvalidError D48 for what does not fit together, naming it."""
+    """Raises InvalidError D48 for parts that do not match, naming them."""
     cases = []
     table, mark = source.table, source.folds.fingerprint()
     if source.folds.ids.tolist() != table.ids.tolist():
@@ -131,7 +134,7 @@ def _check(source: EmbeddedRun, test_ids: Sequence[str]) -> None:
 
 
 def _was_trained_again(run: Run, fold: int, tag: str) -> bool:
-    """Whether the checkpoint that embedded has gone, and another one of its number predicted the fold's rows."""
+    """Whether the checkpoint of the embeddings is missing, and another one of its number predicted the fold's rows."""
     part = run.fold_predictions_file(fold)
     if not part.is_file():
         return False
@@ -144,7 +147,7 @@ def _features(source: EmbeddedRun) -> int:
 
 
 def check_ignored_classes(source: EmbeddedRun, ignored: Sequence[str]) -> None:
-    """Raises ConfigError C29 for an ignored class that the table has not."""
+    """Raises ConfigError C29 for an ignored class that the table does not have."""
     wrong = [name for name in ignored if name not in source.table.classes]
     if wrong:
         raise ConfigError(
