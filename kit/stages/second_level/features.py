@@ -34,9 +34,10 @@ SUFFIXES = (".csv", ".parquet")
 
 @dataclass(frozen=True, eq=False)
 class FeatureTable:
-    """Features of out-of-fold rows (N, F), with what is known of these rows, and how test rows get the same.
+    """Features of out-of-fold rows (N, F), with the attributes of these rows, and functions for the test
+    rows' features.
 
-    `group` is the column whose rows are compared with one another, if there is one.
+    `group` is the column of the group statistics, if there is one.
     """
 
     members: tuple[Member, ...]
@@ -48,12 +49,14 @@ class FeatureTable:
     group: str | None
 
     def test_folds(self) -> list[int]:
-        """The folds whose models predicted the test rows, by all members; [-1] if the members differ."""
+        """Returns the folds whose models predicted the test rows, by all members; [-1] if the members differ."""
         found = [sorted(set(member.test.folds.tolist())) for member in self.members]
         return found[0] if all(each == found[0] for each in found) else [-1]
 
     def test_features(self, fold: int) -> tuple[pd.DataFrame, np.ndarray]:
-        """Features of the test rows (T, F) and the members' probabilities (M, T, K), by one fold's models; -1: all."""
+        """Returns features of the test rows (T, F) and the members' probabilities (M, T, K), by one fold's
+        models; -1: all.
+        """
         of_all = fold == -1
         made = [one.test.mean() if of_all else one.test.take(one.test.folds == fold) for one in self.members]
         stack = np.stack([each.align(self.test.ids) for each in made])
@@ -66,10 +69,10 @@ class FeatureTable:
 def make_features(
     workspace: Workspace, texts: StrPath | Sequence[StrPath], group: str | None = None
 ) -> FeatureTable:
-    """The features of members' rows, with `data.columns`, and statistics within the groups of a column.
+    """Returns the features of members' rows, with `data.columns`, and statistics within the groups of a column.
 
-    Raises what `blend` raises; InvalidError D43 for members of different folds; ConfigError C07 for a column that a
-    table lacks, DataError D31 for cells that do not fit.
+    Raises what `blend` raises; InvalidError D43 for members of different folds; ConfigError C07 if a table
+    lacks a column, DataError D31 for cells that do not fit.
     """
     read = read_members(workspace, texts)
     table = labels(workspace)
@@ -93,7 +96,10 @@ def make_features(
 
 
 def _group_column(train: Table, test: Table, name: str | None, asked: bool) -> str | None:
-    """The column of groups, if both tables have it; `data.group` may be a pattern, or no column of the test table."""
+    """Returns the column of groups, if both tables have it.
+
+    `data.group` may be a pattern, or a column that the test table lacks.
+    """
     if name is None:
         return None
     lacking = [
@@ -116,7 +122,8 @@ def join_features(
     table: Table,
     group: str | None,
 ) -> pd.DataFrame:
-    """One column per member and class, the side columns, and of each number its z-score and rank within the group.
+    """Returns one column per member and class, the side columns, and for each number its z-score and rank
+    within the group.
 
     `stack` is (M, N, K). The z-score is 0 in a group without spread. The rank is from 0 to 1, ties share the mean.
     """
@@ -133,7 +140,7 @@ def join_features(
 
 
 def group_statistics(values: pd.DataFrame, keys: np.ndarray) -> pd.DataFrame:
-    """The z-score and rank of each number among the rows of equal keys, and the size of the group."""
+    """Returns the z-score and rank of each number among the rows of equal keys, and the size of the group."""
     numbers = values.select_dtypes("number")
     groups = numbers.groupby(keys, sort=False)
     spread = groups.transform("std", ddof=0)
@@ -157,7 +164,7 @@ class FeaturesResult(Displayed):
     group: str | None
 
     def describe(self) -> list[str]:
-        """What was written, a line each."""
+        """Returns the written files, in lines."""
         within = f", with ranks and z-scores within {self.group}" if self.group else ""
         lines = [f"{len(self.features)} features{within}", f"{self.train}: {self.rows[0]} out-of-fold rows"]
         return lines if self.test is None else [*lines, f"{self.test}: {self.rows[1]} test rows"]
@@ -166,7 +173,7 @@ class FeaturesResult(Displayed):
         return self.describe()
 
     def to_frame(self) -> pd.DataFrame:
-        """A row per feature."""
+        """Returns a row per feature."""
         return frame([{"feature": name} for name in self.features])
 
 
@@ -208,7 +215,7 @@ def write_features(
 
 
 def _folds_of(made: FeatureTable, fold: int) -> pd.DataFrame:
-    """The features of the test rows by one fold's models, with id and fold before them."""
+    """Returns the features of the test rows by one fold's models, after id and fold."""
     features = made.test_features(fold)[0]
     return pd.concat([pd.DataFrame({"id": made.test.ids, "fold": fold}), features], axis=1)
 

@@ -1,4 +1,4 @@
-"""stack: boosted trees on members' probabilities and side columns, cross-fitted, as a run that kit blends."""
+"""stack: fits boosted trees to members' probabilities and side columns, cross-fitted, as a run to blend."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ TASK = "stack"
 
 @dataclass(frozen=True, repr=False)
 class StackResult(Displayed):
-    """A stacked run: its scores out of fold, those of its members on the same rows, and what it learned from."""
+    """A stacked run: its scores out of fold, those of its members on the same rows, and its features."""
 
     run: str
     model: str
@@ -46,11 +46,11 @@ class StackResult(Displayed):
 
     @property
     def member(self) -> str:
-        """What `kit blend` takes."""
+        """The member name for `kit blend`."""
         return f"runs/{self.run}"
 
     def describe(self) -> list[str]:
-        """What was fitted and how it scores, a line each."""
+        """Returns what was fitted and its scores, in lines."""
         columns = ", ".join(self.columns) or "no columns (data.columns names them)"
         within = f"; ranks and z-scores within {self.group}" if self.group else ""
         before = "" if self.is_new else ", already here, unchanged"
@@ -65,7 +65,7 @@ class StackResult(Displayed):
         return self.describe()
 
     def to_frame(self) -> pd.DataFrame:
-        """A row per member and for the stacked run: its scores."""
+        """Returns a row per member and for the stacked run: its scores."""
         return frame(
             [
                 {"member": name, **values}
@@ -90,11 +90,12 @@ def stack(
 ) -> Work[StackResult]:
     """Fits trees to members' out-of-fold probabilities, `data.columns` and statistics within groups.
 
-    Each fold's rows are predicted by trees that were fitted on the rows of the other folds. Test rows are predicted by
-    trees fitted on all rows, fold by fold of the members. The result is a run `name`, a member like any other.
+    Each fold's rows are predicted by trees that were fitted on the rows of the other folds. Test rows are
+    predicted by trees fitted on all rows, fold by fold of the members. The result is a run `name`, a member
+    like any other.
 
-    Raises what `make_features` raises; ConfigError C02, C11, C24; C17 for labels that are no classes; InvalidError D46
-    for rows of one fold alone.
+    Raises what `make_features` raises; ConfigError C02, C11, C24; C17 for labels that are not classes;
+    InvalidError D46 if all rows are of one fold.
     """
     space, options = Workspace.of(workspace), dict(options or {})
     run = find_run(space, name)
@@ -171,9 +172,10 @@ def _predict(
     asked: list[tuple[pd.DataFrame, np.ndarray]],
     target: Target,
 ) -> list[np.ndarray]:
-    """Probabilities (rows, K) of features and members' probabilities (M, rows, K), by trees fitted on `fit`.
+    """Returns probabilities (rows, K) for features and members' probabilities (M, rows, K), by trees fitted on `fit`.
 
-    A class that the fitted rows lack, and a label that all or none of them have, keep the members' mean.
+    A class that the fitted rows lack keeps the members' mean, and so does a label that all or none of them
+    have.
     """
     features, truth = fit
     tables = [table for table, _ in asked]

@@ -1,7 +1,8 @@
-"""Trees: gradient boosting by scikit-learn, LightGBM, XGBoost or CatBoost, asked and answered alike.
+"""Trees: gradient boosting by scikit-learn, LightGBM, XGBoost or CatBoost, with one interface.
 
-The defaults are small trees of many rows. With 15 leaves the planted competitions of benchmarks/second_level.py lost
-0.03 of AUC where columns knew nothing, and gained nothing from a number that knew something.
+The defaults are small trees of many rows. With 15 leaves the synthetic competitions of
+benchmarks/second_level.py lost 0.03 of AUC if columns had no information, and gained nothing from an
+informative number.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ MISSING = "(missing)"  # CatBoost takes no missing category
 
 
 class Classifier(Protocol):
-    """What scikit-learn calls a classifier."""
+    """The interface of scikit-learn's classifiers."""
 
     def fit(self, features: Any, truth: np.ndarray) -> Any: ...
 
@@ -105,7 +106,7 @@ MODELS: Mapping[str, Callable[[int], Any]] = {
 
 
 def open_classifier(model: str, options: Mapping[str, Any], seed: int) -> Classifier:
-    """A classifier with kit's defaults and the library's own options on top.
+    """Returns a classifier with kit's defaults and the library's own options.
 
     Raises ConfigError C02 for an unknown model or option, C24 for a package that is not installed.
     """
@@ -134,7 +135,7 @@ def open_classifier(model: str, options: Mapping[str, Any], seed: int) -> Classi
 
 
 def _list_options(made: Classifier) -> set[str]:
-    """Names of options; none if the library takes others than it lists, as CatBoost does."""
+    """Returns names of options; empty if the library takes others than it lists, as CatBoost does."""
     if type(made).__module__.startswith("catboost"):
         from inspect import signature
 
@@ -143,7 +144,7 @@ def _list_options(made: Classifier) -> set[str]:
 
 
 def read_options(text: str | None) -> dict[str, Any]:
-    """Options as the command takes them, a JSON object. Raises ConfigError C05."""
+    """Returns options from the command's JSON object. Raises ConfigError C05."""
     if text is None:
         return {}
     try:
@@ -164,7 +165,7 @@ def fit_predict(
     train: tuple[pd.DataFrame, np.ndarray],
     asked: list[pd.DataFrame],
 ) -> list[np.ndarray]:
-    """Probabilities of tables of rows, (rows, classes in the training rows), the mean over `seeds` models.
+    """Returns probabilities of tables of rows, (rows, classes in the training rows), the mean over `seeds` models.
 
     `train` are features and numbers (N,) of classes that count from 0 without a gap. Raises ConfigError C02 for options
     that the library refuses.
@@ -194,7 +195,7 @@ def fit_predict(
 
 
 def _without_missing(features: pd.DataFrame, names: list[str]) -> pd.DataFrame:
-    """Categories as text, a missing one as a word."""
+    """Returns categories as text, a missing one as a word."""
     made = features.copy()
     for name in names:
         made[name] = made[name].astype(object).where(made[name].notna(), MISSING).astype(str)
