@@ -1,1 +1,1 @@
-"""Runs, predictions and submissions that come from another workspace, or go to one."""
+"""Exchange of runs, predictions and submissions between workspaces."""

@@ -1,4 +1,4 @@
-"""checking: whether a run of another workspace is whole, and fits the rows and classes of this one."""
+"""checking: checks that a run of another workspace is complete, and fits the rows and classes of this one."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from kit.runs.run import SCHEMA, Run, provenance
 
 
 def check_run(space: Workspace, run: Run, train: Table, test: Table) -> None:
-    """Checks a run's schema, hashes, ids, folds and classes. `test` without rows: test ids are not compared.
+    """Checks a run's schema, hashes, ids, folds and classes. If `test` has no rows, test ids are not compared.
 
     Raises CheckpointError D51 and D52, InvalidError D40, D41, D42 and D43, DataError D36.
     """
@@ -76,7 +76,9 @@ def _check_predictions(file: Path, folds: Folds, classes: tuple[str, ...], test:
 
 
 def _unread_images(made: Predictions, test: Table) -> list[str]:
-    """Test images without a prediction whose answer has another image: kit leaves out those that it cannot read."""
+    """Returns test images without a prediction whose answer has another image, because kit leaves out
+    unreadable ones.
+    """
     if test.answers is None:
         return []
     there = np.isin(test.ids, made.ids)
@@ -99,6 +101,6 @@ def _check_held_out(file: Path, made: Predictions, folds: Folds) -> None:
 
 
 def rows_digest(space: Workspace, run: Run, train: Table) -> str:
-    """The digest of this table's rows, labels and groups, as a run's manifest has it."""
+    """Returns the digest of this table's rows, labels and groups, in the form of a run's manifest."""
     table = table_of(run.folder, train, space.competition.data)
     return str(provenance(table, run.folds(), "", [])["rows"])

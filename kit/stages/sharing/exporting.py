@@ -1,4 +1,4 @@
-"""export: runs in a zip, with their predictions, config and folds, for a team mate or the next session."""
+"""export: packs runs into a zip, with their predictions, config and folds, for a team mate or the next session."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ SMALL = ("manifest.json", "config.json", "folds.csv")
 
 @dataclass(frozen=True, repr=False)
 class ExportResult(Displayed):
-    """A zip that was written: its runs with their views, how many files and bytes it has."""
+    """A zip that was written: its runs with their views, and its number of files and bytes."""
 
     path: Path
     members: tuple[str, ...]
@@ -42,7 +42,7 @@ class ExportResult(Displayed):
         return [f"{self.path}: {', '.join(self.members)}, {format_bytes(self.bytes)}, {weights} weights"]
 
     def to_frame(self) -> pd.DataFrame:
-        """A row per member."""
+        """Returns a row per member."""
         return frame([{"member": one, "path": str(self.path)} for one in self.members])
 
 
@@ -52,10 +52,10 @@ def export_runs(
 ) -> Work[ExportResult]:
     """Packs runs, `r` or `r@hflip`, into a zip that `import_runs` reads.
 
-    A member `r` has all of its predictions, `r@hflip` those and the plain ones of training. `weights` packs checkpoints
-    and embeddings too, with which an unfinished run continues.
+    A member `r` has all of its predictions, `r@hflip` those and the plain ones of training. `weights` also
+    packs checkpoints and embeddings, which an unfinished run needs to continue.
 
-    Raises ConfigError C15 for an unknown run or views, C38 if `out` exists; BusyError R08 for a run at work.
+    Raises ConfigError C15 for an unknown run or views, C38 if `out` exists; BusyError R08 for a running run.
     """
     space, out = Workspace.of(workspace), Path(out)
     if not members:
@@ -92,7 +92,7 @@ def _check_views(ref: RunRef) -> None:
 
 
 def _names(run: Run, views: set[str] | None, weights: bool) -> list[str]:
-    """The files of a run that are packed."""
+    """Returns the files of a run that are packed."""
     found = []
     for path in sorted(run.folder.rglob("*")):
         name = path.relative_to(run.folder).as_posix()
@@ -107,7 +107,7 @@ def _names(run: Run, views: set[str] | None, weights: bool) -> list[str]:
 
 
 def _write(out: Path, files: dict[str, Path]) -> Work[None]:
-    """Writes the zip: the digests of all files first, then the files. Parquet and weights do not shrink."""
+    """Writes the zip: the digests of all files first, then the files. Parquet and weights are not compressed."""
     digests = {name: sha256(path) for name, path in files.items()}
     told = {"schema": EXPORT_SCHEMA, "kit": __version__, "files": digests}
     size = sum(path.stat().st_size for path in files.values())

@@ -1,4 +1,4 @@
-"""Fold files: which fold holds out which row, for notebooks and team mates that must use the same folds."""
+"""Fold files: the fold that holds out each row, for notebooks and team mates that must use the same folds."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, repr=False)
 class FoldsResult(Displayed):
-    """Folds of the training rows: how many rows and rows of each class each fold holds out.
+    """Folds of the training rows: the number of rows, and of rows of each class, that each fold holds out.
 
     `path` is the file that was written, `same_folds` and `other_folds` are runs of the same rows.
     """
@@ -42,7 +42,7 @@ class FoldsResult(Displayed):
     path: Path | None = None
 
     def describe(self) -> list[str]:
-        """What is known of the folds, a line each."""
+        """Returns a description of the folds, in lines."""
         lines = [f"{self.rows} rows, {len(self.held_out)} folds, by {self.source}"]
         if self.same_folds:
             lines.append(f"same folds as {', '.join(self.same_folds)}")
@@ -54,7 +54,7 @@ class FoldsResult(Displayed):
         return self.describe()
 
     def to_frame(self) -> pd.DataFrame:
-        """A row per fold: its rows, and its rows of each class."""
+        """Returns a row per fold: its rows, and its rows of each class."""
         return frame(
             [
                 {"fold": fold, "rows": rows, **{name: counts[fold] for name, counts in self.by_class.items()}}
@@ -67,7 +67,7 @@ class FoldsResult(Displayed):
 def show_folds(
     workspace: Workspace | StrPath, run: StrPath | None = None, out: StrPath | None = None
 ) -> Work[FoldsResult]:
-    """The folds of a run, or those that the config makes now, as `kit train` would; `out` is a CSV to write.
+    """Returns the folds of a run, or those that the config makes now, as in `kit train`; `out` is a CSV to write.
 
     The file has the columns id and fold; -1 is a row that no fold holds out. Raises ConfigError C15 for an unknown run,
     C38 if `out` exists with other content, and what making the folds raises.
@@ -108,7 +108,7 @@ def _write(folds: Folds, out: Path) -> None:
 
 
 def _count_classes(folds: Folds, table: Table) -> dict[str, tuple[int, ...]]:
-    """Of each class, the rows that each fold holds out; rows that the table lacks now are not counted."""
+    """Returns for each class the rows that each fold holds out, without rows that the table now lacks."""
     known = np.isin(folds.ids, table.ids)
     place = table.index_of(folds.ids[known])
     counts = [table.counts(place[folds.oof_mask(fold)[known]]) for fold in range(folds.count)]

@@ -1,4 +1,4 @@
-"""Foreign members: predictions of another framework as a run that kit blends, with folds or marked as without."""
+"""Foreign members: predictions of another framework as a run to blend, with folds or marked as without."""
 
 from __future__ import annotations
 
@@ -39,16 +39,18 @@ if TYPE_CHECKING:
     import pandas as pd
 
 TASK = "import"
-# AUC of confidence, out-of-fold rows against test rows: a mean over folds alone, which is less sure, stays below it
+# AUC of confidence, out-of-fold rows against test rows: a mean over folds, which is less confident, stays
+# below it
 SURER_AUC = 0.7
-DEVIATIONS = 3  # of an AUC's sampling noise, by which it must be above that
+DEVIATIONS = 3  # factor of an AUC's sampling noise by which it must exceed that
 
 
 @dataclass(frozen=True, repr=False)
 class ForeignMember(Displayed):
-    """Imported predictions: the run that holds them, their scores, and the runs here with equal or other folds.
+    """Imported predictions: their run, their scores, and the runs of this workspace with equal or other folds.
 
-    `folds` 0: nothing says which model predicted a row, so the member has no score. `is_new` False: it was here.
+    If `folds` is 0, the model that predicted a row is unknown, so the member has no score. If `is_new` is
+    False, the run existed.
     """
 
     run: str
@@ -64,11 +66,11 @@ class ForeignMember(Displayed):
 
     @property
     def member(self) -> str:
-        """What `kit blend` takes."""
+        """The member name for `kit blend`."""
         return f"runs/{self.run}"
 
     def describe(self) -> list[str]:
-        """What was imported, a line each."""
+        """Returns what was imported, in lines."""
         if not self.is_new:
             return [f"runs/{self.run}: already here, unchanged"]
         count = f"{self.test_rows} test rows, {len(self.classes)} classes"
@@ -90,7 +92,7 @@ class ForeignMember(Displayed):
         return self.describe()
 
     def to_frame(self) -> pd.DataFrame:
-        """One row: the run, its rows and its scores."""
+        """Returns one row: the run, its rows and its scores."""
         return frame(
             [{"run": self.run, "oof_rows": self.oof_rows, "test_rows": self.test_rows, **self.scores}]
         )
@@ -167,7 +169,7 @@ def import_predictions(
 
 
 def _layout(space: Workspace, table: Table) -> TableLayout:
-    """The names that columns may have: the classes, and the sample's one column of two classes."""
+    """Returns the possible names of columns: the classes, and the sample's one column of two classes."""
     data = space.competition.data
     ids, written, alone = [data.id], None, ""
     if data.sample is not None:
@@ -183,7 +185,7 @@ def _layout(space: Workspace, table: Table) -> TableLayout:
 
 
 def _folds(space: Workspace, rows: ForeignTable, table: Table, given: StrPath | None) -> Folds | None:
-    """Which model held out which training row. Raises InvalidError D41 for missing rows, D43 for unusable folds."""
+    """Returns the folds of the training rows. Raises InvalidError D41 for missing rows, D43 for unusable folds."""
     own = table.ids[table.competition_rows]
     if given is not None:
         folds = _read_folds(space, given)
@@ -212,7 +214,7 @@ def _folds(space: Workspace, rows: ForeignTable, table: Table, given: StrPath | 
 
 
 def _read_folds(space: Workspace, given: StrPath) -> Folds:
-    """The folds of a run, or of a file. Raises DataError D21 and D36."""
+    """Returns the folds of a run, or of a file. Raises DataError D21 and D36."""
     if space.run_folder(given) is not None and not Path(given).is_file():
         return resolve_run(space, given).folds()
     try:
@@ -223,7 +225,7 @@ def _read_folds(space: Workspace, given: StrPath) -> Folds:
 
 
 def _of_table(folds: Folds, table: Table) -> Folds:
-    """The same folds on the table's rows, in its order; rows that the folds lack are never held out."""
+    """Returns the same folds on the table's rows, in its order. Rows that the folds lack are never held out."""
     numbers = np.full((len(table), folds.numbers.shape[1]), -1, np.int64)
     place = {name: row for row, name in enumerate(table.ids.tolist())}
     known = [row for row, name in enumerate(folds.ids.tolist()) if name in place]
@@ -232,7 +234,7 @@ def _of_table(folds: Folds, table: Table) -> Folds:
 
 
 def _folds_of_column(rows: ForeignTable) -> Folds:
-    """The folds that a column names: as many for each id. Raises InvalidError D43 for others."""
+    """Returns the folds in a column, the same number for each id. Raises InvalidError D43 for others."""
     assert rows.folds is not None
     ids, number = np.unique(rows.ids, return_inverse=True)
     counts = np.bincount(number)
@@ -263,7 +265,7 @@ def _check_trained(folds: Folds, path: Path) -> None:
 def _member(
     run: Run, table: Table, test: ForeignTable, rows: ForeignTable | None, folds: Folds | None
 ) -> Member:
-    """The tables as a member; without folds it has no out-of-fold rows."""
+    """Returns the tables as a member; without folds it has no out-of-fold rows."""
     about = Provenance(run=run.name, views=PLAIN, merge="mean", classes=table.classes)
     numbers = np.full(len(test.ids), -1, np.int64) if test.folds is None else test.folds
     predicted = Predictions(
@@ -297,7 +299,7 @@ def _member(
 
 
 def _warn_of_copies(table: Table, folds: Folds) -> None:
-    """Warns (W80) of images that are equal byte for byte and in different folds."""
+    """Warns (W80) of byte-identical images in different folds."""
     same = file_groups(table.paths)
     torn = []
     for column in folds.numbers.T:
@@ -317,7 +319,7 @@ def _warn_of_copies(table: Table, folds: Folds) -> None:
 
 
 def warn_of_surer_rows(held: Predictions, test: Predictions) -> None:
-    """Warns (W81) if out-of-fold rows are far surer than test rows, as rows are that a model was trained on."""
+    """Warns (W81) if out-of-fold rows are much more confident than test rows, as rows of a model's training are."""
     from sklearn.metrics import roc_auc_score
 
     if not held.target.is_probability:
@@ -334,7 +336,7 @@ def warn_of_surer_rows(held: Predictions, test: Predictions) -> None:
 
 
 def _confidence(made: Predictions) -> np.ndarray:
-    """How sure each row is: its largest probability, or the mean distance of its labels from 0.5."""
+    """Returns the confidence of each row: its largest probability, or the mean distance of its labels from 0.5."""
     if made.target.sums_to_one:
         return np.asarray(made.probabilities.max(axis=1))
     return np.asarray(np.abs(made.probabilities - 0.5).mean(axis=1))
@@ -349,7 +351,7 @@ def _with_scores(space: Workspace, member: Member, table: Table) -> Member:
 def make_manifest(
     run: Run, table: Table, folds: Folds | None, made_by: str, asked: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """The manifest of a run without networks: what was asked for below the word for what made it."""
+    """Returns the manifest of a run without networks: the request below the word for its origin."""
     known = Folds(table.ids, np.full((len(table), 1), -1, np.int64)) if folds is None else folds
     return {
         "schema": SCHEMA,
@@ -362,7 +364,7 @@ def make_manifest(
 
 
 def check_name(run: Run, manifest: Mapping[str, Any]) -> bool:
-    """Whether the run is new; False if it is here already. Raises ConfigError C11 if another run has the name."""
+    """Whether the run is new; False if it exists already. Raises ConfigError C11 if another run has the name."""
     if not run.folder.exists():
         return True
     if run.manifest.get("asked") != manifest["asked"]:
@@ -375,7 +377,7 @@ def check_name(run: Run, manifest: Mapping[str, Any]) -> bool:
 
 
 def write_member(space: Workspace, run: Run, manifest: Mapping[str, Any], member: Member) -> None:
-    """Writes a run without networks, all of it or nothing."""
+    """Writes a run without networks, completely or not at all."""
     with staging_folder(space) as staging:
         made = Run(staging / "runs" / run.name)
         write_json(made.folder / "manifest.json", dict(manifest))
@@ -389,5 +391,5 @@ def write_member(space: Workspace, run: Run, manifest: Mapping[str, Any], member
 
 
 def as_json(made: ForeignMember) -> dict[str, Any]:
-    """All of it as JSON values."""
+    """Returns all of it as JSON values."""
     return {**asdict(made), "member": made.member}

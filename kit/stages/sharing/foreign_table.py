@@ -1,4 +1,4 @@
-"""Foreign tables: ids, folds and probabilities that another framework wrote, every cell checked."""
+"""Foreign tables: ids, folds and probabilities of another framework, with every cell checked."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from kit.kinds.targets import ONE_CLASS, Target
 
 FOLD = "fold"  # the column with the number of the model that predicts a row
 PARQUET = (".parquet", ".pq")
-ROUNDED = 0.02  # so far from 1 the sum of a row may be that was written with few digits
+ROUNDED = 0.02  # maximum difference from 1 of a row's sum, for values with few digits
 SUM_TOLERANCE = 1e-3  # of a sum that is not changed
 HINT_LOGITS = "these look like logits: write the softmax of each row"
 
 
 @dataclass(frozen=True)
 class TableLayout:
-    """What the columns of a foreign table may be called.
+    """The possible names of a foreign table's columns.
 
-    `ids` are names of the id column, the first that the table has counts. `written` is the class whose probability
-    stands alone in the column `alone`, as in the sample of two classes.
+    `ids` are names of the id column; the first that the table has is used. `written` is the only class with a
+    probability, in the column `alone`, as in a sample of two classes.
     """
 
     classes: tuple[str, ...]
@@ -55,8 +55,8 @@ def read_foreign_table(path: Path, layout: TableLayout) -> ForeignTable:
 
     Columns are found by name. Other columns are not read, and a note names them.
 
-    Raises DataError for a file that is no table; InvalidError D40 for cells that are not probabilities, D41 for blank
-    or double ids, D42 for classes without a column.
+    Raises DataError if the file is not a table. Raises InvalidError D40 for cells that are not probabilities,
+    D41 for blank or duplicate ids, D42 for classes without a column.
     """
     cells, lines = _read_cells(path, layout)
     name = _id_column(path, cells, layout)
@@ -81,9 +81,9 @@ def read_foreign_table(path: Path, layout: TableLayout) -> ForeignTable:
 
 
 def expand_answers(rows: ForeignTable, images: Table) -> ForeignTable:
-    """Rows of answers as rows of their images, each with the prediction of its answer; rows of images stay.
+    """Returns rows of answers as rows of their images, each with the prediction of its answer; rows of images stay.
 
-    `images` is the table that the rows are for.
+    `images` is the table with the rows to predict.
     """
     if images.answers is None or set(rows.ids.tolist()) != set(images.answers.tolist()):
         return rows
@@ -99,7 +99,7 @@ def expand_answers(rows: ForeignTable, images: Table) -> ForeignTable:
 
 
 def images_of_answers(answers: np.ndarray, images: Table) -> tuple[np.ndarray, np.ndarray]:
-    """For the images of each answer their ids, and at which row of `answers` (N,) each one's answer stands."""
+    """Returns the ids of the images of each answer, and the row of each one's answer in `answers` (N,)."""
     own: dict[str, list[str]] = {}
     for image, answer in zip(images.ids.tolist(), np.asarray(images.answers).tolist(), strict=True):
         own.setdefault(answer, []).append(image)
@@ -108,7 +108,7 @@ def images_of_answers(answers: np.ndarray, images: Table) -> tuple[np.ndarray, n
 
 
 def _read_cells(path: Path, layout: TableLayout) -> tuple[pd.DataFrame, Sequence[int]]:
-    """All cells as text, and the line of each row."""
+    """Returns all cells as text, and the line of each row."""
     if path.suffix.lower() not in PARQUET:
         hint = f"save it as CSV UTF-8, with {layout.sep!r} between the cells"
         file = read_csv(path, layout.sep, layout.encoding, fixed=hint)
@@ -144,7 +144,7 @@ def _id_column(path: Path, cells: pd.DataFrame, layout: TableLayout) -> str:
 
 
 def _check_ids(path: Path, ids: np.ndarray, lines: Sequence[int], folds: Sequence[str] | None) -> None:
-    """Raises InvalidError D41 for blank ids, and for ids that are there twice in one fold."""
+    """Raises InvalidError D41 for blank ids, and for duplicate ids in one fold."""
     keys = ids.tolist() if folds is None else list(zip(ids.tolist(), folds, strict=True))
     first: dict[object, int] = {}
     cases = []
@@ -164,7 +164,7 @@ def _check_ids(path: Path, ids: np.ndarray, lines: Sequence[int], folds: Sequenc
 
 
 def _class_columns(path: Path, cells: pd.DataFrame, layout: TableLayout, ids: str) -> dict[str, str]:
-    """The column of each class that has one."""
+    """Returns the column of each class that has one."""
     wide = {name: name for name in layout.classes if name in cells and name != ids}
     if len(wide) == len(layout.classes):
         return wide
@@ -202,7 +202,7 @@ def _wrong_cells(
     code: str,
     hint: str,
 ) -> InvalidError:
-    """An error on cells of a column, at these positions, that are `what`."""
+    """Returns an error on cells of a column, at these positions, that are `what`."""
     cases = [
         Case(
             f"line {lines[row]}: {column.iloc[row]!r} in column {column.name!r}", id=str(ids[row]), code=code
@@ -216,7 +216,10 @@ def _wrong_cells(
 def _check_values(
     path: Path, values: np.ndarray, ids: np.ndarray, lines: Sequence[int], target: Target, whole: bool
 ) -> tuple[np.ndarray, tuple[str, ...]]:
-    """The values, rows that were rounded divided by their sums. Raises InvalidError D40 for no probabilities."""
+    """Returns the values, with rounded rows divided by their sums.
+
+    Raises InvalidError D40 if they are not probabilities.
+    """
     if not target.is_probability:
         return values, ()
     sums = values.sum(axis=1)
@@ -268,7 +271,7 @@ def _fold_numbers(path: Path, column: pd.Series, ids: np.ndarray, lines: Sequenc
 
 
 def check_same_ids(path: Path, found: Iterable[str], wanted: Iterable[str], rows: str) -> None:
-    """Raises InvalidError D41 if a table has other ids than the rows it is for; `rows` names them."""
+    """Raises InvalidError D41 if a table has other ids than its rows should have; `rows` names them."""
     has, needs = set(found), set(wanted)
     extra, missing = sorted(has - needs), sorted(needs - has)
     if not extra and not missing:

@@ -1,6 +1,6 @@
-"""import: runs, predictions, submissions and the board of another workspace, each checked before it is taken.
+"""import: runs, predictions, submissions and the board of another workspace, each checked before it is imported.
 
-Everything is checked before anything is kept. Nothing that exists is overwritten.
+Everything is checked before anything is copied. Existing files are never overwritten.
 """
 
 from __future__ import annotations
@@ -31,15 +31,15 @@ if TYPE_CHECKING:
     import pandas as pd
 
 TASK = "import"
-STAGING = ".import.part"  # below runs/, so that taking a run is one rename
+STAGING = ".import.part"  # below runs/, so that a run is moved by one rename
 EXPORT_SCHEMA = 1
 
 
 @dataclass(frozen=True)
 class ImportedRun:
-    """A run that was taken: its name before and here, how far it is, and which runs here have the same folds.
+    """A run that was imported: its name before and here, its progress, and the runs here with the same folds.
 
-    `other_folds` are runs of the same rows in other folds. `notes` say what it cannot do here.
+    `other_folds` are runs of the same rows in other folds. `notes` name its limits in this workspace.
     """
 
     name: str
@@ -53,17 +53,17 @@ class ImportedRun:
 
 @dataclass(frozen=True, repr=False)
 class ImportResult(Displayed):
-    """What came of an import; `already` names the runs that were here before."""
+    """The result of an import. `already` names the runs that existed before."""
 
     source: Path
     runs: tuple[ImportedRun, ...]
     already: tuple[str, ...]
     submissions: tuple[ImportedSubmission, ...]
     others: tuple[str, ...]  # files of sweeps and pseudo-labels
-    config: bool = False  # config.json was taken too, because there was none
+    config: bool = False  # config.json was copied too, because there was none
 
     def describe(self) -> list[str]:
-        """What was imported, a line each."""
+        """Returns what was imported, in lines."""
         lines = ["config.json: taken from the import, because there was none"] if self.config else []
         for run in self.runs:
             was = f" (was {run.was})" if run.was != run.name else ""
@@ -84,7 +84,7 @@ class ImportResult(Displayed):
         return self.describe()
 
     def to_frame(self) -> pd.DataFrame:
-        """A row per run that was taken; lists are text, separated by ", "."""
+        """Returns a row per imported run; lists are text, separated by ", "."""
         rows = [asdict(run) for run in self.runs]
         return frame(
             [
@@ -130,7 +130,7 @@ def import_runs(
 
 
 def _workspace(workspace: Workspace | StrPath, source: Source) -> tuple[Workspace, bool]:
-    """The workspace, and whether its config.json comes from the source. Raises ConfigError C06."""
+    """Returns the workspace, and whether its config.json comes from the source. Raises ConfigError C06."""
     try:
         return Workspace.of(workspace), False
     except ConfigError as error:
@@ -151,7 +151,7 @@ def _choose_runs(source: Source, only: Sequence[str]) -> dict[str, list[str]]:
 
 @contextmanager
 def staging_folder(space: Workspace) -> Iterator[Path]:
-    """A folder on the disk of runs/, which is gone afterwards."""
+    """Yields a folder on the disk of runs/, which is removed afterwards."""
     folder = space.runs / STAGING
     shutil.rmtree(folder, ignore_errors=True)
     try:
@@ -162,7 +162,7 @@ def staging_folder(space: Workspace) -> Iterator[Path]:
 
 
 def _check_export(source: Source, staging: Path) -> None:
-    """Raises CheckpointError D52 for an export of a newer kit, DataError D69 for one that is damaged."""
+    """Raises CheckpointError D52 for an export of a newer kit, DataError D69 for a damaged one."""
     if EXPORT not in source.names:
         return
     source.copy(EXPORT, staging / EXPORT)
@@ -182,7 +182,7 @@ def _check_export(source: Source, staging: Path) -> None:
 
 
 def _copy(source: Source, runs: Mapping[str, Sequence[str]], staging: Path, space: Workspace) -> Work[None]:
-    """Copies what may be taken to the staging folder, and compares it with the hashes of an export."""
+    """Copies what may be imported to the staging folder, and compares it with the hashes of an export."""
     names = [f"runs/{run}/{file}" for run, files in runs.items() for file in files]
     names += [*source.submissions, *source.others]
     for run in runs:
@@ -207,7 +207,7 @@ def _copy(source: Source, runs: Mapping[str, Sequence[str]], staging: Path, spac
 
 
 def _is_at_work(folder: Path) -> bool:
-    """Whether a process of this machine is at work on a run. No lock is tried: nothing is written to a source."""
+    """Whether a process of this machine works on a run. No lock is tried, because nothing is written to a source."""
     try:
         held = dict(read_json(folder / BUSY))
         return held["host"] == platform.node() and Path("/proc", str(int(held["pid"]))).exists()
@@ -218,7 +218,7 @@ def _is_at_work(folder: Path) -> bool:
 def _sort_out(
     space: Workspace, staging: Path, runs: Mapping[str, Sequence[str]], prefix: str
 ) -> tuple[list[str], list[str]]:
-    """The runs to take, and those that are here already. Raises ConfigError C11 for names of other runs."""
+    """Returns the runs to import, and those that exist already. Raises ConfigError C11 for names of other runs."""
     new, already, taken = list[str](), list[str](), list[str]()
     for name in runs:
         here = find_run(space, prefix + name)
@@ -239,7 +239,7 @@ def _sort_out(
 
 
 def _is_same(here: Run, other: Run) -> bool:
-    """Whether two folders hold the same run: begun at the same time, or with the same files."""
+    """Whether two folders have the same run: started at the same time, or with the same files."""
     begun = [here.manifest, other.manifest]
     if all(begun):
         keys = ("started", "asked", "provenance")
@@ -253,7 +253,7 @@ def _is_same(here: Run, other: Run) -> bool:
 
 @contextmanager
 def _rename_in_errors(staging: Path, source: Path) -> Iterator[None]:
-    """A block whose errors name the files of the source, and not where they were copied to."""
+    """Opens a block whose errors name the files of the source, not their copies."""
     try:
         yield
     except KitError as error:
@@ -267,7 +267,7 @@ def _rename_in_errors(staging: Path, source: Path) -> Iterator[None]:
 
 
 def _take_run(space: Workspace, staging: Path, was: str, name: str, train: Table) -> ImportedRun:
-    """Renames a run to its place in runs/."""
+    """Moves a run to runs/ by a rename."""
     made = Run(staging / "runs" / was)
     same, other = compare_folds(space, made.folds(), name)
     notes = _notes(space, made, train)
@@ -281,7 +281,7 @@ def _take_run(space: Workspace, staging: Path, was: str, name: str, train: Table
 
 
 def compare_folds(space: Workspace, folds: Folds, name: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The runs here with equal folds, and those with the same rows in other folds; the run `name` is left out."""
+    """Returns the runs with equal folds, and those with the same rows in other folds, without the run `name`."""
     digest, rows = folds.fingerprint(), set(folds.ids.tolist())
     same, other = list[str](), list[str]()
     for folder in sorted(space.runs.glob("[!.]*")):
@@ -295,7 +295,7 @@ def compare_folds(space: Workspace, folds: Folds, name: str) -> tuple[tuple[str,
 
 
 def _rename(run: Run, name: str) -> None:
-    """Gives a run another name in its manifest and its predictions."""
+    """Renames a run in its manifest and its predictions."""
     if manifest := run.manifest:
         write_json(run.folder / "manifest.json", {**manifest, "name": name})
     for file in run.folder.rglob("*.parquet"):
@@ -314,7 +314,7 @@ def _notes(space: Workspace, run: Run, train: Table) -> list[str]:
 
 
 def _take_others(space: Workspace, staging: Path, source: Source) -> Iterator[str]:
-    """Copies files of sweeps and pseudo-labels that are not here yet."""
+    """Copies files of sweeps and pseudo-labels that do not exist yet."""
     for name in source.others:
         if not (space.root / name).exists():
             (space.root / name).parent.mkdir(parents=True, exist_ok=True)

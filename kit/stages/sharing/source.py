@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 from kit.core.archives import extract_file, open_archive
 from kit.errors import ConfigError, DataError
 
-# what is read of a run; all else, such as code, stays where it is
+# the files of a run that are read; all others, such as code, are left out
 RUN_FILE = re.compile(
     r"(manifest\.json|config\.json|folds\.csv"
     r"|fold-\d+/(log\.jsonl|oof\.parquet)"
@@ -26,12 +26,12 @@ OTHER_FILE = re.compile(r"sweeps/[^/]+\.(json|log)|pseudo_labels/[^/]+/(test|tra
 SUBMISSION_FILE = re.compile(r"submissions/(\d{4,}-[^/]+\.(csv|json)|board\.csv)")
 CONFIG, EXPORT = "config.json", "export.json"
 FOLDERS = ("runs", "submissions", "sweeps", "pseudo_labels")  # that are listed; images and caches are not
-MAX_DEPTH = 2  # folders between the path that is given and the workspace in it
+MAX_DEPTH = 2  # maximum levels from the given path down to the workspace
 
 
 @dataclass(frozen=True)
 class Source:
-    """Files of a workspace, by their paths in it. `archive` None: they lie in the folder `place`."""
+    """Files of a workspace, by their paths in it. If `archive` is None, they are in the folder `place`."""
 
     place: Path
     names: tuple[str, ...]
@@ -59,7 +59,7 @@ class Source:
         return [name for name in self.names if OTHER_FILE.fullmatch(name)]
 
     def copy(self, name: str, target: Path) -> None:
-        """Writes a file, whose owner may change it. Raises DataError D69 for a damaged entry of a zip."""
+        """Writes a file with the owner's write permission. Raises DataError D69 for a damaged entry of a zip."""
         if self.archive is not None:
             extract_file(self.archive, self.prefix + name, target)
             return
@@ -69,7 +69,7 @@ class Source:
 
 @contextmanager
 def open_source(path: Path) -> Iterator[Source]:
-    """The workspace in a folder or a zip, or the single run that it is.
+    """Opens the workspace in a folder or a zip, or the single run in it.
 
     Raises ConfigError C15 if there is none or several, DataError D69 for an unsafe archive or link.
     """
@@ -86,7 +86,7 @@ def open_source(path: Path) -> Iterator[Source]:
 
 
 def _root_of(name: str) -> str | None:
-    """The folder of the workspace that a file of an archive belongs to, with its slash; None for another file."""
+    """Returns the folder of the workspace of a file in an archive, with its slash; None for another file."""
     found = re.match(r"((?:[^/]+/){0,2}?)(runs/[^/]+/folds\.csv|submissions/board\.csv)$", name)
     return None if found is None else found[1]
 
@@ -103,7 +103,7 @@ def _open_folder(path: Path) -> Source:
 
 
 class _OneRun(Source):
-    """The folder of one run, whose files are those of runs/NAME."""
+    """The folder of one run, with its files named as in runs/NAME."""
 
     def copy(self, name: str, target: Path) -> None:
         """Writes a file of the run."""
@@ -139,7 +139,7 @@ def _choose(path: Path, roots: Sequence[str]) -> str:
 
 
 def _list(root: Path, folder: str) -> list[str]:
-    """The files below a folder. Raises DataError D69 for a link that leads out of `root`."""
+    """Returns the files below a folder. Raises DataError D69 for a link that leads out of `root`."""
     found = []
     for place, inner, files in os.walk(root / folder):
         for name in [*inner, *files]:

@@ -1,4 +1,4 @@
-"""Submissions of another workspace: they come to the board with their scores, under numbers that are free here."""
+"""Submissions of another workspace: enters them on the board with their scores, under numbers that are free here."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from kit.stages.submission.submission import is_changed, lock_submissions, next_
 
 @dataclass(frozen=True)
 class ImportedSubmission:
-    """A submission that came to the board: its number here and in the other workspace.
+    """A submission that was entered on the board: its number here and in the other workspace.
 
-    `is_new` False: it was here already, and `scored` says whether its leaderboard score is new.
+    If `is_new` is False, it existed already, and `scored` is true if its leaderboard score is new.
     """
 
     number: int
@@ -30,7 +30,10 @@ class ImportedSubmission:
 
 
 def check_submissions(folder: Path) -> list[Entry]:
-    """The entries of a folder's board. Raises DataError D37 for a damaged board, D74 for a changed submission."""
+    """Returns the entries of a folder's board.
+
+    Raises DataError D37 for a damaged board, D74 for a changed submission.
+    """
     entries = list(Board.read(folder).entries)
     for entry in entries:
         file = folder / entry.file
@@ -46,7 +49,7 @@ def take_submissions(
 ) -> tuple[ImportedSubmission, ...]:
     """Enters submissions on the board. A number that another submission has here is replaced by the next free one.
 
-    A submission that is here already only gets its leaderboard score, if it has none. `renamed` are runs that have
+    A submission that exists already only gets its leaderboard score, if it has none. `renamed` are runs with
     another name here.
     """
     if not entries:
@@ -81,7 +84,7 @@ def _take(submissions: Path, folder: Path, entry: Entry, renamed: Mapping[str, s
 
 
 def _is_same(submissions: Path, one: Entry, folder: Path, other: Entry) -> bool:
-    """Whether two lines are of one submission: made at the same time, of the same content."""
+    """Whether two lines are of one submission: made at the same time, with the same content."""
     if (one.created, one.name, one.cv, one.metric) != (other.created, other.name, other.cv, other.metric):
         return False
     files = (submissions / one.file, folder / other.file)
@@ -98,13 +101,13 @@ def _next(submissions: Path, board: Board) -> int:
 
 
 def _rename(member: str, renamed: Mapping[str, str]) -> str:
-    """A member such as `r@d4`, by the name that its run has here."""
+    """Returns a member such as `r@d4` with its run's name here."""
     run, at, views = member.partition("@")
     return f"{renamed.get(run, run)}{at}{views}"
 
 
 def _rename_members(record: dict[str, Any], renamed: Mapping[str, str]) -> dict[str, Any]:
-    """A record whose members have the names of their runs here."""
+    """Returns a record with its members' run names here."""
     if not renamed:
         return record
     members = [
