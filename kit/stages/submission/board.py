@@ -1,4 +1,4 @@
-"""Board: submissions/board.csv, every submission with its scores, a line each in the order of their numbers.
+"""Board: submissions/board.csv, every submission with its scores, one line each in the order of their numbers.
 
 A line never moves, and new lines come last, so that git merges the boards of two clones by keeping the lines
 of both (`merge=union`). Duplicate lines of such a merge are joined when the board is read.
@@ -27,11 +27,11 @@ from kit.kinds import Metric
 from kit.stages.submission.submission import WrittenSubmission, lock_submissions, write
 
 BOARD = "board.csv"
-# the hint for a board that a spreadsheet has saved in its own way
+# the hint for a board that a spreadsheet has saved in its own format
 SAVED = "save it as CSV UTF-8 with commas between the cells, or restore it from git"
-WITHDRAWN_DIR = "undone"  # the folder of submissions that were taken back
+WITHDRAWN_DIR = "undone"  # the folder of undone submissions
 GIT_ATTRIBUTES = (".gitattributes", f"{BOARD} merge=union\n")  # beside the board
-CONFLICT_MARKERS = ("<<<<<<<", "=======", ">>>>>>>")  # that git leaves where it did not merge
+CONFLICT_MARKERS = ("<<<<<<<", "=======", ">>>>>>>")  # that git leaves if it did not merge
 
 
 Key = tuple[int, str, str]
@@ -39,7 +39,7 @@ Key = tuple[int, str, str]
 
 @dataclass(frozen=True)
 class Entry:
-    """One submission; `better` says whether a higher or a lower score wins, `rows` what `cv` was scored on."""
+    """One submission. `better` is higher or lower, `rows` the number of rows of `cv`."""
 
     number: int
     name: str
@@ -55,18 +55,20 @@ class Entry:
     notes: str = ""  # the team's own
 
     def place(self) -> tuple[str, bool, float, int]:
-        """Sorts the best first within a metric; those without a score last, older ones before younger."""
+        """Returns a sort key: the best first within a metric, those without a score last, older ones before
+        newer ones.
+        """
         cv = self.cv if self.cv is not None else 0.0
         return self.metric, self.cv is None, -cv if self.better == "higher" else cv, self.number
 
     @property
     def key(self) -> Key:
-        """What makes a line this submission's: its number, and what another clone's of that number has not."""
+        """The key of a submission's line: its number, and a field that differs from another clone's of that number."""
         return self.number, self.created, self.file
 
     @property
     def stem(self) -> str:
-        """The file's name without its ending, such as `0007-mean-a`: what tells two of one number apart."""
+        """The file's name without its ending, such as `0007-mean-a`, which is unique within a number."""
         return self.file.rpartition(".")[0]
 
 
@@ -82,7 +84,7 @@ class Board:
 
     @classmethod
     def read(cls, submissions: files.StrPath) -> Board:
-        """The board of a folder of submissions, or of a workspace. Without a file it is empty.
+        """Reads the board of a folder of submissions, or of a workspace. Without a file it is empty.
 
         Raises DataError (D37) for a file that is not a board.
         """
@@ -110,24 +112,24 @@ class Board:
         entries = [
             _entry(path, line, dict(zip(table.columns, row, strict=True)))
             for line, row in zip(table.lines, table.rows, strict=True)
-            if row != table.columns  # a header that a merge left double
+            if row != table.columns  # a header that a merge has duplicated
         ]
         return cls(submissions, _merge_entries(entries))
 
     @property
     def last(self) -> int:
-        """The highest number on the board, 0 where it is empty."""
+        """The highest number on the board, 0 if it is empty."""
         return max((entry.number for entry in self.entries), default=0)
 
     def enter(self, entry: Entry) -> Board:
-        """The board with one more entry, on the disk too; what others entered meanwhile is kept."""
+        """Returns the board with one more entry, also on the disk. Entries that others made meanwhile are included."""
         return self._change(lambda entries: (*entries, entry))
 
     def score(self, number: int | str, value: float, force: bool = False) -> Board:
-        """The board with the leaderboard score of a submission, on the disk too.
+        """Returns the board with the leaderboard score of a submission, also on the disk.
 
-        `force` records a score that its metric cannot have. Raises ConfigError (C22) for a number that the board does
-        not know, or a value that is no number or no score of the metric.
+        `force` records a score that its metric cannot have. Raises ConfigError (C22) for an unknown number,
+        or a value that is not a number or not a score of the metric.
         """
         if not math.isfinite(value):
             raise ConfigError(f"a score must be a number, not {value}", code="C22")
@@ -168,9 +170,11 @@ class Board:
         )
 
     def undo(self) -> tuple[Entry, Board]:
-        """The last submission, and the board without it, on the disk too; its files go to submissions/undone/.
+        """Returns the last submission, and the board without it, also on the disk.
 
-        Raises ConfigError (C22) where there is none, or where the leaderboard has scored it.
+        Its files go to submissions/undone/.
+
+        Raises ConfigError (C22) if there is none, or if it has a leaderboard score.
         """
         undone: list[Entry] = []
 
@@ -192,11 +196,12 @@ class Board:
         return undone[0], board
 
     def entry(self, number: int | str) -> Entry:
-        """A submission by its number (`1` or `0001`) or by its file (`0001-x`, `0001-x.csv`, `submissions/0001-x.csv`).
+        """Returns a submission by its number (`1` or `0001`) or by its file (`0001-x`, `0001-x.csv`,
+        `submissions/0001-x.csv`).
 
-        Clones may have given one number twice; files are always unique.
+        Two clones may have used one number; files are always unique.
 
-        Raises ConfigError (C22) for one that the board does not know, or for several of that number.
+        Raises ConfigError (C22) for an unknown submission, or if several have that number.
         """
         asked = re.sub(r"\.(csv|json)$", "", Path(str(number)).name)
         if re.fullmatch(r"[0-9]+", asked):
@@ -212,21 +217,21 @@ class Board:
         raise ConfigError(f"no submission {asked} on the board", code="C22", hint=hint)
 
     def sort_entries(self) -> tuple[Entry, ...]:
-        """The entries, best first within each metric; those scored on other rows than most come after them."""
+        """Returns the entries, best first within each metric. Those scored on other rows than most come after them."""
         return tuple(sorted(self.entries, key=self._place))
 
     def rank(self, number: int) -> int:
-        """A submission's place, from 1, among those of its metric that are scored on the same rows."""
+        """Returns a submission's rank, from 1, among those of its metric that are scored on the same rows."""
         return self.rank_of(next(entry for entry in self.entries if entry.number == number))
 
     def rank_of(self, entry: Entry) -> int:
-        """An entry's place, as `rank` says it."""
+        """Returns an entry's rank, as `rank` does."""
         return [one.key for one in self.comparable_entries(entry)].index(entry.key) + 1
 
     def comparable_entries(self, entry: Entry) -> tuple[Entry, ...]:
-        """The submissions of an entry's metric whose score is of the same rows, the entry included, best first.
+        """Returns the submissions of an entry's metric with a score on the same rows, including the entry, best first.
 
-        Those without a score come last among the ones that are compared.
+        Those without a score come last.
         """
         alike = [one for one in self.sort_entries() if one.metric == entry.metric]
         if not self.is_apart(entry):
@@ -234,15 +239,15 @@ class Board:
         return tuple(one for one in alike if self.row_sets[one.key] == self.row_sets[entry.key])
 
     def is_apart(self, entry: Entry) -> bool:
-        """Whether an entry's score is of other rows than those that scores of its metric are compared on."""
+        """Whether an entry's score is on other rows than those on which scores of its metric are compared."""
         return self.row_sets[entry.key] not in ("", self._common_rows[entry.metric])
 
     @cached_property
     def row_sets(self) -> Mapping[Key, str]:
-        """A name for the out-of-fold rows that each entry is scored on, equal for equal rows; blank without a score.
+        """A name for the out-of-fold rows of each entry's score, equal for equal rows; empty without a score.
 
-        The record beside a submission has the fingerprint of its rows. Without a record, an entry counts with those of
-        as many rows.
+        The record beside a submission has the fingerprint of its rows. An entry without a record is grouped
+        with entries of the same number of rows.
         """
         known = {entry.key: _fingerprint(self.submissions / entry.file) for entry in self.entries}
         by_count: dict[int, set[str]] = {}
@@ -258,7 +263,7 @@ class Board:
 
     @cached_property
     def _common_rows(self) -> Mapping[str, str]:
-        """Of each metric the rows on which scores are compared: the most rows, then the most and newest entries."""
+        """For each metric the rows on which scores are compared: the most rows, then the most and newest entries."""
         sets: dict[str, dict[str, list[Entry]]] = {}
         for entry in self.entries:
             sets.setdefault(entry.metric, {}).setdefault(self.row_sets[entry.key], []).append(entry)
@@ -272,7 +277,7 @@ class Board:
         }
 
     def _place(self, entry: Entry) -> tuple[str, bool, bool, int, str, tuple[str, bool, float, int]]:
-        """Sorts as `Entry.place`, with the entries of other rows after those that are compared."""
+        """Returns the sort key of `Entry.place`, with the entries of other rows after those that are compared."""
         apart = self.is_apart(entry)
         rows = self.row_sets[entry.key] if apart else ""
         return entry.metric, entry.cv is None, apart, -entry.rows if apart else 0, rows, entry.place()
@@ -288,7 +293,7 @@ class Board:
 
 
 def _fingerprint(file: Path) -> str:
-    """The fingerprint of the out-of-fold rows by a submission's record, blank where the record does not say."""
+    """Returns the fingerprint of the out-of-fold rows in a submission's record, empty if the record lacks it."""
     try:
         return str(files.read_json(file.with_suffix(".json"))["fingerprints"]["rows"])
     except (OSError, ValueError, KeyError, TypeError):
@@ -296,7 +301,7 @@ def _fingerprint(file: Path) -> str:
 
 
 def _merge_entries(entries: Iterable[Entry]) -> tuple[Entry, ...]:
-    """The entries in the order of their numbers, those of one submission joined."""
+    """Returns the entries in the order of their numbers, with the lines of one submission joined."""
     found: dict[Key, Entry] = {}
     for entry in entries:
         found[entry.key] = _both(found[entry.key], entry) if entry.key in found else entry

@@ -11,16 +11,16 @@ from typing import Any
 
 from kit.errors import RunError
 
-WAIT_S = 60.0  # seconds for the site's next byte; the package itself would wait for ever
+WAIT_S = 60.0  # seconds for the site's next byte; the package itself would wait without limit
 MAX_UPLOAD_RETRIES = 2  # the package's own 10 take minutes
-MAX_MESSAGE = 300  # characters of the site's own words in an error
+MAX_MESSAGE = 300  # maximum characters of the site's message in an error
 TOKEN_PAGE = "https://www.kaggle.com/settings/api"
-# what the package raises for an answer that is cut off or has other fields
+# errors of the package for a truncated answer or other fields
 UNREADABLE = (ValueError, TypeError, KeyError, AttributeError)
 
 
 class Refusal(RunError):
-    """The site understood a request and refused it; `status` is 400, 403 or 404, `text` the site's own words."""
+    """The site understood a request and refused it. `status` is 400, 403 or 404, `text` the site's message."""
 
     def __init__(self, status: int, text: str) -> None:
         super().__init__(f"Kaggle refused the request ({status}): {text or 'it gives no reason'}", code="R26")
@@ -32,10 +32,10 @@ class Refusal(RunError):
 
 @contextmanager
 def talk_to_site(secrets: Callable[[], Mapping[str, Any]]) -> Iterator[None]:
-    """A block of calls of the package: silent, with a limit on each wait, its exceptions as errors of kit.
+    """Opens a block of calls of the package: silent, with a limit on each wait, and its exceptions as errors of kit.
 
-    `secrets` gives what the package knows, where no message may hold the values of `key` and `token`. Raises RunError
-    R21 without valid credentials, R24 without a usable answer, and Refusal.
+    `secrets` returns the package's configuration; no message contains its values of `key` and `token`. Raises
+    RunError R21 without valid credentials, R24 without a usable answer, and Refusal.
     """
     from requests.exceptions import HTTPError, RequestException, Timeout
 
@@ -57,7 +57,7 @@ def talk_to_site(secrets: Callable[[], Mapping[str, Any]]) -> Iterator[None]:
 
 @contextmanager
 def _limit_waits() -> Iterator[None]:
-    """Gives each request of the package a time limit, which the package has no option for."""
+    """Sets a time limit for each request of the package, which has no option for it."""
     from requests.adapters import HTTPAdapter
 
     send = HTTPAdapter.send
@@ -76,7 +76,7 @@ def _limit_waits() -> Iterator[None]:
 
 
 def _of_status(error: Any, secrets: Mapping[str, Any]) -> RunError:
-    """The error for an answer of status 400 or more."""
+    """Returns the error for a response of status 400 or more."""
     response = error.response
     status = 0 if response is None else int(response.status_code)
     text = clean(_own_words(response), secrets)
@@ -86,13 +86,13 @@ def _of_status(error: Any, secrets: Mapping[str, Any]) -> RunError:
         after = clean(response.headers.get("Retry-After") or "", {})
         when = f"in {after} s" if after.isdigit() else "in some minutes"
         return no_answer("Kaggle received too many requests from this user (429)", f"try again {when}")
-    if status in (400, 403, 404, 200):  # 200 has a code of its own in the answer
+    if status in (400, 403, 404, 200):  # 200 has its own code in the response
         return Refusal(status, text)
     return no_answer(f"Kaggle has an error of its own ({status})")
 
 
 def _own_words(response: Any) -> str:
-    """The message in an answer, which need not be JSON."""
+    """Returns the message in a response, which need not be JSON."""
     try:
         found = response.json()
         return str(found.get("message") or found.get("error") or "")
@@ -101,7 +101,7 @@ def _own_words(response: Any) -> str:
 
 
 def clean(text: str, secrets: Mapping[str, Any]) -> str:
-    """A text of the site as one short line without credentials, those in environment variables included."""
+    """Returns a text of the site as one short line without credentials, including those in environment variables."""
     known = [secrets.get("key"), secrets.get("token")]
     known += [os.environ.get(name) for name in ("KAGGLE_KEY", "KAGGLE_API_TOKEN")]
     for value in sorted(filter(None, map(str, filter(None, known))), key=len, reverse=True):
@@ -111,7 +111,7 @@ def clean(text: str, secrets: Mapping[str, Any]) -> str:
 
 
 def no_credentials(summary: str) -> RunError:
-    """R21: the package has no credentials that the site accepts."""
+    """Returns R21: the package has no credentials that the site accepts."""
     return RunError(
         summary,
         code="R21",
@@ -121,12 +121,12 @@ def no_credentials(summary: str) -> RunError:
 
 
 def no_answer(summary: str, hint: str = "try again later") -> RunError:
-    """R24: the site gave no answer that can be used."""
+    """Returns R24: the site gave no usable answer."""
     return RunError(summary, code="R24", hint=hint)
 
 
 def not_joined(name: str, text: str = "") -> RunError:
-    """R22: the user has not joined the competition, or has not accepted its rules."""
+    """Returns R22: the user has not joined the competition, or has not accepted its rules."""
     return RunError(
         f"this user has not joined {name}, or has not accepted its rules",
         code="R22",
@@ -136,7 +136,7 @@ def not_joined(name: str, text: str = "") -> RunError:
 
 
 def no_submissions_left(name: str, sent: int | None = None, text: str = "") -> RunError:
-    """R23: the team has used its submissions."""
+    """Returns R23: the team has used its submissions."""
     count = "" if sent is None else f": {sent} sent today"
     return RunError(
         f"no submissions left for {name}{count}",

@@ -56,7 +56,7 @@ class SiteSubmission:
 
 @dataclass(frozen=True)
 class Allowance:
-    """The team's submissions of today, UTC, and how many it may still send; None if the site does not say."""
+    """The team's submissions of today, UTC, and how many it may still send; None if the site does not report it."""
 
     today: int
     left: int | None
@@ -94,7 +94,7 @@ class KaggleSite:
         return cls(name, api)
 
     def competition(self) -> SiteCompetition:
-        """The competition. Raises RunError R22 where this user sees none of that name."""
+        """Returns the competition. Raises RunError R22 if this user cannot see it."""
         from kagglesdk.competitions.types.competition_api_service import ApiGetCompetitionRequest
 
         request = ApiGetCompetitionRequest()
@@ -113,7 +113,7 @@ class KaggleSite:
         )
 
     def submissions(self) -> tuple[SiteSubmission, ...]:
-        """All submissions of the team, newest first."""
+        """Returns all submissions of the team, newest first."""
         with self._diagnose():
             return self._list()
 
@@ -134,7 +134,9 @@ class KaggleSite:
         return tuple(sorted(found, key=lambda one: one.sent, reverse=True))
 
     def allowance(self, competition: SiteCompetition, sent: tuple[SiteSubmission, ...]) -> Allowance:
-        """What the team may still send today: as the site says, or counted if the site or the package cannot say."""
+        """Returns how many submissions the team may still send today: from the site, or counted if the site
+        does not report it.
+        """
         with suppress(LookupError):
             return self._ask_allowance()
         today = datetime.now(UTC).date()
@@ -143,7 +145,7 @@ class KaggleSite:
         return Allowance(count, None if limit is None else max(0, limit - count))
 
     def upload(self, file: Path, message: str) -> tuple[int | None, str]:
-        """Sends a file; returns the site's number of the submission, if it gives one, and its words.
+        """Sends a file. Returns the site's number of the submission, if it gives one, and its message.
 
         Raises RunError R22, R23 or R26 for a refusal. After R24 it is unknown whether the submission arrived.
         """
@@ -164,7 +166,9 @@ class KaggleSite:
 
     @contextmanager
     def _diagnose(self) -> Iterator[None]:
-        """A block whose refusals get their reason: the site gives 400 and 403 for several, so kit asks for more."""
+        """Opens a block whose refusals get their reason: the site gives 400 and 403 for several, so kit makes
+        more requests.
+        """
         try:
             yield
         except Refusal as refusal:
@@ -187,7 +191,7 @@ class KaggleSite:
         return refusal
 
     def _ask_allowance(self) -> Allowance:
-        """What the site says. Raises LookupError if the package or the site has no such request."""
+        """Returns the site's allowance. Raises LookupError if the package or the site does not support the request."""
         from kagglesdk.competitions.types import competition_api_service as types
 
         if not hasattr(types, "ApiGetSubmissionLimitsRequest"):
@@ -202,7 +206,9 @@ class KaggleSite:
         return Allowance(found.num_today, found.num_allowed_now, bool(found.limited_by_total))
 
     def _unknown(self, refusal: Refusal) -> RunError:
-        """R22 for a name that the site does not show, with the nearest of the competitions that the user has joined."""
+        """Returns R22 for a name that the site does not show, with the nearest of the competitions that the
+        user has joined.
+        """
         joined: list[str] = []
         with suppress(KitError), talk_to_site(self._secrets):
             found = self._api.competitions_list(group="entered")

@@ -1,4 +1,4 @@
-"""Sending: a submission of the board, checked and then uploaded to Kaggle."""
+"""Sending: checks a submission of the board and uploads it to Kaggle."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ LISTING_DELAYS_S = (0.0, 2.0, 4.0)  # a new submission may be listed a moment la
 
 @dataclass(frozen=True)
 class PlannedUpload:
-    """A submission that passed all checks and was not sent yet."""
+    """A submission that passed all checks and is not sent yet."""
 
     entry: Entry
     file: Path
@@ -38,7 +38,7 @@ class PlannedUpload:
     earlier: tuple[SiteSubmission, ...]  # on the site, of the same entry
 
     def describe(self) -> list[str]:
-        """What will be sent where, and how many submissions the team has left today."""
+        """Returns the upload's file and competition, and the submissions left today, in lines."""
         cv = "" if self.entry.cv is None else f", cv {self.entry.metric} {self.entry.cv:.4f}"
         left = "an unknown number" if self.allowance.left is None else str(self.allowance.left)
         return [
@@ -47,22 +47,22 @@ class PlannedUpload:
         ]
 
     def question(self) -> str:
-        """What the user is asked before the upload."""
+        """Returns the question to the user before the upload."""
         return f"send submission {self.entry.number} to {self.competition}?"
 
 
 @dataclass(frozen=True, repr=False)
 class SentSubmission(Displayed):
-    """A submission that the site lists; `left` is how many more the team may send today, None if unknown."""
+    """A submission that the site lists. `left` is how many more the team may send today, None if unknown."""
 
     entry: Entry
     competition: str
     reference: int | None
     left: int | None
-    note: str = ""  # what went wrong although the submission arrived
+    note: str = ""  # the problem, although the submission arrived
 
     def describe(self) -> list[str]:
-        """What was sent, and how to read the score."""
+        """Returns what was sent, and how to read the score."""
         number = "" if self.reference is None else f" as {self.reference}"
         left = "" if self.left is None else f", {self.left} left today"
         note = [f"{self.note}; the submission arrived all the same"] if self.note else []
@@ -76,7 +76,7 @@ class SentSubmission(Displayed):
         return self.describe()
 
     def to_frame(self) -> pd.DataFrame:
-        """One row: number, name, competition, the site's number and the submissions left."""
+        """Returns one row: number, name, competition, the site's number and the submissions left."""
         row = {
             "number": self.entry.number,
             "name": self.entry.name,
@@ -124,7 +124,7 @@ def plan_upload(workspace: Workspace, number: int | str, resend: bool = False) -
 
 
 def send_submission(plan: PlannedUpload) -> SentSubmission:
-    """Uploads a planned submission, and looks it up in the site's list.
+    """Uploads a planned submission, and finds it in the site's list.
 
     The site has answered "successfully submitted" although the limit was reached and nothing was submitted.
     Raises RunError R21 to R24 or R26; the message says whether the submission arrived.
@@ -146,7 +146,9 @@ def send_submission(plan: PlannedUpload) -> SentSubmission:
 
 
 def _look_after(plan: PlannedUpload, error: RunError) -> SentSubmission:
-    """After an answer that cannot be used: the submission if the site lists it, otherwise an error that says so."""
+    """Returns the submission after an unusable response if the site lists it; otherwise raises an error that
+    says so.
+    """
     try:
         listed = _find_listed(plan)
     except RunError:
@@ -162,7 +164,7 @@ def _look_after(plan: PlannedUpload, error: RunError) -> SentSubmission:
 
 
 def _find_listed(plan: PlannedUpload) -> SiteSubmission | None:
-    """The submission in the site's list, other than those of before."""
+    """Returns the submission in the site's list, other than earlier ones."""
     known = {one.reference for one in plan.earlier}
     for delay in LISTING_DELAYS_S:
         time.sleep(delay)
@@ -179,7 +181,7 @@ def _count_left(plan: PlannedUpload) -> int | None:
 def _find_earlier(
     workspace: Workspace, entry: Entry, sent: tuple[SiteSubmission, ...]
 ) -> list[tuple[Entry, SiteSubmission]]:
-    """Submissions on the site of this entry, or of an entry with the same content; failed ones do not count."""
+    """Returns submissions on the site of this entry, or of an entry with the same content; failed ones do not count."""
     digest = _digest(workspace, entry)
     alike = [
         one
@@ -190,7 +192,7 @@ def _find_earlier(
 
 
 def _digest(workspace: Workspace, entry: Entry) -> str:
-    """The sha256 of a submission by its record, blank without one."""
+    """Returns the sha256 of a submission from its record, empty without one."""
     try:
         return str(dict(read_json((workspace.submissions / entry.file).with_suffix(".json")))["sha256"])
     except (OSError, ValueError, KeyError, TypeError):

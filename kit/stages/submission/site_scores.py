@@ -1,4 +1,4 @@
-"""Scores: the submissions on the site matched with those of the board, and their scores on the board."""
+"""Scores: matches the submissions on the site with those of the board, and records their scores."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from kit.stages.submission.upload import describe_entry
 if TYPE_CHECKING:
     import pandas as pd
 
-KIT_MESSAGE = re.compile(r"\d{4,} [\w.-]+: ")  # how a message by kit begins
-MIN_CUT_MESSAGE = 100  # characters of a message that the site may have cut off
+KIT_MESSAGE = re.compile(r"\d{4,} [\w.-]+: ")  # the prefix of a message by kit
+MIN_CUT_MESSAGE = 100  # length of a message that the site may have truncated
 
 
 @dataclass(frozen=True)
 class SyncedScore:
-    """A submission of the board and what the site says of it."""
+    """A submission of the board and its state on the site."""
 
     entry: Entry
     status: str  # recorded, unchanged, pending, failed, refused
@@ -41,7 +41,7 @@ class SyncResult(Displayed):
     others: tuple[SiteSubmission, ...]
 
     def describe(self) -> list[str]:
-        """What changed on the board, and which submissions have no score on it for what reason."""
+        """Returns what changed on the board, and the submissions without a score with the reason."""
         lines = []
         for one in self.scores:
             shown = "" if one.score is None else f" {one.score:g}"
@@ -60,7 +60,7 @@ class SyncResult(Displayed):
         return self.describe()
 
     def to_frame(self) -> pd.DataFrame:
-        """A row per submission that is on the board and on the site: what was done, the score and the reason."""
+        """Returns a row per submission that is on the board and on the site: the action, the score and the reason."""
         rows = [
             {
                 "number": one.entry.number,
@@ -75,7 +75,7 @@ class SyncResult(Displayed):
 
 
 def competition_name(workspace: Workspace) -> str:
-    """The competition's name on Kaggle. Raises ConfigError C55 if config.json does not have it."""
+    """Returns the competition's name on Kaggle. Raises ConfigError C55 if config.json does not have it."""
     name = workspace.competition.kaggle
     if name is None:
         raise ConfigError(
@@ -90,8 +90,8 @@ def competition_name(workspace: Workspace) -> str:
 def sync_scores(workspace: Workspace) -> SyncResult:
     """Reads all submissions of the team, and records the public scores on the board.
 
-    Raises ConfigError C55 without the competition's name, C24 without the package, and RunError R21, R22, R24 or R26
-    for what the site answers.
+    Raises ConfigError C55 without the competition's name, C24 without the package, and RunError R21, R22, R24
+    or R26 for the site's answers.
     """
     board = Board.read(workspace.submissions)
     found = KaggleSite.open(competition_name(workspace)).submissions()
@@ -106,10 +106,10 @@ def sync_scores(workspace: Workspace) -> SyncResult:
 
 
 def find_matches(entry: Entry, sent: Iterable[SiteSubmission]) -> list[SiteSubmission]:
-    """The submissions on the site that are an entry of the board, in the order given.
+    """Returns the submissions on the site that are an entry of the board, in the given order.
 
-    The message by kit decides. A message of another form, which somebody typed, counts if the file has the entry's
-    name and was sent after the entry was made.
+    The message by kit decides. A message of another form, which a person typed, counts if the file has the
+    entry's name and was sent after the entry was made.
     """
     message = describe_entry(entry)
     return [one for one in sent if _is_match(entry, message, one)]
@@ -123,7 +123,7 @@ def _is_match(entry: Entry, message: str, one: SiteSubmission) -> bool:
 
 
 def _created(entry: Entry) -> datetime:
-    """When an entry was made, to the second; a board that was edited may have no such time."""
+    """Returns when an entry was made, to the second. An edited board may lack a valid time."""
     try:
         made = datetime.fromisoformat(entry.created)
     except ValueError:
@@ -132,7 +132,7 @@ def _created(entry: Entry) -> datetime:
 
 
 def _record(board: Board, entry: Entry, matches: Sequence[SiteSubmission]) -> tuple[Board, SyncedScore]:
-    """The board with the score of the newest submission that has one."""
+    """Returns the board with the score of the newest submission that has one."""
     scored = next((one for one in matches if one.status == COMPLETE and one.score is not None), None)
     if scored is None or scored.score is None:
         newest = matches[0]

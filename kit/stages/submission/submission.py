@@ -21,7 +21,7 @@ from kit.core.locks import hold_lock
 from kit.errors import BusyError, ConfigError, KitWarning
 from kit.kinds.decision import upgrade_record
 
-# of a record: what makes two submissions of one content the same
+# keys of a record that identify submissions of equal content
 CONTENT_KEYS = ("members", "ensembler", "format", "decision")
 LOCK_TIMEOUT_S = 60.0  # seconds for another process that is writing a submission
 
@@ -37,13 +37,13 @@ class WrittenSubmission:
 
 
 def file_slug(name: str) -> str:
-    """A name that is a file's on every system: letters, digits, `.`, `_` and `-`, at most 60."""
+    """Returns a name that is a valid file name on every system: letters, digits, `.`, `_` and `-`, at most 60."""
     return re.sub(r"[^\w.-]+", "-", name, flags=re.ASCII).strip("-._")[:60] or "submission"
 
 
 @contextmanager
 def lock_submissions(submissions: Path) -> Iterator[None]:
-    """Alone at work in the folder of submissions, blocks within a block too. Raises BusyError after a minute's wait."""
+    """Locks the folder of submissions; blocks may be nested. Raises BusyError after a minute's wait."""
     busy = BusyError(
         f"another process has been writing to {submissions} for {LOCK_TIMEOUT_S:.0f} s", code="R08"
     )
@@ -91,15 +91,15 @@ def write(
         made = {"number": number, "name": file_slug(name), "file": path.name, "sha256": digits, **record}
         files.write_json(
             path.with_suffix(".json"), made
-        )  # first: it says of a file without a line whose it is
+        )  # first, because it identifies a file that has no line yet
         files.write_text(path, text)
     return WrittenSubmission(number, path, path.with_suffix(".json"))
 
 
 def is_changed(file: Path) -> bool:
-    """Whether a submission is not what its record says was written; line ends alone are no change.
+    """Whether a submission differs from the one in its record; line ends are ignored.
 
-    Without a record nothing is known, and the answer is no.
+    Returns False without a record, because nothing is known.
     """
     try:
         digits = dict(files.read_json(file.with_suffix(".json")))["sha256"]
@@ -113,14 +113,14 @@ def is_changed(file: Path) -> bool:
 
 
 def _move_aside(file: Path) -> Path:
-    """Moves a changed submission aside, to a name that is not taken."""
+    """Renames a changed submission to a free name."""
     ends = itertools.chain([""], (f"-{number}" for number in itertools.count(2)))
     kept = next(name for end in ends if not (name := file.with_suffix(f".changed{end}.csv")).exists())
     return file.replace(kept)
 
 
 def text_of(table: pd.DataFrame, sep: str = ",") -> str:
-    """A submission as its file has it."""
+    """Returns a submission as the text of its file."""
     text = io.StringIO(newline="")
     writer = csv.writer(text, delimiter=sep, lineterminator="\n")
     writer.writerow(table.columns)
@@ -129,7 +129,7 @@ def text_of(table: pd.DataFrame, sep: str = ",") -> str:
 
 
 def read_record(file: Path) -> dict[str, Any]:
-    """What stands beside a submission: members, ensembler, format. Raises ConfigError C22 for another file."""
+    """Returns the record beside a submission: members, ensembler, format. Raises ConfigError C22 for another file."""
     try:
         found = upgrade_record(files.read_json(file))
         named = all("member" in one for one in found["members"])
@@ -145,7 +145,7 @@ def read_record(file: Path) -> dict[str, Any]:
 
 
 def _same(submissions: Path, known: Mapping[str, Any]) -> Path | None:
-    """The file of the same submission, made from the same members, whether it came to the board or not."""
+    """Returns the file of the same submission, made from the same members, whether it is on the board or not."""
     wanted = files.fingerprint(known)
     for file in sorted(submissions.glob(f"[0-9]*-{known['name']}.json")):
         with suppress(OSError, ValueError, TypeError):
@@ -160,6 +160,6 @@ def _number(file: Path) -> int:
 
 
 def next_number(submissions: Path) -> int:
-    """One more than the highest number that a file of the folder begins with."""
+    """Returns one more than the highest number at the start of a file name in the folder."""
     numbers = [re.match(r"(\d{4,})-", file.name) for file in submissions.iterdir()]
     return max((int(found[1]) for found in numbers if found), default=0) + 1

@@ -17,7 +17,7 @@ PLACEHOLDER = "<competition>"
 
 
 def upload_command(workspace: Workspace, number: int | str) -> str:
-    """The command for a submission of the board. Raises as `find_submission`."""
+    """Returns the command for a submission of the board. Raises as `find_submission`."""
     entry, file = find_submission(workspace, number)
     competition = workspace.competition.kaggle or PLACEHOLDER
     path = shlex.quote(_from_here(file))
@@ -25,10 +25,10 @@ def upload_command(workspace: Workspace, number: int | str) -> str:
 
 
 def find_submission(workspace: Workspace, number: int | str) -> tuple[Entry, Path]:
-    """A submission of the board and its file, which is as kit wrote it.
+    """Returns a submission of the board and its file, which is as kit wrote it.
 
-    Raises ConfigError (C22) for a number that is not on the board, or whose file is gone, and InvalidError (D74) for a
-    file that is not what kit wrote.
+    Raises ConfigError (C22) for a number that is not on the board, or whose file is missing, and InvalidError
+    (D74) for a file that kit did not write in this form.
     """
     board = Board.read(workspace.submissions)
     entry = board.entry(number)
@@ -49,7 +49,7 @@ def find_submission(workspace: Workspace, number: int | str) -> tuple[Entry, Pat
 
 
 def _restore_command(workspace: Workspace, entry: Entry) -> str:
-    """The command that makes a submission again, by its record."""
+    """Returns the command that makes a submission again, from its record."""
     try:
         record = read_record((workspace.submissions / entry.file).with_suffix(".json"))
     except ConfigError:
@@ -70,7 +70,9 @@ def _from_here(file: Path) -> str:
 
 
 def describe_entry(entry: Entry) -> str:
-    """A submission's message, which tells it apart on the site, without characters that a shell would read."""
+    """Returns a submission's message, which identifies it on the site, without characters that a shell would
+    interpret.
+    """
     cv = "" if entry.cv is None else f", cv {entry.metric} {entry.cv:.4f}"
     text = f"{entry.number:04d} {entry.name}: {entry.ensembler} of {entry.members}{cv}"
     return re.sub(r"[^\w .,:@+-]", "_", text)

@@ -1,4 +1,4 @@
-"""Faults: what of a submission, whoever wrote it, does not fit the sample, each with its line and id."""
+"""Faults: where any submission does not fit the sample, each with its line and id."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ NO_FILE = ("D08", "D09", "D21")  # there is nothing to check
 
 @dataclass(frozen=True)
 class Issue:
-    """One thing that does not fit; a missing id has no line."""
+    """One fault; a missing id has no line."""
 
     code: str
     detail: str
@@ -34,7 +34,7 @@ class Issue:
     id: str = ""
 
     def case(self, file: Path) -> Case:
-        """The fault as errors list it."""
+        """Returns the fault as a case of an error."""
         where = [f"line {self.line}"] if self.line else []
         where += [f"id {self.id!r}"] if self.id else []
         return Case(f"{', '.join(where)}: {self.detail}", str(file), self.id, "", self.code)
@@ -42,7 +42,7 @@ class Issue:
 
 @dataclass(frozen=True, repr=False)
 class ValidationReport(Displayed):
-    """A submission that was looked through; it is valid if there are no faults, whatever the notes say."""
+    """A submission that was checked. It is valid if it has no faults; notes do not matter."""
 
     file: Path
     format: str
@@ -56,11 +56,11 @@ class ValidationReport(Displayed):
         return [f"{self.file}: {state}, {self.rows} rows, format {self.format}", *faults, *self.notes]
 
     def to_frame(self) -> pd.DataFrame:
-        """A row per fault: code, line, id and detail."""
+        """Returns a row per fault: code, line, id and detail."""
         return frame((asdict(one) for one in self.faults), ("code", "line", "id", "detail"))
 
     def error(self) -> InvalidError:
-        """All faults as an error: D41 where it is ids alone, else D44."""
+        """Returns all faults as an error: D41 if they are only ids, else D44."""
         count = len(self.faults)
         return InvalidError(
             f"{self.file} does not match the sample: {count} problem{'s' * (count > 1)}",
@@ -71,10 +71,10 @@ class ValidationReport(Displayed):
 
 
 def check_submission(workspace: Workspace, file: Path) -> ValidationReport:
-    """Looks through a submission that kit need not have written.
+    """Checks a submission, which kit need not have written.
 
-    Raises InvalidError for a file that is no table, with the code and the lines of why; DataError where there is none;
-    ConfigError where the sample's format is not clear.
+    Raises InvalidError if the file is not a table, with the code and the lines of the reason; DataError if it
+    does not exist; ConfigError if the sample's format is ambiguous.
     """
     data = workspace.competition.data
     table = read_labelled_rows(workspace.root, data)
@@ -94,7 +94,7 @@ def check_submission(workspace: Workspace, file: Path) -> ValidationReport:
 
 
 def validate(read: CsvFile, sample: pd.DataFrame, shape: Format, classes: Sequence[str]) -> list[Issue]:
-    """Every fault, in the order of the lines; if the columns are others, only those."""
+    """Returns every fault, in the order of the lines; if the columns differ, only those."""
     found = list(_columns(read, sample))
     if found:
         return found
@@ -110,7 +110,10 @@ def validate(read: CsvFile, sample: pd.DataFrame, shape: Format, classes: Sequen
 
 
 def _list_wanted_ids(ids: Sequence[str], sample: pd.DataFrame, shape: Format) -> list[str]:
-    """The id of each row that a submission should have; if an id may have any number of rows, as many as it has."""
+    """Returns the id of each row that a submission should have.
+
+    An id that may have any number of rows occurs as often as it has them.
+    """
     wanted = list(map(str, sample.iloc[:, 0]))
     if not shape.any_count:
         return wanted
@@ -119,7 +122,7 @@ def _list_wanted_ids(ids: Sequence[str], sample: pd.DataFrame, shape: Format) ->
 
 
 def _sample_order(ids: Sequence[str], wanted: Sequence[str]) -> list[int]:
-    """The rows in the order of their ids in the sample, rows of one id as they are in the file.
+    """Returns the rows in the order of their ids in the sample; rows of one id stay in the order of the file.
 
     If the ids are not the sample's, the rows keep their order.
     """
@@ -136,7 +139,7 @@ def _line_breaks(read: CsvFile, ids: Sequence[str]) -> Iterator[Issue]:
 
 
 def _notes(read: CsvFile, sample: pd.DataFrame, shape: Format, found: Sequence[Issue]) -> Iterator[str]:
-    """What is unusual and no fault."""
+    """Yields unusual facts that are not faults."""
     if found:
         return
     wanted = _list_wanted_ids([row[0] for row in read.rows], sample, shape)
@@ -168,7 +171,7 @@ def _columns(read: CsvFile, sample: pd.DataFrame) -> Iterator[Issue]:
 
 
 def _ids(read: CsvFile, ids: Sequence[str], wanted: Sequence[str]) -> list[Issue]:
-    """Ids that are missing, not asked for or there too often."""
+    """Returns ids that are missing, not requested or too frequent."""
     times, needed = Counter(ids), Counter(wanted)
     by_key = {alike(name): name for name in wanted}
     first = dict(zip(reversed(ids), reversed(read.lines), strict=True))
@@ -215,7 +218,10 @@ def _cells(
     shape: Format,
     classes: Sequence[str],
 ) -> list[Issue]:
-    """Cells that are not of the format; `order` brings the rows into the sample's, since a ranking is several rows."""
+    """Returns cells that do not have the format.
+
+    `order` brings the rows into the sample's, because a ranking is several rows.
+    """
     table = read.frame().iloc[list(order)].reset_index(drop=True)
     told = shape.check_rows(table, sample, classes)
     if told is None:
@@ -231,7 +237,7 @@ def _cells(
 
 
 def _not_matching(shape: Format, table: pd.DataFrame, classes: Sequence[str], start: int = 0) -> list[int]:
-    """Rows, by position, that are not of a format even alone; found by halving."""
+    """Returns rows, by position, that do not have a format even alone; found by bisection."""
     if shape.matches(table, classes):
         return []
     if len(table) == 1:
