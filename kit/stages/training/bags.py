@@ -1,4 +1,4 @@
-"""bags: which images share a bag and in which order, checked against the tables."""
+"""bags: the images of each bag and their order, checked against the tables."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from kit.kinds import Instances
 
 @dataclass(frozen=True, eq=False)
 class Places:
-    """The place of each image in its bag, a number: (training rows,) and (rows to predict,) float64."""
+    """The position of each image in its bag, a number: (training rows,) and (rows to predict,) float64."""
 
     train: np.ndarray
     test: np.ndarray
@@ -26,7 +26,9 @@ class Places:
 def bags_of(
     table: Table, rows: np.ndarray, instances: Instances | None, places: np.ndarray | None = None
 ) -> Bags:
-    """The bags that rows of a table make: the images of an answer, in the order of their places; or a bag a row."""
+    """Returns the bags of rows of a table: the images of an answer, in the order of their positions; or one
+    bag per row.
+    """
     if instances is None:
         return Bags.of_rows(rows)
     assert table.answers is not None
@@ -68,7 +70,7 @@ def open_instances(
 
 
 def _check_labels(table: Table) -> None:
-    """Raises DataError D89 for a bag whose images, those of other sources too, have different labels."""
+    """Raises DataError D89 for a bag whose images, including those of other sources, have different labels."""
     assert table.answers is not None
     labels = table.targets()
     _, first, number = np.unique(table.answers, return_index=True, return_inverse=True)
@@ -89,7 +91,9 @@ def _check_labels(table: Table) -> None:
 
 
 def _check_aggregator(scoring: Scoring, table: Table) -> None:
-    """Raises ConfigError C84 if the aggregator changes equal predictions: all images of a bag have the bag's."""
+    """Raises ConfigError C84 if the aggregator changes equal predictions, because all images of a bag have
+    the bag's.
+    """
     one = table.target.normalise(np.linspace(0.2, 0.6, len(table.classes))[None])
     recipe = scoring.aggregator
     if np.allclose(recipe.combine(np.repeat(one[:, None], 3, axis=1)), one, atol=1e-6):
@@ -102,7 +106,10 @@ def _check_aggregator(scoring: Scoring, table: Table) -> None:
 
 
 def _places(table: Table, column: str, split: str) -> np.ndarray:
-    """The place of each image, (rows,) float64. Raises C07, and DataError D90 for cells that are no place."""
+    """Returns the position of each image, (rows,) float64.
+
+    Raises C07, and DataError D90 for cells that are not a position.
+    """
     if not len(table):
         return np.zeros(0)
     known = [str(name) for name in table.frame.columns]

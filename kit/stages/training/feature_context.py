@@ -1,4 +1,7 @@
-"""FeatureContext: what the folds of a run on cached embeddings share; all that can fail before training fails here."""
+"""FeatureContext: the state that the folds of a run on cached embeddings share.
+
+All errors before training are raised here.
+"""
 
 from __future__ import annotations
 
@@ -42,7 +45,7 @@ from kit.stages.training.bags import Places, bags_of, open_instances
 
 @dataclass(frozen=True)
 class EmbeddedRows(Loaded):
-    """The training rows, of which those without a vector are bad. There is no cache of images."""
+    """The training rows; those without a vector are bad. There is no cache of images."""
 
     digest: str = ""
 
@@ -65,21 +68,21 @@ class FeatureContext(RunContext):
         return len(self.test) > 0
 
     def train_features(self, fold: int) -> VectorTable:
-        """The vectors of the training rows by the fold's networks."""
+        """Returns the vectors of the training rows by the fold's networks."""
         return VectorTable.of([made.train for made in _of_fold(self.sources, fold)], self.loaded.table.ids)
 
     def test_features(self, fold: int) -> VectorTable:
-        """The vectors of the rows to predict by the fold's networks."""
+        """Returns the vectors of the rows to predict by the fold's networks."""
         return VectorTable.of([made.test for made in _of_fold(self.sources, fold)], self.test.ids)
 
     def bags(self, rows: np.ndarray) -> Bags:
-        """The bags of training rows: the images of an answer, if vectors are pooled."""
+        """Returns the bags of training rows: the images of an answer, if vectors are pooled."""
         return bags_of(
             self.loaded.table, rows, self.instances, None if self.order is None else self.order.train
         )
 
     def test_bags(self, rows: np.ndarray) -> Bags:
-        """The bags of rows to predict."""
+        """Returns the bags of rows to predict."""
         return bags_of(self.test, rows, self.instances, None if self.order is None else self.order.test)
 
     def classes_of(self, fold: int) -> Classes:
@@ -157,7 +160,7 @@ def prepare_feature_run(workspace: Workspace, run: Run, ranks: Ranks) -> Work[Fe
 
 
 def _check_keys(experiment: Experiment, ranks: Ranks) -> None:
-    """Raises ConfigError C83 for what needs images, or a network that reads them."""
+    """Raises ConfigError C83 for keys that need images, or a network that reads them."""
     wrong: dict[str, bool] = {
         "adapter": experiment.adapter is not None,
         "init_from": experiment.init_from is not None,
@@ -178,12 +181,12 @@ def _check_keys(experiment: Experiment, ranks: Ranks) -> None:
 
 
 def vectors_of(techniques: OpenPlugins) -> CachedVectors:
-    """What the backbone says of its vectors."""
+    """Returns the backbone's cached vectors."""
     return techniques.parts.backbone.cached_vectors() or CachedVectors((), standardise=False)
 
 
 def _check_plugins(techniques: OpenPlugins) -> None:
-    """Raises ConfigError C83 for a loss that mixes images, and for no embedded run."""
+    """Raises ConfigError C83 for a loss that mixes images, and if no run is embedded."""
     backbone = techniques.parts.backbone
     if not vectors_of(techniques).runs:
         raise ConfigError(
@@ -206,7 +209,7 @@ def _check_plugins(techniques: OpenPlugins) -> None:
 
 
 def _precision(experiment: Experiment) -> Precision:
-    """What the config names; float32 for `auto`, because heads are small."""
+    """Returns the config's precision; float32 for `auto`, because heads are small."""
     train = "float32" if experiment.precision == "auto" else experiment.precision
     predict = train if experiment.predict_precision == "auto" else experiment.predict_precision
     return Precision(train, predict, "contiguous")
@@ -215,7 +218,7 @@ def _precision(experiment: Experiment) -> Precision:
 def _read_sources(
     workspace: Workspace, techniques: OpenPlugins, table: Table, folds: Folds
 ) -> tuple[EmbeddedRun, ...]:
-    """The embedded runs. Raises D47, D48, D61."""
+    """Returns the embedded runs. Raises D47, D48, D61."""
     sources = []
     for name in vectors_of(techniques).runs:
         ref = RunRef.parse(name, workspace)
@@ -260,7 +263,7 @@ def _of_fold(sources: Sequence[EmbeddedRun], fold: int) -> list[Any]:
 
 
 def _digests(source: EmbeddedRun) -> Mapping[str, Any]:
-    """The hashes of a source's files, by fold."""
+    """Returns the hashes of a source's files, by fold."""
     folder = source.run.embeddings(source.views)
     names = [STATE_UNTRAINED] if _is_untrained(source) else [str(fold) for fold in sorted(source.by_fold)]
     return {name: embedding_manifest(folder / name)["sha256"] for name in names}

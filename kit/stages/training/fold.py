@@ -1,4 +1,4 @@
-"""One fold of a run: it is fitted from its newest checkpoint on, stops in time, and predicts the rows it never saw."""
+"""One fold of a run: fits it from its newest checkpoint on, stops in time, and predicts the rows it never saw."""
 
 from __future__ import annotations
 
@@ -47,42 +47,42 @@ from kit.stages.training.fold_results import (
 
 # bytes of state per byte of weights: the weights, their average and two moments of each
 STATE_SIZE = 4
-# times the seconds of a validation, below which the epoch's last step is saved before it
+# factor of a validation's seconds, below which the epoch's last step is saved before it
 VALIDATION_MARGIN = 3.0
 
 
 @dataclass(eq=False)
 class FoldDeadline:
-    """The stop requests of a fold, the deadline among them. All ranks get the same answers."""
+    """The stop requests of a fold, including the deadline. All ranks get the same results."""
 
     stop: Stop
     ranks: Ranks
     step_end: float | None = None  # None: the next step is the first of this start
 
     def guess_save_time(self, weights: int) -> None:
-        """Guesses what the first checkpoint takes, for `weights` bytes of weights."""
+        """Estimates the time of the first checkpoint, for `weights` bytes of weights."""
         if self.stop.deadline is not None and not self.stop.deadline.longest_save_s:
             self.stop.deadline.longest_save_s = STATE_SIZE * weights / SLOW_DISK_BYTES_PER_S
 
     def start_step(self) -> None:
-        """A step starts now: what came before is not counted to it."""
+        """Starts a step: earlier time does not count to it."""
         self.step_end = time.monotonic()
 
     def end_step(self) -> None:
-        """Measures a step, but the first of a start: it warms up, and no step before it can be lost."""
+        """Measures a step, except the first after a start: it warms up, and no earlier step can be lost."""
         now, deadline = time.monotonic(), self.stop.deadline
         if deadline is not None and self.step_end is not None:
             deadline.longest_step_s = max(deadline.longest_step_s, now - self.step_end)
         self.step_end = now
 
     def note_save_time(self, seconds: float) -> None:
-        """Takes up how long a checkpoint took until it was written."""
+        """Records how long a checkpoint took until it was written."""
         if self.stop.deadline is not None:
             self.stop.deadline.longest_save_s = max(self.stop.deadline.longest_save_s, seconds)
 
     @contextmanager
     def measure_validation(self) -> Iterator[None]:
-        """A block that predicts held-out rows."""
+        """Measures a block that predicts held-out rows."""
         began, deadline = time.monotonic(), self.stop.deadline
         yield
         if deadline is not None:
@@ -90,11 +90,11 @@ class FoldDeadline:
             deadline.longest_validation_s = max(deadline.longest_validation_s, took)
 
     def validation_seconds(self, guess: float) -> float:
-        """Seconds of the longest validation; `guess` before the first one, 0 without a deadline."""
+        """Returns the seconds of the longest validation; `guess` before the first one, 0 without a deadline."""
         return 0.0 if self.stop.deadline is None else self.stop.deadline.longest_validation_s or guess
 
     def requested(self, seconds: float = 0.0, is_writing: bool = False) -> int:
-        """The signal's number, or TIME_OVER if `seconds` of work do not fit before the deadline; 0 to continue.
+        """Returns the signal's number, or TIME_OVER if `seconds` of work do not fit before the deadline; 0 to continue.
 
         A checkpoint that is still being written comes before the last one.
         """
@@ -114,13 +114,13 @@ class FoldDeadline:
 
 
 SHOW_EVERY_S = 0.2  # between two moves of the progress bar
-# in which a worker whose command was killed comes to its next step and leaves the fold
+# within which a worker whose command was killed finishes its step and leaves the fold
 ORPHAN_WAIT_S = 60.0
 
 
 @dataclass(frozen=True, eq=False)
 class _FoldContext:
-    """One fold of a run, and its place among the folds that a command trains."""
+    """One fold of a run, and its position among the folds that a command trains."""
 
     setting: RunContext
     fold: int
@@ -134,13 +134,13 @@ class _FoldContext:
         return self.setting.run.fold(self.fold)
 
     def show(self, done: float, text: str, line: bool = False, regular: bool = False) -> Progress:
-        """The command's progress, if `done` of this fold is done, from 0 to 1."""
+        """Returns the command's progress, if `done` of this fold is finished, from 0 to 1."""
         return Progress("train", (self.position + done) / self.count, 1, text, line, regular)
 
 
 @contextmanager
 def lock_fold(run: Run, fold: int) -> Iterator[None]:
-    """Waits for a worker that an earlier, killed command has left at the fold. Raises BusyError R08."""
+    """Waits for a worker of an earlier, killed command that still trains the fold. Raises BusyError R08."""
     with lock_folder(run.fold(fold), ORPHAN_WAIT_S):
         yield
 
@@ -203,13 +203,13 @@ def _fit(context: _FoldContext) -> Work[tuple[Learner, Predictions | None]]:
 
 
 def _restore_newest(context: _FoldContext) -> Learner:
-    """A fold's learner as its newest checkpoint has it, or before its first step."""
+    """Returns a fold's learner from its newest checkpoint, or before its first step."""
     setting = context.setting
     learner, found = new_learner(setting, context.fold), checkpoints.latest(context.folder)
     start = setting.initial_checkpoint(context.fold)
     if found is not None:
         learner.load(found.state(), found.weights, found.average)
-        if setting.ranks.is_zero:  # an earlier process may have been killed before it did so
+        if setting.ranks.is_zero:  # an earlier process may have been killed before that
             checkpoints.remove_old(found.path.parent, learner.epoch, learner.steps_in_epoch)
     elif start is not None:
         load_initial_weights(learner, start)
@@ -218,7 +218,7 @@ def _restore_newest(context: _FoldContext) -> Learner:
 
 
 def _with_row_ids(context: _FoldContext, error: NotFiniteError) -> RunError:
-    """The same error with the ids of the last step's rows, and the checkpoint to go on from."""
+    """Returns the same error with the ids of the last step's rows, and the checkpoint to resume from."""
     setting = context.setting
     ids = setting.ids[error.last.rows.numpy()]
     newest = checkpoints.newest(context.folder)
@@ -231,7 +231,7 @@ def _with_row_ids(context: _FoldContext, error: NotFiniteError) -> RunError:
 
 
 class _EpochLoop:
-    """The epochs that are left of a fold: what follows each event of its fit."""
+    """The remaining epochs of a fold: handles each event of its fit."""
 
     def __init__(self, context: _FoldContext, learner: Learner) -> None:
         self.context, self.setting, self.learner = context, context.setting, learner
@@ -287,13 +287,13 @@ class _EpochLoop:
         return self.context.show(self.done, text, line=True)
 
     def _after_step(self, event: fit.StepEvent) -> Iterator[Progress]:
-        """Saves a checkpoint if it is time to, moves the progress bar. Raises StoppedError if asked to stop."""
+        """Saves a checkpoint if it is due, and moves the progress bar. Raises StoppedError if a stop is requested."""
         if self.tracking is not None:
             self.tracking.step(event)
         self.deadline.end_step()
         ends_epoch = event.number == self.epoch_ends[event.epoch]
         seconds = self._seconds_of_epoch_end(event) if ends_epoch else 0.0
-        if self.setting.ranks.count == 1:  # several ranks must learn of it together, when they wait for it
+        if self.setting.ranks.count == 1:  # several ranks must receive it together, when they wait for it
             self.writer.raise_failure()
         self.deadline.note_save_time(self.writer.longest_s)
         signal = self.deadline.requested(seconds, self.writer.is_writing)
@@ -314,7 +314,7 @@ class _EpochLoop:
             yield self.context.show(self.done, text)
 
     def _saves_within_epoch(self) -> bool:
-        """Whether so many steps or minutes are over. Ranks' clocks differ: one that finds it is time decides."""
+        """Whether the configured steps or minutes have passed. Ranks' clocks differ, so the first one decides."""
         steps = self.setting.experiment.save_every_steps
         minutes = self.setting.experiment.save_every_minutes
         if steps and self.learner.step % steps == 0:
@@ -335,11 +335,11 @@ class _EpochLoop:
         self.deadline.note_save_time(self.writer.longest_s)
 
     def _validates(self, epoch: int) -> bool:
-        """Whether the held-out rows are predicted after so many epochs."""
+        """Whether the held-out rows are predicted after this many epochs."""
         return epoch == self.epochs or epoch % self.setting.experiment.validate_every == 0
 
     def _seconds_of_epoch_end(self, event: fit.StepEvent) -> float:
-        """Seconds from an epoch's last step until the whole epoch can be saved, as measured or guessed."""
+        """Returns the seconds from an epoch's last step until the whole epoch can be saved, as measured or guessed."""
         training_s, seconds = time.monotonic() - self.epoch_start, 0.0
         if self._validates(event.epoch + 1):
             rows = self.rows + event.rows
@@ -351,14 +351,17 @@ class _EpochLoop:
         return seconds
 
     def _describe_epoch(self, now: float) -> str:
-        """The epoch so far: its loss, the scores of the epoch before, images a second, memory."""
+        """Returns the present epoch: its loss, the scores of the previous epoch, images per second, memory."""
         learner = self.learner
         total, rows = (math.nan, 1) if learner.loss_sum is None else learner.loss_sum.tolist()
         taken = memory.format_mebibytes(memory.device_memory(learner.device).taken)
         return self.log.so_far(total / max(rows, 1), self.rows / (now - self.epoch_start), taken)
 
     def _after_epoch(self, event: fit.EpochEvent) -> Work[None]:
-        """Validates, logs and saves as the config asks. Raises StoppedError if asked to stop before the last epoch."""
+        """Validates, logs and saves as the config says.
+
+        Raises StoppedError if a stop is requested before the last epoch.
+        """
         setting, is_last = self.setting, event.number == self.epochs
         self.done = event.number / self.epochs
         label = f"fold {self.context.fold} epoch {event.number}/{self.epochs}"
@@ -384,7 +387,7 @@ class _EpochLoop:
         self.deadline.start_step()
 
     def _validate(self, label: str) -> Work[Predictions]:
-        """The held-out predictions. The deadline ends them early if the epoch's last step is saved."""
+        """Returns the held-out predictions. The deadline ends them early if the epoch's last step is saved."""
         epoch = self.learner.epoch - 1
         steps = self.epoch_ends[epoch] - (self.epoch_ends[epoch - 1] if epoch else 0)
         is_saved = checkpoints.place(self.context.folder, epoch, steps).is_dir()
@@ -406,7 +409,7 @@ def _validate(
     error: Callable[[], StoppedError] | None = None,
     batches: PlainBatches | None = None,
 ) -> Work[Predictions]:
-    """The held-out predictions; only lines of their progress are shown. At the deadline they end in `error`."""
+    """Returns the held-out predictions; only lines of their progress are shown. At the deadline they end in `error`."""
     predicting = predict_held_out(context.setting, context.fold, learner.predictor, batches)
     if error is not None and context.setting.ranks.count == 1:
         predicting = context.stop.cut(predicting, error)

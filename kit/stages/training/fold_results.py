@@ -1,4 +1,4 @@
-"""What a fold's training leaves: its checkpoints, and its predictions of the rows that it never saw."""
+"""The results of a fold's training: its checkpoints, and its predictions of the rows that it never saw."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ from kit.model.predict import Predictor, for_predicting, predict_all
 from kit.runs.run import versions
 
 SPARE_FACTOR = 2  # times a checkpoint's bytes, free host memory below which it is written without a copy
-Write = Callable[[Any], object]  # what writes the values that it is given
+Write = Callable[[Any], object]  # function that writes the given values
 
 
 def oof_batches(setting: RunContext, fold: int, processes: LoaderProcesses | None = None) -> PlainBatches:
-    """This rank's batches of the rows that a fold's model predicts; `processes` load for others too."""
+    """Returns this rank's batches of the rows that a fold's model predicts. `processes` also load for others."""
     mine = setting.ranks.shard_batches(setting.oof_rows(fold), setting.experiment.batch_rows())
     return prediction_batches(
         setting.loaded, setting.experiment, mine, setting.device, processes, setting.side_of(fold)
@@ -43,9 +43,11 @@ def oof_batches(setting: RunContext, fold: int, processes: LoaderProcesses | Non
 def predict_held_out(
     setting: RunContext, fold: int, predictor: nn.Module, batches: PlainBatches | None = None
 ) -> Work[Predictions]:
-    """A fold's predictions of the rows it never saw: each rank predicts whole batches, and all get all of them.
+    """Returns a fold's predictions of the rows it never saw.
 
-    There are none where all rows train. `batches` are those of `oof_batches`, by default new ones.
+    Each rank predicts whole batches, and all ranks receive all of them.
+
+    It is empty if all rows train. `batches` are those of `oof_batches`, by default new ones.
     """
     table, rows = setting.loaded.table, setting.oof_rows(fold)
     if not len(rows):
@@ -66,7 +68,7 @@ def predict_held_out(
 
 
 def check_finite(setting: RunContext, fold: int, learner: Learner, held_out: Predictions, label: str) -> None:
-    """Raises RunError R20 for held-out predictions that are not finite: more epochs would not change them."""
+    """Raises RunError R20 for held-out predictions that are not finite, because more epochs would not change them."""
     wrong = ~np.asarray(np.isfinite(held_out.probabilities).all(axis=1))
     if not wrong.any():
         return
@@ -109,7 +111,7 @@ def save_checkpoint(
     soup: Sequence[str] = (),
     step: int = 0,
 ) -> Path:
-    """Writes a checkpoint of a fold, with all that is needed to predict with it; `soup` names averaged runs."""
+    """Writes a checkpoint of a fold, with all data to predict with it; `soup` names averaged runs."""
     table, known, side = setting.loaded.table, setting.classes_of(fold), setting.side_of(fold)
     provenance = CheckpointProvenance(
         run=setting.run.name,
@@ -136,7 +138,7 @@ def save_checkpoint(
 
 
 class CheckpointWriter:
-    """Writes one checkpoint at a time. An error of the thread is raised by the next call.
+    """Writes one checkpoint at a time in a thread. The next call raises an error of the thread.
 
     All calls come from one thread, which trains.
     """
@@ -153,9 +155,9 @@ class CheckpointWriter:
         return self._pending is not None and not self._pending.done()
 
     def save(self, values: Any, write: Write) -> None:
-        """Waits for the checkpoint before, copies the tensors of nested values, and has the copy written.
+        """Waits for the previous checkpoint, copies the tensors of nested values, and has the copy written.
 
-        Where there is no thread or host memory is short, the values are written as they are, before this returns.
+        If there is no thread or host memory is short, the values are written uncopied, before this returns.
         """
         self.wait()
         start = time.monotonic()
@@ -170,24 +172,24 @@ class CheckpointWriter:
         self.longest_s = max(self.longest_s, time.monotonic() - start)
 
     def raise_failure(self) -> None:
-        """Raises the error of a checkpoint that could not be written; waits for none."""
+        """Raises the error of a checkpoint that could not be written, without waiting."""
         if self._pending is not None and self._pending.done():
             self.wait()
 
     def wait(self) -> None:
-        """Returns when nothing is left to be written. Raises what prevented the last checkpoint."""
+        """Waits until everything is written. Raises the error of the last checkpoint."""
         pending, self._pending = self._pending, None
         if pending is not None:
             pending.result()
 
     def close(self) -> None:
-        """Ends the thread when its checkpoint is written; an error of it is not raised."""
+        """Ends the thread when its checkpoint is written, without raising its error."""
         if self._pool is not None:
             self._pool.shutdown()
 
 
 def _start_thread() -> ThreadPoolExecutor | None:
-    """A pool of one thread that runs already, because memory may be short later; None if it cannot be started."""
+    """Returns a pool with one running thread, because memory may be short later; None if it cannot be started."""
     pool = ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
     try:
         pool.submit(int).result()
@@ -197,7 +199,10 @@ def _start_thread() -> ThreadPoolExecutor | None:
 
 
 def copy_to_host(values: Any, device: torch.device) -> Any:
-    """Nested mappings and lists with their tensors copied to host memory; a GPU's copies are queued, then awaited."""
+    """Returns nested mappings and lists with their tensors copied to host memory.
+
+    A GPU's copies are queued, then awaited.
+    """
     copied = _copy(values)
     memory.wait_for(device)
     return copied

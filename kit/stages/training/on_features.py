@@ -1,6 +1,8 @@
-"""on_features: a run on cached embeddings. Each fold trains a head in seconds, and predicts held-out and test rows.
+"""on_features: trains a run on cached embeddings.
 
-A fold that was stopped begins again. Its checkpoint has the head alone.
+Each fold trains a head in seconds, and predicts held-out and test rows.
+
+A stopped fold starts again. Its checkpoint has only the head.
 """
 
 from __future__ import annotations
@@ -116,7 +118,7 @@ def _show(position: int, count: int, made: Learner, experiment: Experiment, text
 
 
 def _learner(setting: FeatureContext, fold: int, features: VectorTable) -> Learner:
-    """A fold's head before its first step; its weights are drawn from (seed, fold)."""
+    """Returns a fold's head before its first step. Its weights are drawn from (seed, fold)."""
     experiment, techniques = setting.experiment, setting.techniques
     torch.manual_seed(randomness.number(experiment.seed, "weights", fold))
     rows = setting.training_rows(fold)
@@ -168,14 +170,14 @@ def _stages(setting: FeatureContext, fold: int, features: VectorTable) -> list[f
 def _predict_held_out(
     setting: FeatureContext, fold: int, made: Learner, features: VectorTable
 ) -> Predictions:
-    """A fold's predictions of the rows that it never saw. Raises RunError R20 if one is not finite."""
+    """Returns a fold's predictions of the rows that it never saw. Raises RunError R20 if one is not finite."""
     table = setting.loaded.table
     rows, found = _predict(setting, fold, made, features, setting.bags(setting.oof_rows(fold)))
     return Predictions(table.ids[rows], np.full(len(rows), fold), table.classes, found, target=table.target)
 
 
 def _predict_test(setting: FeatureContext, fold: int, made: Learner) -> Predictions:
-    """A fold's predictions of the test rows; those without a vector get the class prior."""
+    """Returns a fold's predictions of the test rows; those without a vector get the class prior."""
     table, test = setting.loaded.table, setting.test
     features = setting.test_features(fold)
     known = features.has_vector()
@@ -185,14 +187,14 @@ def _predict_test(setting: FeatureContext, fold: int, made: Learner) -> Predicti
     predicted = Predictions(test.ids, np.full(len(test), fold), table.classes, whole, target=table.target)
     if test.answers is None or known.all():
         return predicted
-    # an answer with another image does without those that have no vector
+    # an answer with another image is predicted without the images that have no vector
     return predicted.take(known | ~np.isin(test.answers, test.answers[known]))
 
 
 def _predict(
     setting: FeatureContext, fold: int, made: Learner, features: VectorTable, bags: Bags
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The rows of bags, ascending, and the prediction (N, K) float32 of each row's bag."""
+    """Returns the rows of bags, ascending, and the prediction (N, K) float32 of each row's bag."""
     predictor, loss = made.predictor, setting.loss_of(fold, setting.techniques.parts.loss)
     was_training, parts = predictor.training, []
     predictor.eval()
@@ -215,7 +217,7 @@ def _predict(
 
 
 def _assemble_test(setting: FeatureContext) -> None:
-    """Writes predictions/plain/test.parquet from the folds that are there."""
+    """Writes predictions/plain/test.parquet from the finished folds."""
     run = setting.run
     files = [run.fold(fold) / "test.parquet" for fold in range(setting.folds.count)]
     there = {fold: Predictions.read(file) for fold, file in enumerate(files) if file.is_file()}

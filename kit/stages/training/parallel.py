@@ -1,7 +1,7 @@
-"""fanned: the folds of one run or several, each a job of an executor; what comes out is as if trained here.
+"""fanned: trains the folds of one run or several as jobs of an executor. The result is as if trained here.
 
-The process that hands them out has prepared the runs and holds their locks. A worker opens the run as its config says,
-makes sure that it has the same kit, plugins, data and folder before it, and trains its fold under a lock of the fold's.
+The process that starts the jobs has prepared the runs and holds their locks. A worker opens the run by its
+config, checks that it has the same kit, plugins, data and folder, and trains its fold under the fold's lock.
 """
 
 from __future__ import annotations
@@ -30,22 +30,22 @@ from kit.stages.training.fold import lock_fold, run_fold
 
 @dataclass(frozen=True)
 class FoldJob:
-    """A fold to be trained: plain data, by which any process that sees the workspace's folder can do so."""
+    """A fold to be trained: plain data, with which any process that sees the workspace's folder can train it."""
 
     root: str
-    config: Mapping[str, Any]  # resolved: precision, layout and batch are what the run began with
+    config: Mapping[str, Any]  # resolved: precision, layout and batch are those that the run started with
     run: str
     fold: int
-    position: int  # among the folds of the command
+    position: int  # position among the folds of the command
     of: int
-    started: str  # the run's time of beginning, which tells it from another one of that name
+    started: str  # the run's start time, which distinguishes it from another one of that name
     provenance: Mapping[str, Any]
     kit: str  # its code's hash
-    end: float | None = None  # the deadline as seconds since 1970, which every machine has; None: no limit
+    end: float | None = None  # the deadline as seconds since 1970, which all machines have; None: no limit
 
 
 def jobs_of(setting: RunContext, wanted: Sequence[int], end: float | None = None) -> list[FoldJob]:
-    """A job for each of a begun run's folds that is not trained yet."""
+    """Returns a job for each unfinished fold of a started run."""
     run, config = setting.run, setting.config_for_workers()
     manifest = run.manifest
     return [
@@ -67,9 +67,10 @@ def jobs_of(setting: RunContext, wanted: Sequence[int], end: float | None = None
 
 
 def train_fold(job: FoldJob, stop: Stop) -> Work[None]:
-    """Trains one fold in whatever process this is.
+    """Trains one fold in any process.
 
-    Raises DataError D60 where that has another kit, other plugins or data; RunError R12 where it does not see the run.
+    Raises DataError D60 if the process has another kit, other plugins or data; RunError R12 if it does not
+    see the run.
     """
     check_kit(job.kit)
     if job.end is not None and stop.deadline is None:
@@ -79,18 +80,18 @@ def train_fold(job: FoldJob, stop: Stop) -> Work[None]:
     _check_seen(run, job)
     with lock_fold(run, job.fold):
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", KitWarning)  # said where the run was prepared
+            warnings.simplefilter("ignore", KitWarning)  # reported where the run was prepared
             setting = finish(prepare_run(workspace, run))
         _check_made(job, setting.provenance())
         if number := stop.requested:
             raise StoppedError(f"stopped before fold {job.fold}", number)
         yield setting.device_line()
         yield from run_fold(setting, job.fold, job.position, job.of, stop)
-    _check_seen(run, job)  # a mount that was lost on the way has left a folder of its name
+    _check_seen(run, job)  # a lost mount has left a folder with its name
 
 
 def _check_seen(run: Run, job: FoldJob) -> None:
-    """Whether this process has the folder before it in which the command has begun the run."""
+    """Checks that this process sees the folder in which the command has started the run."""
     try:
         started = run.manifest.get("started")
     except KitError:
@@ -117,9 +118,9 @@ def _check_made(job: FoldJob, made: Mapping[str, Any]) -> None:
 def train_in_parallel(
     executor: Executor, begun: Mapping[int, tuple[RunContext, list[int]]], stop: Stop
 ) -> Work[dict[int, Run | KitError]]:
-    """Trains the folds of begun runs and puts each together; a run of which a fold fails is that fold's error.
+    """Trains the folds of started runs and assembles each. If a fold fails, the run's result is the fold's error.
 
-    Once all jobs have ended, raises StoppedError R05 where `stop` cut some of them short.
+    After all jobs have ended, raises StoppedError R05 if `stop` ended some of them early.
     """
     fan = _ParallelFolds.of(
         begun, None if stop.deadline is None else time.time() + stop.deadline.seconds_left
@@ -138,14 +139,14 @@ def train_in_parallel(
 
 @dataclass(frozen=True, eq=False)
 class _ParallelFolds:
-    """The jobs of several runs, by the run's key, and what has become of them."""
+    """The jobs of several runs, by the run's key, and their results."""
 
     runs: Mapping[int, Run]
     jobs: Sequence[tuple[int, FoldJob]]
-    shares: list[float]  # done of each job, from 0 to 1
+    shares: list[float]  # progress of each job, from 0 to 1
     left: dict[int, int]  # jobs of a run
     errors: dict[int, list[tuple[FoldJob, KitError]]]
-    devices: set[str] = field(default_factory=set)  # that a line was shown of
+    devices: set[str] = field(default_factory=set)  # of the last shown line
 
     @classmethod
     def of(
@@ -163,11 +164,11 @@ class _ParallelFolds:
         )
 
     def name(self, job: FoldJob) -> str:
-        """What a line of a job begins with: its run, where there are several."""
+        """Returns the prefix of a job's lines: its run, if there are several."""
         return f"{job.run}: " if len(self.runs) > 1 else ""
 
     def report_progress(self, told: JobProgress) -> Iterator[Progress]:
-        """A job's progress, as a part of all of it."""
+        """Yields a job's progress, as a part of the whole."""
         job, step = self.jobs[told.job][1], told.step
         if step.task == DEVICE:
             if step.detail not in self.devices:
@@ -180,7 +181,7 @@ class _ParallelFolds:
             yield self._line(f"{self.name(job)}fold {job.fold}: {step.detail}", step.line)
 
     def handle_result(self, told: JobResult) -> Iterator[Progress]:
-        """Keeps what a job came to, and says so where it failed or was the last of its run."""
+        """Stores a job's result, and yields a line if it failed or was the last of its run."""
         key, job = self.jobs[told.job]
         self.shares[told.job] = 1.0
         self.left[key] -= 1
@@ -200,7 +201,7 @@ class _ParallelFolds:
         return TIME_OVER if over else 0
 
     def cut_short(self) -> list[str]:
-        """Where each job stopped that a signal cut short."""
+        """Returns where each job stopped that a signal ended early."""
         found = [pair for pairs in self.errors.values() for pair in pairs]
         return [
             f"{self.name(job)}fold {job.fold}: {error.summary}"
@@ -213,7 +214,7 @@ class _ParallelFolds:
 
 
 def _check_written(run: Run, job: FoldJob) -> KitError | None:
-    """What a worker has written must be seen here too."""
+    """Checks that the files of a worker are also visible here."""
     if run.fold_predictions_file(job.fold).is_file():
         return None
     return RunError(
@@ -225,7 +226,7 @@ def _check_written(run: Run, job: FoldJob) -> KitError | None:
 
 
 def _came(setting: RunContext, errors: Sequence[tuple[FoldJob, KitError]]) -> Run | KitError:
-    """The run, put together, or its first error, which says how many folds failed."""
+    """Returns the assembled run, or its first error with the number of failed folds."""
     if errors:
         job, first = errors[0]
         others = f" ({len(errors)} of {job.of} folds failed, the others are saved)"

@@ -1,4 +1,4 @@
-"""remaining: what a run still has to train, in words, and how long that takes at the pace of its log."""
+"""remaining: the work that a run still has, in words, and its time at the speed of its log."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from kit.runs.watching import epochs_of
 
 
 def describe_remaining(run: Run, epochs: int, folds: Sequence[int] | None = None) -> list[str]:
-    """A line with the time that is left, then a line per unfinished fold; `folds` None: all of the run.
+    """Returns a line with the remaining time, then a line per unfinished fold; `folds` None: all of the run.
 
-    The time is that of the epochs left at the mean seconds of the logged ones, and missing before the first.
-    Nothing for a run without folds.csv.
+    The time is that of the remaining epochs at the mean seconds of the logged ones, and missing before the
+    first. It is empty for a run without folds.csv.
     """
     try:
         wanted = range(run.folds().count) if folds is None else sorted(set(folds))

@@ -1,7 +1,7 @@
-"""soup: the mean of the same fold's weights over several runs, as a run whose checkpoints are like any other's.
+"""soup: averages the same fold's weights over several runs, as a run with ordinary checkpoints.
 
-The rows of a fold choose nothing that predicts them: which runs a greedy soup of a fold is made of is chosen on the
-other folds' rows alone.
+The rows of a fold never influence the model that predicts them: the runs of a fold's greedy soup are chosen
+only on the other folds' rows.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from kit.stages.training.fold_results import predict_held_out, save_checkpoint, 
 if TYPE_CHECKING:
     import pandas as pd
 
-SHARED_KEYS = (  # keys of the resolved config that soup's runs share: the network, and what it is shown
+SHARED_KEYS = (  # keys of the resolved config that a soup's runs share: the network, and its input
     "backbone",
     "pooling",
     "head",
@@ -52,7 +52,7 @@ SHARED_KEYS = (  # keys of the resolved config that soup's runs share: the netwo
 
 @dataclass(frozen=True, repr=False)
 class SoupResult(Displayed):
-    """What a soup is made of: the names of each fold's runs; and its out-of-fold scores beside theirs."""
+    """The runs of each fold's soup, and its out-of-fold scores beside theirs."""
 
     run: Run
     ingredients: dict[int, tuple[str, ...]]
@@ -66,7 +66,9 @@ class SoupResult(Displayed):
         return f"runs/{self.run.name}"
 
     def describe(self) -> list[str]:
-        """The scores of the runs and of the soup, a line each, and a warning if the soup is worse than its best run."""
+        """Returns the scores of the runs and of the soup, in lines, and a warning if the soup is worse than
+        its best run.
+        """
         lines = []
         for name, scores in {**self.members, self.run.name: self.scores}.items():
             lines.append(f"{name}: " + "  ".join(f"{key} {value:.4f}" for key, value in scores.items()))
@@ -81,7 +83,7 @@ class SoupResult(Displayed):
         return [f"{self.member}: mean of the weights of {len(self.members)} runs", *reversed(self.describe())]
 
     def to_frame(self) -> pd.DataFrame:
-        """A row per run and one for the soup: the folds that use the run, and its scores."""
+        """Returns a row per run and one for the soup: the folds that use the run, and its scores."""
         rows: list[dict[str, Any]] = []
         for name, scores in self.members.items():
             folds = [str(fold) for fold, names in self.ingredients.items() if name in names]
@@ -93,14 +95,14 @@ class SoupResult(Displayed):
 def make_soup(
     workspace: Workspace | StrPath, paths: Sequence[str | Path], name: str, greedy: bool = False
 ) -> Work[SoupResult]:
-    """The mean of runs' weights, fold by fold, as the run `name`; batch norm's statistics are measured again.
+    """Averages runs' weights, fold by fold, as the run `name`, and measures batch norm's statistics again.
 
-    Those of parts that all runs froze stay. Raises ConfigError C15 for paths that are no finished runs, C16 for runs
-    that do not mix, CheckpointError D53 for weights of other shapes, InvalidError D42 and D43 for other classes and
-    folds.
+    The statistics of parts that all runs froze stay. Raises ConfigError C15 for paths that are not finished
+    runs, C16 for runs that cannot be averaged, CheckpointError D53 for weights of other shapes, InvalidError
+    D42 and D43 for other classes and folds.
 
-    Source: Wortsman et al. 2022, "Model soups: averaging weights of multiple fine-tuned models", recipe 1; its greedy
-    choice is made here on other folds than the one it predicts.
+    Source: Wortsman et al. 2022, "Model soups: averaging weights of multiple fine-tuned models", recipe 1.
+    Here its greedy choice is made on other folds than the predicted one.
     """
     workspace = Workspace.of(workspace)
     targets = find_targets(workspace, paths)
@@ -132,7 +134,7 @@ class FoldWeights:
     checkpoints: dict[str, Checkpoint]
 
     def mean(self, runs: Sequence[str]) -> dict[str, Tensor]:
-        """The mean of some runs' weights; integer buffers are the first one's."""
+        """Returns the mean of some runs' weights; integer buffers are the first one's."""
         found = [self.checkpoints[name].prediction_weights for name in runs]
         return {
             key: torch.stack([weights[key].double() for weights in found]).mean(0).to(first.dtype)
@@ -142,7 +144,7 @@ class FoldWeights:
         }
 
     def still_norms(self, network: nn.Module, runs: Sequence[str]) -> frozenset[str]:
-        """The names of the batch norms that have the same statistics in all of some runs: those in frozen parts."""
+        """Returns the names of the batch norms with the same statistics in all of some runs: those in frozen parts."""
         first, *others = [self.checkpoints[name].prediction_weights for name in runs]
         norms = [name for name, module in network.named_modules() if isinstance(module, AnyBatchNorm)]
         return frozenset(
@@ -156,7 +158,7 @@ class FoldWeights:
         )
 
     def check(self, setting: RunContext) -> None:
-        """Raises for runs whose weights, classes, folds or settings do not let them be averaged."""
+        """Raises the reason if weights, classes, folds or settings of the runs do not allow an average."""
         (first, one), *others = self.checkpoints.items()
         if one.provenance.classes != setting.loaded.table.classes:
             raise InvalidError(f"{first} was trained for other classes than those in the table", code="D42")
@@ -203,7 +205,7 @@ def _check_pair(first: str, one: Checkpoint, name: str, other: Checkpoint) -> No
 
 
 def _bare(spec: Any) -> Any:
-    """A plugin's options without those of its starting weights, which the checkpoints have taken the place of."""
+    """Returns a plugin's options without those of its initial weights, which the checkpoints have replaced."""
     return (
         {k: v for k, v in spec.items() if k not in ("pretrained", "weights")}
         if isinstance(spec, dict)
@@ -212,7 +214,7 @@ def _bare(spec: Any) -> Any:
 
 
 def _read_folds(targets: Sequence[RunCheckpoints], greedy: bool) -> list[FoldWeights]:
-    """The folds that all runs have finished, with their checkpoints read."""
+    """Returns the folds that all runs have finished, with their checkpoints."""
     if len({target.run.folder for target in targets}) < 2:
         raise ConfigError(
             "a soup needs at least two runs", code="C15", hint="kit train --seeds 0,1,2 trains three"
@@ -241,7 +243,7 @@ def _read_folds(targets: Sequence[RunCheckpoints], greedy: bool) -> list[FoldWei
 
 @dataclass(frozen=True)
 class _SoupContext:
-    """The shared setting, the folds, and every soup that was tasted already."""
+    """The shared context, the folds, and every soup that was scored already."""
 
     setting: RunContext
     folds: list[FoldWeights]
@@ -253,7 +255,9 @@ class _SoupContext:
         return list(self.folds[0].checkpoints)
 
     def average(self, fold_weights: FoldWeights, runs: Sequence[str]) -> nn.Module:
-        """The network of the mean weights, batch norm's statistics measured again over the fold's training rows."""
+        """Returns the network of the mean weights, with batch norm's statistics measured again over the
+        fold's training rows.
+        """
         setting = self.setting
         parts = setting.parts_of(fold_weights.fold).without_pretrained()
         built = network.build(parts, len(setting.loaded.table.classes), setting.experiment.image_size)
@@ -275,7 +279,7 @@ class _SoupContext:
         return made
 
     def score_of(self, fold_weights: FoldWeights, runs: Sequence[str]) -> Predictions:
-        """The soup's predictions of the fold's held-out rows."""
+        """Returns the soup's predictions of the fold's held-out rows."""
         key = (fold_weights.fold, frozenset(runs))
         if key not in self.scores:
             self.scores[key] = finish(
@@ -284,7 +288,7 @@ class _SoupContext:
         return self.scores[key]
 
     def score(self, runs: Sequence[str], without: int) -> float:
-        """The metric of a soup on all held-out rows but those of one fold; higher is better."""
+        """Returns the metric of a soup on all held-out rows except those of one fold; higher is better."""
         found = concat_predictions(
             [
                 self.score_of(fold_weights, runs)
@@ -299,7 +303,7 @@ class _SoupContext:
 
 
 def _choose_ingredients(context: _SoupContext, greedy: bool) -> Work[dict[int, tuple[str, ...]]]:
-    """The runs of each fold's soup: all of them, or those that help on the other folds' rows."""
+    """Returns the runs of each fold's soup: all of them, or those that improve the score on the other folds' rows."""
     made = {}
     for number, fold_weights in enumerate(context.folds):
         made[fold_weights.fold] = (
@@ -312,7 +316,9 @@ def _choose_ingredients(context: _SoupContext, greedy: bool) -> Work[dict[int, t
 
 
 def greedy_soup(context: _SoupContext, without: int) -> tuple[str, ...]:
-    """Runs from the best down, each kept where the soup does not get worse with it, on the rows of the other folds."""
+    """Returns runs from the best down, each added if the soup does not get worse with it, on the rows of the
+    other folds.
+    """
     alone = {name: context.score([name], without) for name in context.names}
     order = sorted(context.names, key=lambda name: -alone[name])
     kept, best = [order[0]], alone[order[0]]
@@ -324,7 +330,7 @@ def greedy_soup(context: _SoupContext, without: int) -> tuple[str, ...]:
 
 
 def _write_run(context: _SoupContext, chosen: dict[int, tuple[str, ...]]) -> Work[None]:
-    """Writes each fold's checkpoint and out-of-fold predictions, where they are not there yet."""
+    """Writes each fold's checkpoint and out-of-fold predictions, if they are missing."""
     setting, of = context.setting, len(context.folds)
     for number, fold_weights in enumerate(context.folds):
         yield Progress("soup", number, of, f"fold {fold_weights.fold}")

@@ -36,18 +36,18 @@ if TYPE_CHECKING:
 
 SCHEMA = 1
 TASK = "sweep"
-PRESET_SHARE = 0.9  # of the time of a preset
+PRESET_SHARE = 0.9  # share of a preset's time
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class SweepTrial:
-    """One experiment of a sweep: what it changes, and how its run came out."""
+    """One experiment of a sweep: its changes, and the result of its run."""
 
     run: str
     overrides: tuple[str, ...]
-    changed: tuple[str, ...]  # of these, what not all trials share
-    score: float | None = None  # pooled, by the competition's metric; None where it failed
+    changed: tuple[str, ...]  # of these, the settings that not all trials share
+    score: float | None = None  # pooled, by the competition's metric; None if it failed
     score_std: float | None = None  # sample standard deviation over its folds (ddof 1)
     gain_of_best: Gain | None = None  # of the best trial over this one; None for the best itself
     failed: str = ""  # the error, in a line
@@ -76,7 +76,9 @@ class SweepResult(Displayed):
         return [*lines, *(f"{trial.run} failed: {trial.failed}" for trial in failed)]
 
     def to_frame(self) -> pd.DataFrame:
-        """A row per trial, the best first: its settings, score, spread over folds, and what the best gains over it."""
+        """Returns a row per trial, the best first: its settings, score, spread over folds, and the best one's
+        gain over it.
+        """
         names = (
             "run",
             "settings",
@@ -170,12 +172,14 @@ def run_sweep(
 
 
 def _for_trials(seconds: int | None) -> int | None:
-    """Of the time of a sweep, what its trials are planned for: estimates are not exact, and the deadline is."""
+    """Returns the part of a sweep's time that its trials are planned for, because estimates are inexact and
+    the deadline is exact.
+    """
     return None if seconds is None else max(1, int(PRESET_SHARE * seconds))
 
 
 def _with_trials_left(work: Work[T], run: str, count: int) -> Work[T]:
-    """Trials, of which `count` are left from `run` on. A StoppedError of the deadline names them."""
+    """Runs trials, of which `count` are left from `run` on. A StoppedError of the deadline names them."""
     try:
         return (yield from work)
     except StoppedError as error:
@@ -186,7 +190,7 @@ def _with_trials_left(work: Work[T], run: str, count: int) -> Work[T]:
 
 
 def _check(space: Workspace) -> None:
-    """Opens the techniques that an experiment names. Raises PluginError and ConfigError, C45 for another metric."""
+    """Opens the techniques of an experiment. Raises PluginError and ConfigError, C45 for another metric."""
     check_scoring(space)
     for base in (Splitter, Sampler, Augmenter, Backbone, Pooling, Loss, Optimizer, Scheduler):
         space.experiment.open(base, space.root)
@@ -199,7 +203,7 @@ def _check_name(name: str) -> str:
 
 
 def _read_sets(file: Path) -> list[str]:
-    """The sets of overrides of a sweep that was begun: another measurement would give other epochs."""
+    """Returns the sets of overrides of a started sweep, because a new measurement would give other epochs."""
     try:
         return list(dict(read_json(file)).get("each", []))
     except (ValueError, TypeError, OSError):
@@ -207,7 +211,7 @@ def _read_sets(file: Path) -> list[str]:
 
 
 def _remember(file: Path, asked: Mapping[str, Any]) -> None:
-    """Writes down what is asked for. Raises ConfigError C11 where the file remembers another sweep."""
+    """Writes the request. Raises ConfigError C11 if the file has another sweep."""
     try:
         known = dict(read_json(file))
     except FileNotFoundError:
@@ -226,7 +230,7 @@ def _remember(file: Path, asked: Mapping[str, Any]) -> None:
 
 
 def _together(space: Workspace, count: int, is_search: bool) -> int:
-    """How many trials are trained at the same time."""
+    """Returns how many trials are trained at the same time."""
     if space.experiment.executor is None or count == 0:
         return 1
     return open_executor(space, space.experiment.device).parallelism(count) if is_search else count
@@ -247,21 +251,19 @@ def _run_trials(
 
 
 def _alone(space: Workspace, run: str, stop: Stop | None) -> Work[Run | KitError]:
-    """Trains one experiment, here."""
+    """Trains one experiment, in this process."""
     try:
         return (yield from train_run.with_progress(space, run, None, stop))
     except StoppedError:
         raise
     except KitError as error:
         return error
-    except (
-        Exception
-    ) as error:  # a team's own code may raise anything, and the other trials are worth the night
+    except Exception as error:  # a team's own code may raise anything, and the other trials continue
         return KitError(f"{type(error).__name__}: {error}")
 
 
 def _with_score(trial: SweepTrial, came: Run | KitError, metric: Metric) -> SweepTrial:
-    """A trial with what it came to."""
+    """Returns a trial with its result."""
     if isinstance(came, KitError):
         return replace(trial, failed=f"{came.code} {came.summary}".strip())
     provenance = _oof(came).provenance
@@ -284,7 +286,7 @@ def _line(trial: SweepTrial) -> str:
 
 
 def _compare(space: Workspace, name: str, metric: Metric, done: Sequence[SweepTrial]) -> SweepResult:
-    """The trials, the best first, each with the best one's gain over it on the rows that both predict."""
+    """Returns the trials, the best first, each with the best one's gain over it on the rows that both predict."""
     parts = find_changes([trial.overrides for trial in done])
     told = [replace(trial, changed=part) for trial, part in zip(done, parts, strict=True)]
     sign = -1.0 if metric.higher_is_better else 1.0
@@ -304,7 +306,7 @@ def _compare(space: Workspace, name: str, metric: Metric, done: Sequence[SweepTr
 
 
 def _gain(space: Workspace, scoring: Scoring, table: Table, best: Predictions, trial: SweepTrial) -> Gain:
-    """The best trial's gain over another, paired; `best` are predictions of answers."""
+    """Returns the best trial's gain over another, paired; `best` are predictions of answers."""
     other = scoring.answers(_oof(Run(space.runs / trial.run)), table)[0]
     rows, one, two = common_rows(best, other, table.by_answer)
     (found,) = compute_gains(

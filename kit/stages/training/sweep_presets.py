@@ -1,4 +1,4 @@
-"""Presets: what to try first of a run that fine-tunes, as sets of overrides that take a given time together."""
+"""Presets: first experiments for a run that fine-tunes, as sets of overrides that take a given time together."""
 
 from __future__ import annotations
 
@@ -11,17 +11,18 @@ from kit.errors import ConfigError, did_you_mean
 from kit.stages.profiling.time_budget import STEP_PX, measure_pace
 
 PRESETS = ("rate", "size", "augmentation")
-FACTOR = 3.0  # between learning rates: smaller steps are within the noise of a seed
+FACTOR = 3.0  # factor between learning rates: smaller steps are within the noise of a seed
 MIXED_UNTIL = 0.75  # share of the run after which images are no longer mixed
 
 
 def preset_sets(space: Workspace, preset: str, seconds: int | None = None) -> list[str]:
-    """The trials of a preset, each as overrides in a line.
+    """Returns the trials of a preset, each as overrides in a line.
 
-    `rate` tries a third, once and three times the config's rate. `size` tries sizes of equal processor time, so a
-    larger image gets fewer epochs. `augmentation` tries light, heavy, randaugment, and heavy with mixed images in all
-    but the last quarter. With `seconds`, epochs are fitted so that all folds of all trials take that long on this
-    machine, otherwise each trial takes as long as a run of the config. Raises ConfigError C05 for an unknown preset.
+    `rate` tries a third, once and three times the config's rate. `size` tries sizes of equal processor time,
+    so a larger image gets fewer epochs. `augmentation` tries light, heavy, randaugment, and heavy with mixed
+    images in all except the last quarter. With `seconds`, epochs are fitted so that all folds of all trials
+    take that long on this machine; otherwise each trial takes as long as a run of the config. Raises
+    ConfigError C05 for an unknown preset.
     """
     experiment = space.experiment
     if preset == "rate":
@@ -49,7 +50,7 @@ def _sizes(experiment: Experiment) -> list[str]:
 
 
 def _epochs(space: Workspace, trials: int, seconds: int | None) -> int:
-    """The epochs of a trial at the config's size."""
+    """Returns the epochs of a trial at the config's size."""
     if seconds is None:
         return space.experiment.epochs
     pace = measure_pace(space, train_table(space.root, space.competition.data))
@@ -58,7 +59,7 @@ def _epochs(space: Workspace, trials: int, seconds: int | None) -> int:
 
 
 def _with_epochs(trial: str, epochs: int, size: int) -> str:
-    """A trial's overrides with its epochs, of which a larger image gets fewer."""
+    """Returns a trial's overrides with its epochs, of which a larger image gets fewer."""
     key, _, value = trial.partition("=")
     if key == "image_size":
         epochs = max(1, round(epochs * (size / int(value)) ** 2))

@@ -1,4 +1,4 @@
-"""Search: optuna's TPE asks for one trial after another; the file of its own remembers them."""
+"""Search: optuna's TPE suggests one trial after another, and stores them in its own file."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ from kit.stages.training.sweep_space import Axis, as_overrides
 
 
 class Search:
-    """Suggests overrides by what earlier trials scored; the same seed and scores suggest the same, resumed or not.
+    """Suggests overrides by the scores of earlier trials.
+
+    The same seed and scores give the same suggestions, resumed or not.
 
     Source: Bergstra et al. 2011, "Algorithms for Hyper-Parameter Optimization" (TPE), by optuna.
     """
@@ -34,9 +36,12 @@ class Search:
         )
 
     def ask(self, place: int, together: int = 1) -> tuple[str, ...]:
-        """The overrides of trial `place`, counted from 0; those of a trial that was begun before stay as they were.
+        """Returns the overrides of trial `place`, counted from 0.
 
-        Where several are asked for before any has its score, those without one count as bad, so that they differ.
+        Those of a trial that was started before stay as they were.
+
+        If several are suggested before any has its score, those without one count as bad, so that they
+        differ.
         """
         from optuna.samplers import TPESampler
 
@@ -50,7 +55,7 @@ class Search:
         return self._overrides({one.key: _suggest(trial, one) for one in self.axes})
 
     def tell(self, place: int, score: float | None) -> None:
-        """What a trial scored; None where it failed."""
+        """Records a trial's score; None if it failed."""
         from optuna.trial import TrialState
 
         if self.study.trials[place].state == TrialState.RUNNING:
@@ -72,5 +77,5 @@ def _suggest(trial: Any, one: Axis) -> Any:
 
 
 def check_optuna() -> None:
-    """Raises ConfigError C24 where optuna is not installed."""
+    """Raises ConfigError C24 if optuna is not installed."""
     require_package("optuna", "a search", "use a grid without --trials")

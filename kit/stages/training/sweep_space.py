@@ -1,4 +1,4 @@
-"""Space: what a sweep tries of each key: values one after another, or a range to search."""
+"""Space: the values of each key in a sweep: one after another, or a range to search."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ RANGE = re.compile(rf"(log:)?({NUMBER})\.\.({NUMBER})")
 
 @dataclass(frozen=True)
 class Range:
-    """Numbers from `low` to `high`, both among them; whole ones where both are written so; by their logarithm."""
+    """Numbers from `low` to `high`, inclusive; integers if both are written as integers; optionally on a log scale."""
 
     low: float
     high: float
@@ -27,7 +27,7 @@ class Range:
 
 @dataclass(frozen=True)
 class Axis:
-    """A key of the config with its texts, one where it is fixed, or its range."""
+    """A key of the config with its texts, one if it is fixed, or its range."""
 
     key: str
     values: tuple[str, ...] = ()
@@ -35,9 +35,9 @@ class Axis:
 
 
 def axis(text: str) -> Axis:
-    """`optimizer.lr=0.001,0.002`, `optimizer.lr=log:1e-4..1e-2` or `epochs=20` as an axis.
+    """Returns the axis of `optimizer.lr=0.001,0.002`, `optimizer.lr=log:1e-4..1e-2` or `epochs=20`.
 
-    Commas within brackets, braces and quotes are the value's own. Raises ConfigError C05 for what is none of these.
+    Commas within brackets, braces and quotes belong to the value. Raises ConfigError C05 for any other text.
     """
     key, equals, value = text.partition("=")
     if not equals or not key:
@@ -57,7 +57,7 @@ def axis(text: str) -> Axis:
 
 
 def _parts(value: str) -> tuple[str, ...]:
-    """The value cut at commas that are in no bracket, brace or quote."""
+    """Splits the value at commas that are not in a bracket, brace or quote."""
     parts, depth, quoted, start = [], 0, False, 0
     for place, letter in enumerate(value):
         quoted ^= letter == '"'
@@ -69,9 +69,9 @@ def _parts(value: str) -> tuple[str, ...]:
 
 
 def expand_grid(axes: Sequence[Axis], each: Sequence[Sequence[str]] = ()) -> list[tuple[str, ...]]:
-    """Every combination of the axes' texts, under each of the sets of overrides, as overrides.
+    """Returns every combination of the axes' texts, under each of the sets of overrides, as overrides.
 
-    Raises ConfigError C05 for a range, which has no end of values.
+    Raises ConfigError C05 for a range, whose values are unlimited.
     """
     searched = [one.key for one in axes if one.range is not None]
     if searched:
@@ -83,7 +83,7 @@ def expand_grid(axes: Sequence[Axis], each: Sequence[Sequence[str]] = ()) -> lis
 
 
 def as_overrides(values: Mapping[str, Any]) -> tuple[str, ...]:
-    """Suggested values as overrides."""
+    """Returns suggested values as overrides."""
     return tuple(
         f"{key}={value}" if isinstance(value, str) else f"{key}={json.dumps(value)}"
         for key, value in values.items()
@@ -91,6 +91,6 @@ def as_overrides(values: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def find_changes(trials: Sequence[Sequence[str]]) -> list[tuple[str, ...]]:
-    """Of each trial's overrides those that are not the same in all trials."""
+    """Returns for each trial the overrides that differ between trials."""
     common = set(trials[0]).intersection(*trials[1:]) if len(trials) > 1 else set()
     return [tuple(one for one in trial if one not in common) for trial in trials]

@@ -1,6 +1,6 @@
-"""train: folds, cache, a fit a fold, and the out-of-fold predictions of the last epoch.
+"""train: makes the folds, fills the cache, fits each fold, and writes the out-of-fold predictions of the last epoch.
 
-The same start again resumes each fold from its newest checkpoint, or says at once that the run is finished.
+The same start again resumes each fold from its newest checkpoint, or returns at once if the run is finished.
 """
 
 from __future__ import annotations
@@ -45,8 +45,8 @@ def train(
     """Trains a run, or the given folds of it, to its end, and returns it.
 
     `workspace` is a Workspace or the path of one; `overrides` such as `epochs=20` change either's config.
-    `config` is read in config.json's place: runs/x/config.json trains what x was, to the same bits on a CPU.
-    After a `time` such as `8h30m` it stops, saved; the same call resumes.
+    `config` is read in place of config.json: runs/x/config.json trains the experiment of x, bit-identical on
+    a CPU. After a `time` such as `8h30m` it stops, saved; the same call resumes.
 
     Raises KitError as the command does: ConfigError, PluginError, DataError, BusyError, RunError, and
     StoppedError R27 if the time is over.
@@ -119,7 +119,7 @@ def _train_on_features(
 
 
 def _too_short(run: Run) -> StoppedError:
-    """The error of a deadline while a run is prepared."""
+    """Returns the error of a deadline while a run is prepared."""
     text = f"{TIME_OVER_TEXT}: stopped while runs/{run.name} was prepared, before a training step"
     hint = "run the same command again: the cached images are kept; if it stops here again, give more time"
     return StoppedError(text, TIME_OVER).replace(hint=hint)
@@ -127,7 +127,7 @@ def _too_short(run: Run) -> StoppedError:
 
 @contextmanager
 def _with_remaining(run: Run, workspace: Workspace, folds: Sequence[int] | None) -> Iterator[None]:
-    """A block whose StoppedError of the deadline gets what is left of the run as its cases."""
+    """Opens a block that adds the remaining work of the run as cases to a StoppedError of the deadline."""
     try:
         yield
     except StoppedError as error:
@@ -144,7 +144,7 @@ def _pool_folds(setting: RunContext) -> None:
 
 
 def _check_alone(ranks: Ranks) -> None:
-    """Raises ConfigError C35 where several ranks would each give out folds."""
+    """Raises ConfigError C35 if several ranks would each start jobs for folds."""
     if ranks.count > 1:
         raise ConfigError(
             "an executor distributes folds over workers, but ranks share each fold",
@@ -161,7 +161,8 @@ def train_runs(
 ) -> Work[list[Run | KitError]]:
     """Trains several runs, workspaces with names, by the first one's executor, with progress: all open folds at once.
 
-    A run that fails, or another process's, is its error; others go on. Stops raise as in `train_run`.
+    The result of a run that fails, or that another process holds, is its error; others continue. Stops raise
+    as in `train_run`.
     """
     _check_alone(ranks)
     executor, stop = open_executor(asked[0][0], asked[0][0].experiment.device), stop or Stop()
@@ -193,7 +194,7 @@ def train_runs(
 def _start_run(
     workspace: Workspace, run: Run, folds: Sequence[int] | None, ranks: Ranks
 ) -> Work[tuple[RunContext, list[int]]]:
-    """A run's setting and the folds that are wanted of it, once its folder says what it is."""
+    """Returns a run's context and its wanted folds, after its folder records the request."""
     if ranks.is_zero:
         remove_partial_files(run.folder)
     setting = yield from prepare_run(workspace, run, ranks=ranks)
