@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from kit.config.models import NOT_IN_IDENTITY, Experiment
 from kit.config.workspace import Workspace
 from kit.core.display import Displayed, frame
-from kit.core.files import fingerprint, is_safe_folder_name, read_json, sha256, write_json
+from kit.core.files import StrPath, fingerprint, is_safe_folder_name, read_json, sha256, write_json
 from kit.core.installed import version
 from kit.core.locks import hold_lock
 from kit.core.renamed import CONFIG_KEYS
@@ -51,14 +51,14 @@ IMPORTED, STACKED = "imported", "stacked"
 PACKAGES = ("kit-competitions", "torch", "timm", "numpy", "albumentations", "opencv-python-headless")
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, init=False)
 class Run(Displayed):
     """The paths of a run's files."""
 
     folder: Path
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "folder", Path(self.folder))
+    def __init__(self, folder: StrPath) -> None:
+        object.__setattr__(self, "folder", Path(folder))
 
     def __fspath__(self) -> str:
         return str(self.folder)

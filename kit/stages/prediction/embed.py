@@ -82,7 +82,10 @@ class EmbedResult(Displayed):
 
 @stage
 def embed(
-    workspace: Workspace | StrPath, paths: Sequence[str | Path], views: Any = "plain", device: str = "auto"
+    workspace: Workspace | StrPath,
+    paths: StrPath | Sequence[StrPath],
+    views: Any = "plain",
+    device: str = "auto",
 ) -> Work[list[EmbedResult]]:
     """Embeds all rows by the checkpoints of runs, folds or single checkpoint folders, over a set of views.
 
@@ -103,7 +106,7 @@ def embed(
 @stage
 def embed_index(
     workspace: Workspace | StrPath,
-    paths: Sequence[str | Path],
+    paths: StrPath | Sequence[StrPath],
     index: StrPath,
     images: str | None = None,
     views: Any = "plain",

@@ -83,7 +83,7 @@ class TtaResult(Displayed):
 @stage
 def tta(
     workspace: Workspace | StrPath,
-    paths: Sequence[str | Path],
+    paths: StrPath | Sequence[StrPath],
     views: Any = "plain",
     merge: Merge = "mean",
     device: str = "auto",
@@ -108,7 +108,7 @@ def tta(
 @stage
 def predict_view_sets(
     workspace: Workspace | StrPath,
-    paths: Sequence[str | Path],
+    paths: StrPath | Sequence[StrPath],
     sets: Sequence[Any],
     merge: Merge = "mean",
     device: str = "auto",

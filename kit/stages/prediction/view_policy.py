@@ -65,7 +65,7 @@ class ViewPolicyResult(Displayed):
 @stage
 def choose_views(
     workspace: Workspace | StrPath,
-    paths: Sequence[str | Path],
+    paths: StrPath | Sequence[StrPath],
     views: Any = "d4",
     recipe: Any = "greedy",
     device: str = "auto",

@@ -11,7 +11,6 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -93,7 +92,7 @@ class SoupResult(Displayed):
 
 @stage
 def make_soup(
-    workspace: Workspace | StrPath, paths: Sequence[str | Path], name: str, greedy: bool = False
+    workspace: Workspace | StrPath, paths: StrPath | Sequence[StrPath], name: str, greedy: bool = False
 ) -> Work[SoupResult]:
     """Averages runs' weights, fold by fold, as the run `name`, and measures batch norm's statistics again.
 
