@@ -12,9 +12,9 @@ from kit.config.workspace import Workspace
 from kit.data.predictions import Predictions
 from kit.data.table import train_table
 from kit.errors import ConfigError, DataError
-from kit.stages.blending.blend import blend
 from kit.stages.prediction.tta import tta
 from kit.stages.training.train import train
+from tests.blends import submit_blend
 from tests.drawing import draw_competition
 from tests.drawn_tables import csv, make
 
@@ -116,7 +116,7 @@ def test_a_competition_of_factors_trains_predicts_and_blends(factored: Path) -> 
         found = Predictions.read(made.folder / "test.parquet").mean()
         assert found.probabilities.shape == (12, 3)
         np.testing.assert_allclose(found.probabilities.sum(axis=1), 1, atol=1e-5)
-    written = blend(Workspace.open(factored), ["runs/a@hflip", "runs/b@hflip", "runs/c@hflip"])
+    written = submit_blend(Workspace.open(factored), ["runs/a@hflip", "runs/b@hflip", "runs/c@hflip"])
     assert (written.rows, written.test_rows) == (60, 12)
 
 

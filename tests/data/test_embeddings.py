@@ -29,6 +29,7 @@ def folder(tmp_path: Path) -> Path:
     for split in ("train", "test"):
         made = create_memmap(tmp_path, split, np.array([f"{split}-1"]), 2)
         made[:] = [[0.6, 0.8]]
+        assert isinstance(made, np.memmap)
         made.flush()
     write_manifest(tmp_path, EmbeddingProvenance.from_json(ABOUT))
     return tmp_path

@@ -46,7 +46,7 @@ def table(
 def test_each_row_is_held_out_once_by_k_folds() -> None:
     folds = make_folds(table([0, 1] * 10), StratifiedKfold(folds=4), 0)
     assert folds.count == 4
-    assert sum(folds.oof_mask(fold).astype(int) for fold in range(4)).tolist() == [1] * 20
+    assert np.sum([folds.oof_mask(fold) for fold in range(4)], axis=0).tolist() == [1] * 20
     for fold in range(4):
         assert (folds.training_mask(StratifiedKfold(), fold) == ~folds.oof_mask(fold)).all()
 
@@ -266,6 +266,7 @@ def test_a_file_that_holds_no_folds_is_refused(tmp_path: Path, text: str) -> Non
 def imbalance(rows: Table, numbers: np.ndarray, folds: int) -> float:
     """Mean over folds and classes of how far a class's rows are from an equal share, in parts of that share."""
     made = np.zeros((folds, len(rows.classes)))
+    assert rows.labels is not None
     np.add.at(made, (numbers, rows.labels), 1)
     return float(np.abs(made * folds / rows.counts() - 1).mean())
 

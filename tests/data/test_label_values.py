@@ -43,7 +43,7 @@ def test_a_label_that_is_not_a_finite_number_is_refused(cell: str, tmp_path: Pat
         drawn(tmp_path, "weight", ["1", f'"{cell}"', "3"], label="weight", target="numbers")
     assert caught.value.summary == "1 labels are not finite numbers"
     (case,) = caught.value.cases
-    assert (case.id, case.detail) == ("a1", f"column 'weight' holds {cell!r}")  # type: ignore[union-attr]
+    assert (case.id, case.detail) == ("a1", f"column 'weight' holds {cell!r}")
 
 
 def test_a_label_outside_the_declared_range_is_refused(tmp_path: Path) -> None:
@@ -51,7 +51,7 @@ def test_a_label_outside_the_declared_range_is_refused(tmp_path: Path) -> None:
     assert len(drawn(tmp_path / "in", "weight", ["0", "100"], **keys)) == 2
     with pytest.raises(DataError, match="outside data.target_range, 0 to 100") as caught:
         drawn(tmp_path / "out", "weight", ["0", "100.5", "-1"], **keys)
-    assert [case.id for case in caught.value.cases] == ["a1", "a2"]  # type: ignore[union-attr]
+    assert [case.id for case in caught.value.cases] == ["a1", "a2"]
     with pytest.raises(ValueError, match="target_range must ascend"):
         Data.model_validate({"target": "numbers", "target_range": [3, 3]})
 
@@ -96,4 +96,4 @@ def test_shares_that_are_none_are_refused(
     with pytest.raises(DataError) as caught:
         drawn(tmp_path, "k,l", rows, label=["k", "l"], target="shares")
     assert caught.value.summary == summary
-    assert [case.id for case in caught.value.cases] == ids  # type: ignore[union-attr]
+    assert [case.id for case in caught.value.cases] == ids

@@ -121,7 +121,8 @@ def test_a_column_a_class_is_read_in_the_sample_s_order(tmp_path: Path) -> None:
     table = train_table(*columned(tmp_path, "b,1,0", "a,1,1.0", "t1,0,0.0"))
     assert table.classes == ("cat", "dog")
     assert table.labels is not None
-    assert (table.labels.dtype, table.labels.tolist()) == (np.int8, [[0, 1], [1, 1], [0, 0]])
+    assert table.labels.dtype == np.int8
+    assert table.labels.tolist() == [[0, 1], [1, 1], [0, 0]]
 
 
 def test_the_list_of_classes_names_the_columns(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -33,6 +34,7 @@ from kit.stages.submission.board import Board
 from kit.stages.submission.validation import check_submission
 from kit.stages.training.soup import make_soup
 from kit.stages.training.train import train, train_run
+from tests.blends import submit_blend
 from tests.drawing import CLASSES, draw_several
 
 
@@ -63,6 +65,7 @@ def test_scores_are_those_of_several_labels(trained: Path) -> None:
     table = train_table(trained, Workspace.open(trained).competition.data)
     said = made.align(table.ids) >= 0.5
     expected = f1_score(table.labels, said, average="macro", zero_division=0)
+    assert made.provenance.scores is not None
     assert made.provenance.scores["macro_f1"] == pytest.approx(expected)
     assert set(made.provenance.scores) == {"macro_f1", "log_loss", "accuracy"}
 
@@ -81,9 +84,9 @@ def test_scores_are_those_of_several_labels(trained: Path) -> None:
     ],
     ids=str,
 )
-def test_members_blend_into_a_submission_on_the_board(trained: Path, ensembler: object) -> None:
+def test_members_blend_into_a_submission_on_the_board(trained: Path, ensembler: str | dict[str, Any]) -> None:
     space = Workspace.open(trained)
-    made = blend(space, ["runs/a@flip", "runs/b@flip"], ensembler)  # type: ignore[arg-type]
+    made = submit_blend(space, ["runs/a@flip", "runs/b@flip"], ensembler)
     assert (made.format, made.metric, made.rows, made.test_rows) == ("labels", "macro_f1", 60, 12)
     table = pd.read_csv(made.path, dtype=str, keep_default_na=False)
     assert list(table.columns) == ["id", "shapes"]
@@ -96,7 +99,7 @@ def test_members_blend_into_a_submission_on_the_board(trained: Path, ensembler: 
 
 def test_the_submission_holds_what_reaches_the_threshold(trained: Path) -> None:
     space = Workspace.open(trained)
-    made = blend(space, ["runs/a@hflip-geometric"])
+    made = submit_blend(space, ["runs/a@hflip-geometric"])
     test = Predictions.read(
         trained / "runs" / "a" / "predictions" / "hflip-geometric" / "test.parquet"
     ).mean()
@@ -123,7 +126,7 @@ def test_what_is_scored_is_what_is_written_and_another_rule_is_another_submissio
 
     keys = [f"decision.{key}={value}" for key, value in rule.items()]
     space = Workspace.find(trained, keys)
-    made = blend(space, ["runs/a@flip", "runs/b@flip"], "mean", name="rule")
+    made = submit_blend(space, ["runs/a@flip", "runs/b@flip"], "mean", name="rule")
     files = [trained / "runs" / name / "predictions" / "flip" for name in "ab"]
     oof = [Predictions.read(file / "oof.parquet").mean() for file in files]
     table = train_table(trained, space.competition.data)
@@ -142,9 +145,9 @@ def test_what_is_scored_is_what_is_written_and_another_rule_is_another_submissio
     counts = [len(cell.split()) for cell in cells]
     assert min(counts) >= rule.get("min_labels", 0)
     assert max(counts) <= rule.get("max_labels", len(CLASSES))
-    again = blend(space, ["runs/a@flip", "runs/b@flip"], "mean", name="rule")
+    again = submit_blend(space, ["runs/a@flip", "runs/b@flip"], "mean", name="rule")
     assert (again.number, again.is_new) == (made.number, False)
-    other = blend(
+    other = submit_blend(
         Workspace.find(trained, ["decision.threshold=0.111"]), ["runs/a@flip", "runs/b@flip"], "mean", "rule"
     )
     assert other.number != made.number
@@ -158,7 +161,7 @@ def test_tta_and_the_noise_of_a_submission_go_by_the_rule(trained: Path) -> None
     right = ((shares >= 0.35) == (table.targets() == 1)).all(axis=1)
     assert made.scores["accuracy"] == pytest.approx(right.mean())
     asked = Workspace.find(trained, ["decision.threshold=0.35", "metric=accuracy"])
-    number = blend(asked, ["runs/a@flip"], name="noise").number
+    number = submit_blend(asked, ["runs/a@flip"], name="noise").number
     found = noise(
         Workspace.open(trained), Board.read(space.submissions).entry(number)
     )  # by its record, not by config
@@ -177,7 +180,7 @@ def test_a_run_goes_on_by_its_own_config_after_config_json_has_another_metric(
         root, ["metric=macro_f1"]
     )  # kit final trains by the run's config, which has this one
     assert train_run(space, "a").name == "a"
-    assert blend(Workspace.open(root), ["runs/a@flip"]).metric == "samples_f1"
+    assert submit_blend(Workspace.open(root), ["runs/a@flip"]).metric == "samples_f1"
 
 
 def test_commands_say_the_rule_and_the_score_of_the_written_decision(
@@ -276,9 +279,9 @@ def test_what_takes_one_label_a_row_alone_is_not_offered_for_several_nor_the_oth
     for kind in ("splitter", "sampler", "loss", "metric", "ensembler", "format"):
         names = locations(kind)
         for labels in ("class_index", "multi_hot"):
-            fit = [name for name in names if KINDS[kind].open(name).takes_labels(labels)]  # type: ignore[arg-type]
-            assert plugins_taking(kind, labels) == ", ".join(fit)  # type: ignore[arg-type]
-            check_takes([KINDS[kind].open(name) for name in fit], labels)  # type: ignore[arg-type]
+            fit = [name for name in names if KINDS[kind].open(name).takes_labels(labels)]
+            assert plugins_taking(kind, labels) == ", ".join(fit)
+            check_takes([KINDS[kind].open(name) for name in fit], labels)
 
 
 def test_a_test_row_without_an_image_gets_each_label_s_share(trained: Path, tmp_path: Path) -> None:

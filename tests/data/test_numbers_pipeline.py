@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,10 +16,11 @@ from kit.data.predictions import Predictions
 from kit.kinds.targets import NUMBERS
 from kit.model.checkpoints import newest, provenance_of
 from kit.runs.run import Run
+from kit.stages.blending.blend import Submitted
 from kit.stages.reporting.gathering import gather_facts
 from kit.stages.reporting.page import page
 
-SMALL = {
+SMALL: dict[str, Any] = {
     "backbone": "small",
     "image_size": 16,
     "cache_size": 16,
@@ -76,13 +78,14 @@ def test_predictions_are_in_the_labels_unit_and_scaled_by_the_folds_own_rows(
     assert set(made.provenance.scores) == {"r2", "rmse", "mae"}
     from sklearn.metrics import r2_score
 
-    truth = frame.loc[made.ids, ["green", "red"]].to_numpy()
+    truth = frame.loc[made.ids.tolist(), ["green", "red"]].to_numpy()
     assert made.provenance.scores["r2"] == pytest.approx(r2_score(truth, made.probabilities))
 
 
 def test_a_blend_writes_the_numbers_of_the_test_rows(trained: kit.Session, competition: Path) -> None:
     trained.tta("runs/r", views="hflip")
     made = trained.blend("runs/r@hflip", ensembler="linear")
+    assert isinstance(made, Submitted)
     written = pd.read_csv(made.path)
     assert list(written.columns) == ["id", "green", "red"]
     assert made.format == "numbers"

@@ -237,7 +237,7 @@ def test_rows_of_several_labels_need_not_sum_to_one_and_say_so_when_read(tmp_pat
     several.write(tmp_path / "oof.parquet")
     read = Predictions.read(tmp_path / "oof.parquet")
     assert read.multi_label
-    np.testing.assert_allclose(read.mean().probabilities, [[0.5, 0.5], [0, 0]])
+    np.testing.assert_allclose(read.mean().probabilities, [[0.5, 0.5], [0.0, 0.0]])
     assert read.mean().multi_label
     with pytest.raises(InvalidError, match="D40 3 of 3 rows are not probabilities"):
         replace(several, target=ONE_CLASS).check()

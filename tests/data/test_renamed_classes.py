@@ -18,6 +18,7 @@ from kit.stages.blending.blend import blend
 from kit.stages.checks.check import run_checks
 from kit.stages.prediction.tta import tta
 from kit.stages.training.train import train
+from tests.blends import submit_blend
 
 # new names in another order than the old ones: blob cross ring
 NAMES = {"blob": "zebra", "cross": "ant", "ring": "bee"}
@@ -87,7 +88,7 @@ def rename(space: Path, names: dict[str, str] = NAMES) -> None:
 
 
 def submitted(space: Path, *members: str) -> list[tuple[str, ...]]:
-    rows = blend(Workspace.open(space), members).path.read_text().splitlines()[1:]
+    rows = submit_blend(Workspace.open(space), members).path.read_text().splitlines()[1:]
     return [tuple(row.split(",")) for row in rows]
 
 

@@ -94,8 +94,8 @@ EXTERNAL_IMAGES = [f"images/{name}.png" for name in ("a", "b", "c", "w1", "w2", 
 
 def read(root: Path, external: dict[str, Any] | None = None, **keys: Any) -> Table:
     make(root, {"train.csv": csv(*OWN), "more.csv": csv(*MORE)}, EXTERNAL_IMAGES)
-    external = External.model_validate({"train": "more.csv", **(external or {})})
-    return train_table(root, DATA.model_copy(update={"external": external, **keys}))
+    parsed = External.model_validate({"train": "more.csv", **(external or {})})
+    return train_table(root, DATA.model_copy(update={"external": parsed, **keys}))
 
 
 # --------------------------------------------------------------------------------------------- tables

@@ -162,7 +162,8 @@ Forms = tuple[Callable[[str], str], Callable[[str], str]]
 
 @pytest.fixture(params=[(nfc, nfd), (nfd, nfc)], ids=["composed ids", "decomposed ids"])
 def forms(request: pytest.FixtureRequest) -> Forms:
-    return request.param
+    forms: Forms = request.param
+    return forms
 
 
 def test_a_file_is_found_by_the_same_text_in_another_form(tmp_path: Path, forms: Forms) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -66,7 +67,12 @@ def test_an_id_that_leaves_the_image_root_is_refused(
     import os
 
     scandir = os.scandir
-    monkeypatch.setattr(os, "scandir", lambda folder: listed.append(str(folder)) or scandir(folder))
+
+    def list_folder(folder: Path) -> Any:
+        listed.append(str(folder))
+        return scandir(folder)
+
+    monkeypatch.setattr(os, "scandir", list_folder)
     error = train_error(tmp_path)
     assert (error.code, error.exit_code) == ("D20", 3)
     assert f"id leaves the image root {tmp_path / 'images'} for id {name!r}, a train row" in error.summary
