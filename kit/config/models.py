@@ -205,6 +205,11 @@ class Experiment(Strict):
         description="rows per optimizer step; auto: the most that fit, with optimizer.lr scaled from 32",
     )
     micro_batch_size: int | None = Field(None, ge=1, description="rows at a time, with accumulated gradients")
+    gradient_checkpointing: bool = Field(
+        False,
+        description="compute the backbone's blocks again in the backward pass: less memory, more time, the same "
+        "weights; not part of a run's identity",
+    )
     clip_grad_norm: float | None = Field(None, gt=0, description="maximum gradient norm")
     sync_batch_norm: bool = Field(
         False,
@@ -337,7 +342,7 @@ SECTIONS: tuple[type[Strict], ...] = (Competition, Experiment)
 # keys that do not change an experiment
 NOT_IN_IDENTITY = frozenset(
     {
-        *("device", "workers", "validate_every", "tracker", "executor"),
+        *("device", "workers", "validate_every", "tracker", "executor", "gradient_checkpointing"),
         *("save_every", "save_every_steps", "save_every_minutes"),
     }
 )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -50,6 +51,15 @@ class Buffers:
         """Restores the buffers. With `where`, a bool on the device, only if it is true, without waiting for it."""
         for live, kept in zip(self._live, self._kept, strict=True):
             live.copy_(kept if where is None else torch.where(where, kept, live))
+
+    @contextmanager
+    def unchanged(self) -> Iterator[None]:
+        """Opens a block after which the buffers are as before it, for a backward pass that computes blocks again."""
+        before = [live.clone() for live in self._live]
+        yield
+        with torch.no_grad():
+            for live, value in zip(self._live, before, strict=True):
+                live.copy_(value)
 
 
 @torch.no_grad()

@@ -30,7 +30,8 @@ from kit.kinds import Loss
 
 PARTS = ("weights", "gradients", "optimizer", "average", "batch", "activations", "workspace")
 PROBE_BATCHES = (2, 4)  # images of the two steps that are recorded
-OTHER = "elsewhere"  # tensors that no block of the network saved, such as the loss
+# tensors that no block of the network saved, such as the loss, and inputs of blocks that are computed again
+OTHER = "elsewhere"
 
 
 @dataclass(frozen=True, eq=False)
@@ -161,6 +162,11 @@ class AllocationRecorder(TorchDispatchMode):
             self.blocks[name] = 0
             handles.append(module.register_forward_pre_hook(lambda *_, name=name: self._within.append(name)))
             handles.append(module.register_forward_hook(lambda *_: self._on_block_exit()))
+        if getattr(
+            network, "recomputes", False
+        ):  # a pass that computes a block again stops within it, at the last tensor that it needs
+            handles.append(network.register_forward_pre_hook(lambda *_: self._within.clear()))
+            handles.append(network.register_forward_hook(lambda *_: self._within.clear()))
         self.blocks[OTHER] = 0
         try:
             with torch.autograd.graph.saved_tensors_hooks(self._on_save, lambda saved: saved):

@@ -78,3 +78,11 @@ def sync_batch_norm_oom(short: OutOfMemory) -> RunError:
         code="R02",
         hint=f"micro_batch_size={short.smaller} under another --name",
     )
+
+
+def advise_less_memory(network: nn.Module, parts: str) -> str:
+    """Returns a hint for a step that does not fit: smaller `parts`, and gradient checkpointing if it is possible."""
+    backbone = getattr(network, "backbone", None)
+    is_possible = hasattr(backbone, "set_grad_checkpointing") and not getattr(network, "recomputes", False)
+    more = "gradient_checkpointing=true, " if is_possible else ""
+    return f"use {more}a smaller {parts}, or a device with more memory"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar, cast
 
@@ -24,7 +24,7 @@ from kit.device.ranks import Ranks
 from kit.device.torch_internals import AnyBatchNorm, all_finite, is_compiled, overflow_flags
 from kit.engine.gradient_exchange import exchange_for
 from kit.engine.learner import Learner
-from kit.engine.out_of_memory import OutOfMemory, describe_oom, sync_batch_norm_oom
+from kit.engine.out_of_memory import OutOfMemory, advise_less_memory, describe_oom, sync_batch_norm_oom
 from kit.errors import ConfigError, RunError
 from kit.kinds import Loss
 
@@ -237,7 +237,10 @@ def _gradients(
         learner.phase = "backward"
         if is_last and learner.exchange is not None and number == len(pieces) - 1:
             learner.exchange.expect_last_pass()
-        learner.scaler.scale(summed / count).backward()
+        # blocks that are computed again would move batch norm's statistics a second time
+        recomputes = getattr(learner.network, "recomputes", False)
+        with learner.saved_buffers.unchanged() if recomputes else nullcontext():
+            learner.scaler.scale(summed / count).backward()
         value += summed.detach() / count
     return value
 
@@ -303,7 +306,7 @@ def _halve_micro_batch(learner: Learner, short: OutOfMemory | None, loss: Loss) 
         RunError(
             f"out of memory ({least.place()}) with {why}: {memory.describe_parts(least.parts)}; {least.room}",
             code="R02",
-            hint="use a smaller image_size, network or batch_size, or a device with more memory",
+            hint=advise_less_memory(learner.network, "image_size, network or batch_size"),
         )
     )
 

@@ -22,6 +22,7 @@ from kit.engine.batches import random_batch
 from kit.engine.gradient_exchange import trainable_parameters
 from kit.engine.learner import Learner
 from kit.engine.memory_footprint import Footprint, footprint
+from kit.engine.out_of_memory import advise_less_memory
 from kit.engine.step import StepPlan, optimizer_step
 from kit.errors import ConfigError, KitWarning, RunError
 from kit.evaluation.competition import metric_of
@@ -55,6 +56,7 @@ class StepMemory:
     held: int
     exchange: int = 0  # bytes for the exchange of gradients between ranks
     failed: str = ""  # why a real step of `images` failed; empty if it did not, or if none was tried
+    hint: str = ""  # settings that need less memory
 
     def peak(self, images: int) -> int:
         """Returns the bytes of a step with this many images at a time, including workspaces of kernels."""
@@ -109,7 +111,8 @@ def measure_step(
     memory.empty_cache(device)
     held, room = sum(memory.learner_bytes(learner).values()), memory.device_memory(device)
     exchange = 0 if ranks == 1 else _exchange_bytes(learner)
-    made = StepMemory(found, images, 0, None, room, held, exchange)
+    hint = advise_less_memory(learner.network, "image_size or network")
+    made = StepMemory(found, images, 0, None, room, held, exchange, hint=hint)
     if made.peak(images) - held > room.free / 2:
         return made
     batch = random_batch(table, images, size, experiment.channels).pin_for(device)
@@ -233,7 +236,7 @@ def _none_fits(found: StepMemory) -> RunError:
         f"one image at a time needs {memory.format_mebibytes(found.peak(1))} "
         f"({memory.describe_parts(found.parts(1))}); {found.room}",
         code="R02",
-        hint="use a smaller image_size or network, or a device with more memory",
+        hint=found.hint,
     )
 
 

@@ -333,6 +333,10 @@ def _choose_precision(
     """
     experiment = workspace.experiment
     built = network.build(parts, len(table.classes), experiment.image_size)
+    if experiment.gradient_checkpointing:
+        from kit.model.gradient_checkpointing import enable_gradient_checkpointing
+
+        enable_gradient_checkpointing(built, parts.backbone)  # so that its fault shows before images are read
     smallest = min(stage.experiment.image_size for stage in techniques.stages)
     chosen = resolve_auto(built, device, Precision.of(experiment.model_dump()), smallest)
     if run.is_started:

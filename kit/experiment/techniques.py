@@ -271,6 +271,10 @@ def build_learner(
         from kit.model.adapters import adapt
 
         adapt(built, techniques.adapter)
+    if experiment.gradient_checkpointing:
+        from kit.model.gradient_checkpointing import enable_gradient_checkpointing
+
+        enable_gradient_checkpointing(built, techniques.parts.backbone)
     placed = precision.to_device(built, device)
     for number, stage in enumerate(techniques.stages):
         check_frozen(built, stage.section.freeze, f"stages.{number}.freeze")

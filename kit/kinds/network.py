@@ -70,7 +70,10 @@ class Backbone(Plugin):
     )
 
     def build(self) -> nn.Module:
-        """Returns a module from float (N, channels, H, W) to a feature map (N, C, h, w) or tokens (N, T, C)."""
+        """Returns a module from float (N, channels, H, W) to a feature map (N, C, h, w) or tokens (N, T, C).
+
+        If it has a method `set_grad_checkpointing(enable)`, as networks of timm do, `gradient_checkpointing` calls it.
+        """
         raise NotImplementedError
 
     def cached_vectors(self) -> CachedVectors | None:

@@ -154,6 +154,7 @@ class Network(nn.Module):
         super().__init__()
         self.backbone, self.pooling, self.columns, self.head = backbone, pooling, columns, head
         self.fixed: frozenset[str] = frozenset()  # names of weights that an adapter does not train
+        self.recomputes = False  # whether the backward pass computes blocks again
         mean, deviation = normalisation
         self.register_buffer("scale", (1 / (255 * deviation)).view(1, -1, 1, 1))
         self.register_buffer("shift", (-mean / deviation).view(1, -1, 1, 1))

@@ -47,6 +47,7 @@ class CommonKeys(TypedDict, total=False):
     init_from: str | None
     pseudo_labels: str | None
     micro_batch_size: int | None
+    gradient_checkpointing: bool
     clip_grad_norm: float | None
     sync_batch_norm: bool
     layer_decay: float

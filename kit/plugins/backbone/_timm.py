@@ -41,6 +41,10 @@ class Features(nn.Module):
         features: Tensor = self.model(images)
         return features
 
+    def set_grad_checkpointing(self, enable: bool = True) -> None:
+        """Whether blocks are computed again in the backward pass. Raises AssertionError if timm does not support it."""
+        self.model.set_grad_checkpointing(enable)  # type: ignore[operator]
+
     def layer_groups(self) -> dict[str, int]:
         """Returns the layer number of each weight, 0 at the pixels, by timm's own group_matcher.
 

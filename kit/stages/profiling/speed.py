@@ -283,6 +283,10 @@ class _SharedSetup:
             from kit.model.adapters import adapt
 
             adapt(built, self.experiment.open(Adapter, self.root))
+        if self.experiment.gradient_checkpointing:
+            from kit.model.gradient_checkpointing import enable_gradient_checkpointing
+
+            enable_gradient_checkpointing(built, self.parts.backbone)
         placed = precision.to_device(built, self.device)
         optimizer = self.experiment.open(Optimizer, self.root)
         made = optimizer.build(list(placed.named_parameters()))

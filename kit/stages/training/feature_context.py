@@ -167,6 +167,7 @@ def _check_keys(experiment: Experiment, ranks: Ranks) -> None:
         "pseudo_labels": experiment.pseudo_labels is not None,
         "columns": experiment.columns is not None,
         "compile": experiment.compile,
+        "gradient_checkpointing": experiment.gradient_checkpointing,
         "batch_size=auto": experiment.batch_size == "auto",
         "layer_decay": experiment.layer_decay < 1,
         "several ranks": ranks.count > 1,

@@ -155,6 +155,7 @@ def test_each_fold_gets_the_vectors_of_its_own_network(space: Path) -> None:
         (("loss=mixup",), "C83", "mixes images"),
         (("compile=true", "layer_decay=0.5"), "C83", "compile, layer_decay"),
         (("init_from=runs/bare",), "C83", "init_from"),
+        (("gradient_checkpointing=true",), "C83", "gradient_checkpointing"),
     ],
 )
 def test_what_does_not_apply_to_vectors_is_refused(
