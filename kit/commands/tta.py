@@ -78,6 +78,12 @@ def _repeat_option(args: Sequence[str], option: str) -> list[str]:
     help="Which rows to predict in addition to out-of-fold rows. Each fold's training rows are for "
     "loss=distillation.",
 )
+@click.option(
+    "--bn-adapt",
+    type=click.IntRange(0),
+    metavar="N",
+    help="Adapt batch norm to the predicted rows; training's statistics count as N rows.",
+)
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:1.")
 @click.option(
     "--executor",
@@ -93,6 +99,7 @@ def command(
     merge: str,
     choose_views: str | None,
     rows: WhichRows,
+    bn_adapt: int | None,
     device: str,
     executor: str | None,
     duration: str | None,
@@ -112,6 +119,7 @@ def command(
     kit tta --checkpoints runs/r --views d4 --choose-views greedy
     kit tta --checkpoints runs/r --views d4 --executor processes
     kit tta --checkpoints runs/r --rows both
+    kit tta --checkpoints runs/r --bn-adapt 64
     kit tta --checkpoints runs/r --views d4 --time 2h
     """
     from kit.config.workspace import Workspace
@@ -126,13 +134,17 @@ def command(
         if merge != "mean" or rows != "test":
             text = "with --choose-views, the view weights are fitted, for held-out and test rows only"
             raise click.BadParameter(text, param_hint="--rows" if rows != "test" else "--merge")
+        if bn_adapt is not None:
+            text = "batch norm is not adapted while view weights are fitted"
+            raise click.BadParameter(text, param_hint="--bn-adapt")
         _policy(
             workspace, checkpoints, spec, read_spec(choose_views, "--choose-views"), device, stop, as_json
         )
         return
     averaging: Merge = "geometric" if merge == "geometric" else "mean"
     with stop.handle_signals():
-        made = show_progress(tta.with_progress(workspace, checkpoints, spec, averaging, device, rows, stop))
+        work = tta.with_progress(workspace, checkpoints, spec, averaging, device, rows, stop, bn_adapt)
+        made = show_progress(work)
     for each in made:
         _say(each)
     say_decision(workspace)

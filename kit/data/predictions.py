@@ -85,6 +85,9 @@ class Provenance:
     views: str = ""
     spec: Spec | None = None  # of the views
     merge: str = ""
+    bn_adapt: int | None = (
+        None  # rows that training's statistics of batch norm count as, where they are adapted
+    )
     classes: tuple[str, ...] = ()
     plugins: Mapping[str, str] = field(default_factory=dict)  # hashes of their sources
     checkpoints: Mapping[str, str] = field(default_factory=dict)  # tags by fold
@@ -196,14 +199,11 @@ def _is_empty(name: str, value: Any) -> bool:
 
 SCHEMA = 1
 METADATA_KEY = b"kit"  # of the parquet schema's metadata
-SIZE_LIMIT_BYTES, EXPANSION_LIMIT = (
-    2**27,
-    200,
-)  # maximum bytes of any file, and maximum expansion of a larger one
+# maximum bytes of any file, and maximum expansion of a larger one
+SIZE_LIMIT_BYTES, EXPANSION_LIMIT = 2**27, 200
 ROW_GROUP_BYTES = 8 * 2**20  # bytes of a row group; one group is in memory while a file is written or read
-MANY_CLASSES = (
-    1000  # from this many classes on a group has this many rows, because each of its columns has a cost
-)
+# from this many classes on a group has this many rows, because each of its columns has a cost
+MANY_CLASSES = 1000
 Empty = Callable[[tuple[int, int]], np.ndarray]  # makes the array for the probabilities
 
 

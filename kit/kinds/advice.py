@@ -90,8 +90,10 @@ def predict_command(
         return f"run kit retrieve runs/{run} again, with the scorer and rerankers of {views}"
     policy = None if provenance is None else provenance.policy
     plain = re.sub(r"-\d{4}(-\d+)?$", "", views)
+    adapted = None if provenance is None else provenance.bn_adapt
+    base = plain if adapted is None else plain.removesuffix(f"-bn{adapted}")
     known = None if provenance is None else policy.views if policy is not None else provenance.spec
-    spec = known or plain.removesuffix("-geometric")
+    spec = known or base.removesuffix("-geometric")
     text = _as_option("views", spec, root)
     if not text:
         return f"kit plugins views lists all views, and kit runs show {run} those of this run"
@@ -100,8 +102,10 @@ def predict_command(
         tags = {fold: str(tag).partition(":")[0] for fold, tag in provenance.checkpoints.items()}
         paths = [f"runs/{run}/fold-{fold}/{tag}" for fold, tag in tags.items()]
     words = [f"kit {command} --checkpoints {' '.join(paths)} --views {text}"]
-    if command == "tta" and plain.endswith("-geometric"):
+    if command == "tta" and base.endswith("-geometric"):
         words.append("--merge geometric")
+    if command == "tta" and adapted is not None:
+        words.append(f"--bn-adapt {adapted}")
     if policy is not None:
         words.append(f"--choose-views {_as_option('ensembler', policy.recipe['name'], root)}")
     return " ".join(words)

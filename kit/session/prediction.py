@@ -38,6 +38,7 @@ class PredictionMethods(OpenedFolder):
         merge: Literal["mean", "geometric"] = "mean",
         choose_views: None = None,
         rows: Literal["test", "train", "both"] = "test",
+        bn_adapt: int | None = None,
         device: str = "auto",
         executor: Spec | None = None,
         time: str | None = None,
@@ -54,6 +55,7 @@ class PredictionMethods(OpenedFolder):
         merge: Literal["mean", "geometric"] = "mean",
         choose_views: Spec,
         rows: Literal["test", "train", "both"] = "test",
+        bn_adapt: int | None = None,
         device: str = "auto",
         executor: Spec | None = None,
         time: str | None = None,
@@ -70,6 +72,7 @@ class PredictionMethods(OpenedFolder):
         merge: Literal["mean", "geometric"] = "mean",
         choose_views: Spec | None = None,
         rows: Literal["test", "train", "both"] = "test",
+        bn_adapt: int | None = None,
         device: str = "auto",
         executor: Spec | None = None,
         time: str | None = None,
@@ -78,7 +81,8 @@ class PredictionMethods(OpenedFolder):
     ) -> Results[TtaResult] | Results[ViewPolicyResult]:
         """Predicts test and out-of-fold rows with test-time augmentation: one result per run.
 
-        `choose_views` is an ensembler that fits the weights of the views on out-of-fold rows. After a `time`
+        `choose_views` is an ensembler that fits the weights of the views on out-of-fold rows. `bn_adapt` adapts
+        batch norm to the predicted rows; training's statistics count as so many rows. After a `time`
         such as `2h` it stops, saved, and raises StoppedError.
         """
         from kit.stages.prediction import view_policy
@@ -89,13 +93,18 @@ class PredictionMethods(OpenedFolder):
         if choose_views is not None and (merge != "mean" or rows != "test"):
             text = "with choose_views, the view weights are fitted, for held-out and test rows only"
             raise ConfigError(text, code="C05", hint=f"omit {'merge' if merge != 'mean' else 'rows'}")
+        if bn_adapt is not None and (choose_views is not None or bn_adapt < 0):
+            text = "bn_adapt is a number of rows, at least 0, and choose_views does not adapt batch norm"
+            raise ConfigError(text, code="C05", hint="omit bn_adapt")
         with begin_call(progress) as call:
             call.set_time(time)
             given = {**config, **({} if executor is None else {"executor": executor})}
             workspace, paths = self._configured(given, PredictionMethods.tta), as_references(checkpoints)
             with call.handle_signals():
                 if choose_views is None:
-                    work = tta.with_progress(workspace, paths, views, merge, device, rows, call.stop)
+                    work = tta.with_progress(
+                        workspace, paths, views, merge, device, rows, call.stop, bn_adapt
+                    )
                     return Results(call.follow(work))
                 fitting = view_policy.choose_views.with_progress(
                     workspace, paths, views, choose_views, device, call.stop

@@ -144,6 +144,12 @@ def find_asked(workspace: Workspace, text: str, run: Run) -> MemberSpec:
     """Returns a member's views. Raises ConfigError C33 if it is not a set of views, such as a policy."""
     name = split_ref(text)[1]
     provenance = provenance_of(run.predictions(name) / "test.parquet")
+    if provenance.bn_adapt is not None:
+        raise ConfigError(
+            f"{text} adapts batch norm to the rows that it predicts, which kit final and kit bundle do not do",
+            code="C33",
+            hint=f"run kit tta --checkpoints runs/{run.name} --views d4, then kit final runs/{run.name}@d4",
+        )
     merge: Merge = "geometric" if provenance.merge == "geometric" else "mean"
     spec = provenance.spec or name.removesuffix("-geometric")
     try:

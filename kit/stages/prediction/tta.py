@@ -24,7 +24,7 @@ from kit.core.stopping import SLOW_DISK_BYTES_PER_S, TIME_OVER_TEXT, Stop
 from kit.data.predictions import Predictions, Provenance
 from kit.data.table import Table, rows_to_predict, table_of, train_table
 from kit.device.precision import DEVICE, choose_device, device_line
-from kit.errors import TIME_OVER, StoppedError
+from kit.errors import TIME_OVER, ConfigError, StoppedError
 from kit.evaluation.bootstrap import Gain, format_gain, gain_columns
 from kit.evaluation.competition import Scoring, gain_over_plain
 from kit.experiment.loading import Loaded, RunCheckpoints, find_targets, geometry, load_rows
@@ -89,18 +89,20 @@ def tta(
     device: str = "auto",
     rows: WhichRows = "test",
     stop: Stop | None = None,
+    bn_adapt: int | None = None,
 ) -> Work[list[TtaResult]]:
     """Predicts with the checkpoints of runs, folds or single checkpoint folders, and writes parquet.
 
     `rows` are predicted in addition to held-out rows: test rows, the rows that each fold trained on, for
     distillation, or both. If the config names no rows to predict, there are no test rows. If `stop` is
     requested, the finished predictions are saved and StoppedError is raised, R05 or R27; the same call
-    continues.
+    continues. `bn_adapt` adapts batch norm to the predicted rows, and counts training's statistics as this
+    many rows.
 
     Raises ConfigError for paths and views, CheckpointError for damaged or unfitting ones, DataError for images.
     """
     (results,) = yield from predict_view_sets.with_progress(
-        workspace, paths, [views], merge, device, rows, stop
+        workspace, paths, [views], merge, device, rows, stop, bn_adapt
     )
     return results
 
@@ -114,16 +116,23 @@ def predict_view_sets(
     device: str = "auto",
     rows: WhichRows = "test",
     stop: Stop | None = None,
+    bn_adapt: int | None = None,
 ) -> Work[list[list[TtaResult]]]:
     """Predicts by several sets of views in one pass, and returns the results of each set, one per run."""
     workspace = Workspace.of(workspace)
     opened = [Views.open(views, workspace.root, "views") for views in sets]
     choose_device(device, workspace.experiment.executor is not None)  # before the tables are read
+    if bn_adapt is not None and workspace.experiment.executor is not None:
+        raise ConfigError(
+            "--bn-adapt needs all rows of a network together, and an executor splits them",
+            code="C90",
+            hint="executor=null",
+        )
     targets = find_targets(workspace, paths)
     with ExitStack() as stack:
         for run in {target.run.folder: target.run for target in targets}.values():
             stack.enter_context(run.lock())
-        context = _TtaContext.open(workspace, device, stop or Stop())
+        context = _TtaContext.open(workspace, device, stop or Stop(), bn_adapt)
         jobs = [context.job(target, views, merge) for views in opened for target in targets]
         groups, made, devices = group_by_geometry(jobs), dict[int, TtaResult](), set[str]()
         for number, group in enumerate(groups):
@@ -140,11 +149,12 @@ def predict_view_sets(
     return [[made[n * len(targets) + at] for at in range(len(targets))] for n in range(len(opened))]
 
 
-def views_name(views: Views, merge: Merge, suffix: str = "") -> str:
-    """Returns the folder of a set of views, with the merge if it is not the mean, and with the suffix of an
-    earlier checkpoint.
+def views_name(views: Views, merge: Merge, suffix: str = "", bn_adapt: int | None = None) -> str:
+    """Returns the folder of a set of views, with the merge if it is not the mean, with the rows of `bn_adapt`,
+    and with the suffix of an earlier checkpoint.
     """
-    return views.slug() + ("-geometric" if merge == "geometric" else "") + suffix
+    adapted = "" if bn_adapt is None else f"-bn{bn_adapt}"
+    return views.slug() + ("-geometric" if merge == "geometric" else "") + adapted + suffix
 
 
 def group_by_geometry(jobs: Sequence[PredictionJob]) -> list[list[int]]:
@@ -174,9 +184,10 @@ class _TtaContext:
     device: str
     executor: Executor | None  # None: in this process, in which all networks share one pass over the images
     stop: Stop
+    bn_adapt: int | None = None  # rows that training's statistics count as; None: no adaptation
 
     @classmethod
-    def open(cls, workspace: Workspace, device: str, stop: Stop) -> _TtaContext:
+    def open(cls, workspace: Workspace, device: str, stop: Stop, bn_adapt: int | None = None) -> _TtaContext:
         """Opens the competition's tables and metric."""
         data = workspace.competition.data
         train = train_table(workspace.root, data).sort_by_id()
@@ -189,13 +200,15 @@ class _TtaContext:
             device,
             open_executor(workspace, device) if workspace.experiment.executor else None,
             stop,
+            bn_adapt,
         )
 
     def job(self, target: RunCheckpoints, views: Views, merge: Merge) -> PredictionJob:
         """Returns the job of one run after checks: its classes and rows are the tables', its network takes
         the views.
         """
-        space, run, name = self.workspace, target.run, views_name(views, merge, target.epoch_suffix)
+        space, run = self.workspace, target.run
+        name = views_name(views, merge, target.epoch_suffix, self.bn_adapt)
         train = table_of(run.folder, self.train, space.competition.data)
         experiment = same_experiment(run, target.folds, train)
         parts = network.open_parts(experiment, space.root, network.classes_from_table(train))
@@ -205,6 +218,7 @@ class _TtaContext:
         provenance = replace(
             prediction_provenance(run, name, merge, train, [views, *parts.without_pretrained().all()]),
             spec=views.spec(),
+            bn_adapt=self.bn_adapt,
             checkpoints={str(fold): checkpoints.tag(path) for fold, path in target.folds.items()},
         )
         warn_of_changed(run, provenance.plugins)
@@ -245,6 +259,14 @@ class _TtaContext:
         total, done = sum(_count_predictions(files) for files in passes), 0
         written: list[Sequence[Provenance]] = []
         for files in passes:
+            if self.bn_adapt is not None:
+                networks = yield from self.stop.cut(
+                    self._adapt_networks(files, done / max(total, 1)),
+                    lambda: StoppedError(
+                        f"{TIME_OVER_TEXT}: stopped while batch norm was adapted; finished rows are saved",
+                        TIME_OVER,
+                    ),
+                )
             try:
                 for step in self._until_stop(files, networks):
                     yield replace(step, done=(done + step.done) / total, total=1)
@@ -298,10 +320,22 @@ class _TtaContext:
 
     def _load_networks(self, files: Sequence[PredictionFile]) -> dict[Path, Predictor]:
         """Returns the networks of all folds to predict here, by checkpoint; an executor's jobs load their own."""
-        if self.executor:
+        if self.executor or self.bn_adapt is not None:
             return {}
         paths = dict.fromkeys(file.job.checkpoints[fold] for file in files for fold in file.folds_to_predict)
         return {path: self._load_network(path) for path in paths}
+
+    def _adapt_networks(self, files: Sequence[PredictionFile], done: float) -> Work[dict[Path, Predictor]]:
+        """Loads the networks of a pass, and adapts their batch norm to the rows of its split."""
+        from kit.stages.prediction.bn_adapt import load_adapted
+
+        device = choose_device(self.device)
+        work = ResultOf(load_adapted(files, self.workspace.root, device, self.bn_adapt or 0, TASK))
+        for step in work:
+            yield replace(step, done=done)
+        if files[0].split == "oof":
+            yield from device_lines(work.result.values(), self.workspace)
+        return work.result
 
     def _load_network(self, path: Path) -> Predictor:
         return load_for_prediction(path, self.workspace.root, choose_device(self.device))
