@@ -4,46 +4,59 @@ from __future__ import annotations
 
 import numpy as np
 
+from kit.contracts._parts import draw_labels, draw_predictions, find_fault, part_targets
 from kit.core.randomness import generator
 from kit.kinds import Aggregator, AnswerImages
-from kit.kinds.targets import PLAIN_TARGETS, LabelKind
+from kit.kinds.several_target import SeveralTarget
+from kit.kinds.targets import PLAIN_TARGETS, Target
 
-ANSWERS, CLASSES = 30, 3
+ANSWERS, CLASSES, PART_COLUMNS = 30, 3, 4
 TOLERANCE = 1e-9  # float64 sums in another order
 
 
-def _draw(kind: LabelKind) -> tuple[AnswerImages, np.ndarray]:
+def _draw(target: Target) -> tuple[AnswerImages, np.ndarray]:
     """Returns images of answers with one to five each, and their truth; an answer's images are noisy pictures of it."""
-    rng = generator(0, "laws of aggregators", kind)
+    rng = generator(0, "laws of aggregators", target.kind)
     counts = rng.integers(1, 6, ANSWERS)
+    owners = np.repeat(np.arange(ANSWERS), counts)
+    if isinstance(target, SeveralTarget):
+        labels = draw_labels(target, ANSWERS, rng)
+        return AnswerImages.of(draw_predictions(target, labels[owners], rng), owners), labels
     truth = rng.permutation(np.arange(ANSWERS) % CLASSES)
     hot = np.eye(CLASSES)[truth]
     noise = rng.dirichlet(np.ones(CLASSES), counts.sum())
     shares = (noise + np.repeat(hot, counts, axis=0)) / 2
     truths = {"class_index": truth, "multi_hot": hot.astype(np.int8), "numbers": 9 * hot - 3, "soft": hot}
-    if kind == "numbers":
+    if target.kind == "numbers":
         shares = 9 * shares - 3
-    images = AnswerImages.of(shares.astype(np.float32), np.repeat(np.arange(ANSWERS), counts))
-    return images, truths[kind]
+    return AnswerImages.of(shares.astype(np.float32), owners), truths[target.kind]
 
 
 def _ways(plugin: Aggregator) -> list[tuple[Aggregator, AnswerImages]]:
     """Returns the plugin, fitted, for each kind of labels of a table that it takes."""
     found = []
-    for kind in PLAIN_TARGETS:
-        if plugin.takes_labels(kind):
-            images, truth = _draw(kind)
-            bound = plugin.model_copy(update={"target": PLAIN_TARGETS[kind]})
+    for target in (*PLAIN_TARGETS.values(), *part_targets(PART_COLUMNS)):
+        if plugin.takes_labels(target.kind):
+            images, truth = _draw(target)
+            bound = plugin.model_copy(update={"target": target})
             found.append((bound.fit(images, truth), images))
     return found
 
 
 def law_answers_are_probabilities(plugin: Aggregator) -> None:
-    """An answer (K,) is finite; probabilities are from 0 to 1, and sum to 1 if `target.sums_to_one` is true."""
+    """An answer (K,) is finite; probabilities are from 0 to 1, and sum to 1 if `target.sums_to_one` is true.
+
+    Of several parts the probabilities of each part with classes sum to 1.
+    """
     for made, images in _ways(plugin):
         joined = images.join(made.combine)
-        assert joined.shape == (ANSWERS, CLASSES), f"{ANSWERS} answers became {joined.shape}"
+        expected = (ANSWERS, images.predictions.shape[1])
+        assert joined.shape == expected, f"{ANSWERS} answers became {joined.shape}"
         assert np.isfinite(joined).all(), f"{(~np.isfinite(joined)).sum()} values are not finite"
+        if isinstance(made.target, SeveralTarget):
+            fault = find_fault(made.target, joined)
+            assert not fault, fault
+            continue
         if not made.target.is_probability:
             continue
         assert joined.min() >= 0, f"the least probability is {joined.min()}"

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 
+from kit.contracts._parts import draw_labels, draw_predictions, part_targets
 from kit.core.randomness import generator
 from kit.data.predictions import Predictions
 from kit.experiment.sample_format import matches
 from kit.kinds import Format
+from kit.kinds.several_target import PART_SEPARATOR, SeveralTarget
 from kit.kinds.targets import PLAIN_TARGETS
 
 IDS = ("007", "1e5", "NA", "b", "a,c", "x y")
@@ -47,8 +49,51 @@ def _several_rows(classes: tuple[str, ...]) -> pd.DataFrame:
     return pd.DataFrame({"id": ids, "label": labels, "rank": ranks}, dtype=str)
 
 
+def part_samples(target: SeveralTarget, columns: tuple[str, ...]) -> dict[str, pd.DataFrame]:
+    """Returns sample submissions of several parts by the format they are of."""
+
+    def cells(values: Mapping[str, str]) -> pd.DataFrame:
+        return pd.DataFrame({"id": list(IDS), **values}, dtype=str)
+
+    def rows(values: Mapping[str, str], **more: str) -> pd.DataFrame:
+        pairs = [(name, part) for name in IDS for part in list(values)[::-1]]
+        ids = [f"{name}_{part}" for name, part in pairs]
+        shown: Mapping[str, object] = more or {"value": [values[part] for _, part in pairs]}
+        return pd.DataFrame({"row": ids, **shown}, dtype=str)
+
+    names = {part.name: columns[part.place.start].partition(PART_SEPARATOR)[2] for part in target.layout}
+    answers = {part: name or "-2.5" for part, name in names.items()}
+    values = {name.replace(PART_SEPARATOR, "_"): "0.5" for name in columns}
+    classes = {name.partition(PART_SEPARATOR)[2]: "0.5" for name in columns}
+    made = {
+        "part_columns": cells(answers),
+        "part_labels": rows(answers),
+        "part_values": cells(values),
+        "long_part_values": rows(values),
+    }
+    return made if "" in classes else {**made, "part_probabilities": rows(names, **classes)}
+
+
+KINDS = tuple(f"kind{PART_SEPARATOR}{name}" for name in ("ant", "bee"))
+SIZES = tuple(f"size{PART_SEPARATOR}{name}" for name in ("big", "low"))
+PART_COLUMNS = ((*KINDS, *SIZES), (*KINDS, "flag", "height"))
+
+
+def _part_cases(plugin: Format) -> Iterator[tuple[Predictions, pd.DataFrame]]:
+    """Yields predictions of several parts in another order than the sample's, for each sample that the format matches."""
+    for target, columns in zip(part_targets(4), PART_COLUMNS, strict=True):
+        rng = generator(0, "laws of formats", target.kind)
+        values = draw_predictions(target, draw_labels(target, len(IDS), rng), rng)
+        ids = np.array(IDS[::-1], dtype=str)
+        predictions = Predictions(ids, np.full(len(IDS), -1), columns, values, target=target)
+        for sample in part_samples(target, columns).values():
+            if matches(plugin, sample, columns, target.kind):
+                yield predictions, sample
+
+
 def _cases(plugin: Format) -> Iterator[tuple[Predictions, pd.DataFrame]]:
     """Yields predictions in another order than the sample's, for each sample that the format matches."""
+    yield from _part_cases(plugin)
     for classes in (("cat", "dog"), ("0", "1"), ("ant", "bee", "cat", "dog")):
         rng = generator(0, "laws of formats", len(classes))
         one = rng.dirichlet(np.ones(len(classes)), len(IDS)).astype(np.float32)

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from kit.contracts._parts import draw_labels, part_targets
 from kit.core.randomness import generator
 from kit.data.folds import make_folds
 from kit.data.table import Table
@@ -31,11 +32,12 @@ def _tables(splitter: Splitter) -> list[Table]:
         "numbers": numbers,
         "soft": shares,
     }
-    return [
-        _table(splitter, found, PLAIN_TARGETS[kind])
-        for kind, found in labels.items()
-        if splitter.takes_labels(kind)
+    drawn = [(PLAIN_TARGETS[kind], found) for kind, found in labels.items()]
+    drawn += [
+        (target, draw_labels(target, ROWS, generator(0, "law", *target.kinds)))
+        for target in part_targets(CLASSES)
     ]
+    return [_table(splitter, found, target) for target, found in drawn if splitter.takes_labels(target.kind)]
 
 
 def _table(splitter: Splitter, labels: np.ndarray, target: Target) -> Table:

@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 
 from kit import contracts
-from kit.kinds import KINDS, Ensembler, Format, Metric, registry
+from kit.contracts.format import _part_cases
+from kit.data.table import Table
+from kit.kinds import KINDS, Aggregator, Ensembler, Format, Metric, Splitter, registry
 from kit.kinds.plugin import Plugin
 
 ROOT = Path(__file__).parents[2]  # a workspace itself, with worked examples in its plugins/
@@ -105,3 +107,52 @@ def test_an_error_of_the_plugin_is_a_law_that_does_not_hold() -> None:
         """It has no score."""
 
     assert "NotImplementedError: " in broken(Silent()).values()
+
+
+class WholeRows(Ensembler):
+    """A mean whose rows sum to 1, whatever parts they have."""
+
+    label_kinds = ("several",)
+
+    def blend(self, members: np.ndarray) -> np.ndarray:
+        mean: np.ndarray = members.mean(axis=0, dtype=np.float64)
+        return np.asarray(mean / mean.sum(axis=1, keepdims=True))
+
+
+class WholeAnswers(Aggregator):
+    """A mean whose answers sum to 1, whatever parts they have."""
+
+    label_kinds = ("several",)
+
+    def combine(self, images: np.ndarray) -> np.ndarray:
+        mean: np.ndarray = images.mean(axis=1, dtype=np.float64)
+        return np.asarray(mean / mean.sum(axis=1, keepdims=True))
+
+
+class FirstPart(Splitter):
+    """Puts rows without a label of the first part into a fold of a number of their own."""
+
+    label_kinds = ("several",)
+
+    def split(self, table: Table, rng: np.random.Generator) -> np.ndarray:
+        blank = ~np.nan_to_num(table.targets()[:, :2]).any(axis=1)
+        return np.where(blank, 5, np.arange(len(table)) % 2)[:, None]
+
+
+class PartsByPosition(ByPosition):
+    """Writes rows where they happen to be, whatever parts there are."""
+
+    label_kinds = ("several",)
+
+
+def test_plugins_that_know_no_parts_are_found() -> None:
+    assert "the sum of a part is not 1" in str(broken(WholeRows()))
+    assert "the sum of a part is not 1" in str(broken(WholeAnswers()))
+    assert "numbers [0, 1, 5], not 0 to 2" in str(broken(FirstPart()))
+    assert "The order of the predictions does not change the submission." in broken(PartsByPosition())
+
+
+@pytest.mark.parametrize("name", registry.locations("format"))
+def test_a_format_of_parts_is_held_against_samples_of_its_own(name: str) -> None:
+    made = Format.open(name)
+    assert bool(list(_part_cases(made))) == made.takes_labels("several")

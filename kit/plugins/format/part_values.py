@@ -11,7 +11,7 @@ from kit.data.predictions import Predictions
 from kit.kinds import Format
 from kit.plugins.format._cells import no_numbers
 from kit.plugins.format._numbers import text
-from kit.plugins.format._parts import places_of_columns
+from kit.plugins.format._parts import classes_of_parts, places_of_columns, read_part_rows
 
 
 class PartValues(Format):
@@ -28,6 +28,8 @@ class PartValues(Format):
     def matches(self, sample: pd.DataFrame, classes: Sequence[str]) -> bool:
         cells = {cell.strip() for at in range(1, sample.shape[1]) for cell in sample.iloc[:, at].unique()}
         named = sample.shape[1] > 1 and set(map(str, sample.columns[1:])) <= set(places_of_columns(classes))
+        if read_part_rows(sample, list(classes_of_parts(classes)), None) is not None:
+            return False  # a row for each id and part
         return named and len(sample) > 0 and (cells == {""} or all(map(is_number, cells)))
 
     def check_rows(
