@@ -80,7 +80,7 @@ PART_COLUMNS = ((*KINDS, *SIZES), (*KINDS, "flag", "height"))
 
 
 def _part_cases(plugin: Format) -> Iterator[tuple[Predictions, pd.DataFrame]]:
-    """Yields predictions of several parts in another order than the sample's, for each sample that the format matches."""
+    """Yields predictions of several parts, in another order than the sample's, for each sample that matches."""
     for target, columns in zip(part_targets(4), PART_COLUMNS, strict=True):
         rng = generator(0, "laws of formats", target.kind)
         values = draw_predictions(target, draw_labels(target, len(IDS), rng), rng)
