@@ -83,8 +83,8 @@ def test_gradients_are_those_of_the_two_layers_that_lora_puts_beside_one() -> No
         given @ down.T @ up.T
     )
     beside.square().sum().backward()
-    assert torch.allclose(parts.down.grad, down.grad, rtol=1e-4)  # type: ignore[arg-type]
-    assert torch.allclose(parts.up.grad, up.grad, rtol=1e-4)  # type: ignore[arg-type]
+    assert torch.allclose(parts.down.grad, down.grad, rtol=1e-4)
+    assert torch.allclose(parts.up.grad, up.grad, rtol=1e-4)
 
 
 def test_an_attention_is_changed_however_it_reads_its_matrix() -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TypeAlias
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -11,6 +14,8 @@ from kit.kinds.decision import Decision
 from kit.kinds.targets import MULTI_HOT
 from kit.plugins.aggregator.confidence_weighted import ConfidenceWeighted
 from kit.plugins.aggregator.top_k_mean import TopKMean
+
+How: TypeAlias = str | Callable[[pd.Series], float]  # what pandas does with a column
 
 ANSWERS = np.array([3, 0, 1, 0, 3, 2, 3, 3, 1, 3])  # numbers of the answers of ten images
 
@@ -26,20 +31,26 @@ def joined(
     return AnswerImages.of(predictions, answers).join(recipe.combine)
 
 
-def grouped(predictions: np.ndarray, how: object) -> np.ndarray:
-    made = pd.DataFrame(predictions).groupby(ANSWERS).agg(how).to_numpy()
+def grouped(predictions: np.ndarray, how: How) -> np.ndarray:
+    made: np.ndarray = pd.DataFrame(predictions).groupby(ANSWERS).agg(how).to_numpy()
     return made
 
 
 def to_sum_one(rows: np.ndarray) -> np.ndarray:
-    return rows / rows.sum(axis=1, keepdims=True)
+    shares: np.ndarray = rows / rows.sum(axis=1, keepdims=True)
+    return shares
 
 
-REFERENCES = {
+def not_all_others(column: pd.Series) -> float:
+    """The probability that not all images are of other classes."""
+    return float(1 - np.prod(1 - column.to_numpy()))
+
+
+REFERENCES: dict[str, How] = {
     "mean": "mean",
     "median": "median",
     "max": "max",
-    "noisy_or": lambda column: 1 - (1 - column).prod(),
+    "noisy_or": not_all_others,
 }
 
 

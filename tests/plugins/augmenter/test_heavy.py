@@ -16,7 +16,8 @@ PLAIN = {"saturation": 0, "hue": 0, "cutout_prob": 0}
 
 def drawn(height: int = 48, width: int = 48) -> np.ndarray:
     noise = np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
-    return cv2.GaussianBlur(noise, (0, 0), 2)
+    blurred: np.ndarray = cv2.GaussianBlur(noise, (0, 0), 2)
+    return blurred
 
 
 def test_without_colour_and_hole_it_is_light_with_the_same_options() -> None:

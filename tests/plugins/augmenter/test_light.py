@@ -24,7 +24,8 @@ STILL: dict[str, Any] = {
 
 def drawn(height: int, width: int) -> np.ndarray:
     noise = np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
-    return cv2.GaussianBlur(noise, (0, 0), 2)
+    blurred: np.ndarray = cv2.GaussianBlur(noise, (0, 0), 2)
+    return blurred
 
 
 class Extreme:

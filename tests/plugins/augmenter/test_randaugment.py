@@ -33,7 +33,9 @@ THEIRS = {
 
 def drawn(height: int, width: int, blur: float = 2.0) -> np.ndarray:
     noise = np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
-    return cv2.normalize(cv2.GaussianBlur(noise, (0, 0), blur), None, 10, 240, cv2.NORM_MINMAX)  # type: ignore[call-overload]
+    blurred = cv2.GaussianBlur(noise, (0, 0), blur)
+    made: np.ndarray = cv2.normalize(blurred, None, 10, 240, cv2.NORM_MINMAX)
+    return made
 
 
 def theirs(name: str, magnitude: int, sign: int, image: np.ndarray) -> np.ndarray:
@@ -46,11 +48,13 @@ def theirs(name: str, magnitude: int, sign: int, image: np.ndarray) -> np.ndarra
     made = policy._apply_image_or_video_transform(
         tensor, THEIRS[name], value, interpolation=v2.InterpolationMode.BILINEAR, fill=policy._fill
     )
-    return made.permute(1, 2, 0).numpy()
+    image_after: np.ndarray = made.permute(1, 2, 0).numpy()
+    return image_after
 
 
 def gap(one: np.ndarray, other: np.ndarray) -> np.ndarray:
-    return np.abs(one.astype(int) - other.astype(int))
+    gaps: np.ndarray = np.abs(one.astype(int) - other.astype(int))
+    return gaps
 
 
 def test_the_operations_are_torchvision_s() -> None:

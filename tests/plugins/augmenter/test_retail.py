@@ -22,7 +22,8 @@ STILL: dict[str, Any] = {"hflip": 0, "compression_prob": 0, "affine_prob": 0, "c
 
 def drawn(height: int, width: int) -> np.ndarray:
     noise = np.random.default_rng(0).integers(1, 256, (height, width, 3), dtype=np.uint8)
-    return cv2.GaussianBlur(noise, (0, 0), 2)
+    blurred: np.ndarray = cv2.GaussianBlur(noise, (0, 0), 2)
+    return blurred
 
 
 def only(transform: Any, image: np.ndarray) -> np.ndarray:

@@ -17,7 +17,7 @@ from kit.errors import CheckpointError, KitWarning
 from kit.kinds.network import Original
 from kit.model.initial_weights import fill
 from kit.model.weight_files import WeightFile
-from kit.plugins.backbone._timm import OwnNetwork, build_features, classifiers
+from kit.plugins.backbone._timm import Features, OwnNetwork, build_features, classifiers
 
 timm = import_timm()
 
@@ -101,7 +101,7 @@ def timms_features(arch: str, model: Any, images: Tensor) -> Tensor:
     return features[:, getattr(model, "num_prefix_tokens", 0) or 0 :]
 
 
-def filled(arch: str, state: Mapping[str, Any], **options: Any) -> nn.Module:
+def filled(arch: str, state: Mapping[str, Any], **options: Any) -> Features:
     """kit's network with these weights."""
     found = build_features(arch, **options)
     own = OwnNetwork(arch, options)
@@ -139,7 +139,7 @@ def test_a_last_layer_of_no_outputs_gives_no_warning(monkeypatch: pytest.MonkeyP
 
     def create_model(arch: str, global_pool: str = "avg", **options: Any) -> nn.Module:
         assert global_pool, "Cannot disable pooling"
-        model = create(arch, global_pool=global_pool, **options)
+        model: nn.Module = create(arch, global_pool=global_pool, **options)
         model.fc = nn.Linear(96, 0)
         return model
 

@@ -14,6 +14,7 @@ import torch
 from kit.device.torch_internals import import_timm
 from kit.errors import ConfigError, KitWarning, RunError
 from kit.plugins.backbone import _hub
+from kit.plugins.backbone._timm import Features
 from kit.plugins.backbone.timm import Timm
 
 timm = import_timm()
@@ -90,5 +91,7 @@ def test_a_wrong_tag_names_the_tags() -> None:
 
 
 def test_layer_decay_on_a_network_without_layers_is_refused() -> None:
+    network = Timm(arch="pit_ti_224").build()
+    assert isinstance(network, Features)
     with pytest.raises(ConfigError, match="C08 layer_decay: timm does not say which weights of pit_ti_224"):
-        Timm(arch="pit_ti_224").build().layer_groups()
+        network.layer_groups()

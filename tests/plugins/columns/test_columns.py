@@ -33,7 +33,7 @@ def test_film_begins_as_the_image_alone_and_scales_and_shifts() -> None:
     made = Columns.open({"name": "film", "hidden": 3}).build(6, NUMBERS).eval()
     torch.testing.assert_close(made(VECTORS, SIDE), VECTORS)
     with torch.no_grad():
-        made.affine.bias.copy_(torch.cat([torch.full((6,), 0.5), torch.full((6,), 2.0)]))
+        made.get_parameter("affine.bias").copy_(torch.cat([torch.full((6,), 0.5), torch.full((6,), 2.0)]))
     torch.testing.assert_close(made(VECTORS, SIDE), 1.5 * VECTORS + 2)
 
 

@@ -19,7 +19,8 @@ AUTO = {"name": "auto", "metric": "macro_f1"}
 
 
 def chosen(members: np.ndarray, truth: np.ndarray, **options: Any) -> str:
-    return Ensembler.open({**AUTO, **options}).fit(members, truth).spec()["chosen"]["name"]
+    name: str = Ensembler.open({**AUTO, **options}).fit(members, truth).spec()["chosen"]["name"]
+    return name
 
 
 def test_members_with_errors_of_their_own_are_averaged() -> None:

@@ -29,7 +29,7 @@ def test_the_temperature_is_what_scipy_finds(scale: float) -> None:
     logits = np.log(member.astype(float)) * scale
 
     def cost(temperature: float) -> float:
-        return -log_softmax(logits / temperature, axis=1)[np.arange(len(truth)), truth].mean()
+        return float(-log_softmax(logits / temperature, axis=1)[np.arange(len(truth)), truth].mean())
 
     expected = minimize_scalar(cost, bounds=(0.05, 20), method="bounded", options={"xatol": 1e-9}).x
     assert best_temperature(softmax(logits), truth) == pytest.approx(expected, rel=1e-3)
@@ -142,7 +142,8 @@ def test_matched_probabilities_have_the_labels_shares_by_another_solver() -> Non
 
     def excess(logs: np.ndarray) -> np.ndarray:
         weighed = members[0] * np.exp([*logs, 0.0])
-        return (weighed / weighed.sum(axis=1, keepdims=True)).mean(axis=0)[:2] - shares[:2]
+        means: np.ndarray = (weighed / weighed.sum(axis=1, keepdims=True)).mean(axis=0)
+        return means[:2] - shares[:2]
 
     factors = np.exp([*root(excess, np.zeros(2)).x, 0.0])
     wanted = members[0] * factors / (members[0] * factors).sum(axis=1, keepdims=True)
@@ -200,7 +201,10 @@ def test_a_fitted_recipe_refuses_another_number_of_members(name: str) -> None:
 @pytest.mark.parametrize("name", ["class_factors", "prior_correction", "prior_matching"])
 def test_factors_are_of_one_class_list(name: str) -> None:
     members, truth = drawn(classes=3)
-    options = {"class_factors": {"metric": "macro_f1"}, "prior_correction": {"metric": "macro_f1", "tau": 1}}
+    options: dict[str, dict[str, Any]] = {
+        "class_factors": {"metric": "macro_f1"},
+        "prior_correction": {"metric": "macro_f1", "tau": 1},
+    }
     made = fitted({"name": name, **options.get(name, {})}, members, truth)
     with pytest.raises(ConfigError, match="3 factors for 4 classes"):
         made.blend(drawn(classes=4)[0])

@@ -10,6 +10,9 @@ from kit.evaluation.competition import for_labels
 from kit.kinds import Ensembler
 from kit.kinds.label_kinds import check_takes
 from kit.kinds.targets import NUMBERS, SOFT
+from kit.plugins.ensembler.linear import LinearStacking
+from kit.plugins.ensembler.simplex import Simplex
+from kit.plugins.ensembler.single import Single
 
 RNG = np.random.default_rng(0)
 TRUTH = RNG.normal(50, 10, (200, 2))
@@ -40,7 +43,8 @@ def test_linear_without_a_penalty_is_non_negative_least_squares() -> None:
     found = fitted({"name": "linear", "l2": 0})
     inputs, truth = MEMBERS[:, :, 0].T, TRUTH[:, 0]
     wanted = nnls(inputs - inputs.mean(axis=0), truth - truth.mean())[0]
-    assert np.allclose(found.coefficients[0], wanted)  # type: ignore[attr-defined]
+    assert isinstance(found, LinearStacking)
+    assert np.allclose(found.coefficients[0], wanted)
     with pytest.raises(ConfigError, match="C21"):
         found.blend(MEMBERS[:2])
     assert np.allclose(found.restrict(found.find_used(3)).blend(MEMBERS), found.blend(MEMBERS))
@@ -49,7 +53,9 @@ def test_linear_without_a_penalty_is_non_negative_least_squares() -> None:
 def test_simplex_finds_the_weights_of_the_least_squared_error() -> None:
     from scipy.optimize import nnls
 
-    found = np.array(fitted("simplex").weights)  # type: ignore[attr-defined]
+    simplex = fitted("simplex")
+    assert isinstance(simplex, Simplex)
+    found = np.array(simplex.weights)
     scale = TRUTH.std(axis=0)
     errors = np.stack([((member - TRUTH) / scale).ravel() for member in MEMBERS], axis=1)
     # a sum of 1 as a row of large weight, Lawson and Hanson's way
@@ -72,7 +78,9 @@ def test_hill_climbing_single_greedy_and_auto_take_the_best_by_rmse() -> None:
         return float(np.sqrt(((values - TRUTH) ** 2).mean(axis=0)).mean())
 
     best = min(rmse(member) for member in MEMBERS)
-    assert fitted("single").member == 0  # type: ignore[attr-defined]
+    single = fitted("single")
+    assert isinstance(single, Single)
+    assert single.member == 0
     for name in ("hill_climb", "greedy", "auto"):
         assert rmse(fitted(name).blend(MEMBERS)) <= best + 1e-9
 
@@ -88,7 +96,9 @@ def test_simplex_of_shares_has_the_least_cross_entropy() -> None:
     rng = np.random.default_rng(2)
     truth = rng.dirichlet(np.ones(3), 300)
     members = np.stack([0.5 * truth + 0.5 * rng.dirichlet(np.ones(3), 300), rng.dirichlet(np.ones(3), 300)])
-    weights = for_labels(Ensembler.open("simplex"), SOFT).fit(members, truth).weights  # type: ignore[attr-defined]
+    simplex = for_labels(Ensembler.open("simplex"), SOFT).fit(members, truth)
+    assert isinstance(simplex, Simplex)
+    weights = simplex.weights
 
     def cost(share: float) -> float:
         return -float((truth * np.log(share * members[0] + (1 - share) * members[1])).sum(axis=1).mean())

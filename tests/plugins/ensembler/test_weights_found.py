@@ -14,7 +14,8 @@ from kit.evaluation.competition import for_labels
 from kit.kinds import Ensembler, Metric
 from kit.kinds.metric_shortcuts import true_class_probability
 from kit.kinds.targets import MULTI_HOT
-from kit.plugins.ensembler.simplex import least_log_loss
+from kit.plugins.ensembler.hill_climb import HillClimb
+from kit.plugins.ensembler.simplex import Simplex, least_log_loss
 from tests.drawn_members import drawn, softmax
 
 LIBRARY = {  # costs, by scikit-learn
@@ -46,7 +47,8 @@ def selected(name: str, members: np.ndarray, truth: np.ndarray, rounds: int) -> 
         order.append((used or equal)[0])
         costs.append(tried.min())
     best = next(n for n, cost in enumerate(costs) if cost <= min(costs) + 1e-9)
-    return (np.bincount(order[: best + 1], minlength=len(members)) / (best + 1)).tolist()
+    weights: list[float] = (np.bincount(order[: best + 1], minlength=len(members)) / (best + 1)).tolist()
+    return weights
 
 
 @given(seed=st.integers(0, 10**6), name=st.sampled_from(sorted(LIBRARY)), signal=st.floats(0.3, 4))
@@ -161,7 +163,7 @@ def several(seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
 
 def test_simplex_finds_the_least_binary_cross_entropy_that_a_grid_finds() -> None:
     members, truth = several()
-    weights = np.array(Ensembler.open("simplex").fit(members, truth).weights)
+    weights = np.array(Simplex.open("simplex").fit(members, truth).weights)
     steps = np.linspace(0, 1, 41)
     grid = [(a, b, 1 - a - b) for a in steps for b in steps if a + b <= 1]
     score = Metric.open("log_loss").score
@@ -177,7 +179,8 @@ def test_a_climb_over_several_labels_takes_the_best_next_mean_each_time() -> Non
         0.2,
     )  # each tells other classes, too low for one half when averaged
     members[[0, 1]] *= 1.4
-    metric, chosen = Metric.open("macro_f1"), []
+    metric = Metric.open("macro_f1")
+    chosen: list[int] = []
     for _ in range(6):
         scores = [metric.score(truth, members[[*chosen, m]].mean(axis=0, dtype=np.float64)) for m in range(3)]
         chosen.append(int(np.argmax(scores)))
@@ -186,6 +189,7 @@ def test_a_climb_over_several_labels_takes_the_best_next_mean_each_time() -> Non
     assert len(set(kept)) > 1
     spec = {"name": "hill_climb", "metric": "macro_f1", "rounds": 6}
     fitted = for_labels(Ensembler.open(spec), target=MULTI_HOT).fit(members, truth)
+    assert isinstance(fitted, HillClimb)
     np.testing.assert_allclose(fitted.weights, np.bincount(kept, minlength=3) / len(kept))
     np.testing.assert_allclose(fitted.blend(members), members[kept].mean(axis=0, dtype=np.float64), rtol=1e-6)
 

@@ -141,5 +141,5 @@ def unmade() -> None:
 def test_closed_early_it_leaves_no_worker() -> None:
     told = Processes(workers=2).map(surroundings, list(range(9)), Stop())
     next(iter(told))
-    told.close()  # type: ignore[attr-defined]
+    told.close()
     assert not multiprocessing.active_children()

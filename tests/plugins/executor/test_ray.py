@@ -226,7 +226,7 @@ def test_folds_on_a_cluster_come_to_the_same_bytes_with_a_worker_killed(
 
 def test_the_log_of_a_lost_node_is_left_out() -> None:
     stream = io.StringIO()
-    with redirect_stdout(_WithoutDumps(stream)):  # type: ignore[type-var]
+    with redirect_stdout(_WithoutDumps(stream)):
         print(
             "(raylet) Raylet is terminated.\n    [state-dump] NodeManager - 1 total\n    [2026-11-30 I 1 1] x"
         )

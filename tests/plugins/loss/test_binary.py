@@ -12,6 +12,7 @@ from torch.nn import functional
 from kit.device import torch_internals
 from kit.kinds import Classes, Loss
 from kit.kinds.targets import MULTI_HOT
+from kit.plugins.loss.bce import Bce
 
 torch_internals.prepare_torchvision()
 
@@ -64,9 +65,9 @@ def test_smoothed_multi_hot_targets_move_half_as_far_on_either_side() -> None:
 
 
 def test_balance_weighs_a_yes_by_the_noes_for_each_yes() -> None:
-    loss = Loss.open({"name": "bce", "balance": 1}).with_classes(SEVERAL)
+    loss = Bce.open({"name": "bce", "balance": 1}).with_classes(SEVERAL)
     assert loss.weights() == [1 / 3, 3.0, 4.0]  # 1 no to 3 yeses, 3 to 1, and no row counts as one
-    half = Loss.open({"name": "bce", "balance": 0.5}).with_classes(SEVERAL)
+    half = Bce.open({"name": "bce", "balance": 0.5}).with_classes(SEVERAL)
     assert half.weights() == pytest.approx([3**-0.5, 3**0.5, 2])
     outputs, hot, _ = drawn(classes=3)
     theirs = torch.nn.BCEWithLogitsLoss(pos_weight=torch.tensor([1 / 3, 3.0, 4.0]), reduction="none")

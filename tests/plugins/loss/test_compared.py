@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -91,13 +92,13 @@ def test_the_adapter_is_the_library(
     batch: tuple[Tensor, Tensor, Tensor],
     of: dict[str, object],
     miner: dict[str, object] | None,
-    theirs: object,
-    picks: object,
+    theirs: Callable[..., Tensor],
+    picks: Callable[[Tensor, Tensor], tuple[Tensor, ...]] | None,
 ) -> None:
     _, vectors, labels = batch
-    picked = None if picks is None else picks(vectors, labels)  # type: ignore[operator]
+    picked = None if picks is None else picks(vectors, labels)
     found = compared(Loss.open({"name": "metric_learning", "loss": of, "miner": miner}), batch)
-    torch.testing.assert_close(found, theirs(vectors, labels, picked))  # type: ignore[operator]
+    torch.testing.assert_close(found, theirs(vectors, labels, picked))
     assert found > 0
 
 
@@ -107,7 +108,7 @@ def test_proxy_anchor_is_the_librarys_on_the_heads_vectors() -> None:
     head = Head.open("cosine").build(6, 4)
     vectors = torch.randn(6, 6, generator=draws)
     theirs = losses.ProxyAnchorLoss(4, 6, margin=0.1, alpha=32)
-    theirs.proxies.data = head.weight.detach().clone()
+    theirs.proxies.data = head.get_parameter("weight").detach().clone()
     found = Loss.open("proxy_anchor").rows(head(vectors), labels)
     torch.testing.assert_close(found, theirs(vectors, labels).detach().expand(6), atol=1e-4, rtol=1e-4)
 

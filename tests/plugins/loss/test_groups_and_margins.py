@@ -11,13 +11,15 @@ from torch.nn import functional
 
 from kit.errors import ConfigError
 from kit.kinds import Classes, Head, Loss
+from kit.plugins.loss.adaptive_arcface import AdaptiveArcface
+from kit.plugins.loss.group_smoothing import GroupSmoothing
 
 FRUIT = Classes(("red", "green", "yellow", "milk"), (5, 5, 5, 5), ("apple", "apple", "apple", "carton"))
 
 
 def test_the_targets_of_group_smoothing_by_hand() -> None:
     targets = (
-        Loss.open({"name": "group_smoothing", "smoothing": 0.2, "within_group": 0.75})
+        GroupSmoothing.open({"name": "group_smoothing", "smoothing": 0.2, "within_group": 0.75})
         .with_classes(FRUIT)
         .targets()
     )
@@ -30,7 +32,7 @@ def test_the_targets_of_group_smoothing_by_hand() -> None:
 
 
 def test_rows_are_torchs_cross_entropy_against_soft_targets() -> None:
-    loss = Loss.open("group_smoothing").with_classes(FRUIT)
+    loss = GroupSmoothing.open("group_smoothing").with_classes(FRUIT)
     outputs, labels = torch.randn(9, 4, generator=torch.Generator().manual_seed(0)), torch.arange(9) % 4
     expected = functional.cross_entropy(outputs, torch.tensor(loss.targets())[labels], reduction="none")
     torch.testing.assert_close(loss.rows(outputs, labels), expected)
@@ -50,18 +52,20 @@ def test_without_groups_it_says_which_column_to_name() -> None:
 
 
 def test_margins_of_counts_as_the_winners_had_them() -> None:
-    loss = Loss.open("adaptive_arcface").with_classes(Classes(("a", "b", "c", "d"), (1, 10, 100, 1000)))
+    loss = AdaptiveArcface.open("adaptive_arcface").with_classes(
+        Classes(("a", "b", "c", "d"), (1, 10, 100, 1000))
+    )
     assert loss.margins(4) == pytest.approx([0.5, 0.2605, 0.1258, 0.05], abs=1e-4)
 
 
 def test_equal_counts_give_the_middle_margin_and_no_nan() -> None:
-    loss = Loss.open("adaptive_arcface").with_classes(Classes(("a", "b"), (7, 7)))
+    loss = AdaptiveArcface.open("adaptive_arcface").with_classes(Classes(("a", "b"), (7, 7)))
     assert loss.margins(2) == pytest.approx([0.275, 0.275])
-    assert Loss.open("adaptive_arcface").margins(3) == pytest.approx([0.275] * 3)
+    assert AdaptiveArcface.open("adaptive_arcface").margins(3) == pytest.approx([0.275] * 3)
 
 
 def test_each_class_has_the_arcface_of_its_margin() -> None:
-    loss = Loss.open("adaptive_arcface").with_classes(Classes(("a", "b", "c"), (1, 10, 100)))
+    loss = AdaptiveArcface.open("adaptive_arcface").with_classes(Classes(("a", "b", "c"), (1, 10, 100)))
     cosines = torch.tanh(torch.randn(6, 3, generator=torch.Generator().manual_seed(0)))
     labels = torch.arange(6) % 3
     found = loss.rows(cosines, labels)
@@ -79,7 +83,7 @@ def test_sub_centres_with_arcface_are_pytorch_metric_learnings() -> None:
     )
     head = Head.open({"name": "sub_centre", "centres": 3}).build(8, 5)
     with torch.no_grad():
-        head.cosines.weight.copy_(reference.W.T)
+        head.get_parameter("cosines.weight").copy_(reference.W.T)
     draws = torch.Generator().manual_seed(2)
     vectors, labels = torch.randn(20, 8, generator=draws), torch.randint(0, 5, (20,), generator=draws)
     theirs = torch.stack([reference(v[None], y[None]) for v, y in zip(vectors, labels, strict=True)])

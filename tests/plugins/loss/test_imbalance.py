@@ -47,8 +47,8 @@ def test_poly_is_the_papers_pseudocode() -> None:
 
 def test_ldam_is_the_authors_code() -> None:
     """kaidic/LDAM-DRW, losses.py: margins by counts, scaled to a largest of max_m, s = 30."""
-    margins = 1.0 / np.sqrt(np.sqrt(COUNTS))
-    margins = torch.tensor(margins * (0.5 / margins.max()))
+    by_count = 1.0 / np.sqrt(np.sqrt(COUNTS))
+    margins = torch.tensor(by_count * (0.5 / by_count.max()))
     cosines = torch.tanh(OUTPUTS)
     moved = cosines - margins[LABELS][:, None]
     wanted = functional.cross_entropy(30 * torch.where(HOT.bool(), moved, cosines), LABELS, reduction="none")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from torch.nn import functional
@@ -38,9 +40,11 @@ def bound(spec: object, classes: Classes = CLASSES) -> Loss:
         ),
     ],
 )
-def test_a_row_costs_the_mean_of_torchs_loss_over_its_columns(spec: object, wanted: torch.Tensor) -> None:
+def test_a_row_costs_the_mean_of_torchs_loss_over_its_columns(
+    spec: str | dict[str, Any], wanted: torch.Tensor
+) -> None:
     assert torch.allclose(bound(spec).rows(OUTPUTS, LABELS), wanted.mean(dim=1))
-    weights = {"name": spec} if isinstance(spec, str) else dict(spec)  # type: ignore[call-overload]
+    weights = {"name": spec} if isinstance(spec, str) else spec
     weighed = bound({**weights, "column_weights": {"b": 3}})
     assert torch.allclose(weighed.rows(OUTPUTS, LABELS), (wanted[:, 0] + 3 * wanted[:, 1]) / 4)
 

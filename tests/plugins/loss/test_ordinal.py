@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 import torch
@@ -18,7 +20,7 @@ def bound(spec: object) -> Loss:
 
 
 def sigmoid(value: float) -> float:
-    return 1 / (1 + np.exp(-value))
+    return float(1 / (1 + np.exp(-value)))
 
 
 def test_coral_is_the_sum_of_binary_cross_entropies() -> None:
@@ -65,10 +67,10 @@ def test_probabilities_of_coral_are_differences_of_its_steps() -> None:
         ("smooth_l1", lambda e: e**2 / 2 if abs(e) < 1 else abs(e) - 0.5),
     ],
 )
-def test_grade_regression_is_of_standardised_grades(error: str, cost: object) -> None:
+def test_grade_regression_is_of_standardised_grades(error: str, cost: Callable[[float], float]) -> None:
     # grades 0 (5 rows), 1 (3), 2 and 3: mean 0.8, variance (5 * .64 + 3 * .04 + 1.44 + 4.84) / 10 = 0.96
     outputs = torch.tensor([[0.0], [1.5], [-2.0]])
-    wanted = [cost(o - (g - 0.8) / 0.96**0.5) for o, g in ((0, 2), (1.5, 0), (-2, 3))]  # type: ignore[operator]
+    wanted = [cost(o - (g - 0.8) / 0.96**0.5) for o, g in ((0.0, 2), (1.5, 0), (-2.0, 3))]
     loss = bound({"name": "grade_regression", "error": error})
     assert np.allclose(loss.rows(outputs, LABELS), wanted)
 
@@ -76,7 +78,7 @@ def test_grade_regression_is_of_standardised_grades(error: str, cost: object) ->
 def test_a_number_is_split_between_the_two_grades_beside_it() -> None:
     outputs = (torch.tensor([[2.3], [0.0], [7.0], [-1.0]]) - 0.8) / 0.96**0.5
     found = bound("grade_regression").probabilities(outputs)
-    assert np.allclose(found, [[0, 0, 0.7, 0.3], [1, 0, 0, 0], [0, 0, 0, 1], [1, 0, 0, 0]], atol=1e-6)
+    assert np.allclose(found, [[0, 0, 0.7, 0.3], [1.0, 0, 0, 0], [0, 0, 0, 1.0], [1.0, 0, 0, 0]], atol=1e-6)
 
 
 def test_the_head_of_coral_has_one_direction_and_descending_biases() -> None:

@@ -15,6 +15,7 @@ from kit.kinds.registry import locations
 from kit.kinds.several_target import SeveralTarget
 from kit.kinds.targets import LABEL_KINDS, MULTI_HOT, PLAIN_TARGETS
 from kit.plugins.loss._batch_mixing import BatchMixing
+from kit.plugins.loss.class_weighted import ClassWeighted
 
 FACTORS = (("p", "u"), ("p", "v"), ("q", "u"), ("q", "v"))
 CLASSES = Classes(("a", "b", "c", "d"), (40, 10, 5, 1), ("x", "x", "y", "z"), FACTORS, 56)
@@ -90,7 +91,7 @@ def test_mixed_bce_is_bce_of_the_mixed_labels(wrapper: str) -> None:
     outputs, labels = case(loss, "multi_hot")
     images = torch.randint(0, 256, (7, 3, 16, 16), dtype=torch.uint8)
     _, shares = loss.mix(images, labels, generator(2, "mix"))
-    mixed = sum(share * given for share, given in shares)
+    mixed = torch.stack([share * given for share, given in shares]).sum(0)
     expected = functional.binary_cross_entropy_with_logits(outputs, mixed, reduction="none").mean(1)
     torch.testing.assert_close(sum(share * loss.rows(outputs, given) for share, given in shares), expected)
 
@@ -118,7 +119,7 @@ def test_class_weights_multiply_any_loss(base: str) -> None:
 
 
 def test_class_weighted_cross_entropy_is_torchs_before_its_mean() -> None:
-    loss = Loss.open({"name": "class_weighted", "power": 0.5}).with_classes(CLASSES)
+    loss = ClassWeighted.open({"name": "class_weighted", "power": 0.5}).with_classes(CLASSES)
     outputs, labels = case(loss)
     weights = torch.tensor(loss.weights())
     expected = functional.cross_entropy(outputs, labels, weight=weights, reduction="none")
@@ -127,7 +128,7 @@ def test_class_weighted_cross_entropy_is_torchs_before_its_mean() -> None:
 
 
 def test_a_class_without_rows_has_a_finite_weight() -> None:
-    loss = Loss.open("class_weighted").with_classes(Classes(("a", "b"), (10, 0)))
+    loss = ClassWeighted.open("class_weighted").with_classes(Classes(("a", "b"), (10, 0)))
     assert np.isfinite(loss.weights()).all()
 
 

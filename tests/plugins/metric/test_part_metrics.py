@@ -92,7 +92,11 @@ def test_noisy_or_takes_parts_as_independent() -> None:
 
 def test_a_row_has_the_largest_weight_of_its_labels() -> None:
     yes, shares, weights = of_severity()
-    spec = {"parts": ["*t"], "classes": ["mid", "high"], "class_weights": {"mid": 2, "hi*": 4}}
+    spec: dict[str, Any] = {
+        "parts": ["*t"],
+        "classes": ["mid", "high"],
+        "class_weights": {"mid": 2, "hi*": 4},
+    }
     expected = log_loss(yes, shares.max(axis=1), sample_weight=weights)
     assert opened(name="any_part", **spec).score(*draw()) == pytest.approx(expected)
     # weights count too if no part of the row has a class that is asked for

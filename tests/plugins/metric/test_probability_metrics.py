@@ -211,7 +211,7 @@ def test_gap_is_the_graders() -> None:
     said, confidence = shares.argmax(axis=1), shares.max(axis=1)
     assert opened("gap").score(truth, shares) == pytest.approx(landmark_gap(truth.tolist(), said, confidence))
     landmarks = [None if number == 3 else number for number in truth.tolist()]
-    theirs = landmark_gap(landmarks, said, confidence)  # type: ignore[arg-type]
+    theirs = landmark_gap(landmarks, said, confidence)
     assert opened("gap", without="dog").score(truth, shares) == pytest.approx(theirs)
 
 

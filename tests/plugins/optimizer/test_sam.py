@@ -29,7 +29,8 @@ class Small(nn.Module):
         self.head = nn.Linear(108, 4)
 
     def forward(self, images: Tensor) -> Tensor:
-        return self.head(self.norm(images.float() / 255).flatten(1))
+        outputs: Tensor = self.head(self.norm(images.float() / 255).flatten(1))
+        return outputs
 
 
 def new(network: nn.Module, **options: Any) -> Learner:
@@ -50,7 +51,8 @@ def loop(network: nn.Module, radius: float, adaptive: bool) -> nn.Module:
         first = gradients(batch, network)
         moved = deepcopy(network)  # its statistics are thrown away with it
         sizes = [w.detach().abs() if adaptive else torch.ones_like(w) for w in network.parameters()]
-        norm = torch.sqrt(sum(((s * g) ** 2).sum() for s, g in zip(sizes, first, strict=True)))
+        squares = [((s * g) ** 2).sum() for s, g in zip(sizes, first, strict=True)]
+        norm = torch.sqrt(torch.stack(squares).sum())
         with torch.no_grad():
             for weight, size, slope in zip(moved.parameters(), sizes, first, strict=True):
                 weight.add_(radius * size**2 * slope / (norm + 1e-12))
@@ -83,7 +85,7 @@ def test_a_step_that_runs_out_of_memory_begins_again_with_the_same_weights() -> 
 def test_a_gradient_that_is_not_finite_leaves_the_weights() -> None:
     made = new(Small())
     with torch.no_grad():
-        made.network.head.weight[0, 0] = float("nan")  # type: ignore[union-attr, index]
+        made.network.get_parameter("head.weight")[0, 0] = float("nan")
     before = deepcopy(made.network.state_dict())
     with pytest.raises(fit.NotFiniteError):
         run(made)

@@ -131,11 +131,11 @@ def test_a_step_that_runs_out_of_memory_begins_again_with_the_same_weights() -> 
 def test_a_gradient_that_is_not_finite_leaves_weights_and_average() -> None:
     made = new(Small())
     with torch.no_grad():
-        made.network.head.weight[0, 0] = float("inf")  # type: ignore[union-attr, index]
+        made.network.get_parameter("head.weight")[0, 0] = float("inf")
     with pytest.raises(fit.NotFiniteError):
         run(made)
     untouched = Small()
-    assert torch.equal(made.predictor.head.bias, untouched.head.bias)  # type: ignore[union-attr]
+    assert torch.equal(made.predictor.get_parameter("head.bias"), untouched.head.bias)
     assert not made.optimizer.state
 
 
@@ -145,7 +145,7 @@ def test_sam_around_it_averages_too() -> None:
     made = learner(network, sam.build(list(network.named_parameters())), FLOAT)
     run(made)
     assert sam.averages_weights()
-    assert not torch.equal(made.predictor.head.weight, network.head.weight)  # type: ignore[arg-type]
+    assert not torch.equal(made.predictor.get_parameter("head.weight"), network.head.weight)
 
 
 def test_lookahead_around_it_is_refused() -> None:

@@ -65,8 +65,9 @@ def test_attention_starts_as_the_mean_and_weighs_by_its_scores() -> None:
     features = torch.randn(2, 5, 3, 4, generator=torch.Generator().manual_seed(0))
     made = Pooling.open("attention").build()
     torch.testing.assert_close(made(features), features.mean((2, 3)))
-    torch.nn.init.normal_(made.score.weight)
+    weight = made.get_parameter("score.weight")
+    torch.nn.init.normal_(weight)
     tokens = features.flatten(2).transpose(1, 2)
-    shares = (tokens @ made.score.weight[0]).softmax(1)
+    shares = (tokens @ weight[0]).softmax(1)
     torch.testing.assert_close(made(features), torch.einsum("nt,ntc->nc", shares, tokens))
     assert len(list(made.parameters())) == 2

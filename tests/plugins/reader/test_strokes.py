@@ -43,7 +43,7 @@ def distances(strokes: Sequence[Sequence[Sequence[float]]], side: int) -> np.nda
 @pytest.mark.parametrize("key", ["key_id/9000003627287624", "key_id/7", "0"])
 def test_pixels_as_near_to_a_line_as_half_its_width_are_white(table: Path, key: str) -> None:
     made = read(f"{table}::{key}", "strokes", 1, size=SIDE)[:, :, 0]
-    far = distances([[np.add(xs, 3), np.add(ys, 3)] for xs, ys in STROKES], 107)
+    far = distances([[[value + 3 for value in line] for line in stroke] for stroke in STROKES], 107)
     assert made[far <= 1].min() == 255
     assert made[far > 2].max() == 0
 

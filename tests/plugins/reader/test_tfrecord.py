@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -127,7 +128,11 @@ def test_damage_is_named(files: Path) -> None:
 
 
 def test_a_record_without_the_image_is_named(tmp_path: Path) -> None:
-    rows = [{"image": JPEGS[0], "id": "a"}, {"id": "b"}, {"image": JPEGS[:2], "id": "c"}]
+    rows: list[dict[str, Any]] = [
+        {"image": JPEGS[0], "id": "a"},
+        {"id": "b"},
+        {"image": JPEGS[:2], "id": "c"},
+    ]
     write_tfrecord(tmp_path / "a.tfrec", rows)
     assert refusal(tmp_path / "a.tfrec::id/b", "tfrecord") == "D15 record 1 has no feature 'image': it has id"
     assert refusal(tmp_path / "a.tfrec::id/c", "tfrecord") == "D15 a feature holds 2 images, not one"

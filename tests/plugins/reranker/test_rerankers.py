@@ -18,7 +18,8 @@ def vectors() -> tuple[np.ndarray, np.ndarray]:
 
 
 def unit(vector: np.ndarray) -> np.ndarray:
-    return vector / np.linalg.norm(vector)
+    made: np.ndarray = vector / np.linalg.norm(vector)
+    return made
 
 
 def by_product(queries: np.ndarray, gallery: np.ndarray, k: int) -> np.ndarray:

@@ -7,6 +7,7 @@ import pytest
 
 from kit.core.randomness import generator
 from kit.kinds import Sampler
+from kit.plugins.sampler.repeat_factor import RepeatFactor
 
 HOT = np.zeros((100, 3), dtype=np.int8)
 HOT[:80, 0] = 1  # in .8 of the rows
@@ -19,7 +20,7 @@ def counts(spec: object, labels: np.ndarray, seed: int = 0) -> np.ndarray:
 
 
 def test_the_rarest_class_of_a_row_decides_how_often_it_comes() -> None:
-    factors = Sampler.open({"name": "repeat_factor", "frequency_threshold": 0.4}).factors(HOT)  # type: ignore[attr-defined]
+    factors = RepeatFactor.open({"name": "repeat_factor", "frequency_threshold": 0.4}).factors(HOT)
     assert factors[:75].tolist() == [1] * 75
     assert factors[75:84] == pytest.approx(np.full(9, 2.0))  # sqrt(.4 / .1)
     assert factors[84:86] == pytest.approx(np.full(2, np.sqrt(20)))
@@ -39,15 +40,13 @@ def test_rows_come_as_often_as_their_factor_says() -> None:
 
 
 def test_the_mean_share_of_the_classes_is_the_default() -> None:
-    by_default = Sampler.open("repeat_factor").factors(HOT)  # type: ignore[attr-defined]
-    named = Sampler.open({"name": "repeat_factor", "frequency_threshold": (0.8 + 0.1 + 0.02) / 3}).factors(
-        HOT
-    )  # type: ignore[attr-defined]
-    np.testing.assert_allclose(by_default, named)
+    by_default = RepeatFactor.open("repeat_factor")
+    named = RepeatFactor.open({"name": "repeat_factor", "frequency_threshold": (0.8 + 0.1 + 0.02) / 3})
+    np.testing.assert_allclose(by_default.factors(HOT), named.factors(HOT))
 
 
 def test_class_numbers_repeat_by_the_same_rule() -> None:
     labels = np.repeat([0, 1], [90, 10])
-    factors = Sampler.open({"name": "repeat_factor", "frequency_threshold": 0.9}).factors(labels)  # type: ignore[attr-defined]
+    factors = RepeatFactor.open({"name": "repeat_factor", "frequency_threshold": 0.9}).factors(labels)
     np.testing.assert_allclose(factors, np.repeat([1.0, 3.0], [90, 10]))
     assert counts({"name": "repeat_factor", "frequency_threshold": 0.9}, labels).sum() == 120

@@ -18,7 +18,8 @@ def order(spec: object, seed: int = 0) -> np.ndarray:
 
 
 def counts(rows: np.ndarray) -> list[int]:
-    return np.bincount(LABELS[rows], minlength=3).tolist()
+    found: list[int] = np.bincount(LABELS[rows], minlength=3).tolist()
+    return found
 
 
 def test_shuffled_shows_every_row_once_in_another_order_each_epoch() -> None:

@@ -29,7 +29,8 @@ def table(cells: list[str], groups: list[str] | None = None, folder: Path = Path
 
 def split(cells: list[str], groups: list[str] | None = None) -> list[int]:
     splitter = Splitter.open({"name": "column", "column": "part"})
-    return make_folds(table(cells, groups), splitter, 0).numbers[:, 0].tolist()
+    numbers: list[int] = make_folds(table(cells, groups), splitter, 0).numbers[:, 0].tolist()
+    return numbers
 
 
 def test_names_are_numbered_in_their_order_and_blank_is_never_held_out() -> None:

@@ -17,9 +17,9 @@ from kit.data.table import Table, train_table
 from kit.errors import ConfigError, DataError
 from kit.kinds import Metric, Splitter
 from kit.plugins.splitter.repeated import Repeated
-from kit.stages.blending.blend import blend
 from kit.stages.prediction.tta import tta
 from kit.stages.training.train import train
+from tests.blends import submit_blend
 from tests.drawing import draw_competition
 from tests.kinds.test_registry import put
 
@@ -179,9 +179,11 @@ def test_scores_are_those_of_the_mean_over_repeats(space: Path, views: str) -> N
     found = read(space, views, "oof")
     table = train_table(space, Workspace.open(space).competition.data)
     mean = np.stack([found.probabilities[found.ids == name].mean(axis=0) for name in table.ids.tolist()])
+    assert found.provenance.scores is not None
     for name in ("macro_f1", "log_loss"):
         expected = Metric.open(name).score(table.targets(), mean)
         assert found.provenance.scores[name] == pytest.approx(expected, abs=1e-6)
+    assert found.provenance.fold_scores is not None
     assert set(found.provenance.fold_scores) == {"0", "1", "2", "3"}
 
 
@@ -193,11 +195,15 @@ def test_test_rows_are_predicted_by_the_models_of_all_repeats(space: Path) -> No
 
 @pytest.mark.parametrize("ensembler", ["mean", "surest"])
 def test_members_are_blended_by_id_over_the_mean_of_repeats(space: Path, ensembler: str) -> None:
-    submitted = blend(Workspace.open(space), ["runs/a@hflip", "runs/b@hflip"], ensembler, name=ensembler)
+    submitted = submit_blend(
+        Workspace.open(space), ["runs/a@hflip", "runs/b@hflip"], ensembler, name=ensembler
+    )
     assert (submitted.rows, submitted.test_rows) == (60, 12)
     first = submitted.scores[0]
     assert set(first.folds) == {0, 1}  # the first repeat's: what is fitted is fitted on the other one of them
-    assert first.cv == pytest.approx(read(space, "hflip", "oof").provenance.scores["macro_f1"])
+    scores = read(space, "hflip", "oof").provenance.scores
+    assert scores is not None
+    assert first.cv == pytest.approx(scores["macro_f1"])
     assert len(submitted.path.read_text().splitlines()) == 13
     record = json.loads(submitted.record.read_text())
     assert [one["member"] for one in record["members"]] == ["a@hflip", "b@hflip"]
@@ -206,7 +212,7 @@ def test_members_are_blended_by_id_over_the_mean_of_repeats(space: Path, ensembl
 def test_a_run_of_repeats_blends_with_a_run_of_plain_folds(space: Path) -> None:
     train(space, ["splitter=stratified_kfold", "splitter.folds=2"], name="once")
     tta(space, ["runs/once"], "hflip")
-    submitted = blend(Workspace.open(space), ["runs/once@hflip", "runs/a@hflip"])
+    submitted = submit_blend(Workspace.open(space), ["runs/once@hflip", "runs/a@hflip"])
     assert (submitted.rows, len(submitted.scores)) == (60, 3)
 
 

@@ -17,9 +17,9 @@ from kit.errors import DataError
 from kit.kinds import Splitter
 from kit.plugins.splitter._timestamps import parse_times
 from kit.plugins.splitter.time import borders
-from kit.stages.blending.blend import blend
 from kit.stages.prediction.tta import tta
 from kit.stages.training.train import train
+from tests.blends import submit_blend
 from tests.drawing import draw_competition
 
 
@@ -118,7 +118,8 @@ def test_too_few_times_are_refused(when: list[str], groups: list[str] | None, wo
 
 def test_numbers_and_dates_are_read_and_compared() -> None:
     def read(*texts: str) -> list[float]:
-        return parse_times(list(texts), list(texts), "day").tolist()
+        times: list[float] = parse_times(list(texts), list(texts), "day").tolist()
+        return times
 
     assert read("2", "10", "-1.5", "1e3") == [2, 10, -1.5, 1000]
     first, second = read("1970-01-02", "1970-01-02T01:00+01:00")
@@ -153,5 +154,5 @@ def test_the_whole_road_holds_where_the_earliest_rows_are_never_predicted(tmp_pa
         f"{row:03d}": 0 if row < 42 else 1 for row in range(18, 60)
     }  # ten people, 6 rows each: 3, 4 and 3
     assert dict(zip(found.ids.tolist(), found.folds.tolist(), strict=True)) == expected
-    submitted = blend(Workspace.open(root), ["runs/a@hflip"])
+    submitted = submit_blend(Workspace.open(root), ["runs/a@hflip"])
     assert (submitted.rows, submitted.test_rows) == (42, 12)

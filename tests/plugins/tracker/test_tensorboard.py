@@ -10,6 +10,7 @@ import pytest
 
 from kit.data.predictions import Predictions
 from kit.stages.training.train import train
+from tests.approximate import approx
 
 pytest.importorskip("tensorboard")
 
@@ -26,13 +27,14 @@ def test_the_event_files_hold_the_log_the_config_and_the_pooled_scores(space: Pa
     found = scalars(run.fold(1) / "tensorboard")
     lines = [json.loads(line) for line in (run.fold(1) / "log.jsonl").read_text().splitlines()]
     for name in ("train_loss", "macro_f1", "log_loss", "images_per_second"):
-        assert found[name] == [(line["step"], pytest.approx(line[name])) for line in lines]
+        assert found[name] == [(line["step"], approx(line[name])) for line in lines]
     assert [step for step, _ in found["batch_loss"]] == [3, 6]
     assert [step for step, _ in found["lr"]] == [3, 4, 6, 8]
     (events,) = (run.fold(1) / "tensorboard").iterdir()
     assert b'"image_size": 16' in events.read_bytes()
     whole = Predictions.read(run.predictions("plain") / "oof.parquet").provenance.scores
-    assert scalars(run.folder / "tensorboard") == {name: [(2, pytest.approx(whole[name]))] for name in whole}
+    assert whole is not None
+    assert scalars(run.folder / "tensorboard") == {name: [(2, approx(whole[name]))] for name in whole}
 
 
 def test_what_is_logged_again_after_a_resume_is_there_once(space: Path) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from kit.kinds import Tracker
+from kit.plugins.tracker.wandb import Wandb
 from kit.stages.training.train import train
 
 wandb = pytest.importorskip("wandb")
@@ -52,10 +52,10 @@ def test_without_a_login_auto_is_offline_and_asks_nothing(
 ) -> None:
     asked = []
     monkeypatch.setattr(wandb, "login", lambda **options: asked.append(options))
-    assert Tracker.open("wandb")._mode() == "offline"  # type: ignore[attr-defined]
+    assert Wandb.open("wandb")._mode() == "offline"
     assert asked == [{"prompt": False, "verify": False}]
     monkeypatch.setenv("WANDB_MODE", "disabled")
-    assert Tracker.open("wandb")._mode() is None  # type: ignore[attr-defined]
+    assert Wandb.open("wandb")._mode() is None
 
 
 def test_the_command_leaves_no_process_and_says_nothing_of_its_own(alone: Path) -> None:

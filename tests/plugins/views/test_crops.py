@@ -14,7 +14,8 @@ IMAGES = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
 
 
 def resized(crop: torch.Tensor) -> torch.Tensor:
-    return resize(crop, [32, 32], InterpolationMode.BILINEAR, antialias=True)
+    made: torch.Tensor = resize(crop, [32, 32], InterpolationMode.BILINEAR, antialias=True)
+    return made
 
 
 def test_five_crops_are_torchvisions() -> None:
