@@ -30,7 +30,8 @@ def parse(line: str) -> None:
 
     The config is the digits' with the backbone that `kit init` writes.
     """
-    context, command, words = click.Context(menu), menu, shlex.split(line)
+    context, words = click.Context(menu), shlex.split(line)
+    command: click.Command = menu
     while isinstance(command, click.Group) and words:
         found = command.get_command(context, words[0])
         assert found is not None, line

@@ -142,13 +142,9 @@ class Resident:
 def soak(folder: Path, minutes: float, seed: int) -> tuple[str, list[str]]:
     """What was done, as words, and what went wrong."""
     drawn, kinds, wanted = prepared(folder)
-    rng, ends, wrong, rounds, until = (
-        random.Random(seed),
-        Counter[str](),
-        [],
-        0,
-        time.monotonic() + 60 * minutes,
-    )
+    rng, ends, until = random.Random(seed), Counter[str](), time.monotonic() + 60 * minutes
+    wrong: list[str] = []
+    rounds = 0
     other = Resident()
     while time.monotonic() < until and not wrong:
         rounds += 1
@@ -180,4 +176,7 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(resident() if sys.argv[1:] == ["resident"] else main())
+    if sys.argv[1:] == ["resident"]:
+        resident()
+    else:
+        sys.exit(main())

@@ -22,6 +22,7 @@ from kit.stages.prediction.tta import tta
 from kit.stages.pseudo_labelling.pseudo import PseudoRequest, pseudo
 from kit.stages.pseudo_labelling.rule import Rule
 from kit.stages.training.train import train
+from tests.blends import submit_blend
 from tests.drawing import draw_competition
 from tests.written_runs import CLASSES, LABELS, TEST, TRAIN, competition
 
@@ -44,7 +45,7 @@ form = pytest.mark.parametrize("given", FORMS.values(), ids=FORMS)
 
 @form
 def test_blend_and_board_take_each_form(space: Workspace, given: Callable[[Workspace], Any]) -> None:
-    submitted = blend(given(space), ["runs/a@d4", "runs/b"], name="x")
+    submitted = submit_blend(given(space), ["runs/a@d4", "runs/b"], name="x")
     assert submitted.number == 1
     assert submitted.path.is_file()
     assert [entry.number for entry in kit.Board.read(given(space)).entries] == [1]
@@ -79,6 +80,7 @@ def test_plugins_open_with_each_form(space: Workspace, given: Callable[[Workspac
     assert kit.KINDS["ensembler"].open("mine", given(space)).plugin_name() == "mine"
     assert space.experiment.open(Splitter, given(space)).plugin_name() == "stratified_kfold"
     splitter = kit.KINDS["splitter"].open({"name": "group_kfold", "folds": 3})
+    assert isinstance(splitter, Splitter)
     for row in TRAIN:  # which are copies otherwise
         (space.root / "data" / "images" / f"{row}.png").write_text(row)
     folds = kit.make_folds(kit.train_table(given(space)), splitter)
@@ -108,13 +110,13 @@ def test_files_are_read_from_text_and_paths_alike(space: Workspace) -> None:
     "members", ["a@d4", "runs/a@d4", ["runs/a@d4"], [Path("runs/a@d4")], Path("runs/a@d4")]
 )
 def test_one_member_needs_no_list_and_may_be_a_path(space: Workspace, members: Any) -> None:
-    assert "a" in blend(space, members).path.name
+    assert "a" in submit_blend(space, members).path.name
 
 
 def test_a_run_is_a_member_by_its_absolute_path_too(tmp_path: Path) -> None:
     space = competition(tmp_path / "data@home")  # an @ in a folder above is no set of views
     run = kit.Run(space.runs / "a")
-    assert blend(space, [run, f"{run.folder}@d4"]).number == 1  # type: ignore[list-item]
+    assert submit_blend(space, [run, f"{run.folder}@d4"]).number == 1
 
 
 @pytest.mark.parametrize(
