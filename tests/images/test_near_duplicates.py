@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -52,7 +53,9 @@ def seen(folder: Path, images: list[np.ndarray]) -> Thumbnails:
 
 
 @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES.keys())
-def test_a_changed_copy_is_near_and_other_pictures_are_not(tmp_path: Path, change) -> None:  # type: ignore[no-untyped-def]
+def test_a_changed_copy_is_near_and_other_pictures_are_not(
+    tmp_path: Path, change: Callable[[np.ndarray], np.ndarray]
+) -> None:
     originals = [scene(seed) for seed in range(20)]
     pairs = find_near_duplicates(seen(tmp_path, [*originals, *(change(image) for image in originals)]))
     wanted = {(row, row + 20) for row in range(20)}
