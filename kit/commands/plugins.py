@@ -82,17 +82,25 @@ def command(context: click.Context, as_json: bool) -> None:
 @command.command()
 @click.argument("kind")
 @click.argument("name")
+@click.option(
+    "--target",
+    type=click.Choice(["classes", "numbers", "shares", "several"]),
+    default="classes",
+    show_default=True,
+    help="What the labels of a loss, metric or ensembler are, as in data.target.",
+)
 @JSON
-def new(kind: str, name: str, as_json: bool) -> None:
+def new(kind: str, name: str, target: str, as_json: bool) -> None:
     """Create a working plugin and a contract test for it.
 
     \b
     kit plugins new loss my_loss
+    kit plugins new metric my_metric --target numbers
     """
     from kit.config.workspace import Workspace
     from kit.kinds.scaffold import new_plugin
 
-    written = new_plugin(Workspace.find().root, kind, name)
+    written = new_plugin(Workspace.find().root, kind, name, target)
     if as_json:
         _console.print_json(dict(zip(("plugin", "test"), map(str, written), strict=True)))
         return

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from kit.kinds.reader import Decoded, Reader, ReadRules
     from kit.kinds.retrieval import Reranker, RetrievedNeighbours, Scorer
     from kit.kinds.score_context import ScoreContext
+    from kit.kinds.several_target import AnswerPart, SeveralTarget
     from kit.kinds.targets import LabelKind, Target
     from kit.kinds.tracker import Log, Tracked, Tracker
     from kit.kinds.training import Loss, Optimizer, Scheduler
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
 PUBLIC = {
     "Adapter": "network",
     "Aggregator": "aggregation",
+    "AnswerPart": "several_target",
     "AnswerImages": "aggregation",
     "Augmenter": "data",
     "Backbone": "network",
@@ -77,6 +79,7 @@ PUBLIC = {
     "ScoreContext": "score_context",
     "Scorer": "retrieval",
     "Splitter": "data",
+    "SeveralTarget": "several_target",
     "Target": "targets",
     "JobEvents": "executor",
     "Tracked": "tracker",
@@ -90,6 +93,7 @@ __all__ = [
     "Adapter",
     "Aggregator",
     "AnswerImages",
+    "AnswerPart",
     "Augmenter",
     "Backbone",
     "Classes",
@@ -122,6 +126,7 @@ __all__ = [
     "Scheduler",
     "ScoreContext",
     "Scorer",
+    "SeveralTarget",
     "Splitter",
     "Target",
     "Tracked",

@@ -14,10 +14,14 @@ from kit.kinds.base_classes import KINDS
 TEMPLATES = Path(__file__).with_name("templates")
 
 
-def new_plugin(root: Path, kind: str, name: str) -> tuple[Path, Path]:
+CLASSES = "classes"  # the target of templates that are named by the kind alone
+
+
+def new_plugin(root: Path, kind: str, name: str, target: str = CLASSES) -> tuple[Path, Path]:
     """Writes plugins/<kind>/<name>.py and tests/plugins/<kind>/test_<name>.py, and returns both.
 
-    Raises PluginError (P02) if the kind is unknown, ConfigError (C23) if the name is not valid or in use.
+    `target` is what the labels are, as in `data.target`. Raises PluginError (P02) if the kind is unknown, P08 if it
+    has no template for such labels, ConfigError (C23) if the name is not valid or in use.
     """
     taken = registry.locations(kind, root)
     _check_name(kind, name)
@@ -37,9 +41,23 @@ def new_plugin(root: Path, kind: str, name: str) -> tuple[Path, Path]:
         "base": KINDS[kind].__name__,
         "title": name.replace("_", " ").capitalize(),
     }
-    files.write_text(plugin, _template(kind).substitute(words))
+    files.write_text(plugin, _template_of(kind, target).substitute(words))
     files.write_text(test, _template("test").substitute(words))
     return plugin, test
+
+
+def _template_of(kind: str, target: str) -> Template:
+    """The template of a kind for such labels. Raises PluginError P08 if there is none."""
+    if target == CLASSES:
+        return _template(kind)
+    if not (TEMPLATES / f"{kind}_{target}.txt").is_file():
+        others = sorted(path.stem.rpartition("_")[0] for path in TEMPLATES.glob(f"*_{target}.txt"))
+        raise PluginError(
+            f"no template for a {kind} of {target}; the kinds with one: {', '.join(others)}",
+            code="P08",
+            hint=f"kit plugins new {kind} NAME writes the template for classes; its label_kinds says what it takes",
+        )
+    return _template(f"{kind}_{target}")
 
 
 def _template(name: str) -> Template:

@@ -16,6 +16,7 @@ from kit.errors import ConfigError, PluginError
 from kit.kinds import KINDS, Loss, registry
 from kit.kinds.catalogue import describe, list_plugins, open_file, type_name
 from kit.kinds.scaffold import camel_case, new_plugin
+from kit.kinds.targets import LABEL_KINDS
 from tests.kinds.test_registry import BROKEN, install, put
 
 Kit = Callable[..., tuple[int, str, str]]
@@ -197,9 +198,36 @@ def test_a_new_plugin_of_any_kind_keeps_all_laws(kind: str, tmp_path: Path) -> N
     assert describe(kind, "my_own", tmp_path).options
 
 
+OF_LABELS = {"numbers": "numbers", "shares": "soft", "several": "several"}  # data.target and the label kind
+
+
+@pytest.mark.parametrize("target", OF_LABELS)
+@pytest.mark.parametrize("kind", ["loss", "metric", "ensembler"])
+def test_a_new_plugin_for_other_labels_keeps_all_laws(kind: str, target: str, tmp_path: Path) -> None:
+    plugin, _ = new_plugin(tmp_path, kind, "my_own", target)
+    made = open_file(plugin)
+    assert [finding for finding in contracts.check(made) if not finding.holds] == []
+    taken = [labels for labels in LABEL_KINDS if made.takes_labels(labels)]
+    assert taken == [OF_LABELS[target]]
+    assert describe(kind, "my_own", tmp_path).options
+
+
+def test_new_takes_what_the_labels_are(kit: Kit, tmp_path: Path) -> None:
+    status, out, _ = kit("new", "metric", "mine", "--target", "numbers")
+    assert status == 0
+    assert 'label_kinds = ("numbers",)' in Path(out.splitlines()[0]).read_text()
+    status, out, err = kit("new", "sampler", "mine", "--target", "several")
+    assert (status, out) == (2, "")
+    assert "P08 no template for a sampler of several; the kinds with one: ensembler, loss, metric" in err
+    assert not (tmp_path / "plugins" / "sampler").exists()
+
+
 def test_new_plugins_and_tests_pass_the_linter(tmp_path: Path) -> None:
     for kind in KINDS:
         new_plugin(tmp_path, kind, "my_own")
+    for kind in ("loss", "metric", "ensembler"):
+        for target in OF_LABELS:
+            new_plugin(tmp_path, kind, f"my_{target}", target)
     done = subprocess.run(
         [
             sys.executable,
