@@ -118,6 +118,11 @@ AUTHORS_CODE = {
     **{path: code for path, _, _, code in BLOCKS},
     **{str(file.relative_to(ROOT)): file.read_text() for file in (ROOT / "plugins").glob("*/*.py")},
     **{f"template of a {kind}": template(kind) for kind in KINDS},
+    **{
+        f"template of a {kind} of {target}": template(f"{kind}_{target}")
+        for kind in ("loss", "metric", "ensembler")
+        for target in ("numbers", "shares", "several")
+    },
     "template of a test": template("test").replace("$base", "Loss"),
 }
 
