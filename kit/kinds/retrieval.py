@@ -24,6 +24,8 @@ class RetrievedNeighbours:
     labels: np.ndarray  # (N, k) int64
     classes: int
     probabilities: Probabilities | None = None  # (N, K) float32, of the same run's classifier
+    # (N, k, K) float64, the images' numbers or shares; if they have some, labels are all 0
+    values: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -32,12 +34,17 @@ class RetrievedNeighbours:
         """Returns the rows at these positions or in this mask."""
         shares = None if self.probabilities is None else self.probabilities[rows]
         return replace(
-            self, similarities=self.similarities[rows], labels=self.labels[rows], probabilities=shares
+            self,
+            similarities=self.similarities[rows],
+            labels=self.labels[rows],
+            probabilities=shares,
+            values=None if self.values is None else self.values[rows],
         )
 
     def top_k(self, k: int) -> Self:
         """Returns the k nearest of each row."""
-        return replace(self, similarities=self.similarities[:, :k], labels=self.labels[:, :k])
+        values = None if self.values is None else self.values[:, :k]
+        return replace(self, similarities=self.similarities[:, :k], labels=self.labels[:, :k], values=values)
 
 
 class Scorer(Plugin):

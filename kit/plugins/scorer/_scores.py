@@ -25,6 +25,14 @@ def by_class(near: RetrievedNeighbours, values: np.ndarray) -> np.ndarray:
     return sums.reshape(len(near), near.classes)
 
 
+def average_values(near: RetrievedNeighbours, weights: np.ndarray) -> np.ndarray:
+    """Returns the weighted mean (N, K) of the neighbours' numbers or shares; a row without weights gets their mean."""
+    assert near.values is not None
+    sums = weights.sum(axis=1, keepdims=True)
+    shares = np.where(sums > 0, weights / np.where(sums > 0, sums, 1), 1 / weights.shape[1])
+    return np.asarray(np.einsum("nk,nkc->nc", shares, near.values))
+
+
 def best_by_class(near: RetrievedNeighbours, values: np.ndarray) -> np.ndarray:
     """Returns the largest value (N, K) of the neighbours of each class, 0 for classes without one."""
     found = np.zeros((len(near), near.classes))
@@ -48,7 +56,7 @@ def best_of(candidates: Iterable[S], near: RetrievedNeighbours, truth: Targets, 
     """Returns the recipe with the best score on rows, by the metric and among equals by log loss; of equals
     the first.
     """
-    loss = Metric.open("log_loss")
+    loss = Metric.open("log_loss" if near.values is None else "rmse")
     found: list[tuple[float, float, S]] = []
     for recipe in candidates:
         shares = recipe.score(near)

@@ -6,14 +6,16 @@ import numpy as np
 from pydantic import Field
 
 from kit.kinds import RetrievedNeighbours, Scorer
-from kit.plugins.scorer._scores import by_class
+from kit.plugins.scorer._scores import average_values, by_class
 
 
 class Vote(Scorer):
-    """Each class's share of the k nearest images.
+    """Each class's share of the k nearest images; of numbers and shares their mean.
 
-    Source: sklearn.neighbors.KNeighborsClassifier, weights "uniform".
+    Source: sklearn.neighbors.KNeighborsClassifier and KNeighborsRegressor, weights "uniform".
     """
+
+    label_kinds = ("class_index", "numbers", "soft")
 
     k: int = Field(5, ge=1, description="how many neighbours vote")
 
@@ -22,5 +24,7 @@ class Vote(Scorer):
 
     def score(self, near: RetrievedNeighbours) -> np.ndarray:
         votes = near.top_k(self.k)
+        if votes.values is not None:
+            return average_values(votes, np.ones(votes.labels.shape))
         scores: np.ndarray = by_class(votes, np.ones(votes.labels.shape)) / votes.labels.shape[1]
         return scores

@@ -75,8 +75,10 @@ def _of_fold(
     known = queries.has_image()
     found = search(np.ascontiguousarray(queries.vectors[known]), vectors, k)
     rows = gallery[found.rows]
-    labels = source.table.targets()[rows]
-    near = RetrievedNeighbours(found.similarities, labels, len(source.table.classes))
+    labels, values = source.table.targets()[rows], None
+    if not source.table.has_one_class:
+        labels, values = np.zeros(rows.shape, np.int64), labels.astype(np.float64)
+    near = RetrievedNeighbours(found.similarities, labels, len(source.table.classes), values=values)
     return SplitNeighbours(queries.ids, np.full(len(queries), fold), known, near, rows)
 
 
@@ -90,10 +92,12 @@ def _chain(rerankers: Sequence[Reranker], fold: int | None) -> Search:
 
 def _concat(parts: Sequence[SplitNeighbours]) -> SplitNeighbours:
     first = parts[0].neighbours
+    values = [part.neighbours.values for part in parts if part.neighbours.values is not None]
     near = RetrievedNeighbours(
         np.concatenate([part.neighbours.similarities for part in parts]),
         np.concatenate([part.neighbours.labels for part in parts]),
         first.classes,
+        values=np.concatenate(values) if values else None,
     )
     ids, folds, known, rows = (
         np.concatenate([getattr(part, name) for part in parts]) for name in ("ids", "folds", "known", "rows")
@@ -140,6 +144,8 @@ def _differ(mine: Mapping[str, str], theirs: Mapping[str, str]) -> bool:
 
 def warn_of_missing(source: EmbeddedRun, ignored: Sequence[str]) -> None:
     """Warns (W21) of classes that have rows, but no image in some fold's gallery."""
+    if not source.table.has_one_class:
+        return
     labels, classes = source.table.targets(), source.table.classes
     lost: dict[str, list[int]] = {}
     for fold in source.by_fold:

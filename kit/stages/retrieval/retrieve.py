@@ -23,7 +23,14 @@ from kit.data.predictions import Predictions, Provenance, RetrievalRecord
 from kit.data.table import Table
 from kit.errors import InvalidError
 from kit.evaluation.bootstrap import Gain, compute_gains, format_gain, gain_columns
-from kit.evaluation.competition import Scoring, bind_rows, for_metric, gain_over_plain, with_scores
+from kit.evaluation.competition import (
+    Scoring,
+    bind_rows,
+    for_labels,
+    for_metric,
+    gain_over_plain,
+    with_scores,
+)
 from kit.evaluation.crossfit import cross_fit
 from kit.kinds import Classes, Ensembler, Metric, Reranker, RetrievedNeighbours, Scorer
 from kit.kinds.label_kinds import check_takes
@@ -198,12 +205,16 @@ class _RetrievalContext:
         rows, folds = self._rows(source, variants[0].oof)
         held = self.table.take(rows)
         honest, best = self._choose(variants, held, folds)
-        variant, prior = variants[best], self.table.counts() / len(self.table)
+        variant = variants[best]
+        one_class = self.table.has_one_class
+        prior = self.table.counts() / len(self.table) if one_class else self.table.prior()
         name = "-".join([source.views, *self.names])
         folder, made_from = source.run.predictions(name), self._provenance(source, name, variant)
         shares = variant.oof.scatter_scores(honest, prior)
         provenance = replace(made_from, rows="oof", folds=source.provenance.folds)
-        oof = Predictions(variant.oof.ids, variant.oof.folds, self.table.classes, shares, provenance)
+        oof = Predictions(
+            variant.oof.ids, variant.oof.folds, self.table.classes, shares, provenance, self.table.target
+        )
         oof = with_scores(oof, self.scoring, self.table)
         oof.write(folder / "oof.parquet")
         test_shares = variant.test.scatter_scores(variant.scorer.score(variant.test.neighbours), prior)
@@ -213,9 +224,10 @@ class _RetrievalContext:
             ids=source.provenance.ids["test"],
             images=source.provenance.images["test"],
         )
-        Predictions(variant.test.ids, variant.test.folds, self.table.classes, test_shares, test).write(
-            folder / "test.parquet"
+        predicted = Predictions(
+            variant.test.ids, variant.test.folds, self.table.classes, test_shares, test, self.table.target
         )
+        predicted.write(folder / "test.parquet")
         metric, answers, joined = self._bind(held, folds, variant.scorer.score(variant.oof.neighbours))
         return RetrievalResult(
             f"runs/{source.run.name}@{name}",
@@ -231,7 +243,8 @@ class _RetrievalContext:
         self, held: Table, folds: np.ndarray, shares: np.ndarray
     ) -> tuple[Metric, Table, Probabilities]:
         """Returns the metric of the answers of held-out images, those answers, and their probabilities."""
-        return self.scoring.bind(Predictions(held.ids, folds, held.classes, shares), self.table)
+        predictions = Predictions(held.ids, folds, held.classes, shares, target=held.target)
+        return self.scoring.bind(predictions, self.table)
 
     def _choose(
         self, variants: Sequence[_SearchVariant], held: Table, folds: np.ndarray
@@ -242,7 +255,9 @@ class _RetrievalContext:
         if len(variants) == 1:
             return variants[0].honest, 0
         stack, truth = np.stack([variant.honest for variant in variants]), held.targets()
-        single = for_metric(Ensembler.open("single"), bind_rows(self.scoring.metric, held))
+        single = for_labels(
+            for_metric(Ensembler.open("single"), bind_rows(self.scoring.metric, held)), held.target
+        )
         try:
             honest, fitted = cross_fit(single, stack, truth, folds, row_clusters(folds, held))
         except InvalidError:  # too few rows to choose on some and to score on others

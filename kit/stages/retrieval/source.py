@@ -59,6 +59,8 @@ class EmbeddedRun:
         ignored classes.
         """
         trained = self.folds.training_mask(self.splitter, fold) & self.has_vector
+        if not ignored:
+            return np.flatnonzero(trained)
         names = np.array([name in ignored for name in self.table.classes])
         return np.flatnonzero(trained & ~names[self.table.targets()])
 
