@@ -87,7 +87,7 @@ def test_a_blend_takes_the_network_and_retrieval_of_numbers(tmp_path: Path) -> N
     space = draw(tmp_path, "numbers")
     (made,) = retrieve(space, ["runs/a"], "power")
     oof = Predictions.read(made.folder / "oof.parquet")
-    truth = pd.read_csv(tmp_path / "train.csv").set_index("id").loc[oof.ids, list(oof.classes)]
+    truth = pd.read_csv(tmp_path / "train.csv").set_index("id").loc[oof.ids.tolist()][list(oof.classes)]
     expected = root_mean_squared_error(truth, oof.probabilities, multioutput="raw_values").mean()
     assert made.scores["rmse"] == pytest.approx(expected, rel=1e-6)
     with warnings.catch_warnings():
