@@ -1,4 +1,4 @@
-"""The command line: `kit blend` is commands/blend.py, imported when it is asked for."""
+"""The command line: `kit blend` is commands/blend.py, imported when it is called."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ import sys
 
 from kit.commands._menu import run
 
-# new objects after which garbage is looked for: at Python's 700, a quarter of the time that importing torch takes is
-# spent on looking through objects that stay
+# new objects after which garbage is collected: at Python's 700, collections take a quarter of the time that
+# importing torch takes, for objects that stay
 GARBAGE = 50_000
 
 
 def main() -> None:
-    """Runs the command line; exits with the status that the error tree gives."""
+    """Runs the command line, and exits with the status of the error tree."""
     if sys.platform == "win32":
         sys.exit("kit needs Linux: it uses POSIX file locks. On Windows, run it in WSL.")
     gc.set_threshold(GARBAGE)
