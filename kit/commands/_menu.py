@@ -32,7 +32,7 @@ STAGES = {
 
 
 class Menu(Group):
-    """The files of kit/commands as commands. Files that begin with _ are helpers."""
+    """The files of kit/commands as commands. Files whose names start with _ are helpers."""
 
     def list_commands(self, context: click.Context) -> list[str]:
         """Returns all commands in the order of `STAGES`. Commands without a stage follow."""
