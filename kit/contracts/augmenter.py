@@ -45,7 +45,7 @@ def law_floats_stay_floats(plugin: Augmenter) -> None:
 
 
 def law_same_rng_same_image(plugin: Augmenter) -> None:
-    """Equal generators give equal images, whatever was drawn in between."""
+    """Equal generators give equal images, independently of other draws."""
     for image in _images():
         first = plugin(image, SIZE, generator(1, "law")).copy()
         plugin(image, SIZE, generator(2, "law"))

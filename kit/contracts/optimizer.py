@@ -66,7 +66,7 @@ def law_it_continues_from_its_state(optimizer: Optimizer) -> None:
 
 
 def law_it_averages_if_it_says_so(optimizer: Optimizer) -> None:
-    """`averages_weights` is true if and only if what it builds has `write_average`."""
+    """`averages_weights` is true if and only if its torch optimizer has `write_average`."""
     import torch
 
     made = optimizer.build([("weight", torch.nn.Parameter(torch.ones(2, 2)))])

@@ -47,7 +47,7 @@ def law_a_file_that_is_not_there_is_refused(plugin: Reader) -> None:
 
 
 def law_a_file_of_noise_is_refused(plugin: Reader) -> None:
-    """Random bytes are no image, and neither is a web page; kit's error does not name the path."""
+    """Random bytes are not an image, and neither is a web page; kit's error does not name the path."""
     ending = plugin.endings[0] if plugin.endings else ".jpg"
     noise = generator(0, "laws of readers").bytes(4096)
     with _folder() as folder:

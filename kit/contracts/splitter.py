@@ -88,7 +88,7 @@ def law_a_fold_belongs_to_one_repeat(splitter: Splitter) -> None:
 
 
 def law_same_seed_same_folds(splitter: Splitter) -> None:
-    """Only `rng` decides: equal seeds give equal folds, whatever the state of the global generators."""
+    """Only `rng` decides: equal seeds give equal folds in any state of the global generators."""
     state = np.random.get_state()
     for table in _tables(splitter):
         try:
