@@ -45,7 +45,7 @@ def find_attached(path: Path) -> Path | None:
 
 
 def is_competition(folder: Path) -> bool:
-    """Whether Kaggle's folder names alone show that an attached folder is a competition."""
+    """Whether Kaggle's folder names are enough to show that an attached folder is a competition."""
     return folder.parent == input_folder() / "competitions"
 
 

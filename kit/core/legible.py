@@ -1,4 +1,4 @@
-"""Legible: makes any text valid for files and terminals, whatever bytes a file's name has."""
+"""Legible: makes any text valid for files and terminals, even if a file's name has invalid bytes."""
 
 from __future__ import annotations
 
