@@ -86,9 +86,9 @@ def _leads_back(folder: Path, name: str) -> bool:
 def read_labelled_rows(root: Path, data: Data) -> SourceRows:
     """Returns every image below `data.train`: its label is the first folder, its id the path without the ending.
 
-    Files of one name and several endings keep theirs, so that ids are unique. The rows of `data.val` follow, their ids
-    with the folder's name before them, and the column `part` says from which folder a row is. A folder of images to
-    predict is no class.
+    Files of one name and several endings keep their endings, so that ids are unique. The rows of `data.val`
+    follow, their ids with the folder's name before them. The column `part` has the folder of a row. A folder
+    of images to predict is not a class.
     """
     rows = _rows_of_folder(root / data.train_tables[0], data, "", _folder_to_predict(root, data))
     if data.val is None:
@@ -175,7 +175,7 @@ def unique_stems(names: Sequence[str]) -> list[str]:
 
 
 def _warn_of_unused(tree: Tree, split: str) -> None:
-    """Returns the unused content of a folder, such as `2 files that are no images (.txt 2): a/x.txt, b/y.txt`."""
+    """Warns (W51) of folders without images, and of files beside the images that are neither images nor texts."""
     others = {name: what for name, what in tree.others.items() if ending(name) not in SIDECARS}
     texts = describe_unused(replace(tree, others=others))
     if texts:
@@ -185,7 +185,7 @@ def _warn_of_unused(tree: Tree, split: str) -> None:
 
 
 def describe_unused(tree: Tree) -> list[str]:
-    """What of a folder is not used, such as `2 files that are no images (.txt 2): a/x.txt, b/y.txt`."""
+    """Returns the unused content of a folder, such as `2 files that are no images (.txt 2): a/x.txt, b/y.txt`."""
     texts = []
     for what in sorted(set(tree.others.values())):
         names = [name for name, each in tree.others.items() if each == what]

@@ -120,7 +120,7 @@ def test_rows(root: Path, data: Data, classes: Sequence[str], spec: Any) -> Sour
     if data.join:
         file = join_to_file(root, data, file, "test")
     named = set(columns_of(data.id)) or {data.id}
-    # the sample's first column is the id whatever its name; a test table may lack the train table's column
+    # the sample's first column is the id under any name; a test table may lack the train table's column
     name_of_row = data.id if data.test and named <= set(file.columns) else file.columns[0]
     rows = _csv_rows(root, data, file, name_of_row, images, "test")
     return replace(rows, ids=as_the_sample_spells(root, data, rows.ids, classes, spec))

@@ -60,7 +60,8 @@ class Table:
     weights: np.ndarray | None = (
         None  # (rows,) float64: each row's weight in the score, if the config has weights
     )
-    # (rows,) of str, blank for the competition's own rows, which alone are scored; None if all rows are
+    # (rows,) of str, blank for the competition's own rows, the only ones that are scored; None if all rows
+    # are
     sources: np.ndarray | None = None
     # of each class, if the config names them: its group of similar classes, and the values that make it up
     class_groups: tuple[str, ...] = ()
