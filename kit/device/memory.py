@@ -52,7 +52,7 @@ _GPU = (
     "CUDNN_STATUS_EXECUTION_FAILED",
     "CUDNN_STATUS_INTERNAL_ERROR",
 )
-_ONEDNN = ("could not create a primitive", "could not create a memory")  # it says no more, whatever it lacks
+_ONEDNN = ("could not create a primitive", "could not create a memory")  # the same message for all reasons
 LOW_MEMORY_BYTES = 512 * 2**20  # free bytes below which such a library lacks memory
 _GROUP = Path("/sys/fs/cgroup")  # version 2, and 1
 _GROUPS = (

@@ -1,8 +1,9 @@
 """The ranks: the processes that train one model together, as torchrun or `kit train --devices` starts them.
 
-A `Ranks` value is handed to what ranks do together. A process by itself is `ALONE`, rank 0 of 1, which never
-communicates. After each step all ranks hold the same weights, average, optimizer and buffers, bit for bit. Only rank 0
-writes. Before each exchange all ranks report that they are ready, so a rank that fails leaves none of them waiting.
+Functions that ranks run together take a `Ranks` value. A single process is `ALONE`, rank 0 of 1, which never
+communicates. After each step all ranks hold the same weights, average, optimizer and buffers, bit for bit.
+Only rank 0 writes. Before each exchange all ranks report that they are ready, so a rank that fails leaves
+none of them waiting.
 """
 
 from __future__ import annotations
@@ -52,7 +53,7 @@ class Ranks:
 
     rank: int = 0
     count: int = 1
-    store: Store | None = field(default=None, repr=False, compare=False)  # where ranks leave their last error
+    store: Store | None = field(default=None, repr=False, compare=False)  # folder of the ranks' last errors
 
     @property
     def is_zero(self) -> bool:
