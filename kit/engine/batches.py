@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 Key = tuple[int, int, int]  # epoch, row, occurrence: the key of one image of a batch
 WORKER_TIMEOUT_S = 300  # seconds without a batch after which a loader process counts as hung
 AHEAD = 4  # batches that each loader process makes in advance, if there is room for them
-SHARED_MEMORY = Path("/dev/shm")  # where Linux keeps what processes share; 64 MB in Docker by default
+SHARED_MEMORY = Path("/dev/shm")  # Linux's folder of shared memory; 64 MB in Docker by default
 SHARE_OF_FREE = 0.8  # share of it that loaders may fill, because other processes use it too
 MORE_SHARED_MEMORY = "docker run --shm-size=2g, or --ipc=host; workers=0 loads in this process"
 

@@ -312,7 +312,7 @@ def _halve_micro_batch(learner: Learner, short: OutOfMemory | None, loss: Loss) 
 
 
 def _waits(learner: Learner) -> bool:
-    """Whether a step waits for its results before the weights are updated: always on a CPU, where that costs nothing.
+    """Whether a step waits for its results before the weights are updated: always on a CPU, because that costs nothing.
 
     On CUDA torch's fused optimizers skip a step themselves, because of gradient scaling: values that are not
     finite set found_inf. On MPS the fused Adam ignores found_inf.
