@@ -35,7 +35,7 @@ PARTLY = 5  # the exit status of a command that is done, some of whose jobs fail
 
 @dataclass(frozen=True)
 class Case:
-    """One thing that is wrong: which file, row or id, and in what way."""
+    """One fault: the file, row or id, and its description."""
 
     detail: str
     path: str = ""
@@ -55,7 +55,7 @@ def format_cases(cases: Sequence[object]) -> list[str]:
 
 
 class KitError(Exception):
-    """What went wrong, where, and what to try; `exit_code` is the command's exit status. These never change."""
+    """An error with its fault, its location and a fix. `exit_code` is the command's exit status. These never change."""
 
     exit_code = 1
     summary: str
@@ -111,7 +111,7 @@ def _as_cases(cases: Sequence[Case | str]) -> tuple[Case, ...]:
 
 
 def _again(kind: type[OneError], fields: dict[str, Any]) -> OneError:
-    """An error that another process raised, whatever its class is made from."""
+    """Returns an error that another process raised, for any arguments of its class."""
     made = kind.__new__(kind, fields["summary"])
     made.__dict__.update(fields)
     return made
@@ -150,13 +150,13 @@ class InvalidError(KitError):
 
 
 class BusyError(KitError):
-    """Another process is at work on the same run."""
+    """Another process works on the same run."""
 
     exit_code = 75
 
 
 class StoppedError(KitError):
-    """A signal or the deadline asked to stop, and what was done is saved.
+    """A signal or the deadline requested a stop, and the finished work is saved.
 
     The exit status is the shell's, 128 + the signal, or 6 if the time of --time is over.
     """
