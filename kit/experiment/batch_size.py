@@ -37,7 +37,7 @@ USABLE_MEMORY_SHARE = 0.9  # share of the free memory for a step, because alloca
 LR_REFERENCE_BATCH = 32  # rows of a batch for which optimizer.lr is meant, if batch_size is "auto"
 MIN_STEPS_PER_EPOCH = 16  # minimum steps of an epoch, however much memory there is
 ROOMY = 4  # times a square of the cache's size: with this much room on a disk images are not counted
-NCCL_BYTES = 512 * 2**20  # of each GPU, about what NCCL's channels take; not measured
+NCCL_BYTES = 512 * 2**20  # of each GPU, estimated for NCCL's channels; not measured
 SAFE_FACTOR = 4  # times the simple estimate that must be free for a run to start without a measurement
 
 
@@ -322,10 +322,10 @@ def estimate_disk(
     state_tensors: int = 0,
     averages_weights: bool = False,
 ) -> DiskNeed:
-    """What the checkpoints of the folds that are not finished will take, beside those that are there.
+    """Estimates the size of the checkpoints of the unfinished folds, in addition to the existing ones.
 
-    `state_tensors` is what the optimizer keeps for each weight, 0 if that is unknown; `averages_weights`, whether the
-    average is the optimizer's own.
+    `state_tensors` is the number of the optimizer's tensors per weight, 0 if that is unknown.
+    `averages_weights` is true if the optimizer makes the average itself.
     """
     weights = size(network.state_dict())
     averaged = averages_weights or experiment.ema_decay > 0 or experiment.swa_start is not None

@@ -60,7 +60,7 @@ def experiment_of(trained: CheckpointProvenance) -> Experiment:
 def experiment_of_request(trained: CheckpointProvenance) -> Experiment:
     """Returns the same with `auto` for each precision and layout that was not set.
 
-    A checkpoint of a kit that did not record them has the values that were chosen where it was trained.
+    A checkpoint of a kit that did not record them has the values that were chosen on its training device.
     """
     return _experiment(trained, {**trained.require_config(), **(trained.asked or {})})
 
@@ -158,7 +158,7 @@ def warn_of_changed(run: Run, plugins: Mapping[str, str]) -> None:
 
 
 def check_config(run: Run, asked: Mapping[str, Any], what: str) -> None:
-    """Raises ConfigError C11 if a run was started as something else than what is requested, such as a soup."""
+    """Raises ConfigError C11 if a run was started with another request, such as a soup."""
     if run.is_started and run.manifest.get("asked") != asked:
         raise ConfigError(f"runs/{run.name} does not match this {what}", code="C11", hint="another --name")
 
