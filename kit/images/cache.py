@@ -290,7 +290,7 @@ class Cache:
 
     file: Path
     paths: Sequence[Path]
-    hashes: tuple[str, ...]  # SHA-256 of each file's content; empty where it cannot be read
+    hashes: tuple[str, ...]  # SHA-256 of each file's content; empty if it cannot be read
     places: np.ndarray  # (rows, 3) int64: offset, height, width; -1 without an image
     bad: Mapping[int, Case] = field(default_factory=dict)  # why a row has no image
     use: UsageLock | None = None  # while it is held, no other process removes the file

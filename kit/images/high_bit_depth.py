@@ -63,7 +63,7 @@ def _ask_to_declare(content: bytes, form: str, depth: int) -> DataError:
         )
     pixels = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
     most = 0 if pixels is None else int(pixels.max())
-    white = next((2**bits - 1 for bits in (10, 12, 14) if most < 2**bits), None)  # 12 bits kept in 16, say
+    white = next((2**bits - 1 for bits in (10, 12, 14) if most < 2**bits), None)  # such as 12 bits in 16
     line = "data.bit_depth=16" + (f" data.max_value={white}" if white and most else "")
     return DataError(
         f"16-bit {form} (values up to {most}: {line})", code="D11", hint="or convert it to 8 bits per channel"
