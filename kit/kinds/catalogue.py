@@ -33,7 +33,7 @@ LIMITS = {
 
 @dataclass(frozen=True)
 class PluginRow:
-    """One plugin in the list; `error` says why it cannot be used."""
+    """One plugin in the list; `error` is the reason if it cannot be used."""
 
     kind: str
     name: str

@@ -116,10 +116,10 @@ def wrap_exception(error: Exception) -> RunError:
 def worker_lost_error(
     number: int, times: int, retries: int, how: str, advice: str, stop: Stop
 ) -> JobProgress | JobResult:
-    """Returns what becomes of a job whose worker was lost for the `times`th time: JobProgress if it is
+    """Returns the result for a job whose worker was lost for the `times`th time: JobProgress if it is
     retried, else JobResult.
 
-    `how` says what became of the worker, `advice` what may help the next one.
+    `how` describes the end of the worker, `advice` what may help the next one.
     """
     if stop.requested:
         return cancellation_error(number, stop)

@@ -24,7 +24,7 @@ PartKind = Literal["softmax", "sigmoid", "number"]
 
 @dataclass(frozen=True)
 class AnswerPart:
-    """A part of the answer: its name, its columns and what they hold."""
+    """A part of the answer: its name, its columns and their kind."""
 
     name: str
     place: slice

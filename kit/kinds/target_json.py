@@ -21,7 +21,10 @@ def target_of(found: Any) -> Target:
 
 
 def read_target(found: Mapping[str, Any]) -> Target:
-    """Returns the target that a file's metadata names. Files of older versions only say if rows have several labels."""
+    """Returns the target that a file's metadata names.
+
+    Files of older versions only record if rows have several labels.
+    """
     if "target" in found:
         return target_of(found["target"])
     return MULTI_HOT if found.get("multi_label") else ONE_CLASS
