@@ -12,7 +12,7 @@ from kit.kinds import Aggregator
 class ImageGeometricMean(Aggregator):
     """Geometric mean over the images of an answer. One image that rules a class out has a large effect.
 
-    If a row may have several labels, the means of yes and of no are brought to sum 1 for each class.
+    If a row may have several labels, the means of yes and of no are scaled to sum 1 for each class.
 
     Source: the product rule, Kittler et al. 1998, "On Combining Classifiers", section 2.1, with the root of the
     number of images.
