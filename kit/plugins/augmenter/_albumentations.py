@@ -81,7 +81,7 @@ def build(recipe: Recipe, size: int) -> Any:
 
     Raises ValueError, naming the transform, for unknown names and arguments.
     """
-    os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # else importing it asks the network
+    os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # else the import asks the network
     import albumentations
 
     return albumentations.Compose([_transform(entry, size) for entry in recipe])
@@ -108,7 +108,7 @@ def _leave_out(group: Any, channels: int, dtype: str) -> list[str]:
             try:
                 made = each(image=image.copy())["image"]
                 takes = made.shape == image.shape and made.dtype == image.dtype and not _is_rounded(made)
-            except Exception:  # each transform has errors of its own
+            except Exception:  # each transform has its own errors
                 takes = False
             each.p = share
             if not takes:

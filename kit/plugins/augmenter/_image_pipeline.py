@@ -66,7 +66,7 @@ def _try_all(written: str, run: Callable[[Recipe, np.ndarray], np.ndarray]) -> N
         image = np.random.default_rng(0).integers(0, 256, (side, side, 3), dtype=np.uint8)
         try:
             made = run(certain, image)
-        except Exception as error:  # whatever a library's transform raises
+        except Exception as error:  # any error of a library's transform
             if side == TRIAL_SIDES[-1]:
                 raise ValueError(
                     f"one try with every p = 1 failed: {' '.join(str(error).split())}"

@@ -88,7 +88,7 @@ def _takes(entry: Mapping[str, Any], size: int, channels: int, dtype: str) -> bo
         try:
             tried = [build([entry], size)(image) for _ in range(4)]
             return all(made.shape[0] == channels and made.dtype == image.dtype for made in tried)
-        except Exception:  # each transform has errors of its own
+        except Exception:  # each transform has its own errors
             return False
 
 

@@ -94,6 +94,6 @@ def _move(
     whole = np.eye(3) if start is None else start
     for name, share in moves:
         whole = whole @ plane_map(name, float(share), size)
-    # from corners, where the map is defined, to the middles of pixels
+    # from corners, which the map is defined for, to the middles of pixels
     whole[:2, 2] += whole[:2, :2].sum(axis=1) / 2 - 0.5
     return warp(image, whole[:2], size, fill)
