@@ -33,7 +33,7 @@ class PowerMean(Ensembler):
 
     def blend(self, members: Probabilities) -> Probabilities:
         logs = np.full(members.shape[1:], -np.inf)
-        for member in members:  # a sum of powers in log space, where p^20 does not vanish
+        for member in members:  # a sum of powers in log space, in which p^20 does not vanish
             logs = np.logaddexp(logs, self.power * np.log(np.maximum(member.astype(np.float64), self.floor)))
         logs = (logs - np.log(len(members))) / self.power
         if self.multi_label:
