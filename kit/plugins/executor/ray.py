@@ -259,7 +259,7 @@ class _Tasks:
         self.streams[stream] = number
 
     def _receive(self, stream: Any, stop: Stop) -> Iterator[JobProgress | JobResult]:
-        """Yields a job's messages, or what became of its worker."""
+        """Yields a job's messages, or the outcome of its worker."""
         import ray
 
         number = self.streams[stream]
