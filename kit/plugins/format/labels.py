@@ -20,9 +20,9 @@ SEPARATORS = (" ", ", ", ",", "; ", ";", "|", "/", "+", "_")
 class Labels(MultiLabelFormat):
     """One column with each row's predicted labels, separated as in the sample.
 
-    `decision` in config.json says which: its threshold, and how many labels a row has at least. Their order is the
-    classes', or the likeliest first if the sample shows them in another order. If all cells of the sample stand in
-    brackets, such as `[3, 7]`, so do those that are written.
+    `decision` in config.json assigns them: its threshold, and the minimum number of labels per row. Their
+    order is that of the classes, or the most probable first if the sample shows another order. If all cells
+    of the sample are in brackets, such as `[3, 7]`, the written cells are too.
 
     Source: for example Human Protein Atlas's sample submission, `Id,Predicted`, and Plant Pathology 2021's,
     `image,labels`.
@@ -62,7 +62,7 @@ class Labels(MultiLabelFormat):
         return pd.DataFrame({sample.columns[0]: sample.iloc[:, 0], sample.columns[1]: cells})
 
     def _find_style(self, sample: pd.DataFrame, classes: Sequence[str]) -> Style | None:
-        """The separator, and the brackets, by which all cells are different labels; None where there is none."""
+        """Returns the separator, and the brackets, by which all cells are different labels; None if there is none."""
         tried = SEPARATORS if self.separator is None else (self.separator,)
         styles = (Style(separator, brackets) for brackets in (False, True) for separator in tried)
         cells = sample.iloc[:, 1].tolist()

@@ -18,7 +18,7 @@ from kit.plugins.format._numbers import text
 class Numbers(Format):
     """A column for each number, in the order of the sample's columns; a single number may have any column's name.
 
-    Raises ConfigError C21 for a column that is no number.
+    Raises ConfigError C21 for a column that is not a number.
 
     Source: such as the sample submissions of PetFinder Pawpularity, `Id,Pawpularity`, and PlantTraits 2024.
     """
@@ -56,5 +56,5 @@ class Numbers(Format):
         return pd.DataFrame({sample.columns[0]: sample.iloc[:, 0], **columns})
 
     def _label(self, column: object) -> str:
-        """The label that a column of the sample asks for."""
+        """Returns the label for a column of the sample."""
         return self.columns.get(str(column), str(column))
