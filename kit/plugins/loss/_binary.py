@@ -17,7 +17,7 @@ class Binary(Loss):
     loss is their mean or sum.
 
     Class numbers become one class against the rest. If a row may have any number of labels, probabilities are
-    sigmoids. If it has exactly one, they are the odds p / (1 - p) = e^output, brought to sum 1. These are
+    sigmoids. If it has exactly one, they are the odds p / (1 - p) = e^output, scaled to sum 1. These are
     independent answers given that exactly one is yes, and equal the softmax.
     """
 

@@ -43,5 +43,5 @@ def _focus(cost: Tensor, gamma: float) -> Tensor:
     """Returns the cost -log q of an answer of probability q times (1 - q)^gamma."""
     if not gamma:
         return cost
-    missing = -(-cost).expm1()  # 1 - q, exact where q is near 1
+    missing = -(-cost).expm1()  # 1 - q, exact if q is near 1
     return missing.clamp(min=1e-12).pow(gamma) * cost  # pow has an infinite slope at 0 for gamma < 1

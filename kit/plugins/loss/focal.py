@@ -22,7 +22,7 @@ class Focal(Loss):
 
     def rows(self, outputs: Tensor, labels: Tensor) -> Tensor:
         logs = outputs.log_softmax(1).gather(1, labels[:, None])[:, 0]
-        missing = -logs.expm1()  # 1 - p, exact where p is near 1
+        missing = -logs.expm1()  # 1 - p, exact if p is near 1
         return (
             -missing.clamp(min=1e-12).pow(self.gamma) * logs
         )  # pow has an infinite slope at 0 for gamma < 1

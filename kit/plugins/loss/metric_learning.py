@@ -36,7 +36,7 @@ class MetricLearning(AuxiliaryLoss):
 
     `{"name": "TripletMarginLoss", "margin": 0.1}` with the miner `{"name": "BatchHardMiner"}` is the loss of
     mined triplets. The arguments `distance`, `reducer` and `embedding_regularizer` are written the same way.
-    Each is tried on four drawn vectors. Losses with weights of their own are refused: use kit's `arcface`,
+    Each is tried on four drawn vectors. Losses with trained weights are refused: use kit's `arcface`,
     `proxy_anchor` and similar losses.
 
     Source: Musgrave, Belongie and Lim 2020, "PyTorch Metric Learning"; the default is Wang et al. 2019,
