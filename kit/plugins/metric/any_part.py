@@ -36,10 +36,10 @@ class _Question:
 class AnyPart(InnerMetric):
     """The score of yes or no: whether any part has one of `classes`, by the largest probability among the parts.
 
-    The probability of a softmax part is the sum over its classes among `classes`. Each column of a sigmoid part counts
-    as a part of its own. Parts without a label in a row have no part in that row's truth and prediction, and rows
-    without any label are left out. The inner metric knows two classes, `no` and `yes`. Raises InvalidError if no row
-    has a label.
+    The probability of a softmax part is the sum over its classes among `classes`. Each column of a sigmoid
+    part counts as a separate part. Parts without a label in a row do not count in that row's truth and
+    prediction, and rows without any label are left out. The inner metric sees two classes, `no` and `yes`.
+    Raises InvalidError if no row has a label.
 
     Source: the scores of RSNA 2023 Abdominal Trauma (any injury) and RSNA 2024 Lumbar Spine (any severe spinal
     stenosis).

@@ -13,7 +13,7 @@ class PrecisionScore(ClassCountMetric):
     A class that is never predicted counts 0, or is left out with `absent=skip`. With one label per row, a class without
     true and predicted rows is always left out. A row without true and predicted labels counts 1 in `average=samples`.
 
-    If a row may have several labels, `decision` in config.json says which are predicted.
+    If a row may have several labels, `decision` in config.json assigns the predicted ones.
 
     Source: sklearn.metrics.precision_score with zero_division 0.
     """

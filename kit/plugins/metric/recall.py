@@ -14,7 +14,7 @@ class RecallScore(ClassCountMetric):
     class without true and predicted rows is always left out. `balanced_accuracy` leaves out every class without true
     rows. A row without true and predicted labels counts 1 in `average=samples`.
 
-    If a row may have several labels, `decision` in config.json says which are predicted.
+    If a row may have several labels, `decision` in config.json assigns the predicted ones.
 
     Source: sklearn.metrics.recall_score with zero_division 0; of one component, the macro recall of Bengali.AI.
     """
