@@ -25,7 +25,7 @@ MAGIC = (
     b"BM",
     b"II*\0",
     b"MM\0*",
-)  # beginnings of image files
+)  # first bytes of image files
 
 
 class RecordReader(ArrayReader):
