@@ -13,7 +13,7 @@ from kit.plugins.scorer._scores import POWERS, best_of, normalise_rows
 
 
 class PowerWeighted(Scorer):
-    """Scores of classes from cos^power of the k nearest images, brought to sum 1."""
+    """Scores of classes from cos^power of the k nearest images, scaled to sum 1."""
 
     fitted: ClassVar[bool] = True
 
