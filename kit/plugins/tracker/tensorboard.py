@@ -30,7 +30,7 @@ class Tensorboard(Tracker):
         from torch.utils.tensorboard import SummaryWriter
 
         place = of.folder / "tensorboard" if self.folder is None else of.root / self.folder / of.name
-        again = of.step + 1 if of.step else None  # what was logged beyond the checkpoint is logged again
+        again = of.step + 1 if of.step else None  # steps after the checkpoint are logged again
         with SummaryWriter(str(place), purge_step=again) as writer:
             if again is None:
                 text = json.dumps(dict(of.config), indent=2, default=str)
