@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 SCHEMA = 1
 MAX_NAME = 100  # characters of a run's name, which is a part of longer names
 STATE_UNTRAINED = (
-    "untrained"  # in place of a fold: what a network makes of images before it saw a row of the competition
+    "untrained"  # in place of a fold: a network's vectors before training on any row of the competition
 )
 # in a manifest's request: the origin of a run without networks, such as another framework's files by their
 # hashes
@@ -371,7 +371,10 @@ POLL_S = 0.5  # seconds to wait for the lock, so that a mere look at it (`kit ru
 
 @contextmanager
 def lock_folder(folder: Path, patience: float = POLL_S) -> Iterator[None]:
-    """Locks a folder against other processes. Raises BusyError R08, naming the one at work, after this many seconds."""
+    """Locks a folder against other processes.
+
+    Raises BusyError R08, naming the one that holds it, after this many seconds.
+    """
     note = folder / BUSY
 
     def busy() -> BusyError:
