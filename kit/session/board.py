@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, repr=False)
 class BoardResult(Displayed):
-    """The submissions, best CV score first, how their two scores agree, and what to send today if that was asked."""
+    """The submissions, best CV score first, the agreement of their two scores, and what to send today if it
+    was requested.
+    """
 
     board: Board
     overview: Overview
@@ -49,7 +51,7 @@ class BoardResult(Displayed):
         return lines
 
     def to_frame(self) -> pd.DataFrame:
-        """A row per submission: its rank, scores, members and ensembler; `why` is the advice, if it was asked for."""
+        """A row per submission: its rank, scores, members and ensembler; `why` is the advice, if it was requested."""
         plan = self.plan
         advised = () if plan is None else (*plan.worth, *plan.others)
         why = {one.entry.key: one.why for one in advised}
