@@ -1,1 +1,1 @@
-"""One folder per stage of the pipeline; each reads what the one before wrote."""
+"""One folder per stage of the pipeline. Each stage reads the files of the previous one."""
