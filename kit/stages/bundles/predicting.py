@@ -59,9 +59,7 @@ from kit.stages.submission import submission
 UNFINISHED = "unfinished"  # in place of a digest of the images of predictions
 RESERVE_S = 60.0  # share of a time limit for blending and writing; at most a twentieth of it
 EMPTY_FOLDS = Folds(np.array([], dtype=str), np.zeros((0, 1), np.int64))  # test rows are held out by no fold
-GOES_ON = (
-    "--on-unreadable-test class_prior"  # what a hint says, since config.json of a bundle cannot be changed
-)
+GOES_ON = "--on-unreadable-test class_prior"  # for hints, because a bundle's config.json cannot be changed
 CHANGEABLE = ("data.", "device=", "workers=")  # options in messages that change no network
 PINNED_PACKAGES = (
     "torch",
