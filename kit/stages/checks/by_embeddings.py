@@ -53,7 +53,7 @@ def check_by_networks(
 def check_by_run(member: str, parts: Mapping[int, Path], looked: RowContext) -> Iterator[Finding]:
     """Yields K15 and K16 from the embeddings of each fold's network, in these folders.
 
-    A fold's network evaluates the rows that it holds out and a part of the test rows of its own.
+    A fold's network evaluates the rows that it holds out and one part of the test rows.
     """
     pairs, across = [], []
     kept: list[tuple[np.ndarray, Separability]] = []

@@ -18,7 +18,7 @@ from kit.errors import Case, DataError
 from kit.stages.checks.adversarial import MIN_AUC, Separability, classify_train_vs_test
 from kit.stages.checks.finding import Finding
 
-LEAK_AUC = 0.95  # of one column alone
+LEAK_AUC = 0.95  # of a single column
 USEFUL_AUC = 0.6  # of a column that is not used
 MAX_ROWS, MAX_LABELS, FOLDS = 5000, 5, 3  # that the trees of one column see
 MIN_ROWS = 60  # fewer rows are no evidence
