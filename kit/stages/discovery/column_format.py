@@ -13,7 +13,7 @@ SEPARATORS = ("|", ";", ",", " ")
 # shares of the labels or cells that are evidence for a list; a few misspelt cells decide nothing
 RECURRING = 0.9  # share of the labels that occur in two different cells or more
 MIN_SINGLE = 0.8  # share of the labels with their own cell, or of the cells made of such labels
-UNCLEAR = 0.5  # from this share on the user is asked
+UNCLEAR = 0.5  # share from which the user is asked
 MAX_DOUBLE = (
     0.05  # share of lists with a duplicate label, which names often have and the table's reader refuses (D19)
 )

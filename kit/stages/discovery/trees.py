@@ -129,7 +129,7 @@ def _describe_differing_classes(train: str, of_train: _Counted, val: str, of_val
 def _beside(seen: Scan, train: str, split: str) -> str:
     """Returns the folder named like the training rows' except for its role, such as images/val for images/train.
 
-    If there is none beside it, it is the uppermost folder with such a name; empty without one.
+    Otherwise it is the uppermost folder with such a name; empty without one.
     """
     named = sorted(
         folder

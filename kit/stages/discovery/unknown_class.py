@@ -38,7 +38,7 @@ def find_underscores(sample: TableFile | None, labels: Collection[str]) -> tuple
     """Returns the labels with blanks and their names with underscores, if the sample's cells use those; and
     the finding in words.
 
-    Quick, Draw! has the class `alarm clock` and asks for `alarm_clock cat dog`.
+    Quick, Draw! has the class `alarm clock` and its submission `alarm_clock cat dog`.
     """
     renamed = {label: label.replace(" ", "_") for label in labels if " " in label}
     if sample is None or not renamed or set(renamed.values()) & set(labels):

@@ -82,7 +82,8 @@ def find_values(train: TableFile, columns: Sequence[str]) -> str | None:
 def find_longer_names(train: TableFile, columns: Sequence[str]) -> tuple[str, ...]:
     """The training columns named like the sample's with one ending more, such as `X4_mean` for `X4`.
 
-    Of several endings the one with the word mean. Empty if there is none, or if several are equally good.
+    Of several endings it is the one with the word mean. It is empty if there is none, or if several are
+    equally good.
     """
     if len(columns) < 2 or set(columns) & set(train.columns):
         return ()
