@@ -2,8 +2,8 @@
 rows.
 
 The choices of cross-validation (members, epochs, views, weights) are applied once more with every row. No row
-is left to score the networks on. The submission's cv is therefore that of the members by cross-validation,
-and its record says so.
+is left to score the networks on. The submission's cv is therefore that of the members by cross-validation, as
+its record states.
 """
 
 from __future__ import annotations

@@ -15,9 +15,7 @@ from kit.runs.epoch_log import scores_of
 from kit.runs.run import Run
 from kit.runs.watching import epochs_of
 
-PREDICTION_MARGIN = (
-    3.0  # times as many images a second as it trains, where nothing was validated: it has no backward pass
-)
+PREDICTION_MARGIN = 3.0  # ratio of images per second to training if nothing was validated: no backward pass
 
 
 @dataclass(frozen=True)
