@@ -1,4 +1,4 @@
-"""policy: chooses the views to average by out-of-fold rows, and writes the result as a member of its own.
+"""policy: chooses the views to average by out-of-fold rows, and writes the result as a separate member.
 
 Each view of a set is predicted by itself, only once. An ensembler whose members are views chooses or weighs
 them, through cross_fit. The out-of-fold predictions of a fold come from the choice on other folds, so a blend
