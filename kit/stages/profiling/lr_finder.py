@@ -26,7 +26,7 @@ STOP_FACTOR = 4.0  # factor of the lowest smoothed loss at which the test ends
 
 @dataclass(frozen=True)
 class LrCurve:
-    """The highest learning rate of the network's parts at each step of a fold, and the stages' steps an epoch."""
+    """The highest learning rate of the network's parts at each step of a fold, and the stages' steps per epoch."""
 
     rates: tuple[float, ...]
     epochs: tuple[int, ...]  # of each stage
