@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-DEFAULT_THRESHOLD = 0.9  # what the likeliest class must have, where no share of the rows is asked for
+DEFAULT_THRESHOLD = 0.9  # minimum probability of the top class, if no share of the rows is requested
 
 
 @dataclass(frozen=True)
