@@ -1,4 +1,7 @@
-"""Images of a report, darkened except where Grad-CAM finds the evidence: the one part of a report that needs torch."""
+"""Images of a report, darkened except where Grad-CAM finds the evidence.
+
+It is the only part of a report that needs torch.
+"""
 
 from __future__ import annotations
 

@@ -110,7 +110,7 @@ def numeric_names(values: Any) -> dict[str, float]:
 def find_differing_settings(asked: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
     """Returns the settings in which several experiments differ, for each experiment.
 
-    A run with settings of its own, such as a soup, lists those and leaves out the settings that it lacks.
+    A run with other settings, such as a soup, lists those and leaves out the settings that it lacks.
     """
     dotted = [{key: str(value) for key, value in flatten(one).items() if value != {}} for one in asked]
     usual = max(
