@@ -186,8 +186,8 @@ def write_features(
 ) -> Work[FeaturesResult]:
     """Writes the features of the training rows to `out`, CSV or parquet, and those of the test rows beside it.
 
-    The training table begins with id, fold and target. Raises what `make_features` raises; ConfigError C05 for another
-    suffix, C38 for files that exist.
+    The first columns of the training table are id, fold and target. Raises what `make_features` raises;
+    ConfigError C05 for another suffix, C38 for files that exist.
     """
     space, path = Workspace.of(workspace), Path(out)
     if path.suffix not in SUFFIXES:
