@@ -32,7 +32,7 @@ UPLOAD_FAILED = "Could not submit to competition"  # the package's message for a
 
 @dataclass(frozen=True)
 class SiteCompetition:
-    """A competition as one user sees it; `daily_limit` is None if the site does not say."""
+    """A competition as one user sees it; `daily_limit` is None if the site does not report it."""
 
     name: str
     has_entered: bool

@@ -1,4 +1,4 @@
-"""Faults: where any submission does not fit the sample, each with its line and id."""
+"""Faults: the differences between any submission and the sample, each with its line and id."""
 
 from __future__ import annotations
 
