@@ -29,10 +29,11 @@ NUMBER = r"\d+(\.\d*)?(e-?\d+)?"  # not below 0
 
 
 class ConfusionSmoothing(Loss):
-    """The true class gives a share up to the other classes, in proportion to how often it was mistaken for them.
+    """The true class gives a share to the other classes, in proportion to how often it was mistaken for them.
 
-    A CSV has a row for each true class, its name first, and a column for each predicted one: counts or shares. A run
-    gives the mean out-of-fold probabilities of each true class; every fold then knows this much of what it holds out.
+    A CSV has a row for each true class, its name first, and a column for each predicted one: counts or
+    shares. A run gives the mean out-of-fold probabilities of each true class. Every fold then has this
+    information about the rows that it holds out.
     """
 
     smoothing: float = Field(0.1, ge=0, lt=1, description="share that the true class gives up")
@@ -53,7 +54,7 @@ class ConfusionSmoothing(Loss):
 
 @lru_cache
 def targets_of(files: tuple[Path, ...], names: tuple[str, ...], smoothing: float) -> np.ndarray:
-    """The target of each class, (classes, classes); every row sums to 1, evenly where nothing is confused."""
+    """Returns the target of each class, (classes, classes). Every row sums to 1, evenly if nothing is confused."""
     read = _of_table if files and files[0].suffix == ".csv" else _of_run
     others = 1 - np.eye(len(names))
     mistaken = (read(files[0], names) if files else others) * others

@@ -1,4 +1,4 @@
-"""Folds that keep together what an id's prefix says belongs together, such as the camera in `cam3_0012`.
+"""Folds that keep rows with the same id prefix together, such as the camera in `cam3_0012`.
 
 kit train splitter=by_prefix splitter.separator=_
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class ByPrefix(Splitter):
-    """Folds over the part of each id before a separator: one camera, one person, one shop stays whole."""
+    """Assigns folds by the part of each id before a separator: one camera, one person, one shop stays whole."""
 
     label_kinds = ("class_index", "multi_hot", "numbers", "soft")
 
@@ -33,7 +33,7 @@ class ByPrefix(Splitter):
     def split(self, table: Table, rng: np.random.Generator) -> NDArray[np.int64]:
         prefixes = [name.split(self.separator)[0] for name in table.ids.tolist()]
         names, group = np.unique(prefixes, return_inverse=True)
-        sizes = np.bincount(group) + rng.random(len(names))  # equal sizes fall into a drawn order
+        sizes = np.bincount(group) + rng.random(len(names))  # equal sizes have a drawn order
         load, fold_of = np.zeros(self.folds), np.zeros(len(names), dtype=np.int64)
         for each in np.argsort(-sizes):
             fold_of[each] = load.argmin()
