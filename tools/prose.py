@@ -45,7 +45,14 @@ PRIVATE_WORDS = {
     r"mend(ed|s)?": "correct, repair",
     r"goes on|going on": "continue, resume",
     r"is there already|are there already": "exists",
-    r"nobody|no one": "never, not",
+    r"nobody|no one|whoever": "never, not",
+    r"for want of": "for lack of",
+    r"tells? (right|wrong|apart)": "predict correctly, separate",
+    r"dealt (out|into|to)": "assigned",
+    r"brought to sum": "scaled to sum",
+    r"look-?alikes?": "similar classes",
+    r"relatives": "related rows",
+    r"what there is|that there (is|are) not": "missing, unknown",
 }
 DENIED = re.compile(rf"\b({'|'.join(PRIVATE_WORDS)})\b", flags=re.IGNORECASE)
 
