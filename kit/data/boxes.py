@@ -53,7 +53,7 @@ def find_boxes(
 
 
 def _of_table(path: Path, ids: Sequence[str]) -> list[Box | None]:
-    """The boxes of a CSV: the id, x, y, width and height, in pixels or as percentages such as 12.5%."""
+    """Returns the boxes of a CSV: the id, x, y, width and height, in pixels or as percentages such as 12.5%."""
     file = read_csv(path, fixed="save the boxes as CSV in UTF-8, with commas")
     if len(file.columns) != 5:
         raise DataError(
@@ -82,7 +82,7 @@ def _of_columns(
 
 
 def _numbers(cells: Sequence[str]) -> Box | None:
-    """The box of four numbers or four percentages, None for blank cells; a box of NaN for other cells."""
+    """Returns the box of four numbers or four percentages: None for blank cells, a box of NaN for other cells."""
     if not any(cell.strip() for cell in cells):
         return None
     numbers = [cell.strip().removesuffix("%") for cell in cells]

@@ -97,10 +97,9 @@ def _fault(found: set[tuple[str, ...]]) -> str:
 
 
 def superclasses(root: Path, data: Data) -> tuple[str, ...]:
-    """Returns the group of each class, in class order, from a column of `data.class_list`; empty if the
-    config names none.
+    """Returns the group of each class, in class order, from a column of `data.class_list`.
 
-    Raises ConfigError if the file or the column does not exist.
+    It is empty if the config names none. Raises ConfigError if the file or the column does not exist.
     """
     if data.superclasses is None:
         return ()

@@ -117,7 +117,7 @@ def rows_to_predict(root: Path, data: Data) -> SourceRows:
 
 
 def _folder_to_predict(root: Path, data: Data) -> str:
-    """The folder in the labelled rows' folder that has the images to predict, blank if they are elsewhere."""
+    """Returns the folder in the labelled rows' folder that has the images to predict; empty if they are elsewhere."""
     train = os.path.normpath((root / data.train_tables[0]).absolute())
     tests = [data.test_images] if data.test_images else [f"{data.test}/{{id}}"] if data.test else []
     for pattern in tests:

@@ -343,8 +343,9 @@ def _fits(content: bytes, encoding: str) -> bool:
 
 
 def _count_damaged_characters(content: bytes) -> int:
-    """Returns the number of damaged characters of a UTF-8 text; 0 if as few are whole, because it then has
-    another encoding.
+    """Returns the number of damaged characters of a UTF-8 text.
+
+    It is 0 if as few are whole, because it then has another encoding.
     """
     text = content.decode(errors="replace")
     damaged = text.count("\ufffd")

@@ -41,8 +41,8 @@ class Folds:
 
     ids: Ids  # (rows,) of str, sorted
     numbers: np.ndarray  # (rows, repeats) int64; a number identifies one model over all repeats
-    # the same, but a row of another source has those of its group's own rows, which must not be split; None
-    # without such rows
+    # the same, but a row of another source has those of its group's own rows, with which it must not train;
+    # None if there are no such rows
     related: np.ndarray | None = None
 
     @property
@@ -142,8 +142,9 @@ def make_folds(table: Table, splitter: Splitter, seed: int = 0) -> Folds:
 
 
 def _related(numbers: np.ndarray, groups: np.ndarray, own: np.ndarray) -> np.ndarray | None:
-    """Returns the numbers in which rows that are not `own` have those of their group's own rows; None if no
-    row changes.
+    """Returns the numbers in which rows that are not `own` have those of their group's own rows.
+
+    It is None if no row changes.
     """
     known = {groups[row]: numbers[row] for row in np.flatnonzero(own)}
     related = numbers.copy()

@@ -55,8 +55,9 @@ def _of_cells(sample: pd.DataFrame, known: Collection[str], separator: str | Non
 
 
 def split_cell(cell: str, known: Collection[str], separator: str) -> tuple[str, str] | None:
-    """Returns the id and the class that a cell joins, by the longest class that ends it; None if no known
-    class does.
+    """Returns the id and the class that a cell joins, by the longest class that ends it.
+
+    It is None if no known class does.
     """
     place = cell.find(separator, 1)
     while place > 0:

@@ -30,13 +30,13 @@ MAX_DEGREES: Mapping[str, float] = {"latitude": 90, "longitude": 360}
 def encode_columns(
     train: Table, test: Table, names: Sequence[str], kinds: Mapping[str, ColumnKind]
 ) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, ColumnKind]]:
-    """Returns the named columns of training and test rows, and the kind of each. Both frames have the same
-    columns.
+    """Returns the named columns of training and test rows, and the kind of each.
 
-    A number becomes a column of float64, and a category one of pandas' categories of the training rows. An
-    angle in degrees becomes its sine and cosine; a date becomes its day and the sine and cosine of the day in
-    the year. A kind that `kinds` does not name is read from the training cells. Raises ConfigError C07 if a
-    table lacks a column, DataError D31 for cells that are not of the column's kind.
+    Both frames have the same columns. A number becomes a column of float64, and a category one of pandas'
+    categories of the training rows. An angle in degrees becomes its sine and cosine; a date becomes its day
+    and the sine and cosine of the day in the year. A kind that `kinds` does not name is read from the
+    training cells. Raises ConfigError C07 if a table lacks a column, DataError D31 for cells that are not of
+    the column's kind.
     """
     made: tuple[dict[str, pd.Series], dict[str, pd.Series]] = ({}, {})
     found: dict[str, ColumnKind] = {}

@@ -143,10 +143,10 @@ class Table:
         return self.target.strata(self.targets(), folds)
 
     def scale(self, rows: np.ndarray | None = None) -> tuple[tuple[float, ...], tuple[float, ...]]:
-        """Returns mean and standard deviation of each column of numbers, among all rows or those given; empty
-        for classes.
+        """Returns mean and standard deviation of each column of numbers, among all rows or those given.
 
-        A constant column has the deviation 1. Beside numbers, columns of classes have 0 and 1.
+        It is empty for classes. A constant column has the deviation 1. Beside numbers, columns of classes
+        have 0 and 1.
         """
         measured = self.target.number_columns(len(self.classes))
         if not measured.any():
@@ -404,8 +404,9 @@ def rename_in(config: Any) -> Mapping[str, str]:
 
 
 def rename_of(run: Path) -> Mapping[str, str]:
-    """Returns the `data.label_from.rename` that the run in a folder was started with; empty if the folder
-    does not have it.
+    """Returns the `data.label_from.rename` that the run in a folder was started with.
+
+    It is empty if the folder does not have it.
     """
     try:
         return rename_in(read_json(run / "config.json"))
