@@ -126,8 +126,9 @@ def error_matrix(members: np.ndarray, truth: np.ndarray, decision: Decision) -> 
 
 
 def overlap(errors: np.ndarray) -> np.ndarray:
-    """Returns the share of rows that both of two members predict wrongly, of those that either does, (M, M);
-    1 if neither errs.
+    """Returns the share of rows that both of two members predict wrongly, of those that either does, (M, M).
+
+    It is 1 if neither errs.
     """
     found = errors.astype(np.float64)
     both = found @ found.T

@@ -31,8 +31,9 @@ Model = Literal["trees", "linear"]
 
 @dataclass(frozen=True, eq=False)
 class Separability:
-    """How well a classifier separates test rows from training rows. `shares` (rows,) is how much each row
-    looks like a test row.
+    """How well a classifier separates test rows from training rows.
+
+    `shares` (rows,) is how much each row looks like a test row.
     """
 
     auc: float

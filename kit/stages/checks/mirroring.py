@@ -73,8 +73,9 @@ def _answer(augmenter: Augmenter) -> str:
 def _neighbour_accuracies(
     train: Table, pictures: np.ndarray, units: np.ndarray
 ) -> tuple[float, float] | None:
-    """Returns the accuracy of the nearest row of another unit, for rows and for mirrored rows; None without a
-    large drop.
+    """Returns the accuracy of the nearest row of another unit, for rows and for mirrored rows.
+
+    It is None without a large drop.
     """
     rows = np.flatnonzero(train.competition_rows & pictures.any(axis=1))
     rows = rows[:: max(1, -(-len(rows) // MOST_ROWS))]

@@ -118,8 +118,9 @@ def _codes(train: Table, test: Table, name: str, data: Data) -> np.ndarray:
 
 
 def column_auc(train: Table, test: Table, name: str, data: Data) -> float | None:
-    """Returns the mean AUC of the most frequent labels by trees of one column, out of fold; None if it cannot
-    be measured.
+    """Returns the mean AUC of the most frequent labels by trees of one column, out of fold.
+
+    It is None if it cannot be measured.
     """
     from sklearn.ensemble import HistGradientBoostingClassifier
     from sklearn.metrics import roc_auc_score

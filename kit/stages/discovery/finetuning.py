@@ -151,8 +151,9 @@ def _traits(arch: str) -> tuple[bool, int | None, list[str]]:
 
 
 def early_modules(network: nn.Module) -> list[str]:
-    """Returns the modules with weights up to the features of stride 4, in order; empty if timm does not name
-    these features.
+    """Returns the modules with weights up to the features of stride 4, in order.
+
+    It is empty if timm does not name these features.
 
     Source: Girshick 2015, "Fast R-CNN", section 4.5, and detectron2's FREEZE_AT = 2, which freeze the same stages.
     """

@@ -236,7 +236,9 @@ def class_folder(seen: Scan, root: Path, may_be_root: bool = False) -> str:
 
 
 def test_folders(seen: Scan) -> set[str]:
-    """The uppermost folders that are named for the images to predict, such as `Test` beside folders of classes."""
+    """Returns the uppermost folders that are named for the images to predict, such as `Test` beside folders
+    of classes.
+    """
     return {
         top for folder in seen.folders if (top := folder.partition("/")[0]) and _splits_in(top) == {"test"}
     }

@@ -80,7 +80,7 @@ def find_values(train: TableFile, columns: Sequence[str]) -> str | None:
 
 
 def find_longer_names(train: TableFile, columns: Sequence[str]) -> tuple[str, ...]:
-    """The training columns named like the sample's with one ending more, such as `X4_mean` for `X4`.
+    """Returns the training columns named like the sample's with one ending more, such as `X4_mean` for `X4`.
 
     Of several endings it is the one with the word mean. It is empty if there is none, or if several are
     equally good.
@@ -95,7 +95,7 @@ def find_longer_names(train: TableFile, columns: Sequence[str]) -> tuple[str, ..
 
 
 def describe_longer_names(data: Mapping[str, Any], sample: TableFile | None) -> dict[str, Any]:
-    """The key `format` of a sample whose columns have other names than the columns of numbers."""
+    """Returns the key `format` of a sample whose columns have other names than the columns of numbers."""
     columns, label = sample.columns[1:] if sample else (), data.get("label")
     if data.get("target") != "numbers" or not isinstance(label, list) or len(columns) != len(label):
         return {}

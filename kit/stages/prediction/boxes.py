@@ -62,7 +62,7 @@ class BoxesResult(Displayed):
         ]
 
     def to_frame(self) -> pd.DataFrame:
-        """One row: the file, the rows of both tables, those without a box, and the mean area."""
+        """Returns one row: the file, the rows of both tables, those without a box, and the mean area."""
         train, test = self.rows
         row = {"file": str(self.file), "train_rows": train, "test_rows": test}
         return frame([row | {"whole": self.whole, "area": self.area}])
@@ -150,7 +150,7 @@ def _of_table(
     threshold: float,
     device: torch.device,
 ) -> Work[list[tuple[str, Box | None]]]:
-    """The id and the box of each row."""
+    """Returns the id and the box of each row."""
     folds = target.run.folds() if split == "train" else None
     total: np.ndarray | None = None
     held = np.zeros(len(table), bool)
@@ -192,7 +192,7 @@ def _of_table(
 def _of_row(
     loaded: Loaded, row: int, cam: np.ndarray, shape: tuple[int, float], threshold: float
 ) -> Box | None:
-    """The box of a row in percent of its image, None for a row without an image or with an empty map."""
+    """Returns the box of a row in percent of its image. It is None for a row without an image or with an empty map."""
     if loaded.bad[row] or not cam.max() > 0:
         return None
     height, width = loaded.cache[row].shape[:2]
@@ -200,9 +200,10 @@ def _of_row(
 
 
 def find_box(cam: np.ndarray, size: int, threshold: float = THRESHOLD) -> tuple[float, float, float, float]:
-    """x, y, width and height, as shares of the square of `size` px, of a map's (h, w) largest bright region.
+    """Returns the largest bright region of a map (h, w) as x, y, width and height.
 
-    The map is enlarged to the size of the image. Bright is at least `threshold` of its maximum, which must be above 0.
+    The four numbers are shares of the square of `size` px. The map is enlarged to the size of the image.
+    Bright is at least `threshold` of its maximum, which must be above 0.
     """
     large = resize(np.ascontiguousarray(cam, np.float32)[:, :, None], size, size).reshape(size, size)
     labels, count = ndimage.label(large >= threshold * large.max())
@@ -213,7 +214,7 @@ def find_box(cam: np.ndarray, size: int, threshold: float = THRESHOLD) -> tuple[
 
 
 def in_whole_image(box: tuple[float, float, float, float], crop_share: float, height: int, width: int) -> Box:
-    """The box of an image (height, width), in percent, from shares of the square that the network saw.
+    """Returns the box of an image (height, width), in percent, from shares of the square that the network saw.
 
     The square is in the middle. Its side is `crop_share` of the short side, as in `kit.images.reader.center_crop`.
     """

@@ -1,8 +1,8 @@
-"""pseudo: teachers' confident test rows as additional training rows. Each fold's student is trained on its
-own fold's predictions.
+"""pseudo: teachers' confident test rows as additional training rows.
 
-The student of fold k is trained only on predictions by networks of fold k, and on no test row related to a
-row that fold k holds out. So its out-of-fold score is unbiased, and it can be a teacher of the next round.
+Each fold's student is trained on its own fold's predictions. The student of fold k is trained only on
+predictions by networks of fold k, and on no test row related to a row that fold k holds out. So its
+out-of-fold score is unbiased, and it can be a teacher of the next round.
 """
 
 from __future__ import annotations

@@ -50,10 +50,10 @@ def as_predictions(said: TeacherPredictions, fold: int, classes: Sequence[str]) 
 def lesson(
     teachers: Teachers, rule: Rule, fold: int, ids: np.ndarray, usable: np.ndarray, related: np.ndarray
 ) -> FoldSelection:
-    """Selects one fold's pseudo-labelled rows from the test rows `ids`. `usable` rows (N,) have an image,
-    `related` (N,) belong to held-out rows.
+    """Selects one fold's pseudo-labelled rows from the test rows `ids`.
 
-    Raises InvalidError D49 if the rule selects no row.
+    `usable` rows (N,) have an image, `related` (N,) belong to held-out rows. Raises InvalidError D49 if the
+    rule selects no row.
     """
     prior, said = teachers.table.prior(), teachers.of_test(fold, ids)
     rows = np.flatnonzero(usable & ~related)

@@ -57,15 +57,16 @@ class Teachers:
         return self._predictions_of(fold, ids, [_of(one.test, fold, ids, str(one)) for one in self.members])
 
     def of_held_out(self, fold: int) -> TeacherPredictions:
-        """Returns predictions of a fold's networks for the rows that it holds out, if all of them predict these."""
+        """Returns predictions of a fold's networks for the held-out rows that all of them predict."""
         ids = self._ids_of_held_out(fold)
         return self._predictions_of(
             fold, ids, [one.oof.take(one.oof.folds == fold).align(ids, True) for one in self.members]
         )
 
     def of_training(self, fold: int, told: Sequence[Predictions]) -> TeacherPredictions:
-        """Returns predictions of a fold's networks for the rows that they trained on; `told` are the members'
-        own predictions.
+        """Returns predictions of a fold's networks for the rows that they trained on.
+
+        `told` are the members' own predictions of these rows.
         """
         ids = told[0].ids[told[0].folds == fold]
         named = zip(told, self.members, strict=True)

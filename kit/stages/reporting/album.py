@@ -26,8 +26,9 @@ class Album:
     left_out: Counter[str] = field(default_factory=Counter)
 
     def picture(self, image: np.ndarray, text: str, of: str, side: int = SIDE_PX) -> Picture | None:
-        """Returns a picture of an image (height, width, 3) uint8, with a long side of at most `side`; None if
-        there is no room.
+        """Returns a picture of an image (height, width, 3) uint8, with a long side of at most `side`.
+
+        It is None if there is no room.
         """
         small = shrink_to_fit(image, side)
         uri = "data:image/jpeg;base64," + base64.b64encode(_jpeg(small)).decode("ascii")

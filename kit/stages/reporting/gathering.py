@@ -53,9 +53,9 @@ def without_warnings() -> Iterator[None]:
 def gather_facts(
     workspace: Workspace | StrPath, runs: Sequence[str] = (), check: bool = True, cam: bool = False
 ) -> Work[Facts]:
-    """All facts of a report of these runs, by default of all. `check` takes as long as kit check, `cam` needs torch.
+    """Returns all facts of a report of these runs, by default of all.
 
-    Raises ConfigError C15 if a member does not exist.
+    `check` takes as long as kit check, `cam` needs torch. Raises ConfigError C15 if a member does not exist.
     """
     workspace = Workspace.of(workspace)
     office = ReportContext.open(workspace, runs)

@@ -96,8 +96,9 @@ def _levels(batch: Batch, at: int) -> list[int]:
 
 
 def _alike(batch: Batch, original: Mapping[int, np.ndarray]) -> list[int]:
-    """Returns the rows whose images are all equal to the first's although their originals are not; empty if
-    some differ.
+    """Returns the rows whose images are all equal to the first's although their originals are not.
+
+    It is empty if some differ.
     """
     rows = batch.rows.tolist()
     if not (batch.images == batch.images[:1]).all():

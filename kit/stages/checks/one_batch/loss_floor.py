@@ -35,10 +35,9 @@ class LossFloor:
     outputs: Tensor  # (N, width), the outputs of the lowest loss
 
     def progress_of(self, value: float) -> float:
-        """Returns the share of the way from `constant_output` to `least`, which needs the images; 1 if the
-        loss is `least`.
+        """Returns the share of the way from `constant_output` to `least`, which needs the images.
 
-        In a batch of identical rows it is the way from `guessing`.
+        It is 1 if the loss is `least`. In a batch of identical rows it is the way from `guessing`.
         """
         top = (
             self.constant_output

@@ -109,11 +109,10 @@ class ProbeBatch:
         return self.batch.labels.to(self.setting.device)
 
     def is_correct(self, outputs: Tensor) -> Tensor:
-        """Whether each row's outputs predict its label, (N,) bool. With several labels, all of them must be
-        predicted.
+        """Whether each row's outputs predict its label, (N,) bool.
 
-        Numbers are correct if they are near in units of their standard deviation, soft targets if no share is
-        far off.
+        With several labels, all of them must be predicted. Numbers are correct if they are near in units of
+        their standard deviation, soft targets if no share is far off.
         """
         labels, shares = self.labels(), self.loss.probabilities(outputs)
         table = self.setting.loaded.table

@@ -148,10 +148,10 @@ def _not_finite(cause: str) -> Finding:
 
 
 def _of_fit(ground: ProbeBatch, low: LossFloor, tried: OverfitResult) -> Iterator[Finding]:
-    """Yields K25 for parts that do not move. If the batch is not overfitted, yields the first reason that is
-    found.
+    """Yields K25 for parts that do not move.
 
-    A part that the optimizer does not move may only need a step that is large enough to show.
+    If the batch is not overfitted, yields the first reason that is found. A part that the optimizer does not
+    move may only need a step that is large enough to show.
     """
     still = find_unchanged_parts(ground, tried)
     if tried.known:
@@ -218,8 +218,9 @@ def _short_of_time(tried: OverfitResult) -> Finding:
 
 
 def _unknown(ground: ProbeBatch, low: LossFloor, tried: OverfitResult) -> Finding:
-    """Returns K27: the batch is not overfitted, and the learning rate is not the reason. It is a note if most
-    weights are frozen.
+    """Returns K27: the batch is not overfitted, and the learning rate is not the reason.
+
+    It is a note if most weights are frozen.
     """
     wrong = [name for name, right in zip(ground.ids(), tried.right.tolist(), strict=True) if not right]
     return Finding(
