@@ -18,11 +18,11 @@ from kit.kinds.executor import run_job_in_worker, wrap_exception
 
 
 def work(pipe: Connection, settings: Mapping[str, str]) -> None:
-    """Works on jobs, `(function, job)` each, until it receives None. A number asks to stop, as the signal of
-    that number.
+    """Works on jobs, `(function, job)` each, until it receives None.
 
-    Progress is sent without a job number, which the other end knows. If the other end is lost, the running
-    job saves and ends. `settings` are environment variables, set before a job imports torch.
+    A number asks to stop, as the signal of that number. Progress is sent without a job number, which the
+    other end knows. If the other end is lost, the running job saves and ends. `settings` are environment
+    variables, set before a job imports torch.
     """
     for number in SIGNALS:  # the process that hands out jobs handles signals, and sends the request
         signal.signal(number, signal.SIG_IGN)

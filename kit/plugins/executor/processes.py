@@ -158,8 +158,9 @@ class _Pool:
         worker.end()
 
     def _replace_worker(self, worker: _Worker, stop: Stop) -> Iterator[JobProgress | JobResult]:
-        """Replaces a worker that ended with its job unfinished. The job resumes in the new one, up to
-        `retries` times.
+        """Replaces a worker that ended with its job unfinished.
+
+        The job resumes in the new one, up to `retries` times.
         """
         self.workers.remove(worker)
         number, code = worker.job, worker.process.exitcode

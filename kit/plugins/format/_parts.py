@@ -60,8 +60,9 @@ def places_of_columns(columns: Sequence[str]) -> dict[str, int]:
 
 
 def cell_fault(cell: str, part: str, names: Sequence[str]) -> str:
-    """Returns the fault of a cell of a part with these classes, or with a value if it has none; empty if the
-    cell is valid.
+    """Returns the fault of a cell of a part with these classes, or with a value if it has none.
+
+    It is empty if the cell is valid.
     """
     if names:
         return "" if cell in names else f"{cell!r} is not a class of {part!r}"

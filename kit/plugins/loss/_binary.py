@@ -13,12 +13,12 @@ if TYPE_CHECKING:
 
 
 class Binary(Loss):
-    """The base of losses with one binary question per class. `costs` gives the cost of each answer; a row's
-    loss is their mean or sum.
+    """The base of losses with one binary question per class.
 
-    Class numbers become one class against the rest. If a row may have any number of labels, probabilities are
-    sigmoids. If it has exactly one, they are the odds p / (1 - p) = e^output, scaled to sum 1. These are
-    independent answers given that exactly one is yes, and equal the softmax.
+    `costs` gives the cost of each answer; a row's loss is their mean or sum. Class numbers become one class
+    against the rest. If a row may have any number of labels, probabilities are sigmoids. If it has exactly
+    one, they are the odds p / (1 - p) = e^output, scaled to sum 1. These are independent answers given that
+    exactly one is yes, and equal the softmax.
     """
 
     label_kinds = ("class_index", "multi_hot")

@@ -8,12 +8,12 @@ from kit.kinds.several_target import PART_SEPARATOR, AnswerPart
 
 
 def class_names_of(columns: Sequence[str], place: slice) -> tuple[str, ...]:
-    """The classes of a softmax part, or the columns of another part, as the training table has them."""
+    """Returns the classes of a softmax part, or the columns of another part, as the training table has them."""
     return tuple(name.partition(PART_SEPARATOR)[2] or name for name in columns[place])
 
 
 def places_of(part: AnswerPart) -> list[slice]:
-    """The columns of a softmax part together, or each column of another part."""
+    """Returns the columns of a softmax part together, or each column of another part."""
     if part.kind == "softmax":
         return [part.place]
     return [slice(at, at + 1) for at in range(part.place.start, part.place.stop)]

@@ -51,8 +51,9 @@ class PositiveClassCurve(MeanOverClasses):
 
 
 def roc_by_weights(positive: np.ndarray, shares: np.ndarray) -> Callable[[np.ndarray], Roc | None]:
-    """Returns the ROC curve as a function of the rows' weights, from the highest probability down; None for
-    one class.
+    """Returns the ROC curve as a function of the rows' weights, from the highest probability down.
+
+    It is None for one class.
     """
     order = np.argsort(-shares, kind="stable")
     values, kind = shares[order], positive[order].astype(np.float64)

@@ -98,7 +98,9 @@ class AnyPart(InnerMetric):
     def _answers(
         self, truth: Targets, probabilities: Probabilities
     ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]:
-        """For each question (N,): is it yes, the probability of yes, the label's weight, is there a label."""
+        """Yields for each question (N,): the answer, the probability of yes, the label's weight, and if there
+        is a label.
+        """
         missing = self.context.target.find_missing(truth)
         for question in self._questions():
             place, asked = question.place, question.asked
@@ -114,7 +116,7 @@ class AnyPart(InnerMetric):
                 yield yes & asked[0], given[:, 0] * asked[0], weights, known
 
     def _questions(self) -> list[_Question]:
-        """The questions. Raises ConfigError C47 for names that fit no part or class, or parts of numbers."""
+        """Returns the questions. Raises ConfigError C47 for names that fit no part or class, or parts of numbers."""
         target = self.context.target
         assert isinstance(target, SeveralTarget)
         able = [part for part in target.layout if part.kind != "number"]
@@ -150,7 +152,9 @@ class AnyPart(InnerMetric):
     def _yes_or_no(
         self, metric: Metric, weights: np.ndarray | None = None, rows: np.ndarray | None = None
     ) -> Metric:
-        """A metric that knows the two classes, the scored rows, a mask, and their weights if they have own ones."""
+        """Returns a metric that knows the two classes, the scored rows, a mask, and the rows' weights if they
+        have any.
+        """
         context = replace(self.context, classes=("no", "yes"), superclasses=(), target=ONE_CLASS)
         if rows is not None and context.has_rows:
             context = context.take(rows)

@@ -48,8 +48,9 @@ class MacroF1(DecisionMetric):
 
 
 def _mean_of_all(hits: np.ndarray, both: np.ndarray) -> float:
-    """Returns the mean of 2 hits / both over all classes, with both = predicted rows and true rows; 0 for a
-    class without any.
+    """Returns the mean of 2 hits / both over all classes, with both = predicted rows and true rows.
+
+    It is 0 for a class without any.
     """
     return float((2 * hits / np.where(both > 0, both, 1)).mean())
 

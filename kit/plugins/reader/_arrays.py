@@ -173,7 +173,7 @@ class ArrayReader(Reader):
 
 
 def _magnitude(array: np.ndarray) -> np.ndarray:
-    """The magnitudes of complex numbers; other arrays as they are."""
+    """Returns the magnitudes of complex numbers; other arrays as they are."""
     return np.abs(array) if array.dtype.kind == "c" else array
 
 
