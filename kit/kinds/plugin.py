@@ -36,7 +36,8 @@ if TYPE_CHECKING:
 def bound_field(default: Any = ()) -> Any:
     """Marks a field that is not an option.
 
-    `with_classes` fills it from the attribute of Classes with its name, `in_workspace` fills `home`.
+    kit fills it: `with_classes` from the attribute of Classes with its name, and other methods, such as
+    `in_workspace`, the rest.
     """
     return Field(default, exclude=True, repr=False, json_schema_extra={"known": True})
 
@@ -60,8 +61,9 @@ class Plugin(BaseModel):
 
     @classmethod
     def find_fault(cls) -> str:
-        """Returns the error of the class itself, such as a constant with an invalid value; empty if the class
-        is valid.
+        """Returns the error of the class itself, such as a constant with an invalid value.
+
+        It is empty if the class is valid.
         """
         return ""
 

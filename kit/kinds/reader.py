@@ -23,8 +23,9 @@ Keys = Literal["none", "optional", "required"]
 
 @dataclass(frozen=True, eq=False)
 class Decoded:
-    """An image's pixels, and the repairs made while decoding: a code and a detail each. The caller adds the
-    path.
+    """An image's pixels, and the repairs made while decoding: a code and a detail each.
+
+    The caller adds the path.
     """
 
     pixels: np.ndarray
