@@ -70,8 +70,9 @@ def describe_significance(gain: Gain) -> str:
 
 
 def format_recipe(spec: Mapping[str, Any], members: Sequence[str]) -> str:
-    """Returns the fitted values in a line or two: the candidates' scores, the weights, the temperatures;
-    empty for a mean.
+    """Returns the fitted values in a line or two: the candidates' scores, the weights, the temperatures.
+
+    It is empty for a mean.
     """
     lines = []
     if spec.get("scores") and spec.get("candidates"):

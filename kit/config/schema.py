@@ -18,10 +18,10 @@ RECIPE = "x-recipe"  # key of the schema file with the recipe of kit init, for k
 def config_schema(
     root: Path | None = None, recipe: str = "", chosen: Mapping[str, Any] | None = None
 ) -> dict[str, Any]:
-    """Returns one flat JSON schema of config.json. Plugins have the names of the registry, and a workspace's
-    plugins are included.
+    """Returns one flat JSON schema of config.json.
 
-    The schema records a recipe's name and the values that the recipe chose, if any.
+    Plugins have the names of the registry, and a workspace's plugins are included. The schema records a
+    recipe's name and the values that the recipe chose, if any.
     """
     merged: dict[str, Any] = {"$schema": {"type": "string"}}
     shared: dict[str, Any] = {}

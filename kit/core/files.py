@@ -85,10 +85,10 @@ def _remove_stump(part: Path) -> None:
 
 @contextmanager
 def atomic_folder(path: Path, size: int = 0) -> Iterator[Path]:
-    """Yields a temporary folder beside `path`. If the block ends without an error, its files are synced and
-    it is renamed to `path`.
+    """Yields a temporary folder beside `path`.
 
-    Raises RunError if the disk is full, FileExistsError if `path` exists.
+    If the block ends without an error, its files are synced and it is renamed to `path`. Raises RunError if
+    the disk is full, FileExistsError if `path` exists.
     """
     part = path.with_name(f".{path.name}{PARTIAL_SUFFIX}")
     shutil.rmtree(part, ignore_errors=True)

@@ -368,8 +368,9 @@ def name_of(device: torch.device) -> str:
 
 
 def unusable_gpu() -> str | None:
-    """Returns why torch cannot use the NVIDIA GPU of this machine; None if it can, if there is none, or if it
-    is hidden.
+    """Returns why torch cannot use the NVIDIA GPU of this machine.
+
+    It is None if it can, if there is none, or if it is hidden.
     """
     if torch.cuda.is_available() or os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1", "NoDevFiles"):
         return None

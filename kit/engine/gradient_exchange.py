@@ -124,8 +124,9 @@ def trainable_parameters(network: nn.Module) -> list[nn.Parameter]:
 def exchange_for(
     network: nn.Module, before: GradientExchange | None, ranks: Ranks
 ) -> GradientExchange | None:
-    """Returns the exchange for a network's gradients: the previous one if the same weights train; None for a
-    single rank.
+    """Returns the exchange for a network's gradients: the previous one if the same weights train.
+
+    It is None for a single rank.
     """
     if ranks.count == 1:
         return None

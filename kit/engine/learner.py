@@ -149,8 +149,9 @@ class Learner:
         self.skipped_in_epoch, self.overflows = state["left_out"], state["overflows"]
 
     def load_plain(self, weights: dict[str, Tensor], average: dict[str, Tensor]) -> None:
-        """Loads a checkpoint's weights, and the averaged weights that predict. Adapters start from their
-        initial values.
+        """Loads a checkpoint's weights, and the averaged weights that predict.
+
+        Adapters start from their initial values.
         """
         _load_plain(self.network, weights)
         if self.average is not None:
@@ -224,9 +225,9 @@ def learner(
     swa_start: float | None = None,
     ranks: Ranks = ALONE,
 ) -> Learner:
-    """A learner before its first step.
+    """Returns a learner before its first step.
 
-    An average of the optimizer's own takes the place of both others, and the equal one that of the moving one.
+    If the optimizer has its own average, it replaces both others. The equal average replaces the moving one.
     """
     device = next(network.parameters()).device.type
     scaler = torch.amp.GradScaler(device, enabled=precision.train == "float16")

@@ -16,8 +16,9 @@ from kit.errors import RunError
 
 @dataclass(frozen=True)
 class OutOfMemory:
-    """Reports that memory ran out in a step, and that it continues with fewer images at a time. Sizes are in
-    images, memory is in bytes.
+    """Reports that memory ran out in a step, and that it continues with fewer images at a time.
+
+    Sizes are in images, memory is in bytes.
     """
 
     where: str  # forward, backward, ...

@@ -51,11 +51,10 @@ def resample_scores(
     seed: int = 0,
     rows: int | None = None,
 ) -> np.ndarray:
-    """Returns scores (draws, predictions) of resampled rows, the same rows for all predictions; NaN if the
-    metric has no score.
+    """Returns scores (draws, predictions) of resampled rows, the same rows for all predictions.
 
-    Each of the predictions is (N, K). `groups` (N,) are drawn whole. A draw has about `rows` rows, by default
-    N.
+    It is NaN if the metric has no score. Each of the predictions is (N, K). `groups` (N,) are drawn whole. A
+    draw has about `rows` rows, by default N.
     """
     units = np.arange(len(truth)) if groups is None else np.unique(groups, return_inverse=True)[1]
     drawing = partial(_weights, units, seed=seed, rows=rows)

@@ -100,8 +100,9 @@ def sigmoid(logits: np.ndarray) -> np.ndarray:
 
 
 def read_judges(text: str) -> dict[str, PairClassifier]:
-    """Reads the pair classifiers from a file that `kit pairs` wrote, by fold number and `test`. Raises as
-    `PairClassifier.of`.
+    """Reads the pair classifiers from a file that `kit pairs` wrote, by fold number and `test`.
+
+    Raises as `PairClassifier.of`.
     """
     return {str(name): PairClassifier.of(spec) for name, spec in dict(parse_json(text))["judges"].items()}
 
@@ -119,8 +120,9 @@ def adjust_for_prior(probabilities: Probabilities, drawn: float, share: float) -
 
 
 def best_threshold(probabilities: Probabilities, same: np.ndarray) -> tuple[float, float]:
-    """Returns the probability threshold for "same" with the best F1, and that F1. Of equal thresholds the
-    highest is returned.
+    """Returns the probability threshold for "same" with the best F1, and that F1.
+
+    Of equal thresholds the highest is returned.
     """
     order = np.argsort(-probabilities, kind="stable")
     hits = np.cumsum(same[order])

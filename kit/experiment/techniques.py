@@ -163,7 +163,10 @@ class OpenPlugins:
 
 
 def open_techniques(workspace: Workspace, classes: Classes, metric: Metric) -> OpenPlugins:
-    """Every plugin that an experiment names. Raises PluginError, ConfigError (C17 for labels not taken, C82, C88)."""
+    """Opens every plugin that an experiment names.
+
+    Raises PluginError, ConfigError (C17 for labels not taken, C82, C88).
+    """
     experiment, root = workspace.experiment, workspace.root
     loss = experiment.open(Loss, root)
     splitter = experiment.open(Splitter, root)

@@ -1,5 +1,6 @@
-"""Tracking: sends a run's numbers to trackers. If a tracker fails or hangs, kit drops it and training
-continues.
+"""Tracking: sends a run's numbers to trackers.
+
+If a tracker fails or hangs, kit drops it and training continues.
 """
 
 from __future__ import annotations

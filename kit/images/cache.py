@@ -74,8 +74,9 @@ class Store:
 
     @classmethod
     def open(cls, folder: Path, pixel_bytes: int = 3) -> Store:
-        """Opens the store in a folder. If it is damaged, a new one is started beside it, because other
-        processes may still read the old one.
+        """Opens the store in a folder.
+
+        If it is damaged, a new one is started beside it, because other processes may still read the old one.
         """
         folder.mkdir(parents=True, exist_ok=True)
         try:
@@ -343,10 +344,10 @@ def fill_cache(
     workers: int | None = None,
     root: Path | None = None,
 ) -> Work[FillResult]:
-    """Decodes the images that the cache in `folder` lacks. Unreadable files are returned as cases, and the
-    caller decides.
+    """Decodes the images that the cache in `folder` lacks.
 
-    `root` is the workspace whose readers count too.
+    Unreadable files are returned as cases, and the caller decides. `root` is the workspace whose readers
+    count too.
 
     Raises RunError if the disk is full; images decoded until then stay in the cache. Warns once per kind of
     repaired file.
@@ -479,8 +480,9 @@ def _warn(found: Sequence[DecodedFile]) -> None:
 
 
 def _places(store: Store, names: Sequence[str]) -> np.ndarray:
-    """Returns the positions of the images of these contents, (rows, 3) int64: offset, height, width; -1 for
-    an empty name.
+    """Returns the positions of the images of these contents, (rows, 3) int64: offset, height, width.
+
+    It is -1 for an empty name.
     """
     nowhere = PixelSpan(-1, -1, -1, 0)
     found = (store.places[name] if name else nowhere for name in names)

@@ -65,10 +65,10 @@ _UPRIGHT: dict[int, Callable[[np.ndarray], np.ndarray]] = {
 
 
 def read_image(path: Path, data: Data) -> np.ndarray:
-    """Returns a file's image, upright uint8 RGB of shape (height, width, 3). An animation gives its first
-    frame.
+    """Returns a file's image, upright uint8 RGB of shape (height, width, 3).
 
-    Raises DataError D01 to D13, naming the file. Warns of repairs: D04, W07, W08, W09.
+    An animation gives its first frame. Raises DataError D01 to D13, naming the file. Warns of repairs: D04,
+    W07, W08, W09.
     """
     try:
         decoded = decode(read_image_bytes(path), data)

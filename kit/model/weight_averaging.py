@@ -175,7 +175,7 @@ class OptimizerAverage:
 
 
 def _still_modules(network: nn.Module) -> frozenset[str]:
-    """The names of modules that are frozen now."""
+    """Returns the names of modules that are frozen now."""
     return frozenset(name for name, module in network.named_modules() if not module.training)
 
 

@@ -146,8 +146,9 @@ def common_start(names: Iterable[str]) -> int:
 
 
 def _checkpoint(path: Path) -> Path | None:
-    """Returns the newest checkpoint of a run's lowest fold, of a fold, or the checkpoint itself; None for
-    another folder.
+    """Returns the newest checkpoint of a run's lowest fold, of a fold, or the checkpoint itself.
+
+    It is None for another folder.
     """
     numbered = [fold for fold in path.glob("fold-*") if fold.name.removeprefix("fold-").isdecimal()]
     folds = sorted(numbered, key=lambda fold: int(fold.name.removeprefix("fold-"))) or [path]

@@ -34,8 +34,9 @@ class ClassChange:
 
 @dataclass(frozen=True)
 class RunCost:
-    """The time of a run's epochs: seconds in all, and images per second at the median of the epochs; None if
-    unknown.
+    """The time of a run's epochs: seconds in all, and images per second at the median of the epochs.
+
+    It is None if unknown.
     """
 
     seconds: float | None

@@ -38,8 +38,9 @@ class EpochLog:
 
     @classmethod
     def read(cls, file: Path, epoch: int | None = None) -> EpochLog:
-        """Reads the log, or its part up to an epoch. If it is damaged, a new log is started, because no
-        result depends on it.
+        """Reads the log, or its part up to an epoch.
+
+        If it is damaged, a new log is started, because no result depends on it.
         """
         try:
             lines = [parse_json(line) for line in file.read_text(encoding="utf-8").splitlines()]

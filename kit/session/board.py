@@ -51,7 +51,9 @@ class BoardResult(Displayed):
         return lines
 
     def to_frame(self) -> pd.DataFrame:
-        """A row per submission: its rank, scores, members and ensembler; `why` is the advice, if it was requested."""
+        """Returns a row per submission: its rank, scores, members and ensembler; `why` is the advice, if it
+        was requested.
+        """
         plan = self.plan
         advised = () if plan is None else (*plan.worth, *plan.others)
         why = {one.entry.key: one.why for one in advised}
@@ -86,7 +88,7 @@ class FinalChoiceResult(Displayed):
         return picks or ["no submission has both a CV score and a file"]
 
     def to_frame(self) -> pd.DataFrame:
-        """A row per submission: number, name, scores and reason."""
+        """Returns a row per submission: number, name, scores and reason."""
         rows = [
             {
                 "number": one.entry.number,
@@ -118,7 +120,7 @@ class GapResult(Displayed):
         ]
 
     def to_frame(self) -> pd.DataFrame:
-        """A row per finding of check that can cause the gap."""
+        """Returns a row per finding of check that can cause the gap."""
         rows = [] if self.gap is None else self.gap.evidence
         names = ("kind", "code", "what", "effect", "fix")
         return frame([{name: getattr(one, name) for name in names} for one in rows], names)
@@ -139,7 +141,7 @@ class DiffResult(Displayed):
         return [f"{count} of {self.rows} rows differ, {share:.1%}; difference {self.difference:.4f}"]
 
     def to_frame(self) -> pd.DataFrame:
-        """A row per pair of predictions: how many rows change, from what, to what, and their ids."""
+        """Returns a row per pair of predictions: how many rows change, from what, to what, and their ids."""
         one, other = self.names
         rows = [
             {"rows": len(change.ids), one: change.before, other: change.after, "ids": " ".join(change.ids)}

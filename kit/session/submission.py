@@ -29,7 +29,7 @@ class SubmissionCommands(OpenedFolder):
             return check_submission(self.workspace, Path(file))
 
     def upload_command(self, number: int | str) -> str:
-        """The Kaggle upload command of a submission. The command is not run."""
+        """Returns the Kaggle upload command of a submission. The command is not run."""
         from kit.stages.submission import upload
 
         with begin_call(progress=True):
@@ -52,8 +52,9 @@ class SubmissionCommands(OpenedFolder):
 
 
 def _ask(question: str, number: int) -> None:
-    """Asks in the notebook. Raises RunError if the answer is not yes, ConfigError C05 if no input is
-    possible.
+    """Asks in the notebook.
+
+    Raises RunError if the answer is not yes, ConfigError C05 if no input is possible.
     """
     try:
         answer = input(f"{question} [y/N]: ")

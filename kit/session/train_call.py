@@ -74,8 +74,9 @@ def train_on_devices(
 
 
 def _run_command(call: Call, workspace: Workspace, arguments: Sequence[str]) -> None:
-    """Runs a command of kit and shows its output. A signal is forwarded to the command, which ends after its
-    step.
+    """Runs a command of kit and shows its output.
+
+    A signal is forwarded to the command, which ends after its step.
     """
     process = subprocess.Popen(
         [sys.executable, "-m", "kit", *arguments],
