@@ -36,8 +36,8 @@ if TYPE_CHECKING:
 def bound_field(default: Any = ()) -> Any:
     """Marks a field that is not an option.
 
-    kit fills it: `with_classes` from the attribute of Classes with its name, and other methods, such as
-    `in_workspace`, the rest.
+    `with_classes` fills it from the attribute of Classes with its name. Other fields are filled by other
+    methods, such as `in_workspace`.
     """
     return Field(default, exclude=True, repr=False, json_schema_extra={"known": True})
 
