@@ -25,7 +25,7 @@ from kit.kinds.plugin import Plugin
 from kit.model import checkpoints
 from kit.model.network import open_parts
 from kit.runs.records import split_ref
-from kit.runs.run import Run, versions
+from kit.runs.run import Run, is_on_embeddings, versions
 from kit.stages.blending.blend import cross_validate
 from kit.stages.blending.members import aggregator_record
 from kit.stages.bundles.contents import BundledNetwork, Contents, Packed
@@ -59,9 +59,9 @@ def bundle(
 
     `for_kaggle` leaves out wheels of packages that Kaggle has.
 
-    Raises ConfigError C38 if `out` exists, C33 for a member whose predictions no checkpoint makes alone.
-    Raises InvalidError D43 for a run that was trained again since; what `blend` raises; RunError R16 if pip
-    fails.
+    Raises ConfigError C38 if `out` exists, C33 for a member whose predictions no checkpoint makes alone, C83 for
+    a run on embeddings. Raises InvalidError D43 for a run that was trained again since; what `blend` raises;
+    RunError R16 if pip fails.
     """
     workspace, out = Workspace.of(workspace), Path(out)
     if out.exists():
@@ -154,6 +154,7 @@ def _pack_member(workspace: Workspace, told: Mapping[str, Any], final: Mapping[s
     for found, seed in made:
         provenance = Provenance.from_json(found)
         run = Run(workspace.runs / provenance.run)
+        _check_reads_images(name, run)
         for fold, tag in sorted(provenance.checkpoints.items(), key=lambda item: int(item[0])):
             path = run.fold(int(fold)) / str(tag).partition(":")[0]
             if not (path / checkpoints.MANIFEST).is_file() or checkpoints.tag(path) != tag:
@@ -168,6 +169,16 @@ def _pack_member(workspace: Workspace, told: Mapping[str, Any], final: Mapping[s
     first = Run(workspace.runs / networks[0].run)
     asked = find_asked(workspace, f"{first.name}@{split_ref(name)[1]}", first)
     return Packed(name, asked.views.spec(), asked.merge, tuple(networks), told.get("aggregator"))
+
+
+def _check_reads_images(name: str, run: Run) -> None:
+    """Raises ConfigError C83 for a run whose networks read vectors, which a bundle of images cannot make."""
+    if is_on_embeddings(run):
+        raise ConfigError(
+            f"{name} was trained on embeddings, and a bundle predicts images",
+            code="C83",
+            hint="kit bundle the other members; kit blend and kit final submit this one where its vectors are",
+        )
 
 
 def _slim(source: Path, target: Path, run: str, table: Table, rename: Mapping[str, str]) -> None:

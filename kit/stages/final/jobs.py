@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -15,8 +16,8 @@ from kit.data.predictions import Predictions, concat_predictions, provenance_of
 from kit.errors import ConfigError, KitError
 from kit.kinds import Views
 from kit.model.predict import Merge
-from kit.runs.records import split_ref
-from kit.runs.run import Run, is_on_embeddings
+from kit.runs.records import RunRef, split_ref
+from kit.runs.run import STATE_UNTRAINED, Run, is_on_embeddings
 from kit.runs.watching import epochs_of
 from kit.stages.final.planning import TIME_MARGIN
 from kit.stages.final.timing import Pace
@@ -174,8 +175,8 @@ def on_all_rows(workspace: Workspace, run: Run, seed: int | None) -> tuple[Run, 
     """Returns the run on all rows of a cross-validated run, and its workspace.
 
     All settings are those of the run, except the splitter and settings outside of its identity. Raises
-    ConfigError C33 for a run that kit train does not make, that learns from pseudo-labels, or whose start was
-    not trained on all rows.
+    ConfigError C33 for a run that kit train does not make, that learns from pseudo-labels, or whose start or
+    vectors are not of all rows.
     """
     asked = run.manifest.get("asked", {})
     if "backbone" not in asked:
@@ -191,12 +192,6 @@ def on_all_rows(workspace: Workspace, run: Run, seed: int | None) -> tuple[Run, 
             code="C33",
             hint=f"kit blend runs/{run.name}, which uses the networks of its folds",
         )
-    if is_on_embeddings(run):
-        raise ConfigError(
-            f"runs/{run.name} was trained on embeddings, which kit final does not train on all rows",
-            code="C33",
-            hint=f"kit blend runs/{run.name}, which uses the heads of its folds",
-        )
     now = workspace.experiment
     changed = ["splitter=all_rows", f"device={now.device}", f"workers={now.workers}"]
     # settings that the run's config.json resolved for its device are chosen again for this one
@@ -207,6 +202,8 @@ def on_all_rows(workspace: Workspace, run: Run, seed: int | None) -> tuple[Run, 
         changed.append(f"seed={seed}")
     if asked.get("init_from"):
         changed.append(f"init_from={_start(workspace, run, str(asked['init_from']))}")
+    if is_on_embeddings(run):
+        changed.append(f"backbone.run={json.dumps(_vectors(workspace, run, run.config['backbone']['run']))}")
     name = f"{run.name}-final" + ("" if seed is None else f"-seed{seed}")
     config = run.folder / "config.json"
     return Run(workspace.runs / name), Workspace.open(workspace.root, changed, config)
@@ -225,6 +222,32 @@ def _start(workspace: Workspace, run: Run, path: str) -> str:
             hint=f"kit train --name {Path(start).name} --config {found}/config.json splitter=all_rows",
         )
     return start
+
+
+def _vectors(workspace: Workspace, run: Run, names: Sequence[str]) -> list[str]:
+    """Returns the embedded runs whose vectors replace those of a run.
+
+    An untrained network has seen no row, so it stays. A trained run has a network for each fold, and its run
+    on all rows replaces it.
+    """
+    found = []
+    for name in names:
+        source = RunRef.parse(name, workspace)
+        if (source.embeddings / STATE_UNTRAINED).is_dir():
+            found.append(name)
+            continue
+        final = f"{source.run.name}-final"
+        embedded = Run(workspace.runs / final).embeddings(source.views)
+        if not (embedded / "0" / "manifest.json").is_file():
+            views = "" if source.views == "plain" else f" --views {source.views}"
+            raise ConfigError(
+                f"runs/{run.name} was trained on vectors by the folds of runs/{source.run.name}, and runs/{final} "
+                "has none by a network of all rows",
+                code="C33",
+                hint=f"kit final runs/{source.run.name}, then kit embed --checkpoints runs/{final}{views}",
+            )
+        found.append(f"{final}@{source.views}")
+    return found
 
 
 def average_seeds(unit_runs: Sequence[Run], asked: MemberSpec) -> tuple[Predictions, list[dict[str, Any]]]:

@@ -12,6 +12,7 @@ from kit.core.durations import write_duration
 from kit.core.progress import Progress, ResultOf, Work
 from kit.core.stopping import Stop
 from kit.errors import TIME_OVER, RunError, StoppedError
+from kit.runs.run import is_on_embeddings
 from kit.stages.final.jobs import FinalPlan, TrainingJob
 from kit.stages.final.planning import select_fitting
 from kit.stages.prediction.tta import tta
@@ -81,7 +82,8 @@ class Schedule:
             yield from self._leave_out(unit, f"{unit.epochs_done} of {unit.epochs} epochs were trained")
             return
         space = self.workspace
-        for one in unit.members:
+        # kit train has predicted the test rows of a run on embeddings
+        for one in () if is_on_embeddings(unit.run) else unit.members:
             yield from self._in_view(
                 tta.with_progress(
                     space,

@@ -21,7 +21,6 @@ from kit.data.folds import Folds
 from kit.data.predictions import Predictions
 from kit.data.table import train_table
 from kit.errors import ConfigError, DataError, InvalidError, KitWarning
-from kit.stages.final.jobs import on_all_rows
 from kit.stages.prediction.embed import embed, embed_untrained
 from kit.stages.prediction.tta import tta
 from kit.stages.training.train import train
@@ -183,8 +182,6 @@ def test_commands_that_read_images_refuse_a_run_on_embeddings(embedded: Path) ->
         assert "kit blend uses its predictions" in str(caught.value)
     with pytest.raises(ConfigError, match="C83"):
         embed_untrained(Workspace.open(embedded, ["backbone=embeddings"]), "again")
-    with pytest.raises(ConfigError, match="C33"):
-        on_all_rows(Workspace.open(embedded), train(embedded, [*PROBE, "epochs=1"], name="probe"), None)
 
 
 def test_a_test_row_without_an_image_gets_the_class_prior(tmp_path: Path) -> None:
