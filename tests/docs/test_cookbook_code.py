@@ -1,4 +1,4 @@
-"""The Python of docs/cookbook.md runs as it stands: frames of a video, and mel spectrograms that find a tone."""
+"""The Python of docs/cookbook.md runs as it stands: neighbours of slices, frames of a video, and mel spectrograms."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import pandas as pd
 import pytest
 from scipy.io import wavfile
 
@@ -14,7 +15,21 @@ from kit.config.models import Data
 from kit.images.reader import ImageSource
 
 PAGE = (Path(__file__).parents[2] / "docs" / "cookbook.md").read_text()
-FRAMES, MELS = re.findall(r"```python\n(.*?)```", PAGE, flags=re.DOTALL)[:2]
+SLICES, FRAMES, MELS = re.findall(r"```python\n(.*?)```", PAGE, flags=re.DOTALL)[:3]
+
+
+def test_a_slice_has_its_neighbours_by_place_and_an_outer_one_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    lines = ["id,study,slice", "c,s,10", "a,s,1", "b,s,2", "z,t,5"]
+    for name in ("train.csv", "test.csv"):
+        (tmp_path / name).write_text("\n".join(lines) + "\n")
+    exec(SLICES, {})
+    for name in ("train.csv", "test.csv"):
+        made = pd.read_csv(name, index_col="id")
+        assert made["before"].to_dict() == {"a": "a", "b": "a", "c": "b", "z": "z"}
+        assert made["after"].to_dict() == {"a": "b", "b": "c", "c": "c", "z": "z"}
 
 
 def test_frames_of_a_video_are_saved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,9 +20,12 @@ def train_match(
     """Returns how the training rows name their images. Raises ConfigError if they do not."""
     if "images" in asked:
         columns = columns_of(asked["images"])
-        column = (
-            columns[-1] if columns and columns[-1] in train.columns else asked.get("id", train.columns[0])
-        )
+        # of several files a row, such as a slice and its neighbours, the one that no other row has names the row
+        unique = [
+            name for name in columns if name in train.columns and len(train.values(name)) == len(train.file)
+        ]
+        named = (unique or columns)[-1:]
+        column = named[0] if named and named[0] in train.columns else asked.get("id", train.columns[0])
         return ColumnMatch(column, asked["images"], 1.0, 1.0, asked["images"].endswith("/*"))
     if not found:
         folders = [
