@@ -21,10 +21,21 @@ from kit.stages.training.train import train
 SIDE, SLICES, STUDIES, TESTS = 8, 6, 20, 3
 NEIGHBOURS = "scans/{before} | scans/{id} | scans/{after}"
 OPTIONS = [
-    "backbone=small", "backbone.width=8", "backbone.stages=1", "image_size=8", "cache_size=8", "epochs=20",
-    "augmenter=resize", "splitter.folds=2", "batch_size=16", "workers=0", "optimizer.lr=0.02", "ema_decay=0",
-    "validate_every=20", "device=cpu",
-]  # fmt: skip
+    "backbone=small",
+    "backbone.width=8",
+    "backbone.stages=1",
+    "image_size=8",
+    "cache_size=8",
+    "epochs=20",
+    "augmenter=resize",
+    "splitter.folds=2",
+    "batch_size=16",
+    "workers=0",
+    "optimizer.lr=0.02",
+    "ema_decay=0",
+    "validate_every=20",
+    "device=cpu",
+]
 
 
 @pytest.fixture(scope="module")

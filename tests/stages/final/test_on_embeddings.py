@@ -27,9 +27,14 @@ from tests.drawn_bags import draw_bags
 
 PROBE = ("backbone=embeddings", "backbone.run=bare", "epochs=3")
 PLAIN_SGD = (
-    "optimizer=sgd", "optimizer.lr=0.1", "optimizer.momentum=0", "optimizer.weight_decay=0",
-    "scheduler=constant", "ema_decay=0", "seed=3",
-)  # fmt: skip
+    "optimizer=sgd",
+    "optimizer.lr=0.1",
+    "optimizer.momentum=0",
+    "optimizer.weight_decay=0",
+    "scheduler=constant",
+    "ema_decay=0",
+    "seed=3",
+)
 
 
 @pytest.fixture(scope="module")
