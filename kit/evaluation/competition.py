@@ -375,9 +375,23 @@ def with_scores(predictions: Predictions, scoring: Scoring, table: Table) -> Pre
     folds = sorted(set(answers.folds.tolist()))
     by_fold = {str(k): _scores(metric, answers.take(answers.folds == k), table.by_answer) for k in folds}
     pooled = _scores(metric, answers.mean(), table.by_answer)
+    if pooled and any(metric.plugin_name() not in scores for scores in by_fold.values()):
+        _warn_of_unscored(answers, metric, table.by_answer)
     return replace(
         predictions, provenance=replace(predictions.provenance, scores=pooled, fold_scores=by_fold)
     )
+
+
+def _warn_of_unscored(answers: Predictions, metric: Metric, table: Table) -> None:
+    """Warns (W90) of folds whose held-out rows have no score, with the reason."""
+    for fold in np.unique(answers.folds).tolist():
+        own = answers.take(answers.folds == fold)
+        rows = table.take(table.index_of(own.ids))
+        try:
+            bind_rows(metric, rows).score(rows.targets(), own.probabilities)
+        except InvalidError as error:
+            text = f"W90 fold {fold} has no {metric.plugin_name()}: {error.summary}"
+            warnings.warn(KitWarning(text), stacklevel=4)
 
 
 def gain_over_plain(

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from kit.core.randomness import generator
@@ -16,6 +17,7 @@ from kit.data.folds import Folds, make_folds
 from kit.data.table import Table
 from kit.errors import ConfigError, DataError, KitWarning, PluginError
 from kit.kinds import Splitter
+from kit.kinds.targets import NUMBERS
 from kit.plugins.splitter.group_kfold import GroupKfold
 from kit.plugins.splitter.holdout import Holdout
 from kit.plugins.splitter.kfold import Kfold
@@ -170,6 +172,17 @@ def test_a_rare_class_is_told_and_scored_as_wrong() -> None:
     texts = [str(each.message) for each in caught]
     assert any(text.startswith("W04") and "c1 2, c2 1" in text for text in texts)
     assert any(text.startswith("W06") and text.endswith(": c2") for text in texts)
+
+
+def test_a_fold_that_trains_on_one_number_is_named() -> None:
+    values = np.stack([np.where(np.arange(20) > 10, np.arange(20), 3), np.arange(20)], axis=1).astype(float)
+    frame = pd.DataFrame({"part": [str(int(row > 10)) for row in range(20)]})
+    rows = replace(table([0, 1] * 10), labels=values, target=NUMBERS, frame=frame)
+    with pytest.warns(KitWarning) as caught:
+        make_folds(rows, Splitter.open({"name": "column", "column": "part"}), 0)
+    assert [str(one.message) for one in caught if str(one.message).startswith("W89")] == [
+        "W89 fold 1 has nothing to learn from some of its labels: all rows have the same number in column c0"
+    ]
 
 
 def test_the_unknown_class_needs_no_rows() -> None:

@@ -16,7 +16,7 @@ from sklearn.metrics import log_loss, recall_score
 from kit.config.workspace import Workspace
 from kit.data.predictions import Predictions
 from kit.data.table import train_table
-from kit.errors import ConfigError, DataError
+from kit.errors import ConfigError, DataError, KitWarning
 from kit.stages.blending.blend import Submitted, blend
 from kit.stages.discovery.initialise import initialise
 from kit.stages.prediction.tta import tta
@@ -224,3 +224,19 @@ def test_bad_columns_of_parts_are_refused(tmp_path: Path) -> None:
         read(blank)
     with pytest.raises(ConfigError, match="are not columns"):
         read(frame.drop(columns="vowel_diacritic"))
+
+
+def test_a_fold_without_a_label_of_a_part_says_why_it_has_no_score(tmp_path: Path) -> None:
+    bengali(tmp_path)
+    frame = pd.read_csv(tmp_path / "train.csv", dtype=str).assign(part=[str(row % 2) for row in range(ROWS)])
+    frame.loc[frame["part"] == "1", "vowel_diacritic"] = None
+    frame.to_csv(tmp_path / "train.csv", index=False)
+    made = initialise(tmp_path, "scratch")
+    config = json.loads(made.path.read_text())
+    splitter = {"name": "column", "column": "part"}
+    made.path.write_text(json.dumps({**config, "splitter": splitter, "metric": BENGALI}))
+    with pytest.warns(KitWarning) as caught:
+        train(tmp_path, [each for each in TINY if not each.startswith("splitter")], name="a")
+    texts = [str(each.message) for each in caught]
+    assert "W90 fold 1 has no parts: no scored row has a label of part 'vowel_diacritic'" in texts
+    assert any(text.startswith("W06 fold 0 trains on no row of 3 classes") for text in texts)

@@ -115,6 +115,7 @@ def run_checks(
     )
     found += labels.check_label_numbers(train)
     loss = workspace.experiment.open(Loss, root)
+    found += grades.check_constant(train)
     found += grades.check_grades(train, workspace.competition.metric, loss)
     found += labels.check_class_counts(train, folds, splitter, workspace.experiment)
     found += groups.check_group_columns(train, folds, splitter, data.group, _non_group_columns(workspace))

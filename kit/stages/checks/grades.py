@@ -31,6 +31,18 @@ def check_grades(train: Table, metric: Mapping[str, Any], loss: Loss) -> Iterato
         )
 
 
+def check_constant(train: Table) -> Iterator[Finding]:
+    """Yields K49 for labels that are all alike, which stop training (D39)."""
+    if lack := train.target.find_lack(train.targets(), train.classes):
+        yield Finding(
+            "K49",
+            "problem",
+            lack,
+            "kit train stops, because there is nothing to learn",
+            "use another column in data.label, or another table in data.train",
+        )
+
+
 def _check_numbers(train: Table) -> Iterator[Finding]:
     values = train.targets()
     counts = [len(np.unique(column)) for column in values.T]
@@ -38,7 +50,7 @@ def _check_numbers(train: Table) -> Iterator[Finding]:
     few = [
         Case(f"{count} different whole numbers", name)
         for name, count, is_whole in zip(train.classes, counts, whole, strict=True)
-        if is_whole and count <= MAX_GRADES
+        if is_whole and 1 < count <= MAX_GRADES
     ]
     if few:
         yield Finding(

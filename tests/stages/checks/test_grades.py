@@ -11,7 +11,7 @@ import pytest
 from kit.data.table import Table
 from kit.kinds import Loss
 from kit.kinds.targets import NUMBERS, ONE_CLASS, Target
-from kit.stages.checks.grades import check_grades
+from kit.stages.checks.grades import check_constant, check_grades
 
 QWK = {"name": "cohen_kappa", "weights": "quadratic"}
 
@@ -44,3 +44,14 @@ def test_few_different_whole_numbers_may_be_grades() -> None:
     (found,) = check_grades(table(values, target=NUMBERS), {"name": "rmse"}, Loss.open("mse"))
     assert [str(case.path) for case in found.cases] == ["0"]
     assert found.summary.startswith("1 of 3 columns of numbers")
+
+
+def test_a_column_of_one_number_is_no_grade_but_nothing_to_learn() -> None:
+    values = np.stack([np.full(40, 3.0), np.arange(40) / 7, np.arange(40) / 3], axis=1)
+    made = table(values, target=NUMBERS)
+    assert list(check_grades(made, {"name": "rmse"}, Loss.open("mse"))) == []
+    (found,) = check_constant(made)
+    assert (found.code, found.level) == ("K49", "problem")
+    assert found.summary == "all rows have the same number in column 0"
+    assert list(check_constant(table(values[:, [1, 2, 1]], target=NUMBERS))) == []
+    assert list(check_constant(table(np.arange(6) % 3))) == []
