@@ -38,6 +38,16 @@ if TYPE_CHECKING:
     help="Search with this number of trials by optuna's TPE, instead of a grid.",
 )
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of the search.")
+@click.option(
+    "--pruner",
+    type=click.Choice(["halving", "median"]),
+    help="Stop trials after a part of their epochs, by optuna's rule.",
+)
+@click.option(
+    "--stop-folds",
+    is_flag=True,
+    help="Stop a trial if its finished folds are significantly worse than another trial's.",
+)
 @click.option("--executor", metavar="EXECUTOR", help="Train several trials in parallel, as for kit train.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def command(
@@ -48,6 +58,8 @@ def command(
     duration: str | None,
     trials: int | None,
     seed: int,
+    pruner: str | None,
+    stop_folds: bool,
     executor: str | None,
     as_json: bool,
 ) -> None:
@@ -55,14 +67,15 @@ def command(
 
     The runs are NAME-001, NAME-002, ... Run the same command again to resume. The table shows the gain of
     the best trial over each other trial, paired on the same rows, and marks gains that are not significant. ±
-    is the sample standard deviation over folds (ddof 1). The exit status is 5 if a trial failed,
-    and 6 if --time is over.
+    is the sample standard deviation over folds (ddof 1). A pruned trial has no score. The exit status is 5 if
+    a trial failed, and 6 if --time is over.
 
     \b
     kit sweep lr optimizer.lr=0.001,0.002,0.004 epochs=10
     kit sweep mix loss=cutmix,focal --config-set backbone.arch=resnet18 --config-set "backbone.arch=resnet34 epochs=12"
     kit sweep lr optimizer.lr=0.001,0.002 --executor processes
     kit sweep tpe optimizer.lr=log:1e-4..1e-2 augmenter.rotate=0..30 loss=cutmix,mixup --trials 20
+    kit sweep half optimizer.lr=0.001,0.002,0.004,0.008 --pruner halving --stop-folds
     kit sweep rate --preset rate --time 2h
     kit sweep lr optimizer.lr=0.001,0.002 --time 8h30m
     """
@@ -77,13 +90,24 @@ def command(
         with stop.handle_signals():
             found = show_progress(
                 run_sweep.with_progress(
-                    name, axes, config_sets, trials, seed, ".", stop, executor, preset, seconds
+                    name,
+                    axes,
+                    config_sets,
+                    trials,
+                    seed,
+                    ".",
+                    stop,
+                    executor,
+                    preset,
+                    seconds,
+                    pruner,
+                    stop_folds,
                 )
             )
     except StoppedError as error:
         raise error.replace(hint="run the same command again to resume") from error
     if as_json:
-        print_json(asdict(found))
+        print_json({**asdict(found), "epochs": found.epochs})
     else:
         _show(found)
     if found.failed_trials:
@@ -107,9 +131,10 @@ def _show(found: SweepResult) -> None:
     ):
         table.add_column(heading, justify="right" if heading == found.metric else "left")
     for number, trial in enumerate(found.trials):
-        score = f"{trial.score:.4f}" if trial.score is not None else "failed"
+        ended = "pruned" if trial.pruned else "failed"
+        score = f"{trial.score:.4f}" if trial.score is not None else ended
         spread = f"± {trial.score_std:.4f}" if trial.score_std is not None else ""
-        behind = trial.failed or ("the best" if number == 0 else "")
+        behind = trial.failed or trial.pruned or ("the best" if number == 0 else "")
         if trial.gain_of_best is not None:
             low, high = trial.gain_of_best.low, trial.gain_of_best.high
             interval = f" ({low:+.4f} to {high:+.4f})" if low is not None and high is not None else ""
@@ -117,3 +142,6 @@ def _show(found: SweepResult) -> None:
             behind = f"{trial.gain_of_best.value:+.4f}{interval}{doubt}"
         table.add_row(trial.run, " ".join(trial.changed or trial.overrides), score, spread, behind)
     console().print(table, markup=False)
+    if found.budget is not None:
+        count = len(found.pruned_trials)
+        echo(f"{found.epochs} of {found.budget} epochs trained; {count} of {len(found.trials)} trials pruned")

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from kit.config.workspace import Workspace
-from kit.core.files import StrPath
+from kit.core.files import StrPath, read_json, write_json
 from kit.core.locks import is_locked
 from kit.data.predictions import provenance_of
 from kit.errors import ConfigError, DataError, InvalidError, KitError, did_you_mean
@@ -21,7 +21,7 @@ from kit.runs.run import BUSY, LOCK, STATE_UNTRAINED, Run, lock_owner
 class Record:
     """One run. `state` is finished, busy, imported, stacked, untrained (it only embeds), or where it stopped.
 
-    `views` has each set's scores out of fold.
+    A run that a sweep has stopped early is pruned. `views` has each set's scores out of fold.
     """
 
     run: Run
@@ -40,6 +40,7 @@ class Record:
         return self.views.get("plain", {})
 
 
+PRUNED = "pruned.json"  # the note of a sweep in a run's folder
 # keys that runs can be sorted by besides their scores
 BY: dict[str, Callable[[Record], Any]] = {
     "run": lambda one: one.run.name,
@@ -110,6 +111,7 @@ def record(run: Run) -> Record:
     folders = [run.fold(fold) for fold in range(folds)] or sorted(run.folder.glob("fold-*"))
     done = tuple(fold for fold in range(folds) if run.made_by or run.fold_predictions_file(fold).is_file())
     kept = tuple(place for folder in folders for place in _checkpoints(folder))
+    state = _state(run, folds, done, config.get("epochs"))
     views = {folder.name: _scores(folder / "oof.parquet") for folder in run.folder.glob("predictions/*")}
     backbone = config.get("backbone")
     named = backbone if isinstance(backbone, dict) else {}
@@ -120,7 +122,7 @@ def record(run: Run) -> Record:
         epochs=config.get("epochs"),
         folds=folds,
         done=done,
-        state=_state(run, folds, done, config.get("epochs")),
+        state=_with_prune(run, state),
         views={name: views[name] for name in sorted(views, key=lambda name: (name != "plain", name))},
         checkpoints=kept,
     )
@@ -172,6 +174,24 @@ def _state(run: Run, folds: int, done: tuple[int, ...], epochs: int | None) -> s
     epoch, _, step = _checkpoints(run.fold(at[-1]))[-1].name.partition("-")
     within = f", step {int(step)} of the next" if step.isdecimal() else ""
     return f"stopped in fold {at[-1]} after epoch {int(epoch)}{f' of {epochs}' if epochs else ''}{within}"
+
+
+def mark_pruned(run: Run, sweep: str) -> None:
+    """Notes that a sweep has stopped a run where it is now. Training it further makes the note void."""
+    state = record(run).state
+    if not state.startswith("pruned "):
+        write_json(run.folder / PRUNED, {"schema": 1, "sweep": sweep, "at": state})
+
+
+def _with_prune(run: Run, state: str) -> str:
+    """The state, or by which sweep the run was pruned if it was not trained further since."""
+    try:
+        note = dict(read_json(run.folder / PRUNED))
+    except (OSError, ValueError, TypeError):
+        return state
+    if note.get("at") != state:
+        return state
+    return f"pruned by sweep {note.get('sweep')} {state.removeprefix('stopped ')}"
 
 
 def is_busy(run: Run) -> bool:

@@ -139,6 +139,8 @@ class TrainingMethods(OpenedFolder):
         time: str | None = None,
         trials: int | None = None,
         seed: int = 0,
+        pruner: Literal["halving", "median"] | None = None,
+        stop_folds: bool = False,
         executor: Spec | None = None,
         progress: bool = True,
     ) -> SweepResult:
@@ -146,7 +148,8 @@ class TrainingMethods(OpenedFolder):
 
         `axes` is such as `{"optimizer.lr": [0.001, 0.002], "epochs": 10}`, where a list is tried value by value and a
         text may be a range, `"log:1e-4..1e-2"`. Each of `config_set` is a dict of keys. Trials that fail are in the
-        result. After a `time` such as `8h30m` it stops, saved, and raises StoppedError.
+        result. After a `time` such as `8h30m` it stops, saved, and raises StoppedError. A `pruner` stops trials after a
+        part of their epochs, `stop_folds` those whose finished folds are significantly worse than another trial's.
         """
         from kit.core.durations import parse_duration
         from kit.stages.training.sweep import run_sweep
@@ -169,6 +172,8 @@ class TrainingMethods(OpenedFolder):
                 spec,
                 preset,
                 seconds,
+                pruner,
+                stop_folds,
             )
             with call.handle_signals():
                 return call.follow(work)

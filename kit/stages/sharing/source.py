@@ -16,7 +16,7 @@ from kit.errors import ConfigError, DataError
 
 # the files of a run that are read; all others, such as code, are left out
 RUN_FILE = re.compile(
-    r"(manifest\.json|config\.json|folds\.csv"
+    r"(manifest\.json|config\.json|folds\.csv|pruned\.json"
     r"|fold-\d+/(log\.jsonl|oof\.parquet)"
     r"|fold-\d+/\d{4,}(-\d{6,})?/(manifest\.json|model\.safetensors|ema\.safetensors|state\.pt)"
     r"|predictions/[^/]+/(oof|test|train)(\.unfinished)?\.parquet"

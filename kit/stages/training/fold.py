@@ -127,6 +127,7 @@ class _FoldContext:
     position: int
     count: int
     stop: Stop
+    until: int | None = None  # epochs after which the fold pauses, saved; None: none
 
     @property
     def folder(self) -> Path:
@@ -137,6 +138,10 @@ class _FoldContext:
         """Returns the command's progress, if `done` of this fold is finished, from 0 to 1."""
         return Progress("train", (self.position + done) / self.count, 1, text, line, regular)
 
+    def pauses_after(self, epoch: int) -> bool:
+        """Whether no epoch is to be trained after so many."""
+        return self.until is not None and epoch >= self.until
+
 
 @contextmanager
 def lock_fold(run: Run, fold: int) -> Iterator[None]:
@@ -145,15 +150,22 @@ def lock_fold(run: Run, fold: int) -> Iterator[None]:
         yield
 
 
-def run_fold(setting: RunContext, fold: int, position: int, count: int, stop: Stop) -> Work[None]:
-    """Fits one fold from its newest checkpoint on, and writes its out-of-fold predictions."""
+def run_fold(
+    setting: RunContext, fold: int, position: int, count: int, stop: Stop, until: int | None = None
+) -> Work[None]:
+    """Fits one fold from its newest checkpoint on, and writes its out-of-fold predictions.
+
+    With `until` it pauses after so many epochs: validated and saved, without predictions. A later call continues.
+    """
     ranks = setting.ranks
     if ranks.on_rank_zero(setting.run.fold_predictions_file(fold).is_file):
         return
-    context = _FoldContext(setting, fold, position, count, stop)
+    context = _FoldContext(setting, fold, position, count, stop, until)
     ranks.on_rank_zero(partial(_clean_up, context.folder))
     with memory.retain_freed_memory(setting.device):
         learner, held_out = yield from _fit(context)
+        if learner.epoch < setting.experiment.epochs:  # paused
+            return
         if held_out is None:  # the last checkpoint exists, its predictions do not
             held_out = yield from _validate(context, learner, 0.0)
     checkpoint = checkpoints.place(context.folder, learner.epoch)
@@ -251,6 +263,8 @@ class _EpochLoop:
     def run(self) -> Work[Predictions | None]:
         """Trains to the last epoch and returns its held-out predictions, or None if no epoch was left."""
         setting, fold = self.setting, self.context.fold
+        if self.context.pauses_after(self.learner.epoch):
+            return None
         processes = LoaderProcesses(setting.experiment.workers, setting.device)
         plan, stages = plan_of(setting, fold), train_stages(setting, fold, processes)
         self.oof_batches = oof_batches(setting, fold, processes)
@@ -276,6 +290,8 @@ class _EpochLoop:
                         yield from self._after_step(event)
                     case fit.EpochEvent():
                         yield from self._after_epoch(event)
+                        if self.context.pauses_after(event.number):
+                            break
                     case OutOfMemory():
                         yield self._line(f"fold {fold}: {event}")
                     case SkippedStep():
@@ -336,7 +352,8 @@ class _EpochLoop:
 
     def _validates(self, epoch: int) -> bool:
         """Whether the held-out rows are predicted after this many epochs."""
-        return epoch == self.epochs or epoch % self.setting.experiment.validate_every == 0
+        ends = epoch in (self.epochs, self.context.until)
+        return ends or epoch % self.setting.experiment.validate_every == 0
 
     def _seconds_of_epoch_end(self, event: fit.StepEvent) -> float:
         """Returns the seconds from an epoch's last step until the whole epoch can be saved, as measured or guessed."""
@@ -379,8 +396,9 @@ class _EpochLoop:
             self.tracking.log(self.learner.step, self.log.lines[-1])
         # a signal that comes after this waits for the next step
         signal = self.deadline.requested(is_writing=self.writer.is_writing)
-        if is_last or signal or event.number % setting.experiment.save_every == 0:
-            self._save(waits=bool(signal))
+        pauses = self.context.pauses_after(event.number)
+        if is_last or signal or pauses or event.number % setting.experiment.save_every == 0:
+            self._save(waits=bool(signal or pauses))
         yield self.context.show(self.done, f"{label}: {line}", line=True, regular=True)
         if signal and not is_last:
             raise self._stop_error(f"epoch {event.number}", signal)

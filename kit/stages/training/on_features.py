@@ -40,15 +40,23 @@ from kit.runs.run import Run, config_identity, prediction_provenance, select_fol
 from kit.stages.training.feature_context import FeatureContext, prepare_feature_run, vectors_of
 from kit.stages.training.fold import lock_fold
 from kit.stages.training.fold_results import save_checkpoint, write_held_out
+from kit.stages.training.pausing import cut_to_share
 
 TASK = "train"
 MAX_INSTANCES = 65_536  # that are predicted at a time, with padding; 256 MiB of 1,024 float32 features
 
 
 def train_on_features(
-    workspace: Workspace, run: Run, folds: Sequence[int] | None, stop: Stop, ranks: Ranks
+    workspace: Workspace,
+    run: Run,
+    folds: Sequence[int] | None,
+    stop: Stop,
+    ranks: Ranks,
+    share: float | None = None,
 ) -> Work[Run]:
     """Trains a run on cached embeddings, and writes its predictions of held-out and test rows.
+
+    A `share` of the budget ends after the fold that it reaches.
 
     Raises what `prepare_feature_run` raises, RunError R20 for predictions that are not finite, StoppedError.
     """
@@ -56,6 +64,8 @@ def train_on_features(
     setting = yield from prepare_feature_run(workspace, run, ranks)
     setting.begin(config_identity(workspace.experiment))
     wanted = select_folds(setting.folds, folds)
+    if share is not None:
+        wanted, _ = cut_to_share(setting, wanted, share)
     yield setting.device_line()
     for position, fold in enumerate(wanted):
         if signal := stop.requested:

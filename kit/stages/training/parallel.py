@@ -26,6 +26,7 @@ from kit.kinds.executor import Executor, JobProgress, JobResult
 from kit.runs.changes import provenance_diff
 from kit.runs.run import Run
 from kit.stages.training.fold import lock_fold, run_fold
+from kit.stages.training.pausing import has_finished_folds, is_paused
 
 
 @dataclass(frozen=True)
@@ -42,10 +43,13 @@ class FoldJob:
     provenance: Mapping[str, Any]
     kit: str  # its code's hash
     end: float | None = None  # the deadline as seconds since 1970, which all machines have; None: no limit
+    until: int | None = None  # epochs after which the fold pauses; None: it is trained to its end
 
 
-def jobs_of(setting: RunContext, wanted: Sequence[int], end: float | None = None) -> list[FoldJob]:
-    """Returns a job for each unfinished fold of a started run."""
+def jobs_of(
+    setting: RunContext, wanted: Sequence[int], end: float | None = None, until: int | None = None
+) -> list[FoldJob]:
+    """Returns a job for each unfinished fold of a started run. The last one pauses after `until` epochs."""
     run, config = setting.run, setting.config_for_workers()
     manifest = run.manifest
     return [
@@ -60,6 +64,7 @@ def jobs_of(setting: RunContext, wanted: Sequence[int], end: float | None = None
             manifest["provenance"],
             code(),
             end,
+            until if fold == wanted[-1] else None,
         )
         for position, fold in enumerate(wanted)
         if not run.fold_predictions_file(fold).is_file()
@@ -86,7 +91,7 @@ def train_fold(job: FoldJob, stop: Stop) -> Work[None]:
         if number := stop.requested:
             raise StoppedError(f"stopped before fold {job.fold}", number)
         yield setting.device_line()
-        yield from run_fold(setting, job.fold, job.position, job.of, stop)
+        yield from run_fold(setting, job.fold, job.position, job.of, stop, job.until)
     _check_seen(run, job)  # a lost mount has left a folder with its name
 
 
@@ -115,8 +120,17 @@ def _check_made(job: FoldJob, made: Mapping[str, Any]) -> None:
         )
 
 
+@dataclass(frozen=True)
+class BegunRun:
+    """A run whose folder says what it is, and the folds to train; the last one pauses after `until` epochs."""
+
+    setting: RunContext
+    folds: list[int]
+    until: int | None = None
+
+
 def train_in_parallel(
-    executor: Executor, begun: Mapping[int, tuple[RunContext, list[int]]], stop: Stop
+    executor: Executor, begun: Mapping[int, BegunRun], stop: Stop
 ) -> Work[dict[int, Run | KitError]]:
     """Trains the folds of started runs and assembles each. If a fold fails, the run's result is the fold's error.
 
@@ -134,7 +148,7 @@ def train_in_parallel(
         why = f"{TIME_OVER_TEXT}: " if number == TIME_OVER else ""
         error = StoppedError(f"{why}stopped with {len(cut)} folds left; all progress is saved", number)
         raise error.replace(cases=cut)
-    return {key: _came(setting, fan.errors[key]) for key, (setting, _) in begun.items()}
+    return {key: _came(one, fan.errors[key]) for key, one in begun.items()}
 
 
 @dataclass(frozen=True, eq=False)
@@ -149,14 +163,14 @@ class _ParallelFolds:
     devices: set[str] = field(default_factory=set)  # of the last shown line
 
     @classmethod
-    def of(
-        cls, begun: Mapping[int, tuple[RunContext, list[int]]], end: float | None = None
-    ) -> _ParallelFolds:
+    def of(cls, begun: Mapping[int, BegunRun], end: float | None = None) -> _ParallelFolds:
         jobs = [
-            (key, job) for key, (setting, wanted) in begun.items() for job in jobs_of(setting, wanted, end)
+            (key, job)
+            for key, one in begun.items()
+            for job in jobs_of(one.setting, one.folds, end, one.until)
         ]
         return cls(
-            {key: setting.run for key, (setting, _) in begun.items()},
+            {key: one.setting.run for key, one in begun.items()},
             jobs,
             [0.0] * len(jobs),
             {key: sum(of == key for of, _ in jobs) for key in begun},
@@ -217,6 +231,8 @@ def _check_written(run: Run, job: FoldJob) -> KitError | None:
     """Checks that the files of a worker are also visible here."""
     if run.fold_predictions_file(job.fold).is_file():
         return None
+    if job.until is not None and is_paused(run, job.fold, job.until):
+        return None
     return RunError(
         f"fold {job.fold} of runs/{job.run} was trained, but {run.fold_predictions_file(job.fold)} does "
         "not exist",
@@ -225,13 +241,16 @@ def _check_written(run: Run, job: FoldJob) -> KitError | None:
     )
 
 
-def _came(setting: RunContext, errors: Sequence[tuple[FoldJob, KitError]]) -> Run | KitError:
+def _came(begun: BegunRun, errors: Sequence[tuple[FoldJob, KitError]]) -> Run | KitError:
     """Returns the assembled run, or its first error with the number of failed folds."""
+    setting = begun.setting
     if errors:
         job, first = errors[0]
         others = f" ({len(errors)} of {job.of} folds failed, the others are saved)"
         summary = f"fold {job.fold}: {first.summary.removeprefix(f'fold {job.fold}: ')}{others}"
         return first.replace(summary=summary)
+    if begun.until is not None and not has_finished_folds(setting):
+        return setting.run
     try:
         setting.trackers.log_pooled(setting, assemble(setting))
     except KitError as error:

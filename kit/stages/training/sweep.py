@@ -11,8 +11,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import numpy as np
-
 from kit.config.workspace import Workspace
 from kit.core.display import Displayed, frame
 from kit.core.files import is_safe_folder_name, read_json, write_json
@@ -20,37 +18,25 @@ from kit.core.progress import Progress, ResultOf, Work, stage
 from kit.core.stopping import Stop
 from kit.data.predictions import Predictions
 from kit.data.table import Table, read_labelled_rows
-from kit.errors import TIME_OVER, BusyError, ConfigError, KitError, StoppedError
+from kit.errors import TIME_OVER, ConfigError, StoppedError
 from kit.evaluation.bootstrap import Gain, common_rows, compute_gains, gain_columns
 from kit.evaluation.competition import Scoring, bind_rows, check_scoring
 from kit.experiment.techniques import open_executor
 from kit.kinds import Augmenter, Backbone, Loss, Metric, Optimizer, Pooling, Sampler, Scheduler, Splitter
 from kit.runs.run import Run
 from kit.stages.training.sweep_presets import preset_sets
+from kit.stages.training.sweep_pruning import check_pruner
+from kit.stages.training.sweep_rounds import TASK, SweepRounds
 from kit.stages.training.sweep_search import Search, check_optuna
 from kit.stages.training.sweep_space import axis, expand_grid, find_changes
-from kit.stages.training.train import train_run, train_runs
+from kit.stages.training.sweep_trials import SweepTrial, read_oof, train_trials, with_score
 
 if TYPE_CHECKING:
     import pandas as pd
 
 SCHEMA = 1
-TASK = "sweep"
 PRESET_SHARE = 0.9  # share of a preset's time
 T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class SweepTrial:
-    """One experiment of a sweep: its changes, and the result of its run."""
-
-    run: str
-    overrides: tuple[str, ...]
-    changed: tuple[str, ...]  # of these, the settings that not all trials share
-    score: float | None = None  # pooled, by the competition's metric; None if it failed
-    score_std: float | None = None  # sample standard deviation over its folds (ddof 1)
-    gain_of_best: Gain | None = None  # of the best trial over this one; None for the best itself
-    failed: str = ""  # the error, in a line
 
 
 @dataclass(frozen=True, repr=False)
@@ -61,15 +47,31 @@ class SweepResult(Displayed):
     metric: str
     trials: tuple[SweepTrial, ...]
 
+    budget: int | None = None  # epochs of all folds of all trials; None without a pruner
+
     @property
     def failed_trials(self) -> tuple[SweepTrial, ...]:
-        """The trials that have no score."""
-        return tuple(trial for trial in self.trials if trial.score is None)
+        """The trials that have no score, although they were not pruned."""
+        return tuple(trial for trial in self.trials if trial.score is None and not trial.pruned)
+
+    @property
+    def pruned_trials(self) -> tuple[SweepTrial, ...]:
+        """The trials that were stopped early."""
+        return tuple(trial for trial in self.trials if trial.pruned)
+
+    @property
+    def epochs(self) -> int | None:
+        """The epochs that were trained over all folds of all trials; None without a pruner."""
+        return None if self.budget is None else sum(trial.epochs or 0 for trial in self.trials)
 
     def _lines(self) -> list[str]:
-        failed, best = self.failed_trials, self.trials[0] if self.trials else None
+        failed, pruned = self.failed_trials, self.pruned_trials
+        best = self.trials[0] if self.trials else None
         count = f"{len(self.trials)} trial{'s' * (len(self.trials) != 1)}"
-        lines = [f"sweep {self.name}: {count}" + (f", {len(failed)} failed" if failed else "")]
+        counts = [count, *[f"{len(pruned)} pruned"] * bool(pruned), *[f"{len(failed)} failed"] * bool(failed)]
+        lines = [f"sweep {self.name}: {', '.join(counts)}"]
+        if self.budget is not None:
+            lines.append(f"{self.epochs} of {self.budget} epochs trained")
         if best is not None and best.score is not None:
             changes = " ".join(best.changed or best.overrides)
             lines.append(f"best: {best.run}, {self.metric} {best.score:.4f}: {changes}")
@@ -78,6 +80,8 @@ class SweepResult(Displayed):
     def to_frame(self) -> pd.DataFrame:
         """Returns a row per trial, the best first: its settings, score, spread over folds, and the best one's
         gain over it.
+
+        A pruned trial has no score: `pruned_at` is the mean score of its started folds.
         """
         names = (
             "run",
@@ -87,6 +91,9 @@ class SweepResult(Displayed):
             "gain_of_best",
             "gain_low",
             "gain_high",
+            "pruned_at",
+            "epochs",
+            "pruned",
             "failed",
         )
         rows = []
@@ -95,7 +102,13 @@ class SweepResult(Displayed):
             gains["gain_of_best"] = gains.pop("gain")
             settings = " ".join(trial.changed or trial.overrides)
             scores = {self.metric: trial.score, "score_std": trial.score_std}
-            rows.append({"run": trial.run, "settings": settings, **scores, **gains, "failed": trial.failed})
+            ended = {
+                "pruned_at": trial.pruned_at,
+                "epochs": trial.epochs,
+                "pruned": trial.pruned,
+                "failed": trial.failed,
+            }
+            rows.append({"run": trial.run, "settings": settings, **scores, **gains, **ended})
         return frame(rows, names)
 
 
@@ -111,6 +124,8 @@ def run_sweep(
     executor: str | None = None,
     preset: str | None = None,
     seconds: int | None = None,
+    pruner: str | None = None,
+    stop_folds: bool = False,
 ) -> Work[SweepResult]:
     """Trains every combination of `key=a,b`, or with `trials` the number of trials that a search suggests,
     also over `key=low..high`.
@@ -122,8 +137,11 @@ def run_sweep(
     (sweep_presets.py), of which a tenth is reserved for the deadline of `stop`. With an executor, a grid's
     trials are trained together, and a search trains as many at a time as it has workers.
 
-    Raises ConfigError before anything is trained: C05 for an invalid axis, C11 if another sweep has the name,
-    C24 for a search without optuna, and the errors of an experiment's config.
+    A `pruner` (sweep_pruning.py) stops trials after a part of their epochs. With `stop_folds`, a trial is stopped
+    if the paired interval of its gain over the best other trial is below 0 on the rows of its finished folds.
+
+    Raises ConfigError before anything is trained: C05 for an invalid axis or pruner, C11 if another sweep has the
+    name, C24 for a search or a pruner without optuna. It also raises the errors of an experiment's config.
     """
     given = () if executor is None else (f"executor={executor}",)
     space = Workspace.find(start, given)
@@ -136,8 +154,15 @@ def run_sweep(
         config_sets = _read_sets(file) or preset_sets(
             Workspace.find(start, (*given, *asked)), preset, _for_trials(seconds)
         )
+    if pruner is not None:
+        check_pruner(pruner)
+    early: dict[str, Any] = {"pruner": pruner} if pruner else {}
+    if stop_folds:
+        early["stop_folds"] = True
     axes, sets = [axis(text) for text in asked], [text.split() for text in config_sets]
-    _remember(file, {"asked": list(asked), "each": list(config_sets), "trials": trials, "seed": seed})
+    _remember(
+        file, {"asked": list(asked), "each": list(config_sets), "trials": trials, "seed": seed, **early}
+    )
     metric = Metric.open(space.competition.metric, space.root, "metric")
     if trials is None:
         plans = expand_grid(axes, sets)
@@ -151,24 +176,32 @@ def run_sweep(
         search, plans = Search(file.with_suffix(".log"), axes, metric.higher_is_better, seed), []
     done: list[SweepTrial] = []
     count = len(plans) if search is None else int(trials or 0)
-    together = _together(space, count, search is not None)
+    rounds = SweepRounds(space, name, metric, pruner, stop_folds, stop) if early else None
+    # halving compares all trials of a grid at each rung; the median rule compares with finished ones
+    is_one_round = rounds is not None and search is None and pruner != "median"
+    together = count if is_one_round else _together(space, count, search is not None or pruner == "median")
     for first in range(0, count, together):
         places = range(first, min(first + together, count))
         overrides = [plans[place] if search is None else search.ask(place, together) for place in places]
         begun = [SweepTrial(f"{name}-{at + 1:03d}", of, of) for at, of in zip(places, overrides, strict=True)]
         spaces = [Workspace.find(start, (*given, *of)) for of in overrides]
-        work = ResultOf(
-            _with_trials_left(_run_trials(spaces, begun, metric, stop), begun[0].run, count - first)
+        training = (
+            _train_whole(spaces, begun, metric, stop)
+            if rounds is None
+            else rounds.train(spaces, begun, search is not None)
         )
+        work = ResultOf(_with_trials_left(training, begun[0].run, count - first))
         for step in work:
             share = len(places) * step.done / max(step.total, 1)
-            yield replace(step, done=first + share, total=count) if step.task == "train" else step
-        done += work.result
-        for place, trial in zip(places, work.result, strict=True):
+            is_share = step.task in ("train", TASK)
+            yield replace(step, done=first + share, total=count) if is_share else step
+        done += [trial for trial, _ in work.result]
+        for place, (trial, reports) in zip(places, work.result, strict=True):
             if search is not None:
-                search.tell(place, trial.score)
-            yield Progress(TASK, place + 1, count, _line(trial), line=True)
-    return _compare(space, name, metric, done)
+                search.tell(place, trial.score, reports if trial.pruned else None)
+            if not trial.pruned:
+                yield Progress(TASK, place + 1, count, _line(trial), line=True)
+    return _compare(space, name, metric, done, None if rounds is None else rounds.budget)
 
 
 def _for_trials(seconds: int | None) -> int | None:
@@ -236,48 +269,12 @@ def _together(space: Workspace, count: int, is_search: bool) -> int:
     return open_executor(space, space.experiment.device).parallelism(count) if is_search else count
 
 
-def _run_trials(
+def _train_whole(
     spaces: Sequence[Workspace], begun: Sequence[SweepTrial], metric: Metric, stop: Stop | None
-) -> Work[list[SweepTrial]]:
-    """Trains experiments to their ends, or finds them finished."""
-    if spaces[0].experiment.executor is not None:
-        asked = [(space, trial.run) for space, trial in zip(spaces, begun, strict=True)]
-        came = yield from train_runs(asked, None, stop)
-    else:
-        came = [(yield from _alone(spaces[0], begun[0].run, stop))]
-    if busy := [error for error in came if isinstance(error, BusyError)]:
-        raise busy[0]
-    return [_with_score(trial, one, metric) for trial, one in zip(begun, came, strict=True)]
-
-
-def _alone(space: Workspace, run: str, stop: Stop | None) -> Work[Run | KitError]:
-    """Trains one experiment, in this process."""
-    try:
-        return (yield from train_run.with_progress(space, run, None, stop))
-    except StoppedError:
-        raise
-    except KitError as error:
-        return error
-    except Exception as error:  # a team's own code may raise anything, and the other trials continue
-        return KitError(f"{type(error).__name__}: {error}")
-
-
-def _with_score(trial: SweepTrial, came: Run | KitError, metric: Metric) -> SweepTrial:
-    """Returns a trial with its result."""
-    if isinstance(came, KitError):
-        return replace(trial, failed=f"{came.code} {came.summary}".strip())
-    provenance = _oof(came).provenance
-    name = metric.plugin_name()
-    folds = [scores[name] for scores in provenance.require_fold_scores().values() if name in scores]
-    return replace(
-        trial,
-        score=provenance.require_scores().get(name),
-        score_std=float(np.std(folds, ddof=1)) if len(folds) > 1 else None,
-    )
-
-
-def _oof(run: Run) -> Predictions:
-    return Predictions.read(run.predictions("plain") / "oof.parquet")
+) -> Work[list[tuple[SweepTrial, dict[int, float]]]]:
+    """Trains experiments to their ends, or finds them finished. None of them has reports for a pruner."""
+    came = yield from train_trials(spaces, [trial.run for trial in begun], stop)
+    return [(with_score(trial, one, metric), {}) for trial, one in zip(begun, came, strict=True)]
 
 
 def _line(trial: SweepTrial) -> str:
@@ -285,8 +282,13 @@ def _line(trial: SweepTrial) -> str:
     return f"{trial.run}: {' '.join(trial.overrides)}: {came}"
 
 
-def _compare(space: Workspace, name: str, metric: Metric, done: Sequence[SweepTrial]) -> SweepResult:
-    """Returns the trials, the best first, each with the best one's gain over it on the rows that both predict."""
+def _compare(
+    space: Workspace, name: str, metric: Metric, done: Sequence[SweepTrial], budget: int | None
+) -> SweepResult:
+    """Returns the trials, the best first, each with the best one's gain over it on the rows that both predict.
+
+    Pruned trials follow, the longest trained first, then failed ones.
+    """
     parts = find_changes([trial.overrides for trial in done])
     told = [replace(trial, changed=part) for trial, part in zip(done, parts, strict=True)]
     sign = -1.0 if metric.higher_is_better else 1.0
@@ -295,19 +297,19 @@ def _compare(space: Workspace, name: str, metric: Metric, done: Sequence[SweepTr
     if len(scored) > 1:
         table = read_labelled_rows(space.root, space.competition.data)
         scoring = Scoring.of(space, table)
-        best = scoring.answers(_oof(Run(space.runs / scored[0].run)), table)[0]
+        best = scoring.answers(read_oof(Run(space.runs / scored[0].run)), table)[0]
         scored = [
             scored[0],
             *(replace(t, gain_of_best=_gain(space, scoring, table, best, t)) for t in scored[1:]),
         ]
-    return SweepResult(
-        name, metric.plugin_name(), (*scored, *(trial for trial in told if trial.score is None))
-    )
+    pruned = sorted((trial for trial in told if trial.pruned), key=lambda trial: -(trial.epochs or 0))
+    failed = [trial for trial in told if trial.score is None and not trial.pruned]
+    return SweepResult(name, metric.plugin_name(), (*scored, *pruned, *failed), budget)
 
 
 def _gain(space: Workspace, scoring: Scoring, table: Table, best: Predictions, trial: SweepTrial) -> Gain:
     """Returns the best trial's gain over another, paired; `best` are predictions of answers."""
-    other = scoring.answers(_oof(Run(space.runs / trial.run)), table)[0]
+    other = scoring.answers(read_oof(Run(space.runs / trial.run)), table)[0]
     rows, one, two = common_rows(best, other, table.by_answer)
     (found,) = compute_gains(
         bind_rows(scoring.metric, rows), rows.targets(), one, {trial.run: two}, rows.groups

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -54,13 +54,21 @@ class Search:
         trial = self.study.ask()
         return self._overrides({one.key: _suggest(trial, one) for one in self.axes})
 
-    def tell(self, place: int, score: float | None) -> None:
-        """Records a trial's score; None if it failed."""
-        from optuna.trial import TrialState
+    def tell(self, place: int, score: float | None, reports: Mapping[int, float] | None = None) -> None:
+        """Records a trial's score; None if it failed or, with `reports` by step, was pruned."""
+        from optuna.trial import Trial, TrialState
 
-        if self.study.trials[place].state == TrialState.RUNNING:
-            state = TrialState.FAIL if score is None else TrialState.COMPLETE
-            self.study.tell(place, score, state=state)
+        known = self.study.trials[place]
+        if known.state != TrialState.RUNNING:
+            return
+        if score is None and reports:
+            trial = Trial(self.study, known._trial_id)
+            for step, value in sorted(reports.items()):
+                trial.report(value, step)
+            self.study.tell(place, state=TrialState.PRUNED)
+            return
+        state = TrialState.FAIL if score is None else TrialState.COMPLETE
+        self.study.tell(place, score, state=state)
 
     def _overrides(self, params: dict[str, Any]) -> tuple[str, ...]:
         return as_overrides({one.key: params[one.key] for one in self.axes if one.key in params})

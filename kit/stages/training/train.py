@@ -30,7 +30,8 @@ from kit.runs.run import (
     select_folds,
 )
 from kit.stages.training.fold import lock_fold, run_fold
-from kit.stages.training.parallel import train_in_parallel
+from kit.stages.training.parallel import BegunRun, train_in_parallel
+from kit.stages.training.pausing import cut_to_share, has_finished_folds
 from kit.stages.training.remaining import describe_remaining
 
 
@@ -64,16 +65,18 @@ def train_run(
     folds: Sequence[int] | None = None,
     stop: Stop | None = None,
     ranks: Ranks = ALONE,
+    share: float | None = None,
 ) -> Work[Run]:
     """Trains the run of a workspace's config.
 
-    If `stop` is requested, it saves after the step and raises StoppedError: R05, or R27 at the deadline.
+    If `stop` is requested, it saves after the step and raises StoppedError: R05, or R27 at the deadline. With a `share`
+    of its budget, all epochs of all folds one after another, it pauses there, saved; a later call continues.
     """
     workspace = Workspace.of(workspace)
     if trains_on_features(workspace.experiment):
-        return (yield from _train_on_features(workspace, name, folds, stop or Stop(), ranks))
+        return (yield from _train_on_features(workspace, name, folds, stop or Stop(), ranks, share))
     if workspace.experiment.executor is not None:
-        (came,) = yield from train_runs([(workspace, name)], folds, stop, ranks)
+        (came,) = yield from train_runs([(workspace, name)], folds, stop, ranks, share)
         if isinstance(came, KitError):
             raise came
         return came
@@ -86,6 +89,7 @@ def train_run(
         setting, wanted = yield from stop.cut(
             _start_run(workspace, run, folds, ranks), lambda: _too_short(run)
         )
+        wanted, until = (wanted, None) if share is None else cut_to_share(setting, wanted, share)
         yield setting.device_line()
         for position, fold in enumerate(wanted):
             signal = ranks.all_reduce_max(stop.requested)
@@ -94,8 +98,10 @@ def train_run(
                 text = f"{why}stopped before fold {fold}; the finished folds are saved"
                 raise ranks.raise_everywhere(StoppedError(text, signal))
             with ranks.enter_on_rank_zero(partial(lock_fold, run, fold)):
-                yield from run_fold(setting, fold, position, len(wanted), stop)
-        ranks.on_rank_zero(partial(_pool_folds, setting))
+                last = until if fold == wanted[-1] else None
+                yield from run_fold(setting, fold, position, len(wanted), stop, last)
+        if share is None or has_finished_folds(setting):
+            ranks.on_rank_zero(partial(_pool_folds, setting))
     return run
 
 
@@ -105,9 +111,14 @@ def trains_on_features(experiment: Experiment) -> bool:
 
 
 def _train_on_features(
-    workspace: Workspace, name: str | None, folds: Sequence[int] | None, stop: Stop, ranks: Ranks
+    workspace: Workspace,
+    name: str | None,
+    folds: Sequence[int] | None,
+    stop: Stop,
+    ranks: Ranks,
+    share: float | None = None,
 ) -> Work[Run]:
-    """Trains a run on cached embeddings, in this process."""
+    """Trains a run on cached embeddings, in this process. A `share` ends after a whole fold."""
     from kit.stages.training.on_features import train_on_features
 
     run = find_run(workspace, name)
@@ -115,7 +126,7 @@ def _train_on_features(
     if is_finished(run, folds):
         return run
     with run.lock():
-        return (yield from train_on_features(workspace, run, folds, stop, ranks))
+        return (yield from train_on_features(workspace, run, folds, stop, ranks, share))
 
 
 def _too_short(run: Run) -> StoppedError:
@@ -158,21 +169,22 @@ def train_runs(
     folds: Sequence[int] | None = None,
     stop: Stop | None = None,
     ranks: Ranks = ALONE,
+    share: float | None = None,
 ) -> Work[list[Run | KitError]]:
     """Trains several runs, workspaces with names, by the first one's executor, with progress: all open folds at once.
 
-    The result of a run that fails, or that another process holds, is its error; others continue. Stops raise
-    as in `train_run`.
+    The result of a run that fails, or that another process holds, is its error; others continue. Stops and
+    shares are as in `train_run`.
     """
     _check_alone(ranks)
     executor, stop = open_executor(asked[0][0], asked[0][0].experiment.device), stop or Stop()
     came: dict[int, Run | KitError] = {}
-    begun: dict[int, tuple[RunContext, list[int]]] = {}
+    begun: dict[int, BegunRun] = {}
     with ExitStack() as locks:
         for place, (space, name) in enumerate(asked):
             try:
                 if trains_on_features(space.experiment):
-                    came[place] = yield from _train_on_features(space, name, folds, stop, ranks)
+                    came[place] = yield from _train_on_features(space, name, folds, stop, ranks, share)
                     continue
                 run = find_run(space, name)
                 check_same_experiment(run, space.experiment)
@@ -180,9 +192,13 @@ def train_runs(
                     came[place] = run
                     continue
                 locks.enter_context(run.lock())
-                begun[place] = yield from stop.cut(
+                setting, wanted = yield from stop.cut(
                     _start_run(space, run, folds, ranks), partial(_too_short, run)
                 )
+                until = None
+                if share is not None:
+                    wanted, until = cut_to_share(setting, wanted, share)
+                begun[place] = BegunRun(setting, wanted, until)
             except StoppedError:
                 raise
             except KitError as error:

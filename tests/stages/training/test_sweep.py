@@ -203,7 +203,7 @@ def test_a_search_asks_for_as_many_trials_as_there_are_workers(
         asked.append(len(runs))
         return (yield from train_runs(runs, *rest))
 
-    monkeypatch.setattr("kit.stages.training.sweep.train_runs", note_runs)
+    monkeypatch.setattr("kit.stages.training.sweep_trials.train_runs", note_runs)
     found = swept(competition, "s", "optimizer.lr=log:1e-4..1e-1", trials=4, executor="in_process")
     assert asked == [3, 1]
     assert len({trial.overrides for trial in found.trials}) == 4
