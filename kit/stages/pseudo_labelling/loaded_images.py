@@ -68,9 +68,11 @@ def load_images(
 
 
 def _geometry(workspace: Workspace, member: Member) -> Geometry:
-    """Returns how images enter the cache for a member's run.
+    """Returns how images enter the cache for a member's run; for imported predictions as the workspace's config says.
 
     Raises CheckpointError D51, D53 for an unreadable config.
     """
-    config = Run(workspace.runs / member.run).config
-    return geometry(read_stored_experiment(config, f"runs/{member.run}"))
+    run = Run(workspace.runs / member.run)
+    if run.made_by:
+        return geometry(workspace.experiment)
+    return geometry(read_stored_experiment(run.config, f"runs/{member.run}"))

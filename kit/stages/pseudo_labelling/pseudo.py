@@ -40,6 +40,7 @@ from kit.stages.pseudo_labelling.selection import (
 )
 from kit.stages.pseudo_labelling.teachers import (
     Teachers,
+    check_made_by,
     check_teachers,
     predict_training_rows,
     spread_answers,
@@ -116,6 +117,7 @@ def pseudo(
     place = folder_of(workspace, name or f"round-{number}")
     train = train_table(workspace.root, workspace.competition.data).sort_by_id()
     read = with_current_names(workspace, read, train)
+    check_made_by(workspace, read)
     check_teachers(read, train)
     test = test_table(workspace, workspace.competition.data, train.classes)
     recipe, metric = open_ensembler(workspace, asked.ensembler, train.by_answer)

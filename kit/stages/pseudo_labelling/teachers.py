@@ -20,6 +20,7 @@ from kit.evaluation.crossfit import fit_without
 from kit.kinds import Aggregator, Ensembler, Metric
 from kit.kinds.advice import predict_command
 from kit.kinds.label_kinds import MEANING
+from kit.runs.run import STACKED, Run
 from kit.stages.blending.compatibility import check_together
 from kit.stages.blending.members import Member
 
@@ -122,6 +123,27 @@ def _of(made: Predictions, fold: int, ids: np.ndarray, name: str) -> np.ndarray:
         raise InvalidError(text, code="D41", cases=error.cases, hint="run kit tta for it again") from None
 
 
+def check_made_by(workspace: Workspace, members: Sequence[Member]) -> None:
+    """Raises DataError D61 for teachers that saw held-out rows: stacks, and means over the models of all folds."""
+    cases = [
+        Case("its trees were fitted on predictions by networks of all folds", str(one))
+        for one in members
+        if Run(workspace.runs / one.run).made_by == STACKED
+    ]
+    cases += [
+        Case("its test rows are means over the models of all folds", str(one))
+        for one in members
+        if len(one.test) and (one.test.folds < 0).all()
+    ]
+    if cases:
+        raise DataError(
+            f"{len(cases)} teachers have seen rows that the student holds out",
+            code="D61",
+            cases=cases,
+            hint="use the members of a stack; kit runs import FILE --oof FILE --as NAME, both with a column fold",
+        )
+
+
 def check_teachers(members: Sequence[Member], table: Table) -> None:
     """Raises the faults that would leak a held-out row to its student: DataError D60, D61; InvalidError D42,
     D43; C17.
@@ -202,6 +224,12 @@ def predict_training_rows(workspace: Workspace, members: Sequence[Member], table
     found = []
     for one in members:
         file = workspace.runs / one.run / "predictions" / one.views / "train.parquet"
+        if how := Run(workspace.runs / one.run).made_by:
+            raise InvalidError(
+                f"{one} was {how}, and has no predictions of the rows that its models trained on",
+                code="D41",
+                hint="--rows test",
+            )
         again = f"{predict_command(one.run, one.views, workspace.root, one.test.provenance)} --rows both"
         if not file.is_file():
             raise InvalidError(
