@@ -13,3 +13,13 @@ def even_batches(count: int, batch_size: int) -> list[np.ndarray]:
     A last batch of one row would break batch norm, and a small one would give its rows a larger weight.
     """
     return np.array_split(np.arange(count), math.ceil(count / batch_size)) if count else []
+
+
+def occurrence_index(order: np.ndarray) -> np.ndarray:
+    """Returns how often each entry came before, (N,): 0 for the first occurrence of a row."""
+    by_row = np.argsort(order, kind="stable")
+    ordered = order[by_row]
+    starts = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]])
+    times = np.empty(len(order), np.int64)
+    times[by_row] = np.arange(len(order)) - np.repeat(starts, np.diff(np.r_[starts, len(order)]))
+    return times

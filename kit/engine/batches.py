@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from kit.core.batching import even_batches
+from kit.core.batching import even_batches, occurrence_index
 from kit.core.files import format_bytes
 from kit.core.pixel_types import to_floats
 from kit.core.randomness import generator
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
     from kit.data.column_encoder import SideValues
     from kit.data.table import Table
+    from kit.engine.unlabelled import UnlabelledRows
     from kit.kinds import Augmenter, Sampler
 
 Key = tuple[int, int, int]  # epoch, row, occurrence: the key of one image of a batch
@@ -55,6 +56,8 @@ class ImageDataset:
     augmenter: Augmenter | None = None
     seed: int = 0
     fold: int = 0
+    strong: Augmenter | None = None  # of the rows from `strong_from` on
+    strong_from: int = 0
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -71,11 +74,12 @@ class ImageDataset:
         image = self.cache[row]
         if image.dtype != np.uint8:
             image = to_floats(image)
-        if self.augmenter is None:
+        augmenter = self.augmenter if self.strong is None or row < self.strong_from else self.strong
+        if augmenter is None:
             return center_crop(image, self.size, self.crop_share)
         rng = generator(self.seed, "augment", self.fold, epoch, row, occurrence)
         try:
-            made = self.augmenter(image, self.size, rng)
+            made = augmenter(image, self.size, rng)
         except KitError:
             raise
         except Exception as error:
@@ -364,7 +368,8 @@ class TrainBatches:
 
     With several `ranks` each gets its part of every batch; the parts together are the batch of one rank. The
     loss receives `targets` if they differ from the `labels` that the sampler sees. `processes` also load for
-    others.
+    others. Views of `unlabelled` rows follow the rows of each batch: all weak ones, then the strong ones in the
+    same order.
     """
 
     def __init__(
@@ -385,14 +390,16 @@ class TrainBatches:
         targets: np.ndarray | None = None,
         processes: LoaderProcesses | None = None,
         side: SideValues | None = None,
+        unlabelled: UnlabelledRows | None = None,
     ) -> None:
-        self.rank, self.ranks, self.side = rank, ranks, side
+        self.rank, self.ranks, self.side, self.unlabelled = rank, ranks, side, unlabelled
         self.labels, self.rows = np.asarray(labels), np.asarray(rows, np.int64)
         self.targets = self.labels if targets is None else targets
         self.sampler, self.batch_size, self.seed, self.fold = sampler, batch_size, seed, fold
-        self._loader = Loader(
-            ImageDataset(cache, size, augmenter=augmenter, seed=seed, fold=fold), workers, device, processes
-        )
+        images = ImageDataset(cache, size, augmenter=augmenter, seed=seed, fold=fold)
+        if unlabelled is not None:
+            images = replace(images, strong=unlabelled.strong, strong_from=unlabelled.strong_from)
+        self._loader = Loader(images, workers, device, processes)
         self.steps = len(even_batches(len(self.order(0)), batch_size))
 
     def order(self, epoch: int) -> np.ndarray:
@@ -413,6 +420,11 @@ class TrainBatches:
                 f"{len(parts)})",
                 code="P07",
             )
+        if self.unlabelled is not None:
+            rows, keys = self.unlabelled.add_views(number, order, times, parts[first_step:])
+            for chosen, images in zip(rows, self._loader.load(keys), strict=True):
+                yield batch(images, chosen, self.targets)
+            return
         wholes = parts[first_step:]
         parts = [np.array_split(whole, self.ranks)[self.rank] for whole in wholes]
         plan = [[(number, int(order[at]), int(times[at])) for at in part] for part in parts]
@@ -483,13 +495,3 @@ def batch(
     shared = None if whole is None else torch.from_numpy(whole.copy())
     values = None if side is None else torch.from_numpy(side.of(rows))
     return Batch(images, torch.from_numpy(typed), torch.from_numpy(rows.copy()), shared, values)
-
-
-def occurrence_index(order: np.ndarray) -> np.ndarray:
-    """Returns how often each entry came before, (N,): 0 for the first occurrence of a row."""
-    by_row = np.argsort(order, kind="stable")
-    ordered = order[by_row]
-    starts = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]])
-    times = np.empty(len(order), np.int64)
-    times[by_row] = np.arange(len(order)) - np.repeat(starts, np.diff(np.r_[starts, len(order)]))
-    return times

@@ -62,6 +62,7 @@ def _batches(
         ranks=setting.ranks.count,
         processes=processes,
         side=setting.side_of(fold),
+        unlabelled=material.unlabelled,
     )
 
 

@@ -34,9 +34,22 @@ from kit.experiment.loading import Loaded, geometry, load_rows
 from kit.experiment.positives import describe_positives
 from kit.experiment.rank_shares import check_ranks, describe_idle_gpus
 from kit.experiment.sample_fit import warn_about_prediction
-from kit.experiment.techniques import OpenPlugins, check_row_weights, open_executor, open_techniques
+from kit.experiment.techniques import (
+    OpenPlugins,
+    check_row_weights,
+    check_unlabelled,
+    open_executor,
+    open_techniques,
+)
 from kit.experiment.tracking import Trackers
-from kit.experiment.training_data import PseudoRows, TrainingData, add_weights, load_pseudo_rows
+from kit.experiment.training_data import (
+    PseudoRows,
+    TrainingData,
+    add_unlabelled,
+    add_weights,
+    load_pseudo_rows,
+    load_unlabelled,
+)
 from kit.experiment.warm_start import check_unseen, initial_checkpoint
 from kit.kinds import Classes, Columns, Loss, Metric
 from kit.kinds.executor import JobResult
@@ -61,6 +74,7 @@ class RunContext:
     device: torch.device
     trackers: Trackers
     taught: PseudoRows | None = None  # by teachers, if the experiment names pseudo-labels
+    unlabelled: Loaded | None = None  # the test rows, if a loss reads them
     rename: Mapping[str, str] = field(
         default_factory=dict
     )  # the data.label_from.rename with the names of the table's classes
@@ -98,6 +112,9 @@ class RunContext:
         own = TrainingData(self.loaded.cache, self.training_rows(fold), self.loaded.table.targets())
         if loss.weighs_rows:
             own = add_weights(own, self.loaded.table)
+        if loss.reads_unlabelled and self.unlabelled is not None:
+            ratio, strong, seed = loss.ratio, loss.strong, self.experiment.seed  # type: ignore[attr-defined]
+            own = add_unlabelled(own, self.unlabelled, ratio, strong, seed, fold)
         return own if self.taught is None else self.taught.add_to(own, self.loaded.table, fold, loss)
 
     def loss_of(self, fold: int, loss: Loss) -> Loss:
@@ -144,6 +161,8 @@ class RunContext:
     def ids(self) -> np.ndarray:
         """The id of each row of the cache."""
         own = self.loaded.table.ids
+        if self.unlabelled is not None:
+            return np.concatenate([own, self.unlabelled.table.ids, self.unlabelled.table.ids])
         return own if self.taught is None else np.concatenate([own, self.taught.loaded.table.ids])
 
     def initial_checkpoint(self, fold: int) -> Path | None:
@@ -162,6 +181,8 @@ class RunContext:
     def provenance(self) -> dict[str, Any]:
         """Returns hashes of the rows, images, folds, plugins and versions."""
         more: dict[str, Any] = {} if self.taught is None else {"pseudo": self.taught.provenance()}
+        if self.unlabelled is not None:
+            more["unlabelled"] = self.unlabelled.fingerprint()
         if columns := self.columns_digest():
             more["columns"] = columns
         return (
@@ -239,7 +260,9 @@ def _open(workspace: Workspace, run: Run, like: Run | None, ranks: Ranks) -> Wor
     table, rename = name_classes(workspace, now, run if run.is_started or like is None else like)
     scoring = Scoring.of(workspace, table)
     techniques = open_techniques(workspace, network.classes_from_table(table), scoring.metric)
-    check_row_weights([stage.loss for stage in techniques.stages], table, experiment.pseudo_labels)
+    losses = [stage.loss for stage in techniques.stages]
+    check_row_weights(losses, table, experiment.pseudo_labels)
+    reads_unlabelled = check_unlabelled(losses, workspace, ranks.count)
     techniques = _with_columns(workspace, techniques, table)
     warn_about_prediction(workspace, now)
     folds = make_folds(table, techniques.splitter, experiment.split_seed)
@@ -248,9 +271,9 @@ def _open(workspace: Workspace, run: Run, like: Run | None, ranks: Ranks) -> Wor
     parts = techniques.parts if is_new else techniques.parts.without_pretrained()
     precision = _choose_precision(workspace, run, techniques, parts, table, folds, device)
     loaded = yield from load_rows(workspace, table, "train", geometry(experiment))
+    unlabelled = (yield from load_unlabelled(workspace, table)) if reads_unlabelled else None
     taught = None
     if experiment.pseudo_labels is not None:
-        losses = [stage.loss for stage in techniques.stages]
         taught = yield from load_pseudo_rows(workspace, table, folds, losses)
     setting = RunContext(
         workspace=workspace,
@@ -264,6 +287,7 @@ def _open(workspace: Workspace, run: Run, like: Run | None, ranks: Ranks) -> Wor
         device=device,
         trackers=trackers,
         taught=taught,
+        unlabelled=unlabelled,
         rename=rename,
         ranks=ranks,
     )

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -348,3 +348,48 @@ def check_row_weights(losses: Sequence[Loss], table: Table, pseudo_labels: str |
         if pseudo_labels is not None:
             text = f"loss {loss.plugin_name()!r} does not weigh pseudo-labelled rows"
             raise ConfigError(text, code="C17", hint=f"loss={getattr(loss, 'base', loss).plugin_name()}")
+
+
+def check_unlabelled(losses: Sequence[Loss], workspace: Workspace, ranks: int = 1) -> bool:
+    """Whether a loss reads views of test rows. Raises ConfigError C91 for what it cannot be combined with."""
+    readers = [loss for loss in losses if _inner_reader(loss) is not None]
+    if not readers:
+        return False
+    loss, experiment = readers[0], workspace.experiment
+    name = cast(Loss, _inner_reader(loss)).plugin_name()
+    mixing = _inner_mixer(loss)
+    problems = [
+        (name != loss.plugin_name(), f"it is the base of {loss.plugin_name()!r}", f"loss={name}"),
+        (bool(mixing), f"its base {mixing!r} mixes images", "loss.base=cross_entropy"),
+        (not workspace.competition.data.has_test_rows, "there are no test rows", "data.test=FILE"),
+        (
+            experiment.pseudo_labels is not None,
+            "pseudo_labels gives labels to test rows",
+            "pseudo_labels=null",
+        ),
+        (experiment.columns is not None, "columns is set", "columns=null"),
+        (experiment.batch_size == "auto", "batch_size is auto", "batch_size=16"),
+        (ranks > 1, f"{ranks} processes share a batch", "kit train without --devices"),
+    ]
+    for is_wrong, problem, hint in problems:
+        if is_wrong:
+            raise ConfigError(
+                f"loss {name!r} adds views of test rows to each batch, but {problem}", code="C91", hint=hint
+            )
+    return True
+
+
+def _inner_mixer(loss: Loss) -> str:
+    """The name of a loss that mixes images among those that a loss wraps; empty if there is none."""
+    inner = loss.base_loss()
+    while inner is not None and type(inner).mix is Loss.mix:
+        inner = inner.base_loss()
+    return "" if inner is None else inner.plugin_name()
+
+
+def _inner_reader(loss: Loss) -> Loss | None:
+    """The loss that reads views of test rows: this one or one that it wraps."""
+    inner: Loss | None = loss
+    while inner is not None and not inner.reads_unlabelled:
+        inner = inner.base_loss()
+    return inner

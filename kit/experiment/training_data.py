@@ -13,11 +13,12 @@ from kit.core.progress import Work
 from kit.data.folds import Folds
 from kit.data.pseudo_labels import PseudoLabels, images_digest
 from kit.data.table import Table, test_table
+from kit.engine.unlabelled import UnlabelledRows
 from kit.errors import ConfigError, DataError
 from kit.experiment.loading import Loaded, geometry, load_rows
 from kit.images.cache import Cache
 from kit.images.concat_cache import ConcatCache
-from kit.kinds import Loss
+from kit.kinds import Augmenter, Loss
 from kit.kinds.label_kinds import plugins_taking
 from kit.kinds.targets import LabelKind
 
@@ -30,6 +31,7 @@ class TrainingData:
     rows: np.ndarray  # int64
     labels: np.ndarray  # of all rows of the cache: class numbers, -1 if unknown, or multi-hot
     targets: np.ndarray | None = None  # the loss's labels, if they differ from the sampler's
+    unlabelled: UnlabelledRows | None = None
 
 
 def add_weights(own: TrainingData, table: Table) -> TrainingData:
@@ -46,6 +48,31 @@ def add_weights(own: TrainingData, table: Table) -> TrainingData:
     labels = own.labels[:, None] if own.labels.ndim == 1 else own.labels
     targets = np.concatenate([labels, table.weights[:, None] / mean], axis=1).astype(np.float32)
     return replace(own, targets=targets)
+
+
+def load_unlabelled(workspace: Workspace, table: Table) -> Work[Loaded]:
+    """Loads the test rows with their images in the cache. Raises DataError D38 if none can be read."""
+    test = test_table(workspace, workspace.competition.data, table.classes)
+    loaded = yield from load_rows(workspace, test, "test", geometry(workspace.experiment))
+    if loaded.bad.all():
+        raise DataError("no test image can be read", code="D38", hint="repair the listed images")
+    return loaded
+
+
+def add_unlabelled(
+    own: TrainingData, test: Loaded, ratio: int, strong: Augmenter, seed: int, fold: int
+) -> TrainingData:
+    """Adds all test rows that have an image, twice: for their weak views and for their strong ones."""
+    first, count = len(own.labels), len(test.table)
+    rows = first + np.flatnonzero(~test.bad)
+    labels = np.concatenate([own.labels, np.full(2 * count, -1)])
+    return replace(
+        own,
+        cache=ConcatCache((own.cache, test.cache, test.cache)),
+        labels=labels,
+        targets=labels[:, None].astype(np.float32),
+        unlabelled=UnlabelledRows(rows, count, first + count, ratio, strong, seed, fold),
+    )
 
 
 @dataclass(frozen=True, eq=False)

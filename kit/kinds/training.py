@@ -23,6 +23,8 @@ class Loss(Plugin):
     takes: ClassVar[Outputs] = "logits"
     ordered: ClassVar[bool] = False  # True: classes are ordered grades
     weighs_rows: ClassVar[bool] = False  # True: labels may have a column of weights at the end
+    # True: views of test rows follow the rows of a batch, as its options `ratio` and `strong` say
+    reads_unlabelled: ClassVar[bool] = False
     splittable: ClassVar[bool] = True  # False: it compares rows within the batch, so no micro-batches
     needs_positives: ClassVar[bool] = False  # True: it learns from pairs of rows of one class in a batch
 

@@ -16,13 +16,13 @@ import pytest
 import torch
 
 from kit.config.models import Data
-from kit.core.batching import even_batches
+from kit.core.batching import even_batches, occurrence_index
 from kit.core.cores import available_cores
 from kit.core.progress import finish
 from kit.core.randomness import generator
 from kit.device.precision import worker_count
 from kit.engine import batches as batches_module
-from kit.engine.batches import Batch, ImageDataset, Loader, PlainBatches, TrainBatches, occurrence_index
+from kit.engine.batches import Batch, ImageDataset, Loader, PlainBatches, TrainBatches
 from kit.errors import DataError, KitError, PluginError, RunError
 from kit.images.cache import Cache, Geometry, fill_cache
 from kit.images.reader import center_crop

@@ -187,7 +187,7 @@ def vectors_of(techniques: OpenPlugins) -> CachedVectors:
 
 
 def _check_plugins(techniques: OpenPlugins) -> None:
-    """Raises ConfigError C83 for a loss that mixes images, and if no run is embedded."""
+    """Raises ConfigError C83 for a loss that needs images, and if no run is embedded."""
     backbone = techniques.parts.backbone
     if not vectors_of(techniques).runs:
         raise ConfigError(
@@ -200,9 +200,10 @@ def _check_plugins(techniques: OpenPlugins) -> None:
     for stage in techniques.stages:
         inner: Loss | None = stage.loss
         while inner is not None:
-            if type(inner).mix is not Loss.mix:
+            if type(inner).mix is not Loss.mix or inner.reads_unlabelled:
+                verb = "reads test" if inner.reads_unlabelled else "mixes"
                 raise ConfigError(
-                    f"loss {inner.plugin_name()!r} mixes images, but backbone 'embeddings' has vectors",
+                    f"loss {inner.plugin_name()!r} {verb} images, but backbone 'embeddings' has vectors",
                     code="C83",
                     hint=f"loss={getattr(inner, 'base', inner).plugin_name()}",
                 )
