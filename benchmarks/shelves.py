@@ -21,6 +21,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pandas as pd
+from threadpoolctl import threadpool_limits
 
 from kit.data.folds import connected_components
 from kit.images.scenes import Keypoints, count_matches, detect_keypoints, scene_pairs
@@ -35,7 +36,9 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("--matches", type=int, default=12)
     options = parser.parse_args()
+    # small products of matrices are slower with several threads, and many times slower beside other work
     cv2.setNumThreads(1)
+    threadpool_limits(1)
     table = pd.read_csv(options.competition / "train.csv", dtype=str)
     images = options.competition / "images" / "train"
     table["shelf"] = ""
