@@ -67,8 +67,12 @@ def loaders(asked: argparse.Namespace, config: dict[str, Any]) -> tuple[Any, Any
         "device": torch.device(asked.device),
         "use_prefetcher": True,
     }
-    train = create_dataset("", root=str(asked.data_dir), split="train", is_training=True)
-    held = create_dataset("", root=str(asked.data_dir), split="validation", is_training=False)
+    # without --class-map, timm numbers the classes of each folder on its own, and validation/ may lack some
+    names = Path(asked.output) / "classes.txt"
+    names.write_text("".join(f"{each}\n" for each in list_classes(asked)))
+    root, classes = str(asked.data_dir), str(names)
+    train = create_dataset("", root=root, split="train", is_training=True, class_map=classes)
+    held = create_dataset("", root=root, split="validation", is_training=False, class_map=classes)
     return (
         create_loader(train, is_training=True, interpolation="random", color_jitter=0.4, **shared),
         create_loader(
@@ -79,6 +83,11 @@ def loaders(asked: argparse.Namespace, config: dict[str, Any]) -> tuple[Any, Any
             **shared,
         ),
     )
+
+
+def list_classes(asked: argparse.Namespace) -> list[str]:
+    """The names of the folders of train/."""
+    return sorted(each.name for each in (asked.data_dir / "train").iterdir())
 
 
 def arranged(images: torch.Tensor, asked: argparse.Namespace) -> torch.Tensor:
@@ -175,8 +184,7 @@ def main() -> None:
     if asked.predict:
         best = torch.load(out / "model_best.pth.tar", weights_only=False)
         model.load_state_dict(best["state_dict"])
-        classes = sorted(each.name for each in (asked.data_dir / "train").iterdir())
-        predict(model, classes, config, autocast, asked)
+        predict(model, list_classes(asked), config, autocast, asked)
 
 
 @torch.no_grad()
