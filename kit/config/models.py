@@ -155,8 +155,8 @@ class Experiment(Strict):
     pooling: Spec = _spec("average")
     instances: Spec | None = Field(
         None,
-        description="how the vectors of a bag, the images of one data.answer, become one vector; needs "
-        "backbone=embeddings; null: a row is an image",
+        description="how the vectors of a bag, the images of one data.answer, become one vector; "
+        "null: a row is an image",
     )
     columns: Spec | None = Field(
         None,

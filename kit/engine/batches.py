@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
     from kit.data.column_encoder import SideValues
     from kit.data.table import Table
+    from kit.engine.bag_batches import ImageBags
     from kit.engine.unlabelled import UnlabelledRows
     from kit.kinds import Augmenter, Sampler
 
@@ -368,8 +369,8 @@ class TrainBatches:
 
     With several `ranks` each gets its part of every batch; the parts together are the batch of one rank. The
     loss receives `targets` if they differ from the `labels` that the sampler sees. `processes` also load for
-    others. Views of `unlabelled` rows follow the rows of each batch: all weak ones, then the strong ones in the
-    same order.
+    others. Views of `unlabelled` rows follow each batch: all weak ones, then the strong ones in the same order.
+    With `bags` a bag is named by its first row.
     """
 
     def __init__(
@@ -391,22 +392,23 @@ class TrainBatches:
         processes: LoaderProcesses | None = None,
         side: SideValues | None = None,
         unlabelled: UnlabelledRows | None = None,
+        bags: ImageBags | None = None,
     ) -> None:
         self.rank, self.ranks, self.side, self.unlabelled = rank, ranks, side, unlabelled
         self.labels, self.rows = np.asarray(labels), np.asarray(rows, np.int64)
+        self.rows = self.rows if bags is None else bags.first_rows(self.rows)
         self.targets = self.labels if targets is None else targets
         self.sampler, self.batch_size, self.seed, self.fold = sampler, batch_size, seed, fold
         images = ImageDataset(cache, size, augmenter=augmenter, seed=seed, fold=fold)
         if unlabelled is not None:
             images = replace(images, strong=unlabelled.strong, strong_from=unlabelled.strong_from)
-        self._loader = Loader(images, workers, device, processes)
+        self._loader = Loader(images if bags is None else bags.over(images), workers, device, processes)
         self.steps = len(even_batches(len(self.order(0)), batch_size))
 
     def order(self, epoch: int) -> np.ndarray:
         """Returns the rows of the table in an epoch, in their order."""
         rng = generator(self.seed, "order", self.fold, epoch)
-        ordered: np.ndarray = self.rows[self.sampler.order(self.labels[self.rows], rng)]
-        return ordered
+        return np.asarray(self.rows[self.sampler.order(self.labels[self.rows], rng)])
 
     def epoch(self, number: int, first_step: int = 0) -> Iterator[Batch]:
         """Yields the batches of an epoch from one step on. Raises DataError for a row without an image."""
@@ -429,9 +431,8 @@ class TrainBatches:
         parts = [np.array_split(whole, self.ranks)[self.rank] for whole in wholes]
         plan = [[(number, int(order[at]), int(times[at])) for at in part] for part in parts]
         for part, whole, images in zip(parts, wholes, self._loader.load(plan), strict=True):
-            yield batch(
-                images, order[part], self.targets, order[whole] if self.ranks > 1 else None, self.side
-            )
+            shared = order[whole] if self.ranks > 1 else None
+            yield batch(images, order[part], self.targets, shared, self.side)
 
     def close(self) -> None:
         """Ends the loader processes, unless others use them too."""
@@ -439,7 +440,7 @@ class TrainBatches:
 
 
 class PlainBatches:
-    """Rows in order, each once, by the geometry of prediction: the square in the middle, without draws."""
+    """Rows or their bags in order, each once, by the geometry of prediction: the centre square, without draws."""
 
     def __init__(
         self,
@@ -453,10 +454,12 @@ class PlainBatches:
         device: torch.device | None = None,
         processes: LoaderProcesses | None = None,
         side: SideValues | None = None,
+        bags: ImageBags | None = None,
     ) -> None:
         self.rows, self.batch_size, self.labels = np.asarray(rows, np.int64), batch_size, labels
         self.side = side
-        self._loader = Loader(ImageDataset(cache, size, crop_share), workers, device, processes)
+        images = ImageDataset(cache, size, crop_share)
+        self._loader = Loader(images if bags is None else bags.over(images), workers, device, processes)
 
     def __len__(self) -> int:
         return math.ceil(len(self.rows) / self.batch_size)

@@ -106,7 +106,8 @@ def measure_step(
     size = stage.experiment.image_size
     learner = build_learner(techniques, experiment, len(table.classes), precision, device)
     plan = StepPlan(experiment.seed, 0, clip_grad_norm=experiment.clip_grad_norm)
-    found = footprint(learner, stage.loss, random_batch(table, 4, size, experiment.channels), plan, precision)
+    channels = experiment.channels * _images_per_row(techniques, table)
+    found = footprint(learner, stage.loss, random_batch(table, 4, size, channels), plan, precision)
     learner.optimizer.zero_grad(set_to_none=True)
     memory.empty_cache(device)
     held, room = sum(memory.learner_bytes(learner).values()), memory.device_memory(device)
@@ -115,7 +116,7 @@ def measure_step(
     made = StepMemory(found, images, 0, None, room, held, exchange, hint=hint)
     if made.peak(images) - held > room.free / 2:
         return made
-    batch = random_batch(table, images, size, experiment.channels).pin_for(device)
+    batch = random_batch(table, images, size, channels).pin_for(device)
 
     failed: list[str] = []
 
@@ -133,6 +134,16 @@ def measure_step(
     if more is None:
         return made
     return replace(made, scratch=max(0, held + more - found.peak(images)), measured=held + more)
+
+
+def _images_per_row(techniques: OpenPlugins, table: Table) -> int:
+    """The images of a row of a batch: one, or those of a large bag."""
+    instances = techniques.parts.instances
+    if instances is None:
+        return 1
+    from kit.experiment.bags import images_per_row
+
+    return images_per_row(instances, table)
 
 
 def _exchange_bytes(learner: Learner) -> int:
@@ -216,7 +227,8 @@ def limit_micro_batch(
     RunError R02 if not one image fits.
     """
     device = learner.device
-    if SAFE_FACTOR * _plainest(learner, experiment, images) < memory.device_memory(device).free:
+    most = images * _images_per_row(techniques, table)
+    if SAFE_FACTOR * _plainest(learner, experiment, most) < memory.device_memory(device).free:
         return ""
     found = measure_step(techniques, experiment, table, precision, device, images, learner.ranks.count)
     if found.fits(images):

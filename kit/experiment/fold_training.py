@@ -63,6 +63,7 @@ def _batches(
         processes=processes,
         side=setting.side_of(fold),
         unlabelled=material.unlabelled,
+        bags=setting.image_bags,
     )
 
 

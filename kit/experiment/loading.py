@@ -1,4 +1,4 @@
-"""Loading: a split's rows with their images in the cache, and the checkpoints of a path.
+"""Loading: a split's rows with their images in the cache, checks that a run read them so, and a path's checkpoints.
 
 Unreadable images stop the work, or are treated as the config says.
 """
@@ -8,16 +8,17 @@ from __future__ import annotations
 import os
 import warnings
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
-from kit.config.models import Experiment
+from kit.config.models import Data, Experiment
 from kit.config.workspace import Workspace
-from kit.core.files import StrPath, fingerprint
+from kit.core.files import StrPath, fingerprint, shorten
 from kit.core.progress import Work
+from kit.data.folds import Folds
 from kit.data.predictions import Predictions
 from kit.data.quarantine import quarantine
 from kit.data.table import Table
@@ -34,6 +35,7 @@ class Loaded:
     table: Table
     cache: Cache
     bad: np.ndarray  # (rows,) bool
+    order: str | None = None  # the column with the place of an image in its bag
 
     def fingerprint(self) -> str:
         """Returns 64 hex digits that are equal for the same files, read in the same way, with the same bad ones."""
@@ -70,7 +72,7 @@ def load_rows(
     by_path = {case.path: case for case in filled.bad}
     bad = np.array([str(path) in by_path for path in table.paths], dtype=bool)
     if not bad.any():
-        return Loaded(table, filled.cache, bad)
+        return Loaded(table, filled.cache, bad, data.order)
     cases = [
         replace(by_path[str(table.paths[int(row)])], id=str(table.ids[row]), split=split)
         for row in np.flatnonzero(bad)
@@ -99,7 +101,7 @@ def load_rows(
     does = "excluded from training" if choice == "skip" else "predicted as the class prior"
     lines = [f"{summary}, {does}; {_write_quarantine(workspace, cases)}", *format_cases(cases)]
     warnings.warn(KitWarning("\n".join(lines)), stacklevel=2)
-    return Loaded(table, filled.cache, bad)
+    return Loaded(table, filled.cache, bad, data.order)
 
 
 def _write_quarantine(workspace: Workspace, cases: Sequence[Case]) -> str:
@@ -108,6 +110,47 @@ def _write_quarantine(workspace: Workspace, cases: Sequence[Case]) -> str:
         return f"{quarantine(workspace.root, cases)} lists all"
     except (OSError, RunError) as error:
         return f"kit could not write quarantine.csv ({error})"
+
+
+# keys of data that make another picture of the same file
+READING = ("reader", "box", "box_margin", "tiles", "pixel_type", "bit_depth", "max_value", "page")
+BAGS = ("answer", "order")  # which images form a bag, and their order
+
+
+def check_reading(run: Run, data: Data) -> None:
+    """Raises DataError D60 if config.json reads images in another way than in the run's training.
+
+    A run may have been started with keys of data on the command line.
+    """
+    stored = run.config.get("data")
+    if not isinstance(stored, Mapping):
+        return
+    keys = READING if run.config.get("instances") is None else (*READING, *BAGS)
+    known = {key: stored[key] for key in keys if key in stored}
+    then = Data.model_validate(known).model_dump(mode="json")
+    now = data.model_dump(mode="json")
+    changed = [key for key in keys if key in known and then[key] != now[key]]
+    if changed:
+        cases = [
+            Case(f"{shorten(then[key])} then, {shorten(now[key])} now", f"data.{key}") for key in changed
+        ]
+        raise DataError(
+            f"runs/{run.name} was trained on images that were read in another way than config.json says",
+            code="D60",
+            cases=cases,
+            hint=f"write the run's data.{changed[0]} into config.json, or train it again under another --name",
+        )
+
+
+def check_rows_unchanged(run: Run, folds: Folds, table: Table) -> None:
+    """Raises DataError D60 if the table's rows are not those of the run's folds."""
+    if folds.ids.tolist() != table.ids.tolist():
+        raise DataError(
+            f"the training table has {len(table)} rows, but {run.name} was trained on {len(folds.ids)} "
+            "or different rows",
+            code="D60",
+            hint=f"restore the table, or train {run.name} again under another --name",
+        )
 
 
 @dataclass

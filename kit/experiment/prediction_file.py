@@ -12,17 +12,17 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
 from torch import nn
 
-from kit.config.models import Data, Experiment
+from kit.config.models import Experiment
 from kit.config.parsing import read_stored_experiment
 from kit.config.workspace import Workspace
-from kit.core.files import shorten
 from kit.core.memmaps import empty_or_memmap
 from kit.data.column_encoder import SideValues, columns_digest
 from kit.data.folds import Folds
@@ -38,7 +38,7 @@ from kit.data.predictions import (
 from kit.data.table import Table
 from kit.device.precision import Precision, resolve_auto, warn_of_other_dtype
 from kit.engine.batches import LoaderProcesses, PlainBatches
-from kit.errors import Case, CheckpointError, ConfigError, DataError, InvalidError, KitWarning
+from kit.errors import CheckpointError, ConfigError, InvalidError, KitWarning
 from kit.evaluation.competition import Scoring, with_scores
 from kit.experiment.loading import Loaded
 from kit.experiment.run_context import RunContext
@@ -48,8 +48,8 @@ from kit.model.checkpoints import Checkpoint, CheckpointProvenance, load
 from kit.model.predict import Merge, NetworkReader, Predictor, View, fuse
 from kit.runs.run import Run, prediction_provenance
 
-# keys of data that make another picture of the same file
-READING = ("reader", "box", "box_margin", "tiles", "pixel_type", "bit_depth", "max_value", "page")
+if TYPE_CHECKING:
+    from kit.engine.bag_batches import ImageBags
 
 
 def experiment_of(trained: CheckpointProvenance) -> Experiment:
@@ -163,41 +163,6 @@ def check_config(run: Run, asked: Mapping[str, Any], what: str) -> None:
         raise ConfigError(f"runs/{run.name} does not match this {what}", code="C11", hint="another --name")
 
 
-def check_reading(run: Run, data: Data) -> None:
-    """Raises DataError D60 if config.json reads images in another way than in the run's training.
-
-    A run may have been started with keys of data on the command line.
-    """
-    stored = run.config.get("data")
-    if not isinstance(stored, Mapping):
-        return
-    known = {key: stored[key] for key in READING if key in stored}
-    then = Data.model_validate(known).model_dump(mode="json")
-    now = data.model_dump(mode="json")
-    changed = [key for key in READING if key in known and then[key] != now[key]]
-    if changed:
-        cases = [
-            Case(f"{shorten(then[key])} then, {shorten(now[key])} now", f"data.{key}") for key in changed
-        ]
-        raise DataError(
-            f"runs/{run.name} was trained on images that were read in another way than config.json says",
-            code="D60",
-            cases=cases,
-            hint=f"write the run's data.{changed[0]} into config.json, or train it again under another --name",
-        )
-
-
-def check_rows_unchanged(run: Run, folds: Folds, table: Table) -> None:
-    """Raises DataError D60 if the table's rows are not those of the run's folds."""
-    if folds.ids.tolist() != table.ids.tolist():
-        raise DataError(
-            f"the training table has {len(table)} rows, but {run.name} was trained on {len(folds.ids)} "
-            "or different rows",
-            code="D60",
-            hint=f"restore the table, or train {run.name} again under another --name",
-        )
-
-
 ANY_OF = ("checkpoints", "spec")  # keys that may differ in predictions that are reused
 MAPPED = 2**20  # bytes from which probabilities are mapped to a file
 
@@ -240,12 +205,16 @@ class PredictionJob:
         return f"{self.run.name}@{self.name}"
 
 
-def _columns_digest(job: PredictionJob, table: Table, split: str) -> str:
-    """Returns the digest of the side columns of a run's networks; empty if they take none."""
+def _columns_digest(job: PredictionJob, loaded: Loaded, split: str) -> str:
+    """Returns the digest of the side columns of a run's networks, or of their bags; empty if they take neither."""
+    if job.experiment.instances is not None:
+        from kit.experiment.bags import find_bags
+
+        return find_bags(loaded, job.experiment.instances["max_instances"]).digest()
     if job.experiment.columns is None or not job.checkpoints:
         return ""
     encoder = checkpoints.provenance_of(next(iter(job.checkpoints.values()))).encoder()
-    return "" if encoder is None else columns_digest(table, encoder.names, split)
+    return "" if encoder is None else columns_digest(loaded.table, encoder.names, split)
 
 
 @dataclass(frozen=True, eq=False)
@@ -271,7 +240,7 @@ class PredictionFile:
             job.provenance,
             rows=split,
             images=loaded.fingerprint(),
-            columns=_columns_digest(job, loaded.table, split),
+            columns=_columns_digest(job, loaded, split),
         )
         if split == "test":
             provenance = replace(provenance, ids=ids_fingerprint(loaded.table.ids))
@@ -295,6 +264,16 @@ class PredictionFile:
     def folds_to_predict(self) -> list[int]:
         """The folds that are not predicted yet."""
         return [fold for fold in self.job.checkpoints if fold not in self.kept]
+
+    @cached_property
+    def bags(self) -> ImageBags | None:
+        """The bags of the split's images, if the network sees the images of an answer together."""
+        instances = self.job.experiment.instances
+        if instances is None:
+            return None
+        from kit.experiment.bags import find_bags
+
+        return find_bags(self.loaded, instances["max_instances"])
 
     def rows(self, fold: int) -> np.ndarray:
         """Returns the rows with an image that a fold's network predicts, ascending."""
@@ -320,6 +299,7 @@ class PredictionFile:
         """Returns the rows for a fold's network to predict, the array to be filled, and the position of each row in it.
 
         Rows that a stopped command has predicted are filled in. They were whole batches, and so are the others.
+        Of a bag the network predicts the first row.
         """
         table, rows, job = self.loaded.table, self.rows(fold), self.job
         written, places = self._rows_to_write(rows), self._places(rows)
@@ -335,12 +315,23 @@ class PredictionFile:
             target,
         )
         found[places, 0] = np.nan  # so that a row without predictions is recognised after a stop
-        if fold not in self.unfinished:
-            return rows, found, places
-        earlier, ids = self.unfinished[fold], table.ids[rows]
-        known = np.isin(ids, earlier.ids)
-        found[places[known]] = earlier.align(ids[known])
-        return rows[~known], found, places[~known]
+        is_left = np.ones(len(rows), bool)
+        if fold in self.unfinished:
+            earlier, ids = self.unfinished[fold], table.ids[rows]
+            known = np.isin(ids, earlier.ids)
+            found[places[known]] = earlier.align(ids[known])
+            is_left = ~known
+        if self.bags is not None:
+            is_left &= self.bags.first[rows] == rows
+        return rows[is_left], found, places[is_left]
+
+    def _spread(self, fold: int) -> None:
+        """Copies the prediction of each bag from its first row to its other rows."""
+        if self.bags is None or fold not in self.made:
+            return
+        found, rows = self.made[fold].probabilities, self.rows(fold)
+        at_first = found[np.searchsorted(self._rows_to_write(rows), self.bags.first[rows])]
+        found[self._places(rows)] = at_first
 
     def count_left(self) -> int:
         """Returns rows times networks that are not predicted yet."""
@@ -352,6 +343,7 @@ class PredictionFile:
         """Returns the positions of a fold's rows that have predictions by its network, ascending."""
         if fold not in self.made:
             return np.empty(0, np.int64)
+        self._spread(fold)
         places = self._places(self.rows(fold))
         is_open = np.isnan(self.made[fold].probabilities[places, 0])
         return np.asarray(places[~is_open])
@@ -369,6 +361,8 @@ class PredictionFile:
 
         Out-of-fold rows are scored even if they are reused, because the labels and the metric may be others.
         """
+        for fold in self.made:
+            self._spread(fold)
         parts = {**self.kept, **self.made}
         provenance = replace(self.provenance, checkpoints=checkpoint_tags(parts))
         ordered = [parts[fold] for fold in sorted(parts)]
@@ -413,8 +407,12 @@ def prediction_batches(
     device: torch.device | None = None,
     processes: LoaderProcesses | None = None,
     side: SideValues | None = None,
+    bags: ImageBags | None = None,
 ) -> PlainBatches:
-    """Returns batches of rows, each once, in order, with `side` values. `processes` also load for others."""
+    """Returns batches of rows, each once, in order, with `side` values. `processes` also load for others.
+
+    With `bags` a row stands for its bag.
+    """
     return PlainBatches(
         cache=loaded.cache,
         rows=rows,
@@ -425,6 +423,7 @@ def prediction_batches(
         device=device,
         processes=processes,
         side=side,
+        bags=bags,
     )
 
 

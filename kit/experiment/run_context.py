@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -26,7 +26,7 @@ from kit.data.table import Table, rename_classes, rows_to_predict, train_table
 from kit.device.compiling import check_compiler
 from kit.device.precision import Precision, choose_device, device_line, resolve_auto, warn_of_other_dtype
 from kit.device.ranks import ALONE, Ranks
-from kit.errors import ConfigError, DataError, KitWarning
+from kit.errors import DataError, KitWarning
 from kit.evaluation.competition import Scoring
 from kit.experiment.auto_groups import write_auto_groups
 from kit.experiment.batch_size import check_room, largest_batch, scale_lr
@@ -58,6 +58,9 @@ from kit.runs.changes import check_unchanged
 from kit.runs.row_checksums import RowChecksums
 from kit.runs.run import Run, begin, provenance
 
+if TYPE_CHECKING:
+    from kit.engine.bag_batches import ImageBags
+
 
 @dataclass(frozen=True)
 class RunContext:
@@ -79,6 +82,7 @@ class RunContext:
         default_factory=dict
     )  # the data.label_from.rename with the names of the table's classes
     ranks: Ranks = ALONE  # the processes that train the run together
+    image_bags: ImageBags | None = None  # of images that the network sees together; None: a row is one image
     side_by_fold: dict[int, SideValues] = field(default_factory=dict, compare=False, repr=False)
 
     @property
@@ -123,6 +127,13 @@ class RunContext:
 
     def classes_of(self, fold: int) -> Classes:
         """Returns the information about classes for a fold's loss."""
+        if self.image_bags is not None:
+            from kit.experiment.bags import bag_classes
+
+            first = self.image_bags.first_rows
+            return bag_classes(
+                self.loaded.table, first(np.flatnonzero(~self.loaded.bad)), first(self.training_rows(fold))
+            )
         return network.classes_from_table(self.loaded.table, self.training_rows(fold))
 
     def side_of(self, fold: int) -> SideValues | None:
@@ -145,7 +156,9 @@ class RunContext:
         return self.techniques.parts.with_layout(None if side is None else side.encoder.layout)
 
     def columns_digest(self) -> str:
-        """Returns the digest of the side columns of the training rows; empty if the network takes none."""
+        """Returns the digest of the training rows' side columns or bags; empty if the network takes neither."""
+        if self.image_bags is not None:
+            return self.image_bags.digest()
         if self.techniques.parts.columns is None:
             return ""
         return columns_digest(self.loaded.table, self.workspace.competition.data.columns, "train")
@@ -184,7 +197,7 @@ class RunContext:
         if self.unlabelled is not None:
             more["unlabelled"] = self.unlabelled.fingerprint()
         if columns := self.columns_digest():
-            more["columns"] = columns
+            more["columns" if self.image_bags is None else "bags"] = columns
         return (
             provenance(self.loaded.table, self.folds, self.loaded.fingerprint(), self.techniques.all()) | more
         )
@@ -262,6 +275,12 @@ def _open(workspace: Workspace, run: Run, like: Run | None, ranks: Ranks) -> Wor
     techniques = open_techniques(workspace, network.classes_from_table(table), scoring.metric)
     losses = [stage.loss for stage in techniques.stages]
     check_row_weights(losses, table, experiment.pseudo_labels)
+    if techniques.parts.instances is not None:
+        from kit.experiment.bags import check_end_to_end, check_image_bags
+
+        check_end_to_end(experiment, techniques, ranks.count)
+        test = rows_to_predict(workspace, workspace.competition.data, table.classes)
+        check_image_bags(workspace, table, test, scoring, techniques.parts.instances)
     reads_unlabelled = check_unlabelled(losses, workspace, ranks.count)
     techniques = _with_columns(workspace, techniques, table)
     warn_about_prediction(workspace, now)
@@ -272,6 +291,11 @@ def _open(workspace: Workspace, run: Run, like: Run | None, ranks: Ranks) -> Wor
     precision = _choose_precision(workspace, run, techniques, parts, table, folds, device)
     loaded = yield from load_rows(workspace, table, "train", geometry(experiment))
     unlabelled = (yield from load_unlabelled(workspace, table)) if reads_unlabelled else None
+    bags = None
+    if techniques.parts.instances is not None:
+        from kit.experiment.bags import find_bags
+
+        bags = find_bags(loaded, techniques.parts.instances.max_instances, "training")
     taught = None
     if experiment.pseudo_labels is not None:
         taught = yield from load_pseudo_rows(workspace, table, folds, losses)
@@ -290,6 +314,7 @@ def _open(workspace: Workspace, run: Run, like: Run | None, ranks: Ranks) -> Wor
         unlabelled=unlabelled,
         rename=rename,
         ranks=ranks,
+        image_bags=bags,
     )
     check_rows(setting)
     if run.is_started:
@@ -316,12 +341,6 @@ def _check_requirements(workspace: Workspace) -> torch.device:
     or the metric.
     """
     experiment = workspace.experiment
-    if experiment.instances is not None:
-        raise ConfigError(
-            "instances pools cached vectors, and kit does not train a network on bags of images end to end",
-            code="C84",
-            hint="kit embed, then backbone=embeddings backbone.run=RUN",
-        )
     device = choose_device(experiment.device, for_workers=experiment.executor is not None)
     if experiment.compile:
         check_compiler(device)
@@ -395,7 +414,9 @@ def _with_batch(setting: RunContext) -> Work[RunContext]:
 
 
 def _largest_batch(setting: RunContext) -> int:
-    rows = min(len(setting.training_rows(fold)) for fold in range(setting.folds.count))
+    trained = [setting.training_rows(fold) for fold in range(setting.folds.count)]
+    bags = setting.image_bags
+    rows = min(len(each if bags is None else bags.first_rows(each)) for each in trained)
     return largest_batch(
         setting.techniques,
         setting.experiment,

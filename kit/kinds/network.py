@@ -171,7 +171,8 @@ class Instances(Plugin):
     max_instances: int | None = Field(
         None,
         ge=1,
-        description="instances of a bag in a training step, others in each epoch; prediction uses all",
+        description="instances of a bag in a training step, others in each epoch; prediction uses all vectors, and "
+        "of images as many at even distances",
     )
 
     def build(self, features: int) -> nn.Module:

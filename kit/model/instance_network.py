@@ -1,4 +1,4 @@
-"""InstanceNetwork: vectors of bags, standardised and pooled, to outputs by a head."""
+"""Bags in a network: how vectors of a bag's images become one, and a network on cached vectors."""
 
 from __future__ import annotations
 
@@ -32,6 +32,17 @@ class PooledInstances(nn.Module):
         found = self.eval()(torch.zeros(1, 1, features), torch.ones(1, 1, dtype=torch.bool)).shape[1]
         self.train(was_training)
         return int(found)
+
+
+def find_images(bags: Tensor) -> Tensor:
+    """Returns which of (N, T, channels, H, W) are images of a bag, bool (N, T): all except black ones at its end.
+
+    A bag has at least one image.
+    """
+    seen = bags.flatten(2).ne(0).any(dim=2)
+    known = seen.flip(1).cumsum(dim=1).flip(1) > 0
+    known[:, 0] = True
+    return known
 
 
 class InstanceNetwork(nn.Module):

@@ -1,4 +1,4 @@
-"""Network: normalisation, backbone, pooling, side columns, head; built from opened plugins. Learning rates by part."""
+"""Network: normalisation, backbone, pooling, bags, side columns, head; built from opened plugins. Rates by part."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from kit.config.models import Experiment
 from kit.device import torch_internals
 from kit.errors import ConfigError, did_you_mean
-from kit.kinds import Backbone, Classes, ColumnLayout, Columns, Head, Loss, Plugin, Pooling
+from kit.kinds import Backbone, Classes, ColumnLayout, Columns, Head, Instances, Loss, Plugin, Pooling
 from kit.model.initial_weights import fill
 from kit.model.weight_files import WeightFile, read_weights
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 class Parts:
     """The opened plugins that make a network and define its outputs.
 
-    A network has `columns` only if `layout` describes the side columns of its fold.
+    A network has `columns` only if `layout` describes the side columns of its fold. With `instances` it takes bags.
     """
 
     backbone: Backbone
@@ -35,11 +35,12 @@ class Parts:
     loss: Loss
     columns: Columns | None = None
     layout: ColumnLayout | None = None
+    instances: Instances | None = None
 
     def all(self) -> list[Plugin]:
         """Returns all plugins."""
-        side = [] if self.columns is None else [self.columns]
-        return [self.backbone, self.pooling, *side, self.head, self.loss]
+        more = [each for each in (self.instances, self.columns) if each is not None]
+        return [self.backbone, self.pooling, *more, self.head, self.loss]
 
     def without_pretrained(self) -> Parts:
         """Returns the same parts without pretrained weights, for a network that a checkpoint fills."""
@@ -91,7 +92,8 @@ def open_parts(experiment: Experiment, root: Path | None, classes: Classes) -> P
             hint=f"image_size={fixed}, or backbone.img_size={experiment.image_size} for timm's transformers",
         )
     columns = None if experiment.columns is None else experiment.open(Columns, root)
-    return Parts(backbone, experiment.open(Pooling, root), head, loss, columns)
+    instances = None if experiment.instances is None else experiment.open(Instances, root)
+    return Parts(backbone, experiment.open(Pooling, root), head, loss, columns, instances=instances)
 
 
 def _check_margins(loss: Loss) -> None:
@@ -137,7 +139,7 @@ class Network(nn.Module):
     """Pixels of 0 to 255 (N, channels, H, W), of any dtype, to outputs (N, K); side values (N, W) may join them.
 
     Batches come as uint8, which takes a quarter of float32's transfer to a GPU, and are normalised on the
-    network's device.
+    network's device. With `instances` a row is a bag, whose images are concatenated along the channels.
     """
 
     scale: Tensor
@@ -150,9 +152,11 @@ class Network(nn.Module):
         head: nn.Module,
         normalisation: Tensor,
         columns: SideInput | None = None,
+        instances: nn.Module | None = None,
     ) -> None:
         super().__init__()
-        self.backbone, self.pooling, self.columns, self.head = backbone, pooling, columns, head
+        self.backbone, self.pooling = backbone, pooling
+        self.instances, self.columns, self.head = instances, columns, head
         self.fixed: frozenset[str] = frozenset()  # names of weights that an adapter does not train
         self.recomputes = False  # whether the backward pass computes blocks again
         mean, deviation = normalisation
@@ -175,14 +179,29 @@ class Network(nn.Module):
         pixels = images.to(self.scale.dtype) * self.scale + self.shift
         return cast(Tensor, self.pooling(self.backbone(pixels)))
 
+    def embed_bags(self, images: Tensor) -> Tensor:
+        """Returns the pooled vector of each bag, (N, any). Padding does not pass the backbone."""
+        from kit.model.instance_network import find_images
+
+        assert self.instances is not None
+        bags = images.unflatten(1, (-1, self.channels))
+        known = find_images(bags)
+        shown = bags[known]
+        if images.is_contiguous(memory_format=torch.channels_last):
+            shown = shown.contiguous(memory_format=torch.channels_last)
+        vectors = self.embed(shown)
+        padded = vectors.new_zeros((*known.shape, vectors.shape[1]))
+        padded[known] = vectors
+        return cast(Tensor, self.instances(padded, known))
+
     def forward(self, images: Tensor, side: Tensor | None = None) -> Tensor:
-        vectors = self.embed(images)
+        vectors = self.embed(images) if self.instances is None else self.embed_bags(images)
         if self.columns is not None:
             vectors = self.columns(vectors, side)
         return cast(Tensor, self.head(vectors))
 
     def layer_groups(self) -> dict[str, int]:
-        """Returns the depth of each weight, 0 at the pixels. Pooling, columns and head share the largest depth.
+        """Returns the depth of each weight, 0 at the pixels. Pooling, bags, columns and head share the largest depth.
 
         A backbone with a method of this name defines it for its own weights. In others each child with
         kernels is a layer.
@@ -221,12 +240,17 @@ def build(parts: Parts, classes: int, image_size: int) -> Network:
         fill(parts.backbone.original(backbone), _note_normalisation(read_weights(path), parts.backbone))
     features = _features(backbone, pooling, image_size, parts.backbone.channels)
     normalisation = torch.tensor(parts.backbone.channel_statistics())
-    side = None
+    bags = side = None
+    if parts.instances is not None:
+        from kit.model.instance_network import PooledInstances
+
+        bags = PooledInstances(parts.instances, features)
+        features = bags.count_features(features)
     if parts.columns is not None and parts.layout is not None:
         side = SideInput(parts.columns.build(features, parts.layout), parts.layout, parts.columns.drop)
         features = _count_features_with_columns(side, features)
     head = parts.head.build(features, parts.loss.width(classes))
-    return Network(backbone, pooling, head, normalisation, side)
+    return Network(backbone, pooling, head, normalisation, side, bags)
 
 
 @torch.no_grad()

@@ -23,7 +23,7 @@ from kit.core.progress import Progress, Work, stage
 from kit.core.stopping import TIME_OVER_TEXT, Stop
 from kit.device.precision import choose_device
 from kit.errors import TIME_OVER, ConfigError, RunError, StoppedError
-from kit.experiment.prediction_file import check_reading
+from kit.experiment.loading import check_reading
 from kit.kinds import Ensembler
 from kit.model import checkpoints
 from kit.model.predict import open_views

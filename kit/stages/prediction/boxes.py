@@ -22,10 +22,16 @@ from kit.data.table import Table, rows_to_predict, table_of, train_table
 from kit.device.precision import choose_device
 from kit.engine.batches import ImageDataset
 from kit.errors import ConfigError, DataError
-from kit.experiment.loading import Loaded, RunCheckpoints, find_targets, geometry, load_rows
-from kit.experiment.prediction_file import (
+from kit.experiment.loading import (
+    Loaded,
+    RunCheckpoints,
     check_reading,
     check_rows_unchanged,
+    find_targets,
+    geometry,
+    load_rows,
+)
+from kit.experiment.prediction_file import (
     experiment_of,
     restore,
     same_experiment,

@@ -30,11 +30,17 @@ from kit.data.predictions import ids_fingerprint
 from kit.data.table import Table, table_of, test_table, train_table
 from kit.device.precision import channels_of, choose_device, device_line
 from kit.errors import Case, InvalidError, RunError
-from kit.experiment.loading import Loaded, RunCheckpoints, find_targets, geometry, load_rows
-from kit.experiment.prediction_file import (
-    check_config,
+from kit.experiment.loading import (
+    Loaded,
+    RunCheckpoints,
     check_reading,
     check_rows_unchanged,
+    find_targets,
+    geometry,
+    load_rows,
+)
+from kit.experiment.prediction_file import (
+    check_config,
     load_for_prediction,
     prediction_batches,
     same_experiment,

@@ -107,7 +107,13 @@ def predict_shard(job: ShardJob, stop: Stop) -> Work[np.ndarray]:
         side=predictor.encode_columns(table, job.split),
     )
     loads = {"batch_size": job.batch_size, "workers": workspace.experiment.workers}
-    batches = prediction_batches(loaded, experiment.model_copy(update=loads), job.rows, predictor.device)
+    bags = None
+    if experiment.instances is not None:
+        from kit.experiment.bags import find_bags
+
+        bags = find_bags(loaded, experiment.instances["max_instances"])
+    loading, device = experiment.model_copy(update=loads), predictor.device
+    batches = prediction_batches(loaded, loading, job.rows, device, bags=bags)
     try:
         for step in predict_shared([reader], batches, TASK, job.member):
             yield step

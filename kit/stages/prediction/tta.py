@@ -27,13 +27,19 @@ from kit.device.precision import DEVICE, choose_device, device_line
 from kit.errors import TIME_OVER, ConfigError, StoppedError
 from kit.evaluation.bootstrap import Gain, format_gain, gain_columns
 from kit.evaluation.competition import Scoring, gain_over_plain
-from kit.experiment.loading import Loaded, RunCheckpoints, find_targets, geometry, load_rows
+from kit.experiment.loading import (
+    Loaded,
+    RunCheckpoints,
+    check_reading,
+    check_rows_unchanged,
+    find_targets,
+    geometry,
+    load_rows,
+)
 from kit.experiment.prediction_file import (
     PredictionFile,
     PredictionJob,
     Split,
-    check_reading,
-    check_rows_unchanged,
     load_for_prediction,
     prediction_batches,
     same_experiment,
@@ -165,7 +171,9 @@ def group_by_geometry(jobs: Sequence[PredictionJob]) -> list[list[int]]:
     groups: dict[tuple[Any, ...], list[list[int]]] = {}
     for at, job in enumerate(jobs):
         experiment = job.experiment
-        same = groups.setdefault((geometry(experiment), experiment.image_size, experiment.center_crop), [[]])
+        bags = None if experiment.instances is None else (experiment.instances["max_instances"],)
+        shape = geometry(experiment), experiment.image_size, experiment.center_crop, bags
+        same = groups.setdefault(shape, [[]])
         paths = {path for n in (*same[-1], at) for path in jobs[n].checkpoints.values()}
         if same[-1] and sum(weights[path] for path in paths) > MAX_WEIGHT_BYTES:
             same.append([])
@@ -397,7 +405,8 @@ def predict_groups(
     rows = np.unique(np.concatenate([reader.rows for reader in readers]))
     split, loaded, experiment = sheets[0].split, sheets[0].loaded, sheets[0].job.experiment
     largest = experiment.model_copy(update={"batch_size": max(reader.batch_size for reader in readers)})
-    batches = prediction_batches(loaded, largest, rows, readers[0].predictor.device)
+    device, bags = readers[0].predictor.device, sheets[0].bags
+    batches = prediction_batches(loaded, largest, rows, device, None, None, bags)
     named = ", ".join(dict.fromkeys(sheet.job.member for sheet, _, _ in asked))
     try:
         yield from predict_shared(readers, batches, TASK, f"{named} {split}")

@@ -234,7 +234,12 @@ def _set_up(
     device = choose_device(experiment.device)
     parts = network.open_parts(experiment, root, network.classes_from_table(table))
     count = batch_size or experiment.batch_rows()
-    batch = random_batch(table, count, experiment.image_size, experiment.channels).pin_for(device)
+    channels = experiment.channels
+    if parts.instances is not None:
+        from kit.experiment.bags import images_per_row
+
+        channels *= images_per_row(parts.instances, table)
+    batch = random_batch(table, count, experiment.image_size, channels).pin_for(device)
     plain = network.build(parts.without_pretrained(), len(table.classes), experiment.image_size)
     configured = Precision(experiment.precision, experiment.predict_precision, experiment.memory_format)
     bench = _SharedSetup(experiment, root, parts, len(table.classes), device, batch)

@@ -6,7 +6,7 @@ All errors before training are raised here.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, cast
 
 import numpy as np
@@ -25,22 +25,22 @@ from kit.engine.feature_batches import Bags
 from kit.errors import ConfigError, DataError, InvalidError
 from kit.evaluation.competition import Scoring
 from kit.experiment.auto_groups import write_auto_groups
+from kit.experiment.bags import Places, bag_classes, bags_digest, bags_of, find_mixing, open_instances
 from kit.experiment.loading import Loaded
 from kit.experiment.run_context import RunContext, check_rows, name_classes
 from kit.experiment.sample_fit import warn_about_prediction
 from kit.experiment.techniques import OpenPlugins, check_row_weights, open_techniques
 from kit.experiment.tracking import Trackers
 from kit.images.cache import Cache
-from kit.kinds import Classes, Instances, Loss
+from kit.kinds import Classes, Instances
 from kit.kinds.advice import predict_command
 from kit.kinds.network import CachedVectors
 from kit.model import network
 from kit.runs.changes import check_unchanged
 from kit.runs.records import RunRef
 from kit.runs.row_checksums import RowChecksums
-from kit.runs.run import STATE_UNTRAINED, Run, plugin_hashes
+from kit.runs.run import STATE_UNTRAINED, Run
 from kit.stages.retrieval.source import EmbeddedRun, read_source
-from kit.stages.training.bags import Places, bags_of, open_instances
 
 
 @dataclass(frozen=True)
@@ -88,23 +88,17 @@ class FeatureContext(RunContext):
     def classes_of(self, fold: int) -> Classes:
         if self.instances is None:
             return super().classes_of(fold)
-        table, trained = self.loaded.table, self.bags(self.training_rows(fold)).first
-        means, scales = table.scale(trained)
-        whole = table.take(self.bags(np.arange(len(table))).first)
-        return replace(network.classes_from_table(whole), means=means, scales=scales)
+        table = self.loaded.table
+        return bag_classes(
+            table, self.bags(np.arange(len(table))).first, self.bags(self.training_rows(fold)).first
+        )
 
     def provenance(self) -> dict[str, Any]:
         made = super().provenance()
         if self.instances is None:
             return made
         places = None if self.order is None else [self.order.train.tolist(), self.order.test.tolist()]
-        answers = None if self.loaded.table.answers is None else self.loaded.table.answers.tolist()
-        plugins = made["plugins"] | plugin_hashes([self.instances])
-        return made | {"plugins": plugins, "bags": fingerprint([answers, places])}
-
-    def resolve_config(self) -> dict[str, Any]:
-        named = {} if self.instances is None else {"instances": self.instances.model_dump()}
-        return super().resolve_config() | named
+        return made | {"bags": bags_digest(self.loaded.table, places)}
 
     def row_checksums(self) -> RowChecksums:
         return RowChecksums.of(self.loaded.table, ())
@@ -143,7 +137,7 @@ def prepare_feature_run(workspace: Workspace, run: Run, ranks: Ranks) -> Work[Fe
         experiment=experiment.model_copy(update=precision.config()),
         techniques=techniques,
         scoring=scoring,
-        loaded=EmbeddedRows(table, cast(Cache, None), ~has_vector, digest),
+        loaded=EmbeddedRows(table, cast(Cache, None), ~has_vector, digest=digest),
         folds=folds,
         precision=precision,
         device=device,
@@ -197,17 +191,13 @@ def _check_plugins(techniques: OpenPlugins) -> None:
         )
     if backbone.weights is not None:
         raise ConfigError("backbone 'embeddings' takes no backbone.weights", code="C83", hint="omit it")
-    for stage in techniques.stages:
-        inner: Loss | None = stage.loss
-        while inner is not None:
-            if type(inner).mix is not Loss.mix or inner.reads_unlabelled:
-                verb = "reads test" if inner.reads_unlabelled else "mixes"
-                raise ConfigError(
-                    f"loss {inner.plugin_name()!r} {verb} images, but backbone 'embeddings' has vectors",
-                    code="C83",
-                    hint=f"loss={getattr(inner, 'base', inner).plugin_name()}",
-                )
-            inner = inner.base_loss()
+    if mixing := find_mixing([stage.loss for stage in techniques.stages]):
+        verb = "reads test" if mixing.reads_unlabelled else "mixes"
+        raise ConfigError(
+            f"loss {mixing.plugin_name()!r} {verb} images, but backbone 'embeddings' has vectors",
+            code="C83",
+            hint=f"loss={getattr(mixing, 'base', mixing).plugin_name()}",
+        )
 
 
 def _precision(experiment: Experiment) -> Precision:

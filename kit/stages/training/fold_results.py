@@ -34,9 +34,11 @@ Write = Callable[[Any], object]  # function that writes the given values
 
 def oof_batches(setting: RunContext, fold: int, processes: LoaderProcesses | None = None) -> PlainBatches:
     """Returns this rank's batches of the rows that a fold's model predicts. `processes` also load for others."""
-    mine = setting.ranks.shard_batches(setting.oof_rows(fold), setting.experiment.batch_rows())
+    rows, bags = setting.oof_rows(fold), setting.image_bags
+    rows = rows if bags is None else bags.first_rows(rows)
+    mine = setting.ranks.shard_batches(rows, setting.experiment.batch_rows())
     return prediction_batches(
-        setting.loaded, setting.experiment, mine, setting.device, processes, setting.side_of(fold)
+        setting.loaded, setting.experiment, mine, setting.device, processes, setting.side_of(fold), bags
     )
 
 
@@ -64,6 +66,8 @@ def predict_held_out(
     finally:
         batches.close()
     found = np.concatenate([part for part in setting.ranks.all_gather(own) if len(part)])
+    if setting.image_bags is not None:
+        found = setting.image_bags.spread(rows, found)
     return Predictions(table.ids[rows], np.full(len(rows), fold), table.classes, found, target=target)
 
 
@@ -73,7 +77,8 @@ def check_finite(setting: RunContext, fold: int, learner: Learner, held_out: Pre
     if not wrong.any():
         return
     rows = setting.oof_rows(fold)[wrong][:MAX_CASES]
-    batches = prediction_batches(setting.loaded, setting.experiment, rows, side=setting.side_of(fold))
+    side, bags = setting.side_of(fold), setting.image_bags
+    batches = prediction_batches(setting.loaded, setting.experiment, rows, side=side, bags=bags)
     try:
         first = next(iter(batches))
         images = setting.precision.to_layout(first.images, setting.device)
@@ -117,10 +122,10 @@ def save_checkpoint(
         run=setting.run.name,
         fold=fold,
         classes=table.classes,
-        class_counts=tuple(table.counts().tolist()),
+        class_counts=known.counts,
         class_groups=tuple(table.class_groups),
         class_factors=tuple(map(tuple, table.class_factors)),
-        total=len(table),
+        total=known.total,
         target=table.target,
         means=known.means,
         scales=known.scales,

@@ -192,6 +192,9 @@ def _check_pair(first: str, one: Checkpoint, name: str, other: Checkpoint) -> No
         cases.append(
             Case(f"{fusions[0]!r} in {first}, {fusions[1]!r} in {name}, or of other values", "columns")
         )
+    bags = [each.get("instances") for each in (mine, theirs)]
+    if bags[0] != bags[1]:
+        cases.append(Case(f"{bags[0]!r} in {first}, {bags[1]!r} in {name}", "instances"))
     if cases:
         raise ConfigError(f"{first} and {name} cannot be averaged", code="C16", cases=cases)
     shapes = {key: value.shape for key, value in one.prediction_weights.items()}

@@ -189,7 +189,6 @@ ORDER = ("instances=lstm", "data.order=slice")
         (aggregate_by("noisy_or"), (), "C84", "'noisy_or' changes the prediction of a bag"),
         (aggregate_by("vote"), (), "C84", "aggregator=mean"),
         (None, ("instances=lstm", "data.order=slise"), "C07", "slice"),
-        (None, ("backbone=small",), "C84", "end to end"),
         (
             edit("label", lambda table: "no" if table["label"][0] == "yes" else "yes"),
             (),

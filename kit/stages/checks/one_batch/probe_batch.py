@@ -67,6 +67,7 @@ class ProbeBatch:
             workers=0,
             labels=setting.loaded.table.targets(),
             side=setting.side_of(fold),
+            bags=setting.image_bags,
         )
         try:
             (batch,) = batches
@@ -135,6 +136,8 @@ def choose_rows(setting: RunContext, fold: int) -> np.ndarray:
     ascending.
     """
     rows, table, hashes = setting.training_rows(fold), setting.loaded.table, setting.loaded.cache.hashes
+    if setting.image_bags is not None:
+        rows = setting.image_bags.first_rows(rows)
     first = {hashes[row]: int(row) for row in rows[::-1].tolist()}
     different = np.array(sorted(first.values()))
     names = [" ".join(table.label_names(row)) for row in different.tolist()]

@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from kit.config.models import Experiment
 from kit.config.workspace import Workspace
+from kit.core.files import fingerprint
 from kit.data.csv_file import is_number
 from kit.data.table import Table
+from kit.engine.bag_batches import ImageBags
 from kit.engine.feature_batches import Bags
 from kit.errors import Case, ConfigError, DataError, did_you_mean
 from kit.evaluation.competition import Scoring
-from kit.kinds import Instances
+from kit.experiment.loading import Loaded
+from kit.kinds import Classes, Instances, Loss
+from kit.model import network
+
+if TYPE_CHECKING:
+    from kit.experiment.techniques import OpenPlugins
+
+MAX_IMAGES = 64  # images of a bag that pass a network in one step, unless the config says so
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,3 +153,105 @@ def _places(table: Table, column: str, split: str) -> np.ndarray:
             hint="write a number into each cell of the column, once per bag; or another data.order",
         )
     return places
+
+
+def check_end_to_end(experiment: Experiment, techniques: OpenPlugins, ranks: int) -> None:
+    """Raises ConfigError C84 for what a network on bags of images does not support."""
+    wrong = {
+        "compile": experiment.compile,
+        "pseudo_labels": experiment.pseudo_labels is not None,
+        "columns": experiment.columns is not None,
+        "several ranks": ranks > 1,
+    }
+    found = [name for name, is_set in wrong.items() if is_set]
+    if found:
+        raise ConfigError(
+            f"instances trains a network on bags of images, and does not support {', '.join(found)}",
+            code="C84",
+            hint=f"omit {found[0]}; or kit embed, then backbone=embeddings backbone.run=RUN",
+        )
+    if mixing := find_mixing([stage.loss for stage in techniques.stages]):
+        verb = "reads test" if mixing.reads_unlabelled else "mixes"
+        raise ConfigError(
+            f"loss {mixing.plugin_name()!r} {verb} images, and a row is a bag of several",
+            code="C84",
+            hint=f"loss={getattr(mixing, 'base', mixing).plugin_name()}",
+        )
+
+
+def find_mixing(losses: Iterable[Loss]) -> Loss | None:
+    """Returns the first loss that mixes images or reads test images, also if it is the base of another loss."""
+    for loss in losses:
+        inner: Loss | None = loss
+        while inner is not None:
+            if type(inner).mix is not Loss.mix or inner.reads_unlabelled:
+                return inner
+            inner = inner.base_loss()
+    return None
+
+
+def find_bags(loaded: Loaded, max_instances: int | None, split: str = "test") -> ImageBags:
+    """Returns the bags of all images of a table. Raises C07 and D90 for the order of images in their bags.
+
+    A network sees at most `max_instances` of a bag, by default all. An image without an answer is a bag of its own.
+    """
+    table = loaded.table
+    assert table.answers is not None
+    names = np.where(
+        table.answers == "", np.char.add("row ", np.arange(len(table)).astype(str)), table.answers
+    )
+    places = None if loaded.order is None else _places(table, loaded.order, split)
+    made = Bags.of_groups(np.flatnonzero(~loaded.bad), names, places)
+    number = np.full(len(table), -1)
+    for at, rows in enumerate(made.rows):
+        number[rows] = at
+    first = np.where(number < 0, np.arange(len(table)), np.r_[made.first, -1][number])
+    largest = max(map(len, made.rows), default=1)
+    return ImageBags(made.rows, number, first, min(max_instances or largest, largest))
+
+
+def check_image_bags(
+    workspace: Workspace, table: Table, test: Table, scoring: Scoring, instances: Instances
+) -> None:
+    """Checks the bags of a network that sees their images together, before an image is read.
+
+    Raises what `open_instances` raises, and ConfigError C84 for a large bag without instances.max_instances.
+    """
+    open_instances(workspace, table, test, scoring)
+    for each in (table, test):
+        _check_size(each, instances)
+
+
+def _check_size(table: Table, instances: Instances) -> None:
+    if instances.max_instances is not None or not len(table):
+        return
+    assert table.answers is not None
+    names, counts = np.unique(table.answers, return_counts=True)
+    at = int(counts.argmax())
+    if counts[at] > MAX_IMAGES:
+        raise ConfigError(
+            f"bag {str(names[at])!r} has {counts[at]} images, and all of them pass the network in one step",
+            code="C84",
+            hint="instances.max_instances=16; or kit embed, then backbone=embeddings backbone.run=RUN",
+        )
+
+
+def images_per_row(instances: Instances | None, table: Table) -> int:
+    """Returns the largest number of images of a row of a batch: one, or those of a bag."""
+    if instances is None or table.answers is None:
+        return 1
+    largest = int(np.unique(table.answers, return_counts=True)[1].max(initial=1))
+    return min(instances.max_instances or largest, largest)
+
+
+def bag_classes(table: Table, first: np.ndarray, trained: np.ndarray) -> Classes:
+    """Returns the information about classes for a loss if rows are bags. `first` and `trained` are first rows of
+    all bags and of those that train.
+    """
+    means, scales = table.scale(trained)
+    return replace(network.classes_from_table(table.take(first)), means=means, scales=scales)
+
+
+def bags_digest(table: Table, order: list[list[float]] | None) -> str:
+    """Returns the digest of the images of each bag and of their positions."""
+    return fingerprint([None if table.answers is None else table.answers.tolist(), order])
