@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import posixpath
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -73,11 +74,17 @@ def fit_reader(
     fitted, why = reader.suggest(found)
     shapes = [shape for each in found[:8] if (shape := _shape(fitted, each))]
     parts = max((len(parts_of(each)) for each in found[:1]), default=1)
-    per_part = {shape[2] for shape in shapes} - {1} or {1}
-    channels = parts * max(per_part) if parts * max(per_part) > 1 else 3
+    counts = Counter(shape[2] for shape in shapes if shape[2] > 1) or Counter([1])
+    usual = max(counts, key=lambda each: (counts[each], each))  # grey images fit any
+    channels = parts * usual if parts * usual > 1 else 3
     words = [f"reader: {name}" + (f", {why}" if why else "")]
     if channels != 3:
         words.append(f"channels: {channels}, by {len(shapes)} images")
+    if len(counts) > 1:
+        others = ", ".join(f"{each} in {counts[each]}" for each in sorted(counts) if each != usual)
+        words.append(
+            f"images differ in their channels: {usual} in {counts[usual]}, {others}; kit train refuses others"
+        )
     sizes = tuple((shape[1], shape[0]) for shape in shapes)
     config = {"channels": channels} if channels != 3 else {}
     return Reading(

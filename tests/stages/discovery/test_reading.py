@@ -416,6 +416,19 @@ def test_a_level_that_fits_is_chosen_and_tiles_are_named(
     ) in made.findings
 
 
+def test_images_that_differ_in_their_channels_are_named(tmp_path: Path) -> None:
+    for folder, ids in (("train", TRAIN), ("test", TEST)):
+        (tmp_path / folder).mkdir()
+        for number, name in enumerate(ids):
+            np.save(tmp_path / folder / f"{name}.npy", pixels(SIDE, SIDE, 6 if number == 2 else 4))
+    write_labels(tmp_path, "id", "target", [0, 1])
+    write_sample(tmp_path, "id", {"target": 0.5})
+    made = initialise(tmp_path, "scratch")
+    assert json.loads(made.path.read_text())["channels"] == 4
+    assert "channels: 4, by 8 images" in made.findings
+    assert "images differ in their channels: 4 in 7, 6 in 1; kit train refuses others" in made.findings
+
+
 def test_images_above_the_limit_of_pixels_are_named(tmp_path: Path) -> None:
     ubc_ocean(tmp_path)
     found = initialise(tmp_path, "scratch").findings
