@@ -125,7 +125,9 @@ def check_reading(run: Run, data: Data) -> None:
     stored = run.config.get("data")
     if not isinstance(stored, Mapping):
         return
-    keys = READING if run.config.get("instances") is None else (*READING, *BAGS)
+    # a run on embeddings has its own places, and is not predicted again
+    sees_bags = run.config.get("instances") is not None and not is_on_embeddings(run)
+    keys = (*READING, *BAGS) if sees_bags else READING
     known = {key: stored[key] for key in keys if key in stored}
     then = Data.model_validate(known).model_dump(mode="json")
     now = data.model_dump(mode="json")
