@@ -160,6 +160,15 @@ class Data(Strict):
         description="columns of data.class_list, otherwise parts of `label`, whose values together "
         "identify a class",
     )
+    parents: Annotated[tuple[str, ...], BeforeValidator(one_or_several)] = Field(
+        (),
+        description="columns of data.class_list, otherwise of the training table, with the parents of each class, "
+        "the nearest first, such as genus and family",
+    )
+    parent_list: str | None = Field(
+        None,
+        description="CSV whose first two columns are a class or a parent, and its parent, instead of data.parents",
+    )
     label_from: LabelFrom = Field(LabelFrom(), description="how labels are made of columns and of file names")
     long: LongTable = Field(LongTable(), description="a table with a row for each id and class")
     sep: Annotated[str, BeforeValidator(read_tab)] = Field(
@@ -255,7 +264,7 @@ class Data(Strict):
 
 
 # keys of data with paths below data.folder, in addition to those of joined tables and the names in `tables`
-PATHS = ("train", "val", "test", "sample", "images", "test_images", "class_list")
+PATHS = ("train", "val", "test", "sample", "images", "test_images", "class_list", "parent_list")
 
 
 def change_paths(data: Mapping[str, Any], change: Callable[[str], str]) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from itertools import product
 from typing import TYPE_CHECKING
 
 from kit.kinds import Classes, LabelKind, Loss
+from kit.kinds.levels import Level
 from kit.kinds.several_target import SeveralTarget
 from kit.kinds.targets import ONE_CLASS, PLAIN_TARGETS
 
@@ -26,6 +27,7 @@ CLASSES = Classes(
     means=(NUMBERS_MEAN,) * 5,
     scales=(5.0,) * 5,
     target_range=(-40.0, 80.0),
+    levels=(Level("genus", ("x", "x", "y", "y", "z")), Level("family", ("p", "p", "p", "p", "q"))),
 )
 
 

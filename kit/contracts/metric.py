@@ -9,6 +9,7 @@ import numpy as np
 
 from kit.core.randomness import generator
 from kit.kinds import Metric
+from kit.kinds.levels import Level
 from kit.kinds.metric_shortcuts import (
     confusion,
     scores_by_weights,
@@ -58,9 +59,11 @@ def _draw(plugin: Metric) -> Iterator[Draw]:
 def _bind(plugin: Metric, classes: int, target: Target) -> Metric:
     """Returns the metric with names of the classes, ids, groups of three rows, and weights."""
     rows, names = np.arange(60), tuple(map(str, range(classes)))
+    parity = tuple("even" if number % 2 == 0 else "odd" for number in range(classes))
     context = ScoreContext(
         classes=names,
-        superclasses=tuple("even" if number % 2 == 0 else "odd" for number in range(classes)),
+        superclasses=parity,
+        levels=(Level("parity", parity),),
         target=target,
         ids=rows.astype(str),
         groups=(rows // 3).astype(str),

@@ -28,7 +28,29 @@ def class_factors(
     wanted = data.label_parts
     if not wanted:
         return ()
-    found = _read_listed(root, data, wanted) or _of_rows(wanted, classes, labels, parts)
+    found = values_of_classes(root, data, wanted, classes, labels, parts, "label_parts")
+    check_blank(classes, wanted, found, "factors")
+    return found
+
+
+def values_of_classes(
+    root: Path,
+    data: Data,
+    wanted: Sequence[str],
+    classes: Sequence[str],
+    labels: Sequence[str],
+    columns: Mapping[str, Sequence[str]],
+    key: str,
+) -> Factors:
+    """Each class's values of the columns that the key of data names: of `data.class_list`, else of the training rows.
+
+    Raises ConfigError C07 for an unknown column, DataError D22 for a class whose rows do not have one value of each.
+    """
+    return _read_listed(root, data, wanted, key) or _of_rows(wanted, classes, labels, columns, key)
+
+
+def check_blank(classes: Sequence[str], wanted: Sequence[str], found: Factors, what: str) -> None:
+    """Raises DataError D22 for classes whose value of a column is blank."""
     blank = [
         Case(f"{name} is blank", label, code="D22")
         for label, values in zip(classes, found, strict=True)
@@ -36,29 +58,28 @@ def class_factors(
         if not value.strip()
     ]
     if blank:
-        raise DataError(f"{len(blank)} factors of classes are blank", code="D22", cases=blank)
-    return found
+        raise DataError(f"{len(blank)} {what} of classes are blank", code="D22", cases=blank)
 
 
-def _read_listed(root: Path, data: Data, wanted: Sequence[str]) -> Factors:
+def _read_listed(root: Path, data: Data, wanted: Sequence[str], key: str) -> Factors:
     """Returns the values in `data.class_list`; empty if it has none of the columns."""
     if data.class_list is None:
         return ()
     file = read_class_list(root, data)
     if not set(wanted) & set(file.columns):
         return ()
-    _check_known(wanted, file.columns, str(file.path))
+    _check_known(wanted, file.columns, str(file.path), key)
     places = [file.columns.index(name) for name in wanted]
     return tuple(tuple(row[place] for place in places) for row in file.rows)
 
 
-def _check_known(wanted: Sequence[str], columns: Sequence[str], source: str) -> None:
+def _check_known(wanted: Sequence[str], columns: Sequence[str], source: str, key: str) -> None:
     unknown = [
         Case(f"no such column{did_you_mean(name, columns)}", name) for name in wanted if name not in columns
     ]
     if unknown:
         raise ConfigError(
-            f"data.label_parts names {len(unknown)} columns that are not in {source}",
+            f"data.{key} names {len(unknown)} columns that are not in {source}",
             code="C07",
             cases=unknown,
             hint=f"its columns: {', '.join(columns)}",
@@ -66,10 +87,14 @@ def _check_known(wanted: Sequence[str], columns: Sequence[str], source: str) -> 
 
 
 def _of_rows(
-    wanted: Sequence[str], classes: Sequence[str], labels: Sequence[str], parts: Mapping[str, Sequence[str]]
+    wanted: Sequence[str],
+    classes: Sequence[str],
+    labels: Sequence[str],
+    parts: Mapping[str, Sequence[str]],
+    key: str,
 ) -> Factors:
     """Returns the values of each class's rows, which must agree."""
-    _check_known(wanted, tuple(parts), "the training table")
+    _check_known(wanted, tuple(parts), "the training table", key)
     seen: dict[str, set[tuple[str, ...]]] = {label: set() for label in classes}
     for label, *values in zip(labels, *(_one_spelling(parts[name]) for name in wanted), strict=True):
         seen.setdefault(label, set()).add(tuple(values))

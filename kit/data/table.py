@@ -36,6 +36,7 @@ from kit.kinds.targets import ONE_CLASS, LabelKind, Target
 
 if TYPE_CHECKING:
     from kit.config.models import Data
+    from kit.kinds.levels import Level
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,6 +67,7 @@ class Table:
     # of each class, if the config names them: its group of similar classes, and the values that make it up
     class_groups: tuple[str, ...] = ()
     class_factors: Factors = ()
+    class_levels: tuple[Level, ...] = ()  # the parents of the classes, the nearest first
     # labels as in the training table, each with its class; empty if classes are columns
     spellings: tuple[Spelled, ...] = ()
     frame: pd.DataFrame = field(default_factory=pd.DataFrame)
@@ -225,6 +227,7 @@ def train_table(workspace: Workspace | StrPath, data: Data | None = None) -> Tab
         sources=np.array(rows.sources, dtype=str) if rows.sources else None,
         class_groups=() if data.superclasses is None else superclasses(root, data),
         class_factors=factors,
+        class_levels=_levels(root, data, target, classes, found, rows) if _has_parents(data) else (),
         spellings=spellings,
         frame=_frame(rows),
         target=target,
@@ -303,6 +306,20 @@ def sample_frame(root: Path, data: Data) -> pd.DataFrame:
 
 def _frame(rows: SourceRows) -> pd.DataFrame:
     return pd.DataFrame(dict(rows.columns), dtype=str)
+
+
+def _has_parents(data: Data) -> bool:
+    return bool(data.parents) or data.parent_list is not None
+
+
+def _levels(
+    root: Path, data: Data, target: Target, classes: tuple[str, ...], labels: np.ndarray, rows: SourceRows
+) -> tuple[Level, ...]:
+    """The parents of the classes. Raises as `read_levels` does."""
+    from kit.data.class_levels import read_levels
+
+    own = [classes[number] for number in labels.tolist()] if target == ONE_CLASS else []
+    return read_levels(root, data, target.kind, classes, own, rows.columns)
 
 
 def _weights(rows: SourceRows, column: str) -> np.ndarray:
@@ -391,6 +408,7 @@ def as_then(table: Table, then: Naming, rename: Mapping[str, str]) -> Table:
         labels=labels,
         class_groups=tuple(table.class_groups[at] for at in order) if table.class_groups else (),
         class_factors=tuple(table.class_factors[at] for at in order) if table.class_factors else (),
+        class_levels=tuple(level.of_classes(order) for level in table.class_levels),
         spellings=tuple(replace(one, name=old[one.name]) for one in table.spellings),
     )
 

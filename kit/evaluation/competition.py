@@ -104,7 +104,7 @@ def bind_classes(metric: Metric, workspace: Workspace, table: Table, decision: D
 
     Raises ConfigError C47 if they do not fit it.
     """
-    context = ScoreContext(table.classes, table.class_groups, table.target)
+    context = ScoreContext(table.classes, table.class_groups, table.target, levels=table.class_levels)
     metric = metric.with_known(decision=decision, home=workspace.root, context=context)
     _check_wants(metric, table)
     metric.check_context()
@@ -115,6 +115,7 @@ NEEDED_KEYS = {
     "groups": ("groups of rows", "data.group=COLUMN"),
     "weights": ("weights of rows", "data.weight=COLUMN"),
     "superclasses": ("superclasses of the classes", "data.superclasses=COLUMN"),
+    "levels": ("parents of the classes", "data.parents=COLUMN"),
 }
 
 
@@ -123,6 +124,7 @@ def _check_wants(metric: Metric, table: Table) -> None:
         ("groups", table.groups),
         ("weights", table.weights),
         ("superclasses", table.class_groups or None),
+        ("levels", table.class_levels or None),
     ):
         if want in metric.all_wants() and values is None:
             what, key = NEEDED_KEYS[want]
@@ -151,6 +153,7 @@ def bind_rows(plugin: P, rows: Table) -> P:
         groups=rows.groups if "groups" in wants else None,
         weights=rows.weights if "weights" in wants else None,
         columns=read_columns(rows, columns, "training"),
+        levels=rows.class_levels,
     )
     return plugin.with_known(context=context)
 

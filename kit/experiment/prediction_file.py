@@ -81,6 +81,7 @@ def classes_of_checkpoint(trained: CheckpointProvenance) -> Classes:
         trained.means,
         trained.scales,
         trained.target_range,
+        trained.class_levels,
     )
 
 

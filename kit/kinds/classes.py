@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from kit.kinds.targets import ONE_CLASS, LabelKind, Target
+
+if TYPE_CHECKING:
+    from kit.kinds.levels import Level
 
 
 @dataclass(frozen=True)
@@ -20,6 +24,7 @@ class Classes:
     means: tuple[float, ...] = ()  # for numbers: the mean of each column over the fold's training rows
     scales: tuple[float, ...] = ()  # and its standard deviation; 1 if the column is constant
     target_range: tuple[float, float] | None = None  # data.target_range
+    levels: tuple[Level, ...] = ()  # the parents of the classes, the nearest first
 
     @property
     def label_kind(self) -> LabelKind:

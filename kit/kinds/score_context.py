@@ -13,7 +13,9 @@ from kit.kinds.targets import ONE_CLASS, Target
 if TYPE_CHECKING:
     import numpy as np
 
-Wanted = Literal["classes", "superclasses", "ids", "groups", "weights"]
+    from kit.kinds.levels import Level
+
+Wanted = Literal["classes", "superclasses", "levels", "ids", "groups", "weights"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,6 +32,7 @@ class ScoreContext:
     groups: np.ndarray | None = None  # (N,) of str, from data.group
     weights: np.ndarray | None = None  # (N,) float64, from data.weight
     columns: Mapping[str, np.ndarray] = field(default_factory=dict)  # of a table, (N,) of str each
+    levels: tuple[Level, ...] = ()  # the parents of the classes, the nearest first, from data.parents
 
     @property
     def multi_label(self) -> bool:
@@ -59,6 +62,7 @@ class ScoreContext:
             self,
             classes=tuple(self.classes[number] for number in numbers),
             superclasses=tuple(self.superclasses[number] for number in numbers) if self.superclasses else (),
+            levels=tuple(level.of_classes(numbers.tolist()) for level in self.levels),
         )
 
     def __eq__(self, other: object) -> bool:
@@ -73,7 +77,7 @@ class ScoreContext:
             None if values is None else values.tolist() for values in (self.ids, self.groups, self.weights)
         )
         columns = {name: values.tolist() for name, values in self.columns.items()}
-        return (self.classes, self.superclasses, self.target, columns, *rows)
+        return (self.classes, self.superclasses, self.target, self.levels, columns, *rows)
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> core_schema.CoreSchema:

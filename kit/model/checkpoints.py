@@ -19,7 +19,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from functools import partial
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import safetensors
 import safetensors.torch
@@ -31,6 +31,9 @@ from kit.data.column_encoder import ColumnEncoder
 from kit.errors import CheckpointError, KitError, KitWarning
 from kit.kinds.target_json import read_target, target_of
 from kit.kinds.targets import ONE_CLASS, Target
+
+if TYPE_CHECKING:
+    from kit.kinds.levels import Level
 
 SCHEMA = 1
 MANIFEST, MODEL, EMA, STATE = "manifest.json", "model.safetensors", "ema.safetensors", "state.pt"
@@ -54,6 +57,7 @@ class CheckpointProvenance:
     class_counts: tuple[int, ...] = ()
     class_groups: tuple[str, ...] = ()
     class_factors: tuple[tuple[str, ...], ...] = ()
+    class_levels: tuple[Level, ...] = ()
     total: int = 0  # training rows
     target: Target = ONE_CLASS
     means: tuple[float, ...] = ()  # of numbers: of each column of the rows that it was trained on
@@ -92,7 +96,18 @@ class CheckpointProvenance:
         """Returns JSON values by key, without unknown ones."""
         found = {each.name: getattr(self, each.name) for each in fields(self)}
         found["target"] = self.target.to_json()
-        optional = ("run", "folds", "versions", "machine", "soup", "means", "scales", "columns")
+        found["class_levels"] = [[level.name, list(level.parents)] for level in self.class_levels]
+        optional = (
+            "run",
+            "folds",
+            "versions",
+            "machine",
+            "soup",
+            "means",
+            "scales",
+            "columns",
+            "class_levels",
+        )
         return {
             **{
                 key: value
@@ -139,6 +154,10 @@ def _as_field(name: str, value: Any) -> Any:
         return tuple(value)
     if name == "columns":
         return tuple(map(dict, value))
+    if name == "class_levels":
+        from kit.kinds.levels import Level
+
+        return tuple(Level(str(level), tuple(parents)) for level, parents in value)
     if name in ("class_factors", "normalisation"):
         return tuple(map(tuple, value))
     if name == "asked":

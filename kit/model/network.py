@@ -67,6 +67,7 @@ def classes_from_table(table: Table, rows: np.ndarray | None = None) -> Classes:
         means,
         scales,
         table.target_range,
+        table.class_levels,
     )
 
 

@@ -267,7 +267,8 @@ def provenance(table: Table, folds: Folds, images: str, plugins: Sequence[Plugin
     if table.is_multi_label:
         labels = [table.label_names(row) for row in range(len(table))]
     groups = [] if table.groups is None else table.groups.tolist()
-    described = [known for known in (table.class_groups, table.class_factors) if known]
+    levels = [(level.name, level.parents) for level in table.class_levels]
+    described = [known for known in (table.class_groups, table.class_factors, levels) if known]
     external = [] if table.sources is None else [table.sources.tolist()]
     return {
         "rows": fingerprint([table.ids.tolist(), labels, groups, table.classes, *described, *external]),

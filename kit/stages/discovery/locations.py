@@ -16,7 +16,7 @@ from kit.stages.discovery import roles
 from kit.stages.discovery.file_scan import TABLES
 from kit.stages.discovery.walking import walk
 
-TABLE_KEYS = ("train", "test", "sample", "class_list", "join")
+TABLE_KEYS = ("train", "test", "sample", "class_list", "parent_list", "join")
 PATTERN_KEYS = ("images", "test_images")
 MAX_TABLE_DEPTH = 3  # levels below an attached folder at which a sample submission is searched
 

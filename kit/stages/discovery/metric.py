@@ -48,7 +48,7 @@ def suggest(root: Path, data: Data, asked: str | None = None) -> Suggested:
             return (spec, said) if spec else (_default(), f"the tables cannot be read yet ({error.code})")
     if spec is not None and metric is not None:
         check_takes([metric], table.label_kind, root)
-        known = ScoreContext(table.classes, table.class_groups, table.target)
+        known = ScoreContext(table.classes, table.class_groups, table.target, levels=table.class_levels)
         metric.with_known(context=known, home=root).check_context()
         return spec, said
     if sample is None and table.target.has_classes:

@@ -125,6 +125,7 @@ def save_checkpoint(
         class_counts=known.counts,
         class_groups=tuple(table.class_groups),
         class_factors=tuple(map(tuple, table.class_factors)),
+        class_levels=table.class_levels,
         total=known.total,
         target=table.target,
         means=known.means,

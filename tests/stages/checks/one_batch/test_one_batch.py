@@ -21,7 +21,12 @@ from tests.drawing import draw_competition, draw_several
 from tests.stages.checks.one_batch.planted import plant
 
 LOSSES = list(locations("loss", None))
-GROUPS = ("data.class_list=classes.csv", "data.superclasses=group", 'data.label_parts=["a","b"]')
+GROUPS = (
+    "data.class_list=classes.csv",
+    "data.superclasses=group",
+    'data.label_parts=["a","b"]',
+    "data.parents=group",
+)
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,61 @@
+"""Parents of the classes in losses: their weights, what a loss of them may know, and their outputs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from kit.errors import ConfigError, did_you_mean
+from kit.kinds import Classes
+from kit.kinds.levels import Level
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+def check_levels(name: str, levels: Sequence[Level], weights: Mapping[str, float]) -> None:
+    """Raises ConfigError C08 if the classes have no parents, C47 for a weight of an unknown level."""
+    if not levels:
+        raise ConfigError(
+            f"loss {name!r} needs parents of the classes",
+            code="C08",
+            hint='data.parents=["genus","family"], columns of data.class_list or of the training table',
+        )
+    known = [level.name for level in levels]
+    for given in weights:
+        if given not in known:
+            raise ConfigError(
+                f"loss.weights: no level {given!r}{did_you_mean(given, known)}",
+                code="C47",
+                hint=f"the levels: {', '.join(known)}",
+            )
+
+
+def classes_of_level(classes: Classes, level: Level) -> Classes:
+    """What is known of the parents as classes: their names and training rows."""
+    counts = [0] * len(level.nodes)
+    for number, count in zip(level.numbers, classes.counts, strict=bool(classes.counts)):
+        counts[number] += count
+    return Classes(
+        level.nodes, tuple(counts) if classes.counts else (), total=classes.total, target=classes.target
+    )
+
+
+def add_logits(logits: Tensor, numbers: Tensor, parents: int) -> Tensor:
+    """Logits (N, parents) whose softmax adds up that of logits (N, K): the log-sum-exp of each parent's classes.
+
+    `numbers` (K,) are the parents of the classes.
+    """
+    index = numbers.expand(len(logits), -1)
+    # the largest logit of each parent; a constant for the gradient, as in any log-sum-exp
+    top = logits.detach().new_full((len(logits), parents), -float("inf"))
+    top = top.scatter_reduce(1, index, logits.detach(), "amax")
+    sums = logits.new_zeros(len(logits), parents).scatter_add(1, index, (logits - top.gather(1, index)).exp())
+    return top + sums.log()
+
+
+def add_labels(labels: Tensor, numbers: Tensor, parents: int) -> Tensor:
+    """The parents' numbers (N,) of class numbers, or their shares (N, parents) of shares (N, K)."""
+    if labels.ndim == 1:
+        return numbers[labels]
+    return labels.new_zeros(len(labels), parents).index_add(1, numbers, labels)
