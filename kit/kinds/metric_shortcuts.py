@@ -59,6 +59,18 @@ class SupportsRowWeights(Protocol):
         ...
 
 
+@runtime_checkable
+class ScoresParts(Protocol):
+    """A metric that scores each part of an answer."""
+
+    def score_parts(self, truth: Targets, probabilities: Probabilities) -> dict[str, tuple[str, float]]:
+        """By the name of each part, or of a column of yes and no or of numbers: the metric's name, and the score.
+
+        Parts without a score are left out.
+        """
+        ...
+
+
 def scores_confusion(metric: object) -> TypeGuard[FromConfusionMatrix]:
     """Whether `of_confusion` gives the metric's score with its present options."""
     return _offers(metric, FromConfusionMatrix)

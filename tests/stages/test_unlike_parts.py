@@ -191,7 +191,10 @@ def test_a_class_yes_or_no_and_a_number_are_entered_together(tmp_path: Path, lon
     else:
         heights = written["height"].astype(float)
         assert written["woody"].astype(float).between(0, 1).all()
-        assert "species=ash" in page(gather_facts(tmp_path, check=False))
+        made = page(gather_facts(tmp_path, check=False))
+        assert "species=ash" in made
+        assert "species: true classes in rows, predicted classes in columns" in made
+        assert "height: predicted by true values" in made
     assert heights.between(50, 150).all()  # in the labels' unit
 
 

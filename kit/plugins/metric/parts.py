@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Self
 
@@ -119,24 +120,43 @@ class PartsMetric(InnerMetric):
         scored = list(self._scores(truth, probabilities))
         return float(np.average([score for score, _ in scored], weights=[weight for _, weight in scored]))
 
+    def score_parts(self, truth: Targets, probabilities: Probabilities) -> dict[str, tuple[str, float]]:
+        alone = self.model_copy(update={"pools": {}})
+        missing = self.context.target.find_missing(truth)
+        found = {}
+        for scored in alone._columns():
+            with suppress(InvalidError):
+                name = scored.name
+                if scored.kind != "softmax":
+                    (name,) = self.context.classes[scored.places[0]]
+                metric, score = alone._score(scored, truth, probabilities, missing)
+                found[name] = (metric.plugin_name(), score)
+        return found
+
     def _scores(self, truth: Targets, probabilities: Probabilities) -> Iterator[tuple[float, float]]:
         """Yields the score and the weight of each part or pool that has a weight."""
         missing = self.context.target.find_missing(truth)
         for scored in self._columns():
-            if not scored.weight:
-                continue
-            rows = [np.flatnonzero(~missing[:, place].any(axis=1)) for place in scored.places]
-            together = np.concatenate(rows)
-            if not len(together):
-                raise InvalidError(f"no scored row has a label of part {scored.name!r}", code="D45")
-            names = self._names_of(scored)
-            own = self._stack(truth, scored, rows, names)
-            if scored.kind == "softmax":
-                own = own.argmax(axis=1)
-            elif scored.kind == "sigmoid":
-                own = own.astype(np.int8)
-            given = self._stack(probabilities, scored, rows, names)
-            yield self._bind(scored, together, names).score(own, given), scored.weight
+            if scored.weight:
+                yield self._score(scored, truth, probabilities, missing)[1], scored.weight
+
+    def _score(
+        self, scored: _Scored, truth: Targets, probabilities: Probabilities, missing: np.ndarray
+    ) -> tuple[Metric, float]:
+        """The metric of a part or a pool, and its score. Raises InvalidError if no row has a label."""
+        rows = [np.flatnonzero(~missing[:, place].any(axis=1)) for place in scored.places]
+        together = np.concatenate(rows)
+        if not len(together):
+            raise InvalidError(f"no scored row has a label of part {scored.name!r}", code="D45")
+        names = self._names_of(scored)
+        own = self._stack(truth, scored, rows, names)
+        if scored.kind == "softmax":
+            own = own.argmax(axis=1)
+        elif scored.kind == "sigmoid":
+            own = own.astype(np.int8)
+        given = self._stack(probabilities, scored, rows, names)
+        metric = self._bind(scored, together, names)
+        return metric, metric.score(own, given)
 
     def _stack(
         self, values: np.ndarray, scored: _Scored, rows: list[np.ndarray], names: tuple[str, ...]

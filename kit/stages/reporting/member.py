@@ -11,7 +11,7 @@ import numpy as np
 from kit.data.predictions import Predictions, Provenance, provenance_of
 from kit.data.table import Table
 from kit.errors import ConfigError, InvalidError
-from kit.evaluation.competition import Scoring
+from kit.evaluation.competition import Scoring, bind_rows
 from kit.kinds import Metric
 from kit.kinds.advice import predict_command
 from kit.kinds.decision import Decision
@@ -22,7 +22,8 @@ from kit.stages.blending.diversity import error_matrix
 from kit.stages.reporting.calibration import measure_calibration
 from kit.stages.reporting.classes import of_confusion, of_questions, rank_confusions
 from kit.stages.reporting.facts import Missing
-from kit.stages.reporting.row_facts import Calibration, MemberEvaluation
+from kit.stages.reporting.part_scores import evaluate_parts
+from kit.stages.reporting.row_facts import Calibration, ColumnScore, MemberEvaluation, PartEvaluation
 from kit.stages.reporting.runs import fold_numbers, numeric_names, row_count
 from kit.stages.reporting.values import score_columns
 
@@ -139,7 +140,7 @@ def find_member(found: Sequence[Candidate], ref: RunRef) -> Candidate:
     return chosen
 
 
-def evaluate_member(subject: EvaluatedMember, metric: str) -> MemberEvaluation | Missing:
+def evaluate_member(subject: EvaluatedMember, metric: Metric) -> MemberEvaluation | Missing:
     """Returns the member's scores, by fold and by class, its confusions, and its calibration."""
     if not len(subject.table):
         return Missing(
@@ -147,9 +148,10 @@ def evaluate_member(subject: EvaluatedMember, metric: str) -> MemberEvaluation |
             f"kit runs show {subject.run.name}",
         )
     folds = subject.provenance.fold_scores or {}
-    by_fold = {str(fold): numeric_names(found).get(metric) for fold, found in sorted(folds.items())}
+    name = metric.plugin_name()
+    by_fold = {str(fold): numeric_names(found).get(name) for fold, found in sorted(folds.items())}
     if not subject.table.target.has_decisions:
-        return _evaluate_values(subject, by_fold)
+        return _evaluate_values(subject, by_fold, metric)
     table, truth, told = subject.table, subject.table.targets(), subject.predicted_class
     counts = None if table.is_multi_label else confusion(truth, told, len(table.classes))
     return MemberEvaluation(
@@ -166,8 +168,17 @@ def evaluate_member(subject: EvaluatedMember, metric: str) -> MemberEvaluation |
     )
 
 
-def _evaluate_values(subject: EvaluatedMember, by_fold: Mapping[str, float | None]) -> MemberEvaluation:
-    """Returns the scores of numbers or shares, column by column."""
+def _evaluate_values(
+    subject: EvaluatedMember, by_fold: Mapping[str, float | None], metric: Metric
+) -> MemberEvaluation:
+    """Returns the scores of numbers or shares, column by column, or those of each part of answers."""
+    columns: tuple[ColumnScore, ...] = ()
+    answer_parts: tuple[PartEvaluation, ...] = ()
+    if subject.table.target.kind == "several":
+        known = bind_rows(metric, subject.table)
+        answer_parts = evaluate_parts(subject.table, subject.probabilities, known)
+    else:
+        columns = score_columns(subject.table, subject.probabilities)
     return MemberEvaluation(
         member=subject.name,
         rows=len(subject.table),
@@ -177,7 +188,8 @@ def _evaluate_values(subject: EvaluatedMember, by_fold: Mapping[str, float | Non
         confusion=(),
         confused=(),
         calibration=None,
-        columns=score_columns(subject.table, subject.probabilities),
+        columns=columns,
+        answer_parts=answer_parts,
     )
 
 

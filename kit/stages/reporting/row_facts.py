@@ -73,6 +73,20 @@ class ColumnScore:
 
 
 @dataclass(frozen=True)
+class PartEvaluation:
+    """How well one part of an answer is predicted; of yes and no and of numbers one column."""
+
+    name: str
+    kind: str  # softmax, sigmoid or number
+    rows: int  # those with a label
+    scores: Mapping[str, float]  # by the metrics of this part in the competition's metric
+    accuracy: float | None  # None of numbers
+    classes: tuple[ClassScore, ...]  # none of numbers; no and yes of a sigmoid part
+    confusion: tuple[tuple[int, ...], ...]  # a true class a row
+    column: ColumnScore | None  # of numbers
+
+
+@dataclass(frozen=True)
 class MemberEvaluation:
     """One member's out-of-fold rows: its scores, by fold and by class, and its confusions."""
 
@@ -85,6 +99,7 @@ class MemberEvaluation:
     confused: tuple[Confused, ...]
     calibration: Calibration | None  # None if labels are numbers or shares
     columns: tuple[ColumnScore, ...] = ()  # of numbers or shares
+    answer_parts: tuple[PartEvaluation, ...] = ()  # of answers with several parts
 
 
 @dataclass(frozen=True)

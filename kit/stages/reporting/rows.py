@@ -41,7 +41,7 @@ def examine_rows(
     if isinstance(read, Missing):
         return read, read, read
     member: EvaluatedMember = read
-    judged = section_or_missing(lambda: member_module.evaluate_member(member, office.metric.plugin_name()))
+    judged = section_or_missing(lambda: member_module.evaluate_member(member, office.metric))
     found: tuple[Mistake, ...] | Missing
     try:
         found = yield from _mistakes(office, member, cam)

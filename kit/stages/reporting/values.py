@@ -16,13 +16,14 @@ def score_columns(table: Table, predictions: np.ndarray) -> tuple[ColumnScore, .
     truth, given = table.targets().astype(np.float64), np.asarray(predictions, dtype=np.float64)
     some = ~table.target.find_missing(table.targets())
     return tuple(
-        _column(name, truth[some[:, at], at], given[some[:, at], at])
+        score_column(name, truth[some[:, at], at], given[some[:, at], at])
         for at, name in enumerate(table.classes)
         if some[:, at].any()
     )
 
 
-def _column(name: str, truth: np.ndarray, given: np.ndarray) -> ColumnScore:
+def score_column(name: str, truth: np.ndarray, given: np.ndarray) -> ColumnScore:
+    """The errors of one column of numbers (N,)."""
     errors = given - truth
     reach = float(np.abs(errors).max(initial=0)) or 1.0
     counts, _ = np.histogram(errors, bins=ERROR_BINS, range=(-reach, reach))
