@@ -121,8 +121,8 @@ def herbarium() -> StandIn:
         ],
         "images": train,
         "categories": [
-            {"category_id": n, "scientificName": f"Abies {n}", "family": "Pinaceae", "genus": "Abies"}
-            for n in range(3)
+            {"category_id": n, "scientificName": f"{genus} {n}", "family": "Pinaceae", "genus": genus}
+            for n, genus in enumerate(("Abies", "Abies", "Picea"))
         ],
         "genera": [{"genus_id": 1, "genus": "Abies"}],
     }
@@ -140,6 +140,7 @@ def herbarium() -> StandIn:
         "label": "category_id",
         "images": "train_images/{file_name}",
         "test_images": "test_images/{file_name}",
+        "parents": ["genus"],  # all families are one
     }
     return StandIn(files, images, found, MACRO_F1, "label")
 

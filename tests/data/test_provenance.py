@@ -143,7 +143,11 @@ def lacks(key: str) -> CheckpointError:
     return CheckpointError(f"lacks {key}", code="D51")
 
 
-@pytest.mark.parametrize("more", [{}, {"soup": ["a", "b"]}, {"weather": "rain"}], ids=str)
+@pytest.mark.parametrize(
+    "more",
+    [{}, {"soup": ["a", "b"]}, {"weather": "rain"}, {"class_levels": [["genus", ["Felis", "Canis"]]]}],
+    ids=str,
+)
 def test_a_checkpoints_json_is_that_of_earlier_versions(more: dict[str, Any]) -> None:
     found = CHECKPOINT | more
     made = CheckpointProvenance.from_json(json.loads(json.dumps(found)), lacks)

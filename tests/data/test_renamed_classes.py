@@ -14,6 +14,7 @@ from kit.data.predictions import Predictions
 from kit.data.spelling import Spelled
 from kit.data.table import Naming, Table, as_now, as_then, names_now
 from kit.errors import DataError, InvalidError
+from kit.kinds.levels import Level
 from kit.stages.blending.blend import blend
 from kit.stages.checks.check import run_checks
 from kit.stages.prediction.tta import tta
@@ -34,6 +35,7 @@ def table(*spellings: tuple[str, str], labels: list[int] | None = None, names: t
         names,
         np.array(made),
         class_groups=tuple(f"g{name}" for name in names),
+        class_levels=(Level("genus", tuple(f"p{name}" for name in names)),),
         spellings=tuple(Spelled(label, name, 1) for label, name in spellings),
     )
 
@@ -70,6 +72,7 @@ def test_labels_and_columns_move_with_the_names() -> None:
     assert old.classes == then.classes
     assert old.targets().tolist() == [1, 2, 0, 0]
     assert old.class_groups == ("gzebra", "gant", "gbee")
+    assert old.class_levels == (Level("genus", ("pzebra", "pant", "pbee")),)
     assert [old.label_names(row) for row in range(3)] == [("cross",), ("ring",), ("blob",)]
     shares = np.array([[0.7, 0.2, 0.1]], dtype=np.float32)
     made = Predictions(np.array(["t"]), np.array([0]), then.classes, shares)

@@ -21,6 +21,7 @@ from kit.data.labels import split_cell as labels_in
 from kit.errors import ConfigError
 from kit.kinds.readers import other_readers
 from kit.stages.discovery import answers, choosing, name_matching, reading, roles, trees
+from kit.stages.discovery.class_parents import find_parents
 from kit.stages.discovery.column_format import separator_of
 from kit.stages.discovery.discovery import Discovery, check_headers, count_rows, explain_no_match
 from kit.stages.discovery.file_scan import ColumnMatch, Scan, TableFile, scan
@@ -397,7 +398,16 @@ def _of_classes(parts: _Parts, label: str | None, separator: str | None, seen: S
     if listed and of_json and SUPERCATEGORY in listed.columns:
         several = 1 < len(listed.values(SUPERCATEGORY)) < len(listed.file)
         keys |= {"superclasses": SUPERCATEGORY} if several else {}
-    return keys, [each for each in (text, line) if each]
+    above, words = _parents(parts, listed, label) if separator is None else ((), "")
+    keys |= {"parents": list(above)} if above else {}
+    return keys, [each for each in (text, line, words) if each]
+
+
+def _parents(parts: _Parts, listed: TableFile | None, label: str) -> tuple[tuple[str, ...], str]:
+    """The columns with parents of the classes: of the list of classes, else of the training table."""
+    if listed is not None:
+        return find_parents(listed, label if label in listed.columns else listed.columns[0], {label})
+    return find_parents(parts.train, label, {label}) if label in parts.train.columns else ((), "")
 
 
 def _group(parts: _Parts, row_id: str, taken: set[str], asked: Mapping[str, str]) -> tuple[str, str] | None:
