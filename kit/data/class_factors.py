@@ -42,7 +42,7 @@ def values_of_classes(
     columns: Mapping[str, Sequence[str]],
     key: str,
 ) -> Factors:
-    """Each class's values of the columns that the key of data names: of `data.class_list`, else of the training rows.
+    """Returns each class's values of the columns in a key of data: of `data.class_list`, else of the training rows.
 
     Raises ConfigError C07 for an unknown column, DataError D22 for a class whose rows do not have one value of each.
     """

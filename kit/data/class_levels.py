@@ -27,11 +27,11 @@ def read_levels(
     labels: Sequence[str],
     columns: Mapping[str, Sequence[str]],
 ) -> tuple[Level, ...]:
-    """The levels of `data.parents` or `data.parent_list` above the classes, the nearest first; empty without them.
+    """Returns the levels of `data.parents` or `data.parent_list`, the nearest to the classes first; empty without them.
 
-    `labels` are the classes of the training rows, whose `columns` have parents if `data.class_list` has none. The
-    class that no training row has is its own parent. Raises ConfigError C07 for unknown columns, DataError D22 for
-    classes without one parent in each column, D92 for what is no tree.
+    `labels` are the classes of the training rows. Their `columns` have the parents if `data.class_list` has no such
+    columns. `data.unknown_class`, which may have no rows, is its own parent. Raises ConfigError C07 for unknown
+    columns, DataError D22 for classes without one parent in each column, D92 for parents that are not a tree.
     """
     if not data.parents and data.parent_list is None:
         return ()
@@ -73,7 +73,10 @@ def _of_columns(
 
 
 def _of_list(root: Path, data: Data, name: str, classes: Sequence[str]) -> tuple[Level, ...]:
-    """The levels of a table of children and parents; a class of few ancestors has its last one in the levels above."""
+    """Returns the levels of a table of children and parents.
+
+    A class with few ancestors has its last one on the levels above.
+    """
     parent = _read_pairs(root, data, name)
     lacking = [each for each in classes if each not in parent and each != data.unknown_class]
     if lacking:
@@ -92,7 +95,7 @@ def _of_list(root: Path, data: Data, name: str, classes: Sequence[str]) -> tuple
         Level(LEVEL.format(at + 1), tuple(path[min(at, len(path) - 1)] for path in paths))
         for at in range(depth)
     ]
-    while levels and len(levels[-1].nodes) < 2:  # a root of all classes says nothing
+    while levels and len(levels[-1].nodes) < 2:  # a root of all classes separates none of them
         levels.pop()
     if not levels:
         raise DataError(
@@ -102,7 +105,7 @@ def _of_list(root: Path, data: Data, name: str, classes: Sequence[str]) -> tuple
 
 
 def _read_pairs(root: Path, data: Data, name: str) -> dict[str, str]:
-    """The parent of each child, from the first two columns; a blank parent is none."""
+    """Returns the parent of each child, from the first two columns; a blank parent counts as none."""
     file = read_table(root, data, name)
     if len(file.columns) < 2:
         raise ConfigError(
@@ -134,7 +137,7 @@ def check_one_parent(parents: Mapping[str, Sequence[str]], source: str) -> None:
 
 
 def _ancestors(name: str, parent: Mapping[str, str]) -> list[str]:
-    """The parents of a class from the nearest to the last, or itself if it has none."""
+    """Returns the parents of a class from the nearest to the last, or the class itself if it has none."""
     path: list[str] = []
     seen = {name}
     while (name := parent.get(name, "")) != "":

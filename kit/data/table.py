@@ -315,7 +315,7 @@ def _has_parents(data: Data) -> bool:
 def _levels(
     root: Path, data: Data, target: Target, classes: tuple[str, ...], labels: np.ndarray, rows: SourceRows
 ) -> tuple[Level, ...]:
-    """The parents of the classes. Raises as `read_levels` does."""
+    """Returns the parents of the classes. Raises as `read_levels` does."""
     from kit.data.class_levels import read_levels
 
     own = [classes[number] for number in labels.tolist()] if target == ONE_CLASS else []

@@ -22,17 +22,17 @@ class Level:
 
     @cached_property
     def nodes(self) -> tuple[str, ...]:
-        """The different parents, in the order of their first classes."""
+        """Returns the different parents, in the order of their first classes."""
         return tuple(dict.fromkeys(self.parents))
 
     @cached_property
     def numbers(self) -> tuple[int, ...]:
-        """The number of each class's parent among `nodes`, in class order."""
+        """Returns the number of each class's parent among `nodes`, in class order."""
         place = {name: at for at, name in enumerate(self.nodes)}
         return tuple(place[name] for name in self.parents)
 
     def sum_children(self, probabilities: Probabilities) -> np.ndarray:
-        """The sum of the classes of each parent, float64 (N, parents), for probabilities (N, K)."""
+        """Returns the sum of the classes of each parent, float64 (N, parents), for probabilities (N, K)."""
         import numpy as np
 
         order = np.argsort(self.numbers, kind="stable")
@@ -40,12 +40,12 @@ class Level:
         return np.asarray(np.add.reduceat(probabilities[:, order].astype(np.float64), starts, axis=1))
 
     def of_classes(self, numbers: Sequence[int]) -> Level:
-        """The level of the classes with these numbers, in that order."""
+        """Returns the level of the classes with these numbers, in that order."""
         return Level(self.name, tuple(self.parents[at] for at in numbers))
 
 
 def above(levels: Sequence[Level], level: Level) -> tuple[Level, ...]:
-    """The levels above one of them, as parents of its nodes."""
+    """Returns the levels above one of them, as parents of its nodes."""
     first = [level.numbers.index(at) for at in range(len(level.nodes))]  # a class of each node
     names = [each.name for each in levels]
     return tuple(each.of_classes(first) for each in levels[names.index(level.name) + 1 :])

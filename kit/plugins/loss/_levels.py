@@ -1,4 +1,4 @@
-"""Parents of the classes in losses: their weights, what a loss of them may know, and their outputs."""
+"""Parents of the classes in losses: their weights, their names and counts, their logits and labels."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def check_levels(name: str, levels: Sequence[Level], weights: Mapping[str, float
 
 
 def classes_of_level(classes: Classes, level: Level) -> Classes:
-    """What is known of the parents as classes: their names and training rows."""
+    """Returns the parents as classes, with their names and training rows."""
     counts = [0] * len(level.nodes)
     for number, count in zip(level.numbers, classes.counts, strict=bool(classes.counts)):
         counts[number] += count
@@ -42,12 +42,12 @@ def classes_of_level(classes: Classes, level: Level) -> Classes:
 
 
 def add_logits(logits: Tensor, numbers: Tensor, parents: int) -> Tensor:
-    """Logits (N, parents) whose softmax adds up that of logits (N, K): the log-sum-exp of each parent's classes.
+    """Returns logits (N, parents), the log-sum-exp of each parent's logits (N, K), so that probabilities are sums.
 
     `numbers` (K,) are the parents of the classes.
     """
     index = numbers.expand(len(logits), -1)
-    # the largest logit of each parent; a constant for the gradient, as in any log-sum-exp
+    # the largest logit of each parent is subtracted against overflow; it needs no gradient
     top = logits.detach().new_full((len(logits), parents), -float("inf"))
     top = top.scatter_reduce(1, index, logits.detach(), "amax")
     sums = logits.new_zeros(len(logits), parents).scatter_add(1, index, (logits - top.gather(1, index)).exp())
@@ -55,7 +55,7 @@ def add_logits(logits: Tensor, numbers: Tensor, parents: int) -> Tensor:
 
 
 def add_labels(labels: Tensor, numbers: Tensor, parents: int) -> Tensor:
-    """The parents' numbers (N,) of class numbers, or their shares (N, parents) of shares (N, K)."""
+    """Returns the parents' numbers (N,) of class numbers, or their shares (N, parents) of shares (N, K)."""
     if labels.ndim == 1:
         return numbers[labels]
     return labels.new_zeros(len(labels), parents).index_add(1, numbers, labels)

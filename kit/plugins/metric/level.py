@@ -37,7 +37,7 @@ class MetricOfLevel(InnerMetric):
     )
 
     def with_known(self, **values: Any) -> Self:
-        """The same, where the inner metric knows the parents as its classes."""
+        """Returns a copy whose inner metric knows the parents as its classes."""
         made = super().with_known(**values)
         context = values.get("context")
         if not isinstance(context, ScoreContext) or self._find_level(context) is None:
@@ -71,7 +71,7 @@ class MetricOfLevel(InnerMetric):
         return next((one for one in context.levels if self.level in ("", one.name)), None)
 
     def _require_level(self) -> Level:
-        """The level. Raises ConfigError C47 if the classes have none of that name."""
+        """Returns the level. Raises ConfigError C47 if the classes have none of that name."""
         found = self._find_level(self.context)
         if found is not None:
             return found

@@ -143,7 +143,7 @@ class PartsMetric(InnerMetric):
     def _score(
         self, scored: _Scored, truth: Targets, probabilities: Probabilities, missing: np.ndarray
     ) -> tuple[Metric, float]:
-        """The metric of a part or a pool, and its score. Raises InvalidError if no row has a label."""
+        """Returns the metric of a part or a pool, and its score. Raises InvalidError if no row has a label."""
         rows = [np.flatnonzero(~missing[:, place].any(axis=1)) for place in scored.places]
         together = np.concatenate(rows)
         if not len(together):

@@ -1,4 +1,4 @@
-"""Finds the parents of classes in columns that are called as the ranks of a taxonomy, such as genus and family."""
+"""Finds the parents of classes in columns with the names of taxonomic ranks, such as genus and family."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ RANKS = (
 
 
 def find_parents(sheet: TableFile, label: str, taken: Collection[str]) -> tuple[tuple[str, ...], str]:
-    """The columns with the parents of each class, and that in words; none unless they are a tree of several parents.
+    """Returns the columns with the parents of each class, and a finding; empty if they are not a tree.
 
     `label` is the column with the class.
     """

@@ -404,7 +404,7 @@ def _of_classes(parts: _Parts, label: str | None, separator: str | None, seen: S
 
 
 def _parents(parts: _Parts, listed: TableFile | None, label: str) -> tuple[tuple[str, ...], str]:
-    """The columns with parents of the classes: of the list of classes, else of the training table."""
+    """Returns the columns with parents of the classes: of the list of classes, else of the training table."""
     if listed is not None:
         return find_parents(listed, label if label in listed.columns else listed.columns[0], {label})
     return find_parents(parts.train, label, {label}) if label in parts.train.columns else ((), "")

@@ -1,4 +1,4 @@
-"""Part scores: how well a member predicts each part of an answer, and what it confuses there."""
+"""Part scores: the scores and confusions of a member for each part of an answer."""
 
 from __future__ import annotations
 
@@ -22,9 +22,10 @@ YES_NO = ("no", "yes")
 
 
 def evaluate_parts(table: Table, predictions: np.ndarray, metric: Metric) -> tuple[PartEvaluation, ...]:
-    """Each part's rows with a label, scores, and confusion matrix or scatter; of several columns each of them.
+    """Returns each part's rows with a label, scores, and confusion matrix or scatter.
 
-    `metric` is the competition's, or a mean of metrics of parts, and knows the table's rows.
+    Each column of a part with yes and no or with numbers is evaluated alone. `metric` is the competition's, and knows
+    the table's rows.
     """
     assert isinstance(table.target, SeveralTarget)
     truth = np.asarray(table.targets(), dtype=np.float64)
@@ -42,7 +43,7 @@ def evaluate_parts(table: Table, predictions: np.ndarray, metric: Metric) -> tup
 
 
 def _blocks(part: AnswerPart, names: tuple[str, ...]) -> Iterator[tuple[slice, str]]:
-    """The columns of a softmax part with its name, or each column of another part with that of the column."""
+    """Yields the columns of a softmax part with its name, or each column of another part with the column's name."""
     if part.kind == "softmax":
         yield part.place, part.name
         return
@@ -75,7 +76,7 @@ def _evaluate(
 
 
 def _scores_of(metric: Metric, truth: np.ndarray, predictions: np.ndarray) -> dict[str, dict[str, float]]:
-    """The scores of each part by the metrics of parts in the competition's metric, by the metric's name."""
+    """Returns the scores of each part by the metrics of parts in the competition's metric."""
     found: dict[str, dict[str, float]] = {}
     for one in _metrics_of_parts(metric):
         with suppress(KitError):

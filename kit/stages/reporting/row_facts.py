@@ -74,7 +74,7 @@ class ColumnScore:
 
 @dataclass(frozen=True)
 class PartEvaluation:
-    """How well one part of an answer is predicted; of yes and no and of numbers one column."""
+    """The evaluation of one part of an answer, or of one column of a part with yes and no or with numbers."""
 
     name: str
     kind: str  # softmax, sigmoid or number

@@ -23,7 +23,7 @@ def score_columns(table: Table, predictions: np.ndarray) -> tuple[ColumnScore, .
 
 
 def score_column(name: str, truth: np.ndarray, given: np.ndarray) -> ColumnScore:
-    """The errors of one column of numbers (N,)."""
+    """Returns the errors of one column of numbers (N,)."""
     errors = given - truth
     reach = float(np.abs(errors).max(initial=0)) or 1.0
     counts, _ = np.histogram(errors, bins=ERROR_BINS, range=(-reach, reach))
