@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -78,5 +79,7 @@ def test_parents_in_a_list_and_in_the_training_table_are_the_same(tree: Path) ->
 def test_without_parents_metric_and_loss_say_what_to_write(tree: Path) -> None:
     with pytest.raises(ConfigError, match=r"C47 .*needs parents of the classes"):
         train(tree, ["data.parents=[]"], name="a")
+    config = json.loads((tree / "config.json").read_text())
+    (tree / "config.json").write_text(json.dumps({**config, "metric": "accuracy"}))
     with pytest.raises(ConfigError, match=r"C08 .*needs parents of the classes"):
-        train(tree, ["data.parents=[]", "metric=accuracy", "loss=levels"], name="a")
+        train(tree, ["data.parents=[]", "loss=levels"], name="a")
