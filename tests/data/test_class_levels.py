@@ -13,10 +13,21 @@ from kit.errors import ConfigError, DataError
 from kit.kinds.levels import Level, above
 from tests.drawn_tables import csv, make
 
-ROWS = ("id,species,genus,family,label", "a,oak,Quercus,Fagaceae,oak", "b,elm,Ulmus,Ulmaceae,elm")
+ROWS: tuple[str, ...] = (
+    "id,species,genus,family,label",
+    "a,oak,Quercus,Fagaceae,oak",
+    "b,elm,Ulmus,Ulmaceae,elm",
+)
 ROWS = (*ROWS, "c,beech,Fagus,Fagaceae,beech", "d,oak,Quercus,Fagaceae,oak")
 LISTED = ("label,family,genus", "oak,Fagaceae,Quercus", "beech,Fagaceae,Fagus", "elm,Ulmaceae,Ulmus")
-PAIRS = ("child,parent", "oak,Quercus", "beech,Fagus", "elm,Ulmaceae", "Quercus,Fagaceae", "Fagus,Fagaceae")
+PAIRS: tuple[str, ...] = (
+    "child,parent",
+    "oak,Quercus",
+    "beech,Fagus",
+    "elm,Ulmaceae",
+    "Quercus,Fagaceae",
+    "Fagus,Fagaceae",
+)
 PAIRS = (*PAIRS, "Fagaceae,plants", "Ulmaceae,plants", "plants,")
 IMAGES = [f"images/{name}.png" for name in "abcd"]
 DATA = Data(train="train.csv", sample=None, images="images/{id}")
