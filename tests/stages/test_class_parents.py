@@ -14,7 +14,7 @@ from kit.config.workspace import Workspace
 from kit.data.predictions import Predictions
 from kit.data.table import train_table
 from kit.errors import ConfigError
-from kit.stages.blending.blend import blend
+from kit.stages.blending.blend import Submitted, blend
 from kit.stages.prediction.tta import tta
 from kit.stages.training.train import train
 from tests.drawing import draw_competition
@@ -55,6 +55,7 @@ def test_losses_of_parents_train_predict_and_blend_by_a_metric_of_parents(tree: 
         assert oof.provenance.require_scores()["mean"] == pytest.approx(expected, rel=1e-5)
         assert f1_score(true, shapes.argmax(axis=1), average="macro") > 0
     written = blend(Workspace.open(tree), ["runs/a@hflip", "runs/b@hflip"])
+    assert isinstance(written, Submitted)
     assert (written.rows, written.test_rows) == (60, 12)
 
 

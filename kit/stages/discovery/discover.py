@@ -398,9 +398,9 @@ def _of_classes(parts: _Parts, label: str | None, separator: str | None, seen: S
     if listed and of_json and SUPERCATEGORY in listed.columns:
         several = 1 < len(listed.values(SUPERCATEGORY)) < len(listed.file)
         keys |= {"superclasses": SUPERCATEGORY} if several else {}
-    above, words = _parents(parts, listed, label) if separator is None else ((), "")
-    keys |= {"parents": list(above)} if above else {}
-    return keys, [each for each in (text, line, words) if each]
+    above, tree = _parents(parts, listed, label) if separator is None else ((), "")
+    found: dict[str, Any] = {**keys, **({"parents": list(above)} if above else {})}
+    return found, [each for each in (text, line, tree) if each]
 
 
 def _parents(parts: _Parts, listed: TableFile | None, label: str) -> tuple[tuple[str, ...], str]:
