@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -68,7 +69,12 @@ def test_the_command_leaves_no_process_and_says_nothing_of_its_own(alone: Path) 
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     )
-    out, err = child.communicate(timeout=60)
+    try:
+        out, err = child.communicate(timeout=180)
+    except subprocess.TimeoutExpired:
+        os.killpg(child.pid, signal.SIGKILL)
+        child.communicate()
+        raise
     assert (child.returncode, out) == (0, "runs/b\n")
     assert "wandb" not in err
     assert "W15" not in err
