@@ -206,12 +206,14 @@ def blend(
         yield Progress(TASK, 1, 2, "submission")
         return submit_unscored(workspace, members, spec_of(workspace, ensembler), name, top_k)
     yield Progress(TASK, 0, 2, "out-of-fold rows")
-    judged = cross_validate(workspace, members, ensembler, top_k)
-    if judged.sample is None:
-        return judged.score()
-    named = name or f"{judged.ensembler.plugin_name()}-{'-'.join(member.run for member in judged.members)}"
+    evaluated = cross_validate(workspace, members, ensembler, top_k)
+    if evaluated.sample is None:
+        return evaluated.score()
+    named = (
+        name or f"{evaluated.ensembler.plugin_name()}-{'-'.join(member.run for member in evaluated.members)}"
+    )
     yield Progress(TASK, 1, 2, "submission")
-    return submit(workspace, judged, judged.members, named)
+    return submit(workspace, evaluated, evaluated.members, named)
 
 
 def cross_validate(
@@ -261,16 +263,18 @@ def spec_of(workspace: Workspace, ensembler: str | Mapping[str, Any] | None) -> 
     return respecify(ensembler, own)[0] if ensembler else own
 
 
-def score_of(judged: CrossValidatedBlend, places: Sequence[int]) -> float:
+def score_of(evaluated: CrossValidatedBlend, places: Sequence[int]) -> float:
     """Returns the score of a blend of some members on rows that it was not fitted on; higher is better."""
-    value = judged.metric.score(judged.rows.truth, fit_some(judged, places)[0])
-    return value if judged.metric.higher_is_better else -value
+    value = evaluated.metric.score(evaluated.rows.truth, fit_some(evaluated, places)[0])
+    return value if evaluated.metric.higher_is_better else -value
 
 
-def fit_some(judged: CrossValidatedBlend, places: Sequence[int]) -> tuple[np.ndarray, Ensembler]:
+def fit_some(evaluated: CrossValidatedBlend, places: Sequence[int]) -> tuple[np.ndarray, Ensembler]:
     """Returns the blend of some members on rows that it was not fitted on, and the recipe fitted to all rows."""
-    rows, spec = judged.rows, subset_spec(judged.recipe.spec(), places, len(judged.members))
-    recipe = judged.recipe.model_copy(update={"weights": tuple(spec["weights"])} if "weights" in spec else {})
+    rows, spec = evaluated.rows, subset_spec(evaluated.recipe.spec(), places, len(evaluated.members))
+    recipe = evaluated.recipe.model_copy(
+        update={"weights": tuple(spec["weights"])} if "weights" in spec else {}
+    )
     members = rows.members[list(places)]
     if recipe.needs_fit():
         return cross_fit(recipe, members, rows.truth, rows.folds, rows.row_clusters())
@@ -285,7 +289,7 @@ def subset_spec(spec: Mapping[str, Any], places: Sequence[int], count: int) -> d
 
 def submit(
     workspace: Workspace,
-    judged: CrossValidatedBlend,
+    evaluated: CrossValidatedBlend,
     predicting: Sequence[Member],
     name: str,
     more: Mapping[str, Any] | None = None,
@@ -296,14 +300,14 @@ def submit(
 
     `more` is added to its record, `notes` to the board.
     """
-    (sample, shape), metric = judged.open_sample_and_format(workspace), judged.metric
+    (sample, shape), metric = evaluated.open_sample_and_format(workspace), evaluated.metric
     wanted = list(dict.fromkeys(shape.ids(sample, predicting[0].test.classes)))
-    images = read_test_rows(workspace, predicting[0].test.classes, judged.ensembler)
-    test = blend_test_rows(predicting, judged.ensembler, wanted, images)
-    blended = Blended(test, judged.ensembler, judged.comparison, judged.rows.ids)
+    images = read_test_rows(workspace, predicting[0].test.classes, evaluated.ensembler)
+    test = blend_test_rows(predicting, evaluated.ensembler, wanted, images)
+    blended = Blended(test, evaluated.ensembler, evaluated.comparison, evaluated.rows.ids)
     table = sample_format.make_table(test, sample, shape)
-    record = {**_record(workspace, judged, blended, shape), **(more or {})}
-    notes = add_aggregators(notes, judged.members)
+    record = {**_record(workspace, evaluated, blended, shape), **(more or {})}
+    notes = add_aggregators(notes, evaluated.members)
     written, board, entry = enter_submission(
         workspace, name, table, record, metric, blended.comparison.blend.cv, notes
     )
@@ -318,8 +322,8 @@ def submit(
         comparison=blended.comparison,
         rows=len(blended.oof_ids),
         test_rows=len(table),
-        written=judged.written,
-        aggregators=judged.aggregators,
+        written=evaluated.written,
+        aggregators=evaluated.aggregators,
         rank=board.rank_of(entry),
         is_apart=board.is_apart(entry),
         elsewhere=len(of_metric) - len(board.comparable_entries(entry)),
@@ -379,19 +383,25 @@ def _blend(rows: OutOfFold, recipe: Ensembler, metric: Metric) -> tuple[Ensemble
 
 
 def _record(
-    workspace: Workspace, judged: CrossValidatedBlend, blended: Blended, shape: Format
+    workspace: Workspace, evaluated: CrossValidatedBlend, blended: Blended, shape: Format
 ) -> dict[str, Any]:
     """Returns the inputs of the submission, as JSON."""
     made = describe_blend(
-        workspace, judged.members, blended.test, blended.ensembler, judged.recipe, shape, judged.metric
+        workspace,
+        evaluated.members,
+        blended.test,
+        blended.ensembler,
+        evaluated.recipe,
+        shape,
+        evaluated.metric,
     )
     return {
         **made,
-        "decision": judged.written.decision,
+        "decision": evaluated.written.decision,
         "scores": [asdict(score) for score in (*blended.comparison.members, blended.comparison.blend)],
         "mean": asdict(blended.comparison.mean),
         "recommended": blended.comparison.recommended,
-        "written_score": judged.written.score,
+        "written_score": evaluated.written.score,
         "rows": len(blended.oof_ids),
         "fingerprints": {"rows": ids_fingerprint(blended.oof_ids), **made["fingerprints"]},
     }

@@ -63,9 +63,9 @@ def _check_labels(members: Sequence[Member], table: Table) -> None:
     for member in members:
         for made in (member.oof, member.test):
             if made.target != table.target:
-                said, has = (MEANING[each.target.kind] for each in (made, table))
+                member_kind, table_kind = (MEANING[each.target.kind] for each in (made, table))
                 raise InvalidError(
-                    f"{member} was trained for {said}, but the training table has {has}",
+                    f"{member} was trained for {member_kind}, but the training table has {table_kind}",
                     code="D42",
                     hint="restore data.label_separator, or train again under another --name",
                 )
