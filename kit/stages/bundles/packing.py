@@ -71,8 +71,8 @@ def bundle(
         record = _blend_record(workspace, members, ensembler)
     elif ensembler is not None:
         raise ConfigError("a submission already has a fitted ensembler", code="C05")
-    told, fitted = _with_weight(workspace, record)
-    packed = [_pack_member(workspace, one, record.get("final")) for one in told]
+    member_records, fitted = _with_weight(workspace, record)
+    packed = [_pack_member(workspace, one, record.get("final")) for one in member_records]
     table = read_labelled_rows(workspace.root, workspace.competition.data)
     if record.get("classes") not in (None, list(table.classes)):
         raise InvalidError(
@@ -117,7 +117,7 @@ def _with_weight(workspace: Workspace, record: Mapping[str, Any]) -> tuple[list[
     """
     members, ensembler = list(record["members"]), record["ensembler"]
     trained = (record.get("final") or {}).get("members", {})
-    kept = [place for place, told in enumerate(members) if not trained or told["member"] in trained]
+    kept = [place for place, member in enumerate(members) if not trained or member["member"] in trained]
     if len(kept) == len(members):
         return members, ensembler
     recipe = Ensembler.open(ensembler, workspace.root)
@@ -130,25 +130,25 @@ def _blend_record(
     """Returns the record that the members' blend would have."""
     found = cross_validate(workspace, members, ensembler)
     _, shape = found.open_sample_and_format(workspace)
-    told = [
+    member_records = [
         {"member": str(one), "test": one.test.provenance.to_json(), **aggregator_record(one)}
         for one in found.members
     ]
     return {
-        "members": told,
+        "members": member_records,
         "ensembler": found.ensembler.spec(),
         "format": shape.spec(),
         "decision": found.written.decision,
     }
 
 
-def _pack_member(workspace: Workspace, told: Mapping[str, Any], final: Mapping[str, Any] | None) -> Packed:
+def _pack_member(workspace: Workspace, record: Mapping[str, Any], final: Mapping[str, Any] | None) -> Packed:
     """Packs a member's views and networks, by the provenance of its test predictions."""
-    name = str(told["member"])
+    name = str(record["member"])
     made = (
         [(found, seed) for seed, found in enumerate(final["members"][name])]
         if final
-        else [(told["test"], None)]
+        else [(record["test"], None)]
     )
     networks = []
     for found, seed in made:
@@ -168,7 +168,7 @@ def _pack_member(workspace: Workspace, told: Mapping[str, Any], final: Mapping[s
             networks.append(BundledNetwork(run.name, int(fold), place, int(fold) if seed is None else seed))
     first = Run(workspace.runs / networks[0].run)
     asked = find_asked(workspace, f"{first.name}@{split_ref(name)[1]}", first)
-    return Packed(name, asked.views.spec(), asked.merge, tuple(networks), told.get("aggregator"))
+    return Packed(name, asked.views.spec(), asked.merge, tuple(networks), record.get("aggregator"))
 
 
 def _check_reads_images(name: str, run: Run) -> None:

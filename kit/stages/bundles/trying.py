@@ -85,11 +85,11 @@ def try_bundle(workspace: Workspace, folder: Path, rows: int = ROWS) -> BundleTr
     return BundleTrial(wanted, seconds, noise)
 
 
-def _failure(folder: Path, how: str, said: str) -> RunError:
+def _failure(folder: Path, how: str, stderr: str) -> RunError:
     return RunError(
         f"{folder}/{SCRIPT} {how} without kit installed",
         code="R18",
-        cases=[text for text in said.splitlines() if text.strip()][-MAX_CASES:],
+        cases=[text for text in stderr.splitlines() if text.strip()][-MAX_CASES:],
         hint="correct the error, then run kit bundle with another --out",
     )
 
