@@ -129,16 +129,16 @@ MODELS: Mapping[Model, Callable[[], Any]] = {"trees": _trees, "linear": _linear}
 
 
 def check_measures(
-    told: Separability | None, values: np.ndarray, names: Sequence[str], ids: np.ndarray, train: int
+    separability: Separability | None, values: np.ndarray, names: Sequence[str], ids: np.ndarray, train: int
 ) -> Iterator[Finding]:
     """Yields K14 if test rows can be separated by file properties, or by columns that both tables have.
 
     The first `train` rows of `values` and `ids` are the training rows.
     """
-    if told is None or told.interval[0] < MIN_AUC:
+    if separability is None or separability.interval[0] < MIN_AUC:
         return
     cases = []
-    for name, fall in told.falls.items():
+    for name, fall in separability.falls.items():
         if fall > MIN_AUC_DROP:
             one, other = (
                 np.nanmedian(part[:, names.index(name)]) for part in (values[:train], values[train:])
@@ -153,23 +153,22 @@ def check_measures(
     yield Finding(
         "K14",
         "warning",
-        f"a classifier separates test rows from training rows by these measures: {_auc(told)}",
+        f"a classifier separates test rows from training rows by these measures: {_auc(separability)}",
         "cross-validation predicts the test score less well: expect a gap that grows with the AUC",
         "augment the training images to look like test images (kit plot augment), or hold out training "
         "rows that look like test rows (splitter=column)",
-        (*cases, *most_separable_rows(told, ids, train)),
+        (*cases, *most_separable_rows(separability, ids, train)),
     )
 
 
-def _auc(told: Separability) -> str:
-    return (
-        f"AUC {told.auc:.3f} (95 % {told.interval[0]:.3f} to {told.interval[1]:.3f}; 0.5 means no difference)"
-    )
+def _auc(separability: Separability) -> str:
+    low, high = separability.interval
+    return f"AUC {separability.auc:.3f} (95 % {low:.3f} to {high:.3f}; 0.5 means no difference)"
 
 
-def most_separable_rows(told: Separability, ids: np.ndarray, train: int) -> list[Case]:
+def most_separable_rows(separability: Separability, ids: np.ndarray, train: int) -> list[Case]:
     """Returns the test rows that look least like training rows, and the training rows that look most like test rows."""
-    shares = np.nan_to_num(told.shares, nan=-1.0)
+    shares = np.nan_to_num(separability.shares, nan=-1.0)
     order = np.argsort(-shares, kind="stable")
     test, own = order[order >= train][:MAX_SHOWN_ROWS], order[order < train][:MAX_SHOWN_ROWS]
     made = [
@@ -181,20 +180,22 @@ def most_separable_rows(told: Separability, ids: np.ndarray, train: int) -> list
     ]
 
 
-def check_embeddings(told: Separability, member: str, ids: np.ndarray, train: int) -> Iterator[Finding]:
+def check_embeddings(
+    separability: Separability, member: str, ids: np.ndarray, train: int
+) -> Iterator[Finding]:
     """Yields K15 if the network's embeddings separate test rows from training rows that it did not see
     either.
     """
-    if told.interval[0] < MIN_AUC:
+    if separability.interval[0] < MIN_AUC:
         return
     yield Finding(
         "K15",
         "warning",
         f"a classifier separates test rows from held-out training rows by the features of {member}: "
-        f"{_auc(told)}",
+        f"{_auc(separability)}",
         "test images show different content than training images, so cross-validation predicts the test "
         "score less well",
         "review the most separable rows (kit plot); augment the training images to look like test "
         "images; or hold out similar rows (splitter=column)",
-        tuple(most_separable_rows(told, ids, train)),
+        tuple(most_separable_rows(separability, ids, train)),
     )

@@ -70,13 +70,13 @@ def check_by_run(member: str, parts: Mapping[int, Path], looked: RowContext) -> 
         if place == 0:
             pairs += _alike(vectors, tests, np.arange(count)[usable[:count]])
         rows = np.concatenate([held, tests[place :: len(parts)]])
-        told = (
+        separability = (
             classify_train_vs_test(vectors[rows], (), rows >= count, looked.groups[rows], "linear")
             if test
             else None
         )
-        if told is not None:
-            kept.append((rows, told))
+        if separability is not None:
+            kept.append((rows, separability))
     if kept:
         ids = np.concatenate([looked.train.ids, looked.test.ids])
         yield from adversarial.check_embeddings(_pool(kept, len(ids)), member, ids, count)
@@ -113,10 +113,10 @@ def _pool(kept: Sequence[tuple[np.ndarray, Separability]], rows: int) -> Separab
     The folds' errors are independent, so they shrink.
     """
     shares = np.full(rows, np.nan)
-    for at, told in kept:
-        shares[at] = told.shares
-    auc = float(np.mean([told.auc for _, told in kept]))
-    errors = [(told.interval[1] - told.interval[0]) / 2 for _, told in kept]
+    for at, separability in kept:
+        shares[at] = separability.shares
+    auc = float(np.mean([separability.auc for _, separability in kept]))
+    errors = [(separability.interval[1] - separability.interval[0]) / 2 for _, separability in kept]
     half = float(np.sqrt(np.sum(np.square(errors)))) / len(kept)
     return Separability(auc, (auc - half, min(auc + half, 1.0)), shares, {})
 

@@ -253,9 +253,9 @@ def _between(
     rows = np.concatenate([own, np.arange(count, count + len(test))])
     values, names = columns.column_measures(measures.take(rows), train.take(own), test, left_out)
     is_test = rows >= count
-    told = adversarial.classify_train_vs_test(values, names, is_test, units[rows])
+    separability = adversarial.classify_train_vs_test(values, names, is_test, units[rows])
     ids = np.concatenate([train.ids, test.ids])[rows]
-    yield from adversarial.check_measures(told, values, names, ids, len(own))
+    yield from adversarial.check_measures(separability, values, names, ids, len(own))
 
 
 def _copies(

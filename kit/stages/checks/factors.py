@@ -30,17 +30,17 @@ def _contradictions(train: Table, names: Sequence[str]) -> Iterator[Finding]:
         return
     parts = {"label": np.array(train.classes)[train.targets()], **_values(train, names)}
     cases: list[Case] = []
-    said: list[str] = []
+    summaries: list[str] = []
     for name, values in parts.items():
         torn, several = _split_groups(train.groups, values)
         if several >= MIN_ROWS and torn and len(torn) <= (1 - CONSTANT) * several:
-            said.append(f"{len(torn)} of {several} groups have several values of {name}")
+            summaries.append(f"{len(torn)} of {several} groups have several values of {name}")
             cases += [Case(f"{name} is {', '.join(found)}", id=group) for group, found in torn.items()]
     if cases:
         yield Finding(
             "K17",
             "warning",
-            "; ".join(said) + ", all other groups have one",
+            "; ".join(summaries) + ", all other groups have one",
             "if the group is one person or object, some of its labels are wrong, and the loss gets "
             "contradictory targets",
             "review them, and correct the labels in data.train",

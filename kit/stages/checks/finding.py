@@ -35,9 +35,9 @@ class Finding:
 def describe_findings(about: str, findings: Sequence[Finding]) -> list[str]:
     """Returns the number of findings by level, then the summary of each."""
     counts = Counter(finding.level for finding in findings)
-    told = ", ".join(f"{count} {level}{'s' * (count > 1)}" for level, count in counts.items())
+    levels = ", ".join(f"{count} {level}{'s' * (count > 1)}" for level, count in counts.items())
     return [
-        f"{about}: {told or 'no findings'}",
+        f"{about}: {levels or 'no findings'}",
         *(f"{one.code} {one.level}: {one.summary}" for one in findings),
     ]
 

@@ -35,17 +35,17 @@ def check_mirroring(
     drop = None if train.target != ONE_CLASS else _neighbour_accuracies(train, pictures, units)
     if not pairs and drop is None:
         return
-    said = []
+    reasons = []
     if pairs:
-        said.append(f"{len(pairs)} pairs of classes differ by left and right")
+        reasons.append(f"{len(pairs)} pairs of classes differ by left and right")
     if drop is not None:
-        said.append(
+        reasons.append(
             f"the nearest thumbnail names the class of {drop[0]:.0%} of rows, and of {drop[1]:.0%} when mirrored"
         )
     yield Finding(
         "K32",
         "warning",
-        f"mirroring may change the class: {', and '.join(said)}",
+        f"mirroring may change the class: {', and '.join(reasons)}",
         "mirrored training images have the wrong label, and views with a flip average them in",
         f"{_answer(augmenter)}, and no --views hflip",
         tuple(Case(f"{one} and {other}") for one, other in pairs),

@@ -134,7 +134,7 @@ def find_outliers(measures: Measures, ids: np.ndarray) -> Iterator[Finding]:
             "colours",
         ),
     ]
-    told = [words for count, *words in parts if count]
-    if told:
-        summary, effect, answer = ("; ".join(words) for words in zip(*told, strict=True))
+    texts = [words for count, *words in parts if count]
+    if texts:
+        summary, effect, answer = ("; ".join(words) for words in zip(*texts, strict=True))
         yield Finding("K11", "note", summary, effect, answer, tuple(cases))

@@ -16,13 +16,13 @@ from kit.stages.checks.one_batch.probe_batch import ProbeBatch
 ROWS = 16  # number of augmented images: enough to see the effect, few enough for a second of any augmenter
 
 
-def check_images(ground: ProbeBatch) -> Iterator[Finding]:
+def check_images(probe: ProbeBatch) -> Iterator[Finding]:
     """Yields K20 if images have no content or are the same in each epoch, K29 if the same draws give
     different images.
     """
-    setting, stage = ground.setting, ground.open_stage
+    setting, stage = probe.setting, probe.open_stage
     name = stage.augmenter.plugin_name()
-    rows = setting.training_rows(ground.fold)[:ROWS]
+    rows = setting.training_rows(probe.fold)[:ROWS]
     batches = TrainBatches(
         setting.loaded.cache,
         setting.loaded.table.targets(),
@@ -32,7 +32,7 @@ def check_images(ground: ProbeBatch) -> Iterator[Finding]:
         stage.experiment.image_size,
         len(rows),
         stage.experiment.seed,
-        ground.fold,
+        probe.fold,
         workers=0,
     )
     try:
@@ -47,7 +47,7 @@ def check_images(ground: ProbeBatch) -> Iterator[Finding]:
             "a resumed run differs from an uninterrupted run",
             "use only the argument rng in the augmenter, never a global generator",
         )
-    empty = list(_plain(name, ground, first))
+    empty = list(_plain(name, probe, first))
     yield from empty
     if not empty and _is_constant(first, later):
         yield Finding(
@@ -61,11 +61,11 @@ def check_images(ground: ProbeBatch) -> Iterator[Finding]:
         )
 
 
-def _plain(name: str, ground: ProbeBatch, batch: Batch) -> Iterator[Finding]:
+def _plain(name: str, probe: ProbeBatch, batch: Batch) -> Iterator[Finding]:
     """Yields K20 for images of one colour whose originals are not, and for different rows that become the
     same image.
     """
-    cache, ids = ground.setting.loaded.cache, ground.setting.loaded.table.ids
+    cache, ids = probe.setting.loaded.cache, probe.setting.loaded.table.ids
     rows = batch.rows.tolist()
     original = {row: cache[row] for row in rows}
     blank = [row for at, row in enumerate(rows) if _flat(batch.images[at]) and original[row].std() > 0]

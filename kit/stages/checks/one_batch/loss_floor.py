@@ -53,26 +53,26 @@ class LossFloor:
         return not math.isfinite(fallen) or fallen <= MIN_LOSS_DROP * max(abs(self.guessing), MIN_LOSS_DROP)
 
 
-def loss_floor(ground: ProbeBatch) -> LossFloor:
+def loss_floor(probe: ProbeBatch) -> LossFloor:
     """Moves free outputs of the batch until its loss is as low as possible."""
-    guessing, blind, _ = _lowest(ground, 1)
-    _, least, outputs = _lowest(ground, len(ground.batch))
+    guessing, blind, _ = _lowest(probe, 1)
+    _, least, outputs = _lowest(probe, len(probe.batch))
     return LossFloor(guessing, blind, least, outputs)
 
 
-def _lowest(ground: ProbeBatch, rows: int) -> tuple[float, float, Tensor]:
+def _lowest(probe: ProbeBatch, rows: int) -> tuple[float, float, Tensor]:
     """Returns the loss of outputs of 0, the lowest loss, and its outputs: one row for all images, or one per image.
 
     Cosines stay between -1 and 1.
     """
-    labels, bounded = ground.labels(), ground.loss.outputs() == "cosines"
-    width = ground.loss.width(len(ground.setting.loaded.table.classes))
+    labels, bounded = probe.labels(), probe.loss.outputs() == "cosines"
+    width = probe.loss.width(len(probe.setting.loaded.table.classes))
     free = torch.zeros(rows, width, device=labels.device, requires_grad=True)
     adam, values = torch.optim.Adam([free], lr=ADAM_LR), []
     kept = free.detach().expand(len(labels), width)
     for _ in range(MAX_STEPS):
         given = (torch.tanh(free) if bounded else free).expand(len(labels), width)
-        value = ground.loss.rows(given, labels).mean()
+        value = probe.loss.rows(given, labels).mean()
         values.append(float(value.detach()))
         if not math.isfinite(values[-1]) or not value.requires_grad or _has_settled(values):
             break
@@ -91,11 +91,11 @@ def _has_settled(values: Sequence[float]) -> bool:
     )
 
 
-def check_loss(ground: ProbeBatch, found: LossFloor) -> Iterator[Finding]:
+def check_loss(probe: ProbeBatch, found: LossFloor) -> Iterator[Finding]:
     """Yields K24 for a loss that cannot be reduced, K21 for one that is lowest if other labels are predicted."""
-    name = ground.stage.loss.plugin_name()
+    name = probe.stage.loss.plugin_name()
     if found.is_stuck:
-        other = PLAIN_LOSSES[ground.setting.loaded.table.label_kind]
+        other = PLAIN_LOSSES[probe.setting.loaded.table.label_kind]
         yield Finding(
             "K24",
             "problem",
@@ -104,7 +104,7 @@ def check_loss(ground: ProbeBatch, found: LossFloor) -> Iterator[Finding]:
             f"run kit plugins check on its file, or use loss={other} instead of {name}",
         )
         return
-    right = ground.is_correct(found.outputs).tolist()
+    right = probe.is_correct(found.outputs).tolist()
     if not all(right):
         yield Finding(
             "K21",
@@ -112,34 +112,34 @@ def check_loss(ground: ProbeBatch, found: LossFloor) -> Iterator[Finding]:
             f"the minimum of loss {name!r} predicts {right.count(False)} of {len(right)} rows wrongly",
             "the network learns other labels than those of the table, which are used for scores",
             "check how its rows() reads labels, and check its probabilities()",
-            _describe_rows(ground, found, right),
+            _describe_rows(probe, found, right),
         )
 
 
-def _describe_rows(ground: ProbeBatch, found: LossFloor, right: list[bool]) -> tuple[Case, ...]:
-    table = ground.setting.loaded.table
-    best = ground.loss.probabilities(found.outputs).numpy(force=True)
-    rows = zip(ground.batch.rows.tolist(), best, right, strict=True)
+def _describe_rows(probe: ProbeBatch, found: LossFloor, right: list[bool]) -> tuple[Case, ...]:
+    table = probe.setting.loaded.table
+    best = probe.loss.probabilities(found.outputs).numpy(force=True)
+    rows = zip(probe.batch.rows.tolist(), best, right, strict=True)
     return tuple(
         Case(
             f"{' '.join(table.label_names(row)) or 'no label'}, but the loss is lowest for "
-            f"{table.target.describe(told, table.classes)}",
+            f"{table.target.describe(probabilities, table.classes)}",
             id=str(table.ids[row]),
         )
-        for row, told, well in rows
+        for row, probabilities, well in rows
         if not well
     )
 
 
-def check_start_loss(ground: ProbeBatch, found: LossFloor, start: float) -> Iterator[Finding]:
+def check_start_loss(probe: ProbeBatch, found: LossFloor, start: float) -> Iterator[Finding]:
     """Yields K22: the loss before the first step is far above that of equal outputs, which need no knowledge.
 
     Cosines of few features differ much by chance, so margins get more tolerance. Weights of another run have
     some knowledge, and are not checked.
     """
-    most = (2.5 if ground.loss.outputs() == "cosines" else 1.5) * found.guessing + 0.5
-    if ground.setting.experiment.init_from is None and not start <= most:
-        classes = len(ground.setting.loaded.table.classes)
+    most = (2.5 if probe.loss.outputs() == "cosines" else 1.5) * found.guessing + 0.5
+    if probe.setting.experiment.init_from is None and not start <= most:
+        classes = len(probe.setting.loaded.table.classes)
         yield Finding(
             "K22",
             "warning",

@@ -46,48 +46,48 @@ class OverfitResult:
         return self.losses[-1]
 
 
-def peak_lr_factor(ground: ProbeBatch) -> float:
+def peak_lr_factor(probe: ProbeBatch) -> float:
     """Returns the highest factor of the rates by the schedule in the stage."""
-    before = sum(stage.steps for stage in ground.stages[: ground.at])
-    return max(list(fit.lr_factors(ground.stages))[before : before + ground.stage.steps])
+    before = sum(stage.steps for stage in probe.stages[: probe.at])
+    return max(list(fit.lr_factors(probe.stages))[before : before + probe.stage.steps])
 
 
-def lr_integral(ground: ProbeBatch) -> float:
+def lr_integral(probe: ProbeBatch) -> float:
     """Returns the sum of the rates of a whole fold, in steps at the full rate."""
-    return sum(fit.lr_factors(ground.stages))
+    return sum(fit.lr_factors(probe.stages))
 
 
-def overfit(ground: ProbeBatch, found: LossFloor, factor: float, steps: int = STEPS_PER_LR) -> OverfitResult:
+def overfit(probe: ProbeBatch, found: LossFloor, factor: float, steps: int = STEPS_PER_LR) -> OverfitResult:
     """Steps at one rate until the batch is overfitted, the steps are used up, or the time is over."""
-    learner = ground.learner()
+    learner = probe.learner()
     before = {name: weight.detach().clone() for name, weight in learner.network.named_parameters()}
     losses: list[float] = []
     known, end = False, time.monotonic() + SECONDS
-    for loss in _steps(ground, learner, (factor for _ in range(steps))):
+    for loss in _steps(probe, learner, (factor for _ in range(steps))):
         losses.append(loss)
         if not math.isfinite(loss):
             break
         if found.progress_of(loss) >= OVERFIT_PROGRESS:
-            known = bool(ground.is_correct(ground.outputs(learner)).all())
+            known = bool(probe.is_correct(probe.outputs(learner)).all())
         if known or (time.monotonic() > end and len(losses) > 1):
             break
-    right = ground.is_correct(ground.outputs(learner))
+    right = probe.is_correct(probe.outputs(learner))
     return OverfitResult(learner, before, tuple(losses), right, known, factor)
 
 
-def find_first_lr(ground: ProbeBatch, found: LossFloor, factor: float) -> float | None:
+def find_first_lr(probe: ProbeBatch, found: LossFloor, factor: float) -> float | None:
     """Returns the number of steps at the peak learning rate until the loss is halved, measured while the rate
     increases.
 
     Returns None if no rate halves it.
     """
-    learner = ground.learner()
+    learner = probe.learner()
     highest, moved, end = HIGHEST / max(*learner.peaks, 1e-30), 0.0, time.monotonic() + SECONDS
     rates = []
     while factor <= highest:
         rates.append(factor)
         factor *= LR_GROWTH
-    for rate, loss in zip(rates, _steps(ground, learner, iter(rates)), strict=False):
+    for rate, loss in zip(rates, _steps(probe, learner, iter(rates)), strict=False):
         if found.progress_of(loss) >= LEARNING_PROGRESS:
             return moved
         moved += rate
@@ -96,29 +96,29 @@ def find_first_lr(ground: ProbeBatch, found: LossFloor, factor: float) -> float 
     return None
 
 
-def largest_lower_lr(ground: ProbeBatch, found: LossFloor, factor: float) -> float | None:
+def largest_lower_lr(probe: ProbeBatch, found: LossFloor, factor: float) -> float | None:
     """Returns the first of the lower rates that halves the loss, as a factor of the peak; None if none does."""
     end = time.monotonic() + SECONDS
     for slower in LOWER_LR_FACTORS:
         if time.monotonic() > end:
             break
-        tried = overfit(ground, found, factor * slower, STEPS_PER_LOWER_LR)
+        tried = overfit(probe, found, factor * slower, STEPS_PER_LOWER_LR)
         if found.progress_of(min(tried.losses)) >= LEARNING_PROGRESS and math.isfinite(tried.last):
             return factor * slower
     return None
 
 
-def _steps(ground: ProbeBatch, learner: Learner, factors: Iterator[float]) -> Iterator[float]:
+def _steps(probe: ProbeBatch, learner: Learner, factors: Iterator[float]) -> Iterator[float]:
     """Steps over the batch at each factor of the peak rates, and yields the loss before each step."""
     for factor in factors:
         fit.set_lr(learner, factor)
-        yield one_step(ground, learner)
+        yield one_step(probe, learner)
 
 
-def one_step(ground: ProbeBatch, learner: Learner) -> float:
+def one_step(probe: ProbeBatch, learner: Learner) -> float:
     """Runs one optimizer step over the batch at the present rates, and returns its loss."""
     value, _ = finish(
-        optimizer_step(learner, ground.loss, ground.batch, ground.plan, ground.setting.precision, 0.0)
+        optimizer_step(learner, probe.loss, probe.batch, probe.plan, probe.setting.precision, 0.0)
     )
     learner.step += 1
     return float(torch.as_tensor(value))

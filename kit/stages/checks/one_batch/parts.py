@@ -19,10 +19,10 @@ UNMOVED = "it gets gradients, but the optimizer does not update it"
 MIN_AVERAGE_PROGRESS = 0.1  # share of the weights' movement that their average must have followed
 
 
-def ignores_images(ground: ProbeBatch, learner: Learner) -> bool:
+def ignores_images(probe: ProbeBatch, learner: Learner) -> bool:
     """Whether each row's outputs stay the same with another row's image, with the same dropout."""
-    plain = ground.outputs(learner)
-    other = ground.outputs(learner, ground.batch.images.roll(1, 0))
+    plain = probe.outputs(learner)
+    other = probe.outputs(learner, probe.batch.images.roll(1, 0))
     if not torch.isfinite(plain).all():
         return False
     return float((plain - other).abs().max()) <= OUTPUT_TOLERANCE * max(
@@ -53,11 +53,11 @@ def check_parts_move(still: Mapping[str, str]) -> Finding:
     )
 
 
-def find_unchanged_parts(ground: ProbeBatch, fitted: OverfitResult) -> dict[str, str]:
+def find_unchanged_parts(probe: ProbeBatch, fitted: OverfitResult) -> dict[str, str]:
     """Returns the parts of the network with trained weights that do not move, and why."""
     learner, found = fitted.learner, {}
     rates = _rates(learner)
-    usual = float(getattr(ground.setting.techniques.optimizer, "lr", 0.0) or max(learner.peaks))
+    usual = float(getattr(probe.setting.techniques.optimizer, "lr", 0.0) or max(learner.peaks))
     for part, module in learner.network.named_children():
         weights = {f"{part}.{name}": weight for name, weight in module.named_parameters()}
         learning = {name: weight for name, weight in weights.items() if weight.requires_grad}

@@ -120,8 +120,8 @@ class ProbeBatch:
         if not table.target.has_decisions:
             scale = torch.tensor(table.scale()[1] or (1.0,), device=labels.device)
             near = (shares - labels).abs() <= NEAR * scale
-            told: Tensor = (near | table.target.find_missing(labels)).all(dim=1)
-            return told
+            correct: Tensor = (near | table.target.find_missing(labels)).all(dim=1)
+            return correct
         if labels.ndim == 2:
             return ((shares >= 0.5) == (labels > 0.5)).all(dim=1)
         return shares.argmax(dim=1) == labels

@@ -20,7 +20,7 @@ from kit.stages.checks.one_batch.probe_batch import ProbeBatch
 TOLERANCE = 1e-3  # tolerance on devices without bit-identical results
 
 
-def check_resume(ground: ProbeBatch, fitted: OverfitResult) -> Iterator[Finding]:
+def check_resume(probe: ProbeBatch, fitted: OverfitResult) -> Iterator[Finding]:
     """Yields K29 if weights differ one step after a checkpoint from an uninterrupted run.
 
     The checkpoint is temporary.
@@ -36,11 +36,11 @@ def check_resume(ground: ProbeBatch, fitted: OverfitResult) -> Iterator[Finding]
             CheckpointProvenance(),
         )
         found = checkpoints.load(path)
-        other = ground.learner()
+        other = probe.learner()
         other.load(found.state(), found.weights, found.average)
     for each in (learner, other):
         fit.set_lr(each, fitted.factor)
-        one_step(ground, each)
+        one_step(probe, each)
     cases = [Case("differs", name) for name in _find_differing(learner, other)]
     if cases:
         yield Finding(

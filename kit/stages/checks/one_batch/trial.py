@@ -92,29 +92,29 @@ def sanity_check(workspace: Workspace | StrPath, fold: int = 0) -> Work[SanityCh
     began = time.monotonic()
     stages = train_stages(setting, fold)
     try:
-        ground = ProbeBatch.of(setting, fold, stages)
+        probe = ProbeBatch.of(setting, fold, stages)
         yield Progress("images", 0, 4)
-        found = list(check_images(ground))
+        found = list(check_images(probe))
         yield Progress("loss", 1, 4)
-        low = loss_floor(ground)
-        start = float(ground.loss.rows(ground.outputs(ground.learner()), ground.labels()).mean())
-        found += check_loss(ground, low)
-        tried, cause = None, _find_non_finite(ground)
+        low = loss_floor(probe)
+        start = float(probe.loss.rows(probe.outputs(probe.learner()), probe.labels()).mean())
+        found += check_loss(probe, low)
+        tried, cause = None, _find_non_finite(probe)
         if cause:
             found.append(_not_finite(cause))
         elif not low.is_stuck:
-            found += check_start_loss(ground, low, start)
+            found += check_start_loss(probe, low, start)
             yield Progress("one batch", 2, 4)
-            tried = overfit(ground, low, peak_lr_factor(ground))
-            found += _of_fit(ground, low, tried)
+            tried = overfit(probe, low, peak_lr_factor(probe))
+            found += _of_fit(probe, low, tried)
             yield Progress("resume", 3, 4)
-            found += [*check_average(tried), *check_resume(ground, tried)]
+            found += [*check_average(tried), *check_resume(probe, tried)]
     finally:
         for stage in stages:
             stage.batches.close()
     found.sort(key=lambda finding: (LEVEL_ORDER[finding.level], finding.code))
     return SanityCheckResult(
-        tuple(ground.ids()),
+        tuple(probe.ids()),
         len(setting.loaded.table.classes),
         setting.loaded.table.target.count_words(len(setting.loaded.table.classes)),
         low.guessing,
@@ -128,12 +128,12 @@ def sanity_check(workspace: Workspace | StrPath, fold: int = 0) -> Work[SanityCh
     )
 
 
-def _find_non_finite(ground: ProbeBatch) -> str:
+def _find_non_finite(probe: ProbeBatch) -> str:
     """Returns why the predictions of the batch are NaN or infinite before the first step; empty if they are finite."""
-    learner, setting = ground.learner(), ground.setting
-    model = Predictor(learner.predictor, ground.loss, setting.precision, setting.loaded.table.target)
-    images = setting.precision.to_layout(ground.batch.images, setting.device)
-    return find_non_finite(model.network, lambda: model.probabilities(images, ground.batch.side))
+    learner, setting = probe.learner(), probe.setting
+    model = Predictor(learner.predictor, probe.loss, setting.precision, setting.loaded.table.target)
+    images = setting.precision.to_layout(probe.batch.images, setting.device)
+    return find_non_finite(model.network, lambda: model.probabilities(images, probe.batch.side))
 
 
 def _not_finite(cause: str) -> Finding:
@@ -147,38 +147,38 @@ def _not_finite(cause: str) -> Finding:
     )
 
 
-def _of_fit(ground: ProbeBatch, low: LossFloor, tried: OverfitResult) -> Iterator[Finding]:
+def _of_fit(probe: ProbeBatch, low: LossFloor, tried: OverfitResult) -> Iterator[Finding]:
     """Yields K25 for parts that do not move.
 
     If the batch is not overfitted, yields the first reason that is found. A part that the optimizer does not
     move may only need a step that is large enough to show.
     """
-    still = find_unchanged_parts(ground, tried)
+    still = find_unchanged_parts(probe, tried)
     if tried.known:
         if still:
             yield check_parts_move(still)
         return
-    if ignores_images(ground, tried.learner):
+    if ignores_images(probe, tried.learner):
         yield check_images_matter()
         return
     sure = {part: why for part, why in still.items() if why != UNMOVED}
-    rated = None if sure else _of_rate(ground, low, tried)
+    rated = None if sure else _of_rate(probe, low, tried)
     if sure or (still and (rated is None or rated.code == "K27")):
         yield check_parts_move(sure or still)
     elif rated is not None:
         yield rated
 
 
-def _of_rate(ground: ProbeBatch, low: LossFloor, tried: OverfitResult) -> Finding | None:
+def _of_rate(probe: ProbeBatch, low: LossFloor, tried: OverfitResult) -> Finding | None:
     """Returns K26 if the rate is too low or too high for the run, K27 if no rate overfits the batch."""
     share = low.progress_of(tried.last)
     if math.isfinite(tried.last) and (share >= LEARNING_PROGRESS or tried.right.all()):
         return None  # on its way
     if math.isfinite(tried.last) and len(tried.losses) < MIN_STEPS:
         return _short_of_time(tried)
-    lr, whole = max(tried.learner.peaks), lr_integral(ground)
+    lr, whole = max(tried.learner.peaks), lr_integral(probe)
     fell = f"{len(tried.losses)} steps changed the loss from {tried.losses[0]:.4g} to {tried.last:.4g}"
-    needed = find_first_lr(ground, low, tried.factor or MIN_RELATIVE_LR)
+    needed = find_first_lr(probe, low, tried.factor or MIN_RELATIVE_LR)
     if needed is not None and math.isfinite(tried.last):
         needed = min(needed, len(tried.losses) * LEARNING_PROGRESS / max(share, 1e-12))
         return (
@@ -193,9 +193,9 @@ def _of_rate(ground: ProbeBatch, low: LossFloor, tried: OverfitResult) -> Findin
                 "run kit plot lr --find, then set optimizer.lr; or use more epochs",
             )
         )
-    lower = largest_lower_lr(ground, low, tried.factor)
+    lower = largest_lower_lr(probe, low, tried.factor)
     if lower is None:
-        return _unknown(ground, low, tried)
+        return _unknown(probe, low, tried)
     return Finding(
         "K26",
         "problem",
@@ -217,15 +217,15 @@ def _short_of_time(tried: OverfitResult) -> Finding:
     )
 
 
-def _unknown(ground: ProbeBatch, low: LossFloor, tried: OverfitResult) -> Finding:
+def _unknown(probe: ProbeBatch, low: LossFloor, tried: OverfitResult) -> Finding:
     """Returns K27: the batch is not overfitted, and the learning rate is not the reason.
 
     It is a note if most weights are frozen.
     """
-    wrong = [name for name, right in zip(ground.ids(), tried.right.tolist(), strict=True) if not right]
+    wrong = [name for name, right in zip(probe.ids(), tried.right.tolist(), strict=True) if not right]
     return Finding(
         "K27",
-        "note" if ground.stage.frozen else "problem",
+        "note" if probe.stage.frozen else "problem",
         f"{len(tried.losses)} steps over {len(tried.right)} images changed the loss from "
         f"{tried.losses[0]:.4g} to {tried.last:.4g} (lowest possible {low.least:.4g}); "
         f"{int(tried.right.sum())} are predicted correctly",
