@@ -136,11 +136,11 @@ def csv_options(sheets: Sequence[TableFile]) -> tuple[dict[str, Any], list[str]]
         own = {"sep": sheet.sep} if len(sheet.columns) > 1 and sheet.sep != sep else {}
         own |= {"encoding": sheet.encoding} if sheet.encoding not in ("utf-8", encoding) else {}
         tables |= {sheet.name: own} if own else {}
-    said = [
+    differences = [
         f"{name}: {' and '.join(f'{key} {value!r}' for key, value in own.items())}, unlike the other tables"
         for name, own in tables.items()
     ]
-    return {"sep": sep, "encoding": encoding, **({"tables": tables} if tables else {})}, said
+    return {"sep": sep, "encoding": encoding, **({"tables": tables} if tables else {})}, differences
 
 
 def class_list(

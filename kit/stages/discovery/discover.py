@@ -236,13 +236,13 @@ def _of_train(parts: _Parts, asked: Mapping[str, str]) -> Found:
     if several and (owner := asked.get("id") or answers.row_of_images(train, several, parts.sample)):
         images, row_id = several, owner
         taken |= {row_id, *columns_of(several)[-1].split(OR)}
-    labelled, used, said = _label(parts, taken, asked)
+    labelled, used, label_finding = _label(parts, taken, asked)
     taken |= {*used, match.column}
     same = [
         name_matching.pattern(each, row_id, train) for each in name_matching.equally_good(parts.ways, match)
     ]
     also = f"; the same names are in {', '.join(same)}: kit init --images takes another" if same else ""
-    findings = [count_rows(train, f"id {row_id!r}, {said}"), f"images: {images}{also}"]
+    findings = [count_rows(train, f"id {row_id!r}, {label_finding}"), f"images: {images}{also}"]
     if group := _group(parts, row_id, taken, asked):
         findings.append(f"group: {group[0]!r}, {group[1]}")
     known = {*taken, *(group[:1] if group else ())}

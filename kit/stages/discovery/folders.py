@@ -98,5 +98,5 @@ def discover_folders(
     more = [seen.files_below(data[key]) for key in ("val", "test") if data.get(key)]
     images = rows + sum(more) + (len(sample.file) if sample else 0)
     how = reading.read_folders(root, seen.folders, str(data["train"]))
-    said = (*findings, *how.findings)
-    return Discovery({**data, **how.data}, said, tree.splitter, rows, images, how.config, how.sizes)
+    all_findings = (*findings, *how.findings)
+    return Discovery({**data, **how.data}, all_findings, tree.splitter, rows, images, how.config, how.sizes)

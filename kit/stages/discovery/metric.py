@@ -36,7 +36,7 @@ def suggest(root: Path, data: Data, asked: str | None = None) -> Suggested:
     """
     spec = None if asked is None else read_metric(asked, root)
     metric = None if spec is None else Metric.open(spec, root, where="metric")
-    said = (
+    reason = (
         "as asked for" if spec is None or spec["name"] in str(asked) else f"{asked!r} is this metric in kit"
     )
     with warnings.catch_warnings():
@@ -45,12 +45,12 @@ def suggest(root: Path, data: Data, asked: str | None = None) -> Suggested:
             table = read_labelled_rows(root, data)
             sample = sample_frame(root, data) if data.sample else None
         except KitError as error:
-            return (spec, said) if spec else (_default(), f"the tables cannot be read yet ({error.code})")
+            return (spec, reason) if spec else (_default(), f"the tables cannot be read yet ({error.code})")
     if spec is not None and metric is not None:
         check_takes([metric], table.label_kind, root)
         known = ScoreContext(table.classes, table.class_groups, table.target, levels=table.class_levels)
         metric.with_known(context=known, home=root).check_context()
-        return spec, said
+        return spec, reason
     if sample is None and table.target.has_classes:
         return _default(), "no sample submission shows what is scored"
     return _by_sample(root, table, pd.DataFrame() if sample is None else sample)
