@@ -98,17 +98,20 @@ def plan(
     again, C34 if nothing fits into the time.
     """
     begun = clock()
-    judged = cross_validate(workspace, members, ensembler, top_k)
-    judged.open_sample_and_format(workspace)  # before hours of training
+    evaluated = cross_validate(workspace, members, ensembler, top_k)
+    evaluated.open_sample_and_format(workspace)  # before hours of training
     blending = WRITING + 2 * (clock() - begun)
-    rows = len(set(judged.members[0].test.ids.tolist()))
+    rows = len(set(evaluated.members[0].test.ids.tolist()))
     left = None if hours is None else 3600 * hours - (clock() - begun) - blending
-    everyone, used = tuple(range(len(judged.members))), judged.ensembler.find_used(len(judged.members))
-    chosen = _choose(workspace, judged, used, seeds, rows, left)
-    if chosen.left_out and judged.recipe.needs_fit() and used != everyone:
+    everyone, used = (
+        tuple(range(len(evaluated.members))),
+        evaluated.ensembler.find_used(len(evaluated.members)),
+    )
+    chosen = _choose(workspace, evaluated, used, seeds, rows, left)
+    if chosen.left_out and evaluated.recipe.needs_fit() and used != everyone:
         # a member with weight 0 beside all others may be needed if another one is not ready in time
         with suppress(ConfigError):
-            chosen = _choose(workspace, judged, everyone, seeds, rows, left)
+            chosen = _choose(workspace, evaluated, everyone, seeds, rows, left)
     if not chosen.units:
         least = min(unit.cost for unit in chosen.left_out) + blending + clock() - begun
         raise ConfigError(
@@ -117,7 +120,7 @@ def plan(
             hint=f"--hours {least / 3600 + 0.0005:.3f} or more",
         )
     fitted_on = chosen.places if chosen.left_out else everyone
-    value, texts = score_of(judged, fitted_on), tuple(map(str, judged.members))
+    value, texts = score_of(evaluated, fitted_on), tuple(map(str, evaluated.members))
     device = str(choose_device(workspace.experiment.device, workspace.experiment.executor is not None))
     planned = {one.text for unit in (*chosen.units, *chosen.left_out) for one in unit.members}
     idle = [text for text in texts if text not in planned]
@@ -128,13 +131,13 @@ def plan(
         fitted_on=fitted_on,
         units=chosen.units,
         left_out=chosen.left_out,
-        ensembler=judged.recipe.spec(),
+        ensembler=evaluated.recipe.spec(),
         seconds=None if hours is None else 3600 * hours,
         begun=begun,
         blending=blending,
-        metric=judged.metric.plugin_name(),
-        cv=value if judged.metric.higher_is_better else -value,
-        notes=(*map(_of_no_weight, idle), *_notes(judged, (*chosen.units, *chosen.left_out), device)),
+        metric=evaluated.metric.plugin_name(),
+        cv=value if evaluated.metric.higher_is_better else -value,
+        notes=(*map(_of_no_weight, idle), *_notes(evaluated, (*chosen.units, *chosen.left_out), device)),
         top_k=top_k,
     )
 
@@ -184,19 +187,20 @@ class _Choice:
 
 def _choose(
     workspace: Workspace,
-    judged: CrossValidatedBlend,
+    evaluated: CrossValidatedBlend,
     places: Sequence[int],
     seeds: Sequence[int],
     test_rows: int,
     left: float | None,
 ) -> _Choice:
     """Chooses the jobs of the members at some positions for the remaining seconds, the most needed first."""
-    members = [judged.members[place] for place in places]
+    members = [evaluated.members[place] for place in places]
     asked = [find_asked(workspace, str(one), Run(workspace.runs / one.run)) for one in members]
     runs = list(dict.fromkeys(one.run for one in asked))
     if left is not None:
         runs = [
-            runs[place] for place in rank_by_importance(len(runs), _blend_scorer(judged, places, asked, runs))
+            runs[place]
+            for place in rank_by_importance(len(runs), _blend_scorer(evaluated, places, asked, runs))
         ]
     units = [
         _unit(workspace, run, seed, [one for one in asked if one.run == run], test_rows)
@@ -207,7 +211,7 @@ def _choose(
     late = [unit for unit in units if unit not in kept]
     ready = [at for at, one in enumerate(asked) if any(unit.member_run == one.run for unit in kept)]
     if 0 < len(ready) < len(asked):  # the blend of the ready members may give some of them no weight
-        fitted = fit_some(judged, [places[at] for at in ready])[1]
+        fitted = fit_some(evaluated, [places[at] for at in ready])[1]
         ready = [ready[at] for at in fitted.find_used(len(ready))]
         kept = [unit for unit in kept if any(asked[at].run == unit.member_run for at in ready)]
     return _Choice(
@@ -216,11 +220,11 @@ def _choose(
 
 
 def _blend_scorer(
-    judged: CrossValidatedBlend, places: Sequence[int], asked: Sequence[MemberSpec], runs: Sequence[Run]
+    evaluated: CrossValidatedBlend, places: Sequence[int], asked: Sequence[MemberSpec], runs: Sequence[Run]
 ) -> Callable[[tuple[int, ...]], float]:
     """Returns a function for the score of the blend of all members of some runs."""
     return lambda some: score_of(
-        judged, [place for place, one in zip(places, asked, strict=True) if runs.index(one.run) in some]
+        evaluated, [place for place, one in zip(places, asked, strict=True) if runs.index(one.run) in some]
     )
 
 
@@ -247,13 +251,13 @@ def _unit(
     return TrainingJob(made, run, seed, space, tuple(members), pace, views * test_rows * pace.seconds_per_row)
 
 
-def _notes(judged: CrossValidatedBlend, units: Sequence[TrainingJob], device: str) -> list[str]:
+def _notes(evaluated: CrossValidatedBlend, units: Sequence[TrainingJob], device: str) -> list[str]:
     """Returns notes on the plan: where times were measured, and which epoch scored best."""
     found = []
     for unit in {unit.member_run: unit for unit in units}.values():
         if note := unit.pace.note(device):
             found.append(f"{unit.member_run.name}: {note}")
-        best = best_epoch(unit.member_run, judged.metric.plugin_name(), judged.metric.higher_is_better)
+        best = best_epoch(unit.member_run, evaluated.metric.plugin_name(), evaluated.metric.higher_is_better)
         if best is not None:
             scored = (
                 f"epoch {best.epoch} has the best mean score over folds, {best.score:.4f}; the last "
@@ -304,28 +308,36 @@ def run_final(
     # if all members with weight are ready, the blend is fitted with those of weight 0 too, as planned
     fitted_on = plan.fitted_on if len(ready) == len(plan.asked) else tuple(plan.places[at] for at in ready)
     spec = subset_spec(plan.ensembler, fitted_on, len(plan.texts))
-    judged = cross_validate(workspace, [f"runs/{plan.texts[place]}" for place in fitted_on], spec, plan.top_k)
+    evaluated = cross_validate(
+        workspace, [f"runs/{plan.texts[place]}" for place in fitted_on], spec, plan.top_k
+    )
     runs = tuple(unit.run.name for unit in course.made)
-    predicting, told = _of_all_rows(judged, [plan.asked[at] for at in ready], course.made)
-    idle = tuple(str(member) for member in judged.members if str(member) not in told)
-    more = {"final": {"note": NOTE, "members": told, "left_out": course.left_out, "weight_0": list(idle)}}
+    predicting, provenances = _of_all_rows(evaluated, [plan.asked[at] for at in ready], course.made)
+    idle = tuple(str(member) for member in evaluated.members if str(member) not in provenances)
+    more = {
+        "final": {"note": NOTE, "members": provenances, "left_out": course.left_out, "weight_0": list(idle)}
+    }
     kind = Ensembler.open(spec, workspace.root).plugin_name()
-    named = name or f"final-{kind}-{'-'.join(member.run for member in judged.members)}"
-    return FinalResult(submit(workspace, judged, predicting, named, more, NOTE), runs, course.left_out, idle)
+    named = name or f"final-{kind}-{'-'.join(member.run for member in evaluated.members)}"
+    return FinalResult(
+        submit(workspace, evaluated, predicting, named, more, NOTE), runs, course.left_out, idle
+    )
 
 
 def _of_all_rows(
-    judged: CrossValidatedBlend, asked: Sequence[MemberSpec], made: Sequence[TrainingJob]
+    evaluated: CrossValidatedBlend, asked: Sequence[MemberSpec], made: Sequence[TrainingJob]
 ) -> tuple[list[Member], dict[str, Any]]:
     """Returns the scored members with the test predictions of their replacement networks, and details of
     those networks.
 
     A member of weight 0 has no network. It takes another one's predictions, which change nothing.
     """
-    tests, told = {}, {}
+    tests, provenances = {}, {}
     for one in asked:
-        tests[one.text], told[one.text] = average_seeds(
+        tests[one.text], provenances[one.text] = average_seeds(
             [unit.run for unit in made if unit.member_run == one.run], one
         )
     any_test = next(iter(tests.values()))
-    return [replace(member, test=tests.get(str(member), any_test)) for member in judged.members], told
+    return [
+        replace(member, test=tests.get(str(member), any_test)) for member in evaluated.members
+    ], provenances
