@@ -81,34 +81,34 @@ def agreement(entries: Sequence[Entry], noise: Noise | None = None) -> Agreement
     ]
     if not scored:
         return Agreement(0, None, None, None, None)
-    cv, said = np.array([(entry.cv, entry.leaderboard) for entry in scored], dtype=float).T
+    cv, leaderboard = np.array([(entry.cv, entry.leaderboard) for entry in scored], dtype=float).T
     sign = 1.0 if entries[0].better == "higher" else -1.0
-    correlation, trend, chance = _statistics(cv, said)
+    correlation, trend, chance = _statistics(cv, leaderboard)
     doubts = [
-        *_level(said - cv, sign, noise),
-        *_odd(said - cv, [entry.number for entry in scored], noise),
+        *_level(leaderboard - cv, sign, noise),
+        *_odd(leaderboard - cv, [entry.number for entry in scored], noise),
         *_order(cv, correlation, noise),
         *_trend(sign, trend, chance),
     ]
     return Agreement(
         len(scored),
         correlation,
-        float(np.median(said - cv)),
+        float(np.median(leaderboard - cv)),
         trend,
         chance,
         tuple(doubts) if len(scored) >= MIN_SCORED else (),
     )
 
 
-def _statistics(cv: np.ndarray, said: np.ndarray) -> tuple[float | None, float | None, float | None]:
+def _statistics(cv: np.ndarray, leaderboard: np.ndarray) -> tuple[float | None, float | None, float | None]:
     """Returns Spearman's correlation, the slope of the gap, and Kendall's probability of it."""
     from scipy import stats
 
     if len(cv) < MIN_SUBMISSIONS:
         return None, None, None
-    places, gaps = np.arange(len(cv)), said - cv
-    varied = len(set(cv)) > 1 and len(set(said)) > 1
-    correlation = float(stats.spearmanr(cv, said).statistic) if varied else None
+    places, gaps = np.arange(len(cv)), leaderboard - cv
+    varied = len(set(cv)) > 1 and len(set(leaderboard)) > 1
+    correlation = float(stats.spearmanr(cv, leaderboard).statistic) if varied else None
     slope = float(stats.theilslopes(gaps, places).slope)
     chance = float(stats.kendalltau(places, gaps).pvalue) if len(set(gaps)) > 1 else 1.0
     return correlation, slope, chance
