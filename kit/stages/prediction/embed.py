@@ -251,18 +251,20 @@ class _EmbedContext:
     def embed_missing(self, loaded: Sequence[Loaded]) -> Work[EmbedResult]:
         """Embeds the images that are not embedded yet."""
         folder = self.run.embeddings(self.provenance.views)
-        told = {fold: self._of_fold(tag, loaded) for fold, (tag, _) in self.networks.items()}
+        provenances = {fold: self._of_fold(tag, loaded) for fold, (tag, _) in self.networks.items()}
         missing = {
-            fold: self.networks[fold][1]() for fold in told if not _is_there(folder / fold, told[fold])
+            fold: self.networks[fold][1]()
+            for fold in provenances
+            if not _is_there(folder / fold, provenances[fold])
         }
         if missing:
             made = next(iter(missing.values()))
             yield device_line(made.device, made.precision, self.workspace.experiment.workers, trains=False)
-            yield from self._write(folder, missing, told, loaded)
+            yield from self._write(folder, missing, provenances, loaded)
         rows = (len(loaded[0].table), len(loaded[1].table))
-        features = np.load(folder / next(iter(told)) / "train.npy", mmap_mode="r").shape[1]
+        features = np.load(folder / next(iter(provenances)) / "train.npy", mmap_mode="r").shape[1]
         member = f"runs/{self.run.name}@{self.provenance.views}"
-        return EmbedResult(member, folder, tuple(told), int(features), rows, bool(missing))
+        return EmbedResult(member, folder, tuple(provenances), int(features), rows, bool(missing))
 
     def _of_fold(self, tag: str, loaded: Sequence[Loaded]) -> EmbeddingProvenance:
         """Returns the provenance of a fold's embeddings."""
@@ -274,7 +276,7 @@ class _EmbedContext:
         self,
         folder: Path,
         networks: Mapping[str, Embedder],
-        told: Mapping[str, Any],
+        provenances: Mapping[str, Any],
         loaded: Sequence[Loaded],
     ) -> Work[None]:
         """Writes one folder per fold, all of them in one pass over the images."""
@@ -300,7 +302,7 @@ class _EmbedContext:
                 for fold, filled in maps.items():
                     _check(Vectors(each.table.ids, filled), each.bad, f"runs/{self.run.name} fold {fold}")
             for fold, part in parts.items():
-                embeddings.write_manifest(part, told[fold])
+                embeddings.write_manifest(part, provenances[fold])
 
     def _pass(
         self, loaded: Loaded, networks: Mapping[str, Embedder], maps: Mapping[str, np.ndarray], split: str

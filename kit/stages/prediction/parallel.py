@@ -143,32 +143,32 @@ def predict_in_parallel(
     stop = stop or Stop()
     at_work = _start_jobs(sheets, device, executor)
     jobs = [job for job, _, _ in at_work]
-    done, heard = [0.0] * len(jobs), dict[int, float]()
+    done, reported_at = [0.0] * len(jobs), dict[int, float]()
     named = ", ".join(dict.fromkeys(job.member for job in jobs))
     is_cut = False
     with closing(executor.map(predict_shard, jobs, stop)) as events:
-        for told in events:
-            job, found, places = at_work[told.job]
-            if isinstance(told, JobResult):
-                if isinstance(told.error, StoppedError):
+        for event in events:
+            job, found, places = at_work[event.job]
+            if isinstance(event, JobResult):
+                if isinstance(event.error, StoppedError):
                     is_cut = True
                     continue
-                if told.error is not None:
-                    raise told.error
-                found[places] = told.result
-                is_cut = is_cut or bool(np.isnan(told.result[:, 0]).any())
-                done[told.job] = len(job.rows)
+                if event.error is not None:
+                    raise event.error
+                found[places] = event.result
+                is_cut = is_cut or bool(np.isnan(event.result[:, 0]).any())
+                done[event.job] = len(job.rows)
                 yield Progress(TASK, sum(done), 1, f"{named} {job.split}")
                 continue
-            if stop.deadline is not None and told.job in heard:
-                step_s = time.monotonic() - heard[told.job]
+            if stop.deadline is not None and event.job in reported_at:
+                step_s = time.monotonic() - reported_at[event.job]
                 stop.deadline.longest_step_s = max(stop.deadline.longest_step_s, step_s)
-            heard[told.job] = time.monotonic()
-            if told.step.task == DEVICE:
-                yield told.step
+            reported_at[event.job] = time.monotonic()
+            if event.step.task == DEVICE:
+                yield event.step
             else:
-                done[told.job] = told.step.done if told.step.task == TASK else done[told.job]
-                yield Progress(TASK, sum(done), 1, told.step.detail, told.step.line)
+                done[event.job] = event.step.done if event.step.task == TASK else done[event.job]
+                yield Progress(TASK, sum(done), 1, event.step.detail, event.step.line)
     if is_cut and (number := stop.requested):
         raise stop_of_pass(number)
 

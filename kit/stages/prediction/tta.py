@@ -75,10 +75,10 @@ class TtaResult(Displayed):
     computed: bool  # False: the predictions existed
 
     def _lines(self) -> list[str]:
-        told = "  ".join(f"{name} {value:.4f}" for name, value in self.scores.items())
+        scores = "  ".join(f"{name} {value:.4f}" for name, value in self.scores.items())
         gain = f"; over plain {format_gain(self.gain)}" if self.gain is not None else ""
         state = "" if self.computed else " (reused)"
-        return [f"{self.member}{state}: {told or 'no row was held out, so there is no score'}{gain}"]
+        return [f"{self.member}{state}: {scores or 'no row was held out, so there is no score'}{gain}"]
 
     def to_frame(self) -> pd.DataFrame:
         """Returns one row: the member, its views and folds, its scores, and the gain over plain."""
