@@ -36,7 +36,7 @@ from kit.stages.pseudo_labelling.selection import (
     as_predictions,
     class_shares,
     find_shifted_classes,
-    lesson,
+    select_fold_rows,
 )
 from kit.stages.pseudo_labelling.teachers import (
     Teachers,
@@ -124,20 +124,20 @@ def pseudo(
     if train.answers is not None:
         read = spread_answers(read, open_aggregator(workspace, train, metric), train, test)
     teachers = Teachers(read, recipe, train)
-    told = predict_training_rows(workspace, read, train) if "train" in asked.told else []
+    training_predictions = predict_training_rows(workspace, read, train) if "train" in asked.told else []
     shown = yield from load_images(workspace, read, train, test)
     yield Progress("pseudo", 0, 1)
-    lessons = _lessons(teachers, asked, shown) if "test" in asked.told else []
+    selections = _select_rows(teachers, asked, shown) if "test" in asked.told else []
     provenance = _provenance(teachers, asked, shown, number)
     made = PseudoLabels(
         place,
         concat_predictions(
-            [one.predictions(train.classes) for one in lessons] or [_no_predictions(train)], provenance
+            [one.predictions(train.classes) for one in selections] or [_no_predictions(train)], provenance
         ),
-        _of_training(teachers, told, provenance) if told else None,
+        _of_training(teachers, training_predictions, provenance) if training_predictions else None,
     )
     is_new = _write(made)
-    return _describe(made, lessons, teachers, is_new, asked.rule)
+    return _describe(made, selections, teachers, is_new, asked.rule)
 
 
 def _provenance(teachers: Teachers, asked: PseudoRequest, shown: LoadedImages, number: int) -> Provenance:
@@ -169,7 +169,7 @@ def _round(workspace: Workspace, member: Member) -> int:
     return int(Run(workspace.runs / member.run).provenance.get("pseudo", {}).get("round", 0))
 
 
-def _lessons(teachers: Teachers, asked: PseudoRequest, shown: LoadedImages) -> list[FoldSelection]:
+def _select_rows(teachers: Teachers, asked: PseudoRequest, shown: LoadedImages) -> list[FoldSelection]:
     """Returns a selection for each fold that all teachers have. Warns (W23) of folds that some teachers lack."""
     folds, table = teachers.members[0].folds, shown.test.table
     lacking = sorted(set(range(folds.count)) - set(teachers.folds))
@@ -180,7 +180,7 @@ def _lessons(teachers: Teachers, asked: PseudoRequest, shown: LoadedImages) -> l
         )
         warnings.warn(KitWarning(text), stacklevel=3)
     return [
-        lesson(
+        select_fold_rows(
             teachers,
             asked.rule,
             fold,
@@ -192,13 +192,15 @@ def _lessons(teachers: Teachers, asked: PseudoRequest, shown: LoadedImages) -> l
     ]
 
 
-def _of_training(teachers: Teachers, told: Sequence[Predictions], provenance: Provenance) -> Predictions:
+def _of_training(
+    teachers: Teachers, training_predictions: Sequence[Predictions], provenance: Provenance
+) -> Predictions:
     """Returns the predictions of each fold's teachers of the rows that they trained on."""
-    said, classes = (
-        {fold: teachers.of_training(fold, told) for fold in teachers.folds},
+    by_fold, classes = (
+        {fold: teachers.of_training(fold, training_predictions) for fold in teachers.folds},
         teachers.table.classes,
     )
-    parts = [as_predictions(one, fold, classes) for fold, one in said.items()]
+    parts = [as_predictions(one, fold, classes) for fold, one in by_fold.items()]
     return concat_predictions(parts, provenance)
 
 
@@ -218,22 +220,22 @@ def _write(made: PseudoLabels) -> bool:
 
 
 def _describe(
-    made: PseudoLabels, lessons: Sequence[FoldSelection], teachers: Teachers, is_new: bool, rule: Rule
+    made: PseudoLabels, selections: Sequence[FoldSelection], teachers: Teachers, is_new: bool, rule: Rule
 ) -> PseudoResult:
     """Returns the description. Warns of classes whose share is far from the training rows' (W22)."""
     classes = teachers.table.classes
-    shares = class_shares(lessons, classes, teachers.table.prior())
-    held_out = sum((one.held_out for one in lessons), Estimate.is_empty(len(classes)))
-    sure = np.concatenate([np.empty(0), *(one.confidence for one in lessons)])
-    _warn(find_shifted_classes(shares, len(sure) / max(len(lessons), 1)), rule)
+    shares = class_shares(selections, classes, teachers.table.prior())
+    held_out = sum((one.held_out for one in selections), Estimate.is_empty(len(classes)))
+    sure = np.concatenate([np.empty(0), *(one.confidence for one in selections)])
+    _warn(find_shifted_classes(shares, len(sure) / max(len(selections), 1)), rule)
     return PseudoResult(
         path=f"{PSEUDO_DIR}/{made.folder.name}",
         round=made.round,
         teachers=tuple(map(str, teachers.members)),
         labels=made.label_type,
-        test_rows=len(lessons[0].taken) if lessons else 0,
-        folds={one.fold: int(one.taken.sum()) for one in lessons},
-        related={one.fold: one.related for one in lessons},
+        test_rows=len(selections[0].taken) if selections else 0,
+        folds={one.fold: int(one.taken.sum()) for one in selections},
+        related={one.fold: one.related for one in selections},
         classes=shares,
         confidence=float(sure.mean()) if len(sure) else 0.0,
         held_out=held_out,

@@ -22,7 +22,7 @@ class FoldSelection:
     """The predictions of one fold's teachers for the test rows, and the rows that the rule selects."""
 
     fold: int
-    said: TeacherPredictions
+    predicted: TeacherPredictions
     taken: np.ndarray  # (N,) bool
     related: int  # rows left out, because they are related to rows that the fold holds out
     held_out: Estimate
@@ -30,24 +30,26 @@ class FoldSelection:
     @property
     def assigned_class(self) -> np.ndarray:
         """The predicted class of each selected row."""
-        return np.asarray(self.said.probabilities[self.taken].argmax(axis=1))
+        return np.asarray(self.predicted.probabilities[self.taken].argmax(axis=1))
 
     @property
     def confidence(self) -> np.ndarray:
         """The probability of that class."""
-        return np.asarray(self.said.probabilities[self.taken].max(axis=1))
+        return np.asarray(self.predicted.probabilities[self.taken].max(axis=1))
 
     def predictions(self, classes: Sequence[str]) -> Predictions:
         """Returns the selected rows, as the fold's."""
-        return as_predictions(self.said, self.fold, classes).take(self.taken)
+        return as_predictions(self.predicted, self.fold, classes).take(self.taken)
 
 
-def as_predictions(said: TeacherPredictions, fold: int, classes: Sequence[str]) -> Predictions:
+def as_predictions(predicted: TeacherPredictions, fold: int, classes: Sequence[str]) -> Predictions:
     """Returns teachers' predictions, as predictions of a fold."""
-    return Predictions(said.ids, np.full(len(said.ids), fold), tuple(classes), said.probabilities)
+    return Predictions(
+        predicted.ids, np.full(len(predicted.ids), fold), tuple(classes), predicted.probabilities
+    )
 
 
-def lesson(
+def select_fold_rows(
     teachers: Teachers, rule: Rule, fold: int, ids: np.ndarray, usable: np.ndarray, related: np.ndarray
 ) -> FoldSelection:
     """Selects one fold's pseudo-labelled rows from the test rows `ids`.
@@ -55,12 +57,12 @@ def lesson(
     `usable` rows (N,) have an image, `related` (N,) belong to held-out rows. Raises InvalidError D49 if the
     rule selects no row.
     """
-    prior, said = teachers.table.prior(), teachers.of_test(fold, ids)
+    prior, predicted = teachers.table.prior(), teachers.of_test(fold, ids)
     rows = np.flatnonzero(usable & ~related)
     taken = np.zeros(len(ids), bool)
-    taken[rows[rule.select(said.probabilities[rows], said.unanimous[rows], prior)]] = True
+    taken[rows[rule.select(predicted.probabilities[rows], predicted.unanimous[rows], prior)]] = True
     if not taken.any():
-        surest = said.probabilities[rows].max(initial=0.0)
+        surest = predicted.probabilities[rows].max(initial=0.0)
         raise InvalidError(
             f"no test row is selected for fold {fold}: the most confident of {len(rows)} has "
             f"{surest:.3f}, and the threshold is "
@@ -72,7 +74,7 @@ def lesson(
     truth = teachers.table.targets()[teachers.table.index_of(held.ids)]
     kept = rule.select(held.probabilities, held.unanimous, prior)
     found = estimate(held.probabilities.argmax(axis=1), truth, kept, len(prior))
-    return FoldSelection(fold, said, taken, int((related & usable).sum()), found)
+    return FoldSelection(fold, predicted, taken, int((related & usable).sum()), found)
 
 
 @dataclass(frozen=True)
@@ -89,16 +91,16 @@ class ClassShare:
 
 
 def class_shares(
-    lessons: Sequence[FoldSelection], classes: Sequence[str], prior: np.ndarray
+    selections: Sequence[FoldSelection], classes: Sequence[str], prior: np.ndarray
 ) -> tuple[ClassShare, ...]:
     """Returns the shares of classes among the selected rows, in the order of `classes`."""
-    called = np.concatenate([np.empty(0, np.int64), *(one.assigned_class for one in lessons)])
-    counts = np.bincount(called, minlength=len(classes)) if lessons else np.empty(0)
-    known = sum((one.held_out for one in lessons), Estimate.is_empty(len(classes))).by_class
+    called = np.concatenate([np.empty(0, np.int64), *(one.assigned_class for one in selections)])
+    counts = np.bincount(called, minlength=len(classes)) if selections else np.empty(0)
+    known = sum((one.held_out for one in selections), Estimate.is_empty(len(classes))).by_class
     return tuple(
         ClassShare(
             classes[k],
-            count / len(lessons),
+            count / len(selections),
             count / len(called),
             float(prior[k]),
             known[k][1] / known[k][0] if known[k][0] else None,

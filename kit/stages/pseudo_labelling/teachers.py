@@ -64,13 +64,13 @@ class Teachers:
             fold, ids, [one.oof.take(one.oof.folds == fold).align(ids, True) for one in self.members]
         )
 
-    def of_training(self, fold: int, told: Sequence[Predictions]) -> TeacherPredictions:
+    def of_training(self, fold: int, predicted: Sequence[Predictions]) -> TeacherPredictions:
         """Returns predictions of a fold's networks for the rows that they trained on.
 
-        `told` are the members' own predictions of these rows.
+        `predicted` are the members' own predictions of these rows.
         """
-        ids = told[0].ids[told[0].folds == fold]
-        named = zip(told, self.members, strict=True)
+        ids = predicted[0].ids[predicted[0].folds == fold]
+        named = zip(predicted, self.members, strict=True)
         return self._predictions_of(fold, ids, [_of(made, fold, ids, str(one)) for made, one in named])
 
     def _ids_of_held_out(self, fold: int) -> np.ndarray:
