@@ -172,10 +172,10 @@ def diagonal(
     path = [
         Markup('<polyline class="line s0" points="{}"/>').format(_path(axes, [(a, b) for a, b, _ in points]))
     ]
-    said = "; ".join(f"{name} {a:.3g} to {b:.3g}".strip() for a, b, name in points[:20])
+    points_text = "; ".join(f"{name} {a:.3g} to {b:.3g}".strip() for a, b, name in points[:20])
     return _figure(
         title,
-        f"{y} by {x}, beside the line of equals: {said}",
+        f"{y} by {x}, beside the line of equals: {points_text}",
         [
             _grid(axes, x, y),
             line,

@@ -26,20 +26,20 @@ def _with_confusion(one: ClassScore, names: Sequence[str], wrong: np.ndarray) ->
     return ClassScore(one.name, one.rows, one.precision, one.recall, one.f1, names[most], int(wrong[most]))
 
 
-def of_questions(truth: np.ndarray, told: np.ndarray, names: Sequence[str]) -> tuple[ClassScore, ...]:
+def of_questions(truth: np.ndarray, predicted: np.ndarray, names: Sequence[str]) -> tuple[ClassScore, ...]:
     """Returns each class's scores by multi-hot truth and answers, both (N, K)."""
-    truth, told = truth.astype(bool), told.astype(bool)
-    return _scores((truth & told).sum(axis=0), truth.sum(axis=0), told.sum(axis=0), names)
+    truth, predicted = truth.astype(bool), predicted.astype(bool)
+    return _scores((truth & predicted).sum(axis=0), truth.sum(axis=0), predicted.sum(axis=0), names)
 
 
 def _scores(
-    hits: np.ndarray, true: np.ndarray, told: np.ndarray, names: Sequence[str]
+    hits: np.ndarray, true: np.ndarray, predicted: np.ndarray, names: Sequence[str]
 ) -> tuple[ClassScore, ...]:
     return tuple(
         ClassScore(
             name, int(rows), _share(right, answers), _share(right, rows), _share(2 * right, rows + answers)
         )
-        for name, right, rows, answers in zip(names, hits, true, told, strict=True)
+        for name, right, rows, answers in zip(names, hits, true, predicted, strict=True)
     )
 
 
@@ -56,6 +56,11 @@ def rank_confusions(
     order = np.argsort(-wrong, axis=None, kind="stable")[:most]
     pairs = [divmod(int(at), len(names)) for at in order if wrong.flat[at]]
     return tuple(
-        Confused(names[true], names[told], int(wrong[true, told]), float(wrong[true, told] / rows[true]))
-        for true, told in pairs
+        Confused(
+            names[true],
+            names[predicted],
+            int(wrong[true, predicted]),
+            float(wrong[true, predicted] / rows[true]),
+        )
+        for true, predicted in pairs
     )

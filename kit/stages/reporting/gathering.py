@@ -60,11 +60,11 @@ def gather_facts(
     workspace = Workspace.of(workspace)
     office = ReportContext.open(workspace, runs)
     yield Progress(TASK, 0, PARTS, "runs")
-    told_runs = run_rows(office.records, office.metric)
+    trained_runs = run_rows(office.records, office.metric)
     yield Progress(TASK, 1, PARTS, "out-of-fold rows")
-    judged, wrongs, doubted = yield from examine_rows(office, cam)
+    evaluation, wrongs, doubted = yield from examine_rows(office, cam)
     yield Progress(TASK, 2, PARTS, "data")
-    data = yield from _data(office, check, "" if isinstance(judged, Missing) else judged.member)
+    data = yield from _data(office, check, "" if isinstance(evaluation, Missing) else evaluation.member)
     yield Progress(TASK, 4, PARTS, "views")
     views = _views(office)
     yield Progress(TASK, 5, PARTS, "blend and board")
@@ -75,7 +75,7 @@ def gather_facts(
         else section_or_missing(lambda: blends.board_section(workspace, board))
     )
     blend = _blend(office, board)
-    sections = Sections(data, told_runs, judged, views, blend, ranked)
+    sections = Sections(data, trained_runs, evaluation, views, blend, ranked)
     rows = [] if isinstance(board, Missing) else [(entry.number, entry.rows) for entry in board.entries]
     return Facts(
         name=workspace.root.name,
@@ -83,8 +83,8 @@ def gather_facts(
         versions=versions(),
         summary=summarise(office.metric, office.best, rows, sections),
         data=data,
-        runs=told_runs,
-        judged=judged,
+        runs=trained_runs,
+        judged=evaluation,
         mistakes=wrongs,
         suspects=doubted,
         views=views,

@@ -41,8 +41,8 @@ def _of_questions(
             found.rows.tolist(), found.likely.tolist(), found.margins, strict=True
         ):
             answer = share[row] if likely else 1 - share[row]
-            said = (name if likely else f"not {name}",)
-            ranked.append((margin, row, _suspect(subject, row, said, 1 - answer, answer)))
+            likely_label = (name if likely else f"not {name}",)
+            ranked.append((margin, row, _suspect(subject, row, likely_label, 1 - answer, answer)))
     return expected, [(row, one) for _, row, one in sorted(ranked, key=lambda each: each[0])]
 
 

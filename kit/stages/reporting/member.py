@@ -152,14 +152,14 @@ def evaluate_member(subject: EvaluatedMember, metric: Metric) -> MemberEvaluatio
     by_fold = {str(fold): numeric_names(found).get(name) for fold, found in sorted(folds.items())}
     if not subject.table.target.has_decisions:
         return _evaluate_values(subject, by_fold, metric)
-    table, truth, told = subject.table, subject.table.targets(), subject.predicted_class
-    counts = None if table.is_multi_label else confusion(truth, told, len(table.classes))
+    table, truth, predicted = subject.table, subject.table.targets(), subject.predicted_class
+    counts = None if table.is_multi_label else confusion(truth, predicted, len(table.classes))
     return MemberEvaluation(
         member=subject.name,
         rows=len(table),
         scores=numeric_names(subject.provenance.scores),
         fold_scores=by_fold,
-        classes=of_questions(truth, told, table.classes)
+        classes=of_questions(truth, predicted, table.classes)
         if counts is None
         else of_confusion(counts, table.classes),
         confusion=() if counts is None else tuple(map(tuple, counts.tolist())),

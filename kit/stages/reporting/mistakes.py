@@ -48,9 +48,9 @@ def mistake(subject: EvaluatedMember, row: int, loss: float) -> Mistake:
     """Returns a row's mistake in words, without its picture."""
     table, shares = subject.table, subject.probabilities[row]
     if not table.target.has_decisions:
-        told = (table.target.describe(shares, table.classes),)
+        predicted = (table.target.describe(shares, table.classes),)
         names = table.label_names(row)
-        return Mistake(str(table.ids[row]), int(subject.folds[row]), names, told, None, None, loss, None)
+        return Mistake(str(table.ids[row]), int(subject.folds[row]), names, predicted, None, None, loss, None)
     if table.is_multi_label:
         given = np.flatnonzero(subject.decision.assign_labels(shares[None])[0]).tolist()
         truth = np.flatnonzero(table.targets()[row]).tolist()

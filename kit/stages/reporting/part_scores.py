@@ -36,9 +36,9 @@ def evaluate_parts(table: Table, predictions: np.ndarray, metric: Metric) -> tup
         for place, name in _blocks(part, table.classes):
             rows = np.asarray(known[:, place].all(axis=1))
             if rows.any():
-                told = scores.get(name, {})
+                scores_of_part = scores.get(name, {})
                 own = (table, part, place, name, truth[rows, place], predictions[rows, place])
-                made.append(_evaluate(*own, told))
+                made.append(_evaluate(*own, scores_of_part))
     return tuple(made)
 
 
@@ -65,12 +65,12 @@ def _evaluate(
         return PartEvaluation(name, part.kind, len(truth), scores, None, (), (), column)
     if part.kind == "softmax":
         names = tuple(one.partition(PART_SEPARATOR)[2] or one for one in table.classes[place])
-        true, said = truth.argmax(axis=1), given.argmax(axis=1)
+        true, predicted = truth.argmax(axis=1), given.argmax(axis=1)
     else:
         names = YES_NO
-        true, said = truth[:, 0].astype(np.int64), (given[:, 0] >= 0.5).astype(np.int64)
-    counts = confusion(true, said, len(names))
-    right = float((true == said).mean())
+        true, predicted = truth[:, 0].astype(np.int64), (given[:, 0] >= 0.5).astype(np.int64)
+    counts = confusion(true, predicted, len(names))
+    right = float((true == predicted).mean())
     classes, cells = of_confusion(counts, names), tuple(map(tuple, counts.tolist()))
     return PartEvaluation(name, part.kind, len(truth), scores, right, classes, cells, None)
 

@@ -41,13 +41,13 @@ def examine_rows(
     if isinstance(read, Missing):
         return read, read, read
     member: EvaluatedMember = read
-    judged = section_or_missing(lambda: member_module.evaluate_member(member, office.metric))
+    evaluation = section_or_missing(lambda: member_module.evaluate_member(member, office.metric))
     found: tuple[Mistake, ...] | Missing
     try:
         found = yield from _mistakes(office, member, cam)
     except KitError as error:
         found = absent(error)
-    return judged, found, (yield from _suspects(office, member))
+    return evaluation, found, (yield from _suspects(office, member))
 
 
 def _suspects(office: ReportContext, member: EvaluatedMember) -> Work[LabelErrorSection]:

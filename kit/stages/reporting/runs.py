@@ -119,7 +119,7 @@ def find_differing_settings(asked: Sequence[Mapping[str, Any]]) -> list[dict[str
     apart = set()
     for key in {key for one in dotted for key in one}:
         section = key.partition(".")[0]
-        told = {one.get(key, "") for one, whole in zip(dotted, asked, strict=True) if section in whole}
-        if len(told) > 1 or section not in usual:
+        values = {one.get(key, "") for one, whole in zip(dotted, asked, strict=True) if section in whole}
+        if len(values) > 1 or section not in usual:
             apart.add(key)
     return [{key: one[key] for key in sorted(apart & one.keys())} for one in dotted]

@@ -34,21 +34,21 @@ class Sections:
 
     data: DataSection | Missing
     runs: tuple[TrainedRun, ...] | Missing
-    judged: MemberEvaluation | Missing
+    evaluation: MemberEvaluation | Missing
     views: tuple[ViewScores, ...] | Missing
     blend: BlendSection | Missing
     board: BoardSection | Missing
 
 
 def summarise(
-    metric: Metric, best: Candidate | None, rows: Sequence[tuple[int, int]], told: Sections
+    metric: Metric, best: Candidate | None, rows: Sequence[tuple[int, int]], sections: Sections
 ) -> Summary:
     """Returns the summary. `best` is the best member, `rows` the out-of-fold rows of submissions by number."""
-    name, cv = _best(metric, best, dict(rows), told.board)
+    name, cv = _best(metric, best, dict(rows), sections.board)
     sign = 1.0 if metric.higher_is_better else -1.0
-    board = None if isinstance(told.board, Missing) else told.board
+    board = None if isinstance(sections.board, Missing) else sections.board
     scored = [one.leaderboard for one in board.submissions if one.leaderboard is not None] if board else []
-    wrong = sorted(_find_problems(told), key=lambda one: LEVELS[one.level])
+    wrong = sorted(_find_problems(sections), key=lambda one: LEVELS[one.level])
     return Summary(
         metric=metric.plugin_name(),
         higher_is_better=metric.higher_is_better,
@@ -57,7 +57,7 @@ def summarise(
         noise=board.noise_cv if board else None,
         leaderboard=max(scored, key=lambda score: sign * score) if scored else None,
         wrong=tuple(wrong),
-        steps=tuple(_steps(best, metric.higher_is_better, told)),
+        steps=tuple(_steps(best, metric.higher_is_better, sections)),
     )
 
 
@@ -78,45 +78,47 @@ def _best(
     return max(scored, key=lambda pair: sign * pair[1], default=("", None))
 
 
-def _find_problems(told: Sections) -> Iterator[Problem]:
-    if isinstance(told.data, Missing):
-        yield Problem("problem", told.data.why, "data")
-    elif not isinstance(told.data.findings, Missing):
-        for one in told.data.findings:
+def _find_problems(sections: Sections) -> Iterator[Problem]:
+    if isinstance(sections.data, Missing):
+        yield Problem("problem", sections.data.why, "data")
+    elif not isinstance(sections.data.findings, Missing):
+        for one in sections.data.findings:
             if one.level != "note":
                 yield Problem(one.level, one.summary, "data")
-    stopped = _find_stopped(told.runs)
+    stopped = _find_stopped(sections.runs)
     if stopped:
         named = ", ".join(run.name for run in stopped[:MAX_NAMES_PER_LINE]) + (
             " …" if len(stopped) > MAX_NAMES_PER_LINE else ""
         )
-        said = (
+        summary = (
             f"run {named}: {stopped[0].state}"
             if len(stopped) == 1
             else f"{len(stopped)} runs are not finished: {named}"
         )
-        yield Problem("warning", said, "runs")
-    for run in () if isinstance(told.runs, Missing) else told.runs:
+        yield Problem("warning", summary, "runs")
+    for run in () if isinstance(sections.runs, Missing) else sections.runs:
         if run.left_out:
             text = f"run {run.name} left out {run.left_out} steps, whose loss was not finite"
             yield Problem("warning", text, "runs")
-    for member in harmful_members(told.blend):
-        text = f"{member} makes the plain mean of submission {_number(told.blend)} worse than it is without"
+    for member in harmful_members(sections.blend):
+        text = (
+            f"{member} makes the plain mean of submission {_number(sections.blend)} worse than it is without"
+        )
         yield Problem("warning", text, "blend")
-    for doubt in () if isinstance(told.board, Missing) else told.board.doubts:
+    for doubt in () if isinstance(sections.board, Missing) else sections.board.doubts:
         yield Problem("warning", doubt.what, "board")
-    if not isinstance(told.judged, Missing):
-        yield from _of_rows(told.judged)
+    if not isinstance(sections.evaluation, Missing):
+        yield from _of_rows(sections.evaluation)
 
 
-def _of_rows(judged: MemberEvaluation) -> Iterator[Problem]:
-    weak = weak_classes(judged.classes)
+def _of_rows(evaluation: MemberEvaluation) -> Iterator[Problem]:
+    weak = weak_classes(evaluation.classes)
     if weak:
         names = ", ".join(weak[:MAX_NAMES_PER_LINE]) + (" …" if len(weak) > MAX_NAMES_PER_LINE else "")
-        text = f"{len(weak)} of {len(judged.classes)} classes have less than half of the mean F1: {names}"
+        text = f"{len(weak)} of {len(evaluation.classes)} classes have less than half of the mean F1: {names}"
         yield Problem("note", text, "classes")
-    if judged.calibration is not None and judged.calibration.error >= MAX_CALIBRATION_ERROR:
-        error = f"{judged.calibration.error:.2f}"
+    if evaluation.calibration is not None and evaluation.calibration.error >= MAX_CALIBRATION_ERROR:
+        error = f"{evaluation.calibration.error:.2f}"
         yield Problem("note", f"confidence is off by {error} on average (calibration error)", "calibration")
 
 
@@ -159,51 +161,55 @@ def _find_stopped(runs: tuple[TrainedRun, ...] | Missing) -> list[TrainedRun]:
     ]
 
 
-def _steps(best: Candidate | None, higher: bool, told: Sections) -> Iterator[NextStep]:
-    if isinstance(told.data, Missing):
-        yield NextStep(f"the tables cannot be read as they are: {told.data.why}", "kit check")
+def _steps(best: Candidate | None, higher: bool, sections: Sections) -> Iterator[NextStep]:
+    if isinstance(sections.data, Missing):
+        yield NextStep(f"the tables cannot be read as they are: {sections.data.why}", "kit check")
         return
-    if isinstance(told.data.findings, Missing):
+    if isinstance(sections.data.findings, Missing):
         yield NextStep("see what the data say before a score is trusted", "kit check")
     else:
-        for one in told.data.findings:
+        for one in sections.data.findings:
             if one.level == "problem" and all("=" in word for word in one.fix.split()):
                 yield NextStep(f"try the fix of {one.code}", f"kit check {one.fix}")
-    if isinstance(told.runs, Missing):
-        yield NextStep(told.runs.why, told.runs.hint)
+    if isinstance(sections.runs, Missing):
+        yield NextStep(sections.runs.why, sections.runs.hint)
         return
-    if stopped := _find_stopped(told.runs):
+    if stopped := _find_stopped(sections.runs):
         why = "see how the unfinished run was started, and resume it"
         yield NextStep(why, f"kit runs show {stopped[0].name}")
-    if isinstance(told.views, Missing) and best:
+    if isinstance(sections.views, Missing) and best:
         views = suggest_views(best.run)
         yield NextStep(
             "see whether views help", f"kit tta --checkpoints runs/{best.run.name} --views {views}"
         )
-    yield from _submission_steps(best, higher, told)
+    yield from _submission_steps(best, higher, sections)
 
 
-def _submission_steps(best: Candidate | None, higher: bool, told: Sections) -> Iterator[NextStep]:
-    finished = [] if isinstance(told.runs, Missing) else [run for run in told.runs if run.state == "finished"]
-    if isinstance(told.board, Missing):
+def _submission_steps(best: Candidate | None, higher: bool, sections: Sections) -> Iterator[NextStep]:
+    finished = (
+        []
+        if isinstance(sections.runs, Missing)
+        else [run for run in sections.runs if run.state == "finished"]
+    )
+    if isinstance(sections.board, Missing):
         if best:
             yield NextStep("make the first submission", f"kit blend runs/{best.run.name}@{best.views}")
         return
-    if best and best.score is not None and _is_ahead(best.score, higher, told.board):
+    if best and best.score is not None and _is_ahead(best.score, higher, sections.board):
         yield NextStep(
             "the best member is better than every submission", f"kit blend runs/{best.run.name}@{best.views}"
         )
-    if isinstance(told.blend, Missing):
+    if isinstance(sections.blend, Missing):
         if len(finished) > 1:
             names = " ".join(f"runs/{run.name}" for run in finished[:MAX_NAMES_PER_LINE])
             yield NextStep("see what a blend brings", f"kit plot members {names}")
-    elif worse := harmful_members(told.blend):
-        rest = [f"runs/{one.name}" for one in told.blend.members if one.name not in worse]
+    elif worse := harmful_members(sections.blend):
+        rest = [f"runs/{one.name}" for one in sections.blend.members if one.name not in worse]
         yield NextStep("blend without those that make it worse", f"kit blend {' '.join(rest)}")
-    if not told.board.scored and told.board.submissions:
-        number = told.board.submissions[0].number
+    if not sections.board.scored and sections.board.submissions:
+        number = sections.board.submissions[0].number
         yield NextStep(
             "send the best submission, and tell what the leaderboard said", f"kit board score {number} SCORE"
         )
-    elif any(one.leaderboard is None for one in told.board.submissions):
+    elif any(one.leaderboard is None for one in sections.board.submissions):
         yield NextStep("which submissions are worth sending", "kit board --submissions-left 3")
