@@ -47,8 +47,8 @@ def score_pairs(
         ]
         given = pair_features(*sides)[None]
         trained = np.array([pairs[number].trained for number in asked])
-        told = [judges[name].blend(given)[:, 1] for name in (str(fold), TEST)]
-        total[asked] += np.where(trained, *told)
+        probabilities = [judges[name].blend(given)[:, 1] for name in (str(fold), TEST)]
+        total[asked] += np.where(trained, *probabilities)
         counts[asked] += 1
     return total / np.maximum(counts, 1), sum(pair.seen for pair in pairs)
 

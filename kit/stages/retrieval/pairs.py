@@ -151,14 +151,22 @@ def classify_pairs(
             "judges": {name: one.spec() for name, one in judges.items()},
         },
     )
-    told, seen = score_pairs(source, wanted, judges)
+    probabilities, seen = score_pairs(source, wanted, judges)
     level = np.array([threshold])
     if positive_rate is not None:
-        told, level = (
-            adjust_for_prior(values, float(same.mean()), positive_rate) for values in (told, level)
+        probabilities, level = (
+            adjust_for_prior(values, float(same.mean()), positive_rate) for values in (probabilities, level)
         )
     return PairsResult(
-        model, len(same), scores, threshold, f1, float(level[0]), tuple(wanted), tuple(told.tolist()), seen
+        model,
+        len(same),
+        scores,
+        threshold,
+        f1,
+        float(level[0]),
+        tuple(wanted),
+        tuple(probabilities.tolist()),
+        seen,
     )
 
 

@@ -172,13 +172,16 @@ class _RetrievalContext:
         """
         ignored = self.scorer.classes_to_ignore()
         check_ignored_classes(source, ignored)
-        said = tuple(classifiers(source)) if self.scorer.takes_probabilities else ()
+        own_predictions = tuple(classifiers(source)) if self.scorer.takes_probabilities else ()
         variants: list[_SearchVariant] = []
         for chosen in _subsets(self.rerankers):
             detail = " ".join(reranker.plugin_name() for reranker in chosen)
             found = yield from find_neighbours(source, self.scorer.neighbours(), chosen, ignored, detail)
-            if said:
-                found = (with_classifier(found[0], said[0]), with_classifier(found[1], said[1]))
+            if own_predictions:
+                found = (
+                    with_classifier(found[0], own_predictions[0]),
+                    with_classifier(found[1], own_predictions[1]),
+                )
             variants.append(self._search(source, chosen, *found))
         return self._write(source, variants)
 
