@@ -59,8 +59,8 @@ def _check_predictions(file: Path, folds: Folds, classes: tuple[str, ...], test:
             cases=[f"{len(made.classes)} classes there, {len(classes)} here"],
             hint="use the same classes in the same order",
         )
-    told = made.provenance.folds
-    if told and told != folds.fingerprint():
+    folds_fingerprint = made.provenance.folds
+    if folds_fingerprint and folds_fingerprint != folds.fingerprint():
         raise InvalidError(
             f"{file} was predicted with other folds than the run's folds.csv",
             code="D43",

@@ -109,10 +109,10 @@ def _names(run: Run, views: set[str] | None, weights: bool) -> list[str]:
 def _write(out: Path, files: dict[str, Path]) -> Work[None]:
     """Writes the zip: the digests of all files first, then the files. Parquet and weights are not compressed."""
     digests = {name: sha256(path) for name, path in files.items()}
-    told = {"schema": EXPORT_SCHEMA, "kit": __version__, "files": digests}
+    manifest = {"schema": EXPORT_SCHEMA, "kit": __version__, "files": digests}
     size = sum(path.stat().st_size for path in files.values())
     with atomic_file(out, size) as part, zipfile.ZipFile(part, "w", strict_timestamps=False) as archive:
-        archive.writestr(EXPORT, json.dumps(told, indent=2))
+        archive.writestr(EXPORT, json.dumps(manifest, indent=2))
         for number, (name, path) in enumerate(files.items()):
             yield Progress(TASK, number, len(files), name)
             archive.write(path, name)

@@ -73,8 +73,8 @@ def _take(submissions: Path, folder: Path, entry: Entry, renamed: Mapping[str, s
     if source.is_file():
         source.rename(submissions / file)
     if (record := source.with_suffix(".json")).is_file():
-        told = {**dict(read_json(record)), "number": number, "file": file}
-        write_json((submissions / file).with_suffix(".json"), _rename_members(told, renamed))
+        content = {**dict(read_json(record)), "number": number, "file": file}
+        write_json((submissions / file).with_suffix(".json"), _rename_members(content, renamed))
     notes = [entry.notes] if entry.notes else []
     if number != entry.number:
         notes.append(f"was {entry.number} in another workspace")
