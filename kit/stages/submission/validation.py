@@ -223,17 +223,17 @@ def _cells(
     `order` brings the rows into the sample's, because a ranking is several rows.
     """
     table = read.frame().iloc[list(order)].reset_index(drop=True)
-    told = shape.check_rows(table, sample, classes)
-    if told is None:
+    wrong_rows = shape.check_rows(table, sample, classes)
+    if wrong_rows is None:
         if shape.matches(table, classes):
             return []
-        told = [
+        wrong_rows = [
             (row, f"does not match format {shape.plugin_name()!r}")
             for row in _not_matching(shape, table, classes)
         ]
-        if not told:
+        if not wrong_rows:
             return [Issue("D44", f"the rows together do not match format {shape.plugin_name()!r}")]
-    return [Issue("D44", why, read.lines[order[row]], ids[order[row]]) for row, why in told]
+    return [Issue("D44", why, read.lines[order[row]], ids[order[row]]) for row, why in wrong_rows]
 
 
 def _not_matching(shape: Format, table: pd.DataFrame, classes: Sequence[str], start: int = 0) -> list[int]:
