@@ -141,8 +141,10 @@ def train_in_parallel(
     )
     events = executor.map(train_fold, [job for _, job in fan.jobs], stop)
     with stop.at_step_boundary(), closing(events):
-        for told in events:
-            yield from fan.handle_result(told) if isinstance(told, JobResult) else fan.report_progress(told)
+        for event in events:
+            yield from (
+                fan.handle_result(event) if isinstance(event, JobResult) else fan.report_progress(event)
+            )
     number = stop.requested or fan.number
     if number and (cut := fan.cut_short()):
         why = f"{TIME_OVER_TEXT}: " if number == TIME_OVER else ""
@@ -181,25 +183,25 @@ class _ParallelFolds:
         """Returns the prefix of a job's lines: its run, if there are several."""
         return f"{job.run}: " if len(self.runs) > 1 else ""
 
-    def report_progress(self, told: JobProgress) -> Iterator[Progress]:
+    def report_progress(self, progress: JobProgress) -> Iterator[Progress]:
         """Yields a job's progress, as a part of the whole."""
-        job, step = self.jobs[told.job][1], told.step
+        job, step = self.jobs[progress.job][1], progress.step
         if step.task == DEVICE:
             if step.detail not in self.devices:
                 self.devices.add(step.detail)
                 yield Progress(DEVICE, sum(self.shares), len(self.shares), step.detail, line=True)
         elif step.task == "train":
-            self.shares[told.job] = step.done * job.of - job.position
+            self.shares[progress.job] = step.done * job.of - job.position
             yield self._line(self.name(job) + step.detail, step.line, step.regular)
         else:
             yield self._line(f"{self.name(job)}fold {job.fold}: {step.detail}", step.line)
 
-    def handle_result(self, told: JobResult) -> Iterator[Progress]:
+    def handle_result(self, result: JobResult) -> Iterator[Progress]:
         """Stores a job's result, and yields a line if it failed or was the last of its run."""
-        key, job = self.jobs[told.job]
-        self.shares[told.job] = 1.0
+        key, job = self.jobs[result.job]
+        self.shares[result.job] = 1.0
         self.left[key] -= 1
-        error = told.error or _check_written(self.runs[key], job)
+        error = result.error or _check_written(self.runs[key], job)
         if error is not None:
             self.errors[key].append((job, error))
             if not isinstance(error, StoppedError):

@@ -290,9 +290,9 @@ def _compare(
     Pruned trials follow, the longest trained first, then failed ones.
     """
     parts = find_changes([trial.overrides for trial in done])
-    told = [replace(trial, changed=part) for trial, part in zip(done, parts, strict=True)]
+    trials = [replace(trial, changed=part) for trial, part in zip(done, parts, strict=True)]
     sign = -1.0 if metric.higher_is_better else 1.0
-    found = [trial for trial in told if trial.score is not None]
+    found = [trial for trial in trials if trial.score is not None]
     scored = sorted(found, key=lambda trial: sign * (trial.score or 0.0))
     if len(scored) > 1:
         table = read_labelled_rows(space.root, space.competition.data)
@@ -302,8 +302,8 @@ def _compare(
             scored[0],
             *(replace(t, gain_of_best=_gain(space, scoring, table, best, t)) for t in scored[1:]),
         ]
-    pruned = sorted((trial for trial in told if trial.pruned), key=lambda trial: -(trial.epochs or 0))
-    failed = [trial for trial in told if trial.score is None and not trial.pruned]
+    pruned = sorted((trial for trial in trials if trial.pruned), key=lambda trial: -(trial.epochs or 0))
+    failed = [trial for trial in trials if trial.score is None and not trial.pruned]
     return SweepResult(name, metric.plugin_name(), (*scored, *pruned, *failed), budget)
 
 
