@@ -31,7 +31,7 @@ class FromClassCounts(Protocol):
     If there are many classes, a confusion matrix is larger than all rows; these counts are not.
     """
 
-    def of_margins(self, hits: np.ndarray, told: np.ndarray, true: np.ndarray) -> float:
+    def of_margins(self, hits: np.ndarray, predicted: np.ndarray, true: np.ndarray) -> float:
         """Returns the score of the counts or weights of each class, (K,)."""
         ...
 
@@ -96,28 +96,28 @@ def _offers(metric: object, protocol: type) -> bool:
     return isinstance(metric, protocol) and protocol not in excluded
 
 
-def confusion(truth: Targets, said: np.ndarray, classes: int) -> np.ndarray:
+def confusion(truth: Targets, predicted: np.ndarray, classes: int) -> np.ndarray:
     """Counts how often each class (a row) was predicted as each class (a column), int64 (K, K)."""
-    counts = np.bincount(truth * classes + said, minlength=classes * classes)
+    counts = np.bincount(truth * classes + predicted, minlength=classes * classes)
     return counts.reshape(classes, classes)
 
 
 def score_decisions(
     metric: FromConfusionMatrix,
     truth: Targets,
-    said: np.ndarray,
+    predicted: np.ndarray,
     classes: int,
     weights: np.ndarray | None = None,
 ) -> float:
     """Returns the score of decisions (N,), by the smaller of the confusion matrix and the counts by class."""
     if classes * classes > len(truth) and scores_class_counts(metric):
-        right = truth == said
+        right = truth == predicted
         return metric.of_margins(
             np.bincount(truth[right], None if weights is None else weights[right], minlength=classes),
-            np.bincount(said, weights, minlength=classes),
+            np.bincount(predicted, weights, minlength=classes),
             np.bincount(truth, weights, minlength=classes),
         )
-    counts = np.bincount(truth * classes + said, weights, minlength=classes * classes)
+    counts = np.bincount(truth * classes + predicted, weights, minlength=classes * classes)
     return metric.of_confusion(counts.reshape(classes, classes))
 
 

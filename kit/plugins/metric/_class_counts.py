@@ -34,7 +34,7 @@ class ClassCountMetric(DecisionMetric):
         "zero", description="what a class without a defined score counts in a mean over classes"
     )
 
-    def ratio(self, hits: np.ndarray, told: np.ndarray, true: np.ndarray) -> Ratio:
+    def ratio(self, hits: np.ndarray, predicted: np.ndarray, true: np.ndarray) -> Ratio:
         """Returns numerators and denominators from counts: hits, predicted rows and true rows, per class or per row."""
         raise NotImplementedError
 
@@ -52,36 +52,36 @@ class ClassCountMetric(DecisionMetric):
     def of_confusion(self, counts: np.ndarray) -> float:
         return self.of_margins(counts.diagonal(), counts.sum(axis=0), counts.sum(axis=1))
 
-    def of_margins(self, hits: np.ndarray, told: np.ndarray, true: np.ndarray) -> float:
+    def of_margins(self, hits: np.ndarray, predicted: np.ndarray, true: np.ndarray) -> float:
         if self.average == "samples":  # of one label per row
             return float(hits.sum() / true.sum())
-        occurs = told + true > 0
+        occurs = predicted + true > 0
         if self.average == "binary" or not occurs.any():
-            return self._mean(hits, told, true)
-        return self._mean(hits[occurs], told[occurs], true[occurs])
+            return self._mean(hits, predicted, true)
+        return self._mean(hits[occurs], predicted[occurs], true[occurs])
 
-    def weigh_labels(self, true: np.ndarray, told: np.ndarray) -> Weighted:
+    def weigh_labels(self, true: np.ndarray, predicted: np.ndarray) -> Weighted:
         if self.average == "samples":
-            by_row = self._by_row(true, told)
+            by_row = self._by_row(true, predicted)
             return lambda weights: float(np.average(by_row, weights=weights))
-        hits, given, own = (values.astype(np.float32) for values in (true & told, told, true))
+        hits, given, own = (values.astype(np.float32) for values in (true & predicted, predicted, true))
         return lambda weights: self._mean(weights @ hits, weights @ given, weights @ own)
 
-    def _by_row(self, true: np.ndarray, told: np.ndarray) -> np.ndarray:
+    def _by_row(self, true: np.ndarray, predicted: np.ndarray) -> np.ndarray:
         """Returns the score of each row, (N,): 1 without true and predicted labels, 0 if it is undefined otherwise."""
-        top, bottom = self.ratio((true & told).sum(axis=1), told.sum(axis=1), true.sum(axis=1))
-        empty = ~true.any(axis=1) & ~told.any(axis=1)
+        top, bottom = self.ratio((true & predicted).sum(axis=1), predicted.sum(axis=1), true.sum(axis=1))
+        empty = ~true.any(axis=1) & ~predicted.any(axis=1)
         return np.where(empty, 1.0, _divide(top, bottom, 0.0))
 
-    def _mean(self, hits: np.ndarray, told: np.ndarray, true: np.ndarray) -> float:
+    def _mean(self, hits: np.ndarray, predicted: np.ndarray, true: np.ndarray) -> float:
         if self.average == "binary":
             number = (
                 1 if self.positive is None else int(class_numbers([self.positive], self.context.classes)[0])
             )
-            hits, told, true = (values[number : number + 1] for values in (hits, told, true))
+            hits, predicted, true = (values[number : number + 1] for values in (hits, predicted, true))
         elif self.average == "micro":
-            hits, told, true = (np.array([values.sum()]) for values in (hits, told, true))
-        by_class = _divide(*self.ratio(hits, told, true), np.nan)
+            hits, predicted, true = (np.array([values.sum()]) for values in (hits, predicted, true))
+        by_class = _divide(*self.ratio(hits, predicted, true), np.nan)
         weights = true if self.average == "weighted" and true.sum() else np.ones(len(by_class))
         if self.absent == "skip":
             weights = np.where(np.isnan(by_class), 0, weights)

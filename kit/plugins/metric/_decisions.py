@@ -20,7 +20,7 @@ class DecisionMetric(Metric):
         """Returns the score of a confusion matrix (K, K) with one row per true class; counts or weights."""
         raise NotImplementedError
 
-    def weigh_labels(self, true: np.ndarray, told: np.ndarray) -> Weighted:
+    def weigh_labels(self, true: np.ndarray, predicted: np.ndarray) -> Weighted:
         """Returns a function from weights (N,) to the score of true and predicted labels, bool (N, K)."""
         raise NotImplementedError
 
@@ -32,5 +32,5 @@ class DecisionMetric(Metric):
     def score_by_weights(self, truth: Targets, probabilities: Probabilities) -> Weighted:
         if truth.ndim == 2:
             return self.weigh_labels(truth.astype(bool), self.decision.assign_labels(probabilities))
-        said, classes = probabilities.argmax(axis=1), probabilities.shape[1]
-        return lambda weights: score_decisions(self, truth, said, classes, weights)
+        predicted, classes = probabilities.argmax(axis=1), probabilities.shape[1]
+        return lambda weights: score_decisions(self, truth, predicted, classes, weights)

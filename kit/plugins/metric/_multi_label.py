@@ -19,7 +19,7 @@ class MeanOverClasses(Metric):
 
     label_kinds = ("class_index", "multi_hot")
     limits = (0, 1)
-    said: ClassVar[str]  # its name in errors
+    error_name: ClassVar[str]  # its name in errors
     undrawn: ClassVar[str]  # the error if no class of the drawn rows has a curve
     need_others: ClassVar[bool]  # whether a class that all rows have has no curve
 
@@ -32,13 +32,13 @@ class MeanOverClasses(Metric):
 
     def score_by_weights(self, truth: Targets, probabilities: Probabilities) -> Weighted:
         hot = one_against_rest(truth, probabilities.shape[1])
-        scored = find_scored_classes(truth, hot, self.said, self.need_others)
+        scored = find_scored_classes(truth, hot, self.error_name, self.need_others)
         curves = [self.curve(hot[:, k], probabilities[:, k]) for k in scored]
 
         def score(weights: np.ndarray) -> float:
             found = np.array([curve(weights) for curve in curves])
             if np.isnan(found).all():
-                raise InvalidError(f"{self.said} needs {self.undrawn}", code="D45")
+                raise InvalidError(f"{self.error_name} needs {self.undrawn}", code="D45")
             return float(np.nanmean(found))
 
         return score

@@ -44,7 +44,7 @@ class PositiveClassCurve(MeanOverClasses):
         def score(weights: np.ndarray) -> float:
             found = curve(weights)
             if np.isnan(found):
-                raise InvalidError(f"{self.said} needs {self.undrawn}", code="D45")
+                raise InvalidError(f"{self.error_name} needs {self.undrawn}", code="D45")
             return found
 
         return score

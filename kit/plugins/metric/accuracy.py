@@ -43,5 +43,5 @@ class Accuracy(Metric):
     def of_confusion(self, counts: np.ndarray) -> float:
         return float(counts.trace() / counts.sum())
 
-    def of_margins(self, hits: np.ndarray, told: np.ndarray, true: np.ndarray) -> float:
+    def of_margins(self, hits: np.ndarray, predicted: np.ndarray, true: np.ndarray) -> float:
         return float(hits.sum() / true.sum())

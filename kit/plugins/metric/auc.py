@@ -16,7 +16,7 @@ class Auc(MeanOverClasses):
     Source: sklearn.metrics.roc_auc_score, one against the rest, macro.
     """
 
-    said = "AUC"
+    error_name = "AUC"
     undrawn = "rows of two classes; all drawn are of one"
     need_others = True
 

@@ -16,7 +16,7 @@ class AveragePrecision(MeanOverClasses):
     Source: sklearn.metrics.average_precision_score, macro; the mAP of Microsoft COCO and Open Images classification.
     """
 
-    said = "average precision"
+    error_name = "average precision"
     undrawn = "rows of a class; none is drawn"
     need_others = False
 

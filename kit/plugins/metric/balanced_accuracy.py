@@ -20,6 +20,6 @@ class BalancedAccuracy(DecisionMetric):
     def of_confusion(self, counts: np.ndarray) -> float:
         return self.of_margins(counts.diagonal(), counts.sum(axis=0), counts.sum(axis=1))
 
-    def of_margins(self, hits: np.ndarray, told: np.ndarray, true: np.ndarray) -> float:
+    def of_margins(self, hits: np.ndarray, predicted: np.ndarray, true: np.ndarray) -> float:
         some = true > 0
         return min(float((hits[some] / true[some]).mean()), 1.0)

@@ -65,8 +65,8 @@ class CohenKappa(DecisionMetric):
                 hint="list the classes in metric.order, from the lowest grade to the highest",
             )
 
-    def weigh_labels(self, true: np.ndarray, told: np.ndarray) -> Weighted:
-        cells = [(one & other).sum(axis=1) for one in (~true, true) for other in (~told, told)]
+    def weigh_labels(self, true: np.ndarray, predicted: np.ndarray) -> Weighted:
+        cells = [(one & other).sum(axis=1) for one in (~true, true) for other in (~predicted, predicted)]
         unweighted = np.array([[0.0, 1.0], [1.0, 0.0]])
         return lambda weights: _kappa(np.array([weights @ cell for cell in cells]).reshape(2, 2), unweighted)
 

@@ -96,7 +96,7 @@ class CostMatrix(DecisionMetric):
 @lru_cache(maxsize=8)
 def _cached_matrix(path: Path, names: tuple[str, ...], stamp: int) -> np.ndarray:
     pairs = _read(path, names)
-    return np.array([[pairs[true, told] for told in names] for true in names], dtype=np.float64)
+    return np.array([[pairs[true, predicted] for predicted in names] for true in names], dtype=np.float64)
 
 
 def _matrix(path: Path, names: tuple[str, ...], stamp: int) -> np.ndarray:
@@ -113,7 +113,7 @@ def _read(path: Path, names: Sequence[str]) -> Pairs:
     file = read_csv(path)
     cells = _long(file) if tuple(name.strip().lower() for name in file.columns) == LONG else _wide(file)
     known = set(names)
-    unknown = [name for true, told, _, _ in cells for name in (true, told) if name not in known]
+    unknown = [name for true, predicted, _, _ in cells for name in (true, predicted) if name not in known]
     if unknown:
         raise ConfigError(
             f"{path.name}: {unknown[0]!r} is not a name of the table{did_you_mean(unknown[0], names)}",
@@ -122,14 +122,15 @@ def _read(path: Path, names: Sequence[str]) -> Pairs:
         )
     wrong = [
         Case(
-            f"the cost of {true!r} as {told!r} is {cell!r}, not a number of 0 or more", f"{path.name}:{line}"
+            f"the cost of {true!r} as {predicted!r} is {cell!r}, not a number of 0 or more",
+            f"{path.name}:{line}",
         )
-        for true, told, cell, line in cells
+        for true, predicted, cell, line in cells
         if not (is_number(cell) and 0 <= float(cell) < math.inf)
     ]
     if wrong:
         raise ConfigError(f"{path.name}: {len(wrong)} cells are no cost", code="C47", cases=wrong)
-    pairs = {(true, told): float(cell) for true, told, cell, _ in cells}
+    pairs = {(true, predicted): float(cell) for true, predicted, cell, _ in cells}
     if len(pairs) < len(cells):
         raise ConfigError(f"{path.name} lists {len(cells) - len(pairs)} pairs twice", code="C47")
     _check_complete(path, pairs, names)
@@ -138,10 +139,10 @@ def _read(path: Path, names: Sequence[str]) -> Pairs:
 
 def _check_complete(path: Path, pairs: Pairs, names: Sequence[str]) -> None:
     lost = [
-        Case(f"no cost of {true!r} predicted as {told!r}", path.name)
+        Case(f"no cost of {true!r} predicted as {predicted!r}", path.name)
         for true in names
-        for told in names
-        if (true, told) not in pairs
+        for predicted in names
+        if (true, predicted) not in pairs
     ]
     if lost:
         raise ConfigError(
@@ -161,7 +162,7 @@ def _long(file: CsvFile) -> list[Cell]:
 
 def _wide(file: CsvFile) -> list[Cell]:
     return [
-        (row[0], told, cell, line)
+        (row[0], predicted, cell, line)
         for row, line in zip(file.rows, file.lines, strict=True)
-        for told, cell in zip(file.columns[1:], row[1:], strict=True)
+        for predicted, cell in zip(file.columns[1:], row[1:], strict=True)
     ]

@@ -19,5 +19,5 @@ class F1(ClassCountMetric):
     Source: sklearn.metrics.f1_score with zero_division 0.
     """
 
-    def ratio(self, hits: np.ndarray, told: np.ndarray, true: np.ndarray) -> Ratio:
-        return 2 * hits, true + told
+    def ratio(self, hits: np.ndarray, predicted: np.ndarray, true: np.ndarray) -> Ratio:
+        return 2 * hits, true + predicted

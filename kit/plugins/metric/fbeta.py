@@ -23,6 +23,6 @@ class Fbeta(ClassCountMetric):
 
     beta: float = Field(2.0, gt=0, le=100, description="above 1 missed rows cost more than wrong predictions")
 
-    def ratio(self, hits: np.ndarray, told: np.ndarray, true: np.ndarray) -> Ratio:
+    def ratio(self, hits: np.ndarray, predicted: np.ndarray, true: np.ndarray) -> Ratio:
         weight = self.beta**2
-        return (1 + weight) * hits, weight * true + told
+        return (1 + weight) * hits, weight * true + predicted

@@ -33,8 +33,8 @@ class MacroF1(DecisionMetric):
     def of_confusion(self, counts: np.ndarray) -> float:
         return self.of_margins(counts.diagonal(), counts.sum(axis=0), counts.sum(axis=1))
 
-    def of_margins(self, hits: np.ndarray, told: np.ndarray, true: np.ndarray) -> float:
-        return _mean_of_present(hits, told + true)
+    def of_margins(self, hits: np.ndarray, predicted: np.ndarray, true: np.ndarray) -> float:
+        return _mean_of_present(hits, predicted + true)
 
     def score_by_weights(self, truth: Targets, probabilities: Probabilities) -> Callable[[np.ndarray], float]:
         if truth.ndim == 2:

@@ -20,14 +20,14 @@ class Mcc(DecisionMetric):
     label_kinds = ("class_index", "multi_hot")
     limits = (-1, 1)
 
-    def weigh_labels(self, true: np.ndarray, told: np.ndarray) -> Weighted:
-        both, given, own = (values.sum(axis=1) for values in (true & told, told, true))
+    def weigh_labels(self, true: np.ndarray, predicted: np.ndarray) -> Weighted:
+        both, given, own = (values.sum(axis=1) for values in (true & predicted, predicted, true))
         neither = true.shape[1] - given - own + both
 
         def score(weights: np.ndarray) -> float:
             yes, no, count = weights @ both, weights @ neither, true.shape[1] * weights.sum()
-            told_yes, true_yes = weights @ given, weights @ own
-            margins = [np.array([count - one, one]) for one in (told_yes, true_yes)]
+            predicted_yes, true_yes = weights @ given, weights @ own
+            margins = [np.array([count - one, one]) for one in (predicted_yes, true_yes)]
             return self.of_margins(np.array([no, yes]), *margins)
 
         return score
@@ -35,10 +35,10 @@ class Mcc(DecisionMetric):
     def of_confusion(self, counts: np.ndarray) -> float:
         return self.of_margins(counts.diagonal(), counts.sum(axis=0), counts.sum(axis=1))
 
-    def of_margins(self, hits: np.ndarray, told: np.ndarray, true: np.ndarray) -> float:
+    def of_margins(self, hits: np.ndarray, predicted: np.ndarray, true: np.ndarray) -> float:
         rows = float(true.sum())
-        told, true = told / rows, true / rows
-        spread = (1 - told @ told) * (1 - true @ true)
+        predicted, true = predicted / rows, true / rows
+        spread = (1 - predicted @ predicted) * (1 - true @ true)
         if spread <= 1e-15:  # rounding, if all rows are of one class or predicted as one
             return 0.0
-        return float(np.clip((hits.sum() / rows - told @ true) / np.sqrt(spread), -1, 1))
+        return float(np.clip((hits.sum() / rows - predicted @ true) / np.sqrt(spread), -1, 1))

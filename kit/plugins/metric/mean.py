@@ -119,9 +119,9 @@ class MeanOfMetrics(Metric):
     def of_confusion(self, counts: np.ndarray) -> float:
         return self._average([metric.of_confusion(counts) for metric in self.of if scores_confusion(metric)])
 
-    def of_margins(self, hits: np.ndarray, told: np.ndarray, true: np.ndarray) -> float:
+    def of_margins(self, hits: np.ndarray, predicted: np.ndarray, true: np.ndarray) -> float:
         return self._average(
-            [metric.of_margins(hits, told, true) for metric in self.of if scores_class_counts(metric)]
+            [metric.of_margins(hits, predicted, true) for metric in self.of if scores_class_counts(metric)]
         )
 
     def _parts(

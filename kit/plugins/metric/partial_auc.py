@@ -22,7 +22,7 @@ class PartialAuc(PositiveClassCurve):
     Source: ISIC 2024 (min_tpr 0.8), p_auc_tpr of ISIC-Research/Challenge-2024-Metrics.
     """
 
-    said = "partial AUC"
+    error_name = "partial AUC"
     undrawn = "rows of two classes; all drawn are of one"
 
     min_tpr: float = Field(0.8, ge=0, lt=1, description="the true positive rate above which the area counts")

@@ -18,5 +18,5 @@ class PrecisionScore(ClassCountMetric):
     Source: sklearn.metrics.precision_score with zero_division 0.
     """
 
-    def ratio(self, hits: np.ndarray, told: np.ndarray, true: np.ndarray) -> Ratio:
-        return hits, told
+    def ratio(self, hits: np.ndarray, predicted: np.ndarray, true: np.ndarray) -> Ratio:
+        return hits, predicted

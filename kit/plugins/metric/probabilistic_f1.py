@@ -56,8 +56,8 @@ class ProbabilisticF1(Metric):
         hits = hot * given
         return lambda weights: self._mean(weights @ hits, weights @ given, weights @ hot)
 
-    def _mean(self, hits: np.ndarray, told: np.ndarray, true: np.ndarray) -> float:
+    def _mean(self, hits: np.ndarray, predicted: np.ndarray, true: np.ndarray) -> float:
         weight = self.beta**2
-        both = weight * true + told
+        both = weight * true + predicted
         by_class = np.where(hits > 0, (1 + weight) * hits / np.where(both > 0, both, 1), 0)
         return min(float(by_class.mean()), 1.0)

@@ -19,5 +19,5 @@ class RecallScore(ClassCountMetric):
     Source: sklearn.metrics.recall_score with zero_division 0; of one component, the macro recall of Bengali.AI.
     """
 
-    def ratio(self, hits: np.ndarray, told: np.ndarray, true: np.ndarray) -> Ratio:
+    def ratio(self, hits: np.ndarray, predicted: np.ndarray, true: np.ndarray) -> Ratio:
         return hits, true

@@ -22,7 +22,7 @@ class WeightedAuc(PositiveClassCurve):
     competition's well-known kernel does not interpolate.
     """
 
-    said = "weighted AUC"
+    error_name = "weighted AUC"
     undrawn = "rows of two classes; all drawn are of one"
 
     edges: tuple[float, ...] = Field((0.4,), description="true positive rates between the bands, ascending")
