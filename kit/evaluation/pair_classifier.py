@@ -99,7 +99,7 @@ def sigmoid(logits: np.ndarray) -> np.ndarray:
     return found
 
 
-def read_judges(text: str) -> dict[str, PairClassifier]:
+def read_pair_classifiers(text: str) -> dict[str, PairClassifier]:
     """Reads the pair classifiers from a file that `kit pairs` wrote, by fold number and `test`.
 
     Raises as `PairClassifier.of`.
@@ -136,12 +136,12 @@ def curve(probabilities: Probabilities, same: np.ndarray, points: int = 101) -> 
     """Returns precision, recall and threshold at evenly spaced quantiles of the probabilities, the highest first."""
     found = []
     for threshold in np.unique(np.quantile(probabilities, np.linspace(0, 1, points)))[::-1]:
-        told = probabilities >= threshold
-        hits = float((told & same.astype(bool)).sum())
+        predicted = probabilities >= threshold
+        hits = float((predicted & same.astype(bool)).sum())
         found.append(
             {
                 "threshold": float(threshold),
-                "precision": hits / told.sum(),
+                "precision": hits / predicted.sum(),
                 "recall": hits / max(same.sum(), 1),
             }
         )

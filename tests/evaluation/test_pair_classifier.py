@@ -17,7 +17,7 @@ from kit.evaluation.pair_classifier import (
     best_threshold,
     curve,
     pair_features,
-    read_judges,
+    read_pair_classifiers,
 )
 from kit.stages.retrieval.pair_sampling import sample_pairs
 
@@ -46,14 +46,16 @@ def test_a_judge_is_scikit_learns_standardised_logistic_regression(
     theirs = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000)).fit(given, same)
     np.testing.assert_allclose(judge.blend(given[None]), theirs.predict_proba(given), atol=1e-6)
     text = json.dumps({"judges": {"test": judge.spec()}})
-    np.testing.assert_array_equal(read_judges(text)["test"].blend(given[None]), judge.blend(given[None]))
+    np.testing.assert_array_equal(
+        read_pair_classifiers(text)["test"].blend(given[None]), judge.blend(given[None])
+    )
 
 
 @pytest.mark.parametrize("spoiled", [{"weights": [1.0]}, {"intercept": "x"}, {"centre": None}])
 def test_a_spoiled_file_is_no_judge(told: tuple[np.ndarray, np.ndarray], spoiled: dict[str, object]) -> None:
     spec = {**PairClassifier().fit(told[0][None], told[1]).spec(), **spoiled}
     with pytest.raises((ValueError, TypeError)):
-        read_judges(json.dumps({"judges": {"test": spec}}))
+        read_pair_classifiers(json.dumps({"judges": {"test": spec}}))
 
 
 def test_the_threshold_is_the_one_of_best_f1() -> None:

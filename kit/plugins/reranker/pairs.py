@@ -11,7 +11,7 @@ from pydantic import Field
 
 from kit.core.nearest import Neighbours, Search
 from kit.errors import ConfigError
-from kit.evaluation.pair_classifier import PairClassifier, pair_features, read_judges
+from kit.evaluation.pair_classifier import PairClassifier, pair_features, read_pair_classifiers
 from kit.kinds import Reranker, bound_field
 
 
@@ -41,36 +41,36 @@ class Pairs(Reranker):
 
     def search(self, queries: np.ndarray, gallery: np.ndarray, k: int, inner: Search) -> Neighbours:
         found = inner(queries, gallery, min(max(self.top_k, k), len(gallery)))
-        judge = self._judge()
-        if judge is None:
+        classifier = self._classifier()
+        if classifier is None:
             return Neighbours(found.similarities[:, :k], found.rows[:, :k])
         wide = found.rows.shape[1]
         given = pair_features(np.repeat(queries, wide, axis=0), gallery[found.rows.ravel()])
-        told = judge.blend(given[None])[:, 1].reshape(found.rows.shape).astype(np.float32)
-        order = np.argsort(-told, axis=1, kind="stable")[:, :k]
+        probabilities = classifier.blend(given[None])[:, 1].reshape(found.rows.shape).astype(np.float32)
+        order = np.argsort(-probabilities, axis=1, kind="stable")[:, :k]
         return Neighbours(
-            np.take_along_axis(told, order, axis=1), np.take_along_axis(found.rows, order, axis=1)
+            np.take_along_axis(probabilities, order, axis=1), np.take_along_axis(found.rows, order, axis=1)
         )
 
-    def _judge(self) -> PairClassifier | None:
+    def _classifier(self) -> PairClassifier | None:
         """Returns the classifier of the other folds. Without a model it is None, and the order stays."""
         if not self.model:
             return None
-        judges = _read(self.input_files()[0])
+        classifiers = _read(self.input_files()[0])
         name = "test" if self.fold is None else str(self.fold)
-        if name not in judges:
+        if name not in classifiers:
             raise ConfigError(
                 f"{self.model} has nothing for fold {name}",
                 code="C07",
                 hint="kit pairs again, with all folds embedded",
             )
-        return judges[name]
+        return classifiers[name]
 
 
 @lru_cache(maxsize=8)
 def _read(file: Path) -> dict[str, PairClassifier]:
     try:
-        return read_judges(file.read_text(encoding="utf-8"))
+        return read_pair_classifiers(file.read_text(encoding="utf-8"))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ConfigError(
             f"{file} is no file of kit pairs: {str(error).splitlines()[0]}",

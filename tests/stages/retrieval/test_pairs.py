@@ -17,7 +17,7 @@ from kit.core.nearest import nearest
 from kit.data.embeddings import Embeddings
 from kit.data.folds import Folds
 from kit.errors import ConfigError, DataError, InvalidError
-from kit.evaluation.pair_classifier import pair_features, read_judges
+from kit.evaluation.pair_classifier import pair_features, read_pair_classifiers
 from kit.kinds import Reranker
 from kit.stages.prediction.embed import embed
 from kit.stages.retrieval.pairs import classify_pairs
@@ -41,7 +41,7 @@ def by_hand(workspace: Workspace, one: str, other: str, fold: int, judge: str) -
     ids = [*found.train.ids.tolist(), *found.test.ids.tolist()]
     vectors = np.concatenate([found.train.vectors, found.test.vectors])
     given = pair_features(vectors[[ids.index(one)]], vectors[[ids.index(other)]])
-    judges = read_judges((workspace.runs / "a/pairs/plain.json").read_text())
+    judges = read_pair_classifiers((workspace.runs / "a/pairs/plain.json").read_text())
     return float(judges[judge].blend(given[None])[0, 1])
 
 
@@ -79,7 +79,7 @@ def test_a_reranker_judges_held_out_rows_by_what_other_folds_taught(embedded: Wo
     queries, gallery = (
         np.array(found.train.vectors[part], np.float32) for part in (slice(0, 5), slice(5, 60))
     )
-    judges = read_judges((embedded.runs / "a/pairs/plain.json").read_text())
+    judges = read_pair_classifiers((embedded.runs / "a/pairs/plain.json").read_text())
     rows = nearest(queries, gallery, 8).rows
     for fold, name in ((0, "0"), (1, "1"), (None, "test")):
         told = reranker.of_fold(fold).search(queries, gallery, 4, nearest)
