@@ -37,11 +37,11 @@ def law_each_job_ends_once_with_its_result(executor: Executor) -> None:
     """Each job ends once, with its own result, and reports progress. An empty list of jobs gives nothing."""
     if executor.remote:
         return
-    told = list(executor.map(double_number, [1, 2, 3], Stop()))
-    ended = {one.job: one.result for one in told if isinstance(one, JobResult)}
+    messages = list(executor.map(double_number, [1, 2, 3], Stop()))
+    ended = {one.job: one.result for one in messages if isinstance(one, JobResult)}
     assert ended == {0: 2, 1: 4, 2: 6}, f"the results by job are {ended}"
-    assert sum(isinstance(one, JobResult) for one in told) == 3, "a job ended more than once"
-    lines = {(one.job, one.step.detail) for one in told if isinstance(one, JobProgress) and one.step.line}
+    assert sum(isinstance(one, JobResult) for one in messages) == 3, "a job ended more than once"
+    lines = {(one.job, one.step.detail) for one in messages if isinstance(one, JobProgress) and one.step.line}
     assert lines == {(at, f"job {at + 1} begins") for at in range(3)}, f"the lines were {lines}"
     assert not list(executor.map(double_number, [], Stop())), "map([]) yielded something"
 
@@ -50,8 +50,8 @@ def law_a_job_that_fails_leaves_the_others_to_go_on(executor: Executor) -> None:
     """A failed job ends with its error, code and hint (R10 if unexpected), and the other jobs continue."""
     if executor.remote:
         return
-    told = executor.map(double_number, [-1, 13, 3], Stop())
-    ended = {one.job: one for one in told if isinstance(one, JobResult)}
+    messages = executor.map(double_number, [-1, 13, 3], Stop())
+    ended = {one.job: one for one in messages if isinstance(one, JobResult)}
     assert ended[2].result == 6, f"the job beside those that fail came to {ended[2]}"
     error, other = ended[0].error, ended[1].error
     assert isinstance(error, DataError), f"bad data became {error!r}"
@@ -66,9 +66,9 @@ def law_asked_to_stop_it_asks_the_jobs(executor: Executor) -> None:
         return
     stop, ended = Stop(), []
     begun = time.monotonic()
-    for told in executor.map(wait_for_stop, list(range(executor.parallelism(99) + 1)), stop):
+    for message in executor.map(wait_for_stop, list(range(executor.parallelism(99) + 1)), stop):
         stop.requested = signal.SIGTERM
-        ended += [told] if isinstance(told, JobResult) else []
+        ended += [message] if isinstance(message, JobResult) else []
     assert time.monotonic() - begun < LONG, "the jobs were not asked"
     assert len(ended) == executor.parallelism(99) + 1, f"{len(ended)} jobs ended"
     wrong = [one for one in ended if not isinstance(one.error, StoppedError)]

@@ -89,15 +89,15 @@ def run_job_in_worker(
     function: Function, number: int, job: Any, stop: Stop
 ) -> Iterator[JobProgress | JobResult]:
     """Runs `run_job` in a process whose stderr is not read, and passes kit's warnings on as lines of the job."""
-    heard: list[str] = []
+    warning_lines: list[str] = []
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         warnings.simplefilter("always", KitWarning)
-        warnings.showwarning = lambda message, *_, **__: heard.append(f"warning: {message}")
-        for told in run_job(function, number, job, stop):
-            while heard:
-                yield JobProgress(number, Progress(EXECUTOR_TASK, 0, 1, heard.pop(0), line=True))
-            yield told
+        warnings.showwarning = lambda message, *_, **__: warning_lines.append(f"warning: {message}")
+        for job_message in run_job(function, number, job, stop):
+            while warning_lines:
+                yield JobProgress(number, Progress(EXECUTOR_TASK, 0, 1, warning_lines.pop(0), line=True))
+            yield job_message
 
 
 def wrap_exception(error: Exception) -> RunError:

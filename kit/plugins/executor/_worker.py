@@ -38,15 +38,15 @@ def work(pipe: Connection, settings: Mapping[str, str]) -> None:
     threading.Thread(target=_listen, args=(pipe, stop, jobs), daemon=True).start()
     try:
         while (given := jobs.get()) is not None:
-            for told in run_job_in_worker(given[0], 0, given[1], stop):
-                _send(pipe, told)
+            for message in run_job_in_worker(given[0], 0, given[1], stop):
+                _send(pipe, message)
     except (BrokenPipeError, ConnectionResetError):
         return
 
 
-def _send(pipe: Connection, told: JobProgress | JobResult) -> None:
+def _send(pipe: Connection, message: JobProgress | JobResult) -> None:
     try:
-        pipe.send(told)
+        pipe.send(message)
     except OSError:
         raise
     except Exception as error:  # a result that cannot be pickled

@@ -140,13 +140,13 @@ class _Pool:
     def _receive(self, worker: _Worker, stop: Stop) -> Iterator[JobProgress | JobResult]:
         """Yields a worker's messages. At its job's end the worker receives another one."""
         try:
-            told = worker.pipe.recv()
+            message = worker.pipe.recv()
         except (EOFError, OSError):
             worker.process.join(WORKER_EXIT_TIMEOUT_S)
             yield from self._replace_worker(worker, stop)
             return
-        yield replace(told, job=worker.job)
-        if not isinstance(told, JobResult):
+        yield replace(message, job=worker.job)
+        if not isinstance(message, JobResult):
             return
         if self.waiting:
             worker.job = self.waiting.popleft()
@@ -169,11 +169,11 @@ class _Pool:
             f"was killed by signal {-code}" if code is not None and code < 0 else f"ended with status {code}"
         )
         self.losses[number] += 1
-        told = worker_lost_error(
+        outcome = worker_lost_error(
             number, self.losses[number], self.retries, f"its process {ended}", "fewer executor.workers", stop
         )
-        yield told
-        if isinstance(told, JobProgress):
+        yield outcome
+        if isinstance(outcome, JobProgress):
             self.waiting.appendleft(number)
         self._start(worker.settings)
 

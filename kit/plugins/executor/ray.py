@@ -264,37 +264,37 @@ class _Tasks:
 
         number = self.streams[stream]
         try:
-            told = ray.get(next(stream))
+            message = ray.get(next(stream))
         except ray.exceptions.RayTaskError as error:  # outside of the job: mostly its module or its data
             cause = error.cause if isinstance(error.cause, Exception) else error
             waited = stop.requested and number not in self.begun  # Ray reports a cancelled job as failed
-            told = (
+            message = (
                 cancellation_error(number, stop) if waited else JobResult(number, error=wrap_exception(cause))
             )
         except (ray.exceptions.RayError, StopIteration) as error:
             del self.streams[stream]
             yield from self._restart_job(number, error, stop)
             return
-        if told is None:
+        if message is None:
             self.begun.add(number)
-        elif isinstance(told, JobResult):
+        elif isinstance(message, JobResult):
             del self.streams[stream]
-            is_cut_off = isinstance(told.error, StoppedError) and told.error.number != TIME_OVER
+            is_cut_off = isinstance(message.error, StoppedError) and message.error.number != TIME_OVER
             if is_cut_off and not stop.requested:
-                yield from self._restart_job(number, cast(StoppedError, told.error), stop)
+                yield from self._restart_job(number, cast(StoppedError, message.error), stop)
             else:
-                yield JobResult(number, told.result, told.error)
+                yield JobResult(number, message.result, message.error)
         else:
-            yield JobProgress(number, told.step)
+            yield JobProgress(number, message.step)
 
     def _restart_job(self, number: int, error: Exception, stop: Stop) -> Iterator[JobProgress | JobResult]:
         """Restarts a job whose worker or node was lost, up to `retries` times."""
         how = f"its worker on the cluster was lost ({type(error).__name__})"
         self.losses[number] += 1
         self.begun.discard(number)
-        told = worker_lost_error(number, self.losses[number], self.retries, how, "executor.memory", stop)
-        yield told
-        if isinstance(told, JobProgress):
+        outcome = worker_lost_error(number, self.losses[number], self.retries, how, "executor.memory", stop)
+        yield outcome
+        if isinstance(outcome, JobProgress):
             self._start(number)
 
     def end(self) -> None:
