@@ -65,7 +65,7 @@ def law_neighbours_that_agree_win(plugin: Scorer) -> None:
         CLASSES,
         sure,
     )
-    said = made.score(shown).argmax(axis=1)
-    assert (said == np.arange(CLASSES)).all(), (
-        f"neighbours all of classes 0 to {CLASSES - 1} were answered with {said}"
+    predicted = made.score(shown).argmax(axis=1)
+    assert (predicted == np.arange(CLASSES)).all(), (
+        f"neighbours all of classes 0 to {CLASSES - 1} were answered with {predicted}"
     )

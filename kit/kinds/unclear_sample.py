@@ -123,9 +123,9 @@ def decide(
     name, other = chosen
     options = {"k": min(metric.spec()["k"], len(classes))} if name == "top_k" and "k" in metric.spec() else {}
     shape = Format.open({"name": name, **options}, root, where="format")
-    said = f"metric {metric.plugin_name()} {SCORES[scored]}"
+    reason = f"metric {metric.plugin_name()} {SCORES[scored]}"
     instead = f"; format={other} writes {WRITES[other]}" if other else ""
-    return Decided(shape, f"{_describe_cells(sample, cells)}, read as {_read_as(name)}: {said}{instead}")
+    return Decided(shape, f"{_describe_cells(sample, cells)}, read as {_read_as(name)}: {reason}{instead}")
 
 
 def _of_one(

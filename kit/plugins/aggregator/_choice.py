@@ -22,11 +22,11 @@ def choose_best(recipes: Sequence[A], metric: Metric | None, images: AnswerImage
     """
     joined = [images.join(recipe.combine) for recipe in recipes]
     target = recipes[0].target
-    judge = Metric.open(target.usual_metrics[0]).with_known(context=ScoreContext(target=target))
+    deciding_metric = Metric.open(target.usual_metrics[0]).with_known(context=ScoreContext(target=target))
     if metric is not None:
         with suppress(InvalidError):
             metric.score(truth, joined[0])
-            judge = metric
-    sign = -1.0 if judge.higher_is_better else 1.0
-    costs = [sign * judge.score(truth, one) for one in joined]
+            deciding_metric = metric
+    sign = -1.0 if deciding_metric.higher_is_better else 1.0
+    costs = [sign * deciding_metric.score(truth, one) for one in joined]
     return recipes[next(place for place, cost in enumerate(costs) if cost <= min(costs) + MIN_GAIN)]

@@ -104,10 +104,10 @@ def _scores(
         others[:, number] = -1
         rival = others.argmax(axis=1)
         height, own = others[np.arange(len(truth)), rival], shares[:, number]
-        said = (
+        predictions = (
             np.where((own * factor > height) | ((own * factor == height) & (number < rival)), number, rival)
             for factor in grid
         )
-        return np.array([score_decisions(metric, truth, one, shares.shape[1]) for one in said])
+        return np.array([score_decisions(metric, truth, one, shares.shape[1]) for one in predictions])
     tried = (np.where(np.arange(len(factors)) == number, factor, factors) for factor in grid)
     return np.array([metric.score(truth, weigh(shares, one)) for one in tried])

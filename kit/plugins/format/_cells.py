@@ -14,14 +14,16 @@ Faults = list[tuple[int, str]]
 
 def no_classes(rows: Iterable[Sequence[str]], classes: Sequence[str]) -> Faults:
     """Returns the rows with a label that is not a class."""
-    known, said = set(classes), dict[str, str]()
+    known, suggestions = set(classes), dict[str, str]()
     found = []
     for row, labels in enumerate(rows):
         for label in labels:
             if label not in known:
-                if label not in said:
-                    said[label] = did_you_mean(label, classes) if len(said) < MAX_SUGGESTIONS else ""
-                found.append((row, f"{label!r} is not a class{said[label]}"))
+                if label not in suggestions:
+                    suggestions[label] = (
+                        did_you_mean(label, classes) if len(suggestions) < MAX_SUGGESTIONS else ""
+                    )
+                found.append((row, f"{label!r} is not a class{suggestions[label]}"))
     return found
 
 
