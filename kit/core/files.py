@@ -35,8 +35,8 @@ def atomic_file(path: Path, size: int = 0) -> Iterator[Path]:
     """
     with disk_full_as_error(path, size):
         path.parent.mkdir(parents=True, exist_ok=True)
-        for stump in path.parent.glob(f".{glob.escape(path.name)}.*{PARTIAL_SUFFIX}"):
-            _remove_stump(stump)
+        for leftover in path.parent.glob(f".{glob.escape(path.name)}.*{PARTIAL_SUFFIX}"):
+            _remove_partial_file(leftover)
         handle, part = _open_partial(path)
         try:
             yield part
@@ -64,7 +64,7 @@ def _open_partial(path: Path) -> tuple[int, Path]:
         os.close(handle)  # another process took it for a partial file before it was locked
 
 
-def _remove_stump(part: Path) -> None:
+def _remove_partial_file(part: Path) -> None:
     """Removes a partial file, unless its writer still runs, which holds its lock."""
     try:
         handle = os.open(part, os.O_RDONLY)
@@ -168,7 +168,7 @@ def remove_partial_files(folder: Path) -> None:
         if part.is_dir():
             shutil.rmtree(part, ignore_errors=True)
         else:
-            _remove_stump(part)
+            _remove_partial_file(part)
 
 
 def remove_folder(path: Path) -> None:

@@ -70,7 +70,7 @@ class Stop:
         # seconds within which a second signal counts as the same one, forwarded by a launcher
         self.repeat_window_s = repeat_window_s
         self.is_deferring = False
-        self._signal, self._heard = requested, 0.0
+        self._signal, self._received_at = requested, 0.0
 
     @classmethod
     def after(cls, time: str | None, announce: Callable[[str], None] = lambda text: None) -> Stop:
@@ -123,18 +123,18 @@ class Stop:
     @contextmanager
     def handle_signals(self) -> Iterator[None]:
         """Handles this process's signals within the block."""
-        before = {number: signal.signal(number, self._hear) for number in SIGNALS}
+        before = {number: signal.signal(number, self._handle_signal) for number in SIGNALS}
         try:
             yield
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
 
-    def _hear(self, number: int, frame: FrameType | None) -> None:
-        if self.is_deferring and self._signal and time.monotonic() - self._heard < self.repeat_window_s:
+    def _handle_signal(self, number: int, frame: FrameType | None) -> None:
+        if self.is_deferring and self._signal and time.monotonic() - self._received_at < self.repeat_window_s:
             return
         if self.is_deferring and not self._signal:
-            self._signal, self._heard = number, time.monotonic()
+            self._signal, self._received_at = number, time.monotonic()
             self.announce("stopping after this step; repeat to stop immediately")
             return
         raise Terminated if number == signal.SIGTERM else KeyboardInterrupt

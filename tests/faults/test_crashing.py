@@ -21,7 +21,7 @@ from tests import crashing
 
 folder = Path(sys.argv.pop())
 status = crashing.main()
-kit.core.files._remove_stump = lambda part: None  # breaks the promise on purpose
+kit.core.files._remove_partial_file = lambda part: None  # breaks the promise on purpose
 found = list(crashing.cases(folder, lambda kinds: [kinds.index("replace") + 1]))
 print("broken:", found)
 sys.exit(status)
