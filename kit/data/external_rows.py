@@ -116,19 +116,19 @@ def sources_of(sources: Sequence[str], columns: Mapping[str, Sequence[str]]) -> 
         return ()
     blank = [""] * len(sources)
     licences = next((columns[name] for name in LICENCE if name in columns), blank)
-    told = zip(sources, licences, columns.get(ORIGIN, blank), strict=True)
+    provenance = zip(sources, licences, columns.get(ORIGIN, blank), strict=True)
     counts = Counter(
-        ExternalSource(name, licence.strip(), origin.strip()) for name, licence, origin in told if name
+        ExternalSource(name, licence.strip(), origin.strip()) for name, licence, origin in provenance if name
     )
     return tuple(replace(source, rows=count) for source, count in sorted(counts.items()))
 
 
 def describe_sources(sources: Iterable[ExternalSource]) -> dict[str, str]:
     """Returns a description of each source by its name, for the manifest and the write-up."""
-    told: dict[str, str] = {}
+    descriptions: dict[str, str] = {}
     for source in sources:
-        told[source.name] = "; ".join(filter(None, [told.get(source.name), str(source)]))
-    return told
+        descriptions[source.name] = "; ".join(filter(None, [descriptions.get(source.name), str(source)]))
+    return descriptions
 
 
 def check_allowed(rows: SourceRows, rule: str | Sequence[str]) -> None:

@@ -111,5 +111,7 @@ def _external_groups(rows: SourceRows, groups: Sequence[str]) -> list[str]:
     """Returns the groups. An external row without one is its own group, by its id."""
     if not rows.sources:
         return list(groups)
-    told = zip(groups, rows.ids, rows.sources, strict=True)
-    return [group if group.strip() or not source else f"{source} {name}" for group, name, source in told]
+    grouped_rows = zip(groups, rows.ids, rows.sources, strict=True)
+    return [
+        group if group.strip() or not source else f"{source} {name}" for group, name, source in grouped_rows
+    ]

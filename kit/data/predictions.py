@@ -368,7 +368,10 @@ def write_parts(path: Path, parts: Sequence[Predictions], provenance: Provenance
     }
     schema = _schema(parts[0].classes, json.dumps(meta, ensure_ascii=False, allow_nan=False))
     size, coded = sum(part.probabilities.nbytes for part in parts), ["id", "fold"]  # they rarely repeat
-    with atomic_file(path, size) as stump, parquet.ParquetWriter(stump, schema, use_dictionary=coded) as file:
+    with (
+        atomic_file(path, size) as partial,
+        parquet.ParquetWriter(partial, schema, use_dictionary=coded) as file,
+    ):
         for part in parts:
             for rows in part._groups():
                 file.write_table(_table(part, rows, schema))

@@ -267,9 +267,9 @@ def retain_freed_memory(device: torch.device) -> Iterator[None]:
 
 
 def _is_malloc_untuned() -> bool:
-    told = [name for name in os.environ if name.startswith("MALLOC_") and name.endswith("_")]
+    malloc_variables = [name for name in os.environ if name.startswith("MALLOC_") and name.endswith("_")]
     tuned = "glibc.malloc" in os.environ.get("GLIBC_TUNABLES", "")
-    return not told and not tuned and "CS_GNU_LIBC_VERSION" in getattr(os, "confstr_names", {})
+    return not malloc_variables and not tuned and "CS_GNU_LIBC_VERSION" in getattr(os, "confstr_names", {})
 
 
 def _set_malloc(options: Sequence[tuple[int, int]]) -> None:

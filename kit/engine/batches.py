@@ -194,8 +194,8 @@ class LoaderProcesses:
     def _suspects(self, images: ImageDataset) -> list[str]:
         """Returns the images that lost processes were making, or else those that are still being made."""
         alive = {child.pid for child in multiprocessing.active_children()}
-        told = [(pid, row) for pid, row in self._at.tolist() if row >= 0]
-        rows = [row for pid, row in told if pid not in alive] or [row for _, row in told]
+        unfinished = [(pid, row) for pid, row in self._at.tolist() if row >= 0]
+        rows = [row for pid, row in unfinished if pid not in alive] or [row for _, row in unfinished]
         return [str(images.cache.paths[row]) for row in rows]
 
     def _kill(self) -> None:

@@ -97,8 +97,8 @@ def decode(image: Image, content: bytes, form: str, fill: str) -> tuple[np.ndarr
         raise invisible()
     import PIL.Image
 
-    ground = PIL.Image.new("RGBA", layer.size, (*parse_colour(fill), 255))
-    return np.array(PIL.Image.alpha_composite(ground, layer).convert("RGB")), True
+    background = PIL.Image.new("RGBA", layer.size, (*parse_colour(fill), 255))
+    return np.array(PIL.Image.alpha_composite(background, layer).convert("RGB")), True
 
 
 def _has_alpha(image: Image, form: str) -> bool:

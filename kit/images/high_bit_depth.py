@@ -47,8 +47,8 @@ def decode_high_bit_depth(
         if not alpha.any():
             raise containers.invisible()
         seen_through = bool((alpha < 1).any())
-        ground = np.array(containers.parse_colour(data.alpha_fill)) / 255 * (1 - alpha)
-        colours = np.clip(colours * (1 if premultiplied else alpha) + ground, 0, 1)
+        background = np.array(containers.parse_colour(data.alpha_fill)) / 255 * (1 - alpha)
+        colours = np.clip(colours * (1 if premultiplied else alpha) + background, 0, 1)
     return scale_shares(colours, data.pixel_type), seen_through
 
 
