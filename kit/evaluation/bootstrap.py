@@ -89,12 +89,12 @@ def _of_decisions(
     drawing: Drawing,
 ) -> np.ndarray:
     classes = predictions[0].shape[1]
-    said = [one.argmax(axis=1) for one in predictions]
-    draws = draw_count(len(truth) * len(said))
-    found = np.empty((draws, len(said)))
+    predicted = [one.argmax(axis=1) for one in predictions]
+    draws = draw_count(len(truth) * len(predicted))
+    found = np.empty((draws, len(predicted)))
     for draw, drawn in enumerate(drawing(draws)):
         weights = drawn[units]
-        for place, decisions in enumerate(said):
+        for place, decisions in enumerate(predicted):
             found[draw, place] = score_decisions(metric, truth, decisions, classes, weights)
     return found
 

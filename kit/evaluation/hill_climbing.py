@@ -129,9 +129,9 @@ class DecisionClimb(Climb):
 
         If there are many classes, a confusion matrix is larger than those.
         """
-        rows, said = near if not begun else near[self._may_turn(member, share, near)], self.lead.copy()
-        said[rows] = self._decide(member, share, rows)
-        return self.sign * score_decisions(self.metric, self.truth, said, self.classes)
+        rows, decisions = near if not begun else near[self._may_turn(member, share, near)], self.lead.copy()
+        decisions[rows] = self._decide(member, share, rows)
+        return self.sign * score_decisions(self.metric, self.truth, decisions, self.classes)
 
     def _may_turn(self, member: int, share: float, rows: np.ndarray) -> np.ndarray:
         """Returns whether a share of the member, added or removed, could change the decision of these rows."""
@@ -142,13 +142,13 @@ class DecisionClimb(Climb):
 
     def _decide(self, member: int, share: float, rows: np.ndarray) -> np.ndarray:
         """Returns the class that the sum with an added share of the member gives these rows."""
-        said = np.empty(len(rows), dtype=np.int64)
+        decisions = np.empty(len(rows), dtype=np.int64)
         for start in range(0, len(rows), BLOCK_ROWS):
             at = slice(start, start + BLOCK_ROWS)
             total = self.members[member].take(rows[at], axis=0) * np.float64(share)
             total += self.sums.take(rows[at], axis=0)
-            total.argmax(axis=1, out=said[at])
-        return said
+            total.argmax(axis=1, out=decisions[at])
+        return decisions
 
 
 class TrueClassClimb(Climb):

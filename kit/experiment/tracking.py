@@ -81,44 +81,44 @@ class Tracking:
     def __init__(self, trackers: Trackers, of: Tracked | None) -> None:
         self._trackers = trackers
         self._of = of
-        self._told: dict[int, _TrackerThread] = {}
+        self._threads: dict[int, _TrackerThread] = {}
 
     def __enter__(self) -> Self:
         for number, recipe in enumerate(self._trackers.recipes):
             if self._of is not None and number not in self._trackers.failed:
-                self._told[number] = _TrackerThread(recipe, self._of)
-                self._wait(number, "start", self._told[number].answer())
+                self._threads[number] = _TrackerThread(recipe, self._of)
+                self._wait(number, "start", self._threads[number].answer())
         return self
 
     def step(self, step: StepEvent) -> None:
         """Logs a batch's loss and learning rate, for trackers that want them."""
-        wanting = [number for number, told in self._told.items() if told.wants(step.number)]
+        wanting = [number for number, thread in self._threads.items() if thread.wants(step.number)]
         if wanting:  # reading the loss waits for the device
-            self._tell(wanting, step.number, {"batch_loss": float(step.loss), "lr": step.lr})
+            self._send(wanting, step.number, {"batch_loss": float(step.loss), "lr": step.lr})
 
     def log(self, step: int, values: Mapping[str, float]) -> None:
         """Logs an epoch's numbers at a step."""
-        self._tell(list(self._told), step, values)
+        self._send(list(self._threads), step, values)
 
-    def _tell(self, numbers: Sequence[int], step: int, values: Mapping[str, float]) -> None:
+    def _send(self, numbers: Sequence[int], step: int, values: Mapping[str, float]) -> None:
         for number in numbers:
-            told = self._told[number]
-            told.jobs.put((step, dict(values)))
-            self._wait(number, "log", told.answer())
+            thread = self._threads[number]
+            thread.jobs.put((step, dict(values)))
+            self._wait(number, "log", thread.answer())
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for number, told in list(self._told.items()):
-            told.jobs.put(None if error is None else UnfinishedFold())
-            self._wait(number, "end", told.result())
+        for number, thread in list(self._threads.items()):
+            thread.jobs.put(None if error is None else UnfinishedFold())
+            self._wait(number, "end", thread.result())
 
     def _wait(self, number: int, during: str, error: BaseException | None) -> None:
         """Drops a tracker for the rest of the command, with one warning, even under --strict."""
         if error is None:
             return
         self._trackers.failed.add(number)
-        del self._told[number]
+        del self._threads[number]
         name = self._trackers.recipes[number].plugin_name()
         text = (
             f"W15 tracker {name!r} failed in its {during}, and training continues without it: "

@@ -89,20 +89,20 @@ class PseudoRows:
 
     def add_to(self, own: TrainingData, table: Table, fold: int, loss: Loss) -> TrainingData:
         """Adds a fold's test rows to its data; `table` has the training rows. Raises ConfigError C36."""
-        first, told, kind = len(own.labels), self.labels.of(fold), self.kind(loss)
+        first, predicted, kind = len(own.labels), self.labels.of(fold), self.kind(loss)
         places = first + self._places(fold)
         labels = np.concatenate([own.labels, np.full(len(self.loaded.table), -1)])
-        labels[places] = told.probabilities.argmax(axis=1)
+        labels[places] = predicted.probabilities.argmax(axis=1)
         rows = np.concatenate([own.rows, first + self.rows(fold)])
         made = replace(own, cache=ConcatCache((own.cache, self.loaded.cache)), rows=rows, labels=labels)
         if kind == "class_index":
             return made
-        shares = np.zeros((len(labels), len(told.classes)), np.float32)  # 0 if no teacher saw the row
-        shares[places] = told.probabilities
+        shares = np.zeros((len(labels), len(predicted.classes)), np.float32)  # 0 if no teacher saw the row
+        shares[places] = predicted.probabilities
         if kind == "soft":
             shares[np.arange(first), own.labels] = 1
             return replace(made, targets=shares)
-        self._tell(shares, table, fold)
+        self._write_teacher_rows(shares, table, fold)
         return replace(made, targets=np.concatenate([labels[:, None].astype(np.float32), shares], axis=1))
 
     def kind(self, loss: Loss) -> LabelKind:
@@ -122,12 +122,12 @@ class PseudoRows:
     def _places(self, fold: int) -> np.ndarray:
         return self.loaded.table.index_of(self.labels.of(fold).ids)
 
-    def _tell(self, shares: np.ndarray, table: Table, fold: int) -> None:
+    def _write_teacher_rows(self, shares: np.ndarray, table: Table, fold: int) -> None:
         """Writes the teachers' predictions of the fold's training rows into the training rows' positions."""
         if self.labels.train is None:
             return
-        told = self.labels.train.take(self.labels.train.folds == fold)
-        shares[table.index_of(told.ids)] = told.probabilities
+        predicted = self.labels.train.take(self.labels.train.folds == fold)
+        shares[table.index_of(predicted.ids)] = predicted.probabilities
 
 
 def load_pseudo_rows(

@@ -293,17 +293,19 @@ def predict_with_oom_retry(
         except Exception as error:
             if not memory.is_out_of_memory(error):
                 raise
-            said = f"R02 out of memory ({at.detail or at.task}, row {at.done + 1:.0f}) with {size} images at a time: "
-            said += str(memory.device_memory(predictor.device))
+            message = (
+                f"R02 out of memory ({at.detail or at.task}, row {at.done + 1:.0f}) with {size} images at a time: "
+                f"{memory.device_memory(predictor.device)}"
+            )
         memory.empty_cache(predictor.device)  # out of the except block, which holds the failed pass's tensors
         if size == 1:
             raise RunError(
-                said.removeprefix("R02 "),
+                message.removeprefix("R02 "),
                 code="R02",
                 hint="use a smaller image_size, or fewer networks at once",
             )
         groups.size = -(-size // 2)
-        yield replace(at, detail=f"{said}; continuing with {groups.size} at a time", line=True)
+        yield replace(at, detail=f"{message}; continuing with {groups.size} at a time", line=True)
 
 
 def predict_all(

@@ -47,7 +47,7 @@ def explain(file: WeightFile, match: Match, original: Original) -> CheckpointErr
         (len(match.left), "left over"),
         (len(match.shapes), "of another shape"),
     )
-    told = ", ".join(f"{count} {what}" for count, what in counts if count)
+    misfits = ", ".join(f"{count} {what}" for count, what in counts if count)
     cause, lines = _cause(file, match, wanted, original)
     cases = chain.from_iterable(
         zip_longest(
@@ -57,7 +57,7 @@ def explain(file: WeightFile, match: Match, original: Original) -> CheckpointErr
         )
     )
     return CheckpointError(
-        f"{file.path} does not fit {original.architecture}: of {len(wanted)} weights, {told}. {cause}",
+        f"{file.path} does not fit {original.architecture}: of {len(wanted)} weights, {misfits}. {cause}",
         code="D53",
         cases=[case for case in cases if case is not None],
         hint="\n".join(lines),

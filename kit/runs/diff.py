@@ -140,7 +140,7 @@ def _classes(
     decision rule.
     """
     hot = truth > 0 if truth.ndim == 2 else truth[:, None] == np.arange(len(names))
-    told = [
+    predicted = [
         decision.assign_labels(shares)
         if truth.ndim == 2
         else shares.argmax(axis=1)[:, None] == np.arange(len(names))
@@ -149,7 +149,7 @@ def _classes(
     for number in np.flatnonzero(hot.any(axis=0)).tolist():
         rows = hot[:, number]
         yield ClassChange(
-            names[number], int(rows.sum()), *(float(each[rows, number].mean()) for each in told)
+            names[number], int(rows.sum()), *(float(each[rows, number].mean()) for each in predicted)
         )
 
 
