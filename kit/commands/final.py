@@ -104,7 +104,7 @@ def _table(plan: FinalPlan) -> Table:
     made = Table(box=None, pad_edge=False)
     for heading in ("run", "of", "epochs", "an epoch", "trains", "predicts", ""):
         made.add_column(heading, justify="left" if heading in ("run", "of", "") else "right", no_wrap=True)
-    for unit, said in [*((one, "") for one in plan.units), *((one, "too long") for one in plan.left_out)]:
+    for unit, note in [*((one, "") for one in plan.units), *((one, "too long") for one in plan.left_out)]:
         epochs = f"{unit.epochs_done}/{unit.epochs} done" if unit.epochs_done else str(unit.epochs)
         each = _span(sum(unit.pace.epochs) / unit.epochs)
         of = " ".join(one.text for one in unit.members)
@@ -115,7 +115,7 @@ def _table(plan: FinalPlan) -> Table:
             each,
             _span(unit.training_seconds),
             _span(unit.prediction_seconds),
-            said,
+            note,
         )
     return made
 

@@ -83,8 +83,8 @@ def command(
 
     sure = threshold if threshold is not None else DEFAULT_THRESHOLD if top_fraction is None else 0.0
     rule = Rule(sure, 1.0 if top_fraction is None else top_fraction, class_balanced, unanimous)
-    told = ("test", "train") if rows == "both" else (rows,)
-    asked = PseudoRequest(rule, "soft" if soft else "hard", read_spec(ensembler, "--ensembler"), told)
+    row_kinds = ("test", "train") if rows == "both" else (rows,)
+    asked = PseudoRequest(rule, "soft" if soft else "hard", read_spec(ensembler, "--ensembler"), row_kinds)
     made = show_progress(pseudo.with_progress(Workspace.find("."), members, name, asked))
     _say(made)
     result = {**asdict(made), "accuracy": made.held_out.accuracy, "interval": made.held_out.interval}

@@ -167,8 +167,8 @@ def _train(
                 hint = "run the same command without --restart to resume"
                 raise error.replace(hint=hint) from error
             raise
-    told = [_print_scores(run) for run in came if isinstance(run, Run)]
-    if told:
+    run_scores = [_print_scores(run) for run in came if isinstance(run, Run)]
+    if run_scores:
         say_decision(asked[0][0])
     failed = [(run, one) for run, one in zip(runs, came, strict=True) if isinstance(one, KitError)]
     for run, one in failed[1:]:
@@ -178,7 +178,7 @@ def _train(
         if len(asked) > 1:
             raise first.replace(summary=f"runs/{run.name}: {first.summary}") from first
         raise first
-    return told
+    return run_scores
 
 
 def _print_scores(run: Run) -> dict[str, object]:

@@ -150,8 +150,8 @@ def command(
     say_decision(workspace)
     if all(each.scores for each in made):
         echo(_next_step(made))
-    told = [{"member": e.member, "folder": e.folder, "folds": e.folds, "scores": e.scores} for e in made]
-    print_result(told, [each.member for each in made], as_json)
+    members = [{"member": e.member, "folder": e.folder, "folds": e.folds, "scores": e.scores} for e in made]
+    print_result(members, [each.member for each in made], as_json)
 
 
 def _next_step(made: Sequence[TtaResult]) -> str:

@@ -283,6 +283,6 @@ class PredictionMethods(OpenedFolder):
         with begin_call(progress) as call:
             sure = threshold if threshold is not None else DEFAULT_THRESHOLD if top_fraction is None else 0.0
             rule = Rule(sure, 1.0 if top_fraction is None else top_fraction, class_balanced, unanimous)
-            told = ("test", "train") if rows == "both" else (rows,)
-            asked = PseudoRequest(rule, "soft" if soft else "hard", ensembler, told)
+            row_kinds = ("test", "train") if rows == "both" else (rows,)
+            asked = PseudoRequest(rule, "soft" if soft else "hard", ensembler, row_kinds)
             return call.follow(pseudo.with_progress(self.folder, as_references(members), name, asked))

@@ -88,18 +88,18 @@ def _run_command(call: Call, workspace: Workspace, arguments: Sequence[str]) -> 
         start_new_session=True,
         env={**os.environ, "NO_COLOR": "1"},
     )
-    said: list[str] = []
+    lines: list[str] = []
     try:
         with call.handle_signals(), call.stop.at_step_boundary():
             assert process.stderr is not None
-            told = failed = False
+            is_forwarded = failed = False
             for line in process.stderr:
-                said.append(line.rstrip())
+                lines.append(line.rstrip())
                 failed = failed or line.startswith("error: ")
                 if not failed and not line.startswith("next: "):
-                    call.say(said[-1])
-                if call.stop.requested and not told:
-                    told = True
+                    call.say(lines[-1])
+                if call.stop.requested and not is_forwarded:
+                    is_forwarded = True
                     process.send_signal(signal.SIGINT)
             status = process.wait()
     finally:
@@ -110,21 +110,21 @@ def _run_command(call: Call, workspace: Workspace, arguments: Sequence[str]) -> 
     if call.stop.requested:
         raise StoppedError("stopped after a step, saved", call.stop.requested)
     if status == TIME_OVER_STATUS:
-        error = _error_of(said, status)
+        error = _error_of(lines, status)
         raise StoppedError(error.summary, TIME_OVER).replace(cases=error.cases, hint=error.hint)
     if status:
-        raise _error_of(said, status)
+        raise _error_of(lines, status)
 
 
-def _error_of(said: Sequence[str], status: int) -> RunError:
+def _error_of(lines: Sequence[str], status: int) -> RunError:
     """Returns the error that a command has printed: its code, summary and further lines."""
-    start = next((at for at, line in enumerate(said) if line.startswith("error: ")), None)
+    start = next((at for at, line in enumerate(lines) if line.startswith("error: ")), None)
     if start is None:
         return RunError(
-            f"the command that trains on several devices ended with status {status}", cases=said[-3:]
+            f"the command that trains on several devices ended with status {status}", cases=lines[-3:]
         )
-    code, summary = re.fullmatch(r"error: (?:([A-Z]\d\d) )?(.*)", said[start]).groups()  # type: ignore[union-attr]
-    more = [line.strip() for line in said[start + 1 :]]
+    code, summary = re.fullmatch(r"error: (?:([A-Z]\d\d) )?(.*)", lines[start]).groups()  # type: ignore[union-attr]
+    more = [line.strip() for line in lines[start + 1 :]]
     hints = [line.removeprefix("try: ") for line in more if line.startswith("try: ")]
     cases = [line for line in more if not line.startswith("try: ")]
     return RunError(summary, code=code or "", cases=cases, hint="; ".join(hints))
