@@ -100,7 +100,7 @@ def test_an_unknown_name_gets_the_nearest_one() -> None:
         Metric.open("acuracy")
     assert caught.value.summary == "no metric named 'acuracy'; did you mean 'accuracy'?"
     assert caught.value.exit_code == 2
-    assert "accuracy, auc, average_precision, balanced_accuracy" in caught.value.hint
+    assert "accuracy, any_part, auc, average_precision, balanced_accuracy" in caught.value.hint
 
 
 def test_an_unknown_kind_gets_the_nearest_one() -> None:

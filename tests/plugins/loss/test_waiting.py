@@ -12,6 +12,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from kit.kinds import Classes, Loss
+from kit.kinds.levels import Level
 from kit.kinds.registry import locations
 from kit.kinds.several_target import SeveralTarget
 from kit.plugins.loss._device_tensors import _MADE
@@ -25,6 +26,7 @@ CLASSES = Classes(
     (("u", "l"), ("u", "r"), ("v", "l"), ("v", "r")),
     30,
     target_range=(-9, 9),
+    levels=(Level("genus", ("s", "s", "t", "t")),),
 )
 # they look for pairs in the numbers of a batch, and cannot but wait
 MINES = {"metric_learning", "contrastive"}

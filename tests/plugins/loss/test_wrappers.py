@@ -11,6 +11,7 @@ from torch.nn import functional
 
 from kit.core.randomness import generator
 from kit.kinds import Classes, LabelKind, Loss
+from kit.kinds.levels import Level
 from kit.kinds.registry import locations
 from kit.kinds.several_target import SeveralTarget
 from kit.kinds.targets import LABEL_KINDS, MULTI_HOT, PLAIN_TARGETS
@@ -18,7 +19,8 @@ from kit.plugins.loss._batch_mixing import BatchMixing
 from kit.plugins.loss.class_weighted import ClassWeighted
 
 FACTORS = (("p", "u"), ("p", "v"), ("q", "u"), ("q", "v"))
-CLASSES = Classes(("a", "b", "c", "d"), (40, 10, 5, 1), ("x", "x", "y", "z"), FACTORS, 56)
+LEVELS = (Level("genus", ("s", "t", "s", "t")),)
+CLASSES = Classes(("a", "b", "c", "d"), (40, 10, 5, 1), ("x", "x", "y", "z"), FACTORS, 56, levels=LEVELS)
 SEVERAL = replace(CLASSES, target=MULTI_HOT)
 PARTS = SeveralTarget((("first", 2), ("second", 2)))
 LOSSES = [
@@ -32,7 +34,7 @@ MIXTURES = [name for name in locations("loss") if isinstance(Loss.open(name), Ba
 
 def case(loss: Loss, kind: LabelKind = "class_index", rows: int = 7) -> tuple[torch.Tensor, torch.Tensor]:
     draws = torch.Generator().manual_seed(4)
-    outputs = torch.randn(rows, 4, generator=draws)
+    outputs = torch.randn(rows, loss.width(4), generator=draws)
     labels = torch.randint(0, 4, (rows,), generator=draws)
     if kind == "multi_hot":
         labels = torch.randint(0, 2, (rows, 4), generator=draws).float()
