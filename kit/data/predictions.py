@@ -85,9 +85,7 @@ class Provenance:
     views: str = ""
     spec: Spec | None = None  # of the views
     merge: str = ""
-    bn_adapt: int | None = (
-        None  # rows that training's statistics of batch norm count as, where they are adapted
-    )
+    bn_adapt: int | None = None  # prior rows of adapted batch norm
     classes: tuple[str, ...] = ()
     plugins: Mapping[str, str] = field(default_factory=dict)  # hashes of their sources
     checkpoints: Mapping[str, str] = field(default_factory=dict)  # tags by fold
@@ -368,10 +366,7 @@ def write_parts(path: Path, parts: Sequence[Predictions], provenance: Provenance
     }
     schema = _schema(parts[0].classes, json.dumps(meta, ensure_ascii=False, allow_nan=False))
     size, coded = sum(part.probabilities.nbytes for part in parts), ["id", "fold"]  # they rarely repeat
-    with (
-        atomic_file(path, size) as partial,
-        parquet.ParquetWriter(partial, schema, use_dictionary=coded) as file,
-    ):
+    with atomic_file(path, size) as new, parquet.ParquetWriter(new, schema, use_dictionary=coded) as file:
         for part in parts:
             for rows in part._groups():
                 file.write_table(_table(part, rows, schema))

@@ -141,9 +141,8 @@ USABLE_SHARE = 0.5  # of the free memory, because workspaces of kernels are not 
 Merge = Literal["mean", "geometric"]
 View = Callable[[Tensor], Tensor]
 PLAIN = "plain"  # the name of the unchanged image among views
-MIN_PROBABILITY = (
-    1e-7  # smaller probabilities count as this in a geometric mean, so that one view cannot veto a class
-)
+# smaller probabilities count as this in a geometric mean, so that one view cannot veto a class
+MIN_PROBABILITY = 1e-7
 
 
 class NetworkOnDevice(Protocol):
