@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -170,24 +169,22 @@ def check_end_to_end(experiment: Experiment, techniques: OpenPlugins, ranks: int
             code="C84",
             hint=f"omit {found[0]}; or kit embed, then backbone=embeddings backbone.run=RUN",
         )
-    if mixing := find_mixing([stage.loss for stage in techniques.stages]):
-        verb = "reads test" if mixing.reads_unlabelled else "mixes"
-        raise ConfigError(
-            f"loss {mixing.plugin_name()!r} {verb} images, and a row is a bag of several",
-            code="C84",
-            hint=f"loss={getattr(mixing, 'base', mixing).plugin_name()}",
-        )
+    check_no_mixing(techniques, "C84", "and a row is a bag of several")
 
 
-def find_mixing(losses: Iterable[Loss]) -> Loss | None:
-    """Returns the first loss that mixes images or reads test images, also if it is the base of another loss."""
-    for loss in losses:
-        inner: Loss | None = loss
-        while inner is not None:
-            if type(inner).mix is not Loss.mix or inner.reads_unlabelled:
-                return inner
-            inner = inner.base_loss()
-    return None
+def check_no_mixing(techniques: OpenPlugins, code: str, reason: str) -> None:
+    """Raises ConfigError for a loss that mixes images or reads test images, also as the base of another loss."""
+    for stage in techniques.stages:
+        loss: Loss | None = stage.loss
+        while loss is not None:
+            if type(loss).mix is not Loss.mix or loss.reads_unlabelled:
+                verb = "reads test" if loss.reads_unlabelled else "mixes"
+                raise ConfigError(
+                    f"loss {loss.plugin_name()!r} {verb} images, {reason}",
+                    code=code,
+                    hint=f"loss={getattr(loss, 'base', loss).plugin_name()}",
+                )
+            loss = loss.base_loss()
 
 
 def find_bags(loaded: Loaded, max_instances: int | None, split: str = "test") -> ImageBags:

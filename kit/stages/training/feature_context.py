@@ -25,7 +25,7 @@ from kit.engine.feature_batches import Bags
 from kit.errors import ConfigError, DataError, InvalidError
 from kit.evaluation.competition import Scoring
 from kit.experiment.auto_groups import write_auto_groups
-from kit.experiment.bags import Places, bag_classes, bags_digest, bags_of, find_mixing, open_instances
+from kit.experiment.bags import Places, bag_classes, bags_digest, bags_of, check_no_mixing, open_instances
 from kit.experiment.loading import Loaded
 from kit.experiment.run_context import RunContext, check_rows, name_classes
 from kit.experiment.sample_fit import warn_about_prediction
@@ -191,13 +191,7 @@ def _check_plugins(techniques: OpenPlugins) -> None:
         )
     if backbone.weights is not None:
         raise ConfigError("backbone 'embeddings' takes no backbone.weights", code="C83", hint="omit it")
-    if mixing := find_mixing([stage.loss for stage in techniques.stages]):
-        verb = "reads test" if mixing.reads_unlabelled else "mixes"
-        raise ConfigError(
-            f"loss {mixing.plugin_name()!r} {verb} images, but backbone 'embeddings' has vectors",
-            code="C83",
-            hint=f"loss={getattr(mixing, 'base', mixing).plugin_name()}",
-        )
+    check_no_mixing(techniques, "C83", "but backbone 'embeddings' has vectors")
 
 
 def _precision(experiment: Experiment) -> Precision:
