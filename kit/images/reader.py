@@ -219,11 +219,16 @@ def pad_to_square(image: Pixels, side: int) -> np.ndarray:
     return np.pad(image, (*edges, (0, 0)))
 
 
+def centre_square(height: int, width: int, crop_share: float = 1.0) -> tuple[int, int, int]:
+    """Returns top, left and side in pixels of the centre square, `crop_share` of the short side."""
+    side = max(1, round(min(height, width) * crop_share))
+    return (height - side) // 2, (width - side) // 2, side
+
+
 def center_crop(image: Pixels, size: int, crop_share: float = 1.0) -> np.ndarray:
     """Returns the centre square, `crop_share` of the short side, at size x size, as in every prediction."""
     height, width = image.shape[:2]
-    side = max(1, round(min(height, width) * crop_share))
-    top, left = (height - side) // 2, (width - side) // 2
+    top, left, side = centre_square(height, width, crop_share)
     square = resize(image[top : top + side, left : left + side], size, size)
     return square.copy() if np.shares_memory(square, image) else square
 

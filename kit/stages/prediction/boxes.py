@@ -4,24 +4,25 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from scipy import ndimage
 
+from kit.config.models import Experiment
 from kit.config.workspace import Workspace
 from kit.core.display import Displayed, frame
 from kit.core.files import StrPath, write_bytes
 from kit.core.locations import Box
-from kit.core.progress import Progress, ResultOf, Work, stage
+from kit.core.progress import Progress, Work, stage
 from kit.data.table import Table, rows_to_predict, table_of, train_table
 from kit.device.precision import choose_device
-from kit.engine.batches import ImageDataset
 from kit.errors import ConfigError, DataError
+from kit.experiment.cams import cam_batches
 from kit.experiment.loading import (
     Loaded,
     RunCheckpoints,
@@ -31,21 +32,14 @@ from kit.experiment.loading import (
     geometry,
     load_rows,
 )
-from kit.experiment.prediction_file import (
-    experiment_of,
-    restore,
-    same_experiment,
-)
-from kit.images.reader import resize
+from kit.experiment.prediction_file import restore, same_experiment
+from kit.images.reader import centre_square, resize
 from kit.model import checkpoints
-from kit.model.grad_cam import compute_cams
-from kit.model.network import Network
 
 if TYPE_CHECKING:
     import pandas as pd
 
 TASK = "boxes"
-BATCH = 32
 THRESHOLD = 0.15  # of a map's maximum, as in section 4.1 of the paper
 HEADER = ("id", "x", "y", "width", "height")
 
@@ -105,17 +99,17 @@ def boxes(
     with target.run.lock():
         train = table_of(target.run.folder, train_table(workspace.root, data).sort_by_id(), data)
         tables = (train, rows_to_predict(workspace, data, train.classes))
-        _check(workspace, target, tables)
-        found: list[tuple[str, Box | None]] = []
-        rows = sum(map(len, tables)) * len(target.folds)
-        for number, split in enumerate(("train", "test")):
-            if not len(tables[number]):
-                continue
-            done = len(train) * len(target.folds) * number
-            work = ResultOf(_of_table(workspace, target, tables[number], split, threshold, place))
-            for step in work:
-                yield replace(step, done=done + step.done, total=rows) if step.task == TASK else step
-            found += work.result
+        experiment = _check(workspace, target, tables)
+        splits: dict[str, Loaded] = {}
+        for split, table in zip(("train", "test"), tables, strict=True):
+            if len(table):
+                splits[split] = yield from load_rows(workspace, table, split, geometry(experiment))
+        totals = yield from _sum_cams(workspace, target, splits, experiment, place)
+    found = [
+        (str(name), _of_row(loaded, row, totals[split][row], experiment, threshold))
+        for split, loaded in splits.items()
+        for row, name in enumerate(loaded.table.ids)
+    ]
     file = workspace.root / out
     write_bytes(file, _to_csv(found))
     sides = [box.width * box.height / 10_000 if box else 1.0 for _, box in found]
@@ -123,8 +117,8 @@ def boxes(
     return BoxesResult(file, (len(tables[0]), len(tables[1])), whole, float(np.mean(sides)))
 
 
-def _check(workspace: Workspace, target: RunCheckpoints, tables: tuple[Table, Table]) -> None:
-    """Raises for a run whose images are not whole, and for tables that share ids."""
+def _check(workspace: Workspace, target: RunCheckpoints, tables: tuple[Table, Table]) -> Experiment:
+    """Returns the run's experiment. Raises for a run whose images are not whole, and for tables that share ids."""
     data, run = workspace.competition.data, target.run
     check_rows_unchanged(run, run.folds(), tables[0])
     check_reading(run, data)
@@ -146,63 +140,47 @@ def _check(workspace: Workspace, target: RunCheckpoints, tables: tuple[Table, Ta
             code="C07",
             hint=f"a column data.id of unique ids; the first: {', '.join(map(str, shared[:3]))}",
         )
+    return experiment
 
 
-def _of_table(
+def _sum_cams(
     workspace: Workspace,
     target: RunCheckpoints,
-    table: Table,
-    split: str,
-    threshold: float,
+    splits: Mapping[str, Loaded],
+    experiment: Experiment,
     device: torch.device,
-) -> Work[list[tuple[str, Box | None]]]:
-    """Returns the id and the box of each row."""
-    folds = target.run.folds() if split == "train" else None
-    total: np.ndarray | None = None
-    held = np.zeros(len(table), bool)
-    if folds is not None:
-        for fold in target.folds:
-            held |= folds.oof_mask(fold)
-    done, loaded = 0, None
+) -> Work[dict[str, np.ndarray]]:
+    """Returns the sum of the maps (rows, h, w) of each split. Each network is loaded once."""
+    folds = target.run.folds()
+    held = np.any([folds.oof_mask(fold) for fold in target.folds], axis=0)
+    for split, loaded in splits.items():
+        if loaded.bad.all():
+            raise DataError(f"no {split} row has an image", code="D01")
+    totals: dict[str, np.ndarray] = {}
+    done, count = 0, len(target.folds) * sum(len(loaded.table) for loaded in splits.values())
     for fold, path in target.folds.items():
-        checkpoint = checkpoints.load(path)
-        experiment = experiment_of(checkpoint.provenance)
-        if loaded is None:
-            loaded = yield from load_rows(workspace, table, split, geometry(experiment))
-        wanted = ~loaded.bad & (~held | folds.oof_mask(fold) if folds is not None else True)
-        rows = np.flatnonzero(wanted)
-        made = restore(checkpoint, workspace.root, device)
-        side = made.encode_columns(loaded.table, split)
-        network = cast(Network, made.network).float()
-        images = ImageDataset(loaded.cache, experiment.image_size, experiment.center_crop)
-        for start in range(0, len(rows), BATCH):
-            part = rows[start : start + BATCH]
-            pixels = np.stack([images.image(0, int(row), 0) for row in part])
-            shown = torch.from_numpy(pixels).permute(0, 3, 1, 2).to(device)
-            values = None if side is None else torch.from_numpy(side.of(part)).to(device)
-            maps = compute_cams(network, made.loss, shown, None, values)
-            if total is None:
-                total = np.zeros((len(table), *maps.shape[1:]), np.float32)
-            total[part] += maps
-            done += len(part)
-            yield Progress(TASK, done, len(table) * len(target.folds))
-    if loaded is None or total is None:
-        raise DataError(f"no {split} row has an image", code="D01")
-    size, share = experiment.image_size, experiment.center_crop
-    return [
-        (str(name), _of_row(loaded, row, total[row], (size, share), threshold))
-        for row, name in enumerate(loaded.table.ids)
-    ]
+        made = restore(checkpoints.load(path), workspace.root, device)
+        for split, loaded in splits.items():
+            wanted = ~held | folds.oof_mask(fold) if split == "train" else True
+            rows = np.flatnonzero(~loaded.bad & wanted)
+            for part, _, maps in cam_batches(made, loaded, experiment, split, rows):
+                if split not in totals:
+                    totals[split] = np.zeros((len(loaded.table), *maps.shape[1:]), np.float32)
+                totals[split][part] += maps
+                done += len(part)
+                yield Progress(TASK, done, count)
+    return totals
 
 
 def _of_row(
-    loaded: Loaded, row: int, cam: np.ndarray, shape: tuple[int, float], threshold: float
+    loaded: Loaded, row: int, cam: np.ndarray, experiment: Experiment, threshold: float
 ) -> Box | None:
     """Returns the box of a row in percent of its image. It is None for a row without an image or with an empty map."""
     if loaded.bad[row] or not cam.max() > 0:
         return None
     height, width = loaded.cache[row].shape[:2]
-    return in_whole_image(find_box(cam, shape[0], threshold), shape[1], height, width)
+    box = find_box(cam, experiment.image_size, threshold)
+    return in_whole_image(box, experiment.center_crop, height, width)
 
 
 def find_box(cam: np.ndarray, size: int, threshold: float = THRESHOLD) -> tuple[float, float, float, float]:
@@ -222,10 +200,9 @@ def find_box(cam: np.ndarray, size: int, threshold: float = THRESHOLD) -> tuple[
 def in_whole_image(box: tuple[float, float, float, float], crop_share: float, height: int, width: int) -> Box:
     """Returns the box of an image (height, width), in percent, from shares of the square that the network saw.
 
-    The square is in the middle. Its side is `crop_share` of the short side, as in `kit.images.reader.center_crop`.
+    The square is that of `kit.images.reader.center_crop`.
     """
-    side = max(1, round(min(height, width) * crop_share))
-    top, left = (height - side) // 2, (width - side) // 2
+    top, left, side = centre_square(height, width, crop_share)
     x, y, wide, tall = box
     return Box(
         100 * (left + x * side) / width,

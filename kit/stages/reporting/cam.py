@@ -7,26 +7,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import cast
 
 import numpy as np
-import torch
 
 from kit.config.workspace import Workspace
 from kit.core.progress import Progress, Work
 from kit.device.precision import choose_device
-from kit.engine.batches import ImageDataset
 from kit.errors import CheckpointError
+from kit.experiment.cams import cam_batches
 from kit.experiment.loading import geometry, load_rows
 from kit.experiment.prediction_file import experiment_of, restore
 from kit.images.channels import to_rgb
 from kit.images.reader import resize
 from kit.model import checkpoints
-from kit.model.grad_cam import compute_cams
-from kit.model.network import Network
 from kit.stages.reporting.member import EvaluatedMember
 
-BATCH = 16
 DARK = 0.25  # brightness that remains where nothing supports the class
 
 
@@ -44,21 +39,13 @@ def cams(workspace: Workspace, subject: EvaluatedMember, rows: Sequence[int]) ->
         experiment = experiment_of(checkpoint.provenance)
         mine = [row for row in rows if subject.folds[row] == fold]
         loaded = yield from load_rows(workspace, subject.table.take(mine), "train", geometry(experiment))
-        usable = [place for place in range(len(mine)) if not loaded.bad[place]]
-        images = ImageDataset(loaded.cache, experiment.image_size, experiment.center_crop)
+        usable = np.flatnonzero(~loaded.bad)
         made = restore(checkpoint, workspace.root, device)
-        values = made.encode_columns(loaded.table, "train")
-        network = cast(Network, made.network).float()
-        for start in range(0, len(usable), BATCH):
-            part = usable[start : start + BATCH]
-            pixels = np.stack([images.image(0, place, 0) for place in part])
-            targets = [int(subject.probabilities[mine[place]].argmax()) for place in part]
-            shown = torch.from_numpy(pixels).permute(0, 3, 1, 2).to(device)
-            side = None if values is None else torch.from_numpy(values.of(np.array(part))).to(device)
-            maps = compute_cams(network, made.loss, shown, targets, side)
+        targets = subject.probabilities[mine][usable].argmax(axis=1)
+        for part, pixels, maps in cam_batches(made, loaded, experiment, "train", usable, targets):
             found |= {
-                mine[place]: heat_overlay(to_rgb(each[0]), each[1])
-                for place, each in zip(part, zip(pixels, maps, strict=True), strict=True)
+                mine[place]: heat_overlay(to_rgb(image), shares)
+                for place, image, shares in zip(part.tolist(), pixels, maps, strict=True)
             }
             yield Progress("grad-cam", len(found), len(rows))
     return found
