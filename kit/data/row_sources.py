@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 from kit.core.kaggle_folders import list_attached
 from kit.core.legible import legible
+from kit.core.locations import with_box
 from kit.data import class_folders
+from kit.data.boxes import find_boxes
 from kit.data.csv_file import CsvFile, check_ids, read_rows, read_table
 from kit.data.external_rows import check_allowed, concat_rows, with_external_rows, with_source_column
 from kit.data.image_columns import OR, row_per_image
@@ -54,6 +56,7 @@ def train_rows(root: Path, data: Data) -> SourceRows:
     if len(names) == 1 and (root / names[0]).is_dir():
         rows = class_folders.read_labelled_rows(root, data)
         rows = join_to_rows(root, data, rows, "train") if data.join else rows
+        rows = _with_boxes(root, data, rows)
     else:
         parts = [_table_rows(root, data, name) for name in names]
         rows = parts[0] if len(parts) == 1 else concat_rows(parts, names)
@@ -110,7 +113,8 @@ def test_rows(root: Path, data: Data, classes: Sequence[str], spec: Any) -> Sour
         )
     if data.test and (root / data.test).is_dir():
         rows = class_folders.rows_to_predict(root, data)
-        return join_to_rows(root, data, rows, "test") if data.join else rows
+        rows = join_to_rows(root, data, rows, "test") if data.join else rows
+        return _with_boxes(root, data, rows)
     images = data.test_images or data.images
     file = read_rows(root, data, name, _columns_of_rows(data, images) if data.test else None)
     if not data.test:
@@ -275,7 +279,17 @@ def _photos(
     check_ids(ids, [file.lines[row] for row in source], file.path, split)
     if split == "train" and data.label_from.regex is not None:
         wide |= columns_of_names([_below(path, base) for path in paths], ids, data)
-    return SourceRows(tuple(ids), paths, wide)
+    return _with_boxes(root, data, SourceRows(tuple(ids), paths, wide))
+
+
+def _with_boxes(root: Path, data: Data, rows: SourceRows) -> SourceRows:
+    """Returns rows, of which each is a whole file, with the boxes of `data.box`."""
+    if not data.box:
+        return rows
+    files = list(map(str, rows.paths))
+    boxes = find_boxes(root, data, rows.columns, rows.ids, files)
+    located = (Path(with_box(file, box)) for file, box in zip(files, boxes, strict=True))
+    return replace(rows, paths=tuple(located))
 
 
 ALIKE = 0.95  # share of the ids with the header's form

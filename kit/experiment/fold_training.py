@@ -7,18 +7,15 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from kit.config.models import Experiment, Statistics
+from kit.config.models import Statistics
 from kit.core import randomness
-from kit.core.pixel_types import to_floats
 from kit.engine import fit
 from kit.engine.batches import LoaderProcesses, TrainBatches
 from kit.engine.learner import Learner
 from kit.engine.step import StepPlan
-from kit.errors import DataError
+from kit.experiment.pixel_statistics import MeanAndDeviation, is_measured, measure
 from kit.experiment.run_context import RunContext
 from kit.experiment.techniques import OpenStage, build_learner
-from kit.images.cache import Cache
-from kit.images.concat_cache import ConcatCache
 
 
 def train_stages(
@@ -88,19 +85,6 @@ def new_learner(setting: RunContext, fold: int) -> Learner:
     )
 
 
-MAX_ROWS = 2048  # maximum number of measured images, evenly spread over the training rows
-STEP_PX = 2  # stride along each axis of the measured pixels
-
-MeanAndDeviation = tuple[np.ndarray, np.ndarray]  # (channels,) each, of pixels from 0 to 1
-
-
-def is_measured(experiment: Experiment) -> bool:
-    """Whether an experiment measures its training rows: if it is set, or if its images are not RGB."""
-    return experiment.normalisation == "measured" or (
-        experiment.normalisation == "auto" and experiment.channels != 3
-    )
-
-
 def fold_statistics(setting: RunContext, fold: int) -> MeanAndDeviation | None:
     """Returns the statistics of a fold's training rows, or those of the config. None: the backbone's own.
 
@@ -114,26 +98,3 @@ def fold_statistics(setting: RunContext, fold: int) -> MeanAndDeviation | None:
         return None
     material = setting.training_data(fold, setting.techniques.stages[0].loss)
     return measure(material.cache, material.rows)
-
-
-def measure(cache: Cache | ConcatCache, rows: np.ndarray) -> MeanAndDeviation:
-    """Returns mean and deviation of each channel over the images of some rows. Raises DataError D87."""
-    chosen = rows[:: max(1, len(rows) // MAX_ROWS)]
-    count, total, squares = 0, np.zeros(cache.channels), np.zeros(cache.channels)
-    for row in chosen.tolist():
-        values = (
-            to_floats(cache[row][::STEP_PX, ::STEP_PX]).reshape(-1, cache.channels).astype(np.float64) / 255
-        )
-        count += len(values)
-        total += values.sum(axis=0)
-        squares += (values**2).sum(axis=0)
-    mean = total / max(count, 1)
-    deviation = np.sqrt(np.maximum(squares / max(count, 1) - mean**2, 0))
-    constant = np.flatnonzero(deviation < 1e-6).tolist()
-    if constant:
-        raise DataError(
-            f"channels {', '.join(map(str, constant))} of the training images are constant",
-            code="D87",
-            hint="leave them out with data.reader.take; or normalisation.mean and normalisation.std",
-        )
-    return mean, deviation

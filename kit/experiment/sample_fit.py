@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from kit.config.workspace import Workspace
+from kit.data.boxes import names_without_row
 from kit.data.folds import warn_train_test_overlap
 from kit.data.labels import SEPARATORS
 from kit.data.predictions import Predictions
@@ -271,6 +272,7 @@ def warn_about_prediction(workspace: Workspace, table: Table) -> None:
     """
     data = workspace.competition.data
     if data.test is None and data.sample is None:
+        _warn_about_boxes(workspace, [table])
         return
     test = None
     try:
@@ -280,6 +282,7 @@ def warn_about_prediction(workspace: Workspace, table: Table) -> None:
         warnings.warn(KitWarning(text), stacklevel=2)
     else:
         warn_train_test_overlap(table, test)
+        _warn_about_boxes(workspace, [table, test])
     try:
         found = list(misfits(workspace, table, test))
     except KitError as error:
@@ -296,3 +299,15 @@ def warn_about_prediction(workspace: Workspace, table: Table) -> None:
             f"try: {misfit.hint}",
         ]
         warnings.warn(KitWarning("\n".join(lines)), stacklevel=2)
+
+
+def _warn_about_boxes(workspace: Workspace, tables: Sequence[Table]) -> None:
+    """Warns (W91) of names in the file of `data.box` that belong to none of the tables' rows."""
+    data = workspace.competition.data
+    unknown, count = names_without_row(workspace.root, data, tables)
+    if unknown:
+        shown = ", ".join(map(repr, unknown[:MAX_CASES]))
+        text = (
+            f"W91 {len(unknown)} of {count} names in {data.box[0]} belong to no training or test row: {shown}"
+        )
+        warnings.warn(KitWarning(text), stacklevel=3)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,16 @@ import numpy as np
 import pytest
 
 from kit.config.models import Data
+from kit.config.workspace import Workspace
 from kit.core.locations import Box, parts_of
-from kit.data.table import train_table
+from kit.data import row_sources
+from kit.data.boxes import names_without_row
+from kit.data.table import Table, train_table
 from kit.errors import ConfigError, DataError, KitWarning
+from kit.experiment.sample_fit import warn_about_prediction
 from kit.images.boxes import crop
 from kit.images.reader import ImageSource
+from kit.stages.checks.box_names import check_box_names
 
 IMAGE = np.random.default_rng(0).integers(0, 256, (40, 60, 3), dtype=np.uint8)
 
@@ -68,6 +74,7 @@ def test_a_detectors_box_of_each_image_is_used(tmp_path: Path, kind: str) -> Non
         (tmp_path / "boxes").mkdir()
         lines = ["0 0.5 0.5 1 1 0.2", f"0 {1 / 3:.6f} 0.475 {1 / 3:.6f} 0.75 0.9"]
         (tmp_path / "boxes" / "a.txt").write_text("\n".join(lines))
+        (tmp_path / "boxes" / "b.txt").write_text("")
     else:
         (tmp_path / "boxes").write_text(json.dumps(detections(kind)))
     first, second = pixels(tmp_path, box="boxes")
@@ -119,6 +126,7 @@ def test_a_detectors_box_without_an_area_is_refused(tmp_path: Path, bbox: list[f
     (tmp_path / "mega.json").write_text(json.dumps(found))
     (tmp_path / "yolo").mkdir()
     (tmp_path / "yolo" / "a.txt").write_text("0 " + " ".join(map(str, shares)))
+    (tmp_path / "yolo" / "b.txt").write_text("")
     for box in ("coco.json", "mega.json", "yolo"):
         with pytest.raises(DataError, match="1 rows have an invalid box") as caught:
             pixels(tmp_path, box=box)
@@ -182,3 +190,134 @@ def test_an_id_twice_in_a_csv_of_boxes_is_refused(tmp_path: Path) -> None:
     table_of_boxes(tmp_path, "a,1,2,3,4\na,1,2,3,4")
     with pytest.raises(DataError, match=r"boxes\.csv"):
         pixels(tmp_path, box="boxes.csv")
+
+
+def write_boxes(root: Path, kind: str, files: Mapping[str, Sequence[float]]) -> str:
+    """Writes a file of one box in percent per image file, and returns its name."""
+    if kind == "yolo":
+        for file, (x, y, wide, tall) in files.items():
+            path = (root / "boxes" / file).with_suffix(".txt")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            shares = ((x + wide / 2) / 100, (y + tall / 2) / 100, wide / 100, tall / 100)
+            path.write_text("0 " + " ".join(map(str, shares)))
+        return "boxes"
+    if kind == "csv":
+        rows = [f"{Path(file).stem}," + ",".join(f"{v}%" for v in box) for file, box in files.items()]
+        table_of_boxes(root, "\n".join(rows))
+        return "boxes.csv"
+    content: Any
+    if kind == "coco":
+        content = {
+            "images": [{"id": number, "file_name": file} for number, file in enumerate(files)],
+            "annotations": [
+                {"image_id": number, "bbox": [x * 0.6, y * 0.4, wide * 0.6, tall * 0.4]}
+                for number, (x, y, wide, tall) in enumerate(files.values())
+            ],
+        }
+    else:
+        images = [
+            {"file": file, "detections": [{"conf": 0.9, "bbox": [v / 100 for v in box]}]}
+            for file, box in files.items()
+        ]
+        content = {"images": images}
+    (root / "boxes.json").write_text(json.dumps(content))
+    return "boxes.json"
+
+
+KINDS = ["csv", "coco", "megadetector", "yolo"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_boxes_of_unknown_images_alone_are_refused(tmp_path: Path, kind: str) -> None:
+    workspace(tmp_path)
+    box = write_boxes(tmp_path, kind, {"other/x.png": [10, 10, 50, 50], "y.png": [0, 0, 50, 50]})
+    with pytest.raises(DataError, match="names none of the 2 rows") as caught:
+        pixels(tmp_path, box=box)
+    assert caught.value.code == "D16"
+    assert "the rows are 'a', 'b'" in caught.value.cases[0].detail
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_names_that_no_row_has_are_listed(tmp_path: Path, kind: str) -> None:
+    workspace(tmp_path)
+    files: dict[str, Sequence[float]] = {
+        "a.png": [0, 0, 50, 50],
+        "b.png": [50, 50, 50, 50],
+        "sub/x.png": [1, 1, 2, 2],
+    }
+    box = write_boxes(tmp_path, kind, {**files, "c.png": [1, 1, 2, 2]})
+    if kind == "yolo":
+        (tmp_path / "boxes" / "classes.txt").write_text("animal\nperson")  # no file of boxes
+    data = Data(sample=None, box=(box,))
+    train = train_table(tmp_path, data)
+    test = Table(np.array(["c"]), [tmp_path / "c.png"], ("cat", "dog"))
+    unknown, count = names_without_row(tmp_path, data, [train, test])
+    assert [Path(name).stem for name in unknown] == ["x"]
+    assert count == (5 if kind == "yolo" else 4)
+    (found,) = check_box_names(tmp_path, data, train, test)
+    assert (found.code, len(found.cases)) == ("K50", 1)
+    assert list(check_box_names(tmp_path, Data(sample=None), train, test)) == []
+    (tmp_path / "config.json").write_text(json.dumps({"data": {"box": [box], "sample": None}}))
+    with pytest.warns(KitWarning, match=f"^W91 2 of {count} names in {box} .* no training or test row: '"):
+        warn_about_prediction(Workspace.open(tmp_path), train)
+
+
+def test_files_and_not_numbers_decide_which_image_a_coco_box_is_of(tmp_path: Path) -> None:
+    (tmp_path / "data" / "images").mkdir(parents=True)
+    for name in "12":
+        cv2.imwrite(str(tmp_path / "data" / "images" / f"{name}.png"), IMAGE[:, :, ::-1])
+    (tmp_path / "data" / "train.csv").write_text("id,label\n1,cat\n2,dog\n")
+    images = [{"id": 2, "file_name": "1.png"}, {"id": 1, "file_name": "2.png"}]
+    boxes = [{"image_id": 2, "bbox": [0, 0, 5, 5]}, {"image_id": 1, "bbox": [0, 0, 9, 9]}]
+    (tmp_path / "boxes.json").write_text(json.dumps({"images": images, "annotations": boxes}))
+    first, second = pixels(tmp_path, box="boxes.json")
+    assert (first.shape, second.shape) == ((5, 5, 3), (9, 9, 3))
+    (tmp_path / "boxes.json").write_text(
+        json.dumps({"images": [{"id": 2, "file_name": "x.png"}], "annotations": boxes})
+    )
+    first, second = pixels(tmp_path, box="boxes.json")  # no file is known, so ids decide
+    assert (first.shape, second.shape) == ((9, 9, 3), (5, 5, 3))
+
+
+def same_names(root: Path) -> None:
+    for folder in ("cat", "dog"):
+        (root / "data" / "images" / folder).mkdir(parents=True)
+        cv2.imwrite(str(root / "data" / "images" / folder / "1.png"), IMAGE[:, :, ::-1])
+
+
+@pytest.mark.parametrize("kind", ["coco", "megadetector", "yolo"])
+def test_folders_tell_files_of_the_same_name_apart(tmp_path: Path, kind: str) -> None:
+    same_names(tmp_path)
+    files = {"x/cat/1.png": [0, 0, 50, 50], "x/dog/1.png": [0, 0, 25, 100]}
+    box = write_boxes(tmp_path, kind, files)
+    first, second = pixels(tmp_path, box=box, train="data/images", images="data/images")
+    assert (first.shape, second.shape) == ((20, 30, 3), (40, 15, 3))
+
+
+@pytest.mark.parametrize("kind", ["coco", "megadetector", "yolo"])
+@pytest.mark.parametrize("names", [["1.png"], ["x/1.png", "y/1.png"]])
+def test_a_name_of_several_images_is_refused(tmp_path: Path, kind: str, names: list[str]) -> None:
+    same_names(tmp_path)
+    box = write_boxes(tmp_path, kind, {name: [0, 0, 50, 50] for name in names})
+    with pytest.raises(DataError, match="may be the image of several rows") as caught:
+        pixels(tmp_path, box=box, train="data/images", images="data/images")
+    assert caught.value.code == "D16"
+
+
+def test_boxes_apply_to_class_folders_and_to_folders_of_photos(tmp_path: Path) -> None:
+    same_names(tmp_path)
+    table_of_boxes(tmp_path, "cat/1,0,0,20,10\ndog/1,0,0,30,40")
+    first, second = pixels(tmp_path, box="boxes.csv", train="data/images")
+    assert (first.shape, second.shape) == ((10, 20, 3), (40, 30, 3))
+    (tmp_path / "data" / "train.csv").write_text("id,label\ncat,a\ndog,b\n")
+    table_of_boxes(tmp_path, "cat_1,0,0,20,10\ndog_1,0,0,30,40")
+    first, second = pixels(tmp_path, box="boxes.csv", images="data/images/{id}/*")
+    assert (first.shape, second.shape) == ((10, 20, 3), (40, 30, 3))
+    data = Data(sample=None, box=("boxes.csv",), test="data/images")
+    table_of_boxes(tmp_path, "cat/1,0,0,20,10\ndog/1,0,0,30,40")
+    assert [
+        str(path).rpartition(" [")[2] for path in row_sources.test_rows(tmp_path, data, (), None).paths
+    ] == [
+        "0, 0, 20, 10]",
+        "0, 0, 30, 40]",
+    ]

@@ -16,7 +16,7 @@ from kit.core.progress import finish
 from kit.core.randomness import generator
 from kit.device.torch_internals import import_timm
 from kit.errors import DataError, KitWarning
-from kit.experiment.fold_training import measure
+from kit.experiment.pixel_statistics import measure
 from kit.images.cache import Cache, Geometry, fill_cache
 from kit.images.reader import resize
 from kit.kinds import Augmenter, Backbone

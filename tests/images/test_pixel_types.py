@@ -20,7 +20,7 @@ from kit.core.progress import finish
 from kit.core.randomness import generator
 from kit.engine.batches import PlainBatches, TrainBatches, _empty
 from kit.errors import ConfigError, DataError, KitWarning
-from kit.experiment.fold_training import measure
+from kit.experiment.pixel_statistics import measure
 from kit.experiment.techniques import check_augmenters
 from kit.images.cache import Cache, Geometry, fill_cache
 from kit.images.channels import to_grey, to_rgb

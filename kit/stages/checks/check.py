@@ -27,7 +27,9 @@ from kit.images.near_duplicates import compute_thumbnails, find_near_duplicates
 from kit.kinds import Augmenter, Loss, Splitter
 from kit.stages.checks import (
     adversarial,
+    box_names,
     by_embeddings,
+    channels,
     columns,
     copies,
     external,
@@ -37,6 +39,7 @@ from kit.stages.checks import (
     label_errors,
     labels,
     mirroring,
+    parents,
     sample,
     scenes,
     score,
@@ -108,6 +111,7 @@ def run_checks(
     ids = np.concatenate([train.ids, test.ids])
     found = list(_unusable(filled.bad, ids, len(train), paths, data))
     found += _without_rows(train, test)
+    found += box_names.check_box_names(root, data, train, test)
     found += sample.of_fit(workspace, train, test)
     found += external.check_external_sources(train)
     found += (
@@ -120,9 +124,13 @@ def run_checks(
     found += labels.check_class_counts(train, folds, splitter, workspace.experiment)
     found += groups.check_group_columns(train, folds, splitter, data.group, _non_group_columns(workspace))
     found += factors.check_factors(train, data.label_parts, workspace.experiment.loss["name"])
+    found += parents.check_parents_used(workspace, train)
     found += side_columns.check_side_columns(train, test, data, _no_facts(workspace))
     found += side_columns.check_column_shift(train, test, folds, data)
     found += _by_predictions(workspace, train, len(test.by_answer), runs)
+    bad = {case.path for case in filled.bad}
+    usable = np.array([str(path) not in bad for path in train.paths])
+    found += channels.check_constant_channels(filled.cache, usable, folds, splitter, workspace.experiment)
     measures = yield from measure_images(filled.cache)
     found += shift.find_outliers(measures, ids)
     seen = yield from compute_thumbnails(filled.cache)
