@@ -15,6 +15,7 @@ from torch import Tensor
 
 from kit.core.batching import even_batches
 from kit.core.randomness import generator
+from kit.data.column_encoder import SideValues
 from kit.data.vector_table import VectorTable
 from kit.engine.batches import Batch, batch
 from kit.kinds import Sampler
@@ -89,7 +90,7 @@ def pad_bags(features: VectorTable, bags: Sequence[np.ndarray]) -> Tensor:
 class FeatureBatches:
     """The batches of bags of one fold, epoch by epoch, as `kit.engine.fit` takes them.
 
-    `labels` and `targets` have one row per table row, and a bag has those of its first row. If a bag has more
+    `labels`, `targets` and `side` have one row per table row, and a bag has those of its first row. If a bag has more
     than `max_instances` rows, each epoch draws that many again and keeps their order.
     """
 
@@ -104,11 +105,12 @@ class FeatureBatches:
         fold: int = 0,
         targets: np.ndarray | None = None,
         max_instances: int | None = None,
+        side: SideValues | None = None,
     ) -> None:
         self.features, self.bags, self.labels = features, bags, np.asarray(labels)
         self.targets = self.labels if targets is None else targets
         self.sampler, self.batch_size, self.seed, self.fold = sampler, batch_size, seed, fold
-        self.max_instances = max_instances
+        self.max_instances, self.side = max_instances, side
         self.steps = len(even_batches(len(self.order(0)), batch_size))
 
     def order(self, epoch: int) -> np.ndarray:
@@ -122,7 +124,7 @@ class FeatureBatches:
         for part in even_batches(len(order), self.batch_size)[first_step:]:
             chosen = order[part]
             rows = [self._draw(self.bags.rows[at], number) for at in chosen.tolist()]
-            yield batch(pad_bags(self.features, rows), self.bags.first[chosen], self.targets)
+            yield batch(pad_bags(self.features, rows), self.bags.first[chosen], self.targets, side=self.side)
 
     def _draw(self, rows: np.ndarray, epoch: int) -> np.ndarray:
         if self.max_instances is None or len(rows) <= self.max_instances:

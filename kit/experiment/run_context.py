@@ -282,7 +282,7 @@ def _open(workspace: Workspace, run: Run, like: Run | None, ranks: Ranks) -> Wor
         test = rows_to_predict(workspace, workspace.competition.data, table.classes)
         check_image_bags(workspace, table, test, scoring, techniques.parts.instances)
     reads_unlabelled = check_unlabelled(losses, workspace, ranks.count)
-    techniques = _with_columns(workspace, techniques, table)
+    techniques = with_columns(workspace, techniques, table)
     warn_about_prediction(workspace, now)
     folds = make_folds(table, techniques.splitter, experiment.split_seed)
     # a new run builds its network with its initial weights, so that their faults show before images are read
@@ -322,7 +322,7 @@ def _open(workspace: Workspace, run: Run, like: Run | None, ranks: Ranks) -> Wor
     return setting
 
 
-def _with_columns(workspace: Workspace, techniques: OpenPlugins, table: Table) -> OpenPlugins:
+def with_columns(workspace: Workspace, techniques: OpenPlugins, table: Table) -> OpenPlugins:
     """Returns the techniques with the side columns of all rows, which give the network's size before a fold is fitted.
 
     Raises the errors of `check_columns`.

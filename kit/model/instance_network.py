@@ -48,22 +48,29 @@ def find_images(bags: Tensor) -> Tensor:
 class InstanceNetwork(nn.Module):
     """Vectors (N, instances, features) to outputs (N, K). A vector of zeros is not an instance.
 
-    Without `instances` a row has one vector, which the head receives.
+    Without `instances` a row has one vector. `columns` joins it with side values (N, W), if there are any.
     """
 
     mean: Tensor
     scale: Tensor
 
     def __init__(
-        self, head: nn.Module, mean: np.ndarray, deviation: np.ndarray, instances: nn.Module | None = None
+        self,
+        head: nn.Module,
+        mean: np.ndarray,
+        deviation: np.ndarray,
+        instances: nn.Module | None = None,
+        columns: nn.Module | None = None,
     ) -> None:
         super().__init__()
         self.register_buffer("mean", torch.as_tensor(mean, dtype=torch.float32))
         self.register_buffer("scale", torch.as_tensor(1 / deviation, dtype=torch.float32))
-        self.instances, self.head = instances, head
+        self.instances, self.columns, self.head = instances, columns, head
 
-    def forward(self, bags: Tensor) -> Tensor:
+    def forward(self, bags: Tensor, side: Tensor | None = None) -> Tensor:
         known = bags.ne(0).any(dim=2)
         vectors = ((bags - self.mean) * self.scale).masked_fill(~known[:, :, None], 0.0)
         pooled = vectors[:, 0] if self.instances is None else self.instances(vectors, known)
+        if self.columns is not None:
+            pooled = self.columns(pooled, side)
         return cast(Tensor, self.head(pooled))

@@ -241,26 +241,27 @@ def build(parts: Parts, classes: int, image_size: int) -> Network:
         fill(parts.backbone.original(backbone), _note_normalisation(read_weights(path), parts.backbone))
     features = _features(backbone, pooling, image_size, parts.backbone.channels)
     normalisation = torch.tensor(parts.backbone.channel_statistics())
-    bags = side = None
+    bags = None
     if parts.instances is not None:
         from kit.model.instance_network import PooledInstances
 
         bags = PooledInstances(parts.instances, features)
         features = bags.count_features(features)
-    if parts.columns is not None and parts.layout is not None:
-        side = SideInput(parts.columns.build(features, parts.layout), parts.layout, parts.columns.drop)
-        features = _count_features_with_columns(side, features)
+    side, features = build_side_input(parts, features)
     head = parts.head.build(features, parts.loss.width(classes))
     return Network(backbone, pooling, head, normalisation, side, bags)
 
 
-@torch.no_grad()
-def _count_features_with_columns(side: SideInput, features: int) -> int:
-    """Returns the number of features of an image with its side columns, by trying two."""
+def build_side_input(parts: Parts, features: int) -> tuple[SideInput | None, int]:
+    """Returns what joins side columns with an image's features, if anything, and the number of features with them."""
+    if parts.columns is None or parts.layout is None:
+        return None, features
+    side = SideInput(parts.columns.build(features, parts.layout), parts.layout, parts.columns.drop)
     side.eval()
-    found = side(torch.zeros(2, features), None).shape[1]
+    with torch.no_grad():
+        joined = side(torch.zeros(2, features), None)
     side.train()
-    return int(found)
+    return side, int(joined.shape[1])
 
 
 def _note_normalisation(file: WeightFile, backbone: Backbone) -> WeightFile:

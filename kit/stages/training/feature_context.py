@@ -15,6 +15,7 @@ from kit.config.models import Experiment
 from kit.config.workspace import Workspace
 from kit.core.files import fingerprint
 from kit.core.progress import Work
+from kit.data.column_encoder import SideValues
 from kit.data.embeddings import embedding_manifest
 from kit.data.folds import Folds, make_folds
 from kit.data.table import Table, rows_to_predict, train_table
@@ -27,7 +28,7 @@ from kit.evaluation.competition import Scoring
 from kit.experiment.auto_groups import write_auto_groups
 from kit.experiment.bags import Places, bag_classes, bags_digest, bags_of, check_no_mixing, open_instances
 from kit.experiment.loading import Loaded
-from kit.experiment.run_context import RunContext, check_rows, name_classes
+from kit.experiment.run_context import RunContext, check_rows, name_classes, with_columns
 from kit.experiment.sample_fit import warn_about_prediction
 from kit.experiment.techniques import OpenPlugins, check_row_weights, open_techniques
 from kit.experiment.tracking import Trackers
@@ -74,6 +75,11 @@ class FeatureContext(RunContext):
     def test_features(self, fold: int) -> VectorTable:
         """Returns the vectors of the rows to predict by the fold's networks."""
         return VectorTable.of([made.test for made in _of_fold(self.sources, fold)], self.test.ids)
+
+    def test_side(self, fold: int) -> SideValues | None:
+        """Returns the side columns of the rows to predict, as fitted on a fold's training rows. None: none used."""
+        side = self.side_of(fold)
+        return None if side is None else side.encoder.encode(self.test, "test")
 
     def bags(self, rows: np.ndarray) -> Bags:
         """Returns the bags of training rows: the images of an answer, if vectors are pooled."""
@@ -123,6 +129,7 @@ def prepare_feature_run(workspace: Workspace, run: Run, ranks: Ranks) -> Work[Fe
     techniques = open_techniques(workspace, network.classes_from_table(table), scoring.metric)
     _check_plugins(techniques)
     check_row_weights([stage.loss for stage in techniques.stages], table, None)
+    techniques = with_columns(workspace, techniques, table)
     test = rows_to_predict(workspace, workspace.competition.data, table.classes)
     instances, order = open_instances(workspace, table, test, scoring)
     warn_about_prediction(workspace, now)
@@ -159,7 +166,7 @@ def _check_keys(experiment: Experiment, ranks: Ranks) -> None:
         "adapter": experiment.adapter is not None,
         "init_from": experiment.init_from is not None,
         "pseudo_labels": experiment.pseudo_labels is not None,
-        "columns": experiment.columns is not None,
+        "columns with instances": None not in (experiment.columns, experiment.instances),
         "compile": experiment.compile,
         "gradient_checkpointing": experiment.gradient_checkpointing,
         "batch_size=auto": experiment.batch_size == "auto",

@@ -20,6 +20,7 @@ from kit.core import randomness
 from kit.core.files import remove_partial_files
 from kit.core.progress import Progress, Work
 from kit.core.stopping import TIME_OVER_TEXT, Stop
+from kit.data.column_encoder import SideValues, columns_digest
 from kit.data.predictions import Predictions, ids_fingerprint, write_parts
 from kit.data.vector_table import VectorTable
 from kit.device import memory
@@ -34,7 +35,7 @@ from kit.experiment.fold_training import plan_of
 from kit.experiment.prediction_file import assemble, checkpoint_tags
 from kit.kinds import Views
 from kit.model.instance_network import InstanceNetwork, PooledInstances
-from kit.model.network import check_frozen, set_layerwise_lr
+from kit.model.network import build_side_input, check_frozen, set_layerwise_lr
 from kit.runs.epoch_log import EpochLog
 from kit.runs.run import Run, config_identity, prediction_provenance, select_folds
 from kit.stages.training.feature_context import FeatureContext, prepare_feature_run, vectors_of
@@ -138,7 +139,9 @@ def _learner(setting: FeatureContext, fold: int, features: VectorTable) -> Learn
     width = techniques.parts.loss.width(len(setting.loaded.table.classes))
     pooled = None if setting.instances is None else PooledInstances(setting.instances, features.features)
     inputs = features.features if pooled is None else pooled.count_features(features.features)
-    network = InstanceNetwork(techniques.parts.head.build(inputs, width), mean, deviation, pooled)
+    columns, inputs = build_side_input(setting.parts_of(fold), inputs)
+    head = techniques.parts.head.build(inputs, width)
+    network = InstanceNetwork(head, mean, deviation, pooled, columns)
     placed = network.to(setting.device)
     for number, stage in enumerate(techniques.stages):
         check_frozen(placed, stage.section.freeze, f"stages.{number}.freeze")
@@ -162,6 +165,7 @@ def _stages(setting: FeatureContext, fold: int, features: VectorTable) -> list[f
             fold=fold,
             targets=material.targets,
             max_instances=None if setting.instances is None else setting.instances.max_instances,
+            side=setting.side_of(fold),
         )
         found.append(
             fit.FitStage(
@@ -182,7 +186,8 @@ def _predict_held_out(
 ) -> Predictions:
     """Returns a fold's predictions of the rows that it never saw. Raises RunError R20 if one is not finite."""
     table = setting.loaded.table
-    rows, found = _predict(setting, fold, made, features, setting.bags(setting.oof_rows(fold)))
+    bags, side = setting.bags(setting.oof_rows(fold)), setting.side_of(fold)
+    rows, found = _predict(setting, fold, made, features, bags, side)
     return Predictions(table.ids[rows], np.full(len(rows), fold), table.classes, found, target=table.target)
 
 
@@ -191,7 +196,8 @@ def _predict_test(setting: FeatureContext, fold: int, made: Learner) -> Predicti
     table, test = setting.loaded.table, setting.test
     features = setting.test_features(fold)
     known = features.has_vector()
-    rows, found = _predict(setting, fold, made, features, setting.test_bags(np.flatnonzero(known)))
+    bags, side = setting.test_bags(np.flatnonzero(known)), setting.test_side(fold)
+    rows, found = _predict(setting, fold, made, features, bags, side)
     whole = np.tile(table.prior().astype(np.float32), (len(test), 1))
     whole[rows] = found
     predicted = Predictions(test.ids, np.full(len(test), fold), table.classes, whole, target=table.target)
@@ -202,16 +208,24 @@ def _predict_test(setting: FeatureContext, fold: int, made: Learner) -> Predicti
 
 
 def _predict(
-    setting: FeatureContext, fold: int, made: Learner, features: VectorTable, bags: Bags
+    setting: FeatureContext,
+    fold: int,
+    made: Learner,
+    features: VectorTable,
+    bags: Bags,
+    side: SideValues | None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Returns the rows of bags, ascending, and the prediction (N, K) float32 of each row's bag."""
     predictor, loss = made.predictor, setting.loss_of(fold, setting.techniques.parts.loss)
-    was_training, parts = predictor.training, []
+    was_training, parts, done = predictor.training, [], 0
     predictor.eval()
     for part in bags.split(setting.experiment.batch_rows(), MAX_INSTANCES):
-        vectors = pad_bags(features, part).to(setting.device)
+        inputs = [pad_bags(features, part)]
+        if side is not None:
+            inputs.append(torch.from_numpy(side.of(bags.first[done : done + len(part)])))
+        done += len(part)
         with setting.precision.autocast_prediction(setting.device):
-            outputs = predictor(vectors)
+            outputs = predictor(*(each.to(setting.device) for each in inputs))
         with torch.inference_mode():
             parts.append(loss.probabilities(outputs.float()).cpu().numpy())
     predictor.train(was_training)
@@ -235,12 +249,15 @@ def _assemble_test(setting: FeatureContext) -> None:
         return
     held_out = {fold: Predictions.read(run.fold_predictions_file(fold)) for fold in there}
     plugins = [Views.open("plain"), *setting.techniques.parts.all()]
+    has_columns = setting.techniques.parts.columns is not None
+    columns = setting.workspace.competition.data.columns if has_columns else ()
     provenance = prediction_provenance(run, "plain", "mean", setting.loaded.table, plugins)
     provenance = replace(
         provenance,
         rows="test",
         ids=ids_fingerprint(setting.test.ids),
         images=setting.loaded.fingerprint(),
+        columns=columns_digest(setting.test, columns, "test"),
         checkpoints=checkpoint_tags(held_out),
     )
     write_parts(run.predictions("plain") / "test.parquet", list(there.values()), provenance)
