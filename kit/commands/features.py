@@ -24,9 +24,9 @@ from kit.commands import _console
 def command(members: tuple[str, ...], out: Path, group: str | None, as_json: bool) -> None:
     """Write out-of-fold probabilities, columns and group statistics as a table.
 
-    The table has id, fold and target, one column per member and class, the columns of data.columns, and of each
-    number its z-score and rank within the group. The test rows go into a second file, NAME-test. `kit runs import`
-    takes what a notebook predicts from them.
+    The table has id, fold, target, one column per member and class, and the columns of data.columns. Each number
+    also has its z-score and rank within the group. The test rows go into a second file, NAME-test. `kit runs import`
+    reads the predictions that a notebook makes from the tables.
 
     \b
     kit features runs/r@d4 runs/s --out features.parquet

@@ -201,9 +201,9 @@ def import_(
     along. Hashes, ids, classes and folds are checked first. Nothing is overwritten. A run that is not
     finished continues with the command that started it.
 
-    With --as NAME the source is a CSV or parquet table that predicts the test rows: an id and one column of
-    probabilities per class, or the sample's own format. --oof is the same of the training rows. Its column fold, or
-    --folds, says which model held out which row. Without folds `kit blend` gives the member no score.
+    With --as NAME the source is a CSV or parquet table that predicts the test rows. It has an id and one column of
+    probabilities per class, or the sample's own format. --oof is such a table of the training rows. Its column fold,
+    or --folds, has the fold that held out each row. Without folds `kit blend` gives the member no score.
 
     \b
     kit runs import /kaggle/input/first-notebook
