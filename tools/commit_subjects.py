@@ -17,7 +17,9 @@ GENERATED = ("Merge ", "Revert ", "fixup! ", "squash! ", "amend! ")  # git write
 
 def find_long(subjects: Sequence[str]) -> list[str]:
     """The subjects that are too long."""
-    return [each for each in subjects if len(each) > MAX_CHARACTERS and not each.startswith(GENERATED)]
+    return [
+        subject for subject in subjects if len(subject) > MAX_CHARACTERS and not subject.startswith(GENERATED)
+    ]
 
 
 def read_unpublished() -> list[str] | None:

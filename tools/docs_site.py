@@ -130,7 +130,7 @@ def describe_command(command: click.Command, name: str, level: int = 1) -> str:
         else:
             prose.append(escape(" ".join(paragraph.split())))
     parts = [f"{'#' * level} {name}", *prose[:1], f"```text\n{usage}\n```", *prose[1:], *examples]
-    records = [record for each in command.get_params(context) if (record := each.get_help_record(context))]
+    records = [record for param in command.get_params(context) if (record := param.get_help_record(context))]
     parts += [
         f"`{names}`\n:   {escape(' '.join(text.split()))}"
         for names, text in records

@@ -119,4 +119,4 @@ def _describe_file(made: BlendResult) -> list[str]:
 def _as_json(made: BlendResult) -> dict[str, Any]:
     from dataclasses import asdict
 
-    return {**asdict(made), "scores": [asdict(one) for one in made.scores], "cv": made.cv}
+    return {**asdict(made), "scores": [asdict(score) for score in made.scores], "cv": made.cv}

@@ -51,9 +51,9 @@ def _show(overrides: tuple[str, ...], as_json: bool) -> None:
     table = Table(box=None, pad_edge=False)
     for heading in ("key", "value", "default", "from"):
         table.add_column(heading, overflow="fold")
-    for one in settings(workspace, overrides):
-        texts = [one.key, text_of(one.value), text_of(one.default), one.source]
-        table.add_row(*map(escape_control, texts), style="" if one.source == DEFAULT else "bold")
+    for setting in settings(workspace, overrides):
+        texts = [setting.key, text_of(setting.value), text_of(setting.default), setting.source]
+        table.add_row(*map(escape_control, texts), style="" if setting.source == DEFAULT else "bold")
     _console.console().print(table, markup=False)
 
 

@@ -158,7 +158,7 @@ def _plan_as_json(plan: FinalPlan) -> dict[str, Any]:
 def _unit_as_json(unit: TrainingJob) -> dict[str, Any]:
     return {
         "run": unit.run.name,
-        "of": [one.text for one in unit.members],
+        "of": [member.text for member in unit.members],
         "seed": unit.seed,
         "epochs": unit.epochs,
         "done": unit.epochs_done,

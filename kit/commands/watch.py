@@ -61,10 +61,10 @@ def _lines(looks: Iterable[RunSnapshot]) -> Iterator[RunSnapshot]:
 
     shown: dict[int, int] = {}
     for seen in looks:
-        for one in seen.folds:
-            for line in one.lines[shown.get(one.fold, 0) :]:
-                click.echo(f"fold {one.fold} epoch {line['epoch']}/{seen.epochs}: {format_line(line)}")
-            shown[one.fold] = len(one.lines)
+        for fold in seen.folds:
+            for line in fold.lines[shown.get(fold.fold, 0) :]:
+                click.echo(f"fold {fold.fold} epoch {line['epoch']}/{seen.epochs}: {format_line(line)}")
+            shown[fold.fold] = len(fold.lines)
         if seen.end:
             _console.echo(f"runs/{seen.run}: {seen.state}")
         yield seen
@@ -89,19 +89,19 @@ def _render(seen: RunSnapshot) -> RenderableType:
     from kit.runs.epoch_log import scores_of
 
     names = list(
-        dict.fromkeys(name for one in seen.folds for line in one.lines[-1:] for name in scores_of(line))
+        dict.fromkeys(name for fold in seen.folds for line in fold.lines[-1:] for name in scores_of(line))
     )
     table = Table(box=None, pad_edge=False)
     for heading in ("fold", "epoch", "loss", *names, "images/s", "MiB", ""):
         table.add_column(heading, justify="left" if heading == "" else "right")
-    for one in seen.folds:
-        line = one.lines[-1] if one.lines else {}
+    for fold in seen.folds:
+        line = fold.lines[-1] if fold.lines else {}
         numbers = [line.get(name) for name in ("train_loss", *names)]
         cells = ["" if value is None else f"{value:.4f}" for value in numbers]
         speed = f"{line['images_per_second']:.0f}" if "images_per_second" in line else ""
-        state = "finished" if one.finished else ""
+        state = "finished" if fold.finished else ""
         epoch = f"{line.get('epoch', 0)}/{seen.epochs}"
-        table.add_row(str(one.fold), epoch, *cells, speed, str(line.get("memory_mib", "")), state)
+        table.add_row(str(fold.fold), epoch, *cells, speed, str(line.get("memory_mib", "")), state)
     return Group(
         table,
         Text(f"runs/{seen.run}: {seen.share:.0%}, {_time_left(seen)}{escape_control(seen.state)}"),

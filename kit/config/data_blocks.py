@@ -29,7 +29,7 @@ def one_or_several(value: Any) -> Any:
 
 def join_patterns(patterns: Any) -> Any:
     """Joins a list of patterns into one text, as locations join their parts."""
-    texts = isinstance(patterns, list | tuple) and all(isinstance(each, str) for each in patterns)
+    texts = isinstance(patterns, list | tuple) and all(isinstance(pattern, str) for pattern in patterns)
     return JOIN.join(patterns) if texts and patterns else patterns
 
 

@@ -38,10 +38,14 @@ def law_each_job_ends_once_with_its_result(executor: Executor) -> None:
     if executor.remote:
         return
     messages = list(executor.map(double_number, [1, 2, 3], Stop()))
-    ended = {one.job: one.result for one in messages if isinstance(one, JobResult)}
+    ended = {message.job: message.result for message in messages if isinstance(message, JobResult)}
     assert ended == {0: 2, 1: 4, 2: 6}, f"the results by job are {ended}"
-    assert sum(isinstance(one, JobResult) for one in messages) == 3, "a job ended more than once"
-    lines = {(one.job, one.step.detail) for one in messages if isinstance(one, JobProgress) and one.step.line}
+    assert sum(isinstance(message, JobResult) for message in messages) == 3, "a job ended more than once"
+    lines = {
+        (message.job, message.step.detail)
+        for message in messages
+        if isinstance(message, JobProgress) and message.step.line
+    }
     assert lines == {(at, f"job {at + 1} begins") for at in range(3)}, f"the lines were {lines}"
     assert not list(executor.map(double_number, [], Stop())), "map([]) yielded something"
 
@@ -51,7 +55,7 @@ def law_a_job_that_fails_leaves_the_others_to_go_on(executor: Executor) -> None:
     if executor.remote:
         return
     messages = executor.map(double_number, [-1, 13, 3], Stop())
-    ended = {one.job: one for one in messages if isinstance(one, JobResult)}
+    ended = {message.job: message for message in messages if isinstance(message, JobResult)}
     assert ended[2].result == 6, f"the job beside those that fail came to {ended[2]}"
     error, other = ended[0].error, ended[1].error
     assert isinstance(error, DataError), f"bad data became {error!r}"

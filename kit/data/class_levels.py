@@ -123,9 +123,9 @@ def _read_pairs(root: Path, data: Data, name: str) -> dict[str, str]:
 def check_one_parent(parents: Mapping[str, Sequence[str]], source: str) -> None:
     """Raises DataError D92 for children with several parents."""
     wrong = [
-        Case(f"has the parents {' and '.join(sorted(each)[:3])}", child, code="D92")
-        for child, each in parents.items()
-        if len(each) > 1
+        Case(f"has the parents {' and '.join(sorted(parent)[:3])}", child, code="D92")
+        for child, parent in parents.items()
+        if len(parent) > 1
     ]
     if wrong:
         raise DataError(

@@ -388,7 +388,7 @@ def read_table(root: Path, data: Data, name: str) -> CsvFile:
 
 def format_of(data: Data, name: str) -> tuple[str, str]:
     """Returns the separator and the encoding of a table, by `data.tables` or else by those of all tables."""
-    own = next((made for key, made in data.tables.items() if _is_same(key, name)), None)
+    own = next((table for key, table in data.tables.items() if _is_same(key, name)), None)
     if own is None:
         return data.sep, data.encoding
     return own.sep or data.sep, own.encoding or data.encoding

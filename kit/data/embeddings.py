@@ -80,7 +80,7 @@ class EmbeddingProvenance:
     @classmethod
     def from_json(cls, found: Mapping[str, Any]) -> Self:
         """Reads a manifest's values. Raises KeyError or TypeError for a missing key."""
-        values = {each.name: found[each.name] for each in fields(cls)}
+        values = {attribute.name: found[attribute.name] for attribute in fields(cls)}
         return cls(**{**values, "classes": tuple(values["classes"])})
 
     def to_json(self) -> dict[str, Any]:

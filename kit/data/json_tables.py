@@ -120,7 +120,7 @@ def _unusable(path: Path, why: str, hint: str = "", cases: Iterable[Case] = ()) 
 
 
 def _objects(path: Path, values: Any, what: str) -> Sequence[Object]:
-    if not isinstance(values, list) or not all(isinstance(each, Mapping) for each in values):
+    if not isinstance(values, list) or not all(isinstance(value, Mapping) for value in values):
         raise _unusable(path, f"{what} is not a list of objects")
     return values
 
@@ -154,7 +154,7 @@ def _table(path: Path, rows: Sequence[Mapping[str, str]]) -> Rows:
 
 def _key_of(path: Path, entries: Sequence[Object], known: Sequence[str], what: str) -> str:
     """Returns the key of the ids. Raises DataError D80 for entries without one."""
-    key = next((key for key in known if all(key in each for each in entries)), None)
+    key = next((key for key in known if all(key in entry for entry in entries)), None)
     if key is None:
         raise _unusable(path, f"{what} without {' or '.join(known)}")
     return key
@@ -243,9 +243,9 @@ def _of_annotations(
 ) -> Iterator[tuple[str, tuple[str, ...]]]:
     """Yields the distinct values of each key of an image's annotations, and of their categories."""
     values: dict[str, dict[str, None]] = defaultdict(dict)
-    for each in annotations:
-        category = categories.get(each.get("category_id", ""), {})
-        for name, cell in {**category, **each}.items():
+    for annotation in annotations:
+        category = categories.get(annotation.get("category_id", ""), {})
+        for name, cell in {**category, **annotation}.items():
             if name not in ("id", "image_id"):
                 values[name][cell] = None
     order = {name: number for number, name in enumerate(("category_id", "category"))}

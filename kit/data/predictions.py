@@ -112,12 +112,12 @@ class Provenance:
     def to_json(self) -> dict[str, Any]:
         """Returns JSON values by key, without empty fields."""
         made: dict[str, Any] = {}
-        for each in fields(self):
-            value = getattr(self, each.name)
-            if each.name in PARTS:
-                made |= {} if value is None else _part(each.name, value)
-            elif each.name not in ("other", "source") and not _is_empty(each.name, value):
-                made[each.name] = list(value) if isinstance(value, tuple) else value
+        for attribute in fields(self):
+            value = getattr(self, attribute.name)
+            if attribute.name in PARTS:
+                made |= {} if value is None else _part(attribute.name, value)
+            elif attribute.name not in ("other", "source") and not _is_empty(attribute.name, value):
+                made[attribute.name] = list(value) if isinstance(value, tuple) else value
         return {**made, **self.other}
 
     def checkpoint(self, fold: int) -> str:
@@ -159,20 +159,20 @@ def _read(found: Mapping[str, Any]) -> dict[str, Any]:
     """Returns the arguments of `Provenance`. Raises KeyError, TypeError or ValueError for values of another form."""
     rest, made = dict(found), dict[str, Any]()
     if "told" in rest:  # its keys are among the others
-        names = [each.name for each in fields(LabellingRecord)]
+        names = [attribute.name for attribute in fields(LabellingRecord)]
         made["labelling"] = _record("labelling", {name: rest.pop(name) for name in names})
     for name in ("policy", "retrieval"):
         if name in rest:
             made[name] = _record(name, rest.pop(name))
-    for each in fields(Provenance):
-        value = rest.pop(each.name, None) if each.name not in ("other", "source", *PARTS) else None
+    for attribute in fields(Provenance):
+        value = rest.pop(attribute.name, None) if attribute.name not in ("other", "source", *PARTS) else None
         if value is None:
             continue
-        if (each.name in TEXTS and not isinstance(value, str)) or (
-            each.name in MAPPINGS and not isinstance(value, Mapping)
+        if (attribute.name in TEXTS and not isinstance(value, str)) or (
+            attribute.name in MAPPINGS and not isinstance(value, Mapping)
         ):
-            raise ValueError(f"{each.name} is {value!r}")
-        made[each.name] = tuple(value) if each.name == "classes" else value
+            raise ValueError(f"{attribute.name} is {value!r}")
+        made[attribute.name] = tuple(value) if attribute.name == "classes" else value
     # kit wrote it before its first release
     rest.pop("average_group", None)
     return {**made, "other": rest}
@@ -180,13 +180,13 @@ def _read(found: Mapping[str, Any]) -> dict[str, Any]:
 
 def _record(name: str, found: Mapping[str, Any]) -> Any:
     kind: Callable[..., Any] = PARTS[name]
-    values = {each.name: found[each.name] for each in fields(PARTS[name])}
+    values = {attribute.name: found[attribute.name] for attribute in fields(PARTS[name])}
     return kind(**{key: tuple(value) if isinstance(value, list) else value for key, value in values.items()})
 
 
 def _part(name: str, part: Any) -> dict[str, Any]:
     """Returns a record's keys: below its name, or among the others if it is a record of teachers."""
-    values = {each.name: getattr(part, each.name) for each in fields(part)}
+    values = {attribute.name: getattr(part, attribute.name) for attribute in fields(part)}
     made = {key: list(value) if isinstance(value, tuple) else value for key, value in values.items()}
     return made if name == "labelling" else {name: made}
 

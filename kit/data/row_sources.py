@@ -190,7 +190,9 @@ def _columns_of_rows(data: Data, images: str) -> set[str]:
         data.answer,
         data.external.source_column,
     ]
-    names = {name for each in patterns if each is not None for name in columns_of(each) or (each,)}
+    names = {
+        name for pattern in patterns if pattern is not None for name in columns_of(pattern) or (pattern,)
+    }
     return {part.strip() for name in names for part in name.split(OR)}
 
 
@@ -264,9 +266,9 @@ def _photos(
     reader = Reader.open(data.reader, root, where="data.reader")
     found = ImageFolder(base, image_endings(reader, data), data.follow_symlinks)
     folders = fill(pattern, {"id": owners, **columns}, "data.images")
-    located = [found.images_of_folder(each) for each in folders]
+    located = [found.images_of_folder(folder) for folder in folders]
     refuse_unusable(
-        found, data, [f"{each}/*" for each in folders], owners, [code for _, code in located], split
+        found, data, [f"{folder}/*" for folder in folders], owners, [code for _, code in located], split
     )
     paths = tuple(path for files, _ in located for path in files)
     source = [row for row, (files, _) in enumerate(located) for _ in files]

@@ -80,7 +80,7 @@ def is_blank(cell: str) -> bool:
 def read_cells(table: Table, name: str, split: str) -> list[str]:
     """Returns the text of a column's cells. Raises ConfigError C07 if the table lacks the column."""
     if name not in table.frame.columns:
-        names = [str(each) for each in table.frame.columns]
+        names = [str(column) for column in table.frame.columns]
         raise ConfigError(
             f"data.columns: the {split} table has no column {name!r}{did_you_mean(name, names)}",
             code="C07",

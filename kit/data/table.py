@@ -366,12 +366,12 @@ def names_now(then: Naming, table: Table, rename: Mapping[str, str]) -> tuple[st
     if not table.spellings:
         return then.classes if set(then.classes) == set(table.classes) else None
     found: dict[str, set[str]] = {name: set() for name in then.classes}
-    made = [one.made for one in table.spellings]
-    for one, label in zip(table.spellings, rename_labels(made, then.rename), strict=True):
+    made = [spelling.made for spelling in table.spellings]
+    for spelling, label in zip(table.spellings, rename_labels(made, then.rename), strict=True):
         name = _among(label, then.classes)
         if name is None:
             return None
-        found[name].add(one.name)
+        found[name].add(spelling.name)
     for name in [name for name, names in found.items() if not names]:  # listed, and without a row
         now = _among(rename_labels([name], rename)[0], table.classes)
         found[name] |= {now} if now is not None else set()
@@ -409,7 +409,7 @@ def as_then(table: Table, then: Naming, rename: Mapping[str, str]) -> Table:
         class_groups=tuple(table.class_groups[at] for at in order) if table.class_groups else (),
         class_factors=tuple(table.class_factors[at] for at in order) if table.class_factors else (),
         class_levels=tuple(level.of_classes(order) for level in table.class_levels),
-        spellings=tuple(replace(one, name=old[one.name]) for one in table.spellings),
+        spellings=tuple(replace(spelling, name=old[spelling.name]) for spelling in table.spellings),
     )
 
 

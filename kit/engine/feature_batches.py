@@ -71,7 +71,7 @@ class Bags:
 
     def expand(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Expands values (B, any) of bags to their rows: the rows (N,), ascending, and their values (N, any)."""
-        counts = [len(each) for each in self.rows]
+        counts = [len(row) for row in self.rows]
         rows = np.concatenate([*self.rows, np.empty(0, np.int64)]).astype(np.int64)
         repeated = np.repeat(values, counts, axis=0)
         ascending = np.argsort(rows, kind="stable")

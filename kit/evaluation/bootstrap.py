@@ -64,8 +64,8 @@ def resample_scores(
         return _of_true(metric, truth, predictions, units, drawing)
     if scores_by_weights(metric):
         return _of_weights(
-            [metric.score_by_weights(truth, one) for one in predictions],
-            sum(one.size for one in predictions),
+            [metric.score_by_weights(truth, prediction) for prediction in predictions],
+            sum(prediction.size for prediction in predictions),
             units,
             drawing,
         )
@@ -89,7 +89,7 @@ def _of_decisions(
     drawing: Drawing,
 ) -> np.ndarray:
     classes = predictions[0].shape[1]
-    predicted = [one.argmax(axis=1) for one in predictions]
+    predicted = [prediction.argmax(axis=1) for prediction in predictions]
     draws = draw_count(len(truth) * len(predicted))
     found = np.empty((draws, len(predicted)))
     for draw, drawn in enumerate(drawing(draws)):
@@ -107,8 +107,8 @@ def _of_true(
     drawing: Drawing,
 ) -> np.ndarray:
     values = [
-        metric.of_true(true_class_probability(truth, one)).reshape(len(truth), -1).mean(axis=1)
-        for one in predictions
+        metric.of_true(true_class_probability(truth, prediction)).reshape(len(truth), -1).mean(axis=1)
+        for prediction in predictions
     ]
     sums = np.stack([np.bincount(units, value) for value in values], axis=1)  # (units, predictions)
     sizes = np.bincount(units)
@@ -146,10 +146,10 @@ def _of_rows(
     drawing: Drawing,
 ) -> np.ndarray:
     found = []
-    for weights in drawing(draw_count(RECOUNTED * sum(one.size for one in predictions))):
+    for weights in drawing(draw_count(RECOUNTED * sum(prediction.size for prediction in predictions))):
         drawn = np.repeat(np.arange(len(truth)), weights[units])
         of_drawn = metric.take_rows(drawn)
-        found.append([_or_nan(of_drawn.score, truth[drawn], one[drawn]) for one in predictions])
+        found.append([_or_nan(of_drawn.score, truth[drawn], prediction[drawn]) for prediction in predictions])
     return np.array(found)
 
 

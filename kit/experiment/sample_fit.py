@@ -262,7 +262,7 @@ def _renames(strange: Sequence[str], free: Sequence[str], train: Table) -> dict[
     found = {name: near[0] for name, near in pairs.items() if near}
     if len(found) < len(free) or len(set(found.values())) < len(found):
         return {}
-    return {one.made: found[one.name] for one in train.spellings if one.name in found}
+    return {spelling.made: found[spelling.name] for spelling in train.spellings if spelling.name in found}
 
 
 def warn_about_prediction(workspace: Workspace, table: Table) -> None:

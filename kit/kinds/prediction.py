@@ -56,7 +56,7 @@ class Metric(Plugin):
 
     def all_wants(self) -> frozenset[Wanted]:
         """Returns the context that it and the metrics nested in it need."""
-        inner = [one.all_wants() for one in self.inner_plugins() if isinstance(one, Metric)]
+        inner = [plugin.all_wants() for plugin in self.inner_plugins() if isinstance(plugin, Metric)]
         return frozenset(self.wants).union(*inner)
 
     def excluded_shortcuts(self) -> tuple[type, ...]:

@@ -80,21 +80,21 @@ class CheckpointProvenance:
         rest, made = dict(found), dict[str, Any]()
         if "multi_label" in rest:  # of an older version
             made["target"] = read_target({"multi_label": rest.pop("multi_label")})
-        for each in fields(cls):
-            value = rest.pop(each.name, None) if each.name not in ("other", "lacks") else None
+        for attribute in fields(cls):
+            value = rest.pop(attribute.name, None) if attribute.name not in ("other", "lacks") else None
             if value is None:
                 continue
             try:
-                made[each.name] = _as_field(each.name, value)
+                made[attribute.name] = _as_field(attribute.name, value)
             except (TypeError, ValueError):
-                raise lacks(each.name) from None
+                raise lacks(attribute.name) from None
         if made.get("config") is not None:
             made["config"] = CheckedDict(made["config"], lacks)
         return cls(**made, other=rest, lacks=lacks)
 
     def to_json(self) -> dict[str, Any]:
         """Returns JSON values by key, without unknown ones."""
-        found = {each.name: getattr(self, each.name) for each in fields(self)}
+        found = {attribute.name: getattr(self, attribute.name) for attribute in fields(self)}
         found["target"] = self.target.to_json()
         found["class_levels"] = [[level.name, list(level.parents)] for level in self.class_levels]
         optional = (

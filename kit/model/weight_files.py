@@ -90,7 +90,7 @@ def find_weights(path: Path) -> tuple[Path, ...]:
     if path.is_file():
         return (path,)
     if not path.is_dir():
-        there = [each.name for each in _candidates(path.parent)] if path.parent.is_dir() else []
+        there = [candidate.name for candidate in _candidates(path.parent)] if path.parent.is_dir() else []
         raise CheckpointError(f"no weights file {path}{did_you_mean(path.name, there)}", code="D51")
     if checkpoint := _checkpoint(path):
         files = checkpoints.manifest_of(checkpoint)["files"]
@@ -109,7 +109,7 @@ def find_weights(path: Path) -> tuple[Path, ...]:
         raise CheckpointError(
             f"{path} has {len(candidates)} files of weights",
             code="D51",
-            cases=[each.name for each in candidates],
+            cases=[candidate.name for candidate in candidates],
             hint=f"one of them: backbone.weights={candidates[0]}",
         )
     raise CheckpointError(

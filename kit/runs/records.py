@@ -110,7 +110,7 @@ def record(run: Run) -> Record:
     config, folds = _config(run), _count(run)
     folders = [run.fold(fold) for fold in range(folds)] or sorted(run.folder.glob("fold-*"))
     done = tuple(fold for fold in range(folds) if run.made_by or run.fold_predictions_file(fold).is_file())
-    kept = tuple(place for folder in folders for place in _checkpoints(folder))
+    kept = tuple(checkpoint for folder in folders for checkpoint in _checkpoints(folder))
     state = _state(run, folds, done, config.get("epochs"))
     views = {folder.name: _scores(folder / "oof.parquet") for folder in run.folder.glob("predictions/*")}
     backbone = config.get("backbone")

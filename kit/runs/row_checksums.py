@@ -43,7 +43,7 @@ class RowChecksums:
         import pyarrow
         from pyarrow import parquet
 
-        columns = {one.name: getattr(self, one.name) for one in fields(self)}
+        columns = {attribute.name: getattr(self, attribute.name) for attribute in fields(self)}
         with atomic_file(folder / FILE) as part:
             parquet.write_table(pyarrow.table(columns), part)
 

@@ -42,7 +42,7 @@ class RunSnapshot:
     @property
     def share(self) -> float:
         """The finished part of all folds' epochs."""
-        done = sum(len(one.lines) for one in self.folds)
+        done = sum(len(fold.lines) for fold in self.folds)
         return done / max(self.epochs * len(self.folds), done, 1)
 
 

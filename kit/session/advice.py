@@ -101,7 +101,9 @@ def _read_call(text: str, found: re.Match[str]) -> _Call | None:
 
 def _read_tokens(text: str, start: int, command: click.Command) -> tuple[list[str], int]:
     """Returns the arguments of a command from an index on, up to the prose behind it, and where they end."""
-    options = {name: one for one in command.params if isinstance(one, click.Option) for name in one.opts}
+    options = {
+        name: param for param in command.params if isinstance(param, click.Option) for name in param.opts
+    }
     tokens: list[str] = []
     is_value = False
     while found := TOKEN.match(text, start):
@@ -212,8 +214,8 @@ def _walk(path: str, group: click.Group) -> Iterator[tuple[str, click.Command]]:
 def _options() -> dict[str, bool]:
     """Returns the options of all commands with methods, as Python names them, and whether each is a flag."""
     return {
-        max(one.opts, key=len).removeprefix("--").replace("-", "_"): bool(one.is_flag)
+        max(param.opts, key=len).removeprefix("--").replace("-", "_"): bool(param.is_flag)
         for command, _ in _commands().values()
-        for one in command.params
-        if isinstance(one, click.Option)
+        for param in command.params
+        if isinstance(param, click.Option)
     }

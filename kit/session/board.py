@@ -84,20 +84,20 @@ class FinalChoiceResult(Displayed):
     picks: tuple[Recommendation, ...]
 
     def _lines(self) -> list[str]:
-        picks = [f"{one.entry.number} {one.entry.name}: {one.why}" for one in self.picks]
+        picks = [f"{pick.entry.number} {pick.entry.name}: {pick.why}" for pick in self.picks]
         return picks or ["no submission has both a CV score and a file"]
 
     def to_frame(self) -> pd.DataFrame:
         """Returns a row per submission: number, name, scores and reason."""
         rows = [
             {
-                "number": one.entry.number,
-                "name": one.entry.name,
-                "cv": one.entry.cv,
-                "leaderboard": one.entry.leaderboard,
-                "why": one.why,
+                "number": pick.entry.number,
+                "name": pick.entry.name,
+                "cv": pick.entry.cv,
+                "leaderboard": pick.entry.leaderboard,
+                "why": pick.why,
             }
-            for one in self.picks
+            for pick in self.picks
         ]
         return frame(rows, ("number", "name", "cv", "leaderboard", "why"))
 
@@ -123,7 +123,7 @@ class GapResult(Displayed):
         """Returns a row per finding of check that can cause the gap."""
         rows = [] if self.gap is None else self.gap.evidence
         names = ("kind", "code", "what", "effect", "fix")
-        return frame([{name: getattr(one, name) for name in names} for one in rows], names)
+        return frame([{name: getattr(row, name) for name in names} for row in rows], names)
 
 
 @dataclass(frozen=True, repr=False)

@@ -100,19 +100,19 @@ def _leave_out(group: Any, channels: int, dtype: str) -> list[str]:
 
     rng, shape, names = np.random.default_rng(0), (64, 64, channels), []
     image = rng.integers(0, 256, shape, np.uint8) if dtype == "uint8" else rng.random(shape, np.float32)
-    for place, each in enumerate(group.transforms):
-        if hasattr(each, "transforms"):
-            names += _leave_out(each, channels, dtype)
-        elif isinstance(each, albumentations.ImageOnlyTransform):
-            share, each.p = each.p, 1.0
+    for place, transform in enumerate(group.transforms):
+        if hasattr(transform, "transforms"):
+            names += _leave_out(transform, channels, dtype)
+        elif isinstance(transform, albumentations.ImageOnlyTransform):
+            share, transform.p = transform.p, 1.0
             try:
-                made = each(image=image.copy())["image"]
+                made = transform(image=image.copy())["image"]
                 takes = made.shape == image.shape and made.dtype == image.dtype and not _is_rounded(made)
             except Exception:  # each transform has its own errors
                 takes = False
-            each.p = share
+            transform.p = share
             if not takes:
-                names.append(type(each).__name__)
+                names.append(type(transform).__name__)
                 group.transforms[place] = albumentations.NoOp(p=share)
     return names
 

@@ -27,7 +27,11 @@ def arguments_of(
     Raises ValueError for an argument that the class does not take, with the nearest name, and for an empty
     group.
     """
-    known = {key: each for key, each in inspect.signature(maker.__init__).parameters.items() if key != "self"}
+    known = {
+        key: parameter
+        for key, parameter in inspect.signature(maker.__init__).parameters.items()
+        if key != "self"
+    }
     arguments = {key: value for key, value in entry.items() if key != "name"}
     for key in arguments:
         if key not in known:

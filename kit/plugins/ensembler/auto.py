@@ -46,7 +46,9 @@ class Auto(Ensembler):
     chosen: Ensembler | None = Field(None, description="fitted, do not set: the candidate chosen")
 
     def takes_labels(self, labels: LabelKind) -> bool:
-        return labels in self.label_kinds and any(one.takes_labels(labels) for one in self.candidates)
+        return labels in self.label_kinds and any(
+            candidate.takes_labels(labels) for candidate in self.candidates
+        )
 
     def fit(self, members: Probabilities, truth: Targets) -> Self:
         return self.choose(members, truth, np.zeros(len(truth), dtype=np.int64), None)

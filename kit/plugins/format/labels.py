@@ -68,9 +68,9 @@ class Labels(MultiLabelFormat):
         cells = sample.iloc[:, 1].tolist()
         return next(
             (
-                each
-                for each in styles
-                if all(map(each.encloses, cells)) and _fits(_cells(sample, each), classes)
+                style
+                for style in styles
+                if all(map(style.encloses, cells)) and _fits(_cells(sample, style), classes)
             ),
             None,
         )

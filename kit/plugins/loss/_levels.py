@@ -22,10 +22,10 @@ def check_levels(name: str, levels: Sequence[Level], weights: Mapping[str, float
             hint='data.parents=["genus","family"], columns of data.class_list or of the training table',
         )
     known = [level.name for level in levels]
-    for given in weights:
-        if given not in known:
+    for weight in weights:
+        if weight not in known:
             raise ConfigError(
-                f"loss.weights: no level {given!r}{did_you_mean(given, known)}",
+                f"loss.weights: no level {weight!r}{did_you_mean(weight, known)}",
                 code="C47",
                 hint=f"the levels: {', '.join(known)}",
             )

@@ -68,7 +68,7 @@ class MetricOfLevel(InnerMetric):
         return parents, level.sum_children(probabilities)
 
     def _find_level(self, context: ScoreContext) -> Level | None:
-        return next((one for one in context.levels if self.level in ("", one.name)), None)
+        return next((level for level in context.levels if self.level in ("", level.name)), None)
 
     def _require_level(self) -> Level:
         """Returns the level. Raises ConfigError C47 if the classes have none of that name."""

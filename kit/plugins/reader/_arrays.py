@@ -143,7 +143,9 @@ class ArrayReader(Reader):
 
     def suggest(self, locations: Sequence[Path]) -> tuple[Self, str]:
         """Returns the recipe with the range that the values of some images show, and the range in words."""
-        sampled = [values for each in locations[:SAMPLE_IMAGES] if (values := self._sample(each)) is not None]
+        sampled = [
+            values for location in locations[:SAMPLE_IMAGES] if (values := self._sample(location)) is not None
+        ]
         if not sampled:
             return self, ""
         if all(values.dtype in (np.uint8, np.bool_) for values in sampled):

@@ -160,9 +160,9 @@ def record_of_cells(cells: Sequence[Any]) -> Record:
             return content
         return as_record(_small(cell_values(content)))
     values = [cell_values(cell) for cell in cells]
-    if len({each.shape for each in values}) > 1:
+    if len({value.shape for value in values}) > 1:
         raise DataError("the row's columns hold unlike numbers of pixels", code="D15")
-    flat = [each[:, None] if each.ndim == 1 else each for each in values]
+    flat = [value[:, None] if value.ndim == 1 else value for value in values]
     return _small(np.stack(flat, axis=-1))
 
 

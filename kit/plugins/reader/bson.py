@@ -102,8 +102,8 @@ class BsonRows(Rows):
         for number, document in enumerate(read_scalars(self.file, self.places)):
             for name in document.keys() - cells.keys():
                 cells[name] = [""] * number
-            for name, found in cells.items():
-                found.append(document.get(name, ""))
+            for name, cell in cells.items():
+                cell.append(document.get(name, ""))
         return cells
 
     def images(self, number: int) -> list[bytes]:

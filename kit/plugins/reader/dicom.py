@@ -87,9 +87,9 @@ class Dicom(ArrayReader):
     def suggest(self, locations: Sequence[Path]) -> tuple[Self, str]:
         """Returns itself, and how the files declare their display."""
         words = set()
-        for each in locations[:SAMPLE_IMAGES]:
+        for location in locations[:SAMPLE_IMAGES]:
             try:
-                image = _open(read_image_bytes(Path(parts_of(each)[0].file)))
+                image = _open(read_image_bytes(Path(parts_of(location)[0].file)))
             except DataError:
                 continue
             way = (

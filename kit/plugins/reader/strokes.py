@@ -111,4 +111,4 @@ def _fit(strokes: list[np.ndarray], height: int, width: int, line: int) -> list[
     with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
         scale = np.nanmin(room / np.maximum(high - low, 1e-9))
     middle = (np.array([width, height]) - 1) / 2
-    return [(each - (low / 2 + high / 2)) * scale + middle for each in strokes]
+    return [(stroke - (low / 2 + high / 2)) * scale + middle for stroke in strokes]

@@ -88,7 +88,7 @@ class Tiff(ArrayReader):
         levels = opened.series[self.page].levels
         chosen = levels[min(self.level, len(levels) - 1)]
         if self.min_side is not None:
-            large = [each for each in levels if _short_side(each) >= self.min_side]
+            large = [level for level in levels if _short_side(level) >= self.min_side]
             chosen = large[-1] if large else levels[0]
         return chosen
 

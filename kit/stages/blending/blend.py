@@ -175,7 +175,7 @@ class CrossValidatedBlend:
     @property
     def aggregators(self) -> tuple[Mapping[str, Any], ...]:
         """The aggregators of the members; empty if each image is its own answer."""
-        return tuple(one.aggregator.spec() for one in self.members if one.aggregator is not None)
+        return tuple(member.aggregator.spec() for member in self.members if member.aggregator is not None)
 
     def open_sample_and_format(self, workspace: Workspace) -> tuple[pd.DataFrame, Format]:
         """Returns the sample and the format of the submission. Raises ConfigError C07 if there is no sample."""

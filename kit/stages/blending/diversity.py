@@ -48,7 +48,7 @@ class Diversity:
             "overlap": self.overlap.tolist(),
             "ensembler": self.ensembler,
             "score": self.score,
-            "gains": [asdict(one) for one in self.gains],
+            "gains": [asdict(gain) for gain in self.gains],
             "rows": self.rows,
         }
 

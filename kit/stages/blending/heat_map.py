@@ -52,7 +52,7 @@ def png(found: Diversity) -> bytes:
         _matrix(pen, matrix, title, left + place * (side + GAP))
     if found.gains:
         title = f"{found.ensembler}: gain in {found.metric}"
-        _bars(pen, [one.value for one in found.gains], title, left + 2 * (side + GAP), bars)
+        _bars(pen, [gain.value for gain in found.gains], title, left + 2 * (side + GAP), bars)
     content = io.BytesIO()
     picture.save(content, "PNG")
     return content.getvalue()

@@ -156,12 +156,12 @@ def describe_blend(
         "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "members": [
             {
-                "member": str(one),
-                "oof": one.oof.provenance.to_json(),
-                "test": one.test.provenance.to_json(),
-                **aggregator_record(one),
+                "member": str(member),
+                "oof": member.oof.provenance.to_json(),
+                "test": member.test.provenance.to_json(),
+                **aggregator_record(member),
             }
-            for one in members
+            for member in members
         ],
         "ensembler": ensembler.spec(),
         "recipe": recipe.spec(),
@@ -179,7 +179,9 @@ def describe_blend(
 
 def add_aggregators(notes: str, members: Sequence[Member]) -> str:
     """Returns the notes of a submission, with the aggregators of its answers."""
-    names = dict.fromkeys(one.aggregator.plugin_name() for one in members if one.aggregator is not None)
+    names = dict.fromkeys(
+        member.aggregator.plugin_name() for member in members if member.aggregator is not None
+    )
     return "; ".join([*filter(None, [notes]), *(f"answers by {name}" for name in names)])
 
 

@@ -39,7 +39,7 @@ class Packed:
 
     def numbers(self) -> list[int]:
         """Returns the fold numbers that its networks blend as, ascending."""
-        return sorted({one.blends_as for one in self.networks})
+        return sorted({network.blends_as for network in self.networks})
 
 
 @dataclass(frozen=True)
@@ -68,15 +68,18 @@ class Contents:
 
     def rounds(self) -> int:
         """Returns the largest count of numbers of a member's networks, see `BundledNetwork.blends_as`."""
-        return max(len(one.numbers()) for one in self.members)
+        return max(len(member.numbers()) for member in self.members)
 
     def select_networks(self, count: int) -> Contents:
         """Returns the contents with only the networks of each member's first numbers."""
         members = []
-        for one in self.members:
-            numbers = one.numbers()[:count]
+        for member in self.members:
+            numbers = member.numbers()[:count]
             members.append(
-                replace(one, networks=tuple(each for each in one.networks if each.blends_as in numbers))
+                replace(
+                    member,
+                    networks=tuple(network for network in member.networks if network.blends_as in numbers),
+                )
             )
         return replace(self, members=tuple(members))
 

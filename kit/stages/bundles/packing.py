@@ -131,8 +131,8 @@ def _blend_record(
     found = cross_validate(workspace, members, ensembler)
     _, shape = found.open_sample_and_format(workspace)
     member_records = [
-        {"member": str(one), "test": one.test.provenance.to_json(), **aggregator_record(one)}
-        for one in found.members
+        {"member": str(member), "test": member.test.provenance.to_json(), **aggregator_record(member)}
+        for member in found.members
     ]
     return {
         "members": member_records,

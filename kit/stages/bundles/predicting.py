@@ -158,7 +158,7 @@ def _predict(folder: Path, contents: Contents, space: Workspace, out: Path, cloc
     sample = sample_frame(space.root, data)
     shape = Format.open(contents.format, space.root).with_known(decision=decision)
     wanted = list(dict.fromkeys(shape.ids(sample, contents.classes)))
-    members = [_member(space, one, contents, decision) for one in predicted.members]
+    members = [_member(space, member, contents, decision) for member in predicted.members]
     images = test if test.answers is not None or fitted.row_columns() else None
     blended = blend_test_rows(members, fitted, wanted, images)
     table = sample_format.make_table(blended, sample, shape)
@@ -389,7 +389,7 @@ def _jobs(
     folder: Path, space: Workspace, packed: Packed, contents: Contents, scoring: Scoring
 ) -> list[PredictionJob]:
     """Returns a job for each run of a member: its networks of all folds."""
-    runs = dict.fromkeys(one.run for one in packed.networks)
+    runs = dict.fromkeys(packed_network.run for packed_network in packed.networks)
     return [_job(folder, space, packed, run, contents, scoring) for run in runs]
 
 
@@ -432,9 +432,10 @@ def _member(space: Workspace, packed: Packed, contents: Contents, decision: Deci
     classes = contents.classes
     views = views_name(Views.open(packed.views, space.root), packed.merge)  # type: ignore[arg-type]
     parts = []
-    for run in dict.fromkeys(one.run for one in packed.networks):
+    for run in dict.fromkeys(packed_network.run for packed_network in packed.networks):
         made = Predictions.read(space.runs / run / "predictions" / views / "test.parquet")
-        numbers = {one.fold: one.blends_as for one in packed.networks if one.run == run}
+        of_run = [packed_network for packed_network in packed.networks if packed_network.run == run]
+        numbers = {packed_network.fold: packed_network.blends_as for packed_network in of_run}
         made = made.take(np.isin(made.folds, list(numbers)))  # a time limit may have left out others
         order = [made.classes.index(name) for name in classes]
         shares = made.probabilities if order == sorted(order) else made.probabilities[:, order]

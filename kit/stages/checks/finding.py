@@ -46,14 +46,14 @@ def findings_frame(findings: Iterable[Finding]) -> pd.DataFrame:
     """Returns a row per finding: code, level, summary, effect, fix and number of cases."""
     rows = [
         {
-            "code": one.code,
-            "level": one.level,
-            "summary": one.summary,
-            "effect": one.effect,
-            "fix": one.fix,
-            "cases": len(one.cases),
+            "code": finding.code,
+            "level": finding.level,
+            "summary": finding.summary,
+            "effect": finding.effect,
+            "fix": finding.fix,
+            "cases": len(finding.cases),
         }
-        for one in findings
+        for finding in findings
     ]
     return frame(rows, ("code", "level", "summary", "effect", "fix", "cases"))
 

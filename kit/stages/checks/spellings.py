@@ -47,7 +47,7 @@ def _are_letters(names: Sequence[str]) -> bool:
 
 
 def _answer(train: Table, right: Mapping[str, str], rename: Mapping[str, str]) -> str:
-    more = {one.made: right[one.name] for one in train.spellings if one.name in right}
+    more = {spelling.made: right[spelling.name] for spelling in train.spellings if spelling.name in right}
     if not more:
         return "list each class once in data.class_list"
     return f"{rename_line(rename, more)}, if they are one class"
@@ -60,12 +60,12 @@ def _with_counts(names: Sequence[str], counts: Mapping[str, int]) -> str:
 def _of_numbers(train: Table, rename: Mapping[str, str]) -> Iterator[Finding]:
     """Yields K41: labels of one class that the table writes as several numbers."""
     by_name: dict[str, dict[str, int]] = defaultdict(dict)
-    for one in train.spellings:
-        if one.made not in rename and number_of(one.made) is not None:
-            by_name[one.name][one.made] = one.rows
+    for spelling in train.spellings:
+        if spelling.made not in rename and number_of(spelling.made) is not None:
+            by_name[spelling.name][spelling.made] = spelling.rows
     several = {name: rows for name, rows in by_name.items() if len(rows) > 1}
     if several:
-        more = {made: name for name, rows in several.items() for made in rows if made != name}
+        more = {row: name for name, rows in several.items() for row in rows if row != name}
         yield Finding(
             "K41",
             "note",

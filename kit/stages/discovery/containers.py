@@ -104,7 +104,7 @@ def _is_drawing(cell: str) -> bool:
     except (ValueError, TypeError, RecursionError):
         return False
     return all(
-        len(stroke) in (2, 3) and len(each) == 1 for stroke, each in zip(strokes, lengths, strict=True)
+        len(stroke) in (2, 3) and len(length) == 1 for stroke, length in zip(strokes, lengths, strict=True)
     ) and (max(map(max, lengths)) > 3)
 
 

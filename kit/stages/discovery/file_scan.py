@@ -148,7 +148,7 @@ class Scan:
 
     @cached_property
     def _record_keys(self) -> frozenset[str]:
-        return frozenset().union(*(each.keys for each in self.containers if each.keys))
+        return frozenset().union(*(container.keys for container in self.containers if container.keys))
 
     def matches(self, sheet: TableFile) -> list[ColumnMatch]:
         """Returns every way in which a column names images, only for columns of distinct cells, the best way first.
@@ -223,7 +223,11 @@ class Scan:
         for row in probed:
             homes = {base.rstrip("/") for base in self._bases(cells[row], self._homes)}
             votes.update(
-                {each for folder in homes for each in split_by_characters(folder, cells[row], column)}
+                {
+                    character
+                    for folder in homes
+                    for character in split_by_characters(folder, cells[row], column)
+                }
             )
         found = [
             ColumnMatch(
@@ -257,13 +261,13 @@ class Scan:
         return [
             ColumnMatch(
                 column,
-                each.locate(column),
+                container.locate(column),
                 share,
-                share * len(different) / max(each.records, 1),
-                ending=ending_of(each.pattern),
+                share * len(different) / max(container.records, 1),
+                ending=ending_of(container.pattern),
             )
-            for each in self.containers
-            if each.keys and (share := len(different & each.keys) / len(different)) >= MIN_MATCHED
+            for container in self.containers
+            if container.keys and (share := len(different & container.keys) / len(different)) >= MIN_MATCHED
         ]
 
     def _of_shared_files(self, sheet: TableFile) -> list[ColumnMatch]:

@@ -158,7 +158,7 @@ def early_modules(network: nn.Module) -> list[str]:
     Source: Girshick 2015, "Fast R-CNN", section 4.5, and detectron2's FREEZE_AT = 2, which freeze the same stages.
     """
     features = getattr(network, "feature_info", None) or []
-    places = [each["module"] for each in features if each.get("reduction") == FROZEN_STRIDE]
+    places = [feature["module"] for feature in features if feature.get("reduction") == FROZEN_STRIDE]
     names = {name for name, _ in network.named_modules()}
     if not places or places[-1] not in names:
         return []

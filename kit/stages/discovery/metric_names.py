@@ -121,7 +121,7 @@ def read_metric(text: str, root: Path | None = None) -> dict[str, Any]:
     for pattern, at_k in AT_K:
         if found := re.fullmatch(pattern, text.strip().lower()):
             return {"name": at_k, "k": int(found[1])}
-    same = {one.replace("_", ""): one for one in registry.locations("metric", root)}
+    same = {location.replace("_", ""): location for location in registry.locations("metric", root)}
     return dict(NAMES.get(plain) or {"name": same.get(plain, text)})
 
 

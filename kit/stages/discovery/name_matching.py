@@ -184,5 +184,5 @@ def same_container(match: ColumnMatch, other: ColumnMatch | None, ways: Sequence
     """
     if other is None or KEY not in other.pattern or KEY in match.pattern:
         return match
-    alike = [each for each in ways if KEY in each.pattern and each.ending == other.ending]
+    alike = [way for way in ways if KEY in way.pattern and way.ending == other.ending]
     return choose_naming(alike, roles.TRAIN, roles.TEST) if alike else match

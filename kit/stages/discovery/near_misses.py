@@ -79,7 +79,7 @@ def instead_of_images(seen: Scan) -> list[Case]:
     files = [posixpath.join(folder, name) for folder, names in seen.others.items() for name in names]
     cases = [Case("is packed: unpack it first", legible(file)) for file in files if ending(file) in ARCHIVES]
     counts = Counter(ending(file) for file in files if ending(file) in UNREAD - ARCHIVES)
-    readers = {kind: each.plugin_name() for each in other_readers() for kind in type(each).endings}
+    readers = {kind: reader.plugin_name() for reader in other_readers() for kind in type(reader).endings}
     for kind, count in counts.most_common():
         if kind in readers:
             example = next(file for file in files if ending(file) == kind)

@@ -23,7 +23,7 @@ class Slides:
 
 def find_slides(locations: Sequence[Path], max_pixels: int) -> Slides | None:
     """Returns the level of TIFFs that are pyramids or too large; None for other files, or without tifffile."""
-    pyramids = [levels for each in locations[:SAMPLED] if (levels := _levels(each))]
+    pyramids = [levels for location in locations[:SAMPLED] if (levels := _levels(location))]
     if not any(len(levels) > 1 or _pixels(levels[0]) > max_pixels for levels in pyramids):
         return None
     count = max(map(len, pyramids))

@@ -181,7 +181,9 @@ def not_used(seen: Scan, bases: Sequence[str]) -> list[str]:
     for folder, names in seen.folders.items():
         if any(is_within(folder, base) for base in bases):
             continue
-        above = [each for each in _with_parents([folder]) if not any(is_within(base, each) for base in bases)]
+        above = [
+            parent for parent in _with_parents([folder]) if not any(is_within(base, parent) for base in bases)
+        ]
         counts[above[-1] if above else folder] += len(names)
     if not counts:
         return []

@@ -49,7 +49,7 @@ def draw_stacked_bars(
     names, places, scale = list(next(iter(parts.values()))), range(len(parts)), 2.0**30
     bottom = [0.0] * len(parts)
     for name in names:
-        heights = [held[name] / scale for held in parts.values()]
+        heights = [part[name] / scale for part in parts.values()]
         axes.bar(places, heights, bottom=bottom, label=name, width=0.6)
         bottom = [low + height for low, height in zip(bottom, heights, strict=True)]
     if limit is not None and limit / scale < 3 * max(bottom):

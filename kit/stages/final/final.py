@@ -122,7 +122,7 @@ def plan(
     fitted_on = chosen.places if chosen.left_out else everyone
     value, texts = score_of(evaluated, fitted_on), tuple(map(str, evaluated.members))
     device = str(choose_device(workspace.experiment.device, workspace.experiment.executor is not None))
-    planned = {one.text for unit in (*chosen.units, *chosen.left_out) for one in unit.members}
+    planned = {member.text for unit in (*chosen.units, *chosen.left_out) for member in unit.members}
     idle = [text for text in texts if text not in planned]
     return FinalPlan(
         texts=texts,
@@ -247,7 +247,7 @@ def _unit(
             hint=f"finish its training: kit runs show {run.name} shows its settings",
         )
     size = space.experiment.image_size
-    views = sum(len(open_views(one.views, size)) for one in members)
+    views = sum(len(open_views(member.views, size)) for member in members)
     return TrainingJob(made, run, seed, space, tuple(members), pace, views * test_rows * pace.seconds_per_row)
 
 

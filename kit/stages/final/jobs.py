@@ -127,7 +127,7 @@ class FinalPlan(Displayed):
         rows = [
             {
                 "run": unit.run.name,
-                "of": " ".join(one.text for one in unit.members),
+                "of": " ".join(member.text for member in unit.members),
                 "seed": unit.seed,
                 "epochs": unit.epochs,
                 "epochs_done": unit.epochs_done,

@@ -48,12 +48,14 @@ def _of_the_same_rows(board: Board, entries: Sequence[Entry]) -> list[Entry]:
     compared on.
     """
     scored = [
-        board.row_sets[one.key] for one in entries if one.cv is not None and one.leaderboard is not None
+        board.row_sets[entry.key]
+        for entry in entries
+        if entry.cv is not None and entry.leaderboard is not None
     ]
     if not scored:
-        return [one for one in entries if not board.is_apart(one)]
+        return [entry for entry in entries if not board.is_apart(entry)]
     most = max(scored, key=lambda rows: (scored.count(rows), -scored.index(rows)))
-    return [one for one in entries if board.row_sets[one.key] in ("", most)]
+    return [entry for entry in entries if board.row_sets[entry.key] in ("", most)]
 
 
 def _noise(workspace: Workspace, entries: Sequence[Entry]) -> tuple[Noise | None, str]:

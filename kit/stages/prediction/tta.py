@@ -367,7 +367,7 @@ class _TtaContext:
 def device_lines(networks: Iterable[Predictor], workspace: Workspace) -> Iterator[Progress]:
     """Yields a line for each device, dtype and memory format that networks predict in."""
     workers = workspace.experiment.workers
-    for device, precision in dict.fromkeys((one.device, one.precision) for one in networks):
+    for device, precision in dict.fromkeys((loaded.device, loaded.precision) for loaded in networks):
         yield device_line(device, precision, workers, trains=False)
 
 

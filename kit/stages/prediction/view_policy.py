@@ -53,7 +53,7 @@ class ViewPolicyResult(Displayed):
     gains: tuple[Gain, ...]  # of the nested score over these, with the interval of the paired bootstrap
 
     def _lines(self) -> list[str]:
-        gains = [f"over {one.over} {self.others[one.over]:.4f}: {format_gain(one)}" for one in self.gains]
+        gains = [f"over {gain.over} {self.others[gain.over]:.4f}: {format_gain(gain)}" for gain in self.gains]
         return [f"{self.member}: nested {self.nested:.4f} (in-sample {self.in_sample:.4f})", *gains]
 
     def to_frame(self) -> pd.DataFrame:
@@ -172,7 +172,7 @@ class _PolicyContext:
             views=self.views.spec(),
             names=tuple(self.names),
             recipe=fitted.spec(),
-            members=tuple(one.member for one in singles),
+            members=tuple(single.member for single in singles),
         )
         return replace(first.provenance, views=self.name, policy=policy, scores=None, fold_scores=None)
 

@@ -39,18 +39,18 @@ def load_images(
 
     Raises DataError D65 for test images that are not those that a teacher predicted.
     """
-    first, *others = dict.fromkeys(_geometry(workspace, one) for one in members)
+    first, *others = dict.fromkeys(_geometry(workspace, member) for member in members)
     shown = yield from load_rows(workspace, test, "test", first)
     seen = {first: shown.fingerprint()}
     for other in others:
         seen[other] = (yield from load_rows(workspace, test, "test", other)).fingerprint()
-    for one in members:
-        predicted = one.test.provenance.images
-        if predicted and predicted != seen[_geometry(workspace, one)]:
+    for member in members:
+        predicted = member.test.provenance.images
+        if predicted and predicted != seen[_geometry(workspace, member)]:
             raise DataError(
-                f"{one} predicted other test images than those of the table",
+                f"{member} predicted other test images than those of the table",
                 code="D65",
-                hint=f"{predict_command(one.run, one.views, workspace.root, one.test.provenance)} predicts "
+                hint=f"{predict_command(member.run, member.views, workspace.root, member.test.provenance)} predicts "
                 "them again",
             )
     known = yield from load_rows(workspace, train, "train", first)

@@ -146,7 +146,7 @@ def _provenance(teachers: Teachers, asked: PseudoRequest, shown: LoadedImages, n
     record = LabellingRecord(
         round=number,
         teachers=tuple(map(str, members)),
-        checkpoints={str(one): one.test.provenance.checkpoints for one in members},
+        checkpoints={str(member): member.test.provenance.checkpoints for member in members},
         ensembler=teachers.recipe.spec(),
         rule=asdict(asked.rule),
         labels=asked.labels,
@@ -225,8 +225,8 @@ def _describe(
     """Returns the description. Warns of classes whose share is far from the training rows' (W22)."""
     classes = teachers.table.classes
     shares = class_shares(selections, classes, teachers.table.prior())
-    held_out = sum((one.held_out for one in selections), Estimate.is_empty(len(classes)))
-    sure = np.concatenate([np.empty(0), *(one.confidence for one in selections)])
+    held_out = sum((selection.held_out for selection in selections), Estimate.is_empty(len(classes)))
+    sure = np.concatenate([np.empty(0), *(selection.confidence for selection in selections)])
     _warn(find_shifted_classes(shares, len(sure) / max(len(selections), 1)), rule)
     return PseudoResult(
         path=f"{PSEUDO_DIR}/{made.folder.name}",
@@ -234,8 +234,8 @@ def _describe(
         teachers=tuple(map(str, teachers.members)),
         labels=made.label_type,
         test_rows=len(selections[0].taken) if selections else 0,
-        folds={one.fold: int(one.taken.sum()) for one in selections},
-        related={one.fold: one.related for one in selections},
+        folds={selection.fold: int(selection.taken.sum()) for selection in selections},
+        related={selection.fold: selection.related for selection in selections},
         classes=shares,
         confidence=float(sure.mean()) if len(sure) else 0.0,
         held_out=held_out,

@@ -94,9 +94,9 @@ def class_shares(
     selections: Sequence[FoldSelection], classes: Sequence[str], prior: np.ndarray
 ) -> tuple[ClassShare, ...]:
     """Returns the shares of classes among the selected rows, in the order of `classes`."""
-    called = np.concatenate([np.empty(0, np.int64), *(one.assigned_class for one in selections)])
+    called = np.concatenate([np.empty(0, np.int64), *(selection.assigned_class for selection in selections)])
     counts = np.bincount(called, minlength=len(classes)) if selections else np.empty(0)
-    known = sum((one.held_out for one in selections), Estimate.is_empty(len(classes))).by_class
+    known = sum((selection.held_out for selection in selections), Estimate.is_empty(len(classes))).by_class
     return tuple(
         ClassShare(
             classes[k],

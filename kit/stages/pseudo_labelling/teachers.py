@@ -47,7 +47,7 @@ class Teachers:
     @cached_property
     def folds(self) -> tuple[int, ...]:
         """The folds by which all of them predict both kinds of rows."""
-        sets = [set(made.folds.tolist()) for one in self.members for made in (one.oof, one.test)]
+        sets = [set(made.folds.tolist()) for member in self.members for made in (member.oof, member.test)]
         return tuple(sorted(set.intersection(*sets)))
 
     def of_test(self, fold: int, ids: np.ndarray) -> TeacherPredictions:
@@ -55,13 +55,15 @@ class Teachers:
 
         Raises InvalidError D41 for others.
         """
-        return self._predictions_of(fold, ids, [_of(one.test, fold, ids, str(one)) for one in self.members])
+        return self._predictions_of(
+            fold, ids, [_of(member.test, fold, ids, str(member)) for member in self.members]
+        )
 
     def of_held_out(self, fold: int) -> TeacherPredictions:
         """Returns predictions of a fold's networks for the held-out rows that all of them predict."""
         ids = self._ids_of_held_out(fold)
         return self._predictions_of(
-            fold, ids, [one.oof.take(one.oof.folds == fold).align(ids, True) for one in self.members]
+            fold, ids, [member.oof.take(member.oof.folds == fold).align(ids, True) for member in self.members]
         )
 
     def of_training(self, fold: int, predicted: Sequence[Predictions]) -> TeacherPredictions:
@@ -74,7 +76,7 @@ class Teachers:
         return self._predictions_of(fold, ids, [_of(made, fold, ids, str(one)) for made, one in named])
 
     def _ids_of_held_out(self, fold: int) -> np.ndarray:
-        ids = [set(one.oof.ids[one.oof.folds == fold].tolist()) for one in self.members]
+        ids = [set(member.oof.ids[member.oof.folds == fold].tolist()) for member in self.members]
         return np.array(sorted(set.intersection(*ids)), dtype=str)
 
     def _predictions_of(self, fold: int, ids: np.ndarray, shares: Sequence[np.ndarray]) -> TeacherPredictions:
@@ -102,9 +104,9 @@ class Teachers:
         stack = np.stack(
             [
                 np.concatenate(
-                    [one.oof.take(one.oof.folds == fold).align(names, True) for fold, names in rows]
+                    [member.oof.take(member.oof.folds == fold).align(names, True) for fold, names in rows]
                 )
-                for one in self.members
+                for member in self.members
             ]
         )
         known = self.table.take(self.table.index_of(ids))
@@ -126,14 +128,14 @@ def _of(made: Predictions, fold: int, ids: np.ndarray, name: str) -> np.ndarray:
 def check_made_by(workspace: Workspace, members: Sequence[Member]) -> None:
     """Raises DataError D61 for teachers that saw held-out rows: stacks, and means over the models of all folds."""
     cases = [
-        Case("its trees were fitted on predictions by networks of all folds", str(one))
-        for one in members
-        if Run(workspace.runs / one.run).made_by == STACKED
+        Case("its trees were fitted on predictions by networks of all folds", str(member))
+        for member in members
+        if Run(workspace.runs / member.run).made_by == STACKED
     ]
     cases += [
-        Case("its test rows are means over the models of all folds", str(one))
-        for one in members
-        if len(one.test) and (one.test.folds < 0).all()
+        Case("its test rows are means over the models of all folds", str(member))
+        for member in members
+        if len(member.test) and (member.test.folds < 0).all()
     ]
     if cases:
         raise DataError(
@@ -156,7 +158,7 @@ def check_teachers(members: Sequence[Member], table: Table) -> None:
         )
     check_together(members, table)
     first = members[0].folds.fingerprint()
-    other = next((one for one in members if one.folds.fingerprint() != first), None)
+    other = next((member for member in members if member.folds.fingerprint() != first), None)
     if other is not None:
         raise DataError(
             f"{members[0]} and {other} were trained with different folds: each has seen rows that a "
@@ -173,9 +175,9 @@ def check_teachers(members: Sequence[Member], table: Table) -> None:
             hint="restore the table, or train the teachers again",
         )
     cases = [
-        Case(f"its {key} was fitted on the rows of all folds", str(one))
-        for one in members
-        for key in one.test.provenance.list_fitted_records()
+        Case(f"its {key} was fitted on the rows of all folds", str(member))
+        for member in members
+        for key in member.test.provenance.list_fitted_records()
     ]
     if cases:
         raise DataError(
@@ -222,28 +224,33 @@ def predict_training_rows(workspace: Workspace, members: Sequence[Member], table
     Raises InvalidError D41 for none, D43 for other networks'.
     """
     found = []
-    for one in members:
-        file = workspace.runs / one.run / "predictions" / one.views / "train.parquet"
-        if how := Run(workspace.runs / one.run).made_by:
+    for member in members:
+        file = workspace.runs / member.run / "predictions" / member.views / "train.parquet"
+        if how := Run(workspace.runs / member.run).made_by:
             raise InvalidError(
-                f"{one} was {how}, and has no predictions of the rows that its models trained on",
+                f"{member} was {how}, and has no predictions of the rows that its models trained on",
                 code="D41",
                 hint="--rows test",
             )
-        again = f"{predict_command(one.run, one.views, workspace.root, one.test.provenance)} --rows both"
+        again = (
+            f"{predict_command(member.run, member.views, workspace.root, member.test.provenance)} --rows both"
+        )
         if not file.is_file():
             raise InvalidError(
-                f"{one} has no predictions of its training rows: {file} is missing", code="D41", hint=again
+                f"{member} has no predictions of its training rows: {file} is missing", code="D41", hint=again
             )
         made = predictions_now(
-            workspace.runs / one.run,
+            workspace.runs / member.run,
             Predictions.read(file),
             table,
             workspace.competition.data.label_from.rename,
         )
-        if made.provenance.checkpoints != one.test.provenance.checkpoints or made.classes != one.test.classes:
+        if (
+            made.provenance.checkpoints != member.test.provenance.checkpoints
+            or made.classes != member.test.classes
+        ):
             raise InvalidError(
-                f"{file} was predicted by other checkpoints than the test rows of {one}",
+                f"{file} was predicted by other checkpoints than the test rows of {member}",
                 code="D43",
                 hint=again,
             )

@@ -82,7 +82,7 @@ def _describe_blend(workspace: Workspace, entry: Entry, found: Diversity) -> Ble
         cv=entry.cv,
         mean=found.score,
         rows=found.rows,
-        members=tuple(MemberWeight(*each) for each in members),
+        members=tuple(MemberWeight(*member) for member in members),
         correlation=tuple(map(tuple, found.correlation.tolist())),
         overlap=tuple(map(tuple, found.overlap.tolist())),
     )

@@ -157,7 +157,7 @@ def diagonal(
     """Draws named points beside the line y = x; `whole`: both axes run from 0 to 1."""
     if not points:
         return Markup()
-    values = [value for one in points for value in one[:2]]
+    values = [value for point in points for value in point[:2]]
     air = 0.1 * (max(values) - min(values)) or 0.01
     low, high = (0.0, 1.0) if whole else (min(values) - air, max(values) + air)
     axes = Axes(low, high, low, high)

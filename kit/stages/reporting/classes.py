@@ -16,8 +16,8 @@ def of_confusion(counts: np.ndarray, names: Sequence[str]) -> tuple[ClassScore, 
     wrong = counts - np.diag(counts.diagonal())
     scores = _scores(counts.diagonal(), counts.sum(axis=1), counts.sum(axis=0), names)
     return tuple(
-        one if not wrong[row].any() else _with_confusion(one, names, wrong[row])
-        for row, one in enumerate(scores)
+        score if not wrong[row].any() else _with_confusion(score, names, wrong[row])
+        for row, score in enumerate(scores)
     )
 
 

@@ -44,7 +44,7 @@ class ReportContext:
         scoring = None
         refs = {text: RunRef.parse(text, workspace) for text in runs}
         names = {ref.run.name for ref in refs.values()}
-        records = [one for one in all_records(workspace) if not runs or one.run.name in names]
+        records = [record for record in all_records(workspace) if not runs or record.run.name in names]
         found = member.candidates(records, metric.plugin_name())
         best = member.best_member(found, metric)
         wanted = [member.find_member(found, ref) for text, ref in refs.items() if "@" in Path(text).name]

@@ -154,7 +154,7 @@ def _findings(
     files = finding_rows.Files.of(train, *(() if isinstance(test, Missing) else (test,)))
     findings: Sequence[Finding] = work.result.findings
     cases = [finding_rows.cases_with_rows(finding, files) for finding in findings]
-    ids = list(dict.fromkeys(name for found in cases for _, names in found for name in names))
+    ids = list(dict.fromkeys(name for case in cases for _, names in case for name in names))
     images = yield from photos(office.workspace, [files.paths[name] for name in ids])
     at = {name: image for name, image in zip(ids, images, strict=True) if image is not None}
     return tuple(

@@ -78,9 +78,9 @@ def _evaluate(
 def _scores_of(metric: Metric, truth: np.ndarray, predictions: np.ndarray) -> dict[str, dict[str, float]]:
     """Returns the scores of each part by the metrics of parts in the competition's metric."""
     found: dict[str, dict[str, float]] = {}
-    for one in _metrics_of_parts(metric):
+    for part in _metrics_of_parts(metric):
         with suppress(KitError):
-            for name, (by, score) in one.score_parts(truth, predictions).items():
+            for name, (by, score) in part.score_parts(truth, predictions).items():
                 found.setdefault(name, {})[by] = score
     return found
 

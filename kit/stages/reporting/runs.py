@@ -24,15 +24,15 @@ def run_rows(records: Sequence[Record], metric: Metric) -> tuple[TrainedRun, ...
     """Returns the runs, the best by the metric first; those without a score last."""
     if not records:
         return Missing("no run has been trained", "kit train --name first")
-    settings = find_differing_settings([_read_request(one.run) for one in records])
-    found = [_run_row(one, differs) for one, differs in zip(records, settings, strict=True)]
+    settings = find_differing_settings([_read_request(record.run) for record in records])
+    found = [_run_row(record, differs) for record, differs in zip(records, settings, strict=True)]
     name, sign = metric.plugin_name(), 1.0 if metric.higher_is_better else -1.0
     return tuple(sorted(found, key=lambda run: (name not in run.scores, -sign * run.scores.get(name, 0.0))))
 
 
 def _run_row(record: Record, differs: Mapping[str, str]) -> TrainedRun:
     logs = {fold: _lines(record.run, fold) for fold in range(record.folds)}
-    lines = [line for found in logs.values() for line in found]
+    lines = [line for log in logs.values() for line in log]
     speeds, held = _numbers(lines, "images_per_second"), _numbers(lines, "memory_mib")
     return TrainedRun(
         name=record.run.name,
@@ -49,7 +49,7 @@ def _run_row(record: Record, differs: Mapping[str, str]) -> TrainedRun:
         images_per_second=statistics.median(speeds) if speeds else None,
         memory_mib=round(max(held)) if held else None,
         left_out=round(sum(_numbers(lines, "left_out"))),
-        curves=tuple(_curve(fold, found) for fold, found in logs.items() if found),
+        curves=tuple(_curve(fold, log) for fold, log in logs.items() if log),
     )
 
 

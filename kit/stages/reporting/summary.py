@@ -70,9 +70,9 @@ def _best(
     found = [(f"{best.run.name}@{best.views}", best.score)] if best and best.rows >= least else []
     if not isinstance(board, Missing):
         found += [
-            (f"submission {one.number}, {one.name}", one.cv)
-            for one in board.submissions
-            if one.rank is not None and rows.get(one.number, 0) >= least
+            (f"submission {submission.number}, {submission.name}", submission.cv)
+            for submission in board.submissions
+            if submission.rank is not None and rows.get(submission.number, 0) >= least
         ]
     scored = [(name, score) for name, score in found if score is not None]
     return max(scored, key=lambda pair: sign * pair[1], default=("", None))
@@ -82,9 +82,9 @@ def _find_problems(sections: Sections) -> Iterator[Problem]:
     if isinstance(sections.data, Missing):
         yield Problem("problem", sections.data.why, "data")
     elif not isinstance(sections.data.findings, Missing):
-        for one in sections.data.findings:
-            if one.level != "note":
-                yield Problem(one.level, one.summary, "data")
+        for finding in sections.data.findings:
+            if finding.level != "note":
+                yield Problem(finding.level, finding.summary, "data")
     stopped = _find_stopped(sections.runs)
     if stopped:
         named = ", ".join(run.name for run in stopped[:MAX_NAMES_PER_LINE]) + (
@@ -133,7 +133,10 @@ def weak_classes(classes: Sequence[ClassScore]) -> list[str]:
 
 def _is_ahead(score: float, higher: bool, board: BoardSection) -> bool:
     """Whether a member's score is better than every submission's, by more than their noise."""
-    sign, known = 1.0 if higher else -1.0, [one.cv for one in board.submissions if one.cv is not None]
+    sign, known = (
+        1.0 if higher else -1.0,
+        [submission.cv for submission in board.submissions if submission.cv is not None],
+    )
     return all(sign * (score - cv) > (board.noise_cv or 0.0) for cv in known)
 
 
@@ -141,9 +144,9 @@ def harmful_members(blend: BlendSection | Missing) -> list[str]:
     """Returns the members of a blend that make its plain mean significantly worse."""
     members = () if isinstance(blend, Missing) else blend.members
     return [
-        one.name
-        for one in members
-        if one.gain is not None and one.gain.high is not None and one.gain.high < 0
+        member.name
+        for member in members
+        if member.gain is not None and member.gain.high is not None and member.gain.high < 0
     ]
 
 
@@ -168,9 +171,9 @@ def _steps(best: Candidate | None, higher: bool, sections: Sections) -> Iterator
     if isinstance(sections.data.findings, Missing):
         yield NextStep("see what the data say before a score is trusted", "kit check")
     else:
-        for one in sections.data.findings:
-            if one.level == "problem" and all("=" in word for word in one.fix.split()):
-                yield NextStep(f"try the fix of {one.code}", f"kit check {one.fix}")
+        for finding in sections.data.findings:
+            if finding.level == "problem" and all("=" in word for word in finding.fix.split()):
+                yield NextStep(f"try the fix of {finding.code}", f"kit check {finding.fix}")
     if isinstance(sections.runs, Missing):
         yield NextStep(sections.runs.why, sections.runs.hint)
         return

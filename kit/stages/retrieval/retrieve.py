@@ -82,9 +82,9 @@ class RetrievalResult(Displayed):
             lines.append(f"  out of fold {name} {value:.4f}{before}")
         if self.gain is not None:
             lines.append(f"  over the classifier: {format_gain(self.gain)}")
-        for one in self.rerankers:
-            state = "used" if one.kept else "left out"
-            lines.append(f"  {one.name} {state}: by itself {format_gain(one.gain)}")
+        for reranker in self.rerankers:
+            state = "used" if reranker.kept else "left out"
+            lines.append(f"  {reranker.name} {state}: by itself {format_gain(reranker.gain)}")
         return lines
 
     def _lines(self) -> list[str]:
@@ -92,7 +92,7 @@ class RetrievalResult(Displayed):
 
     def to_frame(self) -> pd.DataFrame:
         """Returns one row: the member, its scorer and rerankers, its scores, and the gain over the classifier."""
-        used = " ".join(one.name for one in self.rerankers if one.kept)
+        used = " ".join(reranker.name for reranker in self.rerankers if reranker.kept)
         row = {"member": self.member, "scorer": self.scorer.get("name"), "rerankers": used, **self.scores}
         return frame([row | gain_columns(self.gain)])
 
@@ -285,7 +285,7 @@ class _RetrievalContext:
         retrieval = RetrievalRecord(
             embeddings=source.views,
             scorer=variant.scorer.spec(),
-            rerankers=tuple(one.spec() for one in variant.rerankers),
+            rerankers=tuple(reranker.spec() for reranker in variant.rerankers),
         )
         return Provenance(
             run=found.run,

@@ -74,7 +74,9 @@ class ImageQuestion:
             "most": self.most,
             "pca": self.reduction.components,
             "whiten": self.reduction.whiten,
-            "rerankers": [one if isinstance(one, str) else dict(one) for one in self.rerankers],
+            "rerankers": [
+                reranker if isinstance(reranker, str) else dict(reranker) for reranker in self.rerankers
+            ],
         }
 
 
@@ -228,9 +230,10 @@ def _check_folds(sources: Sequence[EmbeddedRun]) -> None:
     """Raises InvalidError D48 for runs of other folds than the first one's."""
     first = sources[0]
     wrong = [
-        Case(f"has other folds than {first.member}", one.member, code="D48")
-        for one in sources[1:]
-        if one.folds.fingerprint() != first.folds.fingerprint() or set(one.by_fold) != set(first.by_fold)
+        Case(f"has other folds than {first.member}", source.member, code="D48")
+        for source in sources[1:]
+        if source.folds.fingerprint() != first.folds.fingerprint()
+        or set(source.by_fold) != set(first.by_fold)
     ]
     if wrong:
         raise InvalidError(

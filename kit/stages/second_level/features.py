@@ -58,7 +58,10 @@ class FeatureTable:
         models; -1: all.
         """
         of_all = fold == -1
-        made = [one.test.mean() if of_all else one.test.take(one.test.folds == fold) for one in self.members]
+        made = [
+            member.test.mean() if of_all else member.test.take(member.test.folds == fold)
+            for member in self.members
+        ]
         stack = np.stack([each.align(self.test.ids) for each in made])
         return self._join(stack, self.side[1], self.test), stack
 

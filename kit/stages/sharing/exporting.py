@@ -43,7 +43,7 @@ class ExportResult(Displayed):
 
     def to_frame(self) -> pd.DataFrame:
         """Returns a row per member."""
-        return frame([{"member": one, "path": str(self.path)} for one in self.members])
+        return frame([{"member": member, "path": str(self.path)} for member in self.members])
 
 
 @stage

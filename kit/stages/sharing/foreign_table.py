@@ -125,7 +125,7 @@ def _read_cells(path: Path, layout: TableLayout) -> tuple[pd.DataFrame, Sequence
         ) from None
     if read.index.name is not None and read.index.name not in read.columns:
         read = read.reset_index()
-    read.columns = [str(each) for each in read.columns]
+    read.columns = [str(column) for column in read.columns]
     if not len(read):
         raise DataError(f"{path} has no rows", code="D29", hint="check that the file is complete")
     return read.astype(str), range(1, len(read) + 1)
@@ -134,7 +134,7 @@ def _read_cells(path: Path, layout: TableLayout) -> tuple[pd.DataFrame, Sequence
 def _id_column(path: Path, cells: pd.DataFrame, layout: TableLayout) -> str:
     found = next((name for name in layout.ids if name in cells), None)
     if found is None:
-        names = [str(each) for each in cells.columns]
+        names = [str(column) for column in cells.columns]
         raise ConfigError(
             f"{path} has no column {layout.ids[0]!r}{did_you_mean(layout.ids[0], names)}",
             code="C07",

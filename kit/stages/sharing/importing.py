@@ -74,10 +74,14 @@ class ImportResult(Displayed):
                 lines.append(f"  same rows in other folds than {', '.join(run.other_folds)}")
             lines += [f"  {note}" for note in run.notes]
         lines += [f"runs/{name}: already here, unchanged" for name in self.already]
-        for one in self.submissions:
-            was = f" (was {one.was})" if one.was != one.number else ""
-            state = "" if one.is_new else ", already here" + (", its score is new" if one.scored else "")
-            lines.append(f"submission {one.number}{was}: {one.name}{state}")
+        for submission in self.submissions:
+            was = f" (was {submission.was})" if submission.was != submission.number else ""
+            state = (
+                ""
+                if submission.is_new
+                else ", already here" + (", its score is new" if submission.scored else "")
+            )
+            lines.append(f"submission {submission.number}{was}: {submission.name}{state}")
         return [*lines, *self.others]
 
     def _lines(self) -> list[str]:

@@ -212,7 +212,10 @@ class KaggleSite:
         joined: list[str] = []
         with suppress(KitError), talk_to_site(self._secrets):
             found = self._api.competitions_list(group="entered")
-            joined = [str(one.ref or one.url).rstrip("/").rpartition("/")[2] for one in found.competitions]
+            joined = [
+                str(competition.ref or competition.url).rstrip("/").rpartition("/")[2]
+                for competition in found.competitions
+            ]
         return RunError(
             f"Kaggle shows this user no competition {self.name!r}{did_you_mean(self.name, joined)}",
             code="R22",

@@ -63,13 +63,13 @@ class SyncResult(Displayed):
         """Returns a row per submission that is on the board and on the site: the action, the score and the reason."""
         rows = [
             {
-                "number": one.entry.number,
-                "name": one.entry.name,
-                "status": one.status,
-                "score": one.score,
-                "detail": one.detail,
+                "number": score.entry.number,
+                "name": score.entry.name,
+                "status": score.status,
+                "score": score.score,
+                "detail": score.detail,
             }
-            for one in self.scores
+            for score in self.scores
         ]
         return frame(rows, ("number", "name", "status", "score", "detail"))
 
@@ -133,7 +133,7 @@ def _created(entry: Entry) -> datetime:
 
 def _record(board: Board, entry: Entry, matches: Sequence[SiteSubmission]) -> tuple[Board, SyncedScore]:
     """Returns the board with the score of the newest submission that has one."""
-    scored = next((one for one in matches if one.status == COMPLETE and one.score is not None), None)
+    scored = next((match for match in matches if match.status == COMPLETE and match.score is not None), None)
     if scored is None or scored.score is None:
         newest = matches[0]
         status = FAILED if newest.status == FAILED else PENDING

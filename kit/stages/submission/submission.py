@@ -162,4 +162,4 @@ def _number(file: Path) -> int:
 def next_number(submissions: Path) -> int:
     """Returns one more than the highest number at the start of a file name in the folder."""
     numbers = [re.match(r"(\d{4,})-", file.name) for file in submissions.iterdir()]
-    return max((int(found[1]) for found in numbers if found), default=0) + 1
+    return max((int(number[1]) for number in numbers if number), default=0) + 1

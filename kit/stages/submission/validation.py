@@ -52,12 +52,12 @@ class ValidationReport(Displayed):
 
     def _lines(self) -> list[str]:
         state = f"{len(self.faults)} faults" if self.faults else "matches the sample"
-        faults = [f"{one.code} line {one.line or '-'}: {one.detail}" for one in self.faults]
+        faults = [f"{fault.code} line {fault.line or '-'}: {fault.detail}" for fault in self.faults]
         return [f"{self.file}: {state}, {self.rows} rows, format {self.format}", *faults, *self.notes]
 
     def to_frame(self) -> pd.DataFrame:
         """Returns a row per fault: code, line, id and detail."""
-        return frame((asdict(one) for one in self.faults), ("code", "line", "id", "detail"))
+        return frame((asdict(fault) for fault in self.faults), ("code", "line", "id", "detail"))
 
     def error(self) -> InvalidError:
         """Returns all faults as an error: D41 if they are only ids, else D44."""

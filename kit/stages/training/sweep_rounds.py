@@ -144,12 +144,12 @@ class SweepRounds:
         found: set[float] = set()
         if self.pruner is not None:
             if self._looks is None:
-                budget = min(one.folds * one.epochs for one in trials)
-                folds = max(one.folds for one in trials)
+                budget = min(trial.folds * trial.epochs for trial in trials)
+                folds = max(trial.folds for trial in trials)
                 self._looks = plan_looks(self.pruner, None if is_search else len(trials), budget, folds)
             found.update(self._looks.shares)
         if self.stop_folds:
-            found.update(fold / one.folds for one in trials for fold in range(1, one.folds))
+            found.update(fold / trial.folds for trial in trials for fold in range(1, trial.folds))
         return sorted(found)
 
     def _advance(self, trials: Sequence[_Trial], share: float | None) -> Work[None]:

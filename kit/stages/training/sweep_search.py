@@ -52,7 +52,7 @@ class Search:
             **({"constant_liar": True} if together > 1 else {}),
         )
         trial = self.study.ask()
-        return self._overrides({one.key: _suggest(trial, one) for one in self.axes})
+        return self._overrides({axis.key: _suggest(trial, axis) for axis in self.axes})
 
     def tell(self, place: int, score: float | None, reports: Mapping[int, float] | None = None) -> None:
         """Records a trial's score; None if it failed or, with `reports` by step, was pruned."""
@@ -71,7 +71,7 @@ class Search:
         self.study.tell(place, score, state=state)
 
     def _overrides(self, params: dict[str, Any]) -> tuple[str, ...]:
-        return as_overrides({one.key: params[one.key] for one in self.axes if one.key in params})
+        return as_overrides({axis.key: params[axis.key] for axis in self.axes if axis.key in params})
 
 
 def _suggest(trial: Any, one: Axis) -> Any:

@@ -73,12 +73,12 @@ def expand_grid(axes: Sequence[Axis], each: Sequence[Sequence[str]] = ()) -> lis
 
     Raises ConfigError C05 for a range, whose values are unlimited.
     """
-    searched = [one.key for one in axes if one.range is not None]
+    searched = [axis.key for axis in axes if axis.range is not None]
     if searched:
         raise ConfigError(
             f"{searched[0]} is a range, but a grid needs values", code="C05", hint="--trials 20"
         )
-    texts = [[f"{one.key}={text}" for text in one.values] for one in axes]
+    texts = [[f"{axis.key}={text}" for text in axis.values] for axis in axes]
     return [(*given, *combined) for given in (each or [()]) for combined in product(*texts)]
 
 
