@@ -232,7 +232,7 @@ class Data(Strict):
     @model_validator(mode="after")
     def _range_ascends(self) -> Self:
         if self.target_range is not None and self.target_range[0] >= self.target_range[1]:
-            raise ValueError(f"target_range must ascend, not {list(self.target_range)}")
+            raise ValueError("target_range must ascend: the lowest number, then the highest")
         return self
 
     @property

@@ -105,7 +105,7 @@ def _check_boxes(
     boxes: list[Box | None], shown: Sequence[Any], ids: Sequence[str], where: str
 ) -> list[Box | None]:
     wrong = [
-        Case(f"{' '.join(map(str, cells))!r} is no box of an area", where, name, code="D16")
+        Case(f"{' '.join(map(str, cells))!r} is no box of an area ({where})", id=name, code="D16")
         for box, cells, name in zip(boxes, shown, ids, strict=True)
         if box is not None
         and not (math.isfinite(box.x + box.y + box.width + box.height) and min(box.width, box.height) > 0)

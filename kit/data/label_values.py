@@ -62,7 +62,7 @@ def read_shares(root: Path, data: Data, columns: Mapping[str, Sequence[str]], id
         for row, at in np.argwhere(values < 0).tolist()
     ]
     if negative:
-        raise DataError(f"{len(negative)} shares are below 0", code="D31", cases=negative)
+        raise DataError(f"{len(negative)} shares are below 0", code="D31", cases=negative, hint=NO_SHARES)
     sums = values.sum(axis=1)
     are_votes = bool((values == np.round(values)).all())
     wrong = sums == 0 if are_votes else np.abs(sums - 1) > SUM_TOLERANCE
@@ -72,9 +72,14 @@ def read_shares(root: Path, data: Data, columns: Mapping[str, Sequence[str]], id
             for row in np.flatnonzero(wrong).tolist()
         ]
         what = "have no vote" if are_votes else "have shares that do not sum to 1"
-        hint = "remove these rows" if are_votes else "data.target=numbers if the columns are no shares"
+        hint = "remove these rows" if are_votes else NO_SHARES
+        if not are_votes and (np.abs(sums - 100) < 100 * SUM_TOLERANCE).all():
+            hint = "they are percentages: divide them by 100"
         raise DataError(f"{len(cases)} training rows {what}", code="D18", cases=cases, hint=hint)
     return values / sums[:, None], names
+
+
+NO_SHARES = "correct the cells, or remove the rows; data.target=numbers if the columns are not shares"
 
 
 def refuse_idle_keys(data: Data) -> None:

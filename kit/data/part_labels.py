@@ -83,7 +83,12 @@ def read_parts(
         for row in np.flatnonzero(target.find_missing(labels).all(axis=1)).tolist()
     ]
     if blank:
-        raise DataError(f"{len(blank)} training rows have no label of any part", code="D30", cases=blank)
+        raise DataError(
+            f"{len(blank)} training rows have no label of any part",
+            code="D30",
+            cases=blank,
+            hint="fill in a label, or remove the rows from data.train",
+        )
     return target, labels, names
 
 

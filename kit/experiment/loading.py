@@ -23,6 +23,7 @@ from kit.data.predictions import Predictions
 from kit.data.quarantine import quarantine
 from kit.data.table import Table
 from kit.errors import Case, ConfigError, DataError, KitWarning, RunError, format_cases
+from kit.experiment.unusable import repair_hint
 from kit.images.cache import Cache, Geometry, fill_cache
 from kit.images.reader import ImageSource
 from kit.runs.run import Run, is_on_embeddings
@@ -96,7 +97,7 @@ def load_rows(
             summary,
             code=cases[0].code,
             cases=cases,
-            hint=f"repair them, or set {key} to continue without them",
+            hint=repair_hint(cases, len(table), key),
         )
     does = "excluded from training" if choice == "skip" else "predicted as the class prior"
     lines = [f"{summary}, {does}; {_write_quarantine(workspace, cases)}", *format_cases(cases)]

@@ -340,7 +340,7 @@ class ImageSource:
         joined = images[0] if len(images) == 1 else np.concatenate(images, axis=2)
         if joined.shape[2] != self.channels:
             raise DataError(
-                f"has {joined.shape[2]} channels, not {self.channels} (channels)",
+                f"has {joined.shape[2]} channels, not {self.channels} (channels={joined.shape[2]})",
                 code="D15",
                 hint=f"channels={joined.shape[2]}, if all images have so many",
             )

@@ -25,7 +25,7 @@ KEEP_GROUPS = frozenset(
 
 def choose_stratified_splitter(labels: LabelKind, grouped: bool) -> str:
     """Returns the stratified splitter for labels of this kind; if `grouped` is true, one that keeps groups whole."""
-    if labels == "multi_hot":
+    if labels in ("multi_hot", "several"):
         return "multilabel_stratified_kfold"
     return "stratified_group_kfold" if grouped else "stratified_kfold"
 

@@ -97,3 +97,17 @@ def test_shares_that_are_none_are_refused(
         drawn(tmp_path, "k,l", rows, label=["k", "l"], target="shares")
     assert caught.value.summary == summary
     assert [case.id for case in caught.value.cases] == ids
+
+
+@pytest.mark.parametrize(
+    ("cells", "hint"),
+    [
+        (["10,90", "99.95,0"], "they are percentages: divide them by 100"),
+        (["0.1,0.9", "99.95,0"], "correct the cells"),
+        (["0.1,0.9", "-0.5,1.5"], "correct the cells"),
+    ],
+)
+def test_the_hint_about_shares_fits_the_cells(tmp_path: Path, cells: list[str], hint: str) -> None:
+    with pytest.raises(DataError) as caught:
+        drawn(tmp_path, "p,q", cells, target="shares", label=["p", "q"])
+    assert caught.value.hint.startswith(hint)

@@ -115,4 +115,6 @@ def test_images_of_another_number_of_channels_are_cases(tmp_path: Path) -> None:
     paths = [tmp_path / "a.npy", tmp_path / "b.npy"]
     geometry = Geometry(16, "short_side", 4)
     filled = finish(fill_cache(tmp_path / "cache", paths, geometry, Data(reader={"name": "npy"})))
-    assert [(case.code, case.detail) for case in filled.bad] == [("D15", "has 5 channels, not 4 (channels)")]
+    assert [(case.code, case.detail) for case in filled.bad] == [
+        ("D15", "has 5 channels, not 4 (channels=5)")
+    ]

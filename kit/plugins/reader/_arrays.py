@@ -136,9 +136,11 @@ class ArrayReader(Reader):
         finite = np.isfinite(values)
         if finite.all():
             return values
-        if self.nan is None or np.isinf(values).any():
+        if infinite := int(np.isinf(values).sum()):
+            raise DataError(f"{infinite} of {values.size} values are infinite", code="D12")
+        if self.nan is None:
             count = int((~finite).sum())
-            raise DataError(f"{count} of {values.size} values are not finite (data.reader.nan)", code="D12")
+            raise DataError(f"{count} of {values.size} values are NaN (data.reader.nan)", code="D12")
         return np.where(finite, values, np.asarray(self.nan, values.dtype))
 
     def suggest(self, locations: Sequence[Path]) -> tuple[Self, str]:

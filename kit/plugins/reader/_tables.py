@@ -78,7 +78,14 @@ class TableReader(RecordReader):
             if found is not None and 0 <= found < len(rows):
                 return rows, found
             total += len(rows)
-        raise unknown_key(key, total)
+        raise unknown_key(key, total, self._example(self.rows(files[0]), column if slash else ""))
+
+    def _example(self, rows: Rows, column: str) -> str:
+        """Returns a key of a table: a cell of the column, by default of the first one without pixels."""
+        texts = [name for name in rows.names if name not in rows.pixels]
+        name = column or next(iter(texts), "")
+        first = next(iter(rows.index(name)), "") if name else ""
+        return f"{name}/{first}" if first else "0" if len(rows) else ""
 
     def array(self, record: Record, rules: ReadRules) -> np.ndarray:
         values = super().array(record, rules)

@@ -22,6 +22,7 @@ from kit.plugins.reader._arrays import SAMPLE_IMAGES, ArrayReader, check_size
 if TYPE_CHECKING:
     from kit.kinds.reader import Record
 
+PIXEL_TAG = b"\xe0\x7f\x10\x00"  # (7FE0,0010) Pixel Data, little endian
 GREY = ("MONOCHROME1", "MONOCHROME2")
 MAX_LOOKUP = 2**16  # values whose pixels are computed once and looked up
 INSTALL = "pip install 'kit-competitions[medical]'"
@@ -190,9 +191,12 @@ def _open(content: bytes) -> Any:
     missing = [
         name for name in ("Rows", "Columns", "PhotometricInterpretation", "BitsStored") if name not in image
     ]
+    if not has_pixels and PIXEL_TAG in content:  # pydicom leaves out an element that is cut off
+        raise DataError("corrupt DICOM: its pixels are cut off", code="D05")
     if not has_pixels or missing:
         what = f"no {', '.join(missing)}" if has_pixels else "no pixels"
-        raise DataError(f"DICOM with {what} ({_kind(image)})", code="D17")
+        cut = ", or it is cut off" if "Rows" in image and not has_pixels else ""
+        raise DataError(f"DICOM with {what} ({_kind(image)}){cut}", code="D17")
     if not hasattr(image, "file_meta") or "TransferSyntaxUID" not in image.file_meta:
         is_implicit, is_little = image.original_encoding
         names = {(True, True): "ImplicitVRLittleEndian", (False, True): "ExplicitVRLittleEndian"}

@@ -114,7 +114,7 @@ def _find(file: Any, key: str) -> tuple[Any, int | None]:
             break
         place = h5o.open(place, name)
     if not isinstance(place, h5d.DatasetID):
-        raise _unknown(key, place)
+        raise _is_group(key, place) if key else _unknown(key, place)
     return place, None
 
 
@@ -130,6 +130,12 @@ def _link_kind(group: Any, part: str, key: str) -> int:
 def _unknown(key: str, group: Any) -> DataError:
     names = [] if not hasattr(group, "links") else [name.decode("utf-8", "replace") for name in group]
     return unknown_key(key, len(names), next(iter(names), ""))
+
+
+def _is_group(key: str, group: Any) -> DataError:
+    names = [] if not hasattr(group, "links") else [name.decode("utf-8", "replace") for name in group]
+    example = f", such as {key}/{names[0]}" if names else ""
+    return DataError(f"{key!r} is a group of {len(names):,} records{example}, not an image", code="D02")
 
 
 def _check_storage(found: Any, key: str) -> None:

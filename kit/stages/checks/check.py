@@ -15,6 +15,7 @@ from kit.config.models import Data
 from kit.config.workspace import Workspace
 from kit.core.display import Displayed
 from kit.core.files import StrPath
+from kit.core.locations import files_of
 from kit.core.progress import Progress, Work, stage
 from kit.data.folds import Folds, connected_components, make_folds, merge_groups
 from kit.data.table import Table, rows_to_predict, train_table
@@ -22,6 +23,7 @@ from kit.errors import Case, KitWarning
 from kit.evaluation.competition import Scoring
 from kit.experiment.auto_groups import write_auto_groups
 from kit.experiment.loading import geometry, open_source
+from kit.experiment.unusable import suggest_settings
 from kit.images.cache import Cache, fill_cache
 from kit.images.near_duplicates import compute_thumbnails, find_near_duplicates
 from kit.kinds import Augmenter, Loss, Splitter
@@ -164,6 +166,7 @@ def _unusable(
         for case in bad
     )
     effects, answers = [], []
+    settings = suggest_settings(bad, len(paths))
     stops = {"train": "kit train refuses them", "test": "kit tta refuses them"}
     goes_on = {"train": "excluded from training", "test": "predicted as the class prior"}
     for name, choice, key in (
@@ -181,7 +184,7 @@ def _unusable(
         "problem",
         f"{len(bad)} images are unusable ({kinds})",
         ", ".join(effects),
-        "; or ".join(["mend them", *answers]),
+        "; or ".join([f"set {settings} if the images are right" if settings else "repair them", *answers]),
         cases,
     )
 
@@ -189,9 +192,10 @@ def _unusable(
 def _without_rows(train: Table, test: Table) -> Iterator[Finding]:
     """Yields K02: image files beside those of the tables that no row names."""
     paths = {"train": train.paths, "test": test.paths}
-    named = {path.resolve() for path in (*train.paths, *test.paths)}
-    endings = {path.suffix.lower() for path in (*train.paths, *test.paths)}
-    folders = {split: {path.resolve().parent for path in paths[split]} for split in paths}
+    files = {split: {Path(file) for path in paths[split] for file in files_of(path)} for split in paths}
+    both = files["train"] | files["test"]
+    named, endings = {path.resolve() for path in both}, {path.suffix.lower() for path in both}
+    folders = {split: {path.resolve().parent for path in files[split]} for split in files}
     extra = sorted(
         file
         for folder in folders["train"] | folders["test"]

@@ -41,8 +41,8 @@ def test_an_image_is_found_by_the_id_of_its_document_and_its_number(file: Path) 
     assert np.array_equal(read(f"{file}::_id/7/1", "bson", columns=["imgs"]), wanted[2])
     assert refusal(f"{file}::_id/7/2", "bson") == "D02 document '_id/7' has 2 images, and no 2"
     assert refusal(f"{file}::_id/7/x", "bson") == "D02 document '_id/7' has 2 images, and no x"
-    assert refusal(f"{file}::_id/8", "bson") == "D02 no record '_id/8' among 3"
-    assert refusal(f"{file}::3", "bson") == "D02 no record '3' among 3"
+    assert refusal(f"{file}::_id/8", "bson").startswith("D02 no record '_id/8' among 3, such as '_id/")
+    assert refusal(f"{file}::3", "bson").startswith("D02 no record '3' among 3")
     assert refusal(f"{file}::1", "bson", columns=["_id"]) == "D02 document '1' has 0 images, and no 0"
 
 

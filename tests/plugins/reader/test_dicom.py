@@ -124,6 +124,13 @@ def test_a_file_without_an_image_is_refused(tmp_path: Path) -> None:
     content = (FILES / "MR_small.dcm").read_bytes()
     (tmp_path / "cut.dcm").write_bytes(content[:2000])
     assert refusal(tmp_path / "cut.dcm", "dicom")[:3] in ("D05", "D17")
+    compressed = (FILES / "JPEG2000.dcm").read_bytes()
+    (tmp_path / "cut.dcm").write_bytes(compressed[:-100])
+    assert refusal(tmp_path / "cut.dcm", "dicom") == "D05 corrupt DICOM: its pixels are cut off"
+    (tmp_path / "cut.dcm").write_bytes(compressed[:3000])  # before the pixels
+    assert refusal(tmp_path / "cut.dcm", "dicom").endswith(
+        "(Secondary Capture Image Storage), or it is cut off"
+    )
     image = pydicom.dcmread(FILES / "MR_small.dcm")
     image.Rows = 65535
     image.Columns = 65535

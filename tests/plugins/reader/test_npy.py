@@ -65,14 +65,14 @@ def test_channels_are_first_or_last_and_some_can_be_taken(tmp_path: Path) -> Non
         assert np.array_equal(read(tmp_path / f"{name}.npy", "npy", 6), values.transpose(1, 2, 0))
         taken = read(tmp_path / f"{name}.npy", "npy", take=[4, 0, 2])
         assert np.array_equal(taken, values.transpose(1, 2, 0)[:, :, [4, 0, 2]])
-    assert refusal(tmp_path / "last.npy", "npy") == "D15 has 6 channels, not 3 (channels)"
+    assert refusal(tmp_path / "last.npy", "npy") == "D15 has 6 channels, not 3 (channels=6)"
     assert refusal(tmp_path / "last.npy", "npy", take=[6]).startswith("D15 has channels 0 to 5, and no 6")
 
 
 def test_the_logarithm_is_scaled_and_nan_is_replaced_if_asked(tmp_path: Path) -> None:
     np.save(tmp_path / "a.npy", np.array([[0.0, np.exp(-4)], [1, np.exp(8)], [np.exp(9), np.nan]]))
     options = {"range": [float(np.exp(-4)), float(np.exp(8))], "log": True}
-    assert refusal(tmp_path / "a.npy", "npy", **options).startswith("D12 1 of 6 values are not finite")
+    assert refusal(tmp_path / "a.npy", "npy", **options).startswith("D12 1 of 6 values are NaN")
     made = read(tmp_path / "a.npy", "npy", 1, nan=1.0, **options)
     assert made[:, :, 0].tolist() == [[0, 0], [85, 255], [255, 85]]
 

@@ -41,7 +41,7 @@ def test_a_record_is_found_by_its_number_and_by_a_feature(files: Path) -> None:
             assert np.array_equal(read(files / key, "tfrecord"), wanted), key
     one = read(files / "train01-3.tfrec::target/1", "tfrecord")
     assert one.shape == wanted.shape
-    assert refusal(files / "train*.tfrec::6", "tfrecord") == "D02 no record '6' among 6"
+    assert refusal(files / "train*.tfrec::6", "tfrecord").startswith("D02 no record '6' among 6")
     assert refusal(files / "train*.tfrec::image_name/x", "tfrecord").startswith(
         "D02 no record 'image_name/x'"
     )

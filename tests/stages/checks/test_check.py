@@ -15,7 +15,8 @@ import pytest
 
 from kit.commands._menu import run
 from kit.config.workspace import Workspace
-from kit.stages.checks.check import run_checks
+from kit.data.table import Table
+from kit.stages.checks.check import _without_rows, run_checks
 from kit.stages.checks.finding import Finding
 from tests.drawing import CONFIG
 from tests.images.test_near_duplicates import scene
@@ -217,3 +218,12 @@ def test_groups_that_people_edit_are_kept_and_those_of_other_rows_made_anew(
     assert len(file.read_text().splitlines()) == 31
     file.write_text("row,name\n")
     assert run(["check", *AUTO[:2]]) == 3
+
+
+def test_the_files_of_boxes_and_of_joined_images_have_a_row(tmp_path: Path) -> None:
+    for name in ("a_red.png", "a_blue.png", "b.png", "c.png"):
+        (tmp_path / name).write_bytes(b"")
+    paths = [Path(f"{tmp_path}/a_red.png | {tmp_path}/a_blue.png"), Path(f"{tmp_path}/b.png [1, 2, 3, 4]")]
+    train = Table(np.array(["a", "b"]), paths, ("x",))
+    (finding,) = _without_rows(train, Table(np.array([], str), [], ("x",)))
+    assert [Path(case.path).name for case in finding.cases] == ["c.png"]

@@ -254,17 +254,17 @@ def test_images_of_no_row_are_answered_by_the_split_that_they_lie_in(tmp_path: P
         (
             (),
             "kit train refuses them, kit tta refuses them",
-            "mend them; or data.on_unreadable_train=skip; or data.on_unreadable_test=class_prior",
+            "repair them; or data.on_unreadable_train=skip; or data.on_unreadable_test=class_prior",
         ),
         (
             ("data.on_unreadable_train=skip",),
             "1 of train are excluded from training, kit tta refuses them",
-            "mend them; or data.on_unreadable_test=class_prior",
+            "repair them; or data.on_unreadable_test=class_prior",
         ),
         (
             ("data.on_unreadable_train=skip", "data.on_unreadable_test=class_prior"),
             "1 of train are excluded from training, 1 of test are predicted as the class prior",
-            "mend them",
+            "repair them",
         ),
     ],
 )
