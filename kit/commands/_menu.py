@@ -27,7 +27,7 @@ STAGES = {
     "Predict": ("tta", "boxes", "embed", "retrieve", "pairs"),
     "Blend and submit": ("features", "stack", "blend", "submission", "board"),
     "Plot and report": ("plot", "report"),
-    "Last week": ("soup", "pseudo-labels", "final", "bundle", "predict"),
+    "Last week": ("soup", "merge", "pseudo-labels", "final", "bundle", "predict"),
 }
 
 

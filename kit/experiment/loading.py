@@ -165,11 +165,13 @@ class RunCheckpoints:
     folds: dict[int, Path] = field(default_factory=dict)
 
 
-def find_targets(workspace: Workspace, paths: StrPath | Sequence[StrPath]) -> list[RunCheckpoints]:
+def find_targets(
+    workspace: Workspace, paths: StrPath | Sequence[StrPath], *, with_heads: bool = False
+) -> list[RunCheckpoints]:
     """Returns runs, folds and checkpoint folders as targets: one per run and epoch, in the given order.
 
-    Raises ConfigError C15 for a path that is none of these or has no finished fold. Warns (W13) of a run's
-    unfinished folds.
+    Raises ConfigError C15 for a path that is none of these or has no finished fold, and C83 for a run on
+    embeddings unless `with_heads`. Warns (W13) of a run's unfinished folds.
     """
     paths = [paths] if isinstance(paths, (str, os.PathLike)) else paths
     targets: dict[tuple[Path, str], RunCheckpoints] = {}
@@ -195,11 +197,12 @@ def find_targets(workspace: Workspace, paths: StrPath | Sequence[StrPath]) -> li
                 code="C15",
                 hint=f"kit runs export {name} --weights --out {name}.zip where it was trained; kit blend needs none",
             )
-        if is_on_embeddings(found[0][0]):
+        if is_on_embeddings(found[0][0]) and not with_heads:
             raise ConfigError(
                 f"runs/{found[0][0].name} was trained on embeddings, so it cannot predict, embed or average images",
                 code="C83",
-                hint="kit blend uses its predictions of held-out and test rows, which kit train has written",
+                hint="kit blend uses its predictions, which kit train has written; "
+                f"kit merge runs/{found[0][0].name} --name NAME makes a run that predicts images",
             )
         for run, fold, checkpoint in found:
             suffix = "" if checkpoint == _last(run, fold) else f"-{checkpoint.name}"

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from kit.experiment.dry_run import DryRunResult
     from kit.runs.run import Run
     from kit.session.keywords import Reference
+    from kit.stages.training.merge import MergeResult
     from kit.stages.training.soup import SoupResult
     from kit.stages.training.sweep import SweepResult
 
@@ -24,7 +25,7 @@ PRESETS = ("rate", "size", "augmentation")
 
 
 class TrainingMethods(OpenedFolder):
-    """The methods of `kit train`, `kit sweep` and `kit soup`."""
+    """The methods of `kit train`, `kit sweep`, `kit soup` and `kit merge`."""
 
     @overload
     def train(
@@ -194,3 +195,14 @@ class TrainingMethods(OpenedFolder):
 
         with begin_call(progress) as call:
             return call.follow(make_soup.with_progress(self.workspace, as_references(runs), name, greedy))
+
+    def merge(self, run: Reference, *, name: str, progress: bool = True) -> MergeResult:
+        """Joins heads on cached embeddings with the networks of the embeddings, as the run `name`.
+
+        The new run predicts images: `tta`, `soup` and `bundle` take it, and `init_from` can name it.
+        """
+        from kit.stages.training.merge import merge_heads
+
+        with begin_call(progress) as call:
+            (reference,) = as_references(run)
+            return call.follow(merge_heads.with_progress(self.workspace, reference, name))

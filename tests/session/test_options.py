@@ -37,6 +37,7 @@ COMMANDS = (
     "pairs",
     "sweep",
     "soup",
+    "merge",
     "final",
     "bundle",
     "predict",

@@ -95,6 +95,15 @@ def test_a_soup_is_a_run(two: kit.Session) -> None:
     assert two.tta(made, progress=False)[0].member == "runs/s@plain"
 
 
+def test_a_merged_run_is_a_run(two: kit.Session) -> None:
+    two.embed(untrained="bare", progress=False)
+    two.train(name="probe", backbone={"name": "embeddings", "run": "bare"}, epochs=1, progress=False)
+    made = two.merge("probe", name="whole", progress=False)
+    check_display(made, "run", "folds", "difference")
+    assert made.to_frame().difference[0] < 0.01
+    assert two.tta(made, progress=False)[0].member == "runs/whole@plain"
+
+
 def test_the_final_networks_are_planned_and_trained(two: kit.Session) -> None:
     planned = two.final(["a", "b"], ensembler="mean", dry_run=True, progress=False)
     check_display(planned, "run", "epochs", "trains", "fits")

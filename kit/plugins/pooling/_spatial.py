@@ -69,3 +69,20 @@ class SpatialAttention(nn.Module):
             shares = self.score(values).softmax(1)
             pooled: Tensor = (shares * values).sum(1)
             return pooled
+
+
+class UnitStandardised(nn.Module):
+    """(v / |v| - mean) * scale for the vector v of another pooling, (N, C), in float32."""
+
+    mean: Tensor
+    scale: Tensor
+
+    def __init__(self, base: nn.Module, features: int) -> None:
+        super().__init__()
+        self.base = base
+        self.register_buffer("mean", torch.zeros(features))
+        self.register_buffer("scale", torch.ones(features))
+
+    def forward(self, features: Tensor) -> Tensor:
+        vectors = nn.functional.normalize(self.base(features).float(), dim=1)
+        return (vectors - self.mean) * self.scale

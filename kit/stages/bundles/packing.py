@@ -177,7 +177,7 @@ def _check_reads_images(name: str, run: Run) -> None:
         raise ConfigError(
             f"{name} was trained on embeddings, and a bundle predicts images",
             code="C83",
-            hint="kit bundle the other members; kit blend and kit final submit this one where its vectors are",
+            hint=f"kit merge runs/{run.name} --name NAME makes a run that predicts images; bundle that one",
         )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from sklearn.preprocessing import Normalizer, StandardScaler
 from torch.nn import functional
 
 from kit.kinds import Pooling
@@ -71,3 +72,15 @@ def test_attention_starts_as_the_mean_and_weighs_by_its_scores() -> None:
     shares = (tokens @ weight[0]).softmax(1)
     torch.testing.assert_close(made(features), torch.einsum("nt,ntc->nc", shares, tokens))
     assert len(list(made.parameters())) == 2
+
+
+def test_standardised_is_scikit_learns_normalizer_then_its_scaler() -> None:
+    features = torch.randn(20, 5, 3, 4, generator=torch.Generator().manual_seed(0))
+    made = Pooling.open({"name": "standardised", "base": "max", "features": 5}).build()
+    unit = Normalizer().fit_transform(features.amax((2, 3)).numpy())
+    torch.testing.assert_close(made(features), torch.from_numpy(unit))
+    scaler = StandardScaler().fit(unit)
+    made.load_state_dict(
+        {"mean": torch.from_numpy(scaler.mean_), "scale": torch.from_numpy(1 / scaler.scale_)}
+    )
+    torch.testing.assert_close(made(features), torch.from_numpy(scaler.transform(unit)), atol=1e-5, rtol=1e-5)
