@@ -112,9 +112,9 @@ def _as_cases(cases: Sequence[Case | str]) -> tuple[Case, ...]:
 
 def _again(kind: type[OneError], fields: dict[str, Any]) -> OneError:
     """Returns an error that another process raised, for any arguments of its class."""
-    made = kind.__new__(kind, fields["summary"])
-    made.__dict__.update(fields)
-    return made
+    error = kind.__new__(kind, fields["summary"])
+    error.__dict__.update(fields)
+    return error
 
 
 class RunError(KitError):
@@ -186,5 +186,5 @@ def did_you_mean(word: str, known: Iterable[str], renamed: Mapping[str, str] | N
     known = list(known)
     if renamed is not None and renamed.get(word) in known:
         return f"; did you mean {renamed[word]!r}?"
-    found = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
-    return f"; did you mean {found[0]!r}?" if found else ""
+    matches = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
+    return f"; did you mean {matches[0]!r}?" if matches else ""

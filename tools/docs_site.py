@@ -298,5 +298,5 @@ def on_post_page(output: str, page: Page, config: MkDocsConfig) -> None:
     """Refuses a page that would load anything from another host."""
     from mkdocs.exceptions import PluginError
 
-    if found := OUTSIDE.search(output):
-        raise PluginError(f"{page.file.src_uri} loads from another host: {found[0]}")
+    if match := OUTSIDE.search(output):
+        raise PluginError(f"{page.file.src_uri} loads from another host: {match[0]}")

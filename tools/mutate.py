@@ -228,8 +228,8 @@ def ends(
 def tests_of(file: Path) -> tuple[str, ...]:
     if str(file) in SKIPPED:
         return ()
-    found = [tests for pattern, tests in TESTS.items() if fnmatch.fnmatch(str(file), pattern)]
-    return tuple(test for tests in found for test in tests)
+    test_lists = [tests for pattern, tests in TESTS.items() if fnmatch.fnmatch(str(file), pattern)]
+    return tuple(test for tests in test_lists for test in tests)
 
 
 def try_mutants(file: Path, share: float, jobs: int) -> tuple[int, int]:

@@ -166,11 +166,11 @@ def docstrings_of_module(file: Path, root: Path = ROOT) -> Iterator[Prose]:
 
 def find_private_words(prose: Iterator[Prose]) -> list[str]:
     """One line per use of a private word outside inline code."""
-    found = []
+    lines = []
     for each in prose:
         text = re.sub(r"`[^`]*`|\S*[_=/]\S*|--\w[\w-]*", "", each.text)
-        found += [f"{each.place}: {hit[0]!r} in {each.text[:90]!r}" for hit in DENIED.finditer(text)]
-    return found
+        lines += [f"{each.place}: {hit[0]!r} in {each.text[:90]!r}" for hit in DENIED.finditer(text)]
+    return lines
 
 
 def find_long_sentences(prose: Iterator[Prose], limit: int = MAX_WORDS) -> list[str]:
@@ -182,14 +182,14 @@ def find_long_sentences(prose: Iterator[Prose], limit: int = MAX_WORDS) -> list[
 
 def find_wide_lines(file: Path) -> list[str]:
     """Lines of more than 100 columns. Code blocks, tables and lines without a blank (addresses) may be wider."""
-    found, in_code = [], False
+    wide_lines, in_code = [], False
     for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), 1):
         if line.lstrip().startswith("```"):
             in_code = not in_code
         is_exempt = in_code or line.lstrip().startswith("|") or " " not in line.strip()
         if len(line) > MAX_COLUMNS and not is_exempt:
-            found.append(f"{file.relative_to(ROOT)}:{number}: {len(line)} columns")
-    return found
+            wide_lines.append(f"{file.relative_to(ROOT)}:{number}: {len(line)} columns")
+    return wide_lines
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -197,16 +197,16 @@ def main(arguments: Sequence[str]) -> int:
     docs = [each for page in pages() for each in prose_of_page(page)]
     help_texts = list(prose_of_help())
     docstrings = list(prose_of_docstrings())
-    found = [line for page in pages() for line in find_wide_lines(page)]
-    found += find_long_sentences(iter([*docs, *help_texts, *docstrings]))
-    found += find_private_words(iter([*docs, *help_texts, *docstrings, *prose_of_messages()]))
-    print("\n".join(found))
+    findings = [line for page in pages() for line in find_wide_lines(page)]
+    findings += find_long_sentences(iter([*docs, *help_texts, *docstrings]))
+    findings += find_private_words(iter([*docs, *help_texts, *docstrings, *prose_of_messages()]))
+    print("\n".join(findings))
     for name, prose in (("README and docs", docs), ("help", help_texts), ("docstrings", docstrings)):
         long = find_long_sentences(iter(prose), LONG_WORDS)
         print(f"{name}: {len(long)} sentences of more than {LONG_WORDS} words")
         if "--list" in arguments:
             print("\n".join(long))
-    return bool(found)
+    return bool(findings)
 
 
 if __name__ == "__main__":

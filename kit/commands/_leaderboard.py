@@ -34,24 +34,26 @@ def print_overview(overview: Overview) -> None:
             _console.echo(f"  check: {check}")
 
 
-def print_gap(found: Gap) -> None:
+def print_gap(gap: Gap) -> None:
     """Prints how much of the gap sampling noise explains, and the evidence for the rest."""
-    _console.echo(found.describe())
-    for one in found.evidence:
+    _console.echo(gap.describe())
+    for one in gap.evidence:
         _console.echo(f"  {one.kind}: {one.code} {one.what}")
         _console.echo(f"    effect: {one.effect}")
         _console.echo(f"    fix: {one.fix}")
-    if found.unknown:
-        _console.echo(f"  {found.unknown}")
+    if gap.unknown:
+        _console.echo(f"  {gap.unknown}")
 
 
 def advice(advised: Sequence[Recommendation]) -> Table:
     """Returns a table of submissions with the reasons for or against them."""
-    made = table("number", "name", "cv", "leaderboard", "why")
+    rows_table = table("number", "name", "cv", "leaderboard", "why")
     for one in advised:
         entry = one.entry
-        made.add_row(str(entry.number), entry.name, number(entry.cv), number(entry.leaderboard), one.why)
-    return made
+        rows_table.add_row(
+            str(entry.number), entry.name, number(entry.cv), number(entry.leaderboard), one.why
+        )
+    return rows_table
 
 
 def print_send_plan(sending: SendPlan, left: int) -> None:
@@ -67,21 +69,21 @@ def print_send_plan(sending: SendPlan, left: int) -> None:
 
 def table_of_changes(changes: Sequence[Change], one: str, other: str) -> Table:
     """Returns a table of how many rows change from one answer to another, with some of their ids."""
-    made = table("rows", one, other, "such as")
+    changes_table = table("rows", one, other, "such as")
     for change in changes[:MAX_LISTED_IDS]:
-        made.add_row(str(len(change.ids)), change.before, change.after, " ".join(change.ids[:3]))
-    return made
+        changes_table.add_row(str(len(change.ids)), change.before, change.after, " ".join(change.ids[:3]))
+    return changes_table
 
 
 def table(*headings: str) -> Table:
     """Returns an empty table with right-aligned numbers."""
     from rich.table import Table
 
-    made = Table(box=None, pad_edge=False)
+    new_table = Table(box=None, pad_edge=False)
     for heading in headings:
         numeric = heading in ("rank", "number", "cv", "leaderboard", "rows")
-        made.add_column(heading, justify="right" if numeric else "left", overflow="fold")
-    return made
+        new_table.add_column(heading, justify="right" if numeric else "left", overflow="fold")
+    return new_table
 
 
 def number(value: float | None) -> str:

@@ -12,39 +12,41 @@ if TYPE_CHECKING:
     from kit.stages.blending.diversity import Diversity
 
 
-def table(found: Diversity) -> Table:
+def table(diversity: Diversity) -> Table:
     """Returns one row per member: its score, its gain, its correlation and error overlap with each other one."""
     from rich.table import Table
     from rich.text import Text
 
-    made = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    members_table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for heading in (
         "",
         "member",
-        found.metric,
+        diversity.metric,
         "gain of having it (95 %)",
         "correlation, %",
         "error overlap, %",
     ):
-        made.add_column(heading, justify="right" if heading == found.metric else "left", no_wrap=True)
-    numbers = Text(" ".join(f"{number:>3}" for number in range(1, len(found.names) + 1)), style="dim")
-    made.add_row("", "", "", "", numbers, numbers)
-    for place, name in enumerate(found.names):
-        made.add_row(
+        members_table.add_column(
+            heading, justify="right" if heading == diversity.metric else "left", no_wrap=True
+        )
+    numbers = Text(" ".join(f"{number:>3}" for number in range(1, len(diversity.names) + 1)), style="dim")
+    members_table.add_row("", "", "", "", numbers, numbers)
+    for place, name in enumerate(diversity.names):
+        members_table.add_row(
             str(place + 1),
             name,
-            f"{found.scores[place]:.4f}",
-            _gain(found, place),
-            _cells(found.correlation, place),
-            _cells(found.overlap, place),
+            f"{diversity.scores[place]:.4f}",
+            _gain(diversity, place),
+            _cells(diversity.correlation, place),
+            _cells(diversity.overlap, place),
         )
-    return made
+    return members_table
 
 
-def _gain(found: Diversity, place: int) -> str:
-    if not found.gains:
+def _gain(diversity: Diversity, place: int) -> str:
+    if not diversity.gains:
         return "-"
-    one = found.gains[place]
+    one = diversity.gains[place]
     interval = "" if one.low is None else f" ({one.low:+.4f} to {one.high:+.4f})"
     return f"{one.value:+.4f}{interval}"
 

@@ -68,10 +68,10 @@ class Menu(Group):
     def resolve_command(
         self, context: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        found = super().resolve_command(context, args)
+        resolved = super().resolve_command(context, args)
         if args[0] != "train" and "TORCHELASTIC_RUN_ID" in os.environ:
             context.fail(f"kit {args[0]} runs in one process: torchrun supports only kit train")
-        return found
+        return resolved
 
 
 @click.command(cls=Menu, context_settings={"help_option_names": ["-h", "--help"]})

@@ -20,20 +20,20 @@ def try_pipeline(workspace: Workspace, as_json: bool, show: Callable[[Finding], 
     """Runs one batch through the whole pipeline and prints the result."""
     from kit.stages.checks.one_batch.trial import sanity_check
 
-    found = show_progress(sanity_check.with_progress(workspace))
+    report = show_progress(sanity_check.with_progress(workspace))
     if as_json:
-        print_json(asdict(found))
-        return found
-    click.echo(f"{len(found.rows)} images of {found.labels}, without mixing and augmentation")
-    click.echo(f"  loss of equal outputs     {found.guessing_loss:.4f}")
-    click.echo(f"  loss before any step      {found.start_loss:.4f}")
+        print_json(asdict(report))
+        return report
+    click.echo(f"{len(report.rows)} images of {report.labels}, without mixing and augmentation")
+    click.echo(f"  loss of equal outputs     {report.guessing_loss:.4f}")
+    click.echo(f"  loss before any step      {report.start_loss:.4f}")
     click.echo(
-        f"  loss after {found.steps:3} steps      {found.last_loss:.4f} (lowest possible "
-        f"{found.least_loss:.4f})"
+        f"  loss after {report.steps:3} steps      {report.last_loss:.4f} (lowest possible "
+        f"{report.least_loss:.4f})"
     )
-    click.echo(f"  predicted correctly       {found.right} of {len(found.rows)}")
-    for finding in found.findings:
+    click.echo(f"  predicted correctly       {report.right} of {len(report.rows)}")
+    for finding in report.findings:
         show(finding)
-    if not found.findings:
+    if not report.findings:
         click.echo("reading, augmenting, training and resuming work: no findings")
-    return found
+    return report

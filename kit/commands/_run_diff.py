@@ -17,24 +17,30 @@ if TYPE_CHECKING:
 MAX_VALUE_CHARACTERS = 40  # characters of a value
 
 
-def tell(found: Difference) -> None:
+def tell(difference: Difference) -> None:
     """Prints a table of keys, then scores, classes and time."""
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False)
-    for heading in ("", found.one, found.other):
+    for heading in ("", difference.one, difference.other):
         table.add_column(heading, overflow="fold")
-    for key, pair in _rows(found.config, "-"):
+    for key, pair in _rows(difference.config, "-"):
         table.add_row(key, *pair)
-    for key, pair in _rows(found.provenance, "-"):
+    for key, pair in _rows(difference.provenance, "-"):
         table.add_row(f"provenance {key}", *pair)
     if not table.row_count:
         table.add_row("no differences", "", "")
-    _times(table, found.spent)
-    if found.compared is not None:
-        table.add_row(found.compared.metric, f"{found.compared.one:.4f}", f"{found.compared.other:.4f}")
+    _times(table, difference.spent)
+    if difference.compared is not None:
+        table.add_row(
+            difference.compared.metric, f"{difference.compared.one:.4f}", f"{difference.compared.other:.4f}"
+        )
     _console.console().print(table, markup=False)
-    click.echo(_describe_gain(found.other, found.compared) if found.compared is not None else found.why)
+    click.echo(
+        _describe_gain(difference.other, difference.compared)
+        if difference.compared is not None
+        else difference.why
+    )
 
 
 def _rows(values: Mapping[str, tuple[Any, Any]], absent: str) -> list[tuple[str, list[str]]]:
@@ -58,17 +64,17 @@ def _times(table: Any, spent: tuple[RunCost, RunCost]) -> None:
     table.add_row("images/s", *("-" if value is None else f"{value:.0f}" for value in speeds))
 
 
-def _describe_gain(name: str, found: Compared) -> str:
+def _describe_gain(name: str, compared: Compared) -> str:
     """Returns the gain with its interval, and the classes with the largest changes."""
     from kit.runs.diff import SHOWN_CLASSES
 
-    gain = found.gain
+    gain = compared.gain
     interval = "" if gain.low is None or gain.high is None else f" (95 % {gain.low:+.4f} to {gain.high:+.4f})"
     lines = [
-        f"{found.metric} of {name} over {gain.over} on {found.rows} common rows: {gain.value:+.4f}{interval}, "
+        f"{compared.metric} of {name} over {gain.over} on {compared.rows} common rows: {gain.value:+.4f}{interval}, "
         f"which {describe_significance(gain)}"
     ]
-    moved = [one for one in found.classes if one.one != one.other][:SHOWN_CLASSES]
+    moved = [one for one in compared.classes if one.one != one.other][:SHOWN_CLASSES]
     lines += [
         f"  {one.name}: {one.one:.1%} of {one.rows} rows predicted correctly, then {one.other:.1%}"
         for one in moved

@@ -55,17 +55,17 @@ def network(
     from kit.config.workspace import Workspace
     from kit.stages.profiling.speed import measure_speed
 
-    found = show_progress(
+    result = show_progress(
         measure_speed.with_progress(Workspace.find(".", overrides), batch_size, steps, compiled)
     )
     if as_json:
-        print_json(_as_json(found))
+        print_json(_as_json(result))
         return
-    click.echo(found.describe())
-    console().print(_table(found))
-    click.echo(found.describe_advice())
+    click.echo(result.describe())
+    console().print(_table(result))
+    click.echo(result.describe_advice())
     if compiled:
-        click.echo(found.describe_break_even())
+        click.echo(result.describe_break_even())
 
 
 @command.command()
@@ -92,32 +92,32 @@ def loader(overrides: tuple[str, ...], workers: str | None, steps: int, as_json:
     asked = parse_numbers(workers, "--workers") or []
     if any(count < 0 for count in asked):
         raise click.BadParameter("the number of processes must be 0 or more", param_hint="--workers")
-    found = show_progress(measure_loader.with_progress(Workspace.find(".", overrides), asked, steps))
+    result = show_progress(measure_loader.with_progress(Workspace.find(".", overrides), asked, steps))
     if as_json:
-        print_json({**asdict(found), "advice": found.advice()})
+        print_json({**asdict(result), "advice": result.advice()})
         return
-    click.echo(found.describe())
-    console().print(_loader_table(found))
-    click.echo(found.describe_advice())
+    click.echo(result.describe())
+    console().print(_loader_table(result))
+    click.echo(result.describe_advice())
 
 
-def _loader_table(found: LoaderResult) -> Table:
+def _loader_table(result: LoaderResult) -> Table:
     from rich.table import Table
 
-    made = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    rates_table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for heading in ("workers", "loader alone", "training"):
-        made.add_column(heading, justify="right", no_wrap=True)
-    made.add_column("")
-    for rate in found.rates:
-        marks = ["used"] * (rate.workers == found.used) + ["fastest"] * (rate is found.fastest)
-        made.add_row(str(rate.workers), f"{rate.loaded:.0f}", f"{rate.trained:.1f}", ", ".join(marks))
-    return made
+        rates_table.add_column(heading, justify="right", no_wrap=True)
+    rates_table.add_column("")
+    for rate in result.rates:
+        marks = ["used"] * (rate.workers == result.used) + ["fastest"] * (rate is result.fastest)
+        rates_table.add_row(str(rate.workers), f"{rate.loaded:.0f}", f"{rate.trained:.1f}", ", ".join(marks))
+    return rates_table
 
 
-def _table(found: SpeedResult) -> Table:
+def _table(result: SpeedResult) -> Table:
     from rich.table import Table
 
-    made = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    rates_table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for heading, side in (
         ("precision", "left"),
         ("memory_format", "left"),
@@ -126,31 +126,31 @@ def _table(found: SpeedResult) -> Table:
         ("predicting", "right"),
         ("", "left"),
     ):
-        made.add_column(heading, justify="right" if side == "right" else "left", no_wrap=True)
-    for rate in found.rates:
+        rates_table.add_column(heading, justify="right" if side == "right" else "left", no_wrap=True)
+    for rate in result.rates:
         way = rate.way
         memory_format = way.memory_format + (", compiled" if way.compiled else "")
         if rate.failed:
-            made.add_row(way.dtype, memory_format, "fails", rate.failed, "", "")
+            rates_table.add_row(way.dtype, memory_format, "fails", rate.failed, "", "")
             continue
-        train = _marks(rate, found.used.train, found, found.trains_fastest)
-        predict = _marks(rate, found.used.predict, found, found.predicts_fastest)
+        train = _marks(rate, result.used.train, result, result.trains_fastest)
+        predict = _marks(rate, result.used.predict, result, result.predicts_fastest)
         predicted = "" if way.compiled else f"{rate.predict:.1f}"
-        made.add_row(way.dtype, memory_format, f"{rate.train:.1f}", train, predicted, predict)
-    return made
+        rates_table.add_row(way.dtype, memory_format, f"{rate.train:.1f}", train, predicted, predict)
+    return rates_table
 
 
-def _marks(rate: Throughput, used: str, found: SpeedResult, fastest: Throughput) -> str:
+def _marks(rate: Throughput, used: str, result: SpeedResult, fastest: Throughput) -> str:
     """Returns marks for the config's setup and for the fastest one."""
     if rate.way.compiled:
         return ""
-    chosen = (rate.way.dtype, rate.way.memory_format) == (used, found.used.memory_format)
+    chosen = (rate.way.dtype, rate.way.memory_format) == (used, result.used.memory_format)
     return ", ".join(["used"] * chosen + ["fastest"] * (rate is fastest))
 
 
-def _as_json(found: SpeedResult) -> dict[str, object]:
+def _as_json(result: SpeedResult) -> dict[str, object]:
     from dataclasses import asdict
 
-    images = found.break_even()
+    images = result.break_even()
     even = None if images is None or math.isinf(images) else round(images)
-    return {**asdict(found), "advice": list(found.advice()), "break_even_images": even}
+    return {**asdict(result), "advice": list(result.advice()), "break_even_images": even}

@@ -44,79 +44,79 @@ def command(
             raise ConfigError("give either --ensembler or ensembler=, not both", code="C05")
         overrides = [f"ensembler={ensembler}", *overrides]
     workspace = Workspace.find(overrides=overrides)
-    made = _console.show_progress(blend.with_progress(workspace, runs, name=name, top_k=top_k))
-    if isinstance(made, UnscoredSubmission):
-        for line in made.describe():
+    result = _console.show_progress(blend.with_progress(workspace, runs, name=name, top_k=top_k))
+    if isinstance(result, UnscoredSubmission):
+        for line in result.describe():
             _console.echo(line)
-        _console.echo(f"upload: {upload_command(workspace, made.number)}")
-        _console.print_result(asdict(made), [made.path], as_json)
+        _console.echo(f"upload: {upload_command(workspace, result.number)}")
+        _console.print_result(asdict(result), [result.path], as_json)
         return
-    _show(made)
-    if isinstance(made, Submitted):
-        _console.echo(f"upload: {upload_command(workspace, made.number)}")
+    _show(result)
+    if isinstance(result, Submitted):
+        _console.echo(f"upload: {upload_command(workspace, result.number)}")
     else:
         _console.echo("no file was written, because data.sample is null")
     if as_json:
-        _console.print_json(_as_json(made))
-    elif isinstance(made, Submitted):
-        click.echo(made.path)
+        _console.print_json(_as_json(result))
+    elif isinstance(result, Submitted):
+        click.echo(result.path)
 
 
-def _show(made: BlendResult) -> None:
+def _show(result: BlendResult) -> None:
     """Prints the scores and gains as two small tables, on stderr."""
     from kit.commands._scores import format_aggregators, format_recipe, gains, recommendation, scores
     from kit.stages.blending.blend import Submitted
 
-    comparison = made.comparison
+    comparison = result.comparison
     alone = len(comparison.members) == 1 and comparison.blend.cv == comparison.mean.cv
     out = _console.console(stderr=True)
-    out.print(scores(comparison, made.metric))
-    if fitted := format_recipe(made.ensembler, [score.name for score in comparison.members]):
+    out.print(scores(comparison, result.metric))
+    if fitted := format_recipe(result.ensembler, [score.name for score in comparison.members]):
         _console.echo(fitted)
     if not alone:
         out.print(gains(comparison))
         _console.echo(recommendation(comparison))
-    for line in _describe_file(made):
+    for line in _describe_file(result):
         _console.echo(line)
-    if made.aggregators:
-        _console.echo(format_aggregators(made.aggregators, [score.name for score in comparison.members]))
-    what = "answers" if made.aggregators else "rows"
-    scored = f"scored on {made.rows} out-of-fold {what} that all members predict"
-    if not isinstance(made, Submitted):
+    if result.aggregators:
+        _console.echo(format_aggregators(result.aggregators, [score.name for score in comparison.members]))
+    what = "answers" if result.aggregators else "rows"
+    scored = f"scored on {result.rows} out-of-fold {what} that all members predict"
+    if not isinstance(result, Submitted):
         _console.echo(scored)
         return
     _console.echo(
-        f"{scored}; submission {made.number}: {made.test_rows} rows, format {made.format}, {_rank(made)}"
+        f"{scored}; submission {result.number}: {result.test_rows} rows, format {result.format}, {_rank(result)}"
     )
 
 
-def _rank(made: Submitted) -> str:
+def _rank(submitted: Submitted) -> str:
     """Returns the submission's rank among those scored on the same rows, and which do not compare."""
-    if made.is_apart:
-        return f"not ranked on the board: {made.elsewhere} submissions were scored on other rows"
-    others = f", not counting {made.elsewhere} scored on other rows" if made.elsewhere else ""
-    return f"rank {made.rank} on the board{others}{'' if made.is_new else ', as before'}"
+    if submitted.is_apart:
+        return f"not ranked on the board: {submitted.elsewhere} submissions were scored on other rows"
+    others = f", not counting {submitted.elsewhere} scored on other rows" if submitted.elsewhere else ""
+    return f"rank {submitted.rank} on the board{others}{'' if submitted.is_new else ', as before'}"
 
 
-def _describe_file(made: BlendResult) -> list[str]:
+def _describe_file(result: BlendResult) -> list[str]:
     """Returns the decision rule and the score of the file's content, if rows have several labels or the two
     scores differ.
     """
-    written, metric = made.written, made.metric
+    written, metric = result.written, result.metric
     score = "no score" if written.score is None else f"{metric} {written.score:.4f}"
     if written.rule and not written.in_file:
         return [f"decision: {written.rule}; used only for scores, because the file contains probabilities"]
     if written.rule:
-        empty = f"{written.without_label} of {made.rows} rows have no label"
+        empty = f"{written.without_label} of {result.rows} rows have no label"
         return [f"decision: {written.rule}", f"out-of-fold score of the written decisions: {score}, {empty}"]
-    if not written.in_file or written.score == made.cv:
+    if not written.in_file or written.score == result.cv:
         return []
     return [
         f"out-of-fold score of the written decisions: {score}; the table shows {metric} of the probabilities"
     ]
 
 
-def _as_json(made: BlendResult) -> dict[str, Any]:
+def _as_json(result: BlendResult) -> dict[str, Any]:
     from dataclasses import asdict
 
-    return {**asdict(made), "scores": [asdict(score) for score in made.scores], "cv": made.cv}
+    return {**asdict(result), "scores": [asdict(score) for score in result.scores], "cv": result.cv}

@@ -43,12 +43,12 @@ def command(context: click.Context, submissions_left: int | None, as_json: bool)
     if submissions_left is None and as_json:
         _show(board, as_json=True)
         return
-    found = _overview(workspace, board)
+    board_overview = _overview(workspace, board)
     if submissions_left is not None and as_json:
-        _emit_sending(workspace, found, submissions_left)
+        _emit_sending(workspace, board_overview, submissions_left)
         return
     _show(board, as_json=False)
-    _tell(workspace, found, submissions_left)
+    _tell(workspace, board_overview, submissions_left)
 
 
 def _overview(workspace: Workspace, board: Board) -> Overview:
@@ -57,29 +57,33 @@ def _overview(workspace: Workspace, board: Board) -> Overview:
     return overview(workspace, board)
 
 
-def _tell(workspace: Workspace, found: Overview, submissions_left: int | None) -> None:
+def _tell(workspace: Workspace, board_overview: Overview, submissions_left: int | None) -> None:
     from kit.commands._leaderboard import print_overview, print_send_plan
     from kit.stages.leaderboard.advice import worth_sending
     from kit.stages.leaderboard.overview import readable_answers
 
-    print_overview(found)
+    print_overview(board_overview)
     if submissions_left is not None:
-        answers = readable_answers(workspace, found.entries)
+        answers = readable_answers(workspace, board_overview.entries)
         print_send_plan(
-            worth_sending(found.entries, answers, submissions_left, found.other_rows), submissions_left
+            worth_sending(board_overview.entries, answers, submissions_left, board_overview.other_rows),
+            submissions_left,
         )
 
 
-def _emit_sending(workspace: Workspace, found: Overview, submissions_left: int) -> None:
+def _emit_sending(workspace: Workspace, board_overview: Overview, submissions_left: int) -> None:
     from dataclasses import asdict
 
     from kit.stages.leaderboard.advice import worth_sending
     from kit.stages.leaderboard.overview import readable_answers
 
     sending = worth_sending(
-        found.entries, readable_answers(workspace, found.entries), submissions_left, found.other_rows
+        board_overview.entries,
+        readable_answers(workspace, board_overview.entries),
+        submissions_left,
+        board_overview.other_rows,
     )
-    _console.print_json({**asdict(found), **asdict(sending)})
+    _console.print_json({**asdict(board_overview), **asdict(sending)})
 
 
 @command.command(context_settings={"ignore_unknown_options": True})  # a score may be negative
@@ -139,9 +143,15 @@ def choose_final(count: int, as_json: bool) -> None:
     from kit.stages.leaderboard.overview import readable_answers
 
     workspace, board = _read()
-    found = _overview(workspace, board)
-    noise = None if found.noise is None else found.noise.of_final
-    chosen = picks(found.entries, readable_answers(workspace, found.entries), count, noise, found.other_rows)
+    board_overview = _overview(workspace, board)
+    noise = None if board_overview.noise is None else board_overview.noise.of_final
+    chosen = picks(
+        board_overview.entries,
+        readable_answers(workspace, board_overview.entries),
+        count,
+        noise,
+        board_overview.other_rows,
+    )
     if as_json:
         _console.print_json([asdict(one) for one in chosen])
     elif chosen:
@@ -169,13 +179,13 @@ def explain_gap(as_json: bool) -> None:
 
     from kit.commands._leaderboard import print_gap
 
-    found = _overview(*_read())
+    board_overview = _overview(*_read())
     if as_json:
-        _console.print_json(None if found.gap is None else asdict(found.gap))
-    elif found.gap is not None:
-        print_gap(found.gap)
+        _console.print_json(None if board_overview.gap is None else asdict(board_overview.gap))
+    elif board_overview.gap is not None:
+        print_gap(board_overview.gap)
     else:
-        why = found.unknown or "no submission has both scores: kit board score N VALUE"
+        why = board_overview.unknown or "no submission has both scores: kit board score N VALUE"
         _console.echo(f"no gap to explain: {why}")
 
 
@@ -212,17 +222,19 @@ def diff(one: str, other: str, as_json: bool) -> None:
     workspace, board = _read()
     data, entries = workspace.competition.data, [board.entry(name) for name in (one, other)]
     read = [read_answers(workspace.submissions / entry.file, data.sep, data.encoding) for entry in entries]
-    found, apart = changes(read[0], read[1]), difference(read[0], read[1])
-    rows = sum(len(change.ids) for change in found)
+    row_changes, apart = changes(read[0], read[1]), difference(read[0], read[1])
+    rows = sum(len(change.ids) for change in row_changes)
     if as_json:
         _console.print_json(
-            {"rows": rows, "difference": apart, "changes": [asdict(change) for change in found]}
+            {"rows": rows, "difference": apart, "changes": [asdict(change) for change in row_changes]}
         )
         return
-    if found:
-        _console.console().print(table_of_changes(found, *(entry.stem for entry in entries)), markup=False)
-    if len(found) > MAX_LISTED_IDS:
-        _console.echo(f"… and {len(found) - MAX_LISTED_IDS} more pairs; --json lists all")
+    if row_changes:
+        _console.console().print(
+            table_of_changes(row_changes, *(entry.stem for entry in entries)), markup=False
+        )
+    if len(row_changes) > MAX_LISTED_IDS:
+        _console.echo(f"… and {len(row_changes) - MAX_LISTED_IDS} more pairs; --json lists all")
     _console.echo(
         f"{rows} of {len(read[0].ids)} rows differ, {rows / len(read[0].ids):.1%}; difference {apart:.4f}"
     )
@@ -247,9 +259,9 @@ def _show(board: Board, as_json: bool) -> None:
         return
     from kit.commands._leaderboard import number, table
 
-    made = table("rank", "number", "name", "metric", "cv", "rows", "leaderboard", "members", "ensembler")
+    ranking = table("rank", "number", "name", "metric", "cv", "rows", "leaderboard", "members", "ensembler")
     for entry in entries:
-        made.add_row(
+        ranking.add_row(
             str(ranks[entry.key] or ""),
             str(entry.number),
             entry.name,
@@ -261,7 +273,7 @@ def _show(board: Board, as_json: bool) -> None:
             entry.ensembler,
         )
     if entries:
-        _console.console().print(made, markup=False)
+        _console.console().print(ranking, markup=False)
     else:
         _console.echo("no submissions yet; kit blend creates one")
     apart = [f"{entry.number} ({entry.rows} rows)" for entry in entries if board.is_apart(entry)]

@@ -38,7 +38,7 @@ def command(
     from kit.config.workspace import Workspace
     from kit.stages.prediction.boxes import boxes
 
-    made = show_progress(boxes.with_progress(Workspace.find(".", overrides), run, out, threshold, device))
-    echo(repr(made))
+    result = show_progress(boxes.with_progress(Workspace.find(".", overrides), run, out, threshold, device))
+    echo(repr(result))
     echo(f"next: kit train --name cropped data.box={out} data.box_margin=0.1")
-    print_result([{**asdict(made), "file": str(made.file)}], [str(made.file)], as_json)
+    print_result([{**asdict(result), "file": str(result.file)}], [str(result.file)], as_json)

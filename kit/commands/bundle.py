@@ -55,9 +55,9 @@ def command(
     if time_limit is not None and not notebook:
         raise ConfigError("--time is the time limit of a notebook", code="C05", hint="add --notebook")
     asked = NotebookRequest(user=kaggle_user, time_limit=time_limit) if notebook else None
-    made = show_progress(
+    result = show_progress(
         make_bundle.with_progress(Workspace.find("."), members, out, ensembler, wheels, tries, asked)
     )
-    for line in made.describe():
+    for line in result.describe():
         echo(line)
-    print_result(made.as_json(), [made.folder], as_json)
+    print_result(result.as_json(), [result.folder], as_json)

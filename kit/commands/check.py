@@ -63,16 +63,16 @@ def command(
     from kit.stages.checks.finding import write_cases
 
     workspace = Workspace.find(".", overrides)
-    found = (
+    result = (
         try_pipeline(workspace, as_json, _show) if pipeline else _look(workspace, runs, checkpoints, as_json)
     )
     if csv_file is not None:
-        write_cases(Path(csv_file), found.findings)
-    warned = any(finding.level == "warning" for finding in found.findings)
-    if found.problems or (strict and warned):
+        write_cases(Path(csv_file), result.findings)
+    warned = any(finding.level == "warning" for finding in result.findings)
+    if result.problems or (strict and warned):
         echo(
-            f"{found.problems} problem{'s' * (found.problems > 1)}; kit explain CODE describes each code"
-            if found.problems
+            f"{result.problems} problem{'s' * (result.problems > 1)}; kit explain CODE describes each code"
+            if result.problems
             else "there are warnings, and --strict is set"
         )
         context.exit(3)
@@ -87,17 +87,17 @@ def _look(
     from kit.stages.checks.check import run_checks
     from kit.stages.checks.last_findings import save_findings
 
-    found = show_progress(run_checks.with_progress(workspace, runs, checkpoints))
-    save_findings(workspace.root, found.folds, found.findings)
+    result = show_progress(run_checks.with_progress(workspace, runs, checkpoints))
+    save_findings(workspace.root, result.folds, result.findings)
     if as_json:
-        print_json(asdict(found))
-        return found
-    click.echo(f"{found.train} training rows of {found.labels}, {found.test} test rows")
-    for finding in found.findings:
+        print_json(asdict(result))
+        return result
+    click.echo(f"{result.train} training rows of {result.labels}, {result.test} test rows")
+    for finding in result.findings:
         _show(finding)
-    if not found.findings:
+    if not result.findings:
         click.echo("no findings")
-    return found
+    return result
 
 
 def _show(finding: Finding) -> None:

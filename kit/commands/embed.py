@@ -62,13 +62,13 @@ def command(
     spec, workspace = read_spec(views, "--views"), Workspace.find(".", overrides)
     if index is not None:
         work = embed_index.with_progress(workspace, checkpoints, index, index_images, spec, device)
-        made = show_progress(work)
+        results = show_progress(work)
     elif untrained is None:
-        made = show_progress(embed.with_progress(workspace, checkpoints, spec, device))
+        results = show_progress(embed.with_progress(workspace, checkpoints, spec, device))
     else:
-        made = [show_progress(embed_untrained.with_progress(workspace, untrained, spec, device))]
-    for each in made:
+        results = [show_progress(embed_untrained.with_progress(workspace, untrained, spec, device))]
+    for each in results:
         echo(repr(each))
     more = "" if index is None else f" --index {index}"
-    echo(f"next: kit retrieve {' '.join(each.member.removesuffix(INDEX_SUFFIX) for each in made)}{more}")
-    print_result([asdict(each) for each in made], [each.member for each in made], as_json)
+    echo(f"next: kit retrieve {' '.join(each.member.removesuffix(INDEX_SUFFIX) for each in results)}{more}")
+    print_result([asdict(each) for each in results], [each.member for each in results], as_json)

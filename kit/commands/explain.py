@@ -21,14 +21,14 @@ def command(code: str | None, as_json: bool) -> None:
     """
     from kit.core.error_codes import codes, explain
 
-    found = list(codes().values()) if code is None else [explain(code)]
+    entries = list(codes().values()) if code is None else [explain(code)]
     if as_json:
-        _console.print_json([asdict(one) for one in found] if code is None else asdict(found[0]))
+        _console.print_json([asdict(one) for one in entries] if code is None else asdict(entries[0]))
     elif code is None:
-        for one in found:
+        for one in entries:
             click.echo(f"{one.code}  {one.title}")
     else:
-        (one,) = found
+        (one,) = entries
         click.echo(
             "\n".join(
                 [f"{one.code} {one.title}", *([one.meaning] if one.meaning else []), f"do: {one.remedy}"]

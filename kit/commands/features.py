@@ -39,8 +39,8 @@ def command(members: tuple[str, ...], out: Path, group: str | None, as_json: boo
 
     runs = [text for text in members if "=" not in text]
     workspace = Workspace.find(".", [text for text in members if "=" in text])
-    made = _console.show_progress(write_features.with_progress(workspace, runs, out, group))
-    for line in made.describe():
+    result = _console.show_progress(write_features.with_progress(workspace, runs, out, group))
+    for line in result.describe():
         _console.echo(line)
-    paths = [path for path in (made.train, made.test) if path is not None]
-    _console.print_result(asdict(made), paths, as_json)
+    paths = [path for path in (result.train, result.test) if path is not None]
+    _console.print_result(asdict(result), paths, as_json)

@@ -81,9 +81,9 @@ def command(
             print_json(_plan_as_json(planned))
         return
     with stop.handle_signals():
-        made = show_progress(run_final.with_progress(workspace, planned, name, stop))
-    _tell(workspace, made)
-    print_result(_as_json(made), [made.submitted.path], as_json)
+        result = show_progress(run_final.with_progress(workspace, planned, name, stop))
+    _tell(workspace, result)
+    print_result(_as_json(result), [result.submitted.path], as_json)
 
 
 def _show(plan: FinalPlan) -> None:
@@ -101,14 +101,16 @@ def _show(plan: FinalPlan) -> None:
 def _table(plan: FinalPlan) -> Table:
     from rich.table import Table
 
-    made = Table(box=None, pad_edge=False)
+    jobs_table = Table(box=None, pad_edge=False)
     for heading in ("run", "of", "epochs", "an epoch", "trains", "predicts", ""):
-        made.add_column(heading, justify="left" if heading in ("run", "of", "") else "right", no_wrap=True)
+        jobs_table.add_column(
+            heading, justify="left" if heading in ("run", "of", "") else "right", no_wrap=True
+        )
     for unit, note in [*((one, "") for one in plan.units), *((one, "too long") for one in plan.left_out)]:
         epochs = f"{unit.epochs_done}/{unit.epochs} done" if unit.epochs_done else str(unit.epochs)
         each = _span(sum(unit.pace.epochs) / unit.epochs)
         of = " ".join(one.text for one in unit.members)
-        made.add_row(
+        jobs_table.add_row(
             unit.run.name,
             of,
             epochs,
@@ -117,7 +119,7 @@ def _table(plan: FinalPlan) -> Table:
             _span(unit.prediction_seconds),
             note,
         )
-    return made
+    return jobs_table
 
 
 def _span(seconds: float) -> str:
@@ -127,16 +129,16 @@ def _span(seconds: float) -> str:
     return f"{seconds:.1f} s" if seconds < 60 else str(timedelta(seconds=round(seconds)))
 
 
-def _tell(workspace: object, made: FinalResult) -> None:
+def _tell(workspace: object, result: FinalResult) -> None:
     from kit.commands._scores import format_recipe
     from kit.config.workspace import Workspace
     from kit.stages.submission.upload import upload_command
 
     assert isinstance(workspace, Workspace)
-    one = made.submitted
+    one = result.submitted
     if fitted := format_recipe(one.ensembler, [score.name for score in one.comparison.members]):
         echo(fitted)
-    for line in made.describe():
+    for line in result.describe():
         echo(line)
     echo(f"upload: {upload_command(workspace, one.number)}")
 
@@ -167,14 +169,14 @@ def _unit_as_json(unit: TrainingJob) -> dict[str, Any]:
     }
 
 
-def _as_json(made: FinalResult) -> dict[str, Any]:
-    one = made.submitted
+def _as_json(result: FinalResult) -> dict[str, Any]:
+    one = result.submitted
     return {
         "path": str(one.path),
         "number": one.number,
-        "runs": list(made.runs),
-        "left_out": dict(made.left_out),
-        "no_weight": list(made.no_weight),
+        "runs": list(result.runs),
+        "left_out": dict(result.left_out),
+        "no_weight": list(result.no_weight),
         "metric": one.metric,
         "cv_of_members": one.cv,
         "ensembler": dict(one.ensembler),

@@ -36,20 +36,20 @@ def command(run: str | None, overrides: tuple[str, ...], out: Path | None, as_js
     if run is not None and "=" in run:
         overrides, run = (run, *overrides), None
     workspace = Workspace.find(".", overrides)
-    found = _console.show_progress(show_folds.with_progress(workspace, run, out))
+    result = _console.show_progress(show_folds.with_progress(workspace, run, out))
     if as_json:
-        _console.print_json(asdict(found))
+        _console.print_json(asdict(result))
         return
     from rich.table import Table
 
-    names = list(found.by_class) if len(found.by_class) <= MAX_CLASS_COLUMNS else []
+    names = list(result.by_class) if len(result.by_class) <= MAX_CLASS_COLUMNS else []
     shown = Table(box=None, pad_edge=False)
     for heading in ("fold", "rows", *names):
         shown.add_column(heading, justify="right")
-    for fold, rows in enumerate(found.held_out):
-        shown.add_row(str(fold), str(rows), *(str(found.by_class[name][fold]) for name in names))
+    for fold, rows in enumerate(result.held_out):
+        shown.add_row(str(fold), str(rows), *(str(result.by_class[name][fold]) for name in names))
     _console.console(stderr=True).print(shown, markup=False)
-    for line in found.describe():
+    for line in result.describe():
         _console.echo(line)
-    if found.path is not None:
-        click.echo(found.path)
+    if result.path is not None:
+        click.echo(result.path)

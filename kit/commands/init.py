@@ -129,23 +129,23 @@ def command(
     several = {"join": ",".join(join) or None, "on": ",".join(on) or None}
     asked = {key: value for key, value in {**given, **several}.items() if value is not None}
     seconds = parse_duration(duration) if duration else None
-    made = initialise(
+    result = initialise(
         Path(folder).resolve(), recipe, asked, force, val, metric, weights, network, seconds, source
     )
-    for line in made.findings:
+    for line in result.findings:
         _console.echo(line)
-    _console.echo(f"recipe: {made.recipe} ({made.why})")
-    tables = describe_tables(made.path.parent)
+    _console.echo(f"recipe: {result.recipe} ({result.why})")
+    tables = describe_tables(result.path.parent)
     for line in tables.lines:
         _console.echo(line)
-    _console.echo(f"wrote {made.path}")
+    _console.echo(f"wrote {result.path}")
     if as_json:
         _console.print_json(
             {
-                "config": made.path,
-                "recipe": made.recipe,
-                "findings": made.findings,
-                "metric": made.metric,
+                "config": result.path,
+                "recipe": result.recipe,
+                "findings": result.findings,
+                "metric": result.metric,
                 "format": tables.format,
                 **tables.counts,
             }

@@ -45,19 +45,19 @@ def command(overrides: tuple[str, ...], sizes: str | None, out: Path | None, as_
     asked = parse_numbers(sizes, "--batch-size") or []
     if any(size < 1 for size in asked):
         raise click.BadParameter("each size must be at least 1", param_hint="--batch-size")
-    made = show_progress(measure_memory.with_progress(Workspace.find(".", overrides), asked, out))
+    result = show_progress(measure_memory.with_progress(Workspace.find(".", overrides), asked, out))
     if as_json:
-        print_json(made.as_json())
+        print_json(result.as_json())
         return
-    click.echo(made.describe_free())
-    console().print(_table(made))
-    for line in made.describe():
+    click.echo(result.describe_free())
+    console().print(_table(result))
+    for line in result.describe():
         click.echo(line)
     if out is not None:
         echo(f"plot: {out}")
 
 
-def _table(made: MemoryResult) -> Table:
+def _table(result: MemoryResult) -> Table:
     from rich.table import Table
 
     from kit.device.memory import format_mebibytes
@@ -66,8 +66,8 @@ def _table(made: MemoryResult) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for heading in ("images", "peak", *PARTS, "fits"):
         table.add_column(heading, justify="right", no_wrap=True)
-    for size in made.sizes:
-        parts = [format_mebibytes(part) for part in made.step.parts(size).values()]
-        fits = "yes" if made.step.fits(size) else "no"
-        table.add_row(str(size), format_mebibytes(made.step.peak(size)), *parts, fits)
+    for size in result.sizes:
+        parts = [format_mebibytes(part) for part in result.step.parts(size).values()]
+        fits = "yes" if result.step.fits(size) else "no"
+        table.add_row(str(size), format_mebibytes(result.step.peak(size)), *parts, fits)
     return table

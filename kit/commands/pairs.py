@@ -43,16 +43,16 @@ def command(
     from kit.core.files import write_text
     from kit.stages.retrieval.pairs import classify_pairs
 
-    made = show_progress(classify_pairs.with_progress(Workspace.find("."), member, csv_file, positive_rate))
-    for line in made.describe():
+    result = show_progress(classify_pairs.with_progress(Workspace.find("."), member, csv_file, positive_rate))
+    for line in result.describe():
         echo(line)
-    echo(f"next: kit retrieve {member} --reranker '{json.dumps(made.reranker)}'")
-    text = made.to_csv()
+    echo(f"next: kit retrieve {member} --reranker '{json.dumps(result.reranker)}'")
+    text = result.to_csv()
     if out is not None:
         write_text(out, text)
     if as_json:
-        print_json(asdict(made))
+        print_json(asdict(result))
     elif out is not None:
         click.echo(out)
     else:
-        click.echo(text if csv_file is not None else made.model, nl=csv_file is None)
+        click.echo(text if csv_file is not None else result.model, nl=csv_file is None)

@@ -155,10 +155,10 @@ def members(members: tuple[str, ...], out: Path, ensembler: str | None, as_json:
     runs = [text for text in members if "=" not in text]
     overrides = [text for text in members if "=" in text]
     overrides = [*([f"ensembler={ensembler}"] if ensembler else []), *overrides]
-    made = plot_members(Workspace.find(overrides=overrides), runs, out)
-    if made.diversity is not None and not as_json:
-        console(stderr=True).print(_members.table(made.diversity))
-    _print(made, as_json)
+    result = plot_members(Workspace.find(overrides=overrides), runs, out)
+    if result.diversity is not None and not as_json:
+        console(stderr=True).print(_members.table(result.diversity))
+    _print(result, as_json)
 
 
 @command.command()
@@ -192,12 +192,12 @@ def retrieve(member: str, out: Path, queries: int, neighbours: int, seed: int, a
     )
 
 
-def _print(made: PlotResult, as_json: bool) -> None:
+def _print(result: PlotResult, as_json: bool) -> None:
     """Prints the findings on stderr, and the files, or all numbers as JSON, on stdout."""
-    for line in made.lines:
+    for line in result.lines:
         echo(line)
     if as_json:
-        print_json(made.values)
+        print_json(result.values)
         return
-    for file in made.files:
+    for file in result.files:
         click.echo(file)

@@ -85,55 +85,61 @@ def command(
     rule = Rule(sure, 1.0 if top_fraction is None else top_fraction, class_balanced, unanimous)
     row_kinds = ("test", "train") if rows == "both" else (rows,)
     asked = PseudoRequest(rule, "soft" if soft else "hard", read_spec(ensembler, "--ensembler"), row_kinds)
-    made = show_progress(pseudo.with_progress(Workspace.find("."), members, name, asked))
-    _say(made)
-    result = {**asdict(made), "accuracy": made.held_out.accuracy, "interval": made.held_out.interval}
-    print_result(result, [made.path], as_json)
+    pseudo_result = show_progress(pseudo.with_progress(Workspace.find("."), members, name, asked))
+    _say(pseudo_result)
+    result = {
+        **asdict(pseudo_result),
+        "accuracy": pseudo_result.held_out.accuracy,
+        "interval": pseudo_result.held_out.interval,
+    }
+    print_result(result, [pseudo_result.path], as_json)
 
 
-def _say(made: PseudoResult) -> None:
-    state = "" if made.is_new else " (reused)"
-    echo(f"{made.path}: round {made.round}, {made.labels} labels from {' '.join(made.teachers)}{state}")
-    if any(made.folds.values()):
-        _say_test(made)
-    if made.training_rows:
+def _say(result: PseudoResult) -> None:
+    state = "" if result.is_new else " (reused)"
+    echo(
+        f"{result.path}: round {result.round}, {result.labels} labels from {' '.join(result.teachers)}{state}"
+    )
+    if any(result.folds.values()):
+        _say_test(result)
+    if result.training_rows:
         echo(
-            f"  {made.training_rows} training rows, each labelled by the networks of a fold that "
+            f"  {result.training_rows} training rows, each labelled by the networks of a fold that "
             "trained on it"
         )
-    loss = " loss=distillation" if made.training_rows else ""
-    echo(f"next: kit train --name student pseudo_labels={made.path}{loss}")
+    loss = " loss=distillation" if result.training_rows else ""
+    echo(f"next: kit train --name student pseudo_labels={result.path}{loss}")
 
 
-def _say_test(made: PseudoResult) -> None:
-    taken = ", ".join(f"fold {fold} {count}" for fold, count in made.folds.items())
-    echo(f"  of {made.test_rows} test rows: {taken}; mean confidence {made.confidence:.4f}")
-    if any(made.related.values()):
-        related = ", ".join(f"fold {fold} {count}" for fold, count in made.related.items())
+def _say_test(result: PseudoResult) -> None:
+    taken = ", ".join(f"fold {fold} {count}" for fold, count in result.folds.items())
+    echo(f"  of {result.test_rows} test rows: {taken}; mean confidence {result.confidence:.4f}")
+    if any(result.related.values()):
+        related = ", ".join(f"fold {fold} {count}" for fold, count in result.related.items())
         echo(f"  not labelled, because they are related to held-out rows of the fold: {related}")
-    held, (low, high) = made.held_out, made.held_out.interval
+    held, (low, high) = result.held_out, result.held_out.interval
     right = (
         f"{held.accuracy:.2%} of them correctly (95 % {low:.2%} to {high:.2%})"
         if held.taken
         else "none of known accuracy"
     )
     echo(f"  on {held.rows} held-out rows the same rule labels {held.share:.1%}, {right}")
-    if made.round > 1:
+    if result.round > 1:
         echo(
             "  the teachers trained on test rows, so they are more confident on test rows than on "
             "held-out rows"
         )
-    console(stderr=True).print(_classes(made))
+    console(stderr=True).print(_classes(result))
 
 
-def _classes(made: PseudoResult) -> object:
+def _classes(result: PseudoResult) -> object:
     from rich.table import Table
 
     table = Table(
         "class", "rows per fold", "share", "of training rows", "correct, held out", box=None, pad_edge=False
     )
-    shown = sorted(made.classes, key=lambda one: -abs(one.share - one.prior))[:MAX_LISTED_CLASSES]
-    for one in [one for one in made.classes if one in shown]:
+    shown = sorted(result.classes, key=lambda one: -abs(one.share - one.prior))[:MAX_LISTED_CLASSES]
+    for one in [one for one in result.classes if one in shown]:
         right = "-" if one.accuracy is None else f"{one.accuracy:.1%}"
         table.add_row(one.name, f"{one.rows:.0f}", f"{one.share:.1%}", f"{one.prior:.1%}", right)
     return table

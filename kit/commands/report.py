@@ -47,15 +47,15 @@ def command(
     from kit.stages.reporting.facts import as_json as values
     from kit.stages.reporting.report import write_report
 
-    made = show_progress(
+    result = show_progress(
         write_report.with_progress(
             Workspace.find(), runs, out, write_up=write_up, check=not no_check, cam=cam
         )
     )
-    if made.write_up is not None:
-        echo(f"write-up to edit: {made.write_up}")
-    echo(made.describe_size())
+    if result.write_up is not None:
+        echo(f"write-up to edit: {result.write_up}")
+    echo(result.describe_size())
     if as_json:
-        print_json(values(made.facts))
+        print_json(values(result.facts))
     else:
         click.echo(out)

@@ -75,15 +75,15 @@ def command(
     specs = [read_spec(text, "--reranker") for text in rerankers]
     question = open_question(within, index, answer, at_least, at_most, threshold, pca, whiten, specs)
     if question is not None:
-        found = show_progress(retrieve_images.with_progress(Workspace.find("."), members, question, name))
-        echo(repr(found))
-        paths = [] if found.path is None else [str(found.path)]
-        print_result({**asdict(found), "path": next(iter(paths), None)}, paths, as_json)
+        result = show_progress(retrieve_images.with_progress(Workspace.find("."), members, question, name))
+        echo(repr(result))
+        paths = [] if result.path is None else [str(result.path)]
+        print_result({**asdict(result), "path": next(iter(paths), None)}, paths, as_json)
         return
-    made = show_progress(
+    results = show_progress(
         retrieve.with_progress(Workspace.find("."), members, read_spec(scorer, "--scorer"), specs)
     )
-    for line in (line for each in made for line in each.describe()):
+    for line in (line for each in results for line in each.describe()):
         echo(line)
-    echo(f"next: kit blend {' '.join(each.member for each in made)}")
-    print_result([asdict(each) for each in made], [each.member for each in made], as_json)
+    echo(f"next: kit blend {' '.join(each.member for each in results)}")
+    print_result([asdict(each) for each in results], [each.member for each in results], as_json)

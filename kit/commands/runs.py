@@ -65,20 +65,20 @@ def _list(key: str, as_json: bool) -> None:
     from kit.runs.records import all_records, sort_records
 
     workspace = Workspace.find()
-    found = sort_records(all_records(workspace), key, workspace.root)
+    records = sort_records(all_records(workspace), key, workspace.root)
     if as_json:
-        _console.print_json([_values(one) for one in found])
+        _console.print_json([_values(one) for one in records])
         return
-    if not found:
+    if not records:
         _console.echo("no runs yet: kit train creates one")
         return
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False)
-    names = list(dict.fromkeys(name for one in found for name in one.scores))
+    names = list(dict.fromkeys(name for one in records for name in one.scores))
     for heading in ("run", "network", "px", *names, "folds", "state", "other views"):
         table.add_column(heading, justify="right" if heading in (*names, "px") else "left")
-    for one in found:
+    for one in records:
         scores = [f"{one.scores[name]:.4f}" if name in one.scores else "" for name in names]
         views = " ".join(name for name in one.views if name != "plain")
         folds = f"{len(one.done)}/{one.folds or '?'}"
@@ -101,8 +101,8 @@ def show(run: str, as_json: bool) -> None:
 
     one = record(resolve_run(Workspace.find(), run))
     manifest = one.run.manifest
-    made = {key: manifest.get(key) for key in ("started", "git", "asked", "provenance")}
-    values = {**_values(one), **made, "checkpoints": [str(path) for path in one.checkpoints]}
+    origin = {key: manifest.get(key) for key in ("started", "git", "asked", "provenance")}
+    values = {**_values(one), **origin, "checkpoints": [str(path) for path in one.checkpoints]}
     if as_json:
         _console.print_json(values)
     else:
@@ -129,11 +129,11 @@ def diff(one: str, other: str, as_json: bool) -> None:
     from kit.runs.records import resolve_run
 
     workspace = Workspace.find()
-    found = compare_runs(workspace, resolve_run(workspace, one), resolve_run(workspace, other))
+    difference = compare_runs(workspace, resolve_run(workspace, one), resolve_run(workspace, other))
     if as_json:
-        _console.print_json(asdict(found))
+        _console.print_json(asdict(difference))
     else:
-        _run_diff.tell(found)
+        _run_diff.tell(difference)
 
 
 def _values(one: Record) -> dict[str, Any]:
@@ -228,11 +228,11 @@ def import_(
         return
     if oof is not None or folds is not None:
         raise ConfigError("--oof and --folds need --as", code="C05", hint="--as NAME names the run")
-    found = _console.show_progress(import_runs.with_progress(".", source, prefix, only))
+    result = _console.show_progress(import_runs.with_progress(".", source, prefix, only))
     if as_json:
-        _console.print_json(asdict(found))
+        _console.print_json(asdict(result))
         return
-    for line in found.describe():
+    for line in result.describe():
         click.echo(line)
 
 
@@ -240,13 +240,13 @@ def _import_table(source: Path, name: str, oof: Path | None, folds: str | None, 
     from kit.stages.sharing.foreign import as_json as values
     from kit.stages.sharing.foreign import import_predictions
 
-    made = _console.show_progress(import_predictions.with_progress(".", source, name, oof, folds))
+    result = _console.show_progress(import_predictions.with_progress(".", source, name, oof, folds))
     if as_json:
-        _console.print_json(values(made))
+        _console.print_json(values(result))
         return
-    for line in made.describe():
+    for line in result.describe():
         click.echo(line)
-    _console.echo(f"next: kit blend RUN {made.member}")
+    _console.echo(f"next: kit blend RUN {result.member}")
 
 
 @command.command()
@@ -270,6 +270,6 @@ def export(members: tuple[str, ...], out: Path, weights: bool, as_json: bool) ->
     from kit.core.files import format_bytes
     from kit.stages.sharing.exporting import export_runs
 
-    made = _console.show_progress(export_runs.with_progress(".", members, out, weights))
-    _console.echo(f"{made.files} files, {format_bytes(made.bytes)}: kit runs import {made.path.name}")
-    _console.print_result(asdict(made), [made.path], as_json)
+    result = _console.show_progress(export_runs.with_progress(".", members, out, weights))
+    _console.echo(f"{result.files} files, {format_bytes(result.bytes)}: kit runs import {result.path.name}")
+    _console.print_result(asdict(result), [result.path], as_json)

@@ -35,19 +35,19 @@ def command(runs: tuple[str, ...], name: str, greedy: bool, as_json: bool) -> No
     from kit.config.workspace import Workspace
     from kit.stages.training.soup import make_soup
 
-    made = show_progress(make_soup.with_progress(Workspace.find("."), runs, name, greedy))
-    _say(made)
+    result = show_progress(make_soup.with_progress(Workspace.find("."), runs, name, greedy))
+    _say(result)
     if as_json:
-        chosen = {str(fold): list(names) for fold, names in made.ingredients.items()}
+        chosen = {str(fold): list(names) for fold, names in result.ingredients.items()}
         print_json(
-            {"run": f"runs/{name}", "scores": made.scores, "members": made.members, "ingredients": chosen}
+            {"run": f"runs/{name}", "scores": result.scores, "members": result.members, "ingredients": chosen}
         )
     else:
         click.echo(f"runs/{name}")
 
 
-def _say(made: SoupResult) -> None:
+def _say(result: SoupResult) -> None:
     """Prints the soup's scores under its members', and a note if it is worse than the best of them."""
-    for line in made.describe():
+    for line in result.describe():
         echo(line if line.startswith("the soup") else f"  {line}")
-    echo(f"next: kit tta --checkpoints {made.member} --views hflip")
+    echo(f"next: kit tta --checkpoints {result.member} --views hflip")

@@ -53,8 +53,8 @@ def command(
     runs = [text for text in members if "=" not in text]
     workspace = Workspace.find(".", [text for text in members if "=" in text])
     work = stack.with_progress(workspace, runs, name, model, group, seeds, read_options(options))
-    made = _console.show_progress(work)
-    for line in made.describe():
+    result = _console.show_progress(work)
+    for line in result.describe():
         _console.echo(line)
-    _console.echo(f"next: kit blend {' '.join(runs)} {made.member}")
-    _console.print_result(asdict(made), [made.member], as_json)
+    _console.echo(f"next: kit blend {' '.join(runs)} {result.member}")
+    _console.print_result(asdict(result), [result.member], as_json)

@@ -88,7 +88,7 @@ def command(
     seconds = parse_duration(duration) if duration else None
     try:
         with stop.handle_signals():
-            found = show_progress(
+            result = show_progress(
                 run_sweep.with_progress(
                     name,
                     axes,
@@ -107,30 +107,30 @@ def command(
     except StoppedError as error:
         raise error.replace(hint="run the same command again to resume") from error
     if as_json:
-        print_json({**asdict(found), "epochs": found.epochs})
+        print_json({**asdict(result), "epochs": result.epochs})
     else:
-        _show(found)
-    if found.failed_trials:
+        _show(result)
+    if result.failed_trials:
         echo(
-            f"{len(found.failed_trials)} of {len(found.trials)} trials failed; run the same command "
+            f"{len(result.failed_trials)} of {len(result.trials)} trials failed; run the same command "
             "again to retry them"
         )
         raise click.exceptions.Exit(PARTLY)
 
 
-def _show(found: SweepResult) -> None:
+def _show(result: SweepResult) -> None:
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False)
     for heading in (
         "run",
         "settings",
-        found.metric,
+        result.metric,
         "± sd of folds (ddof 1)",
         "behind the best (95 %)",
     ):
-        table.add_column(heading, justify="right" if heading == found.metric else "left")
-    for number, trial in enumerate(found.trials):
+        table.add_column(heading, justify="right" if heading == result.metric else "left")
+    for number, trial in enumerate(result.trials):
         ended = "pruned" if trial.pruned else "failed"
         score = f"{trial.score:.4f}" if trial.score is not None else ended
         spread = f"± {trial.score_std:.4f}" if trial.score_std is not None else ""
@@ -142,6 +142,8 @@ def _show(found: SweepResult) -> None:
             behind = f"{trial.gain_of_best.value:+.4f}{interval}{doubt}"
         table.add_row(trial.run, " ".join(trial.changed or trial.overrides), score, spread, behind)
     console().print(table, markup=False)
-    if found.budget is not None:
-        count = len(found.pruned_trials)
-        echo(f"{found.epochs} of {found.budget} epochs trained; {count} of {len(found.trials)} trials pruned")
+    if result.budget is not None:
+        count = len(result.pruned_trials)
+        echo(
+            f"{result.epochs} of {result.budget} epochs trained; {count} of {len(result.trials)} trials pruned"
+        )

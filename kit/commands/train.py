@@ -220,9 +220,9 @@ def _dry_run(workspace: Workspace, name: str | None, folds: list[int] | None, as
 
     from kit.experiment.dry_run import dry_run
 
-    found = asdict(show_progress(dry_run.with_progress(workspace, name, folds)))
+    values = asdict(show_progress(dry_run.with_progress(workspace, name, folds)))
     if as_json:
-        print_json(found)
+        print_json(values)
         return
-    for key, value in found.items():
+    for key, value in values.items():
         click.echo(f"{key.replace('_', ' '):18} {value}")

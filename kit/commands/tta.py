@@ -144,24 +144,26 @@ def command(
     averaging: Merge = "geometric" if merge == "geometric" else "mean"
     with stop.handle_signals():
         work = tta.with_progress(workspace, checkpoints, spec, averaging, device, rows, stop, bn_adapt)
-        made = show_progress(work)
-    for each in made:
+        results = show_progress(work)
+    for each in results:
         _say(each)
     say_decision(workspace)
-    if all(each.scores for each in made):
-        echo(_next_step(made))
-    members = [{"member": e.member, "folder": e.folder, "folds": e.folds, "scores": e.scores} for e in made]
-    print_result(members, [each.member for each in made], as_json)
+    if all(each.scores for each in results):
+        echo(_next_step(results))
+    members = [
+        {"member": e.member, "folder": e.folder, "folds": e.folds, "scores": e.scores} for e in results
+    ]
+    print_result(members, [each.member for each in results], as_json)
 
 
-def _next_step(made: Sequence[TtaResult]) -> str:
+def _next_step(results: Sequence[TtaResult]) -> str:
     """Returns a blend command of the members; of plain predictions instead, if the views lowered the score of each."""
-    if all(each.gain is not None and each.gain.value < 0 for each in made):
+    if all(each.gain is not None and each.gain.value < 0 for each in results):
         from kit.runs.records import split_ref
 
-        runs = " ".join(split_ref(each.member)[0] for each in made)
+        runs = " ".join(split_ref(each.member)[0] for each in results)
         return f"next: kit tta --checkpoints {runs} --views plain    (these views lower the score)"
-    return f"next: kit blend {' '.join(each.member for each in made)}"
+    return f"next: kit blend {' '.join(each.member for each in results)}"
 
 
 def _policy(
@@ -177,12 +179,14 @@ def _policy(
     from kit.stages.prediction.view_policy import choose_views
 
     with stop.handle_signals():
-        made = show_progress(choose_views.with_progress(workspace, checkpoints, views, recipe, device, stop))
-    for each in made:
+        results = show_progress(
+            choose_views.with_progress(workspace, checkpoints, views, recipe, device, stop)
+        )
+    for each in results:
         _say_policy(each)
     say_decision(workspace)
-    echo(f"next: kit blend {' '.join(each.member for each in made)}")
-    print_result([asdict(each) for each in made], [each.member for each in made], as_json)
+    echo(f"next: kit blend {' '.join(each.member for each in results)}")
+    print_result([asdict(each) for each in results], [each.member for each in results], as_json)
 
 
 def _say_policy(chosen: ViewPolicyResult) -> None:
@@ -197,24 +201,26 @@ def _say_policy(chosen: ViewPolicyResult) -> None:
         echo(f"  over {gain.over} {chosen.others[gain.over]:.4f}: {format_gain(gain)}")
 
 
-def _say(made: TtaResult) -> None:
+def _say(result: TtaResult) -> None:
     """Prints one run's scores by these views, beside those without."""
     from kit.evaluation.bootstrap import format_gain
 
-    state = "" if made.computed else " (reused)"
-    folds = ", ".join(map(str, made.folds))
-    echo(f"{made.member}: {made.views} view{'s' * (made.views > 1)}, folds {folds}{state}")
-    if not made.scores:
+    state = "" if result.computed else " (reused)"
+    folds = ", ".join(map(str, result.folds))
+    echo(f"{result.member}: {result.views} view{'s' * (result.views > 1)}, folds {folds}{state}")
+    if not result.scores:
         echo("  no row was held out, so there is no score")
-    for name, value in made.scores.items():
+    for name, value in result.scores.items():
         before = (
-            f" (plain {made.plain[name]:.4f}, {value - made.plain[name]:+.4f})" if name in made.plain else ""
+            f" (plain {result.plain[name]:.4f}, {value - result.plain[name]:+.4f})"
+            if name in result.plain
+            else ""
         )
         echo(f"  out of fold {name} {value:.4f}{before}")
-    if made.gain is not None:
-        echo(f"  over plain: {format_gain(made.gain)}")
-        if not made.gain.is_significant:
+    if result.gain is not None:
+        echo(f"  over plain: {format_gain(result.gain)}")
+        if not result.gain.is_significant:
             from kit.runs.records import split_ref
 
-            plain = split_ref(made.member)[0]
+            plain = split_ref(result.member)[0]
             echo(f"  simpler choice: kit tta --checkpoints {plain} --views plain")

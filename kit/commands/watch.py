@@ -42,16 +42,16 @@ def command(context: click.Context, run: str, every: float, as_snapshot: bool, a
     from kit.runs.records import resolve_run
     from kit.runs.watching import snapshot, watch
 
-    found = resolve_run(Workspace.find(), run)
+    resolved = resolve_run(Workspace.find(), run)
     if as_json or as_snapshot:
-        seen = snapshot(found)
+        seen = snapshot(resolved)
         if as_json:
             _console.print_json(asdict(seen))
         else:
             _console.console().print(_render(seen))
     else:
         follow = _move if _console.console().is_terminal else _lines
-        *_, seen = follow(watch(found, every))
+        *_, seen = follow(watch(resolved, every))
     context.exit(ENDS[seen.end])
 
 

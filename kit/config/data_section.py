@@ -280,14 +280,14 @@ def change_paths(data: Mapping[str, Any], change: Callable[[str], str]) -> dict[
             return change(value)
         return None if value is None else type(value)(of(each, key) for each in value)
 
-    found = {key: of(data[key]) for key in PATHS if key in data}
+    changed = {key: of(data[key]) for key in PATHS if key in data}
     if "join" in data:
-        found["join"] = of(data["join"], "table")
+        changed["join"] = of(data["join"], "table")
     if "external" in data:
-        found["external"] = of(of(data["external"], "train"), "images")
+        changed["external"] = of(of(data["external"], "train"), "images")
     if "tables" in data:
-        found["tables"] = {change(name): value for name, value in data["tables"].items()}
-    return found
+        changed["tables"] = {change(name): value for name, value in data["tables"].items()}
+    return changed
 
 
 def below_folder(folder: str, path: str) -> str:

@@ -69,18 +69,18 @@ def flatten(values: Mapping[str, Any], before: str = "") -> dict[str, Any]:
 
     A plugin's `name` is at the plugin's key.
     """
-    found: dict[str, Any] = {}
+    flat: dict[str, Any] = {}
     for key, value in values.items():
         place = before.rstrip(".") if key == "name" and before else f"{before}{key}"
-        found |= flatten(value, f"{place}.") if isinstance(value, Mapping) and value else {place: value}
-    return found
+        flat |= flatten(value, f"{place}.") if isinstance(value, Mapping) and value else {place: value}
+    return flat
 
 
 def _recipe(workspace: Workspace) -> tuple[str, dict[str, Any]]:
     """Returns the name of kit init's recipe and the values that it chose, by dotted key; empty if no file has them."""
     try:
-        made = dict(read_json(workspace.root / SCHEMA_FILE)[RECIPE])
-        return str(made["name"]), flatten(dict(made["values"]))
+        recipe = dict(read_json(workspace.root / SCHEMA_FILE)[RECIPE])
+        return str(recipe["name"]), flatten(dict(recipe["values"]))
     except (OSError, ValueError, TypeError, KeyError):
         return "", {}
 

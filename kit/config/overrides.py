@@ -59,16 +59,16 @@ def _parse_assignment(text: str) -> tuple[list[str], Any]:
             hint="kit config schema lists all keys",
         )
     try:
-        made = json.loads(value)
+        parsed = json.loads(value)
     except RecursionError:
         raise ConfigError(f"{key}: nested too deeply", code="C05") from None
     except ValueError:
-        made = value
+        parsed = value
     try:
-        json.dumps(made, ensure_ascii=False).encode()
+        json.dumps(parsed, ensure_ascii=False).encode()
     except ValueError:
         raise ConfigError(f"{key}: the value is not UTF-8", code="C05") from None
-    return path, made
+    return path, parsed
 
 
 def _assign(raw: dict[str, Any], path: Sequence[str], value: Any) -> list[str]:
@@ -91,8 +91,8 @@ def _assign(raw: dict[str, Any], path: Sequence[str], value: Any) -> list[str]:
     current = _item(at, path, last)
     # data has names besides its plugins, such as those of data.label_from.rename
     is_spec = path[0] != "data" or (last > 0 and path[1] in DATA_KINDS)
-    made, dropped = respecify(value, current) if is_spec else (value, [])
-    at[_key(at, path, last)] = made
+    assigned, dropped = respecify(value, current) if is_spec else (value, [])
+    at[_key(at, path, last)] = assigned
     return dropped
 
 

@@ -90,13 +90,13 @@ def validate_config(
             cases=cases,
             hint="kit config schema lists all keys",
         )
-    made = []
+    models = []
     for model in SECTIONS:
         try:
-            made.append(model.model_validate(split(raw, model)))
+            models.append(model.model_validate(split(raw, model)))
         except ValidationError as error:
             raise _with_lines(explain_validation_error(error), text, file) from None
-    return made[0], made[1]  # type: ignore[return-value]
+    return models[0], models[1]  # type: ignore[return-value]
 
 
 def read_stored_experiment(config: Mapping[str, Any], whose: str) -> Experiment:

@@ -26,9 +26,9 @@ def config_schema(
     merged: dict[str, Any] = {"$schema": {"type": "string"}}
     shared: dict[str, Any] = {}
     for model in SECTIONS:
-        made = model.model_json_schema()
-        merged |= made["properties"]
-        shared |= made.get("$defs", {})
+        schema = model.model_json_schema()
+        merged |= schema["properties"]
+        shared |= schema.get("$defs", {})
     for kind in KINDS:
         of_data = [shared["Data"]["properties"]] if kind in DATA_KINDS else []
         for properties in (merged, shared["Stage"]["properties"], *of_data):
@@ -45,17 +45,17 @@ def config_schema(
     }
 
 
-def _plugin(kind: str, made: dict[str, Any], root: Path | None) -> dict[str, Any]:
+def _plugin(kind: str, schema: dict[str, Any], root: Path | None) -> dict[str, Any]:
     names = {"enum": list(registry.locations(kind, root))}
     forms: list[dict[str, Any]] = [
         names,
         {"type": "object", "properties": {"name": names}, "required": ["name"]},
     ]
-    if any(form.get("type") == "array" for form in made.get("anyOf", ())):
+    if any(form.get("type") == "array" for form in schema.get("anyOf", ())):
         forms.append({"type": "array", "items": {"anyOf": forms[:2]}})
-    if made.get("default", ...) is None:
+    if schema.get("default", ...) is None:
         forms.append({"type": "null"})
-    kept = {key: value for key, value in made.items() if key in ("description", "default", "title")}
+    kept = {key: value for key, value in schema.items() if key in ("description", "default", "title")}
     return {**kept, "anyOf": forms}
 
 

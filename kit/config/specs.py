@@ -32,24 +32,24 @@ def respecify(value: Any, current: Any) -> tuple[Any, list[str]]:
     same = _of_name(value["name"], current) if isinstance(value.get("name"), str) else current
     if not isinstance(same, Mapping):
         return value, []
-    made, dropped = {}, []
+    fields, dropped = {}, []
     for key, inner in value.items():
-        made[key], lost = respecify(inner, same.get(key)) if key != "name" else (inner, [])
+        fields[key], lost = respecify(inner, same.get(key)) if key != "name" else (inner, [])
         dropped += [f"{key}.{text}" for text in lost]
     if "name" in value:
         dropped += [f"{key}={_text(same[key])}" for key in same if key not in value]
-    return made, dropped
+    return fields, dropped
 
 
 def _each(values: list[Any], current: list[Any]) -> tuple[list[Any], list[str]]:
-    made, dropped = [], []
+    specs, dropped = [], []
     for place, value in enumerate(values):
         named = isinstance(value, str) or (isinstance(value, Mapping) and "name" in value)
         beside = current if named else (current[place] if place < len(current) else None)
         one, lost = respecify(value, beside)
-        made.append(one)
+        specs.append(one)
         dropped += [f"{place}.{text}" for text in lost]
-    return made, dropped
+    return specs, dropped
 
 
 def _of_name(name: str, current: Any) -> Mapping[str, Any] | None:

@@ -38,12 +38,12 @@ def draw_labels(target: SeveralTarget, rows: int, rng: np.random.Generator) -> n
 
 def draw_predictions(target: SeveralTarget, labels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Returns predictions float32 (N, K) that know a little of the labels."""
-    known, made = np.nan_to_num(labels.astype(float)), np.zeros(labels.shape)
+    known, values = np.nan_to_num(labels.astype(float)), np.zeros(labels.shape)
     for part in target.layout:
         own = known[:, part.place]
         noise = rng.normal(0, 1, own.shape) if part.kind == "number" else rng.random(own.shape)
-        made[:, part.place] = own + noise if part.kind == "number" else (own + noise) / 2
-    return target.normalise(made).astype(np.float32)
+        values[:, part.place] = own + noise if part.kind == "number" else (own + noise) / 2
+    return target.normalise(values).astype(np.float32)
 
 
 def find_fault(target: SeveralTarget, predictions: np.ndarray, free: bool = False) -> str:

@@ -41,10 +41,10 @@ def law_some_weights_train(adapter: Adapter) -> None:
     backbone = _backbone()
     whole = sum(weight.numel() for weight in backbone.parameters())
     named = set(adapter.adapt(backbone))
-    found = {name: weight.numel() for name, weight in backbone.named_parameters()}
+    sizes = {name: weight.numel() for name, weight in backbone.named_parameters()}
     assert named, "it names none"
-    assert named <= set(found), f"there is no {sorted(named - set(found))[0]}"
-    trained = sum(found[name] for name in named)
+    assert named <= set(sizes), f"there is no {sorted(named - set(sizes))[0]}"
+    trained = sum(sizes[name] for name in named)
     assert trained < whole, f"{trained} numbers train, and the backbone has {whole}"
 
 

@@ -34,13 +34,13 @@ def _draw(target: Target) -> tuple[AnswerImages, np.ndarray]:
 
 def _ways(plugin: Aggregator) -> list[tuple[Aggregator, AnswerImages]]:
     """Returns the plugin, fitted, for each kind of labels of a table that it takes."""
-    found = []
+    fitted_plugins = []
     for target in (*PLAIN_TARGETS.values(), *part_targets(PART_COLUMNS)):
         if plugin.takes_labels(target.kind):
             images, truth = _draw(target)
             bound = plugin.model_copy(update={"target": target})
-            found.append((bound.fit(images, truth), images))
-    return found
+            fitted_plugins.append((bound.fit(images, truth), images))
+    return fitted_plugins
 
 
 def law_answers_are_probabilities(plugin: Aggregator) -> None:
@@ -48,48 +48,50 @@ def law_answers_are_probabilities(plugin: Aggregator) -> None:
 
     Of several parts the probabilities of each part with classes sum to 1.
     """
-    for made, images in _ways(plugin):
-        joined = images.join(made.combine)
+    for aggregator, images in _ways(plugin):
+        joined = images.join(aggregator.combine)
         expected = (ANSWERS, images.predictions.shape[1])
         assert joined.shape == expected, f"{ANSWERS} answers became {joined.shape}"
         assert np.isfinite(joined).all(), f"{(~np.isfinite(joined)).sum()} values are not finite"
-        if isinstance(made.target, SeveralTarget):
-            fault = find_fault(made.target, joined)
+        if isinstance(aggregator.target, SeveralTarget):
+            fault = find_fault(aggregator.target, joined)
             assert not fault, fault
             continue
-        if not made.target.is_probability:
+        if not aggregator.target.is_probability:
             continue
         assert joined.min() >= 0, f"the least probability is {joined.min()}"
-        over = np.abs(joined.sum(axis=1) - 1).max() if made.target.sums_to_one else joined.max() - 1
+        over = np.abs(joined.sum(axis=1) - 1).max() if aggregator.target.sums_to_one else joined.max() - 1
         assert over < 1e-6, f"an answer is {over} away from 1"
 
 
 def law_the_order_of_images_does_not_matter(plugin: Aggregator) -> None:
     """The order of an answer's images does not change the answer."""
-    for made, images in _ways(plugin):
+    for aggregator, images in _ways(plugin):
         backwards = AnswerImages(images.predictions, images.rows[::-1], images.counts[::-1])
-        off = np.abs(images.join(made.combine) - backwards.join(made.combine)[::-1]).max()
+        off = np.abs(images.join(aggregator.combine) - backwards.join(aggregator.combine)[::-1]).max()
         assert off < TOLERANCE, f"a probability is {off} away"
 
 
 def law_an_answer_does_not_depend_on_the_others(plugin: Aggregator) -> None:
     """An answer joined alone is the same as among others."""
-    for made, images in _ways(plugin):
-        whole = images.join(made.combine)
+    for aggregator, images in _ways(plugin):
+        whole = images.join(aggregator.combine)
         for answer in range(0, ANSWERS, 7):
-            off = np.abs(images.take(np.array([answer])).join(made.combine)[0] - whole[answer]).max()
+            off = np.abs(images.take(np.array([answer])).join(aggregator.combine)[0] - whole[answer]).max()
             assert off < TOLERANCE, f"answer {answer} is {off} away"
 
 
 def law_one_image_keeps_its_most_probable_class(plugin: Aggregator) -> None:
     """The most probable class of an answer with one image is that of the image."""
-    for made, images in _ways(plugin):
+    for aggregator, images in _ways(plugin):
         single = images.take(images.counts == 1)
-        wrong = single.join(made.combine).argmax(axis=1) != single.predictions[single.rows].argmax(axis=1)
+        wrong = single.join(aggregator.combine).argmax(axis=1) != single.predictions[single.rows].argmax(
+            axis=1
+        )
         assert not wrong.any(), f"{wrong.sum()} of {len(wrong)} answers have another class than their image"
 
 
 def law_a_fitted_one_is_fitted(plugin: Aggregator) -> None:
     """After `fit` no option is left to be fitted."""
-    for made, _ in _ways(plugin):
-        assert not made.needs_fit(), "needs_fit is still true"
+    for aggregator, _ in _ways(plugin):
+        assert not aggregator.needs_fit(), "needs_fit is still true"

@@ -27,9 +27,11 @@ def law_gives_a_square_of_the_size(plugin: Augmenter) -> None:
     """Every image becomes uint8 of shape (size, size, 3), even a very narrow or tiny one."""
     for image in _images():
         for draw in range(DRAWS):
-            made = plugin(image, SIZE, generator(draw, "law"))
-            assert made.shape == (SIZE, SIZE, 3), f"{image.shape} became {made.shape}, not {(SIZE, SIZE, 3)}"
-            assert made.dtype == np.uint8, f"{image.shape} became {made.dtype}, not uint8"
+            augmented = plugin(image, SIZE, generator(draw, "law"))
+            assert augmented.shape == (SIZE, SIZE, 3), (
+                f"{image.shape} became {augmented.shape}, not {(SIZE, SIZE, 3)}"
+            )
+            assert augmented.dtype == np.uint8, f"{image.shape} became {augmented.dtype}, not uint8"
 
 
 def law_floats_stay_floats(plugin: Augmenter) -> None:
@@ -37,10 +39,12 @@ def law_floats_stay_floats(plugin: Augmenter) -> None:
     if not plugin.takes_floats():
         return
     for image in _images():
-        made = plugin(image.astype(np.float32), SIZE, generator(0, "law"))
-        assert made.shape == (SIZE, SIZE, 3), f"{image.shape} became {made.shape}, not {(SIZE, SIZE, 3)}"
-        assert made.dtype == np.float32, f"float32 became {made.dtype}"
-        low, high = float(made.min()), float(made.max())
+        augmented = plugin(image.astype(np.float32), SIZE, generator(0, "law"))
+        assert augmented.shape == (SIZE, SIZE, 3), (
+            f"{image.shape} became {augmented.shape}, not {(SIZE, SIZE, 3)}"
+        )
+        assert augmented.dtype == np.float32, f"float32 became {augmented.dtype}"
+        low, high = float(augmented.min()), float(augmented.max())
         assert max(-low, high - 255) <= 1, f"values from {low:g} to {high:g}, not 0 to 255"
 
 
@@ -59,7 +63,7 @@ def law_leaves_the_image_as_it_was(plugin: Augmenter) -> None:
     """The given image is not changed, and the result does not share its memory."""
     for image in _images():
         own = image.copy()
-        made = plugin(own, SIZE, generator(3, "law"))
+        augmented = plugin(own, SIZE, generator(3, "law"))
         differ = int((own != image).sum())
         assert differ == 0, f"{image.shape}: {differ} values of the image were changed"
-        assert not np.shares_memory(made, own), f"{image.shape}: the result is a view of the image"
+        assert not np.shares_memory(augmented, own), f"{image.shape}: the result is a view of the image"

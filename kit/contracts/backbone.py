@@ -12,11 +12,11 @@ def law_images_become_a_map_or_tokens(backbone: Backbone) -> None:
     if backbone.cached_vectors() is not None:
         return
     side = backbone.input_size() or 64
-    made = backbone.without_pretrained().build().eval()
-    found = made(torch.randn(2, 3, side, side, generator=torch.Generator().manual_seed(0)))
-    assert found.dim() in (3, 4), f"the shape is {tuple(found.shape)}"
-    assert len(found) == 2, f"2 images became {len(found)}"
-    assert bool(torch.isfinite(found).all()), "some features are not finite"
+    network = backbone.without_pretrained().build().eval()
+    features = network(torch.randn(2, 3, side, side, generator=torch.Generator().manual_seed(0)))
+    assert features.dim() in (3, 4), f"the shape is {tuple(features.shape)}"
+    assert len(features) == 2, f"2 images became {len(features)}"
+    assert bool(torch.isfinite(features).all()), "some features are not finite"
 
 
 def law_the_same_seed_builds_the_same_weights(backbone: Backbone) -> None:
@@ -25,11 +25,11 @@ def law_the_same_seed_builds_the_same_weights(backbone: Backbone) -> None:
 
     if backbone.cached_vectors() is not None:
         return
-    made = []
+    states = []
     for _ in range(2):
         torch.manual_seed(7)
-        made.append(backbone.without_pretrained().build().state_dict())
-    wrong = [key for key in made[0] if not torch.equal(made[0][key], made[1][key])]
+        states.append(backbone.without_pretrained().build().state_dict())
+    wrong = [key for key in states[0] if not torch.equal(states[0][key], states[1][key])]
     assert not wrong, f"{len(wrong)} weights differ, such as {wrong[:1]}"
 
 

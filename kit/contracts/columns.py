@@ -37,13 +37,13 @@ def law_rows_stay_apart(columns: Columns) -> None:
     """(N, features) and (N, W) become finite (N, any), also for one row, and a row does not depend on the others."""
     import torch
 
-    made = columns.build(FEATURES, LAYOUT).eval()
+    module = columns.build(FEATURES, LAYOUT).eval()
     vectors, side = _rows(6)
-    whole = made(vectors, side)
+    whole = module(vectors, side)
     assert whole.ndim == 2, f"the shape is {tuple(whole.shape)}, not (6, any)"
     assert len(whole) == 6, f"6 rows became {len(whole)}"
     assert bool(torch.isfinite(whole).all()), "values are not finite"
-    alone = made(vectors[2:3], side[2:3])
+    alone = module(vectors[2:3], side[2:3])
     worst = float((whole[2:3] - alone).abs().max().detach())
     assert worst < 1e-5, f"other rows change a value by {worst}"
 
@@ -53,8 +53,8 @@ def law_any_number_of_columns(columns: Columns) -> None:
     import torch
 
     layout = ColumnLayout((ColumnSpan("only", "category", 0, 0, True),))
-    found = columns.build(FEATURES, layout).eval()(torch.randn(2, FEATURES), torch.ones(2, 1))
-    assert bool(torch.isfinite(found).all()), "values are not finite"
+    outputs = columns.build(FEATURES, layout).eval()(torch.randn(2, FEATURES), torch.ones(2, 1))
+    assert bool(torch.isfinite(outputs).all()), "values are not finite"
 
 
 def law_gradients_reach_image_and_columns(columns: Columns) -> None:
@@ -62,17 +62,17 @@ def law_gradients_reach_image_and_columns(columns: Columns) -> None:
     import torch
 
     torch.manual_seed(0)
-    made = columns.build(FEATURES, LAYOUT).eval()
-    optimizer = torch.optim.SGD(made.parameters(), lr=0.1) if list(made.parameters()) else None
+    module = columns.build(FEATURES, LAYOUT).eval()
+    optimizer = torch.optim.SGD(module.parameters(), lr=0.1) if list(module.parameters()) else None
     vectors, side = _rows(64)
     vectors, side = vectors.requires_grad_(), side.requires_grad_()
     for _ in range(2):
         vectors.grad = side.grad = None
-        made(vectors, side).square().sum().sqrt().backward()
+        module(vectors, side).square().sum().sqrt().backward()
         if optimizer is not None:
             optimizer.step()
             optimizer.zero_grad()
-    for name, found in (("the image's vector", vectors.grad), ("the side columns", side.grad)):
-        assert found is not None, f"no gradient reaches {name}"
-        assert bool(torch.isfinite(found).all()), f"a gradient of {name} is not finite"
-        assert bool(found.any()), f"all gradients of {name} are 0"
+    for name, gradient in (("the image's vector", vectors.grad), ("the side columns", side.grad)):
+        assert gradient is not None, f"no gradient reaches {name}"
+        assert bool(torch.isfinite(gradient).all()), f"a gradient of {name} is not finite"
+        assert bool(gradient.any()), f"all gradients of {name} are 0"

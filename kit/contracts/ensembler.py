@@ -61,28 +61,28 @@ def law_rows_are_probabilities(plugin: Ensembler) -> None:
     the ensembler says that rows do not sum to 1, no value is above 1 instead.
     """
     for classes in (2, 4):
-        for made, target in _ways(plugin, classes):
+        for ensembler, target in _ways(plugin, classes):
             members, truth = _members(plugin, classes, target)
-            blended = made.fit(members, truth).blend(members)
+            blended = ensembler.fit(members, truth).blend(members)
             assert blended.shape == (ROWS, classes), f"{members.shape} became {blended.shape}"
             assert np.isfinite(blended).all(), f"{(~np.isfinite(blended)).sum()} values are not finite"
             if target.kind == "numbers":
                 continue
             if isinstance(target, SeveralTarget):
-                fault = find_fault(target, blended, not made.sums_to_one)
+                fault = find_fault(target, blended, not ensembler.sums_to_one)
                 assert not fault, fault
                 continue
             assert blended.min() >= 0, f"the least probability is {blended.min()}"
-            sums = made.gives_distributions()
+            sums = ensembler.gives_distributions()
             over = np.abs(blended.sum(axis=1) - 1).max() if sums else blended.max() - 1
             assert over < 1e-6, f"a {'row' if sums else 'probability'} is {over} away from 1"
 
 
 def law_equal_rows_stay_equal(plugin: Ensembler) -> None:
     """Rows with equal predictions by every member have equal blends."""
-    for made, target in _ways(plugin, 4):
+    for ensembler, target in _ways(plugin, 4):
         members, truth = _members(plugin, 4, target)
-        blended = made.fit(members, truth).blend(members)
+        blended = ensembler.fit(members, truth).blend(members)
         assert np.allclose(blended[2], blended[3], rtol=0, atol=TOLERANCE), f"{blended[2]} and {blended[3]}"
 
 
@@ -90,11 +90,11 @@ def law_a_member_with_itself_keeps_its_order(plugin: Ensembler) -> None:
     """Unfitted: a member of two classes, blended with itself, keeps the order of its rows."""
     if plugin.needs_fit():
         return
-    for made, target in _ways(plugin, 2):
+    for ensembler, target in _ways(plugin, 2):
         members, _ = _members(plugin, 2, target)
         second = generator(0, "laws of ensemblers", "self").permutation(ROWS) / 64  # exact, so is 1 - second
         alone = np.stack([1 - second, second], axis=1).astype(np.float32)
-        blended = made.blend(np.stack([alone] * len(members)))
+        blended = ensembler.blend(np.stack([alone] * len(members)))
         for column in (0, 1):
             wrong = (np.argsort(blended[:, column]) != np.argsort(alone[:, column])).sum()
             assert wrong == 0, f"{wrong} of {ROWS} rows changed places in class {column}"
@@ -104,9 +104,9 @@ def law_a_member_with_itself_is_the_member_alone(plugin: Ensembler) -> None:
     """Unfitted: a member blended with itself gives the same as that member alone."""
     if not _is_a_mean(plugin):
         return
-    for made, target in _ways(plugin, 4):
+    for ensembler, target in _ways(plugin, 4):
         members, _ = _members(plugin, 4, target)
-        off = np.abs(made.blend(members[[0, 0, 0]]) - made.blend(members[[0]])).max()
+        off = np.abs(ensembler.blend(members[[0, 0, 0]]) - ensembler.blend(members[[0]])).max()
         assert off < TOLERANCE, f"a probability is {off} away"
 
 
@@ -114,19 +114,19 @@ def law_the_order_of_members_does_not_matter(plugin: Ensembler) -> None:
     """Unfitted and without weights: the order of the members does not change the blend."""
     if not _is_a_mean(plugin):
         return
-    for made, target in _ways(plugin, 4):
+    for ensembler, target in _ways(plugin, 4):
         members, _ = _members(plugin, 4, target)
-        off = np.abs(made.blend(members) - made.blend(members[::-1])).max()
+        off = np.abs(ensembler.blend(members) - ensembler.blend(members[::-1])).max()
         assert off < TOLERANCE, f"a probability is {off} away"
 
 
 def law_members_that_are_not_used_change_nothing(plugin: Ensembler) -> None:
     """`restrict` to the members that `find_used` returns gives a bit-identical blend."""
-    for made, target in _ways(plugin, 4):
+    for ensembler, target in _ways(plugin, 4):
         members, truth = _members(plugin, 4, target)
         known = np.eye(4)[truth] if truth.ndim == 1 else np.nan_to_num(truth)
         members[0] = (members[0] + 3 * known) / 4
-        fitted = made.fit(members, truth)
+        fitted = ensembler.fit(members, truth)
         used = list(fitted.find_used(len(members)))
         assert used == sorted(set(used)), f"places {used} are not ascending"
         assert used, "no member is used"

@@ -25,7 +25,7 @@ def samples(classes: tuple[str, ...]) -> dict[str, pd.DataFrame]:
     def frame(**columns: object) -> pd.DataFrame:
         return pd.DataFrame({"id": list(IDS), **columns}, dtype=str)
 
-    made = {
+    plain_samples = {
         "label": frame(label=classes[0]),
         "probabilities": frame(**dict.fromkeys(reversed(classes), str(1 / len(classes)))),
         "top_k": frame(labels=" ".join(classes[:2])),
@@ -39,7 +39,7 @@ def samples(classes: tuple[str, ...]) -> dict[str, pd.DataFrame]:
     }
     long = {"id": [f"{name}_{label}" for name in IDS for label in classes], "p": "0.5"}
     more = {"binary_probability": frame(target="0.5")} if len(classes) == 2 else {"long": pd.DataFrame(long)}
-    return {**made, **more}
+    return {**plain_samples, **more}
 
 
 def _several_rows(classes: tuple[str, ...]) -> pd.DataFrame:
@@ -65,13 +65,17 @@ def part_samples(target: SeveralTarget, columns: tuple[str, ...]) -> dict[str, p
     answers = {part: name or "-2.5" for part, name in names.items()}
     values = {name.replace(PART_SEPARATOR, "_"): "0.5" for name in columns}
     classes = {name.partition(PART_SEPARATOR)[2]: "0.5" for name in columns}
-    made = {
+    samples_by_format = {
         "part_columns": cells(answers),
         "part_labels": rows(answers),
         "part_values": cells(values),
         "long_part_values": rows(values),
     }
-    return made if "" in classes else {**made, "part_probabilities": rows(names, **classes)}
+    return (
+        samples_by_format
+        if "" in classes
+        else {**samples_by_format, "part_probabilities": rows(names, **classes)}
+    )
 
 
 KINDS = tuple(f"kind{PART_SEPARATOR}{name}" for name in ("ant", "bee"))

@@ -9,8 +9,8 @@ def law_one_output_a_class_of_the_kind_it_gives(head: Head) -> None:
     """(N, features) becomes (N, classes), with cosines from -1 to 1 if it gives cosines. Unit vectors may follow."""
     import torch
 
-    made = head.build(16, 5).eval()
-    outputs = made(torch.randn(4, 16, generator=torch.Generator().manual_seed(0)))
+    module = head.build(16, 5).eval()
+    outputs = module(torch.randn(4, 16, generator=torch.Generator().manual_seed(0)))
     wanted = (4, 5 + 16 * (head.gives == "logits_and_embedding"))
     assert outputs.shape == wanted, f"the shape is {tuple(outputs.shape)}, not {wanted}"
     lengths = outputs.detach()[:, 5:].norm(dim=1)

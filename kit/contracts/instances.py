@@ -14,20 +14,20 @@ def law_bags_of_any_size_become_vectors(instances: Instances) -> None:
     """Bags of unlike sizes become finite vectors of one length."""
     import torch
 
-    found = _build(instances)(*_bags())
-    assert found.dim() == 2, f"the shape is {tuple(found.shape)}"
-    assert len(found) == 3, f"3 bags became {len(found)}"
-    assert bool(torch.isfinite(found).all()), "some values are not finite"
+    pooled = _build(instances)(*_bags())
+    assert pooled.dim() == 2, f"the shape is {tuple(pooled.shape)}"
+    assert len(pooled) == 3, f"3 bags became {len(pooled)}"
+    assert bool(torch.isfinite(pooled).all()), "some values are not finite"
 
 
 def law_padding_changes_nothing(instances: Instances) -> None:
     """More padding behind the instances, of any values, does not change the vector."""
     import torch
 
-    made, (vectors, known) = _build(instances), _bags()
+    module, (vectors, known) = _build(instances), _bags()
     more = torch.cat([vectors, torch.full((3, 2, 8), 9.0)], dim=1)
-    padded = made(more, torch.cat([known, torch.zeros(3, 2, dtype=torch.bool)], dim=1))
-    worst = float((made(vectors, known) - padded).abs().max().detach())
+    padded = module(more, torch.cat([known, torch.zeros(3, 2, dtype=torch.bool)], dim=1))
+    worst = float((module(vectors, known) - padded).abs().max().detach())
     assert worst < 1e-5, f"padding changes a value by {worst}"
 
 
@@ -37,9 +37,9 @@ def law_order_changes_nothing_unless_used(instances: Instances) -> None:
 
     if instances.uses_order():
         return
-    made, (vectors, known) = _build(instances), _bags()
+    module, (vectors, known) = _build(instances), _bags()
     moved = torch.tensor([3, 0, 4, 1, 2])
-    worst = float((made(vectors, known) - made(vectors[:, moved], known[:, moved])).abs().max().detach())
+    worst = float((module(vectors, known) - module(vectors[:, moved], known[:, moved])).abs().max().detach())
     assert worst < 1e-5, f"another order changes a value by {worst}"
 
 

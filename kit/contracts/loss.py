@@ -88,9 +88,9 @@ def _cases(loss: Loss) -> list[_Case]:
         ),
         "several": (hot.float(), hot),
     }
-    made = [_case(loss, *kinds[kind], kind) for kind in kinds if loss.takes_labels(kind)]
-    assert made, "it takes no kind of labels"
-    return made
+    cases = [_case(loss, *kinds[kind], kind) for kind in kinds if loss.takes_labels(kind)]
+    assert cases, "it takes no kind of labels"
+    return cases
 
 
 def _cases_of_classes(loss: Loss) -> list[_Case]:
@@ -117,9 +117,9 @@ def law_every_row_has_a_finite_loss(loss: Loss) -> None:
 
     for case in _cases(loss):
         for given in (case.outputs, case.extreme):
-            found = case.loss.rows(given, case.labels)
-            assert found.shape == (ROWS,), f"the shape is {tuple(found.shape)}, not ({ROWS},)"
-            wrong = int((~torch.isfinite(found)).sum())
+            losses = case.loss.rows(given, case.labels)
+            assert losses.shape == (ROWS,), f"the shape is {tuple(losses.shape)}, not ({ROWS},)"
+            wrong = int((~torch.isfinite(losses)).sum())
             assert wrong == 0, f"{wrong} of {ROWS} rows are not finite"
 
 
@@ -156,9 +156,11 @@ def law_down_its_gradient_the_true_class_is_likeliest(loss: Loss) -> None:
         leaf = case.with_logits(torch.zeros_like(case.logits)).requires_grad_()
         case.loss.rows(leaf, case.labels).sum().backward()
         gradient = torch.zeros_like(leaf) if leaf.grad is None else leaf.grad
-        found = case.loss.probabilities(leaf.detach() - 0.01 * gradient)
-        least = found.masked_fill(~case.hot, 2).min(dim=1).values  # 2 if no class is true, -1 if all are
-        most = found.masked_fill(case.hot, -1).max(dim=1).values
+        probabilities = case.loss.probabilities(leaf.detach() - 0.01 * gradient)
+        least = (
+            probabilities.masked_fill(~case.hot, 2).min(dim=1).values
+        )  # 2 if no class is true, -1 if all are
+        most = probabilities.masked_fill(case.hot, -1).max(dim=1).values
         wrong = int((least <= most).sum())
         assert wrong == 0, f"{wrong} of {ROWS} rows end at another class"
 
@@ -184,14 +186,14 @@ def law_probabilities_are_probabilities(loss: Loss) -> None:
     import torch
 
     for case in _cases_of_classes(loss):
-        found = case.loss.probabilities(case.outputs)
+        probabilities = case.loss.probabilities(case.outputs)
         wanted = (ROWS, len(COUNTS))
-        assert found.shape == wanted, f"the shape is {tuple(found.shape)}, not {wanted}"
-        assert bool(((found >= 0) & (found <= 1)).all()), "some are below 0 or above 1"
-        worst = float((found.sum(1) - 1).abs().max())
+        assert probabilities.shape == wanted, f"the shape is {tuple(probabilities.shape)}, not {wanted}"
+        assert bool(((probabilities >= 0) & (probabilities <= 1)).all()), "some are below 0 or above 1"
+        worst = float((probabilities.sum(1) - 1).abs().max())
         assert case.several or worst < 1e-4, f"a row's sum is off by {worst}"
         if case.loss.is_per_class():
-            same = torch.equal(found.argsort(1), case.outputs.argsort(1))
+            same = torch.equal(probabilities.argsort(1), case.outputs.argsort(1))
             assert same, "the likeliest class is not that of the largest output, or the next not of the next"
 
 

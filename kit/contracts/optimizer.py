@@ -10,11 +10,11 @@ def law_it_goes_downhill(optimizer: Optimizer) -> None:
     import torch
 
     weight = torch.nn.Parameter(torch.ones(4, 3))
-    made = optimizer.build([("weight", weight)])
+    built = optimizer.build([("weight", weight)])
     for _ in range(100):
-        made.zero_grad()
+        built.zero_grad()
         weight.square().sum().backward()
-        made.step()
+        built.step()
     value = float(weight.detach().square().sum())
     assert value < 12, f"12 at the start, {value} after"
 
@@ -25,8 +25,8 @@ def law_frozen_weights_stay(optimizer: Optimizer) -> None:
 
     layer = torch.nn.Linear(3, 2)
     frozen = torch.nn.Parameter(torch.ones(2, 2), requires_grad=False)
-    made = optimizer.build([*layer.named_parameters(), ("frozen", frozen)])
-    groups = made.param_groups
+    built = optimizer.build([*layer.named_parameters(), ("frozen", frozen)])
+    groups = built.param_groups
     members = [id(weight) for group in groups for weight in group["params"]]
     assert id(frozen) not in members, "a frozen weight is in a group"
     decays = [
@@ -43,11 +43,11 @@ def law_it_continues_from_its_state(optimizer: Optimizer) -> None:
         weight = torch.nn.Parameter(value.clone())
         return weight, optimizer.build([("weight", weight)])
 
-    def run(weight: torch.nn.Parameter, made: torch.optim.Optimizer, first: int, last: int) -> None:
+    def run(weight: torch.nn.Parameter, built: torch.optim.Optimizer, first: int, last: int) -> None:
         for step in range(first, last):
-            made.zero_grad()
+            built.zero_grad()
             (weight - step).square().sum().backward()
-            made.step()
+            built.step()
 
     whole, one = begin(torch.linspace(-1, 1, 12).reshape(4, 3))
     run(whole, one, 0, 7)
@@ -60,8 +60,8 @@ def law_it_continues_from_its_state(optimizer: Optimizer) -> None:
     assert torch.equal(whole, rest), f"apart by {float((whole - rest).abs().max()):.2g} after seven steps"
     if optimizer.averages_weights():
         averages = [torch.zeros(4, 3), torch.zeros(4, 3)]
-        for made, weight, average in zip((one, again), (whole, rest), averages, strict=True):
-            made.write_average([weight], [average])  # type: ignore[attr-defined]
+        for built, weight, average in zip((one, again), (whole, rest), averages, strict=True):
+            built.write_average([weight], [average])  # type: ignore[attr-defined]
         assert torch.equal(*averages), "the averages are apart"
 
 
@@ -69,8 +69,8 @@ def law_it_averages_if_it_says_so(optimizer: Optimizer) -> None:
     """`averages_weights` is true if and only if its torch optimizer has `write_average`."""
     import torch
 
-    made = optimizer.build([("weight", torch.nn.Parameter(torch.ones(2, 2)))])
-    has = hasattr(made, "write_average")
+    built = optimizer.build([("weight", torch.nn.Parameter(torch.ones(2, 2)))])
+    has = hasattr(built, "write_average")
     assert has == optimizer.averages_weights(), f"write_average: {has}; it says {not has}"
 
 
@@ -79,10 +79,10 @@ def law_its_state_is_as_large_as_it_says(optimizer: Optimizer) -> None:
     import torch
 
     weight = torch.nn.Parameter(torch.ones(40, 30))
-    made = optimizer.build([("weight", weight)])
+    built = optimizer.build([("weight", weight)])
     weight.square().sum().backward()
-    made.step()
-    values = [value for value in made.state[weight].values() if isinstance(value, torch.Tensor)]
+    built.step()
+    values = [value for value in built.state[weight].values() if isinstance(value, torch.Tensor)]
     stored = sum(value.numel() for value in values if value.numel() > 1) / weight.numel()
     promised = optimizer.state_tensors
     assert promised in (0, stored), f"it says {promised} tensors a weight, and keeps {stored:g}"

@@ -9,24 +9,24 @@ def law_maps_and_tokens_become_vectors(pooling: Pooling) -> None:
     """(N, C, h, w) and (N, T, C) become finite (N, C)."""
     import torch
 
-    made = pooling.build().eval()
+    module = pooling.build().eval()
     draws = torch.Generator().manual_seed(0)
     for shape in ((2, 6, 3, 4), (2, 12, 6), (2, 6, 1, 1)):
-        found = made(torch.randn(shape, generator=draws))
-        assert found.shape == (2, 6), f"{shape} became {tuple(found.shape)}, not (2, 6)"
-        assert bool(torch.isfinite(found).all()), f"{shape} gives values that are not finite"
+        pooled = module(torch.randn(shape, generator=draws))
+        assert pooled.shape == (2, 6), f"{shape} became {tuple(pooled.shape)}, not (2, 6)"
+        assert bool(torch.isfinite(pooled).all()), f"{shape} gives values that are not finite"
 
 
 def law_places_do_not_matter(pooling: Pooling) -> None:
     """The order of positions does not change the vector."""
     import torch
 
-    made = pooling.build().eval()
+    module = pooling.build().eval()
     features = torch.rand(2, 6, 3, 4, generator=torch.Generator().manual_seed(0))
     moved = features.flatten(2)[:, :, torch.randperm(12, generator=torch.Generator().manual_seed(1))].view(
         2, 6, 3, 4
     )
-    worst = float((made(features) - made(moved)).abs().max().detach())
+    worst = float((module(features) - module(moved)).abs().max().detach())
     assert worst < 1e-5, f"another order changes a value by {worst}"
 
 

@@ -24,15 +24,17 @@ def _draw() -> tuple[np.ndarray, np.ndarray]:
 def law_every_query_has_k_rows_the_nearest_first(plugin: Reranker) -> None:
     """Every query has k different rows of the gallery, with finite similarities in descending order."""
     queries, gallery = _draw()
-    found = plugin.search(queries, gallery, K, nearest)
-    assert found.rows.shape == found.similarities.shape == (QUERIES, K), f"rows of shape {found.rows.shape}"
-    assert ((found.rows >= 0) & (found.rows < GALLERY)).all(), (
-        f"rows {found.rows.min()} to {found.rows.max()}"
+    neighbours = plugin.search(queries, gallery, K, nearest)
+    assert neighbours.rows.shape == neighbours.similarities.shape == (QUERIES, K), (
+        f"rows of shape {neighbours.rows.shape}"
     )
-    doubles = sum(len(set(row)) < K for row in found.rows.tolist())
+    assert ((neighbours.rows >= 0) & (neighbours.rows < GALLERY)).all(), (
+        f"rows {neighbours.rows.min()} to {neighbours.rows.max()}"
+    )
+    doubles = sum(len(set(row)) < K for row in neighbours.rows.tolist())
     assert not doubles, f"{doubles} queries have a row twice"
-    assert np.isfinite(found.similarities).all(), "a similarity is not finite"
-    assert (np.diff(found.similarities, axis=1) <= 0).all(), "similarities rise"
+    assert np.isfinite(neighbours.similarities).all(), "a similarity is not finite"
+    assert (np.diff(neighbours.similarities, axis=1) <= 0).all(), "similarities rise"
 
 
 def law_what_it_is_given_stays_as_it_is(plugin: Reranker) -> None:

@@ -12,18 +12,18 @@ COUNTS = ((5, 5, 5), (40, 7, 1), (3, 0, 12), (6,), (1,))
 
 def _labels(plugin: Sampler) -> list[np.ndarray]:
     """Returns shuffled class numbers with these counts, and multi-hot rows, of which some are empty."""
-    made: list[np.ndarray] = []
+    label_sets: list[np.ndarray] = []
     for number, counts in enumerate(COUNTS):
         rng = generator(0, "laws of samplers", number)
         labels = rng.permutation(np.repeat(np.arange(len(counts)), counts))
         if plugin.takes_labels("class_index"):
-            made.append(labels)
+            label_sets.append(labels)
         if plugin.takes_labels("multi_hot"):
             hot = (labels[:, None] == np.arange(len(counts))) ^ (rng.random((len(labels), len(counts))) < 0.3)
-            made.append(hot.astype(np.int8))
+            label_sets.append(hot.astype(np.int8))
         if plugin.takes_labels("numbers"):
-            made.append(rng.normal(size=(len(labels), 2)))
-    return made
+            label_sets.append(rng.normal(size=(len(labels), 2)))
+    return label_sets
 
 
 def law_orders_rows_that_exist(plugin: Sampler) -> None:

@@ -11,8 +11,8 @@ STEPS = 1000
 
 def law_factors_lie_between_zero_and_one(scheduler: Scheduler) -> None:
     """Every factor is finite, from 0 to 1."""
-    found = [scheduler.factor((step + 1) / STEPS) for step in range(STEPS)]
-    wrong = [value for value in found if not (math.isfinite(value) and -1e-12 <= value <= 1 + 1e-12)]
+    factors = [scheduler.factor((step + 1) / STEPS) for step in range(STEPS)]
+    wrong = [value for value in factors if not (math.isfinite(value) and -1e-12 <= value <= 1 + 1e-12)]
     assert not wrong, f"{len(wrong)} of {STEPS} factors are not, such as {wrong[:1]}"
 
 

@@ -30,8 +30,8 @@ def _draw(plugin: Scorer) -> tuple[Scorer, RetrievedNeighbours, np.ndarray]:
 
 def law_rows_are_probabilities(plugin: Scorer) -> None:
     """Scores (N, K) are finite and not negative, and each row sums to 1."""
-    made, near, _ = _draw(plugin)
-    scores = made.score(near)
+    bound, near, _ = _draw(plugin)
+    scores = bound.score(near)
     assert scores.shape == (ROWS, CLASSES), f"{near.labels.shape} became {scores.shape}"
     assert np.isfinite(scores).all(), f"{(~np.isfinite(scores)).sum()} values are not finite"
     assert scores.min() >= 0, f"the least is {scores.min()}"
@@ -40,22 +40,22 @@ def law_rows_are_probabilities(plugin: Scorer) -> None:
 
 def law_equal_rows_are_scored_alike(plugin: Scorer) -> None:
     """Rows with equal neighbours have equal scores."""
-    made, near, _ = _draw(plugin)
-    scores = made.score(near)
+    bound, near, _ = _draw(plugin)
+    scores = bound.score(near)
     assert np.allclose(scores[2], scores[3], rtol=0, atol=1e-12), f"{scores[2]} and {scores[3]}"
 
 
 def law_more_neighbours_than_it_looks_at_change_nothing(plugin: Scorer) -> None:
     """It uses only as many neighbours as `neighbours` returns."""
-    made, near, _ = _draw(plugin)
-    count = min(made.neighbours(), K)
-    off = np.abs(made.score(near.top_k(count)) - made.score(near)).max()
+    bound, near, _ = _draw(plugin)
+    count = min(bound.neighbours(), K)
+    off = np.abs(bound.score(near.top_k(count)) - bound.score(near)).max()
     assert off < 1e-12, f"a score is {off} away with {K} neighbours instead of {count}"
 
 
 def law_neighbours_that_agree_win(plugin: Scorer) -> None:
     """If all near neighbours of a row and the classifier agree on a class, the scorer predicts it."""
-    made, _, _ = _draw(plugin)
+    bound, _, _ = _draw(plugin)
     sure = np.full((CLASSES, CLASSES), 0.01, np.float32) + np.eye(CLASSES, dtype=np.float32) * (
         1 - 0.01 * CLASSES
     )
@@ -65,7 +65,7 @@ def law_neighbours_that_agree_win(plugin: Scorer) -> None:
         CLASSES,
         sure,
     )
-    predicted = made.score(shown).argmax(axis=1)
+    predicted = bound.score(shown).argmax(axis=1)
     assert (predicted == np.arange(CLASSES)).all(), (
         f"neighbours all of classes 0 to {CLASSES - 1} were answered with {predicted}"
     )

@@ -32,12 +32,16 @@ def _tables(splitter: Splitter) -> list[Table]:
         "numbers": numbers,
         "soft": shares,
     }
-    drawn = [(PLAIN_TARGETS[kind], found) for kind, found in labels.items()]
+    drawn = [(PLAIN_TARGETS[kind], labels_of_kind) for kind, labels_of_kind in labels.items()]
     drawn += [
         (target, draw_labels(target, ROWS, generator(0, "law", *target.kinds)))
         for target in part_targets(CLASSES)
     ]
-    return [_table(splitter, found, target) for target, found in drawn if splitter.takes_labels(target.kind)]
+    return [
+        _table(splitter, labels_of_kind, target)
+        for target, labels_of_kind in drawn
+        if splitter.takes_labels(target.kind)
+    ]
 
 
 def _table(splitter: Splitter, labels: np.ndarray, target: Target) -> Table:

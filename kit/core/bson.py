@@ -94,13 +94,13 @@ class _Document:
         size = self._document_size(start, end)
         if depth > MAX_DEPTH:
             raise ValueError(f"documents in documents, more than {MAX_DEPTH} deep")
-        found: dict[str, Any] = {}
+        values: dict[str, Any] = {}
         at, end = start + 4, start + size - 1
         while at < end:
             kind = self.content[at]
             name, at = self._name(at + 1, end)
-            found[name], at = self._value(kind, at, end, depth)
-        return found
+            values[name], at = self._value(kind, at, end, depth)
+        return values
 
     def scalars(self, start: int, end: int) -> Iterator[tuple[str, Any]]:
         """Yields the outermost elements of a document that are not documents, arrays or bytes."""
@@ -129,8 +129,8 @@ class _Document:
             size = self._size(at, end)
             return self._bytes(at + 4, size, end)[:-1].decode(), at + 4 + size
         if kind in (0x03, 0x04):
-            made = self.elements(at, end, depth + 1)
-            return (made if kind == 0x03 else list(made.values())), at + self._size(at, end)
+            values = self.elements(at, end, depth + 1)
+            return (values if kind == 0x03 else list(values.values())), at + self._size(at, end)
         if kind == 0x05:
             size = self._size(at, end)
             return self._bytes(at + 5, size, end), at + 5 + size

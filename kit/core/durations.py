@@ -11,10 +11,10 @@ UNITS = {"h": 3600, "m": 60, "s": 1}
 
 def parse_duration(text: str) -> int:
     """Returns the seconds of `20m`, `1h30m` or `90s`. Raises ConfigError C05 for other text."""
-    found = re.fullmatch(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?", text.strip())
+    match = re.fullmatch(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?", text.strip())
     seconds = (
-        sum(int(part or 0) * unit for part, unit in zip(found.groups(), UNITS.values(), strict=True))
-        if found
+        sum(int(part or 0) * unit for part, unit in zip(match.groups(), UNITS.values(), strict=True))
+        if match
         else 0
     )
     if not seconds:

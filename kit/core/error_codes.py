@@ -26,8 +26,8 @@ class Code:
 @lru_cache
 def codes() -> dict[str, Code]:
     """Returns every code, in the page's order."""
-    found = (Code(code, title, meaning, remedy) for code, title, meaning, remedy in _ENTRY.findall(_page()))
-    return {one.code: one for one in found}
+    entries = (Code(code, title, meaning, remedy) for code, title, meaning, remedy in _ENTRY.findall(_page()))
+    return {one.code: one for one in entries}
 
 
 def _page() -> str:

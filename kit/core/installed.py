@@ -59,9 +59,9 @@ def version(name: str) -> str:
     """
     if name == KIT:
         return kit.__version__
-    found = distribution(name)
-    if found is not None:
-        return found[1]
+    owner_and_version = distribution(name)
+    if owner_and_version is not None:
+        return owner_and_version[1]
     try:
         module = importlib.import_module(REQUIRED.get(name, name))
     except Exception:  # a broken package may raise anything, and its version is only recorded
@@ -73,11 +73,11 @@ def distribution(name: str) -> tuple[str, str] | None:
     """Returns the installed distribution that provides a package, by its own name or an alias, and its version."""
     for each in (name, *ALIASES.get(name, ())):
         try:
-            found = importlib.metadata.version(each)
+            version_text = importlib.metadata.version(each)
         except importlib.metadata.PackageNotFoundError:
             continue
-        if found:  # an emptied metadata folder has no version
-            return each, found
+        if version_text:  # an emptied metadata folder has no version
+            return each, version_text
     return None
 
 
@@ -89,9 +89,9 @@ def pin_requirements(others: Mapping[str, str] | None = None) -> list[str]:
     """
     lines = []
     for name in REQUIRED:
-        own, found = distribution(name) or (name, version(name))
-        lines.append(own if found == UNKNOWN else f"{own}=={_public(found)}")
-    return sorted({*lines, *(f"{name}=={_public(found)}" for name, found in (others or {}).items())})
+        own, release = distribution(name) or (name, version(name))
+        lines.append(own if release == UNKNOWN else f"{own}=={_public(release)}")
+    return sorted({*lines, *(f"{name}=={_public(release)}" for name, release in (others or {}).items())})
 
 
 def _public(version: str) -> str:
@@ -103,8 +103,8 @@ def require_package(package: str, who: str, instead: str, extra: str = "") -> No
 
     `extra` is by default the package.
     """
-    found = importlib.util.find_spec(package) if package else None
-    if package and (found is None or found.origin is None):  # a folder of that name is not a package
+    spec = importlib.util.find_spec(package) if package else None
+    if package and (spec is None or spec.origin is None):  # a folder of that name is not a package
         folder = find_attached_wheel(package)
         plain = f"pip install 'kit-competitions[{extra or package}]'"
         install = f"pip install --no-index --find-links {folder} {package}" if folder else plain

@@ -28,11 +28,11 @@ def _root() -> Path:
 
 def list_attached() -> tuple[Path, ...]:
     """Returns each attached competition, data set, model and output, sorted by path."""
-    found = []
+    folders = []
     for folder in _folders(input_folder()):
         depth = DEPTH_OF_KIND.get(folder.name, 0)
-        found += _levels_below(folder, depth) if depth and _has_no_files(folder) else [folder]
-    return tuple(sorted(found))
+        folders += _levels_below(folder, depth) if depth and _has_no_files(folder) else [folder]
+    return tuple(sorted(folders))
 
 
 def find_attached(path: Path) -> Path | None:
@@ -59,7 +59,7 @@ def competition_slug(path: Path) -> str | None:
 def _levels_below(folder: Path, levels: int) -> list[Path]:
     if levels == 0:
         return [folder]
-    return [found for inner in _folders(folder) for found in _levels_below(inner, levels - 1)]
+    return [nested for inner in _folders(folder) for nested in _levels_below(inner, levels - 1)]
 
 
 def _folders(folder: Path) -> list[Path]:

@@ -20,7 +20,7 @@ def legible(text: str) -> str:
     try:
         text.encode()
     except UnicodeEncodeError:
-        return HALVES.sub(lambda found: _spell_out(found[0]), text)
+        return HALVES.sub(lambda match: _spell_out(match[0]), text)
     return text
 
 
@@ -28,7 +28,7 @@ def escape_control(text: str) -> str:
     """Returns the text with control characters and invalid UTF-8 escaped, because an id must not move a
     terminal's cursor.
     """
-    return CONTROL.sub(lambda found: repr(found[0])[1:-1], legible(text))
+    return CONTROL.sub(lambda match: repr(match[0])[1:-1], legible(text))
 
 
 def is_legible(text: str) -> bool:
@@ -51,7 +51,7 @@ def legible_json(value: Any, **options: Any) -> str:
     """Returns JSON of a value whose texts are made legible; `options` are json.dumps's."""
     text = json.dumps(value, ensure_ascii=False, **options)
     # within JSON a backslash is written twice
-    return HALVES.sub(lambda found: json.dumps(_spell_out(found[0]))[1:-1], text)
+    return HALVES.sub(lambda match: json.dumps(_spell_out(match[0]))[1:-1], text)
 
 
 def _spell_out(half: str) -> str:

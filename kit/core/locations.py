@@ -80,8 +80,8 @@ def parts_of(location: str | Path) -> tuple[Part, ...]:
     if not (KEY in text or JOIN in text or text.endswith("]")) or os.path.lexists(text):
         return (Part(text),)
     box = None
-    if found := _BOX.fullmatch(text):
-        text, box = found[1], Box.parse(found[2])
+    if match := _BOX.fullmatch(text):
+        text, box = match[1], Box.parse(match[2])
     return tuple(_part(each, box) for each in text.split(JOIN))
 
 

@@ -58,23 +58,24 @@ def nearest(queries: np.ndarray, gallery: np.ndarray, k: int, engine: Engine = "
     )
     wide = FAISS_QUERY_CHUNK if fast else QUERY_CHUNK
     parts = [queries[start : start + wide] for start in range(0, len(queries), wide)]
-    found = (
+    neighbours_of_chunks = (
         [_by_faiss(_wide(part), gallery, k) for part in parts] if fast else _side_by_side(parts, gallery, k)
     )
-    if not found:
+    if not neighbours_of_chunks:
         return Neighbours(np.empty((0, k), np.float32), np.empty((0, k), np.int64))
     return Neighbours(
-        np.concatenate([one.similarities for one in found]), np.concatenate([one.rows for one in found])
+        np.concatenate([one.similarities for one in neighbours_of_chunks]),
+        np.concatenate([one.rows for one in neighbours_of_chunks]),
     )
 
 
 def nearest_excluding_self(vectors: np.ndarray, k: int, search: Search = nearest) -> Neighbours:
     """Returns the k nearest other rows of each row. If a row has many copies, one of them is left out in its place."""
-    found = search(vectors, vectors, k + 1)
-    own = found.rows == np.arange(len(vectors))[:, None]
+    neighbours = search(vectors, vectors, k + 1)
+    own = neighbours.rows == np.arange(len(vectors))[:, None]
     own[~own.any(axis=1), -1] = True
     shape = (len(vectors), k)
-    return Neighbours(found.similarities[~own].reshape(shape), found.rows[~own].reshape(shape))
+    return Neighbours(neighbours.similarities[~own].reshape(shape), neighbours.rows[~own].reshape(shape))
 
 
 def _side_by_side(parts: Sequence[np.ndarray], gallery: np.ndarray, k: int) -> list[Neighbours]:
@@ -102,25 +103,25 @@ def _by_products(queries: np.ndarray, gallery: np.ndarray, k: int) -> Neighbours
     while start < len(gallery):
         part = _wide(gallery[start : start + GALLERY_CHUNK])
         width = len(part)
-        made = np.matmul(queries, part.T, out=products if width == GALLERY_CHUNK else None)
-        mask = np.greater(made, best.similarities[:, -1:], out=above if width == GALLERY_CHUNK else None)
+        scores = np.matmul(queries, part.T, out=products if width == GALLERY_CHUNK else None)
+        mask = np.greater(scores, best.similarities[:, -1:], out=above if width == GALLERY_CHUNK else None)
         hits = np.flatnonzero(mask)
         if len(hits):
-            best = _merge_best(best, made, hits, start, k)
+            best = _merge_best(best, scores, hits, start, k)
         start += width
     return best
 
 
-def _merge_best(best: Neighbours, made: np.ndarray, hits: np.ndarray, start: int, k: int) -> Neighbours:
+def _merge_best(best: Neighbours, products: np.ndarray, hits: np.ndarray, start: int, k: int) -> Neighbours:
     """Merges the best with those of a chunk's products (Q, width) that exceed them, at the positions `hits`."""
-    query, column = np.divmod(hits, made.shape[1])
-    counts = np.bincount(query, minlength=len(made))
+    query, column = np.divmod(hits, products.shape[1])
+    counts = np.bincount(query, minlength=len(products))
     touched = np.flatnonzero(counts)
     shape = (len(touched), int(counts.max()))
     scores, rows = np.full(shape, -np.inf, np.float32), np.zeros(shape, np.int64)
     place = np.arange(len(hits)) - np.repeat(np.cumsum(counts) - counts, counts)
     line = (np.cumsum(counts > 0) - 1)[query]
-    scores[line, place], rows[line, place] = made.ravel()[hits], column + start
+    scores[line, place], rows[line, place] = products.ravel()[hits], column + start
     scores = np.concatenate([best.similarities[touched], scores], axis=1)
     rows = np.concatenate([best.rows[touched], rows], axis=1)
     better = _best(scores, rows, k)
@@ -143,8 +144,8 @@ def _by_faiss(queries: np.ndarray, gallery: np.ndarray, k: int) -> Neighbours:
     best: Neighbours | None = None
     for start in range(0, len(gallery), chunk):
         part = _wide(gallery[start : start + chunk])
-        found: Any = faiss.knn(queries, part, min(k, len(part)), metric=faiss.METRIC_INNER_PRODUCT)
-        scores, rows = found[0], found[1] + start
+        nearest_in_part: Any = faiss.knn(queries, part, min(k, len(part)), metric=faiss.METRIC_INNER_PRODUCT)
+        scores, rows = nearest_in_part[0], nearest_in_part[1] + start
         if best is not None:
             scores = np.concatenate([best.similarities, scores], axis=1)
             rows = np.concatenate([best.rows, rows], axis=1)

@@ -28,9 +28,9 @@ def class_factors(
     wanted = data.label_parts
     if not wanted:
         return ()
-    found = values_of_classes(root, data, wanted, classes, labels, parts, "label_parts")
-    check_blank(classes, wanted, found, "factors")
-    return found
+    factors = values_of_classes(root, data, wanted, classes, labels, parts, "label_parts")
+    check_blank(classes, wanted, factors, "factors")
+    return factors
 
 
 def values_of_classes(
@@ -49,11 +49,11 @@ def values_of_classes(
     return _read_listed(root, data, wanted, key) or _of_rows(wanted, classes, labels, columns, key)
 
 
-def check_blank(classes: Sequence[str], wanted: Sequence[str], found: Factors, what: str) -> None:
+def check_blank(classes: Sequence[str], wanted: Sequence[str], factors: Factors, what: str) -> None:
     """Raises DataError D22 for classes whose value of a column is blank."""
     blank = [
         Case(f"{name} is blank", label, code="D22")
-        for label, values in zip(classes, found, strict=True)
+        for label, values in zip(classes, factors, strict=True)
         for name, value in zip(wanted, values, strict=True)
         if not value.strip()
     ]
@@ -116,9 +116,9 @@ def _one_spelling(values: Sequence[str]) -> list[str]:
     return [spelled.get(value, value) for value in values]
 
 
-def _fault(found: set[tuple[str, ...]]) -> str:
-    shown = " and ".join("/".join(values) for values in sorted(found)[:3])
-    return f"its rows have {shown}" if found else "it has no training row with values"
+def _fault(values_seen: set[tuple[str, ...]]) -> str:
+    shown = " and ".join("/".join(values) for values in sorted(values_seen)[:3])
+    return f"its rows have {shown}" if values_seen else "it has no training row with values"
 
 
 def superclasses(root: Path, data: Data) -> tuple[str, ...]:

@@ -46,15 +46,15 @@ def read_tree(folder: Path, data: Data) -> tuple[Tree, ImageFolder]:
 
     Raises DataError D09, and D20 for a link that leads outside.
     """
-    found = ImageFolder(str(folder.absolute()), data.extensions, data.follow_symlinks)
+    image_folder = ImageFolder(str(folder.absolute()), data.extensions, data.follow_symlinks)
     files: list[str] = []
     others: dict[str, str] = {}
     pending = [""]
     while pending:
         name = pending.pop()
-        files += [posixpath.join(name, path.name) for path in found.images_of_folder(name)[0]]
-        others |= {posixpath.join(name, entry): what for entry, what in found.others(name).items()}
-        inner = [posixpath.join(name, entry) for entry in found.folders(name)]
+        files += [posixpath.join(name, path.name) for path in image_folder.images_of_folder(name)[0]]
+        others |= {posixpath.join(name, entry): what for entry, what in image_folder.others(name).items()}
+        inner = [posixpath.join(name, entry) for entry in image_folder.folders(name)]
         pending += [each for each in inner if not _leads_back(folder, each)]
     outside = [name for name, what in others.items() if what == LINKS["D20"]]
     if outside:
@@ -69,8 +69,8 @@ def read_tree(folder: Path, data: Data) -> tuple[Tree, ImageFolder]:
             hint="data.follow_symlinks=true if this is intended; or copy the files into the folder",
         )
     holding = {file.partition("/")[0] for file in files}
-    empty = tuple(name for name in found.folders("") if name not in holding and name not in SKIPPED)
-    return Tree(folder, tuple(sorted(files)), others, empty), found
+    empty = tuple(name for name in image_folder.folders("") if name not in holding and name not in SKIPPED)
+    return Tree(folder, tuple(sorted(files)), others, empty), image_folder
 
 
 SKIPPED = ("__MACOSX",)  # folders that macOS adds to archives
@@ -109,11 +109,11 @@ def read_labelled_rows(root: Path, data: Data) -> SourceRows:
 
 def rows_to_predict(root: Path, data: Data) -> SourceRows:
     """Returns every image in the folder `data.test` and below it; its id is the path without the ending."""
-    tree, found = read_tree(root / str(data.test), data)
+    tree, image_folder = read_tree(root / str(data.test), data)
     _warn_of_unused(tree, "test")
     if not tree.files:
         raise DataError(f"{tree.folder} has no images", code="D29", hint="data.test, data.extensions")
-    return _rows(tree, found, data, "", "test")
+    return _rows(tree, image_folder, data, "", "test")
 
 
 def _folder_to_predict(root: Path, data: Data) -> str:
@@ -128,7 +128,7 @@ def _folder_to_predict(root: Path, data: Data) -> str:
 
 
 def _rows_of_folder(folder: Path, data: Data, prefix: str, to_predict: str = "") -> SourceRows:
-    tree, found = read_tree(folder, data)
+    tree, image_folder = read_tree(folder, data)
     if to_predict:
         files = tuple(name for name in tree.files if name.partition("/")[0] != to_predict)
         tree = replace(tree, files=files)
@@ -145,15 +145,15 @@ def _rows_of_folder(folder: Path, data: Data, prefix: str, to_predict: str = "")
             code="D30",
             cases=cases,
         )
-    return _rows(tree, found, data, prefix, "train")
+    return _rows(tree, image_folder, data, prefix, "train")
 
 
-def _rows(tree: Tree, found: ImageFolder, data: Data, prefix: str, split: str) -> SourceRows:
+def _rows(tree: Tree, image_folder: ImageFolder, data: Data, prefix: str, split: str) -> SourceRows:
     """Returns one row per file; the columns are id, label (of labelled rows) and path."""
     names = [legible(file) for file in tree.files]
     ids = [prefix + name for name in unique_stems(names)]
-    located = [found.find(file) for file in tree.files]
-    refuse_unusable(found, data, tree.files, ids, [code for _, code in located], split)
+    located = [image_folder.find(file) for file in tree.files]
+    refuse_unusable(image_folder, data, tree.files, ids, [code for _, code in located], split)
     warn_of_names(tree.files, split)
     columns = {
         "id": ids,

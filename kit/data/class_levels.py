@@ -63,9 +63,9 @@ def _of_columns(
     columns: Mapping[str, Sequence[str]],
 ) -> tuple[Level, ...]:
     known = [name for name in classes if name != data.unknown_class or name in labels]
-    found = values_of_classes(root, data, data.parents, known, labels, columns, "parents")
-    check_blank(known, data.parents, found, "parents")
-    own = dict(zip(known, found, strict=False))
+    parents = values_of_classes(root, data, data.parents, known, labels, columns, "parents")
+    check_blank(known, data.parents, parents, "parents")
+    own = dict(zip(known, parents, strict=False))
     return tuple(
         Level(name, tuple(own[each][at] if each in own else each for each in classes))
         for at, name in enumerate(data.parents)
@@ -111,13 +111,13 @@ def _read_pairs(root: Path, data: Data, name: str) -> dict[str, str]:
         raise ConfigError(
             f"{file.path} has one column", code="C07", hint="two columns: a child, and its parent"
         )
-    found: dict[str, set[str]] = {}
+    parents_of: dict[str, set[str]] = {}
     for row in file.rows:
         child, parent = row[0].strip(), row[1].strip()
         if parent:
-            found.setdefault(child, set()).add(parent)
-    check_one_parent({child: sorted(parents) for child, parents in found.items()}, name)
-    return {child: next(iter(parents)) for child, parents in found.items()}
+            parents_of.setdefault(child, set()).add(parent)
+    check_one_parent({child: sorted(parents) for child, parents in parents_of.items()}, name)
+    return {child: next(iter(parents)) for child, parents in parents_of.items()}
 
 
 def check_one_parent(parents: Mapping[str, Sequence[str]], source: str) -> None:
@@ -155,9 +155,10 @@ def _ancestors(name: str, parent: Mapping[str, str]) -> list[str]:
 def _check_nested(levels: Sequence[Level]) -> None:
     """Raises DataError D92 for a parent with two parents on the level above."""
     for lower, upper in pairwise(levels):
-        found: dict[str, set[str]] = {}
+        parents_of: dict[str, set[str]] = {}
         for child, parent in zip(lower.parents, upper.parents, strict=True):
-            found.setdefault(child, set()).add(parent)
+            parents_of.setdefault(child, set()).add(parent)
         check_one_parent(
-            {f"{lower.name} {child}": sorted(each) for child, each in found.items()}, f"column {upper.name}"
+            {f"{lower.name} {child}": sorted(each) for child, each in parents_of.items()},
+            f"column {upper.name}",
         )

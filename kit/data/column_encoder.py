@@ -96,18 +96,18 @@ class SideValues:
     def of(self, rows: np.ndarray) -> np.ndarray:
         """Returns side values (N, W) float32 of rows of the table."""
         fields, layout = self.fields[rows], self.encoder.layout
-        made, first = np.zeros((len(rows), layout.width), np.float32), 0
+        values, first = np.zeros((len(rows), layout.width), np.float32), 0
         for column, span in zip(self.encoder.columns, layout.spans, strict=True):
             part = fields[:, first : first + FIELDS[column.kind]]
             missing = np.isnan(part[:, 0])
             if column.kind == "category":
                 known = np.flatnonzero(~missing & (part[:, 0] >= 0))
-                made[known, span.start + part[known, 0].astype(np.int64)] = 1
+                values[known, span.start + part[known, 0].astype(np.int64)] = 1
             else:
-                made[:, span.start : span.stop] = np.nan_to_num(part)
-            made[:, span.flag] = missing & column.has_flag
+                values[:, span.start : span.stop] = np.nan_to_num(part)
+            values[:, span.flag] = missing & column.has_flag
             first += FIELDS[column.kind]
-        return made
+        return values
 
     def join(self, other: SideValues) -> SideValues:
         """Returns the rows of both, one after the other."""
@@ -134,12 +134,12 @@ class ColumnEncoder:
         With `learns_missing` training makes cells missing, so that each column has its flag. Raises
         ConfigError C07, DataError D31.
         """
-        found = []
+        encodings = []
         for name in names:
             cells = read_cells(table, name, "train")
             kind = kinds.get(name) or guess_kind(cells)
-            found.append(_fit(name, kind, [cells[row] for row in rows.tolist()], learns_missing))
-        return cls(tuple(found))
+            encodings.append(_fit(name, kind, [cells[row] for row in rows.tolist()], learns_missing))
+        return cls(tuple(encodings))
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -182,14 +182,14 @@ class ColumnEncoder:
         return [{**asdict(column), "values": list(column.values)} for column in self.columns]
 
     @classmethod
-    def from_json(cls, found: Sequence[Mapping[str, Any]]) -> Self:
+    def from_json(cls, records: Sequence[Mapping[str, Any]]) -> Self:
         """Reads the values of `to_json`. Raises KeyError, TypeError or ValueError for values of another form."""
-        made = []
-        for each in found:
+        columns = []
+        for each in records:
             kind, mean, deviation = each["kind"], float(each["mean"]), float(each["deviation"])
             if kind not in KINDS or not np.isfinite([mean, deviation]).all():
                 raise ValueError(f"a column of kind {kind!r}")
-            made.append(
+            columns.append(
                 FittedColumn(
                     str(each["name"]),
                     kind,
@@ -200,7 +200,7 @@ class ColumnEncoder:
                     bool(each["has_flag"]),
                 )
             )
-        return cls(tuple(made))
+        return cls(tuple(columns))
 
 
 def _fit(name: str, kind: ColumnKind, cells: Sequence[str], learns_missing: bool) -> FittedColumn:

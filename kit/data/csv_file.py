@@ -153,16 +153,16 @@ def _is_plain(content: bytes) -> bool:
 
 def _without_sep_line(path: Path, text: str, sep: str, fixed: str) -> tuple[str, int]:
     """Returns the text after Excel's line `sep=;`, if it has one, and the number of lines before it."""
-    found = _SEP_LINE.match(text)
-    if found is None:
+    match = _SEP_LINE.match(text)
+    if match is None:
         return text, 0
-    if found[1] != sep:
+    if match[1] != sep:
         raise DataError(
-            f"the first line of {path} declares the separator {found[1]!r}, not {sep!r}",
+            f"the first line of {path} declares the separator {match[1]!r}, not {sep!r}",
             code="D26",
-            hint=fixed or f"data.sep={found[1]!r}",
+            hint=fixed or f"data.sep={match[1]!r}",
         )
-    return text[found.end() :], 1
+    return text[match.end() :], 1
 
 
 def _check_separator(path: Path, text: str, sep: str, fixed: str) -> None:
@@ -245,10 +245,10 @@ def find_misplaced_quote(path: Path, text: str, sep: str, before: int) -> DataEr
                     hint=hint,
                 )
         else:
-            found = plain.match(text, place)
-            place = found.end() if found else place
-        if found := LINE_END.match(text, place):
-            line, place = line + 1, found.end()
+            match = plain.match(text, place)
+            place = match.end() if match else place
+        if match := LINE_END.match(text, place):
+            line, place = line + 1, match.end()
         else:
             place += 1
     return None

@@ -44,10 +44,10 @@ class Vectors:
 
     def has_image(self) -> np.ndarray:
         """Returns which rows have a vector, bool (rows,)."""
-        found = np.zeros(len(self), bool)
+        has_image = np.zeros(len(self), bool)
         for start in range(0, len(self), CHUNK_ROWS):
-            found[start : start + CHUNK_ROWS] = self.vectors[start : start + CHUNK_ROWS].any(axis=1)
-        return found
+            has_image[start : start + CHUNK_ROWS] = self.vectors[start : start + CHUNK_ROWS].any(axis=1)
+        return has_image
 
     def faults(self) -> list[Case]:
         """Returns rows whose vectors are not finite, or neither zero nor of length 1."""
@@ -78,9 +78,9 @@ class EmbeddingProvenance:
     images: Mapping[Split, str] = field(default_factory=dict)
 
     @classmethod
-    def from_json(cls, found: Mapping[str, Any]) -> Self:
+    def from_json(cls, record: Mapping[str, Any]) -> Self:
         """Reads a manifest's values. Raises KeyError or TypeError for a missing key."""
-        values = {attribute.name: found[attribute.name] for attribute in fields(cls)}
+        values = {attribute.name: record[attribute.name] for attribute in fields(cls)}
         return cls(**{**values, "classes": tuple(values["classes"])})
 
     def to_json(self) -> dict[str, Any]:
@@ -164,13 +164,13 @@ def write_manifest(folder: Path, provenance: EmbeddingProvenance) -> None:
 def embedding_manifest(folder: Path) -> dict[str, Any]:
     """Returns the manifest of a folder of embeddings. Raises InvalidError D47 if it is missing or damaged."""
     try:
-        found = dict(read_json(folder / "manifest.json"))
+        manifest = dict(read_json(folder / "manifest.json"))
         if (
-            found["schema"] == SCHEMA
-            and isinstance(found["about"], dict)
-            and isinstance(found["sha256"], dict)
+            manifest["schema"] == SCHEMA
+            and isinstance(manifest["about"], dict)
+            and isinstance(manifest["sha256"], dict)
         ):
-            return found
+            return manifest
     except (OSError, ValueError, KeyError, TypeError):
         pass
     raise _damage_error(

@@ -65,11 +65,11 @@ def refuse_other_kinds(path: Path, content: bytes) -> None:
             code="D07",
             hint=f"git annex get {shlex.quote(str(path))}",
         )
-    if found := _binary(path, content):
-        what, hint = found
+    if fault := _binary(path, content):
+        what, hint = fault
         raise DataError(f"{path} is {what}, not a CSV", code="D70", hint=hint)
-    if found := _text(path, content, start):
-        what, hint = found
+    if fault := _text(path, content, start):
+        what, hint = fault
         shown = " ".join(content[:400].decode("utf-8", "replace").split())[:80]
         raise DataError(
             f"{path} is {what}, not a CSV", code="D70", cases=[Case(f"begins with {shown!r}")], hint=hint
@@ -95,9 +95,9 @@ def _binary(path: Path, content: bytes) -> tuple[str, str] | None:
         return "an ORC file", _conversion_command(path, "read_orc")
     if content[:1] == b"\x80" and content[1:2] in b"\x02\x03\x04\x05" and content[1:2]:
         return "a Python pickle", "a pickle can run code, so kit never opens it: ask for a CSV"
-    for magic, found in BINARY.items():
+    for magic, kind in BINARY.items():
         if content.startswith(magic):
-            return found
+            return kind
     return ("binary data", "check that it is the right file, and complete") if _is_binary(content) else None
 
 
@@ -131,8 +131,8 @@ def _zip(path: Path, content: bytes) -> tuple[str, str]:
 
 def _text(path: Path, content: bytes, start: bytes) -> tuple[str, str] | None:
     """Returns the kind of a text that is not a table, and a fix."""
-    if found := MARKUP.match(start):
-        if found[1].lower() == b"?xml" and b"<html" not in start.lower():
+    if match := MARKUP.match(start):
+        if match[1].lower() == b"?xml" and b"<html" not in start.lower():
             return "XML", "a failed download? download the file again"
         title = TITLE.search(content[:100_000])
         named = " ".join(html.unescape(title[1].decode("utf-8", "replace")).split()) if title else ""
@@ -225,8 +225,8 @@ def likely_encoding(content: bytes) -> str:
     """Returns the encoding by its byte-order mark, or by NULs in every second byte, or else UTF-8, cp1252 or
     latin-1.
     """
-    if found := _wide(content):
-        return found
+    if wide := _wide(content):
+        return wide
     if is_utf8(content):
         return "utf-8"
     try:

@@ -133,8 +133,8 @@ def describe_sources(sources: Iterable[ExternalSource]) -> dict[str, str]:
 
 def check_allowed(rows: SourceRows, rule: str | Sequence[str]) -> None:
     """Raises DataError D63 for external rows that the rule does not allow, D29 if no row is the competition's."""
-    found = sources_of(rows.sources, rows.columns)
-    refused = [source for source in found if not is_allowed(source.licence, rule)]
+    sources = sources_of(rows.sources, rows.columns)
+    refused = [source for source in sources if not is_allowed(source.licence, rule)]
     if refused:
         count = sum(source.rows for source in refused)
         asked = rule if isinstance(rule, str) else ", ".join(rule)

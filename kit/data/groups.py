@@ -90,10 +90,10 @@ def fill_keys(
 
     Raises ConfigError C07 if a column does not exist, DataError D30 for rows without one.
     """
-    found = _external_groups(rows, fill(pattern, columns, f"data.{noun}"))
+    keys = _external_groups(rows, fill(pattern, columns, f"data.{noun}"))
     blank = [
         Case(f"no {noun}", "", row, split, "D30")
-        for row, key in zip(rows.ids, found, strict=True)
+        for row, key in zip(rows.ids, keys, strict=True)
         if not key.strip()
     ]
     if blank:
@@ -104,7 +104,7 @@ def fill_keys(
             cases=blank,
             hint=hint,
         )
-    return np.array(found, dtype=str)
+    return np.array(keys, dtype=str)
 
 
 def _external_groups(rows: SourceRows, groups: Sequence[str]) -> list[str]:

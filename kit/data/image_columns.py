@@ -18,16 +18,16 @@ def alternatives(images: str) -> tuple[str, tuple[str, ...]] | None:
 
     Raises ConfigError C07 for several such names.
     """
-    found = [name for name in dict.fromkeys(columns_of(images)) if OR in name]
-    if not found:
+    pairs_of_columns = [name for name in dict.fromkeys(columns_of(images)) if OR in name]
+    if not pairs_of_columns:
         return None
-    if len(found) > 1:
+    if len(pairs_of_columns) > 1:
         raise ConfigError(
-            f"data.images names several columns of images twice: {', '.join(found)}",
+            f"data.images names several columns of images twice: {', '.join(pairs_of_columns)}",
             code="C07",
             hint="one pair of braces, such as images/{left|right}",
         )
-    return found[0], tuple(part.strip() for part in found[0].split(OR))
+    return pairs_of_columns[0], tuple(part.strip() for part in pairs_of_columns[0].split(OR))
 
 
 def row_per_image(file: CsvFile, images: str, split: str) -> tuple[CsvFile, list[str]]:

@@ -77,7 +77,7 @@ _CHARACTERS = re.compile(r"(.+)\[(?:(-?\d+)|(-?\d*):(-?\d*))\]")  # such as id[0
 def columns_of(pattern: str) -> tuple[str, ...]:
     """Returns the columns that a pattern names, in their order; `{id[0]}` names the column id."""
     return tuple(
-        found[1] if (found := _CHARACTERS.fullmatch(name)) else name for name in _COLUMN.findall(pattern)
+        match[1] if (match := _CHARACTERS.fullmatch(name)) else name for name in _COLUMN.findall(pattern)
     )
 
 
@@ -85,14 +85,14 @@ def _cells(name: str, columns: Mapping[str, Sequence[str]]) -> Sequence[str] | N
     """Returns the cells of a column, or some characters of each; None if the column does not exist."""
     if name in columns:
         return columns[name]
-    found = _CHARACTERS.fullmatch(name)
-    if found is None or found[1] not in columns:
+    match = _CHARACTERS.fullmatch(name)
+    if match is None or match[1] not in columns:
         return None
-    if found[2] is None:
-        part = slice(int(found[3]) if found[3] else None, int(found[4]) if found[4] else None)
+    if match[2] is None:
+        part = slice(int(match[3]) if match[3] else None, int(match[4]) if match[4] else None)
     else:
-        part = slice(int(found[2]), int(found[2]) + 1 or None)
-    return [cell[part] for cell in columns[found[1]]]
+        part = slice(int(match[2]), int(match[2]) + 1 or None)
+    return [cell[part] for cell in columns[match[1]]]
 
 
 def fill(pattern: str, columns: Mapping[str, Sequence[str]], key: str) -> list[str]:
@@ -153,16 +153,16 @@ class ImageFolder:
         entries = self._entries(folder)
         if entries is None:
             return Path(file), "D20"
-        found = [entry for entry in self._candidates(stem) if entry in entries]
-        if not found and not file.isascii():
+        matching = [entry for entry in self._candidates(stem) if entry in entries]
+        if not matching and not file.isascii():
             folder = self._on_disk(folder)
             entries, spelled = self._entries(folder) or {}, self._spellings(folder)
-            found = [spelled[name] for name in self._candidates(nfc(stem)) if name in spelled]
-        files = [entry for entry in found if entries[entry] != FOLDER]
+            matching = [spelled[name] for name in self._candidates(nfc(stem)) if name in spelled]
+        files = [entry for entry in matching if entries[entry] != FOLDER]
         files = files or self._in_mixed_case(folder, stem) or self._odd_files(folder, stem)
         if not files:
             return Path(file), "D08" if any(
-                nfc(entry) != nfc(stem) or "." in entry for entry in found
+                nfc(entry) != nfc(stem) or "." in entry for entry in matching
             ) else "D02"
         path = Path(f"{folder}/{files[0]}")
         return path, self._problem_of(path) if entries[files[0]] == LINK else ""
@@ -175,8 +175,8 @@ class ImageFolder:
         folder, _, last = file.rpartition("/")
         if not _is_inside(file, self.base) or "*" in folder or self._entries(folder) is None:
             return Path(file), "D20"
-        found = [entry for entry in self._entries(folder) or {} if fnmatchcase(entry, last)]
-        return Path(file), "" if found else "D02"
+        matching = [entry for entry in self._entries(folder) or {} if fnmatchcase(entry, last)]
+        return Path(file), "" if matching else "D02"
 
     def images_of_folder(self, name: str) -> tuple[list[Path], str]:
         """Returns every image file of a folder by name.
@@ -216,17 +216,17 @@ class ImageFolder:
         folder = os.path.normpath(f"{self.base}/{name}")
         entries = self._entries(folder) or {}
         entered = set(self.folders(name))
-        found = {}
+        problems = {}
         for entry, what in entries.items():
             if entry.startswith(".") or entry.lower() in SYSTEM or entry in entered:
                 continue
             if what == FILE and not self._is_image(folder, entry, what):
-                found[entry] = UNREAD
+                problems[entry] = UNREAD
             elif what == LINK and not self.has_known_ending(entry):
                 problem = self._problem_of(Path(f"{folder}/{entry}"))
                 if problem or not self._is_image(folder, entry, what):
-                    found[entry] = LINKS.get(problem, UNREAD)
-        return dict(sorted(found.items()))
+                    problems[entry] = LINKS.get(problem, UNREAD)
+        return dict(sorted(problems.items()))
 
     def has_known_ending(self, name: str) -> bool:
         """Whether a file's name has an image's ending; hidden files do not count."""
@@ -268,10 +268,10 @@ class ImageFolder:
         for folder in folders:
             files = (self._entries(folder) if _is_inside(folder, self.base, strict=False) else None) or {}
             counts.update(Path(name).suffix or "no ending" for name, what in files.items() if what != FOLDER)
-        found = ", ".join(f"{ending} ({count})" for ending, count in counts.most_common(5))
+        endings = ", ".join(f"{ending} ({count})" for ending, count in counts.most_common(5))
         return (
-            f"the files there end in {found}: set data.images or data.extensions"
-            if found
+            f"the files there end in {endings}: set data.images or data.extensions"
+            if endings
             else f"the folder has no files; is {self.base} right?"
         )
 
@@ -299,11 +299,11 @@ class ImageFolder:
 
     def _on_disk(self, path: str) -> str:
         """Returns a path below the base with each folder in the disk's spelling."""
-        found = self.base.rstrip("/")
-        for part in path[len(found) + 1 :].split("/") if path != self.base else ():
-            entries = self._entries(found or "/") or {}
-            found += f"/{part if part in entries else self._spellings(found or '/').get(nfc(part), part)}"
-        return found or "/"
+        actual = self.base.rstrip("/")
+        for part in path[len(actual) + 1 :].split("/") if path != self.base else ():
+            entries = self._entries(actual or "/") or {}
+            actual += f"/{part if part in entries else self._spellings(actual or '/').get(nfc(part), part)}"
+        return actual or "/"
 
     def _spellings(self, folder: str) -> dict[str, str]:
         """Returns the names in a folder by their normal form C."""
@@ -365,7 +365,7 @@ def raise_missing(
 ) -> None:
     """Raises DataError for the first kind of fault among D20, D08 and D02, with all its rows as cases."""
     for code, text in {"D20": f"id leaves the image root {images.base}", **TEXTS}.items():
-        rows = [row for row, found in enumerate(codes) if found == code]
+        rows = [row for row, row_code in enumerate(codes) if row_code == code]
         if not rows:
             continue
         more = f", and for {len(rows) - 1} more {split} rows" if len(rows) > 1 else f", a {split} row"
@@ -406,13 +406,13 @@ class ImagePattern:
         """For each file its folder, the pattern below it, and the pattern of the key."""
         reader = self.reader
         endings = image_endings(reader, self.data)
-        found = []
+        image_folders = []
         for each in self.text.split(JOIN):
             file, mark, key = each.partition(KEY)
             _check_keys(reader, bool(mark), self.text)
             base, pattern = split_pattern(self.root, file)
-            found.append((ImageFolder(base, endings, self.data.follow_symlinks), pattern, key))
-        return found
+            image_folders.append((ImageFolder(base, endings, self.data.follow_symlinks), pattern, key))
+        return image_folders
 
     @property
     def first_folder(self) -> ImageFolder:
@@ -442,10 +442,10 @@ class ImagePattern:
     ) -> Located:
         count = len(next(iter(columns.values()), ()))
         names = fill(pattern, columns, "data.images") if "{" in pattern else [pattern] * count
-        found = {
+        located = {
             name: folder.find_container(name) if key else folder.find(name) for name in dict.fromkeys(names)
         }
-        paths, codes = [found[name][0] for name in names], [found[name][1] for name in names]
+        paths, codes = [located[name][0] for name in names], [located[name][1] for name in names]
         if not key:
             return Located(paths, codes, names)
         keys = fill(key, columns, "data.images")
@@ -479,11 +479,16 @@ def with_index(columns: Mapping[str, Sequence[str]], count: int) -> dict[str, Se
 
 
 def refuse_unusable(
-    found: ImageFolder, data: Data, names: Sequence[str], ids: Sequence[str], codes: Sequence[str], split: str
+    folder: ImageFolder,
+    data: Data,
+    names: Sequence[str],
+    ids: Sequence[str],
+    codes: Sequence[str],
+    split: str,
 ) -> None:
     """Raises the errors of unusable rows. Rows that the config accepts are left to the code that reads the images."""
     goes_on = (
         data.on_unreadable_train == "skip" if split == "train" else data.on_unreadable_test == "class_prior"
     )
     serious = [code if code == "D20" or not goes_on else "" for code in codes]
-    raise_missing(found, names, ids, serious, split)
+    raise_missing(folder, names, ids, serious, split)

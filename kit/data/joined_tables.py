@@ -28,9 +28,9 @@ def join_to_file(root: Path, data: Data, file: CsvFile, split: str) -> CsvFile:
         if joined.rows not in (split, "all"):
             continue
         columns = {name: file.column(name) for name in file.columns}
-        table, found = _find(root, data, joined, columns, str(file.path), split)
-        more = _more_columns(table, joined, columns, found)
-        kept = _places(joined, found)
+        table, matching_rows = _find(root, data, joined, columns, str(file.path), split)
+        more = _more_columns(table, joined, columns, matching_rows)
+        kept = _places(joined, matching_rows)
         cells = list(more.values())
         file = replace(
             file,
@@ -47,9 +47,9 @@ def join_to_rows(root: Path, data: Data, rows: SourceRows, split: str) -> Source
     for joined in data.join:
         if joined.rows not in (split, "all"):
             continue
-        table, found = _find(root, data, joined, rows.columns, "the image folder", split)
-        kept = _places(joined, found)
-        columns = {**rows.columns, **_more_columns(table, joined, rows.columns, found)}
+        table, matching_rows = _find(root, data, joined, rows.columns, "the image folder", split)
+        kept = _places(joined, matching_rows)
+        columns = {**rows.columns, **_more_columns(table, joined, rows.columns, matching_rows)}
         rows = SourceRows(
             tuple(rows.ids[row] for row in kept),
             tuple(rows.paths[row] for row in kept),
@@ -82,11 +82,11 @@ def _find(
         )
     at = {name: row for row, name in enumerate(keys)}
     wanted = fill(joined.on, columns, "data.join")
-    found = [at.get(name) for name in wanted]
-    lost = [name for name, row in zip(wanted, found, strict=True) if row is None]
+    matching_rows = [at.get(name) for name in wanted]
+    lost = [name for name, row in zip(wanted, matching_rows, strict=True) if row is None]
     if lost and (joined.on_missing == "stop" or len(lost) == len(wanted)):
         raise _without_rows(joined, key, list(dict.fromkeys(lost)), len(lost), len(wanted), whose, split)
-    return table, found
+    return table, matching_rows
 
 
 def _without_rows(
@@ -104,13 +104,15 @@ def _without_rows(
     )
 
 
-def _places(joined: JoinedTable, found: Sequence[int | None]) -> list[int]:
+def _places(joined: JoinedTable, matching_rows: Sequence[int | None]) -> list[int]:
     """Returns the positions of the rows that stay."""
-    return [place for place, row in enumerate(found) if row is not None or joined.on_missing != "skip"]
+    return [
+        place for place, row in enumerate(matching_rows) if row is not None or joined.on_missing != "skip"
+    ]
 
 
 def _more_columns(
-    table: CsvFile, joined: JoinedTable, columns: Columns, found: Sequence[int | None]
+    table: CsvFile, joined: JoinedTable, columns: Columns, matching_rows: Sequence[int | None]
 ) -> dict[str, list[str]]:
     """Returns the joined table's columns without its key.
 
@@ -119,11 +121,11 @@ def _more_columns(
     more: dict[str, list[str]] = {}
     for name in table.columns:
         cells = table.column(name)
-        made = ["" if row is None else cells[row] for row in found]
+        joined_cells = ["" if row is None else cells[row] for row in matching_rows]
         if name == (joined.key or joined.on) and (name == joined.on or name not in columns):
             continue
-        if name in columns and list(columns[name]) != made:
+        if name in columns and list(columns[name]) != joined_cells:
             name = f"{table.path.stem}.{name}"
         if name not in columns:
-            more[name] = made
+            more[name] = joined_cells
     return more

@@ -31,10 +31,10 @@ def columns_of_names(names: Sequence[str], ids: Sequence[str], data: Data) -> di
     if regex is None:
         return {}
     pattern = re.compile(regex)
-    found = [pattern.search(name) for name in names]
+    matches = [pattern.search(name) for name in names]
     lost = [
         Case(f"{name!r} does not match", "", row, "train", "D30")
-        for row, name, match in zip(ids, names, found, strict=True)
+        for row, name, match in zip(ids, names, matches, strict=True)
         if match is None
     ]
     if lost:
@@ -49,7 +49,7 @@ def columns_of_names(names: Sequence[str], ids: Sequence[str], data: Data) -> di
             f"{names[0]!r}; a group in parentheses is the label",
         )
     groups = dict(pattern.groupindex) or {LABEL: 1}
-    return {name: [(match[at] or "") if match else "" for match in found] for name, at in groups.items()}
+    return {name: [(match[at] or "") if match else "" for match in matches] for name, at in groups.items()}
 
 
 def names_of_ones(
@@ -66,11 +66,11 @@ def names_of_ones(
     cells = [columns[name] for name in wanted]
     digit = {cell: _digit(cell) for cell in set().union(*cells)}
     wrong: list[Case] = []
-    found: list[str] = []
+    labels: list[str] = []
     for row, *given in zip(ids, *cells, strict=True):
         digits = "".join(digit[cell] for cell in given)
         if digits.count("1") == 1 and digits.count("0") == len(digits) - 1:
-            found.append(wanted[digits.index("1")])
+            labels.append(wanted[digits.index("1")])
             continue
         ones = [name for name, each in zip(wanted, digits, strict=True) if each == "1"]
         odd = next((cell for cell in given if digit[cell] not in "01"), None)
@@ -83,7 +83,7 @@ def names_of_ones(
             cases=wrong,
             hint="data.label=null and no data.label_from.one_hot, if a row may have several labels or none",
         )
-    return found
+    return labels
 
 
 def _digit(cell: str) -> str:
@@ -94,14 +94,14 @@ def _digit(cell: str) -> str:
 
 def words_of_files(stems: Sequence[str], words: Mapping[str, str], ids: Sequence[str]) -> list[str]:
     """Returns the word of the first pattern that each stem matches."""
-    made = {
+    word_of_stem = {
         stem: next((word for glob, word in words.items() if fnmatchcase(stem, glob)), None)
         for stem in set(stems)
     }
     cases = [
         Case(f"no pattern for {stem!r}", "", row, "train", "D30")
         for row, stem in zip(ids, stems, strict=True)
-        if made[stem] is None
+        if word_of_stem[stem] is None
     ]
     if cases:
         raise DataError(
@@ -110,7 +110,7 @@ def words_of_files(stems: Sequence[str], words: Mapping[str, str], ids: Sequence
             cases=cases,
             hint=f"its patterns: {', '.join(words)}",
         )
-    return [made[stem] or "" for stem in stems]
+    return [word_of_stem[stem] or "" for stem in stems]
 
 
 def ranges_of_numbers(

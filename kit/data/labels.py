@@ -53,49 +53,50 @@ def _labels_of_classes(root: Path, data: Data, rows: SourceRows) -> Labelled:
         return label_columns.multi_hot_from_columns(rows.columns, classes, rows.ids), classes, (), ()
     parts, separator = label_parts(rows.columns, data, rows.ids), data.label_separator
     if separator is None:
-        made = compose_labels(parts, data, rows.ids)
-        found, texts = _classes(
+        labels = compose_labels(parts, data, rows.ids)
+        class_names, texts = _classes(
             root,
             data,
-            [(row, label) for row, label in zip(rows.ids, made, strict=True)],
+            [(row, label) for row, label in zip(rows.ids, labels, strict=True)],
             "{} training rows have a label outside the {} classes",
         )
-        factors = class_factors(root, data, found.names, texts, parts) if data.label_parts else ()
-        return encode_labels(texts, found.names), found.names, factors, _spellings(made, texts)
+        factors = class_factors(root, data, class_names.names, texts, parts) if data.label_parts else ()
+        return encode_labels(texts, class_names.names), class_names.names, factors, _spellings(labels, texts)
     cells = split_labels(parts, data, separator)
     flat = [(row, label) for row, cell in zip(rows.ids, cells, strict=True) for label in cell]
-    found, texts = _classes(root, data, flat, "{} labels of training rows are outside the {} classes")
-    check_separator(found.names, separator)
+    class_names, texts = _classes(root, data, flat, "{} labels of training rows are outside the {} classes")
+    check_separator(class_names.names, separator)
     left = iter(texts)
     spelled = [tuple(next(left) for _ in cell) for cell in cells]
-    hot = multi_hot(spelled, found.names, rows.ids)
-    return hot, found.names, (), _spellings([label for _, label in flat], texts)
+    hot = multi_hot(spelled, class_names.names, rows.ids)
+    return hot, class_names.names, (), _spellings([label for _, label in flat], texts)
 
 
 def _classes(
     root: Path, data: Data, rows: Sequence[tuple[str, str]], outside: str
 ) -> tuple[ClassNames, list[str]]:
     """Returns the classes, and that of each label; `rows` are ids with labels as made. Raises DataError D24, D32."""
-    made = [label for _, label in rows]
-    plain = rename_labels(made, data.label_from.rename)
-    found = find_classes(root, data, set(plain))
-    texts = found.of(plain)
+    labels = [label for _, label in rows]
+    plain = rename_labels(labels, data.label_from.rename)
+    class_names = find_classes(root, data, set(plain))
+    texts = class_names.of(plain)
     given = zip(rows, texts, strict=True)
-    check_labels(found, [(row, label, text) for (row, label), text in given], data, outside)
-    if found.spelled:
+    check_labels(class_names, [(row, label, text) for (row, label), text in given], data, outside)
+    if class_names.spelled:
         known = set(plain)
         shown = [
-            f"{quote(label)} is {quote(found.spelled[label])}" for label in sorted(known & {*found.spelled})
+            f"{quote(label)} is {quote(class_names.spelled[label])}"
+            for label in sorted(known & {*class_names.spelled})
         ]
         more = f" and {len(shown) - MAX_CASES} more" if len(shown) > MAX_CASES else ""
-        by = f", spelled as in {found.source}" if found.shown else ""
+        by = f", spelled as in {class_names.source}" if class_names.shown else ""
         text = f"W40 labels that are equal as numbers are one class{by}: {', '.join(shown[:MAX_CASES])}{more}"
         warnings.warn(KitWarning(text), stacklevel=4)
-    return found, texts
+    return class_names, texts
 
 
-def _spellings(made: Sequence[str], texts: Sequence[str]) -> tuple[Spelled, ...]:
-    counts = Counter(zip(made, texts, strict=True))
+def _spellings(labels: Sequence[str], texts: Sequence[str]) -> tuple[Spelled, ...]:
+    counts = Counter(zip(labels, texts, strict=True))
     return tuple(Spelled(label, name, rows) for (label, name), rows in sorted(counts.items()))
 
 
@@ -123,15 +124,15 @@ def compose_labels(parts: Mapping[str, Sequence[str]], data: Data, ids: Sequence
 
     Raises DataError D30 for a row without a visible label.
     """
-    made = fill(str(data.label), parts, "data.label")
+    labels = fill(str(data.label), parts, "data.label")
     blank = [
         Case("no label", "", row, "train", "D30")
-        for row, label in zip(ids, rename_labels(made, data.label_from.rename), strict=True)
+        for row, label in zip(ids, rename_labels(labels, data.label_from.rename), strict=True)
         if not fold_spelling(label)
     ]
     if blank:
         raise DataError(f"{len(blank)} training rows have no label", code="D30", cases=blank)
-    return made
+    return labels
 
 
 def encode_labels(labels: Sequence[str], classes: Sequence[str]) -> np.ndarray:
@@ -150,8 +151,8 @@ def split_labels(columns: Mapping[str, Sequence[str]], data: Data, separator: st
 
 def split_cell(cell: str, separator: str) -> tuple[str, ...]:
     """Returns the labels in a cell, stripped. Empty text between two separators is not a label."""
-    found = cell.split() if separator.isspace() else map(str.strip, cell.split(separator))
-    return tuple(part for part in found if part)
+    texts = cell.split() if separator.isspace() else map(str.strip, cell.split(separator))
+    return tuple(part for part in texts if part)
 
 
 def check_separator(classes: Sequence[str], separator: str) -> None:
@@ -173,10 +174,10 @@ def multi_hot(cells: Cells, classes: Sequence[str], ids: Sequence[str]) -> np.nd
     """
     number = {name: index for index, name in enumerate(classes)}
     _refuse_double(cells, ids)
-    made = np.zeros((len(cells), len(classes)), dtype=np.int8)
+    hot = np.zeros((len(cells), len(classes)), dtype=np.int8)
     for row, labels in enumerate(cells):
-        made[row, [number[label] for label in labels]] = 1
-    return made
+        hot[row, [number[label] for label in labels]] = 1
+    return hot
 
 
 def _refuse_double(cells: Cells, ids: Sequence[str]) -> None:
@@ -216,8 +217,12 @@ def find_classes(root: Path, data: Data, labels: Collection[str]) -> ClassNames:
     `data.class_list`. `data.unknown_class` is the last class if it is not among them. Raises DataError for
     tables that cannot be read, D24 for a class that is listed twice.
     """
-    found, more = _find_known_classes(root, data, labels), data.unknown_class
-    return found if more is None or more in found.names else replace(found, names=(*found.names, more))
+    class_names, more = _find_known_classes(root, data, labels), data.unknown_class
+    return (
+        class_names
+        if more is None or more in class_names.names
+        else replace(class_names, names=(*class_names.names, more))
+    )
 
 
 def _find_known_classes(root: Path, data: Data, labels: Collection[str]) -> ClassNames:
@@ -231,8 +236,8 @@ def _find_known_classes(root: Path, data: Data, labels: Collection[str]) -> Clas
         names = tuple(renamed.get(name, name) for name in listed)
         names = names if len(set(names)) == len(names) else listed
         by_list, right = as_numbers(labels, listed), dict(zip(listed, names, strict=True))
-        found = {label: by_list.get(label, label) for label in labels}
-        spelled = {label: right.get(name, name) for label, name in found.items()}
+        listed_names = {label: by_list.get(label, label) for label in labels}
+        spelled = {label: right.get(name, name) for label, name in listed_names.items()}
         return ClassNames(names, _find_respellings(spelled), names, str(data.class_list), is_complete=True)
     if sample and _is_column_a_class(sample.columns[1:], labels):
         columns = sample.columns[1:]
@@ -282,11 +287,11 @@ def labels_of_sample(sample: CsvFile, labels: Collection[str], data: Data) -> tu
     if _is_column_a_class(columns, labels):
         return columns
     known = set(map(fold_spelling, labels))
-    found = {
+    labels_by_column = {
         name: _in_cells(set(sample.column(name)) - {""}, known, data.label_separator) for name in columns
     }
-    best = max(columns, key=lambda name: (name == data.label, len(found[name])), default=None)
-    shown = found[best] if best is not None else ()
+    best = max(columns, key=lambda name: (name == data.label, len(labels_by_column[name])), default=None)
+    shown = labels_by_column[best] if best is not None else ()
     if not shown and len(columns) == 1 and fold_spelling(columns[0]) in known:
         return (columns[0],)  # the column of a probability, named for the class
     return shown
@@ -299,11 +304,11 @@ def _in_cells(cells: set[str], known: set[str], separator: str | None) -> tuple[
         cells,
         *({part.strip() for cell in cells for part in cell.split(by)} - {""} for by in tried),
     ):
-        found = sorted(part for part in parts if fold_spelling(part) in known)
+        labels = sorted(part for part in parts if fold_spelling(part) in known)
         # numbers of which some are not labels are probabilities
         needed = len(parts) if all(number_of(part) is not None for part in parts) else len(parts) / 2
-        if found and len(found) >= needed:
-            return tuple(found)
+        if labels and len(labels) >= needed:
+            return tuple(labels)
     return ()
 
 
@@ -317,33 +322,33 @@ def _rank(labels: Collection[str]) -> Callable[[str], tuple[Fraction, str]]:
 Row = tuple[str, str, str]  # its id; a label of it as in the table; the same as its class would be called
 
 
-def check_labels(found: ClassNames, rows: Sequence[Row], data: Data, outside: str) -> None:
+def check_labels(class_names: ClassNames, rows: Sequence[Row], data: Data, outside: str) -> None:
     """Raises DataError D32 for labels that are not a class, or that the sample spells differently.
 
     `outside` is the summary for labels that are not a class, with a placeholder for their number.
     """
     labels = {label for _, _, label in rows}
-    right = _find_misspelt(found, labels)
-    wrong = labels - set(found.names) | set(right)
+    right = _find_misspelt(class_names, labels)
+    wrong = labels - set(class_names.names) | set(right)
     if not wrong:
         return
     meant = {
-        label: _describe_meaning(label, right, found.names, number)
+        label: _describe_meaning(label, right, class_names.names, number)
         for number, label in enumerate(sorted(wrong))
     }
-    says = "is not a class" if found.is_complete else f"is spelled differently in {found.source}"
-    bad = [(row, made, label) for row, made, label in rows if label in wrong]
-    more = {made: right[label] for _, made, label in bad if label in right}
+    says = "is not a class" if class_names.is_complete else f"is spelled differently in {class_names.source}"
+    bad = [(row, composed, label) for row, composed, label in rows if label in wrong]
+    more = {composed: right[label] for _, composed, label in bad if label in right}
     hints = [rename_line(data.label_from.rename, more)] if more else []
-    if found.is_complete:
-        text = outside.format(len(bad), len(found.names))
+    if class_names.is_complete:
+        text = outside.format(len(bad), len(class_names.names))
         hints += (
             ["the classes come from data.class_list, otherwise from the sample's columns"]
             if len(right) < len(wrong)
             else []
         )
     else:
-        text = f"{len(bad)} labels of training rows are spelled differently in {found.source}"
+        text = f"{len(bad)} labels of training rows are spelled differently in {class_names.source}"
         hints += ["if they are separate classes: set data.class_list to a CSV that lists all classes"]
     cases = [
         Case(f"label {quote(label)} {says}{meant[label]}", "", row, "train", "D32") for row, _, label in bad
@@ -351,9 +356,9 @@ def check_labels(found: ClassNames, rows: Sequence[Row], data: Data, outside: st
     raise DataError(text, code="D32", cases=cases, hint="; ".join(hints))
 
 
-def _find_misspelt(found: ClassNames, labels: Collection[str]) -> dict[str, str]:
+def _find_misspelt(class_names: ClassNames, labels: Collection[str]) -> dict[str, str]:
     """Returns the right spelling of each label that is not spelled as in the sample or the class list."""
-    shown = set(found.shown)
+    shown = set(class_names.shown)
     by_key: dict[str, set[str]] = defaultdict(set)
     for name in shown:
         by_key[fold_spelling(name)].add(name)
@@ -362,7 +367,7 @@ def _find_misspelt(found: ClassNames, labels: Collection[str]) -> dict[str, str]
         for label in labels
         if label not in shown and len(names := by_key.get(fold_spelling(label), set())) == 1
     }
-    if found.is_complete:
+    if class_names.is_complete:
         return right
     # classes that differ only by case are meant if they are many, or if they are letters: A and a
     cased = {label for label, name in right.items() if name in labels and label.casefold() == name.casefold()}

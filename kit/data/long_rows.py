@@ -33,10 +33,10 @@ def read_long_rows(sample: pd.DataFrame, classes: Sequence[str], separator: str 
     if len(sample) < 2 or sample.shape[1] < 2:
         return None
     known = set(classes)
-    found = _of_cells(sample, known, separator) if sample.shape[1] == 2 else _of_columns(sample, known)
-    if found is None or len(set(zip(found.ids, found.classes, strict=True))) < len(sample):
+    long_rows = _of_cells(sample, known, separator) if sample.shape[1] == 2 else _of_columns(sample, known)
+    if long_rows is None or len(set(zip(long_rows.ids, long_rows.classes, strict=True))) < len(sample):
         return None
-    return found if len(set(found.ids)) < len(sample) and all(found.ids) else None
+    return long_rows if len(set(long_rows.ids)) < len(sample) and all(long_rows.ids) else None
 
 
 def _of_cells(sample: pd.DataFrame, known: Collection[str], separator: str | None) -> LongRows | None:
@@ -109,12 +109,12 @@ def widen(file: CsvFile, data: Data, split: str) -> CsvFile:
     long = data.long
     if not long.classes:
         return file
-    found = _pairs(file, data, long)
-    if split == "test" and found is None:
+    pairs = _pairs(file, data, long)
+    if split == "test" and pairs is None:
         return file
-    if found is None and set(long.classes) <= set(file.columns):
+    if pairs is None and set(long.classes) <= set(file.columns):
         return file
-    if found is None:
+    if pairs is None:
         what = (
             f"a column {long.class_column!r} with them"
             if long.class_column
@@ -125,7 +125,7 @@ def widen(file: CsvFile, data: Data, split: str) -> CsvFile:
             code="C07",
             hint=f"its columns: {', '.join(file.columns)}; 'data.long={{}}' for a table with a row for each id",
         )
-    rows = _rows_by_id(file, found, long.classes, split)
+    rows = _rows_by_id(file, pairs, long.classes, split)
     id_place = file.columns.index(data.id)
     left_out = {
         id_place,
@@ -144,14 +144,14 @@ def widen(file: CsvFile, data: Data, split: str) -> CsvFile:
             code="C07",
             hint=f"its columns: {', '.join(file.columns)}",
         )
-    made, lines = [], []
+    wide_rows, lines = [], []
     for name, places in rows.items():
         first = file.rows[min(places)]
         cells = [] if values is None else [file.rows[place][values] for place in places]
-        made.append((name, *(first[place] for place in kept), *cells))
+        wide_rows.append((name, *(first[place] for place in kept), *cells))
         lines.append(file.lines[min(places)])
     columns = (data.id, *(file.columns[place] for place in kept), *(() if values is None else long.classes))
-    return replace(file, columns=columns, rows=tuple(made), lines=lines, begun={})
+    return replace(file, columns=columns, rows=tuple(wide_rows), lines=lines, begun={})
 
 
 def _pairs(file: CsvFile, data: Data, long: LongTable) -> list[tuple[str, str]] | None:
@@ -171,11 +171,11 @@ def _pairs(file: CsvFile, data: Data, long: LongTable) -> list[tuple[str, str]] 
 
 
 def _rows_by_id(
-    file: CsvFile, found: Sequence[tuple[str, str]], classes: Sequence[str], split: str
+    file: CsvFile, pairs: Sequence[tuple[str, str]], classes: Sequence[str], split: str
 ) -> dict[str, list[int]]:
     """Returns the rows of each id, in the order of the classes. Raises DataError D88."""
     rows: dict[str, dict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
-    for row, (name, label) in enumerate(found):
+    for row, (name, label) in enumerate(pairs):
         rows[name][label].append(row)
     cases = []
     for name, of in rows.items():

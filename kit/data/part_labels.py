@@ -158,19 +158,22 @@ def _check_learnable(blocks: Sequence[_Block]) -> None:
     lost = []
     for block in blocks:
         if block.kind == "softmax":
-            found = int(block.labels.any(axis=0).sum())
-            if found < 2:
+            different = int(block.labels.any(axis=0).sum())
+            if different < 2:
                 lost.append(
                     Case(
-                        f"has {'the same class in all rows' if found else 'no label in any row'}", block.name
+                        f"has {'the same class in all rows' if different else 'no label in any row'}",
+                        block.name,
                     )
                 )
             continue
         for column, values in zip(block.columns, block.labels.T, strict=True):
-            found = len(np.unique(values[~np.isnan(values)]))
-            if found < 2:
+            different = len(np.unique(values[~np.isnan(values)]))
+            if different < 2:
                 lost.append(
-                    Case(f"has {'the same label in all rows' if found else 'no label in any row'}", column)
+                    Case(
+                        f"has {'the same label in all rows' if different else 'no label in any row'}", column
+                    )
                 )
     if lost:
         raise DataError(

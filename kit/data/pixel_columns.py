@@ -13,10 +13,10 @@ def pixel_columns(names: Sequence[str], wanted: Sequence[str] = ()) -> tuple[str
     """Returns the columns of pixels, series in the order of their numbers; empty if no column clearly is one."""
     if not wanted:
         return longest_series(names)
-    found: list[str] = []
+    pixel_names: list[str] = []
     for each in wanted:
         if "*" not in each:
-            found += [each] if each in names else []
+            pixel_names += [each] if each in names else []
             continue
         before, _, after = each.partition("*")
         numbered = [
@@ -26,8 +26,8 @@ def pixel_columns(names: Sequence[str], wanted: Sequence[str] = ()) -> tuple[str
             and name.endswith(after)
             and (middle := name[len(before) : len(name) - len(after)]).isdecimal()
         ]
-        found += [name for _, name in sorted(numbered)]
-    return tuple(found)
+        pixel_names += [name for _, name in sorted(numbered)]
+    return tuple(pixel_names)
 
 
 def longest_series(names: Sequence[str]) -> tuple[str, ...]:
@@ -36,8 +36,8 @@ def longest_series(names: Sequence[str]) -> tuple[str, ...]:
     """
     series: dict[str, list[tuple[int, int, str]]] = {}
     for name in names:
-        if found := _NUMBERED.fullmatch(name):
-            second = int(found[3][1:]) if found[3] else -1
-            series.setdefault(found[1] + "x" * (second >= 0), []).append((int(found[2]), second, name))
+        if match := _NUMBERED.fullmatch(name):
+            second = int(match[3][1:]) if match[3] else -1
+            series.setdefault(match[1] + "x" * (second >= 0), []).append((int(match[2]), second, name))
     longest = max(series.values(), key=len, default=[])
     return tuple(name for *_, name in sorted(longest)) if len(longest) >= MIN_SERIES else ()

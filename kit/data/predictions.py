@@ -102,23 +102,23 @@ class Provenance:
     source: str = field(default="", compare=False)  # the file, for errors
 
     @classmethod
-    def from_json(cls, found: Mapping[str, Any], source: StrPath = "") -> Self:
+    def from_json(cls, record: Mapping[str, Any], source: StrPath = "") -> Self:
         """Reads a file's record. Raises InvalidError D40 if a value has another form than `to_json` gives it."""
         try:
-            return cls(**_read(found), source=str(source))
+            return cls(**_read(record), source=str(source))
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise unreadable(source, error) from None
 
     def to_json(self) -> dict[str, Any]:
         """Returns JSON values by key, without empty fields."""
-        made: dict[str, Any] = {}
+        record: dict[str, Any] = {}
         for attribute in fields(self):
             value = getattr(self, attribute.name)
             if attribute.name in PARTS:
-                made |= {} if value is None else _part(attribute.name, value)
+                record |= {} if value is None else _part(attribute.name, value)
             elif attribute.name not in ("other", "source") and not _is_empty(attribute.name, value):
-                made[attribute.name] = list(value) if isinstance(value, tuple) else value
-        return {**made, **self.other}
+                record[attribute.name] = list(value) if isinstance(value, tuple) else value
+        return {**record, **self.other}
 
     def checkpoint(self, fold: int) -> str:
         """Returns the tag of the checkpoint that predicted a fold. Raises InvalidError D40 if the file lacks it."""
@@ -155,15 +155,15 @@ PARTS: Mapping[str, type[PolicyRecord | RetrievalRecord | LabellingRecord]] = {
 }
 
 
-def _read(found: Mapping[str, Any]) -> dict[str, Any]:
+def _read(record: Mapping[str, Any]) -> dict[str, Any]:
     """Returns the arguments of `Provenance`. Raises KeyError, TypeError or ValueError for values of another form."""
-    rest, made = dict(found), dict[str, Any]()
+    rest, values = dict(record), dict[str, Any]()
     if "told" in rest:  # its keys are among the others
         names = [attribute.name for attribute in fields(LabellingRecord)]
-        made["labelling"] = _record("labelling", {name: rest.pop(name) for name in names})
+        values["labelling"] = _record("labelling", {name: rest.pop(name) for name in names})
     for name in ("policy", "retrieval"):
         if name in rest:
-            made[name] = _record(name, rest.pop(name))
+            values[name] = _record(name, rest.pop(name))
     for attribute in fields(Provenance):
         value = rest.pop(attribute.name, None) if attribute.name not in ("other", "source", *PARTS) else None
         if value is None:
@@ -172,23 +172,23 @@ def _read(found: Mapping[str, Any]) -> dict[str, Any]:
             attribute.name in MAPPINGS and not isinstance(value, Mapping)
         ):
             raise ValueError(f"{attribute.name} is {value!r}")
-        made[attribute.name] = tuple(value) if attribute.name == "classes" else value
+        values[attribute.name] = tuple(value) if attribute.name == "classes" else value
     # kit wrote it before its first release
     rest.pop("average_group", None)
-    return {**made, "other": rest}
+    return {**values, "other": rest}
 
 
-def _record(name: str, found: Mapping[str, Any]) -> Any:
+def _record(name: str, record: Mapping[str, Any]) -> Any:
     kind: Callable[..., Any] = PARTS[name]
-    values = {attribute.name: found[attribute.name] for attribute in fields(PARTS[name])}
+    values = {attribute.name: record[attribute.name] for attribute in fields(PARTS[name])}
     return kind(**{key: tuple(value) if isinstance(value, list) else value for key, value in values.items()})
 
 
 def _part(name: str, part: Any) -> dict[str, Any]:
     """Returns a record's keys: below its name, or among the others if it is a record of teachers."""
     values = {attribute.name: getattr(part, attribute.name) for attribute in fields(part)}
-    made = {key: list(value) if isinstance(value, tuple) else value for key, value in values.items()}
-    return made if name == "labelling" else {name: made}
+    inner = {key: list(value) if isinstance(value, tuple) else value for key, value in values.items()}
+    return inner if name == "labelling" else {name: inner}
 
 
 def _is_empty(name: str, value: Any) -> bool:
@@ -266,12 +266,12 @@ class Predictions:
                 batches = file.iter_batches(_rows_a_group(shape[1])) if shape[0] else ()
                 rows = _ids_and_folds(shares, batches)
             target = read_target(meta)
-            made = cls(
+            predictions = cls(
                 *rows, _names(meta["classes"]), shares, Provenance.from_json(meta["about"], path), target
             )
         except (pyarrow.ArrowException, OSError, KeyError, IndexError, TypeError, ValueError) as error:
             raise unreadable(path, error) from None
-        return made.check(path)
+        return predictions.check(path)
 
     def check(self, source: StrPath = "", distributions: bool = True) -> Self:
         """Returns the same predictions if every row fits `target`, and occurs once per id and fold.

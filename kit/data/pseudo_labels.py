@@ -49,26 +49,28 @@ class PseudoLabels:
                 code="C36",
                 hint="pseudo_labels/NAME, as printed by kit pseudo-labels",
             )
-        made = cls(folder, Predictions.read(file), Predictions.read(more) if more.is_file() else None)
-        if made.test.provenance.labelling is None:
+        pseudo_labels = cls(
+            folder, Predictions.read(file), Predictions.read(more) if more.is_file() else None
+        )
+        if pseudo_labels.test.provenance.labelling is None:
             raise ConfigError(
                 f"pseudo_labels {path!r} has predictions, but no pseudo-labels",
                 code="C36",
                 hint="kit pseudo-labels creates them",
             )
-        if made.train is None and made.record.told != ("test",):
+        if pseudo_labels.train is None and pseudo_labels.record.told != ("test",):
             raise InvalidError(
                 f"{more} is missing", code="D40", hint="run kit pseudo-labels again, under another --name"
             )
-        return made
+        return pseudo_labels
 
     @property
     def record(self) -> LabellingRecord:
         """The record of how the teachers labelled the rows. Raises InvalidError D40 for predictions of another kind."""
-        found = self.test.provenance.labelling
-        if found is None:
+        record = self.test.provenance.labelling
+        if record is None:
             raise unreadable(self.folder / "test.parquet", KeyError("told"))
-        return found
+        return record
 
     def write(self) -> None:
         """Writes the files, test.parquet last: without it the others do not count."""
@@ -83,7 +85,10 @@ class PseudoLabels:
     def is_written(self) -> bool:
         """Whether the folder has exactly these. Raises InvalidError D40 for damaged files."""
         pairs = [("test", self.test), *([("train", self.train)] if self.train is not None else [])]
-        return all(_equal(made, Predictions.read(self.folder / f"{name}.parquet")) for name, made in pairs)
+        return all(
+            _equal(predictions, Predictions.read(self.folder / f"{name}.parquet"))
+            for name, predictions in pairs
+        )
 
     @property
     def label_type(self) -> Form:

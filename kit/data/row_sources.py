@@ -146,15 +146,15 @@ def find_answers(root: Path, sample: pd.DataFrame, classes: Sequence[str], spec:
 
 def formats_with_ids(root: Path) -> list[Format]:
     """Returns the formats whose ids are not the first column's cells, without those that have required options."""
-    found = []
+    fitting = []
     for name in registry.locations("format", root):
         try:
             shape = Format.open(name, root)
         except (ConfigError, PluginError):  # choose_format reports it
             continue
         if type(shape).ids is not Format.ids:
-            found.append(shape)
-    return found
+            fitting.append(shape)
+    return fitting
 
 
 def one_row_per_answer(file: CsvFile, ids: Sequence[str]) -> CsvFile:
@@ -217,9 +217,9 @@ def _csv_rows(root: Path, data: Data, file: CsvFile, name: str, images: str, spl
         raise ConfigError(f"data.images has no column: {images!r}", code="C07", hint="such as images/{id}")
     if images.endswith(ALL_IMAGES):
         return _photos(root, data, file, columns, name, images.removesuffix(ALL_IMAGES), split)
-    found = ImagePattern(root, data, images)
-    columns = {column: columns[column] for column in found.reader.text_columns(file.columns)}
-    _check_first_line(found, file, name)
+    image_pattern = ImagePattern(root, data, images)
+    columns = {column: columns[column] for column in image_pattern.reader.text_columns(file.columns)}
+    _check_first_line(image_pattern, file, name)
     stems: list[str] = []
     if OR in images:
         file, stems = row_per_image(file, images, split)
@@ -230,10 +230,10 @@ def _csv_rows(root: Path, data: Data, file: CsvFile, name: str, images: str, spl
     if stems:
         ids = [f"{owner}_{stem}" for owner, stem in zip(ids, stems, strict=True)]
     check_ids(ids, file.lines, file.path, split)
-    located = found.locate(ids, numbered)
-    refuse_unusable(found.first_folder, data, located.names, ids, located.codes, split)
+    located = image_pattern.locate(ids, numbered)
+    refuse_unusable(image_pattern.first_folder, data, located.names, ids, located.codes, split)
     if split == "train" and data.label_from.regex is not None:
-        base = found.first_folder.base
+        base = image_pattern.first_folder.base
         columns |= columns_of_names([_below(path, base) for path in located.paths], ids, data)
     return SourceRows(tuple(ids), tuple(located.paths), columns)
 
@@ -243,9 +243,9 @@ def _below(path: Path, base: str) -> str:
     return legible(str(path).removeprefix(base).lstrip("/"))
 
 
-def _check_first_line(found: ImagePattern, file: CsvFile, name: str) -> None:
+def _check_first_line(image_pattern: ImagePattern, file: CsvFile, name: str) -> None:
     """Raises DataError D28 if the header, read as a row, names an image that exists."""
-    folder, pattern, key = found.folders[0]
+    folder, pattern, key = image_pattern.folders[0]
     first = name if name in file.columns else file.columns[0]
     header = {"id": [first], **{column: [column] for column in file.columns}}
     if key or first in set(file.column(first)) or not set(columns_of(pattern)) <= set(header):
@@ -264,11 +264,16 @@ def _photos(
     check_ids(owners, file.lines, file.path, split)
     base, pattern = split_pattern(root, images)
     reader = Reader.open(data.reader, root, where="data.reader")
-    found = ImageFolder(base, image_endings(reader, data), data.follow_symlinks)
+    image_folder = ImageFolder(base, image_endings(reader, data), data.follow_symlinks)
     folders = fill(pattern, {"id": owners, **columns}, "data.images")
-    located = [found.images_of_folder(folder) for folder in folders]
+    located = [image_folder.images_of_folder(folder) for folder in folders]
     refuse_unusable(
-        found, data, [f"{folder}/*" for folder in folders], owners, [code for _, code in located], split
+        image_folder,
+        data,
+        [f"{folder}/*" for folder in folders],
+        owners,
+        [code for _, code in located],
+        split,
     )
     paths = tuple(path for files, _ in located for path in files)
     source = [row for row, (files, _) in enumerate(located) for _ in files]

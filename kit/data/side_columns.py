@@ -38,15 +38,15 @@ def encode_columns(
     training cells. Raises ConfigError C07 if a table lacks a column, DataError D31 for cells that are not of
     the column's kind.
     """
-    made: tuple[dict[str, pd.Series], dict[str, pd.Series]] = ({}, {})
-    found: dict[str, ColumnKind] = {}
+    encoded: tuple[dict[str, pd.Series], dict[str, pd.Series]] = ({}, {})
+    kinds_of_columns: dict[str, ColumnKind] = {}
     for name in names:
         cells = [
             read_cells(table, name, split)
             for table, split in ((train, "train"), (test, "test"))
             if len(table)
         ]
-        kind = found[name] = kinds.get(name) or guess_kind(cells[0])
+        kind = kinds_of_columns[name] = kinds.get(name) or guess_kind(cells[0])
         if kind == "category":
             parts = _categories(name, cells)
         else:
@@ -55,13 +55,13 @@ def encode_columns(
                 MADE_OF[kind](name, _numbers(tables[at], name, column, kind))
                 for at, column in enumerate(cells)
             ]
-        for frame, part in zip(made, parts, strict=False):
+        for frame, part in zip(encoded, parts, strict=False):
             frame |= part
     frames = [
         pd.DataFrame(columns, index=range(len(table)))
-        for columns, table in zip(made, (train, test), strict=True)
+        for columns, table in zip(encoded, (train, test), strict=True)
     ]
-    return frames[0], frames[1], found
+    return frames[0], frames[1], kinds_of_columns
 
 
 def guess_kind(cells: Sequence[str]) -> ColumnKind:

@@ -156,7 +156,7 @@ def as_numbers(labels: Iterable[str], reference: Sequence[str] = ()) -> dict[str
     """
     by_value, shown = _by_value(labels), _by_value(reference)
     style = _style({value: shown[value] for value in by_value.keys() & shown.keys()})
-    found: dict[str, str] = {}
+    renamed: dict[str, str] = {}
     for value, texts in by_value.items():
         whole = [text for text in texts if is_whole_number(text)]
         groups = (
@@ -169,21 +169,21 @@ def as_numbers(labels: Iterable[str], reference: Sequence[str] = ()) -> dict[str
             continue  # the reference has several classes of this number
         if right:
             joined = groups[0] if len(groups) == 1 else (whole if is_whole_number(right[0]) else [])
-            found |= dict.fromkeys(joined, right[0])
+            renamed |= dict.fromkeys(joined, right[0])
         elif len(groups) == 1 and style is not None and (written := style(value)) is not None:
-            found |= dict.fromkeys(texts, written)
-        if len(whole) > 1 and whole[0] not in found:
-            found |= dict.fromkeys(whole, min(whole, key=lambda text: (len(text), text)))
-    return {label: name for label, name in found.items() if label != name}
+            renamed |= dict.fromkeys(texts, written)
+        if len(whole) > 1 and whole[0] not in renamed:
+            renamed |= dict.fromkeys(whole, min(whole, key=lambda text: (len(text), text)))
+    return {label: name for label, name in renamed.items() if label != name}
 
 
 def _by_value(labels: Iterable[str]) -> dict[Fraction, list[str]]:
-    found: dict[Fraction, list[str]] = defaultdict(list)
+    labels_by_value: dict[Fraction, list[str]] = defaultdict(list)
     for label in sorted(set(labels)):
         value = number_of(label)
         if value is not None:
-            found[value].append(label)
-    return found
+            labels_by_value[value].append(label)
+    return labels_by_value
 
 
 def _style(shown: Mapping[Fraction, Sequence[str]]) -> Callable[[Fraction], str | None] | None:

@@ -201,8 +201,8 @@ def _locate(workspace: Workspace | StrPath, data: Data | None) -> tuple[Path, Da
     """Returns a workspace's folder and the `data` part of its config, which is read if it is not given."""
     if data is not None:
         return Path(workspace), data
-    found = Workspace.of(workspace)
-    return found.root, found.competition.data
+    space = Workspace.of(workspace)
+    return space.root, space.competition.data
 
 
 def train_table(workspace: Workspace | StrPath, data: Data | None = None) -> Table:
@@ -215,19 +215,19 @@ def train_table(workspace: Workspace | StrPath, data: Data | None = None) -> Tab
     """
     root, data = _locate(workspace, data)
     rows = row_sources.train_rows(root, data)
-    target, (found, classes, factors, spellings) = read_labels(root, data, rows)
+    target, (encoded_labels, classes, factors, spellings) = read_labels(root, data, rows)
     table = Table(
         ids=np.array(rows.ids, dtype=str),
         paths=PathList(rows.paths),
         classes=classes,
-        labels=found,
+        labels=encoded_labels,
         groups=None if data.group is None else read_groups(root, rows, data.group),
         answers=None if data.answer is None else read_answers(rows, data, data.answer, "train"),
         weights=None if data.weight is None else _weights(rows, data.weight),
         sources=np.array(rows.sources, dtype=str) if rows.sources else None,
         class_groups=() if data.superclasses is None else superclasses(root, data),
         class_factors=factors,
-        class_levels=_levels(root, data, target, classes, found, rows) if _has_parents(data) else (),
+        class_levels=_levels(root, data, target, classes, encoded_labels, rows) if _has_parents(data) else (),
         spellings=spellings,
         frame=_frame(rows),
         target=target,
@@ -365,18 +365,20 @@ def names_now(then: Naming, table: Table, rename: Mapping[str, str]) -> tuple[st
     """
     if not table.spellings:
         return then.classes if set(then.classes) == set(table.classes) else None
-    found: dict[str, set[str]] = {name: set() for name in then.classes}
-    made = [spelling.made for spelling in table.spellings]
-    for spelling, label in zip(table.spellings, rename_labels(made, then.rename), strict=True):
+    names_by_class: dict[str, set[str]] = {name: set() for name in then.classes}
+    labels = [spelling.made for spelling in table.spellings]
+    for spelling, label in zip(table.spellings, rename_labels(labels, then.rename), strict=True):
         name = _among(label, then.classes)
         if name is None:
             return None
-        found[name].add(spelling.name)
-    for name in [name for name, names in found.items() if not names]:  # listed, and without a row
+        names_by_class[name].add(spelling.name)
+    for name in [name for name, names in names_by_class.items() if not names]:  # listed, and without a row
         now = _among(rename_labels([name], rename)[0], table.classes)
-        found[name] |= {now} if now is not None else set()
-    names = [next(iter(each)) for each in found.values() if len(each) == 1]
-    return tuple(names) if sorted(names) == sorted(table.classes) and len(names) == len(found) else None
+        names_by_class[name] |= {now} if now is not None else set()
+    names = [next(iter(each)) for each in names_by_class.values() if len(each) == 1]
+    return (
+        tuple(names) if sorted(names) == sorted(table.classes) and len(names) == len(names_by_class) else None
+    )
 
 
 def _among(label: str, classes: Sequence[str]) -> str | None:
@@ -415,10 +417,10 @@ def as_then(table: Table, then: Naming, rename: Mapping[str, str]) -> Table:
 
 def rename_in(config: Any) -> Mapping[str, str]:
     """Returns the `data.label_from.rename` of a config in a file; empty if it has none, or is not a config."""
-    found = config
+    section = config
     for key in ("data", "label_from", "rename"):
-        found = found.get(key) if isinstance(found, Mapping) else None
-    return dict(found) if isinstance(found, Mapping) else {}
+        section = section.get(key) if isinstance(section, Mapping) else None
+    return dict(section) if isinstance(section, Mapping) else {}
 
 
 def rename_of(run: Path) -> Mapping[str, str]:
@@ -432,26 +434,30 @@ def rename_of(run: Path) -> Mapping[str, str]:
         return {}
 
 
-def predictions_now(run: Path, made: Predictions, table: Table, rename: Mapping[str, str]) -> Predictions:
+def predictions_now(
+    run: Path, predictions: Predictions, table: Table, rename: Mapping[str, str]
+) -> Predictions:
     """Returns predictions of the run in a folder with the table's classes, if the config or the sample renamed them.
 
     They stay as they are if the run's classes are not the table's.
     """
-    return as_now(made, Naming(made.classes, rename_of(run)), table, rename)
+    return as_now(predictions, Naming(predictions.classes, rename_of(run)), table, rename)
 
 
-def as_now(made: Predictions, then: Naming, table: Table, rename: Mapping[str, str]) -> Predictions:
+def as_now(predictions: Predictions, then: Naming, table: Table, rename: Mapping[str, str]) -> Predictions:
     """Returns predictions with the table's classes if the run's are the same under other names, else
     unchanged predictions.
 
     Columns of the same names in another order stay as they are, because a new order would be a guess.
     """
-    names = names_now(replace(then, classes=made.classes), table, rename)
-    if names is None or names == made.classes:
-        return made
+    names = names_now(replace(then, classes=predictions.classes), table, rename)
+    if names is None or names == predictions.classes:
+        return predictions
     order = [names.index(name) for name in table.classes]
-    shares = made.probabilities if order == list(range(len(order))) else made.probabilities[:, order]
-    return replace(made, classes=table.classes, probabilities=shares)
+    shares = (
+        predictions.probabilities if order == list(range(len(order))) else predictions.probabilities[:, order]
+    )
+    return replace(predictions, classes=table.classes, probabilities=shares)
 
 
 def class_naming_of(run: Path) -> Naming | None:

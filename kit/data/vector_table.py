@@ -41,16 +41,16 @@ class VectorTable:
 
     def gather(self, rows: np.ndarray) -> np.ndarray:
         """Returns the vectors of rows (N,), concatenated over the sources: (N, features) float32."""
-        found = [np.asarray(vectors[at[rows]], np.float32) for vectors, at in self.parts]
-        return found[0] if len(found) == 1 else np.concatenate(found, axis=1)
+        vectors_by_part = [np.asarray(vectors[at[rows]], np.float32) for vectors, at in self.parts]
+        return vectors_by_part[0] if len(vectors_by_part) == 1 else np.concatenate(vectors_by_part, axis=1)
 
     def has_vector(self) -> np.ndarray:
         """Returns which rows have an image, bool (rows,): the vector of a row without one is zero."""
-        found = np.zeros(len(self), bool)
+        has_vector = np.zeros(len(self), bool)
         for start in range(0, len(self), CHUNK_ROWS):
             rows = np.arange(start, min(start + CHUNK_ROWS, len(self)))
-            found[rows] = self.gather(rows).any(axis=1)
-        return found
+            has_vector[rows] = self.gather(rows).any(axis=1)
+        return has_vector
 
     def statistics(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Returns mean and standard deviation (features,) of the vectors of rows; a constant feature has the

@@ -119,8 +119,8 @@ def _most_resident() -> int:
     """Returns the maximum of this process's resident memory in bytes; 0 on Windows."""
     if resource is None:
         return 0
-    found = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return int(found) * (1 if sys.platform == "darwin" else 1024)  # Linux counts in KiB, macOS in bytes
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return int(peak) * (1 if sys.platform == "darwin" else 1024)  # Linux counts in KiB, macOS in bytes
 
 
 def _total() -> int:
@@ -152,8 +152,8 @@ def _reclaimable(limit: Path) -> int:
         lines = (limit.parent / "memory.stat").read_text().splitlines()
     except OSError:
         return 0
-    found = dict(line.split(maxsplit=1) for line in lines if " " in line)
-    return int(found.get("inactive_file", found.get("total_inactive_file", 0)))
+    counters = dict(line.split(maxsplit=1) for line in lines if " " in line)
+    return int(counters.get("inactive_file", counters.get("total_inactive_file", 0)))
 
 
 def _numbers(file: Path) -> dict[str, int]:

@@ -282,11 +282,11 @@ def is_memory_bound(network: nn.Module) -> bool:
 @torch.no_grad()
 def _products(network: nn.Module, convolutions: Sequence[nn.Conv2d]) -> float:
     """Returns the products of all convolutions per output number, over an image; 0 if it does not take this one."""
-    found = [
-        (module.weight[0].numel() * made.numel(), made.numel())
-        for module, _, made in _trace(network, convolutions, PROBE_SIDE_PX)
+    costs = [
+        (module.weight[0].numel() * output.numel(), output.numel())
+        for module, _, output in _trace(network, convolutions, PROBE_SIDE_PX)
     ]
-    return sum(products for products, _ in found) / max(sum(outputs for _, outputs in found), 1)
+    return sum(products for products, _ in costs) / max(sum(outputs for _, outputs in costs), 1)
 
 
 @torch.no_grad()
@@ -297,10 +297,10 @@ def _trace(
 
     The tensors are on the meta device: they have a shape and no numbers.
     """
-    found: list[tuple[nn.Conv2d, Tensor, Tensor]] = []
+    traced: list[tuple[nn.Conv2d, Tensor, Tensor]] = []
 
-    def note(module: nn.Module, given: tuple[Tensor, ...], made: Tensor) -> None:
-        found.append((cast(nn.Conv2d, module), given[0].to("meta"), made.to("meta")))
+    def note(module: nn.Module, given: tuple[Tensor, ...], output: Tensor) -> None:
+        traced.append((cast(nn.Conv2d, module), given[0].to("meta"), output.to("meta")))
 
     hooks = [module.register_forward_hook(note) for module in convolutions]
     was = network.training
@@ -311,13 +311,13 @@ def _trace(
     network.train(was)
     for hook in hooks:
         hook.remove()
-    return found
+    return traced
 
 
 def has_bfloat16_units() -> bool:
     """Whether this CPU multiplies bf16 in hardware (AMX or AVX-512 BF16)."""
-    found = torch.cpu.get_capabilities()
-    return bool(found.get("amx_bf16") or found.get("avx512_bf16"))
+    capabilities = torch.cpu.get_capabilities()
+    return bool(capabilities.get("amx_bf16") or capabilities.get("avx512_bf16"))
 
 
 def has_amx() -> bool:

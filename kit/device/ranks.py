@@ -157,11 +157,11 @@ class Ranks:
 
     def check_same(self, what: str, *numbers: int) -> None:
         """Raises RunError R14 if ranks see different numbers, for example because a folder is not shared."""
-        found = self.all_gather(numbers)
-        if len(set(found)) > 1:
+        numbers_by_rank = self.all_gather(numbers)
+        if len(set(numbers_by_rank)) > 1:
             raise RunError(
                 f"the ranks do not see the same {what}: "
-                + ", ".join(f"rank {n} {one}" for n, one in enumerate(found)),
+                + ", ".join(f"rank {n} {one}" for n, one in enumerate(numbers_by_rank)),
                 code="R14",
                 hint="put the workspace, with runs/ and cache/, into a folder shared by all machines",
             )

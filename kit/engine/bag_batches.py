@@ -64,11 +64,11 @@ class BagDataset(ImageDataset):
         return self.size, self.size, self.bags.instances * self.cache.channels
 
     def image(self, epoch: int, row: int, occurrence: int) -> np.ndarray:
-        made, channels = np.zeros(self.shape, self.dtype), self.cache.channels
+        pixels, channels = np.zeros(self.shape, self.dtype), self.cache.channels
         for place, each in enumerate(self._choose(epoch, row, occurrence).tolist()):
             at = slice(place * channels, (place + 1) * channels)
-            made[:, :, at] = self._images.image(epoch, each, occurrence)
-        return made
+            pixels[:, :, at] = self._images.image(epoch, each, occurrence)
+        return pixels
 
     def _choose(self, epoch: int, row: int, occurrence: int) -> np.ndarray:
         """Returns the rows of a row's bag that the network sees."""

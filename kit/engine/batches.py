@@ -80,14 +80,14 @@ class ImageDataset:
             return center_crop(image, self.size, self.crop_share)
         rng = generator(self.seed, "augment", self.fold, epoch, row, occurrence)
         try:
-            made = augmenter(image, self.size, rng)
+            crop = augmenter(image, self.size, rng)
         except KitError:
             raise
         except Exception as error:
             raise self._read_error(row, f"{type(error).__name__}: {error}") from error
-        if made.shape != self.shape or made.dtype != self.dtype:
-            raise self._read_error(row, f"returned {made.dtype} {made.shape}, not {self.dtype} {self.shape}")
-        return made
+        if crop.shape != self.shape or crop.dtype != self.dtype:
+            raise self._read_error(row, f"returned {crop.dtype} {crop.shape}, not {self.dtype} {self.shape}")
+        return crop
 
     def _read_error(self, row: int, detail: str) -> RunError:
         name = type(self.augmenter).plugin_name() if self.augmenter else ""
@@ -108,15 +108,15 @@ class _Batches:
         """
         source, keys = self.sources[wanted[0]], wanted[1]
         try:
-            made = _empty((len(keys), *source.shape), source.dtype)
-            pixels = made.numpy()
+            stacked = _empty((len(keys), *source.shape), source.dtype)
+            pixels = stacked.numpy()
             for place, key in enumerate(keys):
                 self._note_row(key[1])
                 pixels[place] = source.image(*key)
         except KitError as error:
             return error
         self._note_row(-1)
-        return made
+        return stacked
 
     def _note_row(self, row: int) -> None:
         """Records the row that is being made, in case this loader process is killed by it."""
@@ -162,10 +162,10 @@ class LoaderProcesses:
             self._others = set(multiprocessing.active_children())
             self._loader = self._open()
         try:
-            for found in self._loader:
-                if isinstance(found, KitError):
-                    raise found
-                yield found.permute(0, 3, 1, 2)
+            for loaded in self._loader:
+                if isinstance(loaded, KitError):
+                    raise loaded
+                yield loaded.permute(0, 3, 1, 2)
         except RuntimeError as error:
             if "DataLoader" not in str(error):
                 raise
@@ -314,8 +314,8 @@ def fit_shared_memory(batch: int, workers: int) -> tuple[int, int]:
     return fitting
 
 
-def _as_it_is(found: Any) -> Any:
-    return found
+def _as_it_is(loaded: Any) -> Any:
+    return loaded
 
 
 def _begin_worker(number: int) -> None:

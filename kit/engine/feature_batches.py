@@ -45,11 +45,11 @@ class Bags:
         by_name: dict[object, list[int]] = {}
         for row, name in zip(rows.tolist(), names[rows].tolist(), strict=True):
             by_name.setdefault(name, []).append(row)
-        found = [np.array(each, np.int64) for each in by_name.values()]
-        first = np.array([each[0] for each in found], np.int64)
+        bags = [np.array(each, np.int64) for each in by_name.values()]
+        first = np.array([each[0] for each in bags], np.int64)
         if order is not None:
-            found = [each[np.argsort(order[each], kind="stable")] for each in found]
-        return cls(first, found)
+            bags = [each[np.argsort(order[each], kind="stable")] for each in bags]
+        return cls(first, bags)
 
     def __len__(self) -> int:
         return len(self.first)
@@ -81,10 +81,10 @@ class Bags:
 def pad_bags(features: VectorTable, bags: Sequence[np.ndarray]) -> Tensor:
     """Returns the vectors of bags of rows, (B, most rows, features) float32, padded with zeros."""
     counts = np.array([len(rows) for rows in bags])
-    made = np.zeros((len(bags), int(counts.max()), features.features), np.float32)
+    padded = np.zeros((len(bags), int(counts.max()), features.features), np.float32)
     within = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
-    made[np.repeat(np.arange(len(bags)), counts), within] = features.gather(np.concatenate(list(bags)))
-    return torch.from_numpy(made)
+    padded[np.repeat(np.arange(len(bags)), counts), within] = features.gather(np.concatenate(list(bags)))
+    return torch.from_numpy(padded)
 
 
 class FeatureBatches:

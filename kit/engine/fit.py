@@ -212,11 +212,11 @@ class _FiniteChecker:
             self.learner.skipped = 0 if finite else self.learner.skipped + 1
             if not finite:
                 self.learner.skipped_in_epoch += 1
-                found = replace(skipped, loss=loss, in_a_row=self.learner.skipped)
-                self.last = found
-                if found.in_a_row >= self.most:
-                    raise self.learner.ranks.raise_everywhere(NotFiniteError(found))
-                yield found
+                step_skipped = replace(skipped, loss=loss, in_a_row=self.learner.skipped)
+                self.last = step_skipped
+                if step_skipped.in_a_row >= self.most:
+                    raise self.learner.ranks.raise_everywhere(NotFiniteError(step_skipped))
+                yield step_skipped
 
     def mean(self) -> float:
         """Returns the mean loss of the epoch's rows. Raises NotFiniteError if all of its steps were skipped."""

@@ -233,15 +233,15 @@ def learner(
     scaler = torch.amp.GradScaler(device, enabled=precision.train == "float16")
     _start_momentum(optimizer)
     peaks = [group["lr"] for group in optimizer.param_groups]
-    made = Learner(network, optimizer, None, scaler, peaks, ranks=ranks)
+    new_learner = Learner(network, optimizer, None, scaler, peaks, ranks=ranks)
     # an average keeps references to the network's tensors, which a learner moves into one
     if (write_average := getattr(optimizer, "write_average", None)) is not None:
-        made.average = OptimizerAverage(network, write_average)
+        new_learner.average = OptimizerAverage(network, write_average)
     elif swa_start is not None:
-        made.average = Swa(network, swa_start)
+        new_learner.average = Swa(network, swa_start)
     elif ema_decay:
-        made.average = Ema(network, ema_decay)
-    return made
+        new_learner.average = Ema(network, ema_decay)
+    return new_learner
 
 
 def _start_momentum(optimizer: torch.optim.Optimizer) -> None:

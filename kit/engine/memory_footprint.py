@@ -118,12 +118,12 @@ class AllocationRecorder(TorchDispatchMode):
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
-        made = func(*args, **(kwargs or {}))
-        for tensor in tree_leaves(made):
+        output = func(*args, **(kwargs or {}))
+        for tensor in tree_leaves(output):
             if isinstance(tensor, Tensor):
                 self._see(tensor)
         self.moments.append([self.held[part] for part in PARTS])
-        return made
+        return output
 
     def mark(self, tensors: Iterable[Tensor], part: str) -> None:
         """Assigns live tensors to a part."""
@@ -194,13 +194,13 @@ def list_blocks(network: nn.Module) -> list[tuple[str, nn.Module]]:
     """Returns the parts of a network with a known name: the children of its backbone, with lists replaced by
     their members.
     """
-    found: list[tuple[str, nn.Module]] = []
+    blocks: list[tuple[str, nn.Module]] = []
     for name, child in network.named_children():
         within = list(child.named_children()) if name == "backbone" else []
         while len(within) == 1 and list(within[0][1].children()):  # a wrapper around the network
             within = list(within[0][1].named_children())
-        found += [each for part, module in within for each in _expand_list(part, module)] or [(name, child)]
-    return found
+        blocks += [each for part, module in within for each in _expand_list(part, module)] or [(name, child)]
+    return blocks
 
 
 def _expand_list(name: str, module: nn.Module) -> list[tuple[str, nn.Module]]:

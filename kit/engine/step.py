@@ -325,8 +325,8 @@ def _move(learner: Learner) -> None:
     """Updates the weights, then their average."""
     learner.scaler.step(learner.optimizer)
     if learner.scaler.is_enabled():  # the scaler does not report how often it skipped a step
-        found = overflow_flags(learner.scaler, learner.optimizer)
-        learner.overflows = learner.overflows + sum(value.to(learner.device) for value in found)
+        flags = overflow_flags(learner.scaler, learner.optimizer)
+        learner.overflows = learner.overflows + sum(value.to(learner.device) for value in flags)
     learner.scaler.update()
     if learner.average is not None:
         learner.average.after_step(learner.step + 1)
@@ -345,11 +345,11 @@ def _apply_gradients(learner: Learner, clip: float | None, value: Tensor) -> Ten
     scaler, weights = learner.scaler, [w for w in learner.network.parameters() if w.grad is not None]
     if clip is not None or not scaler.is_enabled():
         scaler.unscale_(learner.optimizer)
-        found = [cast(Tensor, weight.grad) for weight in weights]
+        gradients = [cast(Tensor, weight.grad) for weight in weights]
         if clip is None:
-            whole = _all_finite(learner, found)
+            whole = _all_finite(learner, gradients)
         else:
-            size = nn.utils.get_total_norm(found)
+            size = nn.utils.get_total_norm(gradients)
             nn.utils.clip_grads_with_norm_(weights, clip, size)
             whole = torch.isfinite(size)
     # with a scaler an overflow is not a fault: it skips the step and continues at a lower scale

@@ -31,10 +31,8 @@ class UnlabelledRows:
         """Returns so many rows for an epoch, in random order. No row is repeated before all others were used."""
         rng = generator(self.seed, "unlabelled", self.fold, epoch)
         rounds = -(-count // len(self.rows))
-        found: np.ndarray = np.concatenate(
-            [self.rows[rng.permutation(len(self.rows))] for _ in range(rounds)]
-        )
-        return found[:count]
+        rows: np.ndarray = np.concatenate([self.rows[rng.permutation(len(self.rows))] for _ in range(rounds)])
+        return rows[:count]
 
     def add_views(
         self, epoch: int, order: np.ndarray, times: np.ndarray, parts: Sequence[np.ndarray]

@@ -18,17 +18,17 @@ if TYPE_CHECKING:
     from kit.data.table import Table
 
 
-def join_test_images(made: Predictions, images: Table, fitted: Aggregator) -> Predictions:
+def join_test_images(predictions: Predictions, images: Table, fitted: Aggregator) -> Predictions:
     """Returns predictions of the answers of the rows to predict, one row per answer and fold.
 
     `images` is the test table.
 
     Raises InvalidError D41 for predictions of rows that the table lacks.
     """
-    if images.answers is None or not len(made):
-        return made
+    if images.answers is None or not len(predictions):
+        return predictions
     at = {name: row for row, name in enumerate(images.ids.tolist())}
-    lost = [name for name in dict.fromkeys(made.ids.tolist()) if name not in at]
+    lost = [name for name in dict.fromkeys(predictions.ids.tolist()) if name not in at]
     if lost:
         raise InvalidError(
             f"{len(lost)} predicted images are not in the test table, so their answers are unknown",
@@ -36,8 +36,8 @@ def join_test_images(made: Predictions, images: Table, fitted: Aggregator) -> Pr
             cases=[Case("is not in the test table", id=name, code="D41") for name in lost],
             hint="restore the test table of the runs, and the image folders if they define rows",
         )
-    rows = np.array([at[name] for name in made.ids.tolist()], dtype=np.int64)
-    return JoinedRows.of(made, images.answers[rows]).predictions(made, fitted)
+    rows = np.array([at[name] for name in predictions.ids.tolist()], dtype=np.int64)
+    return JoinedRows.of(predictions, images.answers[rows]).predictions(predictions, fitted)
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,12 +49,12 @@ class JoinedRows:
     images: AnswerImages
 
     @classmethod
-    def of(cls, made: Predictions, answers: np.ndarray) -> Self:
+    def of(cls, predictions: Predictions, answers: np.ndarray) -> Self:
         """Returns the rows of predictions for these answers, (N,)."""
         names, number = np.unique(answers, return_inverse=True)
-        folds, fold = np.unique(made.folds, return_inverse=True)
+        folds, fold = np.unique(predictions.folds, return_inverse=True)
         pairs, row = np.unique(number.astype(np.int64) * len(folds) + fold, return_inverse=True)
-        images = AnswerImages.of(made.probabilities, row)
+        images = AnswerImages.of(predictions.probabilities, row)
         return cls(names[pairs // len(folds)], folds[pairs % len(folds)], images)
 
     def first_folds(self) -> np.ndarray:
@@ -62,17 +62,22 @@ class JoinedRows:
         _, first, number = np.unique(self.names, return_index=True, return_inverse=True)
         return np.asarray(self.folds[first][number])
 
-    def predictions(self, made: Predictions, recipe: Aggregator) -> Predictions:
+    def predictions(self, predictions: Predictions, recipe: Aggregator) -> Predictions:
         """Returns predictions of these rows by an aggregator."""
-        return self.with_shares(made, self.images.join(recipe.combine))
+        return self.with_shares(predictions, self.images.join(recipe.combine))
 
-    def with_shares(self, made: Predictions, shares: np.ndarray) -> Predictions:
-        """Returns predictions of these rows, with the other fields of `made`."""
+    def with_shares(self, predictions: Predictions, shares: np.ndarray) -> Predictions:
+        """Returns predictions of these rows, with the other fields of `predictions`."""
         return replace(
-            made, ids=self.names, folds=self.folds.astype(np.int64), probabilities=shares.astype(np.float32)
+            predictions,
+            ids=self.names,
+            folds=self.folds.astype(np.int64),
+            probabilities=shares.astype(np.float32),
         )
 
-    def cross_fit(self, made: Predictions, recipe: Aggregator, rows: Table) -> tuple[Predictions, Aggregator]:
+    def cross_fit(
+        self, predictions: Predictions, recipe: Aggregator, rows: Table
+    ) -> tuple[Predictions, Aggregator]:
         """Returns predictions of these rows by an aggregator that was not fitted on them, and the one fitted on all.
 
         `rows` are the answers. Raises InvalidError if they are too few.
@@ -80,7 +85,7 @@ class JoinedRows:
         shares, fitted = cross_fit(
             _Joining(recipe), self.images, rows.targets(), self.first_folds(), rows.groups
         )
-        return self.with_shares(made, shares), fitted.recipe
+        return self.with_shares(predictions, shares), fitted.recipe
 
 
 @dataclass(frozen=True)
@@ -99,25 +104,25 @@ class _Joining:
         return replace(self, recipe=self.recipe.take_rows(rows))
 
 
-def expand_to_images(made: Predictions, images: Table, wanted: Sequence[str]) -> Predictions:
+def expand_to_images(predictions: Predictions, images: Table, wanted: Sequence[str]) -> Predictions:
     """Returns each image with the prediction of its answer, if the sample's ids are images; else the answers unchanged.
 
     `images` is the test table, `wanted` the sample's ids. Predictions have one row per answer and fold.
     """
     if images.answers is None or set(wanted) <= set(images.answers.tolist()):
-        return made
+        return predictions
     if not set(wanted) <= set(images.ids.tolist()):
-        return made
+        return predictions
     of_answer = dict(zip(images.ids.tolist(), images.answers.tolist(), strict=True))
     parts = []
-    for fold in np.unique(made.folds):
-        part = made.take(made.folds == fold)
+    for fold in np.unique(predictions.folds):
+        part = predictions.take(predictions.folds == fold)
         at = {name: row for row, name in enumerate(part.ids.tolist())}
         known = [name for name in images.ids.tolist() if of_answer[name] in at]
         rows = np.array([at[of_answer[name]] for name in known], dtype=np.int64)
         parts.append(replace(part.take(rows), ids=np.array(known, dtype=str)))
     return replace(
-        made,
+        predictions,
         ids=np.concatenate([part.ids for part in parts]),
         folds=np.concatenate([part.folds for part in parts]),
         probabilities=np.concatenate([part.probabilities for part in parts]),

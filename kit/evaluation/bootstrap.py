@@ -91,12 +91,12 @@ def _of_decisions(
     classes = predictions[0].shape[1]
     predicted = [prediction.argmax(axis=1) for prediction in predictions]
     draws = draw_count(len(truth) * len(predicted))
-    found = np.empty((draws, len(predicted)))
+    scores = np.empty((draws, len(predicted)))
     for draw, drawn in enumerate(drawing(draws)):
         weights = drawn[units]
         for place, decisions in enumerate(predicted):
-            found[draw, place] = score_decisions(metric, truth, decisions, classes, weights)
-    return found
+            scores[draw, place] = score_decisions(metric, truth, decisions, classes, weights)
+    return scores
 
 
 def _of_true(
@@ -113,11 +113,11 @@ def _of_true(
     sums = np.stack([np.bincount(units, value) for value in values], axis=1)  # (units, predictions)
     sizes = np.bincount(units)
     draws = draw_count(len(truth) * (1 + len(values) // 10))
-    found, drawn = [], drawing(draws)
+    scores, drawn = [], drawing(draws)
     while block := [weights for _, weights in zip(range(DRAWS_PER_BLOCK), drawn, strict=False)]:
         weights = np.stack(block).astype(np.float64)
-        found.append(weights @ sums / (weights @ sizes)[:, None])
-    return np.concatenate(found)
+        scores.append(weights @ sums / (weights @ sizes)[:, None])
+    return np.concatenate(scores)
 
 
 def _of_weights(
@@ -126,12 +126,12 @@ def _of_weights(
     units: np.ndarray,
     drawing: Drawing,
 ) -> np.ndarray:
-    found = []
+    scores = []
     for weights in drawing(draw_count(SORTED * values)):
         by_row = weights[units]
         jobs = partial(_of_one, functions, by_row)
-        found.append(in_threads(jobs, range(len(functions)), len(units)))
-    return np.array(found)
+        scores.append(in_threads(jobs, range(len(functions)), len(units)))
+    return np.array(scores)
 
 
 def _of_one(functions: Sequence[Callable[[np.ndarray], float]], weights: np.ndarray, place: int) -> float:
@@ -145,12 +145,14 @@ def _of_rows(
     units: np.ndarray,
     drawing: Drawing,
 ) -> np.ndarray:
-    found = []
+    scores = []
     for weights in drawing(draw_count(RECOUNTED * sum(prediction.size for prediction in predictions))):
         drawn = np.repeat(np.arange(len(truth)), weights[units])
         of_drawn = metric.take_rows(drawn)
-        found.append([_or_nan(of_drawn.score, truth[drawn], prediction[drawn]) for prediction in predictions])
-    return np.array(found)
+        scores.append(
+            [_or_nan(of_drawn.score, truth[drawn], prediction[drawn]) for prediction in predictions]
+        )
+    return np.array(scores)
 
 
 def _or_nan(score: Callable[..., float], *values: np.ndarray) -> float:
@@ -190,21 +192,21 @@ def format_gain(gain: Gain) -> str:
     """Returns a gain, its interval, and whether it is significant, as text."""
     if gain.low is None or gain.high is None:
         return f"{gain.value:+.4f}; no interval, because too few bootstrap draws have a score"
-    found = (
+    verdict = (
         "a significant gain"
         if gain.is_significant
         else "a significant loss"
         if gain.high < 0
         else "not significant"
     )
-    return f"{gain.value:+.4f} (95 % {gain.low:+.4f} to {gain.high:+.4f}), {found}"
+    return f"{gain.value:+.4f} (95 % {gain.low:+.4f} to {gain.high:+.4f}), {verdict}"
 
 
-def gain_columns(found: Gain | None) -> dict[str, float | None]:
+def gain_columns(measured_gain: Gain | None) -> dict[str, float | None]:
     """Returns a gain and its interval as the columns of a result's table."""
-    if found is None:
+    if measured_gain is None:
         return {"gain": None, "gain_low": None, "gain_high": None}
-    return {"gain": found.value, "gain_low": found.low, "gain_high": found.high}
+    return {"gain": measured_gain.value, "gain_low": measured_gain.low, "gain_high": measured_gain.high}
 
 
 def gain(
@@ -257,5 +259,5 @@ def common_rows(one: Predictions, other: Predictions, table: Table) -> tuple[Tab
     ids = common_ids([one, other])
     if not len(ids):
         raise InvalidError("no row has out-of-fold predictions of both", code="D41")
-    first, second = (made.mean().align(ids, allow_extra=True) for made in (one, other))
+    first, second = (predictions.mean().align(ids, allow_extra=True) for predictions in (one, other))
     return table.take(table.index_of(ids)), first, second

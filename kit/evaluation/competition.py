@@ -301,28 +301,28 @@ class Scoring:
             check_same_weights(table)
         return cls(metric, open_aggregator(workspace, table, metric))
 
-    def answers(self, made: Predictions, images: Table) -> tuple[Predictions, Aggregator]:
+    def answers(self, predictions: Predictions, images: Table) -> tuple[Predictions, Aggregator]:
         """Returns out-of-fold predictions of answers, one row per answer and fold, and the aggregator fitted
         on all of them.
 
         `images` is the training table. A fitted option is cross-fitted. Raises InvalidError D41 for rows that the
         table lacks.
         """
-        if images.answers is None or not len(made):
-            return made, self.aggregator
-        joined = JoinedRows.of(made, images.answers[images.index_of(made.ids)])
+        if images.answers is None or not len(predictions):
+            return predictions, self.aggregator
+        joined = JoinedRows.of(predictions, images.answers[images.index_of(predictions.ids)])
         if not self.aggregator.needs_fit():
-            return joined.predictions(made, self.aggregator), self.aggregator
+            return joined.predictions(predictions, self.aggregator), self.aggregator
         rows = images.by_answer.take(images.by_answer.index_of(joined.names))
         with suppress(InvalidError):  # too few answers, as in some folds: an unfitted option is the mean
-            return joined.cross_fit(made, bind_rows(self.aggregator, rows), rows)
-        return joined.predictions(made, self.aggregator), self.aggregator
+            return joined.cross_fit(predictions, bind_rows(self.aggregator, rows), rows)
+        return joined.predictions(predictions, self.aggregator), self.aggregator
 
-    def bind(self, made: Predictions, images: Table) -> tuple[Metric, Table, Probabilities]:
+    def bind(self, predictions: Predictions, images: Table) -> tuple[Metric, Table, Probabilities]:
         """Returns the metric bound to the answers of out-of-fold predictions, those rows, and their
         probabilities (rows, K).
         """
-        answers = self.answers(made, images)[0]
+        answers = self.answers(predictions, images)[0]
         rows = images.by_answer.take(images.by_answer.index_of(answers.ids))
         return bind_rows(self.metric, rows), rows, answers.probabilities
 
@@ -362,11 +362,11 @@ def _scores(metric: Metric, predictions: Predictions, table: Table) -> dict[str,
     # the competition's own options are used if its metric is one of the usual ones
     asked = {metric.plugin_name(): bind_rows(metric, rows)}
     asked |= {name: each for name, each in usual.items() if name not in asked}
-    found: dict[str, float] = {}
+    scores_by_name: dict[str, float] = {}
     for name, each in asked.items():
         with suppress(InvalidError):
-            found[name] = each.score(rows.targets(), predictions.probabilities)
-    return found
+            scores_by_name[name] = each.score(rows.targets(), predictions.probabilities)
+    return scores_by_name
 
 
 def with_scores(predictions: Predictions, scoring: Scoring, table: Table) -> Predictions:
@@ -405,9 +405,9 @@ def gain_over_plain(
     `plain_file` has the run's plain out-of-fold predictions. `table` has the predicted images.
     """
     plain_oof = Predictions.read(plain_file) if plain_file.is_file() else oof.take(oof.folds < 0)
-    found, mine = (scoring.answers(made, table)[0].mean() for made in (plain_oof, oof))
+    plain_answers, mine = (scoring.answers(predictions, table)[0].mean() for predictions in (plain_oof, oof))
     metric, table = scoring.metric, table.by_answer
-    same = found.take(np.isin(found.ids, mine.ids))
+    same = plain_answers.take(np.isin(plain_answers.ids, mine.ids))
     if len(same) != len(mine):
         return {}, None
     plain = _scores(metric, same, table)

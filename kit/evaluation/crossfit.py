@@ -83,15 +83,15 @@ def cross_fit(
         )
     whole = np.ones(len(truth), dtype=bool)
     parts = folds if len(np.unique(folds)) > 1 else _parts(len(truth), groups)
-    found: np.ndarray | None = None
+    cross_fitted: np.ndarray | None = None
     for part in np.unique(parts):
         held = parts == part
         blended = _predict(_fit(recipe, oof, truth, folds, groups, ~held), recipe, _take(oof, held), held)
-        found = np.empty((len(truth), blended.shape[1])) if found is None else found
-        found[held] = blended
-    if found is None:
+        cross_fitted = np.empty((len(truth), blended.shape[1])) if cross_fitted is None else cross_fitted
+        cross_fitted[held] = blended
+    if cross_fitted is None:
         raise InvalidError("no out-of-fold rows to fit on", code="D46")
-    return found, _fit(recipe, oof, truth, folds, groups, whole)
+    return cross_fitted, _fit(recipe, oof, truth, folds, groups, whole)
 
 
 def fit_without(

@@ -28,16 +28,16 @@ class RankedImages:
         )
 
 
-def mean_average_precision(found: RankedImages, k: int) -> float:
+def mean_average_precision(ranked: RankedImages, k: int) -> float:
     """Returns mAP@k: the mean over queries of sum P(i) rel(i) / min(wanted, k); queries without a relevant
     image do not count.
 
     P(i) is the precision of the first i images. Source: Google Landmark Retrieval 2019-2021, evaluation page.
     """
-    asked = found.wanted > 0
-    relevant = found.relevant[asked, :k]
+    asked = ranked.wanted > 0
+    relevant = ranked.relevant[asked, :k]
     precision = np.cumsum(relevant, axis=1) / np.arange(1, relevant.shape[1] + 1)
-    scores = (precision * relevant).sum(axis=1) / np.minimum(found.wanted[asked], k)
+    scores = (precision * relevant).sum(axis=1) / np.minimum(ranked.wanted[asked], k)
     return float(scores.mean()) if len(scores) else float("nan")
 
 
@@ -60,36 +60,36 @@ class SetRule:
         least, most = max(self.least - own, 0), min(self.most - own, similarities.shape[1])
         return np.asarray(np.clip(counts, least, most))
 
-    def score_rows(self, found: RankedImages) -> np.ndarray:
+    def score_rows(self, ranked: RankedImages) -> np.ndarray:
         """Returns the F1 of each query's set, (N,)."""
         own = int(self.with_self)
-        counts = self.count_images(found.similarities)
-        hits = np.concatenate([np.zeros((len(counts), 1), int), np.cumsum(found.relevant, axis=1)], axis=1)
+        counts = self.count_images(ranked.similarities)
+        hits = np.concatenate([np.zeros((len(counts), 1), int), np.cumsum(ranked.relevant, axis=1)], axis=1)
         right = hits[np.arange(len(counts)), counts] + own
-        total = counts + own + found.wanted + own
+        total = counts + own + ranked.wanted + own
         scores = np.zeros(len(counts))
         return np.asarray(np.divide(2 * right, total, out=scores, where=total > 0))
 
-    def fit(self, found: RankedImages) -> Self:
+    def fit(self, ranked: RankedImages) -> Self:
         """Returns the rule with the threshold of the best mean F1; of equals the middle one."""
-        values = np.unique(np.quantile(found.similarities, np.linspace(0, 1, THRESHOLDS_TRIED)))
+        values = np.unique(np.quantile(ranked.similarities, np.linspace(0, 1, THRESHOLDS_TRIED)))
         rules = [replace(self, threshold=float(value)) for value in values]
-        scores = np.array([rule.score_rows(found).mean() for rule in rules])
+        scores = np.array([rule.score_rows(ranked).mean() for rule in rules])
         best = np.flatnonzero(scores == scores.max())
         return rules[int(best[len(best) // 2])]
 
 
-def cross_fit_sets(rule: SetRule, found: RankedImages, folds: np.ndarray) -> tuple[float, SetRule]:
+def cross_fit_sets(rule: SetRule, ranked: RankedImages, folds: np.ndarray) -> tuple[float, SetRule]:
     """Returns the mean F1 of sets by thresholds fitted on other folds' queries, and the rule fitted on all.
 
     If there is only one fold, the threshold is scored on the queries that it was fitted on.
     """
     numbers = np.unique(folds)
-    fitted = rule.fit(found)
+    fitted = rule.fit(ranked)
     if len(numbers) < 2:
-        return float(fitted.score_rows(found).mean()), fitted
+        return float(fitted.score_rows(ranked).mean()), fitted
     scores = np.empty(len(folds))
     for fold in numbers:
         held = folds == fold
-        scores[held] = rule.fit(found.take(~held)).score_rows(found.take(held))
+        scores[held] = rule.fit(ranked.take(~held)).score_rows(ranked.take(held))
     return float(scores.mean()), fitted

@@ -23,18 +23,18 @@ CHUNK_PAIRS = 8_192  # pairs
 
 def pair_features(one: np.ndarray, other: np.ndarray) -> np.ndarray:
     """Returns features (pairs, 4) float64 of unit vectors (pairs, D), independent of the order of the two."""
-    found = np.empty((len(one), len(FEATURES)))
+    features = np.empty((len(one), len(FEATURES)))
     for start in range(0, len(one), CHUNK_PAIRS):
         part = slice(start, start + CHUNK_PAIRS)
         first, second = one[part].astype(np.float32), other[part].astype(np.float32)
         apart = np.abs(first - second) * np.sqrt(first.shape[1])  # equally for vectors of any length
-        found[part, 0] = np.einsum("ij,ij->i", first, second)
-        found[part, 1], found[part, 2], found[part, 3] = (
+        features[part, 0] = np.einsum("ij,ij->i", first, second)
+        features[part, 1], features[part, 2], features[part, 3] = (
             apart.mean(axis=1),
             apart.max(axis=1),
             apart.std(axis=1),
         )
-    return found
+    return features
 
 
 @dataclass(frozen=True)
@@ -57,18 +57,18 @@ class PairClassifier:
         given = np.asarray(members)[0]
         centre, scale = given.mean(axis=0), given.std(axis=0)
         scale = np.where(scale > 0, scale, 1.0)
-        found = LogisticRegression(C=STRENGTH, max_iter=1000).fit((given - centre) / scale, truth)
+        model = LogisticRegression(C=STRENGTH, max_iter=1000).fit((given - centre) / scale, truth)
         return type(self)(
             tuple(centre.tolist()),
             tuple(scale.tolist()),
-            tuple(found.coef_[0].tolist()),
-            float(found.intercept_[0]),
+            tuple(model.coef_[0].tolist()),
+            float(model.intercept_[0]),
         )
 
     def logits(self, given: np.ndarray) -> np.ndarray:
         """Returns log(p / (1 - p)) of pairs by their features (pairs, F), (pairs,) float64."""
-        made: np.ndarray = (given - self.centre) / self.scale @ np.asarray(self.weights) + self.intercept
-        return made
+        logits: np.ndarray = (given - self.centre) / self.scale @ np.asarray(self.weights) + self.intercept
+        return logits
 
     def blend(self, members: Any) -> np.ndarray:
         """Returns probabilities (pairs, 2) of another class and of the same."""
@@ -95,8 +95,8 @@ class PairClassifier:
 
 def sigmoid(logits: np.ndarray) -> np.ndarray:
     """Returns 1 / (1 + exp(-x)) without overflow."""
-    found: np.ndarray = np.exp(-np.logaddexp(0, -logits))
-    return found
+    probabilities: np.ndarray = np.exp(-np.logaddexp(0, -logits))
+    return probabilities
 
 
 def read_pair_classifiers(text: str) -> dict[str, PairClassifier]:
@@ -115,8 +115,8 @@ def adjust_for_prior(probabilities: Probabilities, drawn: float, share: float) -
     """
     same = probabilities * share / drawn
     other = (1 - probabilities) * (1 - share) / (1 - drawn)
-    found: np.ndarray = same / (same + other)
-    return found
+    adjusted: np.ndarray = same / (same + other)
+    return adjusted
 
 
 def best_threshold(probabilities: Probabilities, same: np.ndarray) -> tuple[float, float]:
@@ -134,15 +134,15 @@ def best_threshold(probabilities: Probabilities, same: np.ndarray) -> tuple[floa
 
 def curve(probabilities: Probabilities, same: np.ndarray, points: int = 101) -> Sequence[Mapping[str, float]]:
     """Returns precision, recall and threshold at evenly spaced quantiles of the probabilities, the highest first."""
-    found = []
+    curve_points = []
     for threshold in np.unique(np.quantile(probabilities, np.linspace(0, 1, points)))[::-1]:
         predicted = probabilities >= threshold
         hits = float((predicted & same.astype(bool)).sum())
-        found.append(
+        curve_points.append(
             {
                 "threshold": float(threshold),
                 "precision": hits / predicted.sum(),
                 "recall": hits / max(same.sum(), 1),
             }
         )
-    return found
+    return curve_points

@@ -29,14 +29,16 @@ def write_auto_groups(workspace: Workspace) -> Work[None]:
     if data.group in table.frame.columns or group_names(file).keys() == set(table.ids.tolist()):
         return
     loaded = yield from load_rows(workspace, table, "train", geometry(workspace.experiment))
-    found = yield from compute_thumbnails(loaded.cache)
-    groups = connected_components(len(table), find_near_duplicates(found).tolist())
+    thumbnails = yield from compute_thumbnails(loaded.cache)
+    groups = connected_components(len(table), find_near_duplicates(thumbnails).tolist())
     if data.group == "scene":
         if not table.has_one_class:
             raise ConfigError(
                 f"data.group=scene compares photos of one class, but rows have {MEANING[table.label_kind]}",
                 code="C17",
             )
-        scenes = yield from group_scenes(table.paths, table.targets(), found.pictures, open_source(workspace))
+        scenes = yield from group_scenes(
+            table.paths, table.targets(), thumbnails.pictures, open_source(workspace)
+        )
         groups = merge_groups(groups, scenes)
     write_groups(file, table.ids.tolist(), groups)

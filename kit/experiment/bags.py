@@ -162,12 +162,12 @@ def check_end_to_end(experiment: Experiment, techniques: OpenPlugins, ranks: int
         "columns": experiment.columns is not None,
         "several ranks": ranks > 1,
     }
-    found = [name for name, is_set in wrong.items() if is_set]
-    if found:
+    unsupported = [name for name, is_set in wrong.items() if is_set]
+    if unsupported:
         raise ConfigError(
-            f"instances trains a network on bags of images, and does not support {', '.join(found)}",
+            f"instances trains a network on bags of images, and does not support {', '.join(unsupported)}",
             code="C84",
-            hint=f"omit {found[0]}; or kit embed, then backbone=embeddings backbone.run=RUN",
+            hint=f"omit {unsupported[0]}; or kit embed, then backbone=embeddings backbone.run=RUN",
         )
     check_no_mixing(techniques, "C84", "and a row is a bag of several")
 
@@ -198,13 +198,13 @@ def find_bags(loaded: Loaded, max_instances: int | None, split: str = "test") ->
         table.answers == "", np.char.add("row ", np.arange(len(table)).astype(str)), table.answers
     )
     places = None if loaded.order is None else _places(table, loaded.order, split)
-    made = Bags.of_groups(np.flatnonzero(~loaded.bad), names, places)
+    bags = Bags.of_groups(np.flatnonzero(~loaded.bad), names, places)
     number = np.full(len(table), -1)
-    for at, rows in enumerate(made.rows):
+    for at, rows in enumerate(bags.rows):
         number[rows] = at
-    first = np.where(number < 0, np.arange(len(table)), np.r_[made.first, -1][number])
-    largest = max(map(len, made.rows), default=1)
-    return ImageBags(made.rows, number, first, min(max_instances or largest, largest))
+    first = np.where(number < 0, np.arange(len(table)), np.r_[bags.first, -1][number])
+    largest = max(map(len, bags.rows), default=1)
+    return ImageBags(bags.rows, number, first, min(max_instances or largest, largest))
 
 
 def check_image_bags(

@@ -107,15 +107,15 @@ def measure_step(
     learner = build_learner(techniques, experiment, len(table.classes), precision, device)
     plan = StepPlan(experiment.seed, 0, clip_grad_norm=experiment.clip_grad_norm)
     channels = experiment.channels * _images_per_row(techniques, table)
-    found = footprint(learner, stage.loss, random_batch(table, 4, size, channels), plan, precision)
+    memory_footprint = footprint(learner, stage.loss, random_batch(table, 4, size, channels), plan, precision)
     learner.optimizer.zero_grad(set_to_none=True)
     memory.empty_cache(device)
     held, room = sum(memory.learner_bytes(learner).values()), memory.device_memory(device)
     exchange = 0 if ranks == 1 else _exchange_bytes(learner)
     hint = advise_less_memory(learner.network, "image_size or network")
-    made = StepMemory(found, images, 0, None, room, held, exchange, hint=hint)
-    if made.peak(images) - held > room.free / 2:
-        return made
+    step_memory = StepMemory(memory_footprint, images, 0, None, room, held, exchange, hint=hint)
+    if step_memory.peak(images) - held > room.free / 2:
+        return step_memory
     batch = random_batch(table, images, size, channels).pin_for(device)
 
     failed: list[str] = []
@@ -130,10 +130,12 @@ def measure_step(
     learner.optimizer.zero_grad(set_to_none=True)
     more = None if failed else memory.peak_during(device, step)
     if failed:
-        return replace(made, failed=failed[0])
+        return replace(step_memory, failed=failed[0])
     if more is None:
-        return made
-    return replace(made, scratch=max(0, held + more - found.peak(images)), measured=held + more)
+        return step_memory
+    return replace(
+        step_memory, scratch=max(0, held + more - memory_footprint.peak(images)), measured=held + more
+    )
 
 
 def _images_per_row(techniques: OpenPlugins, table: Table) -> int:
@@ -179,10 +181,10 @@ def largest_batch(
     """
     most = max(1, rows // MIN_STEPS_PER_EPOCH)
     tried = min(most, LR_REFERENCE_BATCH)
-    found = measure_step(techniques, experiment, table, precision, device, tried, ranks)
-    fitting = found.largest()
+    step_memory = measure_step(techniques, experiment, table, precision, device, tried, ranks)
+    fitting = step_memory.largest()
     if not fitting:
-        raise _none_fits(found)
+        raise _none_fits(step_memory)
     count = min(fitting, most)
     return count - count % 8 or count
 
@@ -230,25 +232,25 @@ def limit_micro_batch(
     most = images * _images_per_row(techniques, table)
     if SAFE_FACTOR * _plainest(learner, experiment, most) < memory.device_memory(device).free:
         return ""
-    found = measure_step(techniques, experiment, table, precision, device, images, learner.ranks.count)
-    if found.fits(images):
+    step_memory = measure_step(techniques, experiment, table, precision, device, images, learner.ranks.count)
+    if step_memory.fits(images):
         return ""
-    fitting = found.largest()
+    fitting = step_memory.largest()
     if not fitting:
-        raise _none_fits(found)
+        raise _none_fits(step_memory)
     learner.micro_batch_size = min(fitting, learner.micro_batch_size or fitting)
     return (
-        f"a step of {images} images needs {memory.format_mebibytes(found.peak(images))}, {found.room}: "
+        f"a step of {images} images needs {memory.format_mebibytes(step_memory.peak(images))}, {step_memory.room}: "
         f"kit uses {learner.micro_batch_size} at a time, the batch stays {images}"
     )
 
 
-def _none_fits(found: StepMemory) -> RunError:
+def _none_fits(step_memory: StepMemory) -> RunError:
     return RunError(
-        f"one image at a time needs {memory.format_mebibytes(found.peak(1))} "
-        f"({memory.describe_parts(found.parts(1))}); {found.room}",
+        f"one image at a time needs {memory.format_mebibytes(step_memory.peak(1))} "
+        f"({memory.describe_parts(step_memory.parts(1))}); {step_memory.room}",
         code="R02",
-        hint=found.hint,
+        hint=step_memory.hint,
     )
 
 

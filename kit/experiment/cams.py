@@ -19,7 +19,7 @@ BATCH = 16
 
 
 def cam_batches(
-    made: Predictor,
+    predictor: Predictor,
     loaded: Loaded,
     experiment: Experiment,
     split: str,
@@ -31,12 +31,12 @@ def cam_batches(
     `targets` are the classes of `rows`, by default the most probable ones. All rows have an image.
     """
     images = ImageDataset(loaded.cache, experiment.image_size, experiment.center_crop)
-    values = made.encode_columns(loaded.table, split)
-    network = cast(Network, made.network).float()
+    values = predictor.encode_columns(loaded.table, split)
+    network = cast(Network, predictor.network).float()
     for start in range(0, len(rows), BATCH):
         part = rows[start : start + BATCH]
         pixels = np.stack([images.image(0, int(row), 0) for row in part])
-        shown = torch.from_numpy(pixels).permute(0, 3, 1, 2).to(made.device)
-        side = None if values is None else torch.from_numpy(values.of(part)).to(made.device)
+        shown = torch.from_numpy(pixels).permute(0, 3, 1, 2).to(predictor.device)
+        side = None if values is None else torch.from_numpy(values.of(part)).to(predictor.device)
         classes = None if targets is None else targets[start : start + BATCH].tolist()
-        yield part, pixels, compute_cams(network, made.loss, shown, classes, side)
+        yield part, pixels, compute_cams(network, predictor.loss, shown, classes, side)

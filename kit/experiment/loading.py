@@ -177,34 +177,35 @@ def find_targets(
     targets: dict[tuple[Path, str], RunCheckpoints] = {}
     for path in paths:
         folder = _resolve(workspace, path)
-        found = _checkpoints(folder)
-        if not found and (how := Run(folder).made_by):
+        run_checkpoints = _checkpoints(folder)
+        if not run_checkpoints and (how := Run(folder).made_by):
             raise ConfigError(
                 f"runs/{folder.name} was {how}, so it has no networks",
                 code="C15",
                 hint="kit blend uses its predictions",
             )
-        if not found:
+        if not run_checkpoints:
             raise ConfigError(
                 f"{path} is not a run, fold or checkpoint with a finished fold",
                 code="C15",
                 hint="run kit train first, or use a path such as runs/a, runs/a/fold-0, runs/a/fold-0/0012",
             )
-        if not any(found[0][0].folder.glob("fold-*/*/model.safetensors")):
-            name = found[0][0].name
+        if not any(run_checkpoints[0][0].folder.glob("fold-*/*/model.safetensors")):
+            name = run_checkpoints[0][0].name
             raise ConfigError(
                 f"runs/{name} has no weights: it was exported without them",
                 code="C15",
                 hint=f"kit runs export {name} --weights --out {name}.zip where it was trained; kit blend needs none",
             )
-        if is_on_embeddings(found[0][0]) and not with_heads:
+        if is_on_embeddings(run_checkpoints[0][0]) and not with_heads:
             raise ConfigError(
-                f"runs/{found[0][0].name} was trained on embeddings, so it cannot predict, embed or average images",
+                f"runs/{run_checkpoints[0][0].name} was trained on embeddings, so it cannot predict, embed or "
+                "average images",
                 code="C83",
                 hint="kit blend uses its predictions, which kit train has written; "
-                f"kit merge runs/{found[0][0].name} --name NAME makes a run that predicts images",
+                f"kit merge runs/{run_checkpoints[0][0].name} --name NAME makes a run that predicts images",
             )
-        for run, fold, checkpoint in found:
+        for run, fold, checkpoint in run_checkpoints:
             suffix = "" if checkpoint == _last(run, fold) else f"-{checkpoint.name}"
             target = targets.setdefault((run.folder, suffix), RunCheckpoints(run, suffix))
             target.folds[fold] = checkpoint
@@ -228,13 +229,15 @@ def _checkpoints(folder: Path) -> list[tuple[Run, int, Path]]:
         return _last_checkpoint(Run(folder.parent), fold)
     if (folder / "manifest.json").is_file() and (folder / "folds.csv").is_file():
         run = Run(folder)
-        found = [entry for number in range(run.folds().count) for entry in _last_checkpoint(run, number)]
-        missing = sorted(set(range(run.folds().count)) - {fold for _, fold, _ in found})
-        if found and missing:
+        last_checkpoints = [
+            entry for number in range(run.folds().count) for entry in _last_checkpoint(run, number)
+        ]
+        missing = sorted(set(range(run.folds().count)) - {fold for _, fold, _ in last_checkpoints})
+        if last_checkpoints and missing:
             listed = ", ".join(map(str, missing))
             text = f"W13 {run.name} is not finished, so kit predicts without fold {listed}"
             warnings.warn(KitWarning(text), stacklevel=3)
-        return found
+        return last_checkpoints
     return []
 
 

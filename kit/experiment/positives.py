@@ -35,8 +35,8 @@ def describe_positives(stage: OpenStage, labels: np.ndarray) -> str:
 def positive_share(stage: OpenStage, labels: np.ndarray) -> float:
     """Returns the share of an epoch's rows with another row of their class in their batch."""
     order = labels[stage.sampler.order(labels, generator(stage.experiment.seed, "order", 0, 0))]
-    found = 0
+    rows_with_positive = 0
     for part in even_batches(len(order), stage.experiment.batch_rows()):
         _, counts = np.unique(order[part[0] : part[-1] + 1], return_counts=True)
-        found += int(counts[counts > 1].sum())
-    return found / max(len(order), 1)
+        rows_with_positive += int(counts[counts > 1].sum())
+    return rows_with_positive / max(len(order), 1)

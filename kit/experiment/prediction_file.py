@@ -108,9 +108,10 @@ def restore(checkpoint: Checkpoint, root: Path | None, device: torch.device) -> 
     parts = network.open_parts(experiment, root, classes).without_pretrained()
     parts = parts.with_layout(None if columns is None else columns.layout)
     built = network.build(parts, len(classes.names), experiment.image_size)
-    wanted, found = built.state_dict(), checkpoint.prediction_weights
+    wanted, weights = built.state_dict(), checkpoint.prediction_weights
     wrong = sorted(
-        {*wanted, *found} - {key for key in wanted if key in found and wanted[key].shape == found[key].shape}
+        {*wanted, *weights}
+        - {key for key in wanted if key in weights and wanted[key].shape == weights[key].shape}
     )
     if wrong:
         raise CheckpointError(
@@ -119,7 +120,7 @@ def restore(checkpoint: Checkpoint, root: Path | None, device: torch.device) -> 
             cases=wrong,
             hint="one of its plugins was changed after training",
         )
-    built.load_state_dict(found)
+    built.load_state_dict(weights)
     precision = precision_of(checkpoint.provenance, built, device)
     placed = precision.to_device(built.eval(), device)
     return Predictor(placed, parts.loss, precision, classes.target, columns)
@@ -128,17 +129,17 @@ def restore(checkpoint: Checkpoint, root: Path | None, device: torch.device) -> 
 def load_for_prediction(path: Path, root: Path | None, device: torch.device) -> Predictor:
     """Returns a checkpoint's network in its fastest form to predict. Raises as `load` and `restore`."""
     checkpoint = load(path)
-    made = restore(checkpoint, root, device)
+    predictor = restore(checkpoint, root, device)
     size = experiment_of(checkpoint.provenance).image_size
-    if made.precision.predict != "float32":
-        return made
-    return replace(made, network=fuse(made.network, size))
+    if predictor.precision.predict != "float32":
+        return predictor
+    return replace(predictor, network=fuse(predictor.network, size))
 
 
 def same_experiment(run: Run, folds: Mapping[int, Path], table: Table) -> Experiment:
     """Returns the experiment of a run's checkpoints. Raises CheckpointError D53 if one was made for other classes."""
-    found = {path: checkpoints.provenance_of(path) for path in folds.values()}
-    for path, trained in found.items():
+    provenance_by_path = {path: checkpoints.provenance_of(path) for path in folds.values()}
+    for path, trained in provenance_by_path.items():
         if trained.classes != table.classes:
             raise CheckpointError(
                 f"{path} was trained for {len(trained.classes)} classes, but the table has "
@@ -146,7 +147,7 @@ def same_experiment(run: Run, folds: Mapping[int, Path], table: Table) -> Experi
                 code="D53",
                 hint=f"train {run.name} again under another --name",
             )
-    return experiment_of(next(iter(found.values())))
+    return experiment_of(next(iter(provenance_by_path.values())))
 
 
 def warn_of_changed(run: Run, plugins: Mapping[str, str]) -> None:
@@ -290,11 +291,11 @@ class PredictionFile:
 
     def reader(self, fold: int, predictor: Predictor) -> NetworkReader:
         """Returns a fold's network as a reader that fills its rows. Raises RunError if the disk is full."""
-        rows, found, places = self.is_started(fold, predictor.target)
+        rows, predictions, places = self.is_started(fold, predictor.target)
         job = self.job
         side = predictor.encode_columns(self.loaded.table, self.split)
         size = job.experiment.batch_rows()
-        return NetworkReader(predictor, job.views, job.merge, rows, size, found, places, side)
+        return NetworkReader(predictor, job.views, job.merge, rows, size, predictions, places, side)
 
     def is_started(self, fold: int, target: Target) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Returns the rows for a fold's network to predict, the array to be filled, and the position of each row in it.
@@ -304,35 +305,35 @@ class PredictionFile:
         """
         table, rows, job = self.loaded.table, self.rows(fold), self.job
         written, places = self._rows_to_write(rows), self._places(rows)
-        found = _memory_map((len(written), len(table.classes)), job)
-        found[np.setdiff1d(np.arange(len(written)), places)] = self.prior
-        made = Provenance(checkpoints={str(fold): self.provenance.checkpoint(fold)})
+        predictions = _memory_map((len(written), len(table.classes)), job)
+        predictions[np.setdiff1d(np.arange(len(written)), places)] = self.prior
+        provenance = Provenance(checkpoints={str(fold): self.provenance.checkpoint(fold)})
         self.made[fold] = Predictions(
             table.ids if len(written) == len(table) else table.ids[written],
             np.full(len(written), fold),
             table.classes,
-            found,
-            made,
+            predictions,
+            provenance,
             target,
         )
-        found[places, 0] = np.nan  # so that a row without predictions is recognised after a stop
+        predictions[places, 0] = np.nan  # so that a row without predictions is recognised after a stop
         is_left = np.ones(len(rows), bool)
         if fold in self.unfinished:
             earlier, ids = self.unfinished[fold], table.ids[rows]
             known = np.isin(ids, earlier.ids)
-            found[places[known]] = earlier.align(ids[known])
+            predictions[places[known]] = earlier.align(ids[known])
             is_left = ~known
         if self.bags is not None:
             is_left &= self.bags.first[rows] == rows
-        return rows[is_left], found, places[is_left]
+        return rows[is_left], predictions, places[is_left]
 
     def _spread(self, fold: int) -> None:
         """Copies the prediction of each bag from its first row to its other rows."""
         if self.bags is None or fold not in self.made:
             return
-        found, rows = self.made[fold].probabilities, self.rows(fold)
-        at_first = found[np.searchsorted(self._rows_to_write(rows), self.bags.first[rows])]
-        found[self._places(rows)] = at_first
+        predictions, rows = self.made[fold].probabilities, self.rows(fold)
+        at_first = predictions[np.searchsorted(self._rows_to_write(rows), self.bags.first[rows])]
+        predictions[self._places(rows)] = at_first
 
     def count_left(self) -> int:
         """Returns rows times networks that are not predicted yet."""

@@ -144,10 +144,10 @@ class RunContext:
         if fold not in self.side_by_fold:
             table = self.loaded.table
             encoder = fit_columns(self.workspace, table, self.training_rows(fold), recipe)
-            made = encoder.encode(table, "train")
+            side = encoder.encode(table, "train")
             if self.taught is not None:
-                made = made.join(encoder.encode(self.taught.loaded.table, "test"))
-            self.side_by_fold[fold] = made
+                side = side.join(encoder.encode(self.taught.loaded.table, "test"))
+            self.side_by_fold[fold] = side
         return self.side_by_fold[fold]
 
     def parts_of(self, fold: int) -> network.Parts:

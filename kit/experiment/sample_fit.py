@@ -159,8 +159,8 @@ def _find_repair(workspace: Workspace, wanted: Sequence[str], test: Table, meant
         tried = data.model_copy(update=change)
         with suppress(KitError), warnings.catch_warnings():
             warnings.simplefilter("ignore", KitWarning)
-            found = test_table(workspace, tried, test.classes)
-            if set(found.by_answer.ids.tolist()) == set(wanted) and len(train_table(root, tried)):
+            repaired = test_table(workspace, tried, test.classes)
+            if set(repaired.by_answer.ids.tolist()) == set(wanted) and len(train_table(root, tried)):
                 ((key, value),) = change.items()
                 return shlex.quote(f"data.{key}={'null' if value is None else value}")
     answer = "" if data.answer is None else f", data.answer is {data.answer}"
@@ -259,10 +259,14 @@ def _renames(strange: Sequence[str], free: Sequence[str], train: Table) -> dict[
     if len(strange) != len(free) or len(strange) > 50:
         return {}
     pairs = {name: difflib.get_close_matches(name, list(strange), n=1, cutoff=0.6) for name in free}
-    found = {name: near[0] for name, near in pairs.items() if near}
-    if len(found) < len(free) or len(set(found.values())) < len(found):
+    nearest_names = {name: near[0] for name, near in pairs.items() if near}
+    if len(nearest_names) < len(free) or len(set(nearest_names.values())) < len(nearest_names):
         return {}
-    return {spelling.made: found[spelling.name] for spelling in train.spellings if spelling.name in found}
+    return {
+        spelling.made: nearest_names[spelling.name]
+        for spelling in train.spellings
+        if spelling.name in nearest_names
+    }
 
 
 def warn_about_prediction(workspace: Workspace, table: Table) -> None:
@@ -284,14 +288,14 @@ def warn_about_prediction(workspace: Workspace, table: Table) -> None:
         warn_train_test_overlap(table, test)
         _warn_about_boxes(workspace, [table, test])
     try:
-        found = list(misfits(workspace, table, test))
+        all_misfits = list(misfits(workspace, table, test))
     except KitError as error:
         if test is not None:  # otherwise W12 has reported it
             warnings.warn(
                 KitWarning(f"W42 the sample cannot be read, kit blend will stop: {error}"), stacklevel=2
             )
         return
-    for misfit in found:
+    for misfit in all_misfits:
         code = "W41" if misfit.about == "rows" else "W42"
         lines = [
             f"{code} kit blend will stop: {misfit.summary}",

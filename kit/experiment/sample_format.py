@@ -34,10 +34,10 @@ def choose_format(
     such labels.
     """
     spec = workspace.competition.format
-    found = _with_ids_of_its_own(workspace.root, sample, classes, labels) if spec is None else []
-    decided = _by_metric(workspace, sample, classes, labels, metric) if spec is None and not found else None
-    if spec is None and decided is None and not found:
-        found = find_formats(workspace.root, sample, classes, labels)
+    fitting = _with_ids_of_its_own(workspace.root, sample, classes, labels) if spec is None else []
+    decided = _by_metric(workspace, sample, classes, labels, metric) if spec is None and not fitting else None
+    if spec is None and decided is None and not fitting:
+        fitting = find_formats(workspace.root, sample, classes, labels)
     if spec is not None:
         chosen = Format.open(spec, workspace.root, where="format")
         check_takes([chosen], labels, workspace.root)
@@ -48,10 +48,10 @@ def choose_format(
             )
     elif decided is not None:
         chosen = decided.format
-    elif len(found) == 1:
-        chosen = found[0]
+    elif len(fitting) == 1:
+        chosen = fitting[0]
     else:
-        raise _unclear(workspace, sample, classes, found, labels)
+        raise _unclear(workspace, sample, classes, fitting, labels)
     chosen = _as_the_table_separates(chosen, workspace, sample, classes)
     if top_k is None:
         return chosen
@@ -86,7 +86,7 @@ def find_formats(
     """Returns the formats for such labels that match the sample; formats for only these labels go before
     those for all.
     """
-    found = []
+    fitting = []
     for name in registry.locations("format", root):
         try:
             known = Format.open(name, root)
@@ -97,9 +97,9 @@ def find_formats(
             warnings.warn(KitWarning(text), stacklevel=4)
             continue
         if matches(known, sample, classes, labels):
-            found.append(known)
-    own = [known for known in found if known.label_kinds == (labels,)]
-    return own or found
+            fitting.append(known)
+    own = [known for known in fitting if known.label_kinds == (labels,)]
+    return own or fitting
 
 
 def _as_the_table_separates(
@@ -111,8 +111,8 @@ def _as_the_table_separates(
     spec, separator = chosen.spec(), workspace.competition.data.label_separator
     if separator is None or spec.get("separator", separator) is not None:
         return chosen
-    made = Format.open({**spec, "separator": separator}, workspace.root, where="format")
-    return made if made.matches(sample, classes) else chosen
+    format_with_separator = Format.open({**spec, "separator": separator}, workspace.root, where="format")
+    return format_with_separator if format_with_separator.matches(sample, classes) else chosen
 
 
 def matches(
@@ -149,10 +149,10 @@ def _unclear(
     workspace: Workspace,
     sample: pd.DataFrame,
     classes: Sequence[str],
-    found: Sequence[Format],
+    fitting: Sequence[Format],
     labels: LabelKind,
 ) -> ConfigError:
-    names = [known.plugin_name() for known in found]
+    names = [known.plugin_name() for known in fitting]
     tried = plugins_taking("format", labels, workspace.root)
     columns, row = (", ".join(map(str, cells)) for cells in (sample.columns, sample.iloc[0]))
     shown = ", ".join(classes[:MAX_CASES]) + (" …" if len(classes) > MAX_CASES else "")
@@ -213,14 +213,14 @@ def check_table(table: pd.DataFrame, sample: pd.DataFrame, shape: Format, classe
         )
 
 
-def _check_ids(found: Sequence[str], wanted: Sequence[str]) -> None:
-    if found == wanted:
+def _check_ids(ids: Sequence[str], wanted: Sequence[str]) -> None:
+    if ids == wanted:
         return
-    has, needs = set(found), set(wanted)
+    has, needs = set(ids), set(wanted)
     missing = [Case("is missing", id=name, code="D41") for name in wanted if name not in has]
-    extra = [Case("is not in the sample", id=name, code="D41") for name in found if name not in needs]
+    extra = [Case("is not in the sample", id=name, code="D41") for name in ids if name not in needs]
     raise InvalidError(
-        f"the {len(found)} ids of the submission are not the {len(wanted)} ids of the sample in its "
+        f"the {len(ids)} ids of the submission are not the {len(wanted)} ids of the sample in its "
         f"order: {len(missing)} missing, {len(extra)} extra",
         code="D41",
         cases=[*missing[:3], *extra[:3]],

@@ -217,14 +217,14 @@ def check_averaging(optimizer: Optimizer, experiment: Experiment, schedulers: Se
             f"scheduler {falling[0].plugin_name()!r}, whose rate falls" if falling else ""
         ),
     }
-    found = {fix: text for fix, text in wrong.items() if text}
-    if found:
+    faults = {fix: text for fix, text in wrong.items() if text}
+    if faults:
         name = optimizer.plugin_name()
         raise ConfigError(
             f"optimizer {name!r} averages all steps at a constant rate, and does not go with "
-            f"{', '.join(found.values())}",
+            f"{', '.join(faults.values())}",
             code="C88",
-            hint=" ".join(found),
+            hint=" ".join(faults),
         )
 
 

@@ -174,7 +174,7 @@ class _TrackerThread:
         self._thread.join(TRACKER_TIMEOUT_S)
         if self._thread.is_alive():
             return TimeoutError(f"not finished after {TRACKER_TIMEOUT_S:g} s")
-        found = None
+        answer = None
         while not self._answers.empty():
-            found = self._answers.get()
-        return found
+            answer = self._answers.get()
+        return answer

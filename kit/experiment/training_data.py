@@ -94,16 +94,20 @@ class PseudoRows:
         labels = np.concatenate([own.labels, np.full(len(self.loaded.table), -1)])
         labels[places] = predicted.probabilities.argmax(axis=1)
         rows = np.concatenate([own.rows, first + self.rows(fold)])
-        made = replace(own, cache=ConcatCache((own.cache, self.loaded.cache)), rows=rows, labels=labels)
+        rows_with_pseudo = replace(
+            own, cache=ConcatCache((own.cache, self.loaded.cache)), rows=rows, labels=labels
+        )
         if kind == "class_index":
-            return made
+            return rows_with_pseudo
         shares = np.zeros((len(labels), len(predicted.classes)), np.float32)  # 0 if no teacher saw the row
         shares[places] = predicted.probabilities
         if kind == "soft":
             shares[np.arange(first), own.labels] = 1
-            return replace(made, targets=shares)
+            return replace(rows_with_pseudo, targets=shares)
         self._write_teacher_rows(shares, table, fold)
-        return replace(made, targets=np.concatenate([labels[:, None].astype(np.float32), shares], axis=1))
+        return replace(
+            rows_with_pseudo, targets=np.concatenate([labels[:, None].astype(np.float32), shares], axis=1)
+        )
 
     def kind(self, loss: Loss) -> LabelKind:
         """Returns the kind of labels that a loss receives."""

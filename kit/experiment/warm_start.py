@@ -28,9 +28,9 @@ def initial_checkpoint(workspace: Workspace, path: str, folds: Folds, fold: int)
     on.
     """
     place = workspace.path(path)
-    found = re.fullmatch(r"(?P<run>.+?)(/fold-(?P<fold>\d+)(/(?P<name>[\d-]+))?)?", place.as_posix())
-    assert found is not None
-    run, own = Run(Path(found["run"])), int(found["fold"] or fold)
+    match = re.fullmatch(r"(?P<run>.+?)(/fold-(?P<fold>\d+)(/(?P<name>[\d-]+))?)?", place.as_posix())
+    assert match is not None
+    run, own = Run(Path(match["run"])), int(match["fold"] or fold)
     if not (run.folder / "folds.csv").is_file():
         raise ConfigError(
             f"init_from {path!r} is not a run", code="C25", hint="use runs/r, runs/r/fold-0 or a checkpoint"
@@ -49,7 +49,7 @@ def initial_checkpoint(workspace: Workspace, path: str, folds: Folds, fold: int)
             hint="use the same splitter, split_seed and rows; or backbone.weights if it was trained on "
             "other data",
         )
-    newest = checkpoints.newest(run.fold(fold)) if found["name"] is None else place
+    newest = checkpoints.newest(run.fold(fold)) if match["name"] is None else place
     if newest is None or not newest.is_dir():
         raise ConfigError(f"init_from {path!r} has no checkpoint of fold {fold}", code="C25")
     return newest
@@ -90,11 +90,11 @@ def load_initial_weights(learner: Learner, path: Path) -> None:
     The optimizer, the schedule and the counts start from zero. Raises CheckpointError D53 if the network is
     another.
     """
-    found, wanted = checkpoints.load(path), learner.weights()
+    initial, wanted = checkpoints.load(path), learner.weights()
     wrong = sorted(
         key
-        for key in {*wanted, *found.weights}
-        if key not in wanted or key not in found.weights or wanted[key].shape != found.weights[key].shape
+        for key in {*wanted, *initial.weights}
+        if key not in wanted or key not in initial.weights or wanted[key].shape != initial.weights[key].shape
     )
     if wrong:
         raise CheckpointError(
@@ -103,4 +103,4 @@ def load_initial_weights(learner: Learner, path: Path) -> None:
             cases=wrong,
             hint="init_from needs the same backbone, pooling and head",
         )
-    learner.load_plain(found.weights, found.prediction_weights)
+    learner.load_plain(initial.weights, initial.prediction_weights)

@@ -59,15 +59,15 @@ def _boxes(content: bytes, at: int, end: int) -> Iterator[tuple[bytes, int, int]
 def _images(content: bytes, start: int, stop: int) -> set[int]:
     """Returns the numbers of the items that are AV1 images."""
     wide = content[start] != 0  # the count's width
-    found = set()
+    types = set()
     for name, at, _end in _boxes(content, start + (8 if wide else 6), stop):
         version = content[at]
         if name == b"infe" and version >= 2:
             width = 4 if version > 2 else 2
             kind = content[at + 6 + width : at + 10 + width]
             if kind == b"av01":
-                found.add(int.from_bytes(content[at + 4 : at + 4 + width], "big"))
-    return found
+                types.add(int.from_bytes(content[at + 4 : at + 4 + width], "big"))
+    return types
 
 
 def _places(content: bytes, start: int, stop: int) -> Iterator[tuple[int, bool, int, int]]:

@@ -260,8 +260,8 @@ class Geometry:
         scale = self.cache_size / side
         if scale > 1:  # one pixel by 9000 would become 160 by 1,440,000
             scale = min(scale, max(1.0, MAX_UPSCALE * self.cache_size / max(height, width)))
-        made = resize(image, max(1, round(height * scale)), max(1, round(width * scale)))
-        return pad_to_square(made, self.cache_size) if self.resize == "pad" else made
+        resized = resize(image, max(1, round(height * scale)), max(1, round(width * scale)))
+        return pad_to_square(resized, self.cache_size) if self.resize == "pad" else resized
 
     def pixel_bytes(self, data: Data) -> int:
         """Returns the bytes of a pixel with all its channels."""
@@ -368,7 +368,7 @@ def fill_cache(
         missing = source.reader.order(
             [Path(text) for text, name in names.items() if name not in store.places]
         )
-        found: list[DecodedFile] = []  # those with notes
+        files_with_notes: list[DecodedFile] = []  # those with notes
         if missing:
             _warn_of_space(folder, len(missing) * geometry.square_bytes * BYTES[data.pixel_type])
             held = frozenset(store.places)
@@ -377,13 +377,13 @@ def fill_cache(
                 for number, one in enumerate(storing, 1):
                     names[os.fspath(one.path)] = one.name
                     if one.bad or one.notes:
-                        found.append(one)
+                        files_with_notes.append(one)
                     yield Progress("images", len(texts) - len(missing) + number, len(texts))
         del hashes
     finally:
         lock.release()
-    bad = {os.fspath(one.path): one.bad for one in found if one.bad}
-    _warn(found)
+    bad = {os.fspath(one.path): one.bad for one in files_with_notes if one.bad}
+    _warn(files_with_notes)
     places = _places(store, [names[text] if text not in bad else "" for text in texts])
     by_row = {row: bad[text] for row, text in enumerate(texts) if text in bad}
     cache = Cache(
@@ -469,9 +469,9 @@ def _warn_of_space(folder: Path, needed: int) -> None:
         warnings.warn(KitWarning(f"{text}: kit cache prune frees space"), stacklevel=4)
 
 
-def _warn(found: Sequence[DecodedFile]) -> None:
+def _warn(files_with_notes: Sequence[DecodedFile]) -> None:
     """Warns once per kind of repaired image, with the count."""
-    notes = [(note, one.path) for one in found for note in one.notes]
+    notes = [(note, one.path) for one in files_with_notes for note in one.notes]
     for code in sorted({note.code for note, _ in notes}):
         same = [(note, path) for note, path in notes if note.code == code]
         (note, path), more = same[0], len(same) - 1
@@ -485,5 +485,5 @@ def _places(store: Store, names: Sequence[str]) -> np.ndarray:
     It is -1 for an empty name.
     """
     nowhere = PixelSpan(-1, -1, -1, 0)
-    found = (store.places[name] if name else nowhere for name in names)
-    return np.array([(place.offset, place.height, place.width) for place in found], np.int64).reshape(-1, 3)
+    spans = (store.places[name] if name else nowhere for name in names)
+    return np.array([(place.offset, place.height, place.width) for place in spans], np.int64).reshape(-1, 3)

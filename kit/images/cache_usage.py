@@ -38,8 +38,8 @@ def list_cache(workspace: Workspace) -> tuple[CacheFolder, ...]:
     """Returns the cache's folders, most recently used first."""
     folders = [file.parent for file in workspace.cache.glob("*/index.npz")]
     contents, needs = _contents(workspace), _needs(workspace)
-    found = [_shelf(folder, contents, needs.get(folder.name, ())) for folder in folders]
-    return tuple(sorted(found, key=lambda shelf: (-shelf.used, shelf.name)))
+    shelves = [_shelf(folder, contents, needs.get(folder.name, ())) for folder in folders]
+    return tuple(sorted(shelves, key=lambda shelf: (-shelf.used, shelf.name)))
 
 
 def prune_cache(
@@ -118,9 +118,9 @@ def _contents(workspace: Workspace) -> frozenset[str] | None:
 
 def _needs(workspace: Workspace) -> dict[str, tuple[str, ...]]:
     """Returns the folder's name -> the runs that need it; unreadable runs need nothing."""
-    found: dict[str, tuple[str, ...]] = {}
+    needs: dict[str, tuple[str, ...]] = {}
     experiment, data = workspace.experiment, workspace.competition.data
-    found[_folder(Geometry.of(experiment), data, workspace)] = (CONFIG_FILE,)
+    needs[_folder(Geometry.of(experiment), data, workspace)] = (CONFIG_FILE,)
     for file in sorted(workspace.runs.glob(f"*/{CONFIG_FILE}")):
         try:
             raw = json.loads(file.read_text(encoding="utf-8"))
@@ -128,8 +128,8 @@ def _needs(workspace: Workspace) -> dict[str, tuple[str, ...]]:
             name = _folder(of, Data.model_validate(raw.get("data", {})), workspace)
         except (KitError, OSError, ValueError, AttributeError, TypeError):
             continue
-        found[name] = (*found.get(name, ()), file.parent.name)
-    return found
+        needs[name] = (*needs.get(name, ()), file.parent.name)
+    return needs
 
 
 def _folder(geometry: Geometry, data: Data, workspace: Workspace) -> str:

@@ -151,10 +151,10 @@ _ADAM7 = [(0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), 
 
 
 def _chunks(content: bytes, name: bytes) -> list[bytes]:
-    found, at = [], 8
+    chunks, at = [], 8
     while at + 8 <= len(content):
         length = int.from_bytes(content[at : at + 4], "big")
         if content[at + 4 : at + 8] == name:
-            found.append(content[at + 8 : at + 8 + length])
+            chunks.append(content[at + 8 : at + 8 + length])
         at += 12 + length
-    return found
+    return chunks

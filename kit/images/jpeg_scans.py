@@ -86,12 +86,12 @@ def _read_scans(content: bytes, at: int) -> _Scans:
     """Follows the markers from `at` to the end marker, or to the end of the content."""
     scans = _Scans()
     while True:
-        found = _MARKER.search(content, at)
-        if found is None:
+        marker_match = _MARKER.search(content, at)
+        if marker_match is None:
             return scans
-        at, marker = found.end(), content[found.end() - 1]
+        at, marker = marker_match.end(), content[marker_match.end() - 1]
         if marker == _EOI:
-            scans.end = found.start()
+            scans.end = marker_match.start()
             return scans
         if marker not in _WITH_LENGTH:
             continue

@@ -44,21 +44,21 @@ class Thumbnails:
 def compute_thumbnails(cache: Cache, task: str = "looks") -> Work[Thumbnails]:
     """Computes the thumbnails of every image of a cache."""
     count = len(cache)
-    found = Thumbnails(
+    thumbnails = Thumbnails(
         np.zeros(count, np.uint64),
         np.zeros((count, CONFIRM_SIDE * CONFIRM_SIDE), np.float32),
         np.zeros(count, bool),
     )
     for row in range(count):
         if cache.places[row, 0] < 0:
-            found.bad[row] = True
+            thumbnails.bad[row] = True
             continue
         grey = to_grey(cache[row])
-        found.hashes[row] = phash(grey)
-        found.pictures[row] = _picture(grey)
+        thumbnails.hashes[row] = phash(grey)
+        thumbnails.pictures[row] = _picture(grey)
         if row % 256 == 0:
             yield Progress(task, row, count)
-    return found
+    return thumbnails
 
 
 def phash(grey: np.ndarray) -> np.uint64:
@@ -85,7 +85,7 @@ def _picture(grey: np.ndarray) -> np.ndarray:
 
 
 def find_near_duplicates(
-    found: Thumbnails, most_bits: int = MAX_HAMMING, alike: float = MIN_CORRELATION
+    thumbnails: Thumbnails, most_bits: int = MAX_HAMMING, alike: float = MIN_CORRELATION
 ) -> np.ndarray:
     """Returns pairs of similar rows (pairs, 2) int64, the lower first, including copies of one file.
 
@@ -93,23 +93,23 @@ def find_near_duplicates(
     rows, as among scans of digits, all pictures are similar. A pair must then be much nearer than its rows'
     other neighbours.
     """
-    rows = np.flatnonzero(~found.bad)
-    hashes, pairs = found.hashes[rows], []
+    rows = np.flatnonzero(~thumbnails.bad)
+    hashes, pairs = thumbnails.hashes[rows], []
     for start in range(0, len(rows), CHUNK_ROWS):
         apart = np.bitwise_count(hashes[start : start + CHUNK_ROWS, None] ^ hashes[None, start:])
         one, other = np.nonzero(apart <= most_bits)
         forward = other > one
         pairs.append(np.stack([rows[one[forward] + start], rows[other[forward] + start]], axis=1))
     near = np.concatenate(pairs) if pairs else np.empty((0, 2), np.int64)
-    near = near[_likeness(found, near) >= alike]
-    return _select_outlying_pairs(found, rows, near) if _is_chained(len(found.bad), near) else near
+    near = near[_likeness(thumbnails, near) >= alike]
+    return _select_outlying_pairs(thumbnails, rows, near) if _is_chained(len(thumbnails.bad), near) else near
 
 
-def _likeness(found: Thumbnails, pairs: np.ndarray) -> np.ndarray:
+def _likeness(thumbnails: Thumbnails, pairs: np.ndarray) -> np.ndarray:
     """Returns the correlation of the small pictures of each pair, in blocks, because pairs may be many."""
     parts = [pairs[start : start + BLOCK] for start in range(0, len(pairs), BLOCK)]
-    made = [np.einsum("ij,ij->i", *(found.pictures[rows] for rows in part.T)) for part in parts]
-    return np.concatenate(made) if made else np.empty(0, np.float32)
+    likenesses = [np.einsum("ij,ij->i", *(thumbnails.pictures[rows] for rows in part.T)) for part in parts]
+    return np.concatenate(likenesses) if likenesses else np.empty(0, np.float32)
 
 
 def _is_chained(rows: int, pairs: np.ndarray) -> bool:
@@ -121,7 +121,7 @@ def _is_chained(rows: int, pairs: np.ndarray) -> bool:
     return size >= max(CHAIN, SHARE * rows) and inside < size * (size - 1) / 4
 
 
-def _select_outlying_pairs(found: Thumbnails, rows: np.ndarray, pairs: np.ndarray) -> np.ndarray:
+def _select_outlying_pairs(thumbnails: Thumbnails, rows: np.ndarray, pairs: np.ndarray) -> np.ndarray:
     """Returns the pairs that are nearer than chance explains, by the growth of distances from neighbour to neighbour.
 
     If neighbours were spread evenly in m dimensions, (nearest / tenth) ** m would be below its median ** 3.4
@@ -129,10 +129,10 @@ def _select_outlying_pairs(found: Thumbnails, rows: np.ndarray, pairs: np.ndarra
     Dimension".
     """
     count = min(NEIGHBOURS, len(rows) - 1)
-    nearest = np.zeros((len(found.bad), count), np.float32)
-    nearest[rows] = 1 - nearest_excluding_self(found.pictures[rows], count).similarities
+    nearest = np.zeros((len(thumbnails.bad), count), np.float32)
+    nearest[rows] = 1 - nearest_excluding_self(thumbnails.pictures[rows], count).similarities
     farthest = chance_distance(nearest[rows]) * nearest[pairs, -1].max(axis=1)
-    near: np.ndarray = pairs[1 - _likeness(found, pairs) <= farthest]
+    near: np.ndarray = pairs[1 - _likeness(thumbnails, pairs) <= farthest]
     return near
 
 

@@ -301,11 +301,11 @@ class ImageSource:
         each = max(1, self.channels // len(parts))
         is_whole = self.data.tiles.count or any(part.box for part in parts)
         rules = ReadRules(each, self.data.max_pixels, 0 if is_whole else least_side, self.data)
-        made = [
+        decoded_parts = [
             self._of_part(part, record, rules) for part, record in zip(parts, loaded.records, strict=True)
         ]
-        repairs = tuple(note for one in made for note in one.repairs)
-        pixels = self._join([one.pixels for one in made])
+        repairs = tuple(note for one in decoded_parts for note in one.repairs)
+        pixels = self._join([one.pixels for one in decoded_parts])
         if self.data.tiles.count and not loaded.is_tiled:
             pixels = join_tiles(pixels, self.data.tiles)
         return Decoded(pixels, repairs)
@@ -315,8 +315,8 @@ class ImageSource:
         return self.decode(self.load(location))
 
     def _of_part(self, part: Part, record: Record, rules: ReadRules) -> Decoded:
-        made = self._try(lambda: self.reader.decode(record, rules))
-        pixels = made.pixels[:, :, None] if made.pixels.ndim == 2 else made.pixels
+        decoded = self._try(lambda: self.reader.decode(record, rules))
+        pixels = decoded.pixels[:, :, None] if decoded.pixels.ndim == 2 else decoded.pixels
         is_known = pixels.dtype == np.uint8 or pixels.dtype == rules.pixel_type
         if not is_known or pixels.ndim != 3 or 0 in pixels.shape:
             known = " or ".join(sorted({"uint8", rules.pixel_type}))
@@ -330,7 +330,7 @@ class ImageSource:
             pixels = np.repeat(pixels, 3, axis=2)
         if part.box:
             pixels = boxes.crop(pixels, part.box, self.data.box_margin)
-        return made if pixels is made.pixels else replace(made, pixels=pixels)
+        return decoded if pixels is decoded.pixels else replace(decoded, pixels=pixels)
 
     def _join(self, images: Sequence[np.ndarray]) -> np.ndarray:
         sizes = {image.shape[:2] for image in images}
@@ -348,16 +348,16 @@ class ImageSource:
 
     def fingerprint(self) -> list[object]:
         """Returns the settings that change the pixels of a record: empty for an RGB image of the reader `image`."""
-        found: list[object] = []
+        parts: list[object] = []
         place = registry.location_of(type(self.reader))
         if place.name != "image" or self.reader.spec() != type(self.reader)().spec():
-            found += [self.reader.spec(), self.reader.version]
+            parts += [self.reader.spec(), self.reader.version]
         if place.source != "kit" and place.file:
-            found.append(sha256(place.file))
-        found += [["channels", self.channels]] if self.channels != 3 else []
-        found += [["pixels", self.data.pixel_type]] if self.data.pixel_type != "uint8" else []
-        found += [["tiles", self.data.tiles.model_dump()]] if self.data.tiles.count else []
-        return found + ([["margin", self.data.box_margin]] if self.data.box else [])
+            parts.append(sha256(place.file))
+        parts += [["channels", self.channels]] if self.channels != 3 else []
+        parts += [["pixels", self.data.pixel_type]] if self.data.pixel_type != "uint8" else []
+        parts += [["tiles", self.data.tiles.model_dump()]] if self.data.tiles.count else []
+        return parts + ([["margin", self.data.box_margin]] if self.data.box else [])
 
 
 def _only_file(part: Part) -> Path:
@@ -442,19 +442,19 @@ def stat_key(location: Path | str) -> list[int]:
 def _stamp(location: Path) -> list[int]:
     """Returns the same before a file is read; empty unless all are regular files."""
     try:
-        found = [Path(file).stat() for file in files_of(location)]
+        stats = [Path(file).stat() for file in files_of(location)]
     except (OSError, ValueError):  # reading the file reports the error
         return []
-    return _key_of_stats(found) if all(stat.S_ISREG(each.st_mode) for each in found) else []
+    return _key_of_stats(stats) if all(stat.S_ISREG(each.st_mode) for each in stats) else []
 
 
-def _key_of_stats(found: Sequence[os.stat_result]) -> list[int]:
-    if len(found) == 1:
-        (each,) = found
+def _key_of_stats(stats: Sequence[os.stat_result]) -> list[int]:
+    if len(stats) == 1:
+        (each,) = stats
         return [each.st_size, each.st_mtime_ns, each.st_ctime_ns, each.st_ino]
     return [
-        sum(each.st_size for each in found),
-        max((each.st_mtime_ns for each in found), default=0),
-        max((each.st_ctime_ns for each in found), default=0),
-        sum(each.st_ino for each in found),
+        sum(each.st_size for each in stats),
+        max((each.st_mtime_ns for each in stats), default=0),
+        max((each.st_ctime_ns for each in stats), default=0),
+        sum(each.st_ino for each in stats),
     ]

@@ -15,8 +15,8 @@ def compress(image: Pixels, quality: int) -> np.ndarray:
         _, coded = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), options)
         decoded = np.asarray(cv2.imdecode(coded, cv2.IMREAD_COLOR))
         return np.asarray(cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB))
-    made = np.empty_like(image)
+    compressed = np.empty_like(image)
     for channel in range(image.shape[2]):
         _, coded = cv2.imencode(".jpg", image[:, :, channel], options)
-        made[:, :, channel] = np.asarray(cv2.imdecode(coded, cv2.IMREAD_GRAYSCALE))
-    return made
+        compressed[:, :, channel] = np.asarray(cv2.imdecode(coded, cv2.IMREAD_GRAYSCALE))
+    return compressed

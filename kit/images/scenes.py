@@ -88,8 +88,8 @@ def count_matches(one: Keypoints, other: Keypoints) -> int:
 
 def _unit(looks: np.ndarray) -> np.ndarray:
     wide = looks.astype(np.float32)
-    made: np.ndarray = wide / np.maximum(np.linalg.norm(wide, axis=1, keepdims=True), 1e-9)
-    return made
+    unit_vectors: np.ndarray = wide / np.maximum(np.linalg.norm(wide, axis=1, keepdims=True), 1e-9)
+    return unit_vectors
 
 
 def nearest_thumbnails(rows: np.ndarray, pictures: np.ndarray, others: np.ndarray, most: int) -> np.ndarray:
@@ -114,13 +114,13 @@ def group_scenes(
     groups, done = np.arange(len(paths)), 0
     for label in np.unique(labels):
         rows = np.flatnonzero(labels == label)
-        found: list[Keypoints] = []
+        keypoints: list[Keypoints] = []
         for one in map_threads(lambda row: read_keypoints(paths[row], source), rows.tolist()):
-            found.append(one)
+            keypoints.append(one)
             done += 1
             if done % 32 == 0:
                 yield Progress("scenes", done, len(paths))
-        local = connected_components(len(rows), _pairs(rows, found, pictures).tolist())
+        local = connected_components(len(rows), _pairs(rows, keypoints, pictures).tolist())
         groups[rows] = rows[local]
     return groups
 
@@ -136,12 +136,12 @@ def map_threads(work: Callable[[One], Made], given: Sequence[One]) -> Iterator[M
         cv2.setNumThreads(before)
 
 
-def _pairs(rows: np.ndarray, found: Sequence[Keypoints], pictures: np.ndarray) -> np.ndarray:
+def _pairs(rows: np.ndarray, keypoints: Sequence[Keypoints], pictures: np.ndarray) -> np.ndarray:
     """Returns pairs (pairs, 2) of positions in `rows` that show one scene."""
     asked = _pairs_to_compare(rows, pictures)
     pairs: list[tuple[int, int]] = [(one, other) for one, other in asked.tolist()]
-    made = [*map_threads(lambda pair: count_matches(found[pair[0]], found[pair[1]]), pairs)]
-    return scene_pairs(len(rows), asked, np.array(made, dtype=np.int64))
+    match_counts = [*map_threads(lambda pair: count_matches(keypoints[pair[0]], keypoints[pair[1]]), pairs)]
+    return scene_pairs(len(rows), asked, np.array(match_counts, dtype=np.int64))
 
 
 def scene_pairs(rows: int, pairs: np.ndarray, counts: np.ndarray, least: float = MIN_INLIERS) -> np.ndarray:

@@ -163,16 +163,16 @@ def _deflate_ends(data: bytes) -> bool:
 
 def _packbits_end(data: bytes, row: int) -> bool:
     """Whether the runs add up to whole rows of this many bytes."""
-    at, made = 0, 0
+    at, decoded_bytes = 0, 0
     while at < len(data):
         count = data[at]
         if count < 128:
-            made += count + 1 if at + 1 + count < len(data) else 0
+            decoded_bytes += count + 1 if at + 1 + count < len(data) else 0
             at += count + 2
         else:
-            made += 257 - count if count > 128 else 0
+            decoded_bytes += 257 - count if count > 128 else 0
             at += 2 if count > 128 else 1
-    return made % row == 0
+    return decoded_bytes % row == 0
 
 
 def _overlap(parts: list[tuple[int, int]]) -> bool:

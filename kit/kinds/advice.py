@@ -50,20 +50,20 @@ def keep_whole(group: str, asked: str | None, splitter: Splitter, labels: LabelK
 
 def weigh_rare(sampler: Mapping[str, Any], loss: Mapping[str, Any], labels: LabelKind) -> str:
     """Returns overrides that give rare classes more weight, in addition to the sampler and loss that are set."""
-    found = []
+    remedies = []
     if sampler["name"] == "shuffled":
-        found.append("sampler=repeat_factor" if labels == "multi_hot" else "sampler=balanced")
+        remedies.append("sampler=repeat_factor" if labels == "multi_hot" else "sampler=balanced")
     names = list(_names(loss))
     if labels == "multi_hot":
-        found += [] if "asymmetric" in names else ["loss=asymmetric"]
+        remedies += [] if "asymmetric" in names else ["loss=asymmetric"]
     elif "class_weighted" not in names:
         mixes = names[0] in ("cutmix", "mixup", "cutmix_or_mixup")  # a mixture is the outermost loss
         key, inner = ("loss.base", names[1:]) if mixes else ("loss", names)
         keep = f" {key}.base={inner[0]}" if inner and inner[0] != "cross_entropy" else ""
-        found.append(f"{key}=class_weighted{keep}")
-    if not found:
+        remedies.append(f"{key}=class_weighted{keep}")
+    if not remedies:
         return f"nothing: sampler {sampler['name']!r} and loss {names[0]!r} already favour rare classes"
-    return ", or ".join(found)
+    return ", or ".join(remedies)
 
 
 def _names(spec: Any) -> Iterator[str]:

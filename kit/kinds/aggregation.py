@@ -56,12 +56,14 @@ class AnswerImages:
         """Returns one prediction per answer, (A, K) float64, by a function that joins (A, n, K) to (A, K)."""
         import numpy as np
 
-        made: np.ndarray | None = None
+        answers_joined: np.ndarray | None = None
         for answers, stack in self._stacks():
             joined = combine(stack)
-            made = np.empty((len(self), joined.shape[1])) if made is None else made
-            made[answers] = joined
-        return np.empty((0, self.predictions.shape[1])) if made is None else made
+            answers_joined = (
+                np.empty((len(self), joined.shape[1])) if answers_joined is None else answers_joined
+            )
+            answers_joined[answers] = joined
+        return np.empty((0, self.predictions.shape[1])) if answers_joined is None else answers_joined
 
     def _stacks(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Yields answers with equal numbers of images, as positions and float64 (A, n, K), in stacks of

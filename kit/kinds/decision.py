@@ -66,30 +66,30 @@ def upgrade_record(record: Mapping[str, Any]) -> dict[str, Any]:
     The file's rule becomes `decision`. A metric within the ensembler loses the threshold that it was fitted
     with.
     """
-    made = dict(record)
-    if isinstance(made.get("format"), Mapping):
-        shape = dict(made["format"])
+    upgraded = dict(record)
+    if isinstance(upgraded.get("format"), Mapping):
+        shape = dict(upgraded["format"])
         threshold, least = shape.pop("threshold", None), shape.pop("at_least_one", None)
-        made["format"] = shape
-        if made.get("decision") is None and least is not None:
-            made["decision"] = Decision(
+        upgraded["format"] = shape
+        if upgraded.get("decision") is None and least is not None:
+            upgraded["decision"] = Decision(
                 0.5 if threshold is None else float(threshold), int(bool(least))
             ).spec()
-    if isinstance(made.get("ensembler"), Mapping):
-        made["ensembler"] = _without_thresholds(made["ensembler"])
-    return made
+    if isinstance(upgraded.get("ensembler"), Mapping):
+        upgraded["ensembler"] = _without_thresholds(upgraded["ensembler"])
+    return upgraded
 
 
 def _without_thresholds(spec: Mapping[str, Any]) -> dict[str, Any]:
-    made: dict[str, Any] = {}
+    upgraded: dict[str, Any] = {}
     for key, value in spec.items():
         if isinstance(value, Mapping):
             inner = {
                 name: one for name, one in value.items() if not (key == "metric" and name == "threshold")
             }
-            made[key] = _without_thresholds(inner)
+            upgraded[key] = _without_thresholds(inner)
         elif isinstance(value, list):
-            made[key] = [_without_thresholds(one) if isinstance(one, Mapping) else one for one in value]
+            upgraded[key] = [_without_thresholds(one) if isinstance(one, Mapping) else one for one in value]
         else:
-            made[key] = value
-    return made
+            upgraded[key] = value
+    return upgraded

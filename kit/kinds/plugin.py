@@ -202,11 +202,11 @@ def _no_option(cls: type[Plugin], key: str, fields: Mapping[str, Any], value: An
 def explain_validation_error(error: ValidationError, where: str = "") -> ConfigError:
     """Returns pydantic's findings in kit's words: the path of each key, the problem, the given value."""
     cases, hints = [], []
-    for found in error.errors(include_url=False):
-        hints += [found["ctx"]["instead"]] if "instead" in found.get("ctx", {}) else []
-        path = ".".join(str(part) for part in ((where,) if where else ()) + found["loc"])
-        given = "" if found["type"] in ("no_option", "missing") else f", not {found['input']!r}"
-        cases.append(Case(f"{found['msg'].removeprefix('Value error, ')}{given}", path))
+    for fault in error.errors(include_url=False):
+        hints += [fault["ctx"]["instead"]] if "instead" in fault.get("ctx", {}) else []
+        path = ".".join(str(part) for part in ((where,) if where else ()) + fault["loc"])
+        given = "" if fault["type"] in ("no_option", "missing") else f", not {fault['input']!r}"
+        cases.append(Case(f"{fault['msg'].removeprefix('Value error, ')}{given}", path))
     return ConfigError(
         f"{len(cases)} invalid option{'s' * (len(cases) > 1)}",
         code="C02",

@@ -72,10 +72,10 @@ def locations(kind: str, root: Path | None = None) -> dict[str, list[PluginLocat
         raise PluginError(
             f"no kind of plugin named {kind!r}{did_you_mean(kind, kinds())}", code="P02", hint="kit plugins"
         )
-    found: dict[str, list[PluginLocation]] = {}
+    by_name: dict[str, list[PluginLocation]] = {}
     for place in [*_in_workspace(kind, root), *_in_kit(kind), *_find_installed(kind, tuple(sys.path))]:
-        found.setdefault(place.name, []).append(place)
-    return dict(sorted(found.items()))
+        by_name.setdefault(place.name, []).append(place)
+    return dict(sorted(by_name.items()))
 
 
 def _files(folder: Path) -> list[Path]:
@@ -158,7 +158,7 @@ def load_plugin_class(place: PluginLocation, base: type[T]) -> type[T]:
         raise PluginError(
             f"{place} fails on import", code="P01", cases=[Case(detail, _line_of(error, place))]
         ) from error
-    found = [
+    classes = [
         value
         for name, value in vars(module).items()
         if inspect.isclass(value)
@@ -167,13 +167,13 @@ def load_plugin_class(place: PluginLocation, base: type[T]) -> type[T]:
         and value.__module__ == module.__name__
         and not name.startswith("_")
     ]
-    if len(found) != 1:
-        names = ", ".join(sorted({value.__name__ for value in found})) or "none"
+    if len(classes) != 1:
+        names = ", ".join(sorted({value.__name__ for value in classes})) or "none"
         raise PluginError(f"{place} must define one public class of its kind, it defines {names}", code="P04")
-    find_fault: Callable[[], str] = getattr(found[0], "find_fault", str)
+    find_fault: Callable[[], str] = getattr(classes[0], "find_fault", str)
     if fault := find_fault():
         raise PluginError(f"{place}: {fault}", code="P04")
-    return found[0]
+    return classes[0]
 
 
 def _register_package(root: Path, kind: str) -> None:

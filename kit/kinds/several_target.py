@@ -83,10 +83,10 @@ class SeveralTarget(Target):
     def number_columns(self, columns: int) -> np.ndarray:
         import numpy as np
 
-        found = np.zeros(columns, bool)
+        is_number = np.zeros(columns, bool)
         for place in self._places("number"):
-            found[place] = True
-        return found
+            is_number[place] = True
+        return is_number
 
     def find_faults(self, predictions: Probabilities, free: bool = False) -> Faults:
         import numpy as np
@@ -110,10 +110,10 @@ class SeveralTarget(Target):
     def normalise(self, predictions: Probabilities) -> Probabilities:
         import numpy as np
 
-        made = np.array(predictions)
+        normalised = np.array(predictions)
         for place in self._places("softmax"):
-            made[:, place] /= predictions[:, place].sum(axis=1, keepdims=True)
-        return made
+            normalised[:, place] /= predictions[:, place].sum(axis=1, keepdims=True)
+        return normalised
 
     def to_logs(self, predictions: Tensor, least: float) -> Tensor:
         if not self.is_probability:
@@ -147,9 +147,9 @@ class SeveralTarget(Target):
         """Counts the rows of each class; for a sigmoid column those with yes, for a number those with a number."""
         import numpy as np
 
-        found = np.nansum(labels, axis=0)
+        sums = np.nansum(labels, axis=0)
         return np.asarray(
-            np.where(self.number_columns(columns), (labels == labels).sum(axis=0), found), dtype=np.int64
+            np.where(self.number_columns(columns), (labels == labels).sum(axis=0), sums), dtype=np.int64
         )
 
     def find_lack(self, labels: Targets, columns: Sequence[str]) -> str:
@@ -197,20 +197,20 @@ class SeveralTarget(Target):
 
     def guessing_loss(self, columns: int) -> float:
         losses = {"sigmoid": math.log(2), "number": 1.0}
-        found = [
+        loss_of_parts = [
             losses.get(part.kind, math.log(max(part.place.stop - part.place.start, 1)))
             for part in self.layout
         ]
-        return sum(found) / max(len(found), 1)
+        return sum(loss_of_parts) / max(len(loss_of_parts), 1)
 
     def prior(self, labels: Targets, columns: int) -> np.ndarray:
         import numpy as np
 
-        found = np.asarray(np.nansum(labels, axis=0, dtype=np.float64))
+        sums = np.asarray(np.nansum(labels, axis=0, dtype=np.float64))
         some = np.maximum((labels == labels).sum(axis=0), 1)
         for place in self._places("softmax"):
-            some[place] = max(found[place].sum(), 1)
-        return np.asarray(found / some)
+            some[place] = max(sums[place].sum(), 1)
+        return np.asarray(sums / some)
 
     def guess(self, rows: int, columns: int) -> np.ndarray:
         import numpy as np
@@ -221,37 +221,37 @@ class SeveralTarget(Target):
         return np.tile(np.concatenate(shares), (rows, 1))
 
     def names_of(self, label: Any, columns: Sequence[str]) -> tuple[str, ...]:
-        found: list[str] = []
+        texts: list[str] = []
         for part in self.layout:
             for at in range(part.place.start, part.place.stop):
                 if part.kind == "number":
                     if label[at] == label[at]:
-                        found.append(f"{columns[at]} {float(label[at]):.6g}")
+                        texts.append(f"{columns[at]} {float(label[at]):.6g}")
                 elif label[at] > 0.5:
-                    found.append(columns[at])
-        return tuple(found)
+                    texts.append(columns[at])
+        return tuple(texts)
 
     def describe(self, prediction: np.ndarray, columns: Sequence[str]) -> str:
-        found: list[str] = []
+        texts: list[str] = []
         for part in self.layout:
             names, own = columns[part.place], prediction[part.place]
             if part.kind == "softmax":
-                found.append(names[int(own.argmax())])
+                texts.append(names[int(own.argmax())])
             elif part.kind == "number":
-                found += (
+                texts += (
                     NUMBERS.names_of(own, names) if len(names) > 1 else [f"{names[0]} {float(own[0]):.6g}"]
                 )
             else:
-                found += [
+                texts += [
                     name if value >= 0.5 else f"no {name}" for name, value in zip(names, own, strict=True)
                 ]
-        return ", ".join(found)
+        return ", ".join(texts)
 
     def find_missing(self, labels: Any) -> Any:
-        found = labels != labels
+        is_missing = labels != labels
         for place in self._places("softmax"):
-            found[:, place] |= (labels[:, place].sum(1) == 0)[:, None]
-        return found
+            is_missing[:, place] |= (labels[:, place].sum(1) == 0)[:, None]
+        return is_missing
 
     def to_json(self) -> Any:
         if not self.kinds:

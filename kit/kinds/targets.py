@@ -345,8 +345,8 @@ def one_hot(strata: np.ndarray) -> np.ndarray:
     """Returns strata (N,) as 0 and 1, int8 (N, strata)."""
     import numpy as np
 
-    found = np.unique(strata)
-    return np.asarray(strata[:, None] == found, dtype=np.int8)
+    strata_present = np.unique(strata)
+    return np.asarray(strata[:, None] == strata_present, dtype=np.int8)
 
 
 def _principal_ranks(labels: np.ndarray) -> np.ndarray:

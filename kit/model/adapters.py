@@ -111,5 +111,5 @@ def _merge_weights(module: nn.Module) -> None:
 
 def _plain_name(key: str) -> str:
     """Returns `x.weight` for `x.parametrizations.weight.original` and the like; other names are plain."""
-    owner, found, rest = key.partition(WITHIN)
-    return owner + rest.partition(".")[0] if found else key
+    owner, is_within, rest = key.partition(WITHIN)
+    return owner + rest.partition(".")[0] if is_within else key

@@ -75,28 +75,28 @@ class CheckpointProvenance:
     lacks: Callable[[str], KitError] = field(default=_lacks, compare=False, repr=False)  # a key's error
 
     @classmethod
-    def from_json(cls, found: Mapping[str, Any], lacks: Callable[[str], KitError]) -> Self:
+    def from_json(cls, record: Mapping[str, Any], lacks: Callable[[str], KitError]) -> Self:
         """Reads a manifest's values. `lacks` makes the error for a key that is missing or has another form."""
-        rest, made = dict(found), dict[str, Any]()
+        rest, values = dict(record), dict[str, Any]()
         if "multi_label" in rest:  # of an older version
-            made["target"] = read_target({"multi_label": rest.pop("multi_label")})
+            values["target"] = read_target({"multi_label": rest.pop("multi_label")})
         for attribute in fields(cls):
             value = rest.pop(attribute.name, None) if attribute.name not in ("other", "lacks") else None
             if value is None:
                 continue
             try:
-                made[attribute.name] = _as_field(attribute.name, value)
+                values[attribute.name] = _as_field(attribute.name, value)
             except (TypeError, ValueError):
                 raise lacks(attribute.name) from None
-        if made.get("config") is not None:
-            made["config"] = CheckedDict(made["config"], lacks)
-        return cls(**made, other=rest, lacks=lacks)
+        if values.get("config") is not None:
+            values["config"] = CheckedDict(values["config"], lacks)
+        return cls(**values, other=rest, lacks=lacks)
 
     def to_json(self) -> dict[str, Any]:
         """Returns JSON values by key, without unknown ones."""
-        found = {attribute.name: getattr(self, attribute.name) for attribute in fields(self)}
-        found["target"] = self.target.to_json()
-        found["class_levels"] = [[level.name, list(level.parents)] for level in self.class_levels]
+        values = {attribute.name: getattr(self, attribute.name) for attribute in fields(self)}
+        values["target"] = self.target.to_json()
+        values["class_levels"] = [[level.name, list(level.parents)] for level in self.class_levels]
         optional = (
             "run",
             "folds",
@@ -111,7 +111,7 @@ class CheckpointProvenance:
         return {
             **{
                 key: value
-                for key, value in found.items()
+                for key, value in values.items()
                 if key not in ("other", "lacks") and value is not None and (value or key not in optional)
             },
             **self.other,
@@ -273,8 +273,8 @@ def _save_tensors(file: Path, tensors: Mapping[str, Tensor]) -> None:
     try:
         safetensors.torch.save_file(plain, file)
     except safetensors.SafetensorError as error:
-        found = re.search(r"os error (\d+)", str(error))
-        raise OSError(int(found[1]), str(error), str(file)) if found else error from error
+        match = re.search(r"os error (\d+)", str(error))
+        raise OSError(int(match[1]), str(error), str(file)) if match else error from error
 
 
 def _alone(tensor: Tensor) -> Tensor:

@@ -226,31 +226,35 @@ def _final_norm(name: str, wanted: Collection[str], state: State) -> str:
     return final if name.startswith("fc_norm.") and final in wanted and final not in state else name
 
 
-def _reshape(found: Any, wanted: Tensor) -> Any:
+def _reshape(weight: Any, wanted: Tensor) -> Any:
     """Reshapes a matrix to a 1 x 1 convolution, or the reverse, if a network without pooling has the other one.
 
     The kernels of three colours are adapted to other channels as in timm, which repeats and scales them.
     """
-    if torch.is_tensor(found) and found.dim() == wanted.dim() == 4 and _is_of_other_channels(found, wanted):
-        adapted: Tensor = import_timm().models.adapt_input_conv(wanted.shape[1], found)
+    if (
+        torch.is_tensor(weight)
+        and weight.dim() == wanted.dim() == 4
+        and _is_of_other_channels(weight, wanted)
+    ):
+        adapted: Tensor = import_timm().models.adapt_input_conv(wanted.shape[1], weight)
         return adapted
-    if torch.is_tensor(found) and sorted((found.dim(), wanted.dim())) == [2, 4]:
-        shapes = (*found.shape, 1, 1)[:4], (*wanted.shape, 1, 1)[:4]
-        return found.reshape(wanted.shape) if shapes[0] == shapes[1] else found
-    return found
+    if torch.is_tensor(weight) and sorted((weight.dim(), wanted.dim())) == [2, 4]:
+        shapes = (*weight.shape, 1, 1)[:4], (*wanted.shape, 1, 1)[:4]
+        return weight.reshape(wanted.shape) if shapes[0] == shapes[1] else weight
+    return weight
 
 
-def _is_of_other_channels(found: Tensor, wanted: Tensor) -> bool:
-    others = (found.shape[0], *found.shape[2:]) == (wanted.shape[0], *wanted.shape[2:])
-    return others and found.shape[1] == 3 != wanted.shape[1]
+def _is_of_other_channels(weight: Tensor, wanted: Tensor) -> bool:
+    others = (weight.shape[0], *weight.shape[2:]) == (wanted.shape[0], *wanted.shape[2:])
+    return others and weight.shape[1] == 3 != wanted.shape[1]
 
 
-def _shape_fault(wanted: Tensor, found: Any) -> str:
-    if not torch.is_tensor(found):
-        return f"is no tensor but {type(found).__name__}"
-    if found.shape == wanted.shape:
+def _shape_fault(wanted: Tensor, weight: Any) -> str:
+    if not torch.is_tensor(weight):
+        return f"is no tensor but {type(weight).__name__}"
+    if weight.shape == wanted.shape:
         return ""
-    return f"has the shape {tuple(found.shape)}, the network {tuple(wanted.shape)}"
+    return f"has the shape {tuple(weight.shape)}, the network {tuple(wanted.shape)}"
 
 
 def _is_weight(value: Any) -> bool:

@@ -29,9 +29,9 @@ class PooledInstances(nn.Module):
     def count_features(self, features: int) -> int:
         """Returns the length of a pooled vector, by trying one."""
         was_training = self.training
-        found = self.eval()(torch.zeros(1, 1, features), torch.ones(1, 1, dtype=torch.bool)).shape[1]
+        width = self.eval()(torch.zeros(1, 1, features), torch.ones(1, 1, dtype=torch.bool)).shape[1]
         self.train(was_training)
-        return int(found)
+        return int(width)
 
 
 def find_images(bags: Tensor) -> Tensor:

@@ -221,13 +221,13 @@ def _by_child(module: nn.Module) -> dict[str, int]:
 
     Norms belong to the layer below.
     """
-    found: dict[str, int] = {}
+    layers: dict[str, int] = {}
     layer = -1
     for name, child in module.named_children():
         weights = dict(child.named_parameters(prefix=name))
         layer += any(weight.dim() > 1 for weight in weights.values())
-        found |= dict.fromkeys(weights, max(layer, 0))
-    return found
+        layers |= dict.fromkeys(weights, max(layer, 0))
+    return layers
 
 
 def build(parts: Parts, classes: int, image_size: int) -> Network:
@@ -299,14 +299,14 @@ def _features(backbone: nn.Module, pooling: nn.Module, image_size: int, channels
     """Returns the number of features of a pooled image, by trying one, without changing batch norm's averages."""
     backbone.eval()
     try:
-        found = pooling(backbone(torch.zeros(1, channels, image_size, image_size))).shape[1]
+        width = pooling(backbone(torch.zeros(1, channels, image_size, image_size))).shape[1]
     except (RuntimeError, AssertionError) as error:
         raise ConfigError(
             f"the backbone does not accept images of {image_size} px: {str(error).splitlines()[0]}",
             code="C09",
         ) from error
     backbone.train()
-    return int(found)
+    return int(width)
 
 
 @torch.no_grad()

@@ -19,26 +19,26 @@ def find_non_finite(network: nn.Module, predict: Callable[[], Any]) -> str:
     for name, value in network.state_dict().items():
         if count := _count_non_finite(value):
             return f"{name} has {count} of {value.numel()} values that are not finite"
-    found: list[str] = []
+    messages: list[str] = []
     modes = {module: module.training for module in network.modules()}
     network.eval()
     with ExitStack() as stack:
         for name, module in network.named_modules():
             if not any(module.children()):
-                stack.callback(module.register_forward_hook(_watch(name, found)).remove)
+                stack.callback(module.register_forward_hook(_watch(name, messages)).remove)
         stack.callback(_restore_modes, modes)
         predict()
-    return found[0] if found else ""
+    return messages[0] if messages else ""
 
 
-def _watch(name: str, found: list[str]) -> Callable[[nn.Module, Any, Any], None]:
+def _watch(name: str, messages: list[str]) -> Callable[[nn.Module, Any, Any], None]:
     """Returns a hook that records a layer whose output is not finite although its input is."""
 
     def hook(module: nn.Module, inputs: Any, output: Any) -> None:
-        if found or not isinstance(output, Tensor) or not (count := _count_non_finite(output)):
+        if messages or not isinstance(output, Tensor) or not (count := _count_non_finite(output)):
             return
         largest = max((float(each.abs().max()) for each in inputs if isinstance(each, Tensor)), default=0.0)
-        found.append(
+        messages.append(
             f"layer {name} ({type(module).__name__}) gives {count} of {output.numel()} values that are not finite, "
             f"for inputs up to {largest:.3g}, in {str(output.dtype).removeprefix('torch.')}"
         )

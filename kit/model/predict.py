@@ -70,11 +70,11 @@ def fuse(network: nn.Module, size: int) -> nn.Module:
         _fuse(kernel, norm)
         copied.set_submodule(names[norm], _rest(norm))
     try:
-        found = copied(images)
+        fused = copied(images)
     except Exception:  # code that inspects its own norms may raise anything if they are missing
         return network
     near = (
-        found.shape == wanted.shape and (found - wanted).abs().max() <= FUSION_TOLERANCE * wanted.abs().max()
+        fused.shape == wanted.shape and (fused - wanted).abs().max() <= FUSION_TOLERANCE * wanted.abs().max()
     )
     return copied if near else network
 
@@ -83,7 +83,7 @@ def _pairs(network: nn.Module, images: Tensor) -> tuple[list[Pair], Tensor]:
     """Returns kernels whose outputs are the inputs of norms, each called once in a forward pass; and the
     pass's outputs.
     """
-    made: dict[
+    convolutions_by_output: dict[
         int, tuple[nn.Conv2d, Tensor]
     ] = {}  # references that keep other tensors from reusing their memory
     pairs: list[Pair] = []
@@ -91,12 +91,12 @@ def _pairs(network: nn.Module, images: Tensor) -> tuple[list[Pair], Tensor]:
 
     def after_kernel(module: nn.Module, given: Any, output: Tensor) -> None:
         calls[module] += 1
-        made[id(output)] = (cast(nn.Conv2d, module), output)
+        convolutions_by_output[id(output)] = (cast(nn.Conv2d, module), output)
 
     def before_norm(module: nn.Module, given: tuple[Tensor, ...]) -> None:
         calls[module] += 1
-        if id(given[0]) in made:
-            pairs.append((made[id(given[0])][0], cast(nn.BatchNorm2d, module)))
+        if id(given[0]) in convolutions_by_output:
+            pairs.append((convolutions_by_output[id(given[0])][0], cast(nn.BatchNorm2d, module)))
 
     with ExitStack() as stack:
         for module in network.modules():
@@ -193,10 +193,10 @@ class Predictor:
         """
         total: Any = 0
         for view in views:
-            found = self.probabilities(self.precision.to_layout(view(images), self.device), side)
+            predicted = self.probabilities(self.precision.to_layout(view(images), self.device), side)
             if merge == "geometric":
-                found = self.target.to_logs(found, MIN_PROBABILITY)
-            total = total + found
+                predicted = self.target.to_logs(predicted, MIN_PROBABILITY)
+            total = total + predicted
         mean: Tensor = total / len(views)
         if merge == "mean":
             return mean
@@ -282,13 +282,13 @@ def predict_with_oom_retry(
     while True:
         size = min(groups.size or len(images), len(images))
         try:
-            found = []
+            parts = []
             for part in even_batches(len(images), size):
                 rows = slice(part[0], part[-1] + 1)
                 arranged = predictor.precision.to_layout(images[rows], predictor.device)
                 values = None if side is None else side[rows]
-                found.append(predictor.predict_views(arranged, views, merge, values))
-            return torch.cat(found)
+                parts.append(predictor.predict_views(arranged, views, merge, values))
+            return torch.cat(parts)
         except Exception as error:
             if not memory.is_out_of_memory(error):
                 raise
@@ -319,22 +319,22 @@ def predict_all(
 
     Every image is read once for all views and networks. Without rows it is an array (0, 0).
     """
-    found: list[list[np.ndarray]] = [[] for _ in predictors]
+    parts_by_predictor: list[list[np.ndarray]] = [[] for _ in predictors]
     done, groups, copies = 0, SafeBatchSize(), HostCopies()
     for predictor in predictors:
         predictor.network.eval()
     readers = [(predictor, views, merge) for predictor in predictors]
     for images, side in _gather(batches, readers):
-        for predictor, parts in zip(predictors, found, strict=True):
-            made = yield from predict_with_oom_retry(
+        for predictor, parts in zip(predictors, parts_by_predictor, strict=True):
+            predictions = yield from predict_with_oom_retry(
                 predictor, images, views, merge, groups, Progress(task, done, rows), side
             )
-            copies.add(made, parts.append)
+            copies.add(predictions, parts.append)
         done += len(images)
         yield Progress(task, done, rows, f"{len(views)} view{'s' * (len(views) > 1)}")
     copies.finish()
     nothing = np.empty((0, 0), np.float32)
-    return [np.concatenate(parts) if parts else nothing for parts in found]
+    return [np.concatenate(parts) if parts else nothing for parts in parts_by_predictor]
 
 
 def training_batches_at_once(
@@ -412,9 +412,9 @@ class NetworkReader:
     places: np.ndarray  # (N,) int64, the row of `found` that is filled for each of `rows`
     side: SideValues | None = None  # the table's side columns, as the network takes them
 
-    def fill(self, part: slice, made: np.ndarray) -> None:
+    def fill(self, part: slice, predictions: np.ndarray) -> None:
         """Writes the network's predictions of a part of `rows` to their positions."""
-        self.found[self.places[part]] = made
+        self.found[self.places[part]] = predictions
 
     def side_of(self, part: slice) -> Tensor | None:
         return None if self.side is None else torch.from_numpy(self.side.of(self.rows[part]))
@@ -475,10 +475,10 @@ def _predict_passes(
             for part, images in cutter.rebatch(moved):
                 for reader in those:
                     at = Progress(task, done, total, detail)
-                    made = yield from predict_with_oom_retry(
+                    predictions = yield from predict_with_oom_retry(
                         reader.predictor, images, reader.views, reader.merge, groups, at, reader.side_of(part)
                     )
-                    copies.add(made, partial(reader.fill, part))
+                    copies.add(predictions, partial(reader.fill, part))
                     done += len(images)
         if done > before:  # otherwise all that was read would wait for more of its kind
             yield Progress(task, done, total, detail)
@@ -492,9 +492,9 @@ def _cutters(readers: Sequence[NetworkReader], images: Tensor) -> list[tuple[Reb
         reader.predictor.network.eval()
         name = hashlib.sha256(reader.rows.tobytes()).hexdigest()
         shared.setdefault((name, reader.batch_size), []).append(reader)
-    found = []
+    cutters = []
     for those in shared.values():
         shown = [(reader.predictor, reader.views, reader.merge) for reader in those]
         together = training_batches_at_once(shown, images, those[0].batch_size)
-        found.append((Rebatcher(those[0].rows, together * those[0].batch_size), those))
-    return found
+        cutters.append((Rebatcher(those[0].rows, together * those[0].batch_size), those))
+    return cutters

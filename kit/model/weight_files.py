@@ -132,8 +132,8 @@ def read_weights(path: Path) -> WeightFile:
         part, wrappers = _unwrap(_content(file))
         state |= part
     notes += [f"below {'.'.join(wrappers)}"] if wrappers else []
-    found = WeightFile(files[0], state, tuple(notes), wrappers)
-    return _with_config(found)
+    weight_file = WeightFile(files[0], state, tuple(notes), wrappers)
+    return _with_config(weight_file)
 
 
 def common_start(names: Iterable[str]) -> int:
@@ -152,17 +152,19 @@ def _checkpoint(path: Path) -> Path | None:
     """
     numbered = [fold for fold in path.glob("fold-*") if fold.name.removeprefix("fold-").isdecimal()]
     folds = sorted(numbered, key=lambda fold: int(fold.name.removeprefix("fold-"))) or [path]
-    found = [newest for fold in folds if (newest := checkpoints.newest(fold)) is not None]
-    return next((each for each in (*found, path) if (each / checkpoints.MANIFEST).is_file()), None)
+    newest_of_folds = [newest for fold in folds if (newest := checkpoints.newest(fold)) is not None]
+    return next((each for each in (*newest_of_folds, path) if (each / checkpoints.MANIFEST).is_file()), None)
 
 
 def _of_checkpoint(checkpoint: Path, notes: tuple[str, ...]) -> WeightFile:
     """Returns the weights that predict of one of kit's own checkpoints, after comparing their sha256."""
-    found = checkpoints.load(checkpoint)
-    backbone = found.provenance.require_config().get("backbone") or {}
+    weights = checkpoints.load(checkpoint)
+    backbone = weights.provenance.require_config().get("backbone") or {}
     architecture = str(backbone.get("arch", "")) if isinstance(backbone, Mapping) else ""
-    mean, deviation = found.provenance.require_normalisation()
-    return WeightFile(checkpoint, dict(found.prediction_weights), notes, (), architecture, (mean, deviation))
+    mean, deviation = weights.provenance.require_normalisation()
+    return WeightFile(
+        checkpoint, dict(weights.prediction_weights), notes, (), architecture, (mean, deviation)
+    )
 
 
 def _snapshot(folder: Path) -> Path:
@@ -201,14 +203,14 @@ def _relative_name(file: Path, path: Path) -> str:
     return str(file)
 
 
-def _with_config(found: WeightFile) -> WeightFile:
+def _with_config(weight_file: WeightFile) -> WeightFile:
     """Returns the network and its normalisation, as timm records them in config.json or in a .safetensors
     file's metadata.
     """
     configs: list[Any] = []
     with suppress(OSError, ValueError):
-        configs.append(json.loads((found.path.parent / "config.json").read_text(encoding="utf-8")))
-    with suppress(Exception), safetensors.safe_open(found.path, "pt") as file:
+        configs.append(json.loads((weight_file.path.parent / "config.json").read_text(encoding="utf-8")))
+    with suppress(Exception), safetensors.safe_open(weight_file.path, "pt") as file:
         configs += [json.loads(value) for value in (file.metadata() or {}).values() if value.startswith("{")]
         configs.append(file.metadata() or {})
     for config in configs:
@@ -217,8 +219,8 @@ def _with_config(found: WeightFile) -> WeightFile:
             cfg: Mapping[str, Any] = inner if isinstance(inner, Mapping) else config
             mean, deviation = cfg.get("mean"), cfg.get("std")
             normalisation = (tuple(mean), tuple(deviation)) if mean and deviation else None
-            return replace(found, architecture=str(architecture), normalisation=normalisation)
-    return found
+            return replace(weight_file, architecture=str(architecture), normalisation=normalisation)
+    return weight_file
 
 
 # ------------------------------------------------------------------------------------- one file

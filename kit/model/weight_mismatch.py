@@ -123,12 +123,12 @@ def _cause(
 def _channels(match: Match, wanted: Mapping[str, Tensor]) -> tuple[str, int] | None:
     """Returns the first convolution and its channels, if it does not take three."""
     for name in match.shapes:
-        found, first = match.values[name], wanted[name]
-        if not torch.is_tensor(found) or not found.dim() == first.dim() == 4:
+        weight, first = match.values[name], wanted[name]
+        if not torch.is_tensor(weight) or not weight.dim() == first.dim() == 4:
             continue
-        is_same = (found.shape[0], *found.shape[2:]) == (first.shape[0], *first.shape[2:])
-        if is_same and first.shape[1] == 3 != found.shape[1]:
-            return match.prefix + name, int(found.shape[1])
+        is_same = (weight.shape[0], *weight.shape[2:]) == (first.shape[0], *first.shape[2:])
+        if is_same and first.shape[1] == 3 != weight.shape[1]:
+            return match.prefix + name, int(weight.shape[1])
     return None
 
 
@@ -138,11 +138,13 @@ def _of_the_size(name: str) -> bool:
 
 def _same_order(state: Mapping[str, Any], wanted: Mapping[str, Tensor]) -> tuple[str, str] | None:
     """Returns the first names that differ, if the file has the network's shapes in the network's order."""
-    found = {name: tuple(value.shape) for name, value in state.items() if torch.is_tensor(value)}
+    shapes_in_file = {name: tuple(value.shape) for name, value in state.items() if torch.is_tensor(value)}
     shapes = [tuple(value.shape) for value in wanted.values()]
-    if list(found.values())[: len(shapes)] != shapes or len(found) > len(shapes) + 4:
+    if list(shapes_in_file.values())[: len(shapes)] != shapes or len(shapes_in_file) > len(shapes) + 4:
         return None
-    return next(((one, other) for one, other in zip(found, wanted, strict=False) if one != other), None)
+    return next(
+        ((one, other) for one, other in zip(shapes_in_file, wanted, strict=False) if one != other), None
+    )
 
 
 def _python(file: WeightFile, line: str, state: str, imports: str = "import torch") -> list[str]:

@@ -11,16 +11,16 @@ from kit.runs.row_checksums import RowChecksums
 from kit.runs.run import Run
 
 
-def check_unchanged(run: Run, made: Mapping[str, Any], rows: RowChecksums | None = None) -> None:
+def check_unchanged(run: Run, provenance: Mapping[str, Any], rows: RowChecksums | None = None) -> None:
     """Raises DataError D60 if a run would resume with other data, plugins or versions, naming which.
 
     `rows` are those of the training table, to name rows that are new or missing, or have another label or
     image.
     """
     started = run.provenance
-    if not run.is_started or started == made:
+    if not run.is_started or started == provenance:
         return
-    cases = provenance_diff(started, made, "then", "now")
+    cases = provenance_diff(started, provenance, "then", "now")
     if rows is not None:
         described = _describe_rows(run, rows, {case.path for case in cases})
         cases = described + [case for case in cases if case.path not in {one.path for one in described}]

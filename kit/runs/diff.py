@@ -76,7 +76,7 @@ def compare_runs(workspace: Workspace, one: Run, other: Run) -> Difference:
 
     Raises CheckpointError D51 for a config that cannot be read.
     """
-    made = [flatten(run.provenance) for run in (one, other)]
+    settings = [flatten(run.provenance) for run in (one, other)]
     try:
         compared, why = _compare(workspace, one, other), ""
     except InvalidError as error:
@@ -85,7 +85,7 @@ def compare_runs(workspace: Workspace, one: Run, other: Run) -> Difference:
         one.name,
         other.name,
         _differences(flatten(one.config), flatten(other.config)),
-        _differences(*made),
+        _differences(*settings),
         compared,
         why,
         (_cost_of(one), _cost_of(other)),
@@ -107,13 +107,13 @@ def _compare(workspace: Workspace, one: Run, other: Run) -> Compared:
         read_labelled_rows(workspace.root, workspace.competition.data),
     )
     mine, theirs = (
-        predictions_now(run.folder, made, table, workspace.competition.data.label_from.rename)
-        for run, made in zip((one, other), read, strict=True)
+        predictions_now(run.folder, predictions, table, workspace.competition.data.label_from.rename)
+        for run, predictions in zip((one, other), read, strict=True)
     )
     if mine.classes != theirs.classes:
         raise InvalidError("the runs predict different classes", code="D42")
     scoring = Scoring.of(workspace, table)
-    mine, theirs = (scoring.answers(made, table)[0] for made in (mine, theirs))
+    mine, theirs = (scoring.answers(predictions, table)[0] for predictions in (mine, theirs))
     rows, before, after = common_rows(mine, theirs, table.by_answer)
     metric = bind_rows(scoring.metric, rows)
     (gained,) = compute_gains(metric, rows.targets(), after, {one.name: before}, rows.groups)

@@ -71,5 +71,5 @@ class RowChecksums:
 
 
 def _checksums(values: Iterable[object], count: int) -> np.ndarray:
-    found = np.fromiter((zlib.crc32(repr(value).encode()) for value in values), np.uint32)
-    return found if len(found) == count else np.zeros(count, np.uint32)
+    checksums = np.fromiter((zlib.crc32(repr(value).encode()) for value in values), np.uint32)
+    return checksums if len(checksums) == count else np.zeros(count, np.uint32)

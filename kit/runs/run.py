@@ -87,8 +87,8 @@ class Run(Displayed):
     @property
     def is_started(self) -> bool:
         """Whether anything was trained or embedded that another experiment would overwrite."""
-        made = ("fold-*/*/manifest.json", "fold-*/oof.parquet", "embeddings/*/*/manifest.json")
-        return any(found for pattern in made for found in self.folder.glob(pattern))
+        patterns = ("fold-*/*/manifest.json", "fold-*/oof.parquet", "embeddings/*/*/manifest.json")
+        return any(file for pattern in patterns for file in self.folder.glob(pattern))
 
     @property
     def made_by(self) -> str:
@@ -107,8 +107,8 @@ class Run(Displayed):
     @property
     def manifest(self) -> dict[str, Any]:
         """The request and the inputs of the run; empty before its first start."""
-        found = self._read("manifest.json") if (self.folder / "manifest.json").is_file() else {}
-        return {"provenance" if key == "made_from" else key: value for key, value in found.items()}
+        manifest = self._read("manifest.json") if (self.folder / "manifest.json").is_file() else {}
+        return {"provenance" if key == "made_from" else key: value for key, value in manifest.items()}
 
     @property
     def provenance(self) -> dict[str, Any]:
@@ -292,16 +292,16 @@ def plugin_hashes(plugins: Sequence[Plugin]) -> dict[str, str]:
     """Returns the SHA-256 of each plugin's code, including nested ones, by kind/name, and of its input files,
     by their names too.
     """
-    found: dict[str, str] = {}
+    hashes: dict[str, str] = {}
     for plugin in plugins:
         place = location_of(type(plugin))
         code = [sha256(file) for file in code_of(type(plugin)) if file.is_file()]
-        found[f"{place.kind}/{place.name}"] = fingerprint(code)
+        hashes[f"{place.kind}/{place.name}"] = fingerprint(code)
         read = {file.name: sha256(file) for path in plugin.input_files() for file in _files(path)}
-        found |= {f"{place.kind}/{place.name} {name}": mark for name, mark in read.items()}
+        hashes |= {f"{place.kind}/{place.name} {name}": mark for name, mark in read.items()}
         nested = [getattr(plugin, name) for name in type(plugin).model_fields]
-        found |= plugin_hashes([value for value in nested if isinstance(value, Plugin)])
-    return dict(sorted(found.items()))
+        hashes |= plugin_hashes([value for value in nested if isinstance(value, Plugin)])
+    return dict(sorted(hashes.items()))
 
 
 def _files(path: Path) -> tuple[Path, ...]:
@@ -322,7 +322,9 @@ def code_of(plugin: type[Plugin]) -> list[Path]:
     return sorted({*shelved, *beside} or set(files[:1]))
 
 
-def begin(run: Run, asked: Mapping[str, Any], resolved: Mapping[str, Any], made: Mapping[str, Any]) -> None:
+def begin(
+    run: Run, asked: Mapping[str, Any], resolved: Mapping[str, Any], run_provenance: Mapping[str, Any]
+) -> None:
     """Writes the manifest, with the request, and the resolved config of a run that is not trained yet."""
     if run.is_started:
         return
@@ -335,7 +337,7 @@ def begin(run: Run, asked: Mapping[str, Any], resolved: Mapping[str, Any], made:
             "name": run.name,
             "started": started,
             "asked": dict(asked),
-            "provenance": dict(made),
+            "provenance": dict(run_provenance),
             "git": commit(run.folder),
         },
     )
@@ -360,10 +362,12 @@ def commit(folder: Path) -> dict[str, Any] | None:
 def _git(folder: Path, *arguments: str) -> str | None:
     command = ["git", "-C", str(folder), "-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null"]
     try:
-        made = subprocess.run([*command, *arguments], capture_output=True, text=True, timeout=GIT_TIMEOUT_S)
+        process = subprocess.run(
+            [*command, *arguments], capture_output=True, text=True, timeout=GIT_TIMEOUT_S
+        )
     except (OSError, subprocess.TimeoutExpired, UnicodeDecodeError):
         return None
-    return made.stdout if made.returncode == 0 else None
+    return process.stdout if process.returncode == 0 else None
 
 
 BUSY, LOCK = "busy.json", ".lock"

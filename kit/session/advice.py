@@ -33,11 +33,11 @@ SAME_COMMAND = re.compile(r"\bthe same command\b")
 def in_python(text: str) -> str:
     """Returns a text with its commands, options and assignments as Python. Commands without a method stay."""
     parts, rest = [], text
-    while found := COMMAND.search(rest):
-        call = _read_call(rest, found)
-        end = found.end() if call is None else call.end
-        before = rest[: found.start()]
-        parts += [_words(before), rest[found.start() : end] if call is None else str(call)]
+    while match := COMMAND.search(rest):
+        call = _read_call(rest, match)
+        end = match.end() if call is None else call.end
+        before = rest[: match.start()]
+        parts += [_words(before), rest[match.start() : end] if call is None else str(call)]
         rest = rest[end:]
     return "".join([*parts, _words(rest)])
 
@@ -64,12 +64,12 @@ class _Call:
         return f"{self.method}({', '.join(listed)})" if listed else self.method
 
 
-def _read_call(text: str, found: re.Match[str]) -> _Call | None:
+def _read_call(text: str, match: re.Match[str]) -> _Call | None:
     """Returns the call of the command that starts at a match; None if it has no method."""
     commands = _commands()
-    path, end = f"{found[1]} {found[2]}", found.end()
+    path, end = f"{match[1]} {match[2]}", match.end()
     if path not in commands:
-        path, end = found[1], found.end(1)
+        path, end = match[1], match.end(1)
     if path not in commands:
         return None
     command, method = commands[path]
@@ -106,17 +106,17 @@ def _read_tokens(text: str, start: int, command: click.Command) -> tuple[list[st
     }
     tokens: list[str] = []
     is_value = False
-    while found := TOKEN.match(text, start):
-        token = found[1] if found[1][0] in "'\"" else found[1].rstrip(",.:")
-        is_name = len(token) == 1 and text.startswith(" --", found.end())  # `kit runs export r --out r.zip`
+    while match := TOKEN.match(text, start):
+        token = match[1] if match[1][0] in "'\"" else match[1].rstrip(",.:")
+        is_name = len(token) == 1 and text.startswith(" --", match.end())  # `kit runs export r --out r.zip`
         patterns = OVERRIDE.fullmatch(token) or ARGUMENT.fullmatch(token)
         known = token in options or is_value or is_name or patterns is not None
         if not token or not known:
             break
         tokens.append(token)
         is_value = token in options and not options[token].is_flag and not is_value
-        start = found.start(1) + len(token)
-        if token != found[1]:
+        start = match.start(1) + len(token)
+        if token != match[1]:
             break
     return tokens, start
 
@@ -128,24 +128,24 @@ def _words(text: str) -> str:
     return re.sub(r"(?<![\w.\"'{(/-])" + OVERRIDE.pattern, _assignment, text)
 
 
-def _option(found: re.Match[str]) -> str:
+def _option(match: re.Match[str]) -> str:
     flags = _options()
-    name, value = found[1].replace("-", "_"), found[2]
+    name, value = match[1].replace("-", "_"), match[2]
     if name not in flags:
-        return found[0]
+        return match[0]
     name, is_flag = RENAMED.get(name, name), flags[name]
     if is_flag:
         return f"{name}=True{f' {value}' if value else ''}"
     return f"{name}={_literal(value) if value else ''}"
 
 
-def _assignment(found: re.Match[str]) -> str:
-    text = found[0].rstrip(",.;:)")
+def _assignment(assignment: re.Match[str]) -> str:
+    text = assignment[0].rstrip(",.;:)")
     match = OVERRIDE.fullmatch(text)
     if match is None or match[1] not in keys():
-        return found[0]
+        return assignment[0]
     ((name, value),) = _assignments([text]).items()
-    return f"{name}={value}{found[0][len(text) :]}"
+    return f"{name}={value}{assignment[0][len(text) :]}"
 
 
 def _assignments(overrides: Sequence[str]) -> dict[str, str]:
@@ -159,13 +159,13 @@ def _assignments(overrides: Sequence[str]) -> dict[str, str]:
             options.setdefault(name, {})[option] = _literal(value)
         else:
             plain[name] = _literal(value)
-    found = {}
+    values = {}
     for name in dict.fromkeys([*plain, *options]):
         chosen = {"name": plain[name]} if name in plain and name in KINDS else {}
         inner = chosen | options.get(name, {})
         listed = ", ".join(f'"{option}": {value}' for option, value in inner.items())
-        found[name] = f"{{{listed}}}" if name in options else plain[name]
-    return found
+        values[name] = f"{{{listed}}}" if name in options else plain[name]
+    return values
 
 
 def _literal(text: str) -> str:
@@ -189,14 +189,14 @@ def _commands() -> dict[str, tuple[click.Command, Callable[..., Any]]]:
     at = object.__new__(kit.Session)
     at.folder = None  # type: ignore[assignment]
     methods = {"init": kit.init, "runs import": at.import_runs, "runs export": at.export_runs}
-    found: dict[str, tuple[click.Command, Callable[..., Any]]] = {}
+    commands: dict[str, tuple[click.Command, Callable[..., Any]]] = {}
     for path, command in _walk("", menu):
         method: Any = methods.get(path, at)
         for name in () if path in methods else path.replace("-", "_").split():
             method = getattr(method, name, None)
         if callable(method) and (not isinstance(command, click.Group) or command.invoke_without_command):
-            found[path] = (command, method)
-    return found
+            commands[path] = (command, method)
+    return commands
 
 
 def _walk(path: str, group: click.Group) -> Iterator[tuple[str, click.Command]]:

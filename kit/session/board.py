@@ -163,12 +163,14 @@ class BoardCommands(OpenedFolder):
 
         with begin_call(progress=True):
             workspace, board = self._read()
-            found = overview(workspace, board)
+            board_overview = overview(workspace, board)
             if submissions_left is None:
-                return BoardResult(board, found)
-            answers = readable_answers(workspace, found.entries)
+                return BoardResult(board, board_overview)
+            answers = readable_answers(workspace, board_overview.entries)
             return BoardResult(
-                board, found, worth_sending(found.entries, answers, submissions_left, found.other_rows)
+                board,
+                board_overview,
+                worth_sending(board_overview.entries, answers, submissions_left, board_overview.other_rows),
             )
 
     def score(self, number: int | str, value: float, *, force: bool = False) -> BoardResult:
@@ -194,19 +196,22 @@ class BoardCommands(OpenedFolder):
 
         with begin_call(progress=True):
             workspace, board = self._read()
-            found = overview(workspace, board)
-            noise = None if found.noise is None else found.noise.of_final
-            answers = readable_answers(workspace, found.entries)
-            return FinalChoiceResult(tuple(picks(found.entries, answers, count, noise, found.other_rows)))
+            board_overview = overview(workspace, board)
+            noise = None if board_overview.noise is None else board_overview.noise.of_final
+            answers = readable_answers(workspace, board_overview.entries)
+            return FinalChoiceResult(
+                tuple(picks(board_overview.entries, answers, count, noise, board_overview.other_rows))
+            )
 
     def explain_gap(self) -> GapResult:
         """Explains the gap between leaderboard and CV scores."""
         from kit.stages.leaderboard.overview import overview
 
         with begin_call(progress=True):
-            found = overview(*self._read())
+            board_overview = overview(*self._read())
             return GapResult(
-                found.gap, found.unknown or "no submission has both scores; board.score records one"
+                board_overview.gap,
+                board_overview.unknown or "no submission has both scores; board.score records one",
             )
 
     def undo(self) -> BoardResult:
@@ -228,9 +233,9 @@ class BoardCommands(OpenedFolder):
             first, second = (
                 read_answers(workspace.submissions / entry.file, data.sep, data.encoding) for entry in entries
             )
-            found: Sequence[Change] = changes(first, second)
+            row_changes: Sequence[Change] = changes(first, second)
             names = (entries[0].stem, entries[1].stem)
-            return DiffResult(names, tuple(found), len(first.ids), difference(first, second))
+            return DiffResult(names, tuple(row_changes), len(first.ids), difference(first, second))
 
     def _read(self) -> tuple[Workspace, Board]:
         from kit.stages.submission.board import Board

@@ -78,10 +78,10 @@ def init(
         given = {key: value for key, value in columns.items() if value is not None}
         seconds = None if time is None else parse_duration(time)
         root = Path(folder).resolve()
-        made = initialise(root, recipe, given, force, val, metric, weights, network, seconds, data)
-        for line in (*made.findings, f"recipe: {made.recipe} ({made.why})"):
+        result = initialise(root, recipe, given, force, val, metric, weights, network, seconds, data)
+        for line in (*result.findings, f"recipe: {result.recipe} ({result.why})"):
             call.say(line)
         for line in describe_tables(root).lines:
             call.say(line)
-        call.say(f"wrote {made.path}")
+        call.say(f"wrote {result.path}")
     return Session(root)

@@ -37,7 +37,7 @@ def as_overrides(given: Mapping[str, Any], options: Iterable[str], root: Path) -
     for a value that JSON does not have.
     """
     known = keys()
-    found: list[str] = []
+    overrides: list[str] = []
     for name, value in given.items():
         if name.partition(".")[0] not in known:
             meant = did_you_mean(name, [*known, *options])
@@ -45,8 +45,8 @@ def as_overrides(given: Mapping[str, Any], options: Iterable[str], root: Path) -
             raise ConfigError(f"no option or config key {name!r}{meant}", code="C01", hint=hint)
         if _names_network(name, value, root):
             value = {"name": "timm", "arch": value}
-        found += [f"{key}={_json(key, inner)}" for key, inner in _flatten(name, value)]
-    return found
+        overrides += [f"{key}={_json(key, inner)}" for key, inner in _flatten(name, value)]
+    return overrides
 
 
 def _names_network(key: str, value: Any, root: Path) -> bool:

@@ -256,10 +256,10 @@ class PredictionMethods(OpenedFolder):
         with begin_call(progress) as call:
             (name,) = as_references(member)
             asked = None if csv_file is None else Path(csv_file)
-            made = call.follow(classify_pairs.with_progress(self.workspace, name, asked, positive_rate))
+            result = call.follow(classify_pairs.with_progress(self.workspace, name, asked, positive_rate))
             if out is not None:
-                write_text(Path(out), made.to_csv())
-            return made
+                write_text(Path(out), result.to_csv())
+            return result
 
     def pseudo_labels(
         self,

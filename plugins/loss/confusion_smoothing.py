@@ -84,6 +84,6 @@ def _of_run(file: Path, names: tuple[str, ...]) -> np.ndarray:
     table = train_table(workspace.root, workspace.competition.data)
     both = np.isin(table.ids, told.ids)
     shares = told.align(table.ids[both].tolist(), allow_extra=True)
-    found = np.zeros((len(names), len(names)))
-    np.add.at(found, table.targets()[both], shares[:, [told.classes.index(name) for name in names]])
-    return found
+    counts = np.zeros((len(names), len(names)))
+    np.add.at(counts, table.targets()[both], shares[:, [told.classes.index(name) for name in names]])
+    return counts

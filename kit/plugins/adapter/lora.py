@@ -51,17 +51,17 @@ class Lora(Adapter):
 
         Raises ConfigError C07 for an unknown name.
         """
-        found = [each for each in _layers(backbone) if self._fits(each)]
-        known = sorted({part for path, _, _ in found for part in path.split(".") if not part.isdigit()})
+        targets = [each for each in _layers(backbone) if self._fits(each)]
+        known = sorted({part for path, _, _ in targets for part in path.split(".") if not part.isdigit()})
         for name in self.layers:
-            if not any(_is_within(path, name) for path, _, _ in found):
+            if not any(_is_within(path, name) for path, _, _ in targets):
                 raise ConfigError(
                     f"adapter.layers: the backbone has no layer {name!r} that rank {self.rank} can change"
                     f"{did_you_mean(name, known)}",
                     code="C07",
                     hint=f"its layers: {', '.join(known[:20])}",
                 )
-        for each in found:
+        for each in targets:
             if not self.layers or any(_is_within(each[0], name) for name in self.layers):
                 yield each
 

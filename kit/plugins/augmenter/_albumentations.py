@@ -43,25 +43,26 @@ def augment(
     pipeline.set_random_state(rng, random.Random(int(rng.integers(2**63))))
     # the library's floats have white at 1
     given = image.copy() if image.dtype == np.uint8 else image / np.float32(WHITE)
-    made: np.ndarray = pipeline(image=given)["image"]
-    if made.shape != (size, size, image.shape[2]) or made.dtype != image.dtype:
+    augmented: np.ndarray = pipeline(image=given)["image"]
+    if augmented.shape != (size, size, image.shape[2]) or augmented.dtype != image.dtype:
         raise ConfigError(
-            f"the transforms give {made.dtype} {made.shape}, not {image.dtype} {(size, size, image.shape[2])}",
+            f"the transforms give {augmented.dtype} {augmented.shape}, not {image.dtype} "
+            f"{(size, size, image.shape[2])}",
             code="C02",
             hint="begin or end with RandomResizedCrop or Resize, and leave Normalize and ToTensorV2 to kit",
         )
-    return made if image.dtype == np.uint8 else made * np.float32(WHITE)
+    return augmented if image.dtype == np.uint8 else augmented * np.float32(WHITE)
 
 
 def _of(plugin: object, recipe: Callable[[], Recipe], size: int, channels: int, dtype: str) -> Any:
     """Returns the plugin's pipeline. The cache also holds the plugin, so that its identity is not used again."""
-    found = _BUILT.get((id(plugin), size, channels, dtype))
-    if found is None:
+    cached = _BUILT.get((id(plugin), size, channels, dtype))
+    if cached is None:
         if len(_BUILT) >= MAX_CACHED_PIPELINES:
             _BUILT.clear()
-        made = plugin, _pipeline(json.dumps(recipe()), size, channels, dtype)
-        found = _BUILT[id(plugin), size, channels, dtype] = made
-    return found[1]
+        entry = plugin, _pipeline(json.dumps(recipe()), size, channels, dtype)
+        cached = _BUILT[id(plugin), size, channels, dtype] = entry
+    return cached[1]
 
 
 @lru_cache(maxsize=MAX_CACHED_PIPELINES)
@@ -89,8 +90,8 @@ def build(recipe: Recipe, size: int) -> Any:
 
 def try_once(recipe: Recipe, image: Pixels) -> Pixels:
     """Returns the image after all transforms of a recipe. Raises the library's errors."""
-    made: np.ndarray = build(recipe, 64)(image=image)["image"]
-    return made
+    augmented: np.ndarray = build(recipe, 64)(image=image)["image"]
+    return augmented
 
 
 def _leave_out(group: Any, channels: int, dtype: str) -> list[str]:
@@ -106,8 +107,12 @@ def _leave_out(group: Any, channels: int, dtype: str) -> list[str]:
         elif isinstance(transform, albumentations.ImageOnlyTransform):
             share, transform.p = transform.p, 1.0
             try:
-                made = transform(image=image.copy())["image"]
-                takes = made.shape == image.shape and made.dtype == image.dtype and not _is_rounded(made)
+                augmented = transform(image=image.copy())["image"]
+                takes = (
+                    augmented.shape == image.shape
+                    and augmented.dtype == image.dtype
+                    and not _is_rounded(augmented)
+                )
             except Exception:  # each transform has its own errors
                 takes = False
             transform.p = share
@@ -117,11 +122,11 @@ def _leave_out(group: Any, channels: int, dtype: str) -> list[str]:
     return names
 
 
-def _is_rounded(made: np.ndarray) -> bool:
+def _is_rounded(augmented: np.ndarray) -> bool:
     """Whether floats went through 8 bits: transforms of bytes convert them in both directions."""
     import numpy as np
 
-    levels = made * np.float32(WHITE) if made.dtype.kind == "f" else None
+    levels = augmented * np.float32(WHITE) if augmented.dtype.kind == "f" else None
     return levels is not None and bool(np.abs(levels - np.rint(levels)).max() < 1e-3)
 
 

@@ -69,7 +69,7 @@ def _try_all(written: str, run: Callable[[Recipe, np.ndarray], np.ndarray]) -> N
     for side in TRIAL_SIDES:
         image = np.random.default_rng(0).integers(0, 256, (side, side, 3), dtype=np.uint8)
         try:
-            made = run(certain, image)
+            augmented = run(certain, image)
         except Exception as error:  # any error of a library's transform
             if side == TRIAL_SIDES[-1]:
                 raise ValueError(
@@ -77,10 +77,10 @@ def _try_all(written: str, run: Callable[[Recipe, np.ndarray], np.ndarray]) -> N
                 ) from error
         else:
             break
-    if made.dtype != np.uint8 or made.shape[2:] != (3,):
+    if augmented.dtype != np.uint8 or augmented.shape[2:] != (3,):
         raise ValueError(
-            f"with every p = 1 the transforms return {made.dtype} {made.shape}, not uint8 (height, width, 3); "
-            "leave Normalize and conversions of the type to kit"
+            f"with every p = 1 the transforms return {augmented.dtype} {augmented.shape}, not uint8 "
+            "(height, width, 3); leave Normalize and conversions of the type to kit"
         )
 
 

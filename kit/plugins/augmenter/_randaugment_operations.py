@@ -29,21 +29,21 @@ def plane_map(name: str, share: float, size: int) -> np.ndarray:
     `share` is the magnitude divided by the highest one, negative for the other direction. The origin is the
     upper left corner.
     """
-    made = np.eye(3)
+    matrix = np.eye(3)
     if name == "shear_x":
-        made[0, 1] = share * LARGEST_SHEAR
+        matrix[0, 1] = share * LARGEST_SHEAR
     elif name == "shear_y":
-        made[1, 0] = share * LARGEST_SHEAR
+        matrix[1, 0] = share * LARGEST_SHEAR
     elif name == "shift_x":
-        made[0, 2] = -int(share * LARGEST_SHIFT * size)
+        matrix[0, 2] = -int(share * LARGEST_SHIFT * size)
     elif name == "shift_y":
-        made[1, 2] = -int(share * LARGEST_SHIFT * size)
+        matrix[1, 2] = -int(share * LARGEST_SHIFT * size)
     else:
         angle, half = math.radians(share * LARGEST_TURN), size / 2
         cosine, sine = math.cos(angle), math.sin(angle)
-        made[0] = cosine, -sine, half - cosine * half + sine * half
-        made[1] = sine, cosine, half - sine * half - cosine * half
-    return made
+        matrix[0] = cosine, -sine, half - cosine * half + sine * half
+        matrix[1] = sine, cosine, half - sine * half - cosine * half
+    return matrix
 
 
 def _by_table(image: np.ndarray, table: np.ndarray) -> np.ndarray:
@@ -52,8 +52,8 @@ def _by_table(image: np.ndarray, table: np.ndarray) -> np.ndarray:
     """
     import cv2
 
-    found: np.ndarray = cv2.LUT(image, table if table.ndim == 1 else table[None])
-    return found if found.ndim == 3 else found[:, :, None]
+    mapped: np.ndarray = cv2.LUT(image, table if table.ndim == 1 else table[None])
+    return mapped if mapped.ndim == 3 else mapped[:, :, None]
 
 
 def _blend(share: float) -> np.float32:
@@ -93,8 +93,8 @@ def colour(image: np.ndarray, share: float) -> np.ndarray:
     matrix[:, :3] = kept * np.eye(3) + (1 - kept) * np.array(LUMA)
     # half a level for each fraction that torchvision cuts off and OpenCV rounds
     matrix[:, 3] = -0.5 - 0.5 * (1 - kept)
-    made: np.ndarray = cv2.transform(image, matrix)
-    return made
+    coloured: np.ndarray = cv2.transform(image, matrix)
+    return coloured
 
 
 def sharpness(image: np.ndarray, share: float) -> np.ndarray:
@@ -106,9 +106,9 @@ def sharpness(image: np.ndarray, share: float) -> np.ndarray:
     kept = float(_blend(share))
     kernel = np.full((3, 3), (1 - kept) / 13)
     kernel[1, 1] = kept + 5 * (1 - kept) / 13
-    made = in_groups(lambda part: cv2.filter2D(part, -1, kernel), image)
-    made[[0, -1]], made[:, [0, -1]] = image[[0, -1]], image[:, [0, -1]]
-    return made
+    sharpened = in_groups(lambda part: cv2.filter2D(part, -1, kernel), image)
+    sharpened[[0, -1]], sharpened[:, [0, -1]] = image[[0, -1]], image[:, [0, -1]]
+    return sharpened
 
 
 def posterize(image: np.ndarray, share: float) -> np.ndarray:

@@ -35,22 +35,26 @@ def augment(recipe: Recipe, image: Pixels, size: int, rng: np.random.Generator) 
     given = torch.from_numpy(image.copy())
     given = given if is_bytes else given / WHITE  # the library's floats have white at 1
     with _seed_torch(int(rng.integers(2**63))), torch.no_grad():
-        made = pipeline(given.permute(2, 0, 1))
+        augmented = pipeline(given.permute(2, 0, 1))
     if (
-        not isinstance(made, torch.Tensor)
-        or made.shape != (image.shape[2], size, size)
-        or made.dtype != given.dtype
+        not isinstance(augmented, torch.Tensor)
+        or augmented.shape != (image.shape[2], size, size)
+        or augmented.dtype != given.dtype
     ):
         raise ConfigError(
-            f"the transforms give {_shape(made)}, not {given.dtype} ({image.shape[2]}, {size}, {size})",
+            f"the transforms give {_shape(augmented)}, not {given.dtype} ({image.shape[2]}, {size}, {size})",
             code="C02",
             hint="begin or end with RandomResizedCrop or Resize, and leave ToDtype and Normalize to kit",
         )
-    return (made if is_bytes else made * WHITE).permute(1, 2, 0).contiguous().numpy()
+    return (augmented if is_bytes else augmented * WHITE).permute(1, 2, 0).contiguous().numpy()
 
 
-def _shape(made: Any) -> str:
-    return f"{made.dtype} {tuple(made.shape)}" if hasattr(made, "shape") else f"a {type(made).__name__}"
+def _shape(augmented: Any) -> str:
+    return (
+        f"{augmented.dtype} {tuple(augmented.shape)}"
+        if hasattr(augmented, "shape")
+        else f"a {type(augmented).__name__}"
+    )
 
 
 @contextmanager
@@ -87,7 +91,9 @@ def _takes(entry: Mapping[str, Any], size: int, channels: int, dtype: str) -> bo
     with _seed_torch(0):
         try:
             tried = [build([entry], size)(image) for _ in range(4)]
-            return all(made.shape[0] == channels and made.dtype == image.dtype for made in tried)
+            return all(
+                augmented.shape[0] == channels and augmented.dtype == image.dtype for augmented in tried
+            )
         except Exception:  # each transform has its own errors
             return False
 
@@ -105,10 +111,10 @@ def try_once(recipe: Recipe, image: Pixels) -> Pixels:
     import torch
 
     with _seed_torch(0), torch.no_grad():
-        made = build(recipe, 64)(torch.from_numpy(image).permute(2, 0, 1))
-    if not isinstance(made, torch.Tensor):
-        raise ValueError(f"the transforms return a {type(made).__name__}, not a tensor")
-    return made.permute(1, 2, 0).numpy()
+        augmented = build(recipe, 64)(torch.from_numpy(image).permute(2, 0, 1))
+    if not isinstance(augmented, torch.Tensor):
+        raise ValueError(f"the transforms return a {type(augmented).__name__}, not a tensor")
+    return augmented.permute(1, 2, 0).numpy()
 
 
 def _library() -> Any:

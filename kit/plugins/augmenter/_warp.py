@@ -24,7 +24,7 @@ def warp(image: Pixels, matrix: np.ndarray, size: int, fill: int | None = None) 
     from kit.images.channels import in_groups
 
     def map_part(part: np.ndarray) -> np.ndarray:
-        found: np.ndarray = cv2.warpAffine(
+        warped: np.ndarray = cv2.warpAffine(
             part,
             matrix,
             (size, size),
@@ -32,12 +32,12 @@ def warp(image: Pixels, matrix: np.ndarray, size: int, fill: int | None = None) 
             borderMode=cv2.BORDER_REFLECT_101 if fill is None else cv2.BORDER_CONSTANT,
             borderValue=(fill or 0,) * 4,
         )
-        return found
+        return warped
 
     if image.shape[2] != 3:
         return in_groups(map_part, image)
-    made: np.ndarray = cv2.cvtColor(map_part(cv2.cvtColor(image, cv2.COLOR_RGB2RGBA)), cv2.COLOR_RGBA2RGB)
-    return made
+    opaque: np.ndarray = cv2.cvtColor(map_part(cv2.cvtColor(image, cv2.COLOR_RGB2RGBA)), cv2.COLOR_RGBA2RGB)
+    return opaque
 
 
 def resize_square(image: Pixels, size: int) -> np.ndarray:
@@ -49,8 +49,8 @@ def resize_square(image: Pixels, size: int) -> np.ndarray:
     from kit.images.channels import in_groups
 
     by = cv2.INTER_AREA if min(image.shape[:2]) >= SHRINKS * size else cv2.INTER_LINEAR
-    made = in_groups(lambda part: cv2.resize(part, (size, size), interpolation=by), image)
-    return made.copy() if made is image else made
+    resized = in_groups(lambda part: cv2.resize(part, (size, size), interpolation=by), image)
+    return resized.copy() if resized is image else resized
 
 
 def mirror(image: np.ndarray) -> np.ndarray:

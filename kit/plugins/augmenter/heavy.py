@@ -51,17 +51,17 @@ class Heavy(Light):
         import cv2
         import numpy as np
 
-        made = super().__call__(image, size, rng)
+        augmented = super().__call__(image, size, rng)
         share, angle = rng.uniform(-1, 1, 2)
-        if (self.saturation or self.hue) and made.shape[2] == 3:
-            made = cv2.transform(made, chroma_matrix(1 + share * self.saturation, angle * self.hue))
-            made = made if made.dtype == np.uint8 else np.clip(made, 0, 255)
+        if (self.saturation or self.hue) and augmented.shape[2] == 3:
+            augmented = cv2.transform(augmented, chroma_matrix(1 + share * self.saturation, angle * self.hue))
+            augmented = augmented if augmented.dtype == np.uint8 else np.clip(augmented, 0, 255)
         if rng.random() < self.cutout_prob:
             top, bottom, left, right = square(size, rng.uniform(*self.cutout_size), rng)
-            made[top:bottom, left:right] = (
-                cv2.mean(made)[:3] if made.shape[2] == 3 else made.mean(axis=(0, 1))
+            augmented[top:bottom, left:right] = (
+                cv2.mean(augmented)[:3] if augmented.shape[2] == 3 else augmented.mean(axis=(0, 1))
             )
-        return made
+        return augmented
 
 
 def chroma_matrix(saturation: float, hue: float) -> np.ndarray:

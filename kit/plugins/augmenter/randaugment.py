@@ -51,15 +51,15 @@ class Randaugment(Augmenter):
         names = [OPERATIONS[number] for number in rng.integers(len(OPERATIONS), size=self.operations)]
         shares = self.magnitude / MAGNITUDES * rng.choice((-1.0, 1.0), self.operations)
         first = next((at for at, name in enumerate(names) if name not in PLANE), len(names))
-        made = _square(
+        augmented = _square(
             cut, size, is_mirrored, list(zip(names[:first], shares[:first], strict=True)), self.fill
         )
         for name, share in zip(names[first:], shares[first:], strict=True):
             if name in PLANE:
-                made = _move(made, size, [(name, share)], self.fill)
+                augmented = _move(augmented, size, [(name, share)], self.fill)
             elif name in COLOURS:
-                made = COLOURS[name](made, float(share))
-        return made
+                augmented = COLOURS[name](augmented, float(share))
+        return augmented
 
 
 def _square(

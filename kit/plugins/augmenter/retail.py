@@ -52,20 +52,22 @@ class Retail(Augmenter):
         height, width = image.shape[:2]
         side = min(height, width)
         top, left = rng.integers((height - side + 1, width - side + 1)).tolist()
-        made = resize_square(image[top : top + side, left : left + side], size)
+        augmented = resize_square(image[top : top + side, left : left + side], size)
         if rng.random() < self.hflip:
-            made = mirror(made)
+            augmented = mirror(augmented)
         if rng.random() < self.compression_prob:
-            made = compress(made, int(rng.integers(self.quality[0], self.quality[1] + 1)))
+            augmented = compress(augmented, int(rng.integers(self.quality[0], self.quality[1] + 1)))
         turn, grow, *shift = rng.uniform(-1, 1, 4).tolist()
         if rng.random() < self.affine_prob:
             across, down = (size * self.translate * share for share in shift)
-            made = warp(made, affine(size, turn * self.rotate, 1 + grow * self.zoom, across, down), size, 0)
+            augmented = warp(
+                augmented, affine(size, turn * self.rotate, 1 + grow * self.zoom, across, down), size, 0
+            )
         if rng.random() < self.cutout_prob:
             hole = int(size * self.cutout_size)
             top, left = rng.integers(size - hole + 1, size=2).tolist()
-            made[top : top + hole, left : left + hole] = 0
-        return made
+            augmented[top : top + hole, left : left + hole] = 0
+        return augmented
 
 
 def affine(size: int, turn: float, zoom: float, across: float, down: float) -> np.ndarray:

@@ -79,9 +79,9 @@ def _find_in_cache(repository: str) -> Path | None:
     from huggingface_hub import try_to_load_from_cache
 
     for name in FILES if repository else ():
-        found = try_to_load_from_cache(repository, name)
-        if isinstance(found, str):
-            return Path(found)
+        cached = try_to_load_from_cache(repository, name)
+        if isinstance(cached, str):
+            return Path(cached)
     return None
 
 

@@ -59,8 +59,8 @@ class Features(nn.Module):
                 code="C08",
                 hint="layer_decay=1, and lr_scales for a rate a part",
             )
-        found = group_parameters(self.model, self.model.group_matcher(coarse=False), reverse=True)  # type: ignore[operator]
-        return {f"model.{name}": int(layer) for name, layer in found.items()}
+        layers = group_parameters(self.model, self.model.group_matcher(coarse=False), reverse=True)  # type: ignore[operator]
+        return {f"model.{name}": int(layer) for name, layer in layers.items()}
 
 
 class LastMap(Features):

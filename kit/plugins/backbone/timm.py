@@ -62,14 +62,14 @@ class Timm(Backbone):
         return self.model_copy(update={"pretrained": False, "weights": None})
 
     def normalisation(self) -> tuple[tuple[float, float, float], tuple[float, float, float]]:
-        found = self._config()
-        return (tuple(found.mean), tuple(found.std)) if found else super().normalisation()
+        config = self._config()
+        return (tuple(config.mean), tuple(config.std)) if config else super().normalisation()
 
     def input_size(self) -> int | None:
-        found = self._config()
+        config = self._config()
         if self.img_size:
             return self.img_size
-        return int(found.input_size[1]) if found and found.fixed_input_size else None
+        return int(config.input_size[1]) if config and config.fixed_input_size else None
 
     def _config(self) -> Any:
         """Returns timm's record of the network's weights. Raises ConfigError C07 for an unknown network or tag."""

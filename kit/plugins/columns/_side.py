@@ -45,10 +45,10 @@ class SideFeatures(nn.Module):
 
 
 def _make_embedding(span: ColumnSpan) -> nn.Linear:
-    made = nn.Linear(span.width, embedding_size(span.width), bias=False)
+    embedding = nn.Linear(span.width, embedding_size(span.width), bias=False)
     # fastai.layers.Embedding starts with equally small values
-    nn.init.trunc_normal_(made.weight, std=0.01)
-    return made
+    nn.init.trunc_normal_(embedding.weight, std=0.01)
+    return embedding
 
 
 def make_layers(side: SideFeatures, hidden: int, dropout: float) -> nn.Sequential:

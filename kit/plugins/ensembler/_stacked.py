@@ -50,8 +50,8 @@ def softmax(logits: np.ndarray) -> np.ndarray:
 def log_probability_features(members: Probabilities) -> np.ndarray:
     """Returns centred log probabilities of members (M, N, K), float64 (N, M * K)."""
     count, rows, classes = members.shape
-    made = np.empty((rows, count, classes))
+    features = np.empty((rows, count, classes))
     for number, member in enumerate(members):
         logs = np.log(np.maximum(member, MIN_PROBABILITY, dtype=np.float64))
-        made[:, number] = logs - logs.mean(axis=1, keepdims=True)
-    return made.reshape(rows, count * classes)
+        features[:, number] = logs - logs.mean(axis=1, keepdims=True)
+    return features.reshape(rows, count * classes)

@@ -60,22 +60,22 @@ class Auto(Ensembler):
         metric = metric_or_usual(self.metric, members, truth, self.target)
         able = [one for one in self.candidates if one.takes_labels(self.target.kind)]
         recipes = [for_metric(one, metric) for one in able]
-        found = [
+        candidates = [
             cross_fit(one, members, truth, folds, groups) if one.needs_fit() else (one.blend(members), one)
             for one in recipes
         ]
-        scores = [metric.score(truth, blended) for blended, _ in found]
-        drawn = bootstrap.resample_scores(metric, truth, [blended for blended, _ in found], groups)
+        scores = [metric.score(truth, blended) for blended, _ in candidates]
+        drawn = bootstrap.resample_scores(metric, truth, [blended for blended, _ in candidates], groups)
         better = {
             (later, first): gain(
                 metric, "", scores[later], scores[first], drawn[:, later], drawn[:, first]
             ).is_significant
-            for later in range(len(found))
+            for later in range(len(candidates))
             for first in range(later)
         }
-        place = simplest_not_worse(range(len(found)), better)
+        place = simplest_not_worse(range(len(candidates)), better)
         return self.model_copy(
-            update={"scores": tuple(scores), "chosen": found[place][1], "candidates": tuple(able)}
+            update={"scores": tuple(scores), "chosen": candidates[place][1], "candidates": tuple(able)}
         )
 
     def blend(self, members: Probabilities) -> Probabilities:

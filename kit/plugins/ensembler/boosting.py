@@ -44,7 +44,7 @@ class Boosting(LogitStacking):
         present = np.unique(truth)
         if len(present) < 2:  # only one class
             return self.model_copy(update={"classes": (), "start": (), "trees": ()})
-        found = HistGradientBoostingClassifier(
+        model = HistGradientBoostingClassifier(
             learning_rate=self.learning_rate,
             max_iter=self.rounds,
             max_leaf_nodes=self.max_leaves,
@@ -53,8 +53,8 @@ class Boosting(LogitStacking):
             early_stopping=False,
             random_state=0,
         ).fit(log_probability_features(members), truth)
-        rounds = tuple(tuple(_nodes(tree.nodes) for tree in trees) for trees in found._predictors)
-        start = tuple(found._baseline_prediction.ravel().tolist())
+        rounds = tuple(tuple(_nodes(tree.nodes) for tree in trees) for trees in model._predictors)
+        start = tuple(model._baseline_prediction.ravel().tolist())
         return self.model_copy(update={"classes": tuple(present.tolist()), "start": start, "trees": rounds})
 
     def shares(self, members: Probabilities) -> Probabilities:

@@ -42,14 +42,14 @@ class ClassThresholds(Ensembler):
 
     def fit(self, members: Probabilities, truth: Targets) -> Self:
         base = self.base.fit(members, truth)
-        found = best_thresholds(
+        thresholds = best_thresholds(
             metric_or_usual(self.metric, members, truth, self.target),
             base.blend(members),
             truth,
             self.steps,
             self.decision.threshold,
         )
-        return self.model_copy(update={"base": base, "thresholds": tuple(found.tolist())})
+        return self.model_copy(update={"base": base, "thresholds": tuple(thresholds.tolist())})
 
     def blend(self, members: Probabilities) -> Probabilities:
         blended = self.base.blend(members)
@@ -83,19 +83,19 @@ def best_thresholds(
     grid = np.arange(1, steps + 1) / (steps + 1)
     grid = grid[np.argsort(np.abs(grid - to), kind="stable")]
     start = min(max(to, EDGE), 1 - EDGE)
-    found = np.full(shares.shape[1], start)
-    now = move_thresholds(shares, found, to)
+    thresholds = np.full(shares.shape[1], start)
+    now = move_thresholds(shares, thresholds, to)
     best = sign * metric.score(truth, now)
     for _ in range(MAX_SWEEPS):
-        before = found.copy()
-        for number in range(len(found)):
+        before = thresholds.copy()
+        for number in range(len(thresholds)):
             column = shares[:, [number]]
             for threshold in grid:
                 tried = now.copy()
                 tried[:, [number]] = move_thresholds(column, np.array([threshold]), to)
                 cost = sign * metric.score(truth, tried)
                 if cost < best - MIN_GAIN:
-                    best, found[number], now = cost, threshold, tried
-        if (found == before).all():
+                    best, thresholds[number], now = cost, threshold, tried
+        if (thresholds == before).all():
             break
-    return found
+    return thresholds

@@ -53,8 +53,8 @@ class CutPoints(Ensembler):
                 value = metric.score(truth, np.eye(classes)[grades])
             return -value if metric.higher_is_better else value
 
-        found = best_cuts(expected_grades(blended), truth, classes, cost)
-        return self.model_copy(update={"base": base, "cuts": tuple(found.tolist())})
+        cuts = best_cuts(expected_grades(blended), truth, classes, cost)
+        return self.model_copy(update={"base": base, "cuts": tuple(cuts.tolist())})
 
     def blend(self, members: Probabilities) -> Probabilities:
         blended = self.base.blend(members)
@@ -88,8 +88,8 @@ def best_cuts(
     places = _candidates(values)
     shares = np.cumsum(np.bincount(truth, minlength=classes))[:-1] / len(truth)
     starts = (np.arange(1, classes) - 0.5, np.quantile(values, shares))
-    found = [_descend(values, np.asarray(start, dtype=np.float64), places, cost) for start in starts]
-    return min(found, key=lambda cuts: cost(cut(values, cuts)))
+    solutions = [_descend(values, np.asarray(start, dtype=np.float64), places, cost) for start in starts]
+    return min(solutions, key=lambda cuts: cost(cut(values, cuts)))
 
 
 def _candidates(values: np.ndarray) -> np.ndarray:
@@ -113,9 +113,9 @@ def _descend(
             high = cuts[at + 1] if at + 1 < len(cuts) else np.inf
             for place in places[(places >= low) & (places <= high)]:
                 tried = np.concatenate([cuts[:at], [place], cuts[at + 1 :]])
-                found = cost(cut(values, tried))
-                if found < best - MIN_GAIN:
-                    best, cuts = found, tried
+                new_cost = cost(cut(values, tried))
+                if new_cost < best - MIN_GAIN:
+                    best, cuts = new_cost, tried
         if np.array_equal(cuts, before):
             break
     return cuts

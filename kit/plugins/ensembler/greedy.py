@@ -43,11 +43,11 @@ class Greedy(WeightedMean):
         chosen: list[int] = []
         left, cost = list(range(len(members))), np.inf
         while left:
-            found = sums.costs(which=left)
-            place = int(found.argmin())
-            if chosen and found[place] > cost - self.min_gain:
+            costs_with = sums.costs(which=left)
+            place = int(costs_with.argmin())
+            if chosen and costs_with[place] > cost - self.min_gain:
                 break
-            cost = float(found[place])
+            cost = float(costs_with[place])
             chosen.append(left.pop(place))
             sums.add(chosen[-1])
         weights = tuple(float(member in chosen) for member in range(len(members)))

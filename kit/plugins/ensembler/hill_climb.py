@@ -58,10 +58,10 @@ def climb_members(
     chosen: list[int] = []
     costs: list[float] = []
     for _ in range(rounds if len(which) > 1 else 1):
-        found = sums.costs(which=which)
-        ties = [which[place] for place in np.flatnonzero(found <= found.min() + TIE).tolist()]
+        costs_with = sums.costs(which=which)
+        ties = [which[place] for place in np.flatnonzero(costs_with <= costs_with.min() + TIE).tolist()]
         best = next((member for member in ties if member in chosen), ties[0])
         sums.add(best)
         chosen.append(best)
-        costs.append(float(found.min()))
+        costs.append(float(costs_with.min()))
     return chosen[: next(n for n, cost in enumerate(costs, 1) if cost <= min(costs) + TIE)]

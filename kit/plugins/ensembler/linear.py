@@ -38,14 +38,14 @@ class LinearStacking(Ensembler):
     intercepts: tuple[float, ...] = Field((), description="fitted, do not set: one per column")
 
     def fit(self, members: Probabilities, truth: Targets) -> Self:
-        found = [
+        fits = [
             self._fit_column(members[:, :, at].astype(np.float64).T, truth[:, at].astype(np.float64))
             for at in range(truth.shape[1])
         ]
         return self.model_copy(
             update={
-                "coefficients": tuple(tuple(weights.tolist()) for weights, _ in found),
-                "intercepts": tuple(constant for _, constant in found),
+                "coefficients": tuple(tuple(weights.tolist()) for weights, _ in fits),
+                "intercepts": tuple(constant for _, constant in fits),
             }
         )
 

@@ -36,11 +36,13 @@ class PriorShift(ClassShares):
 
 def estimate_shares(probabilities: np.ndarray, shares: np.ndarray) -> np.ndarray:
     """Returns the most likely class shares (K,) of rows (N, K), whose probabilities were learned at `shares` (K,)."""
-    found = shares.astype(np.float64)
+    estimated = shares.astype(np.float64)
     for _ in range(MAX_STEPS):
-        before = found
-        found = np.maximum(weigh(probabilities.astype(np.float64), found / shares).mean(axis=0), MIN_SHARE)
-        found /= found.sum()
-        if np.abs(found - before).max() < TOLERANCE:
+        before = estimated
+        estimated = np.maximum(
+            weigh(probabilities.astype(np.float64), estimated / shares).mean(axis=0), MIN_SHARE
+        )
+        estimated /= estimated.sum()
+        if np.abs(estimated - before).max() < TOLERANCE:
             break
-    return found
+    return estimated

@@ -117,7 +117,7 @@ def _minimise(cost: Callable[[np.ndarray], tuple[float, np.ndarray]], count: int
     """Returns the weights (count,), of 0 or more and sum 1, with the lowest convex cost, given with its gradient."""
     from scipy.optimize import minimize
 
-    found = minimize(
+    solution = minimize(
         cost,
         np.full(count, 1 / count),
         jac=True,
@@ -126,7 +126,7 @@ def _minimise(cost: Callable[[np.ndarray], tuple[float, np.ndarray]], count: int
         constraints={"type": "eq", "fun": lambda weights: weights.sum() - 1, "jac": np.ones_like},
         options={"ftol": 1e-12, "maxiter": 500},
     ).x
-    weights = np.where(found < MIN_WEIGHT, 0, found)
+    weights = np.where(solution < MIN_WEIGHT, 0, solution)
     weights /= weights.sum()
     return weights
 

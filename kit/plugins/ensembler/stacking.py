@@ -40,10 +40,10 @@ class Stacking(LogitStacking):
         with threadpool_limits(
             1
         ):  # the products are small: threads that wait for each other cost up to 90 times more
-            found = LogisticRegression(C=self.inverse_l2, tol=1e-3, max_iter=2000).fit(
+            model = LogisticRegression(C=self.inverse_l2, tol=1e-3, max_iter=2000).fit(
                 log_probability_features(members), truth
             )
-        weights, intercepts = found.coef_, found.intercept_
+        weights, intercepts = model.coef_, model.intercept_
         if len(present) == 2:  # one row of coefficients stands for both: half of the difference each
             weights, intercepts = (
                 np.concatenate([-weights, weights]) / 2,

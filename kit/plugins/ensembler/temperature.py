@@ -34,9 +34,9 @@ class Temperature(Ensembler):
     )
 
     def fit(self, members: Probabilities, truth: Targets) -> Self:
-        found = tuple(best_temperature(member, truth) for member in members)
-        base = self.base.fit(_calibrate(members, found), truth)
-        return self.model_copy(update={"temperatures": found, "base": base})
+        temperatures = tuple(best_temperature(member, truth) for member in members)
+        base = self.base.fit(_calibrate(members, temperatures), truth)
+        return self.model_copy(update={"temperatures": temperatures, "base": base})
 
     def blend(self, members: Probabilities) -> Probabilities:
         if self.temperatures and len(self.temperatures) != len(members):
@@ -54,12 +54,12 @@ class Temperature(Ensembler):
 
 def _calibrate(members: Probabilities, temperatures: tuple[float, ...]) -> np.ndarray:
     """Returns the members (M, N, K) at these temperatures, in their own precision."""
-    made = np.empty_like(members)
+    calibrated = np.empty_like(members)
     for place, temperature in enumerate(temperatures):
-        made[place] = softmax(
+        calibrated[place] = softmax(
             np.log(np.maximum(members[place].astype(np.float64), MIN_PROBABILITY)) / temperature
         )
-    return made
+    return calibrated
 
 
 def best_temperature(member: np.ndarray, truth: Targets) -> float:

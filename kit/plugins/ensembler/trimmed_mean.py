@@ -28,8 +28,8 @@ class TrimmedMean(Ensembler):
         from scipy.stats import trim_mean
 
         values = members.astype(np.float64)
-        found = np.median(values, axis=0) if self.trim == 0.5 else trim_mean(values, self.trim, axis=0)
-        empty = found.sum(axis=1) == 0
+        blended = np.median(values, axis=0) if self.trim == 0.5 else trim_mean(values, self.trim, axis=0)
+        empty = blended.sum(axis=1) == 0
         if self.target.sums_to_one and empty.any():  # half of the members doubted each class
-            found[empty] = values.mean(axis=0)[empty]
-        return self.normalise(found)
+            blended[empty] = values.mean(axis=0)[empty]
+        return self.normalise(blended)

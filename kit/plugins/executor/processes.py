@@ -66,9 +66,9 @@ class Processes(Executor):
     def _settings(self, place: int, count: int) -> dict[str, str]:
         """Returns the environment of a worker: its cores and threads, and the one GPU that it sees."""
         threads, gpus = str(self.threads or max(1, available_cores() // count)), self._gpus()
-        made = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), threads)
-        made[PART_OF_CORES] = str(max(1, available_cores() // count))
-        return {**made, "CUDA_VISIBLE_DEVICES": gpus[place % len(gpus)]} if gpus else made
+        settings = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), threads)
+        settings[PART_OF_CORES] = str(max(1, available_cores() // count))
+        return {**settings, "CUDA_VISIBLE_DEVICES": gpus[place % len(gpus)]} if gpus else settings
 
 
 @dataclass(eq=False)

@@ -15,7 +15,7 @@ Faults = list[tuple[int, str]]
 def no_classes(rows: Iterable[Sequence[str]], classes: Sequence[str]) -> Faults:
     """Returns the rows with a label that is not a class."""
     known, suggestions = set(classes), dict[str, str]()
-    found = []
+    faults = []
     for row, labels in enumerate(rows):
         for label in labels:
             if label not in known:
@@ -23,18 +23,18 @@ def no_classes(rows: Iterable[Sequence[str]], classes: Sequence[str]) -> Faults:
                     suggestions[label] = (
                         did_you_mean(label, classes) if len(suggestions) < MAX_SUGGESTIONS else ""
                     )
-                found.append((row, f"{label!r} is not a class{suggestions[label]}"))
-    return found
+                faults.append((row, f"{label!r} is not a class{suggestions[label]}"))
+    return faults
 
 
 def doubles(rows: Iterable[Sequence[str]]) -> Faults:
     """Returns the rows with a duplicate label."""
-    found = []
+    faults = []
     for row, labels in enumerate(rows):
         twice = next((label for label in labels if list(labels).count(label) > 1), None)
         if twice is not None:
-            found.append((row, f"{twice!r} is there twice"))
-    return found
+            faults.append((row, f"{twice!r} is there twice"))
+    return faults
 
 
 def no_shares(cells: Iterable[str], column: str) -> Iterator[tuple[int, str]]:

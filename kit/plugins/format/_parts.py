@@ -51,12 +51,12 @@ def places_of_columns(columns: Sequence[str]) -> dict[str, int]:
     A sample may name the column `part=class` by the class, or by both as in `part_class`, if the name is
     unique.
     """
-    found: dict[str, set[int]] = {}
+    places_by_name: dict[str, set[int]] = {}
     for at, column in enumerate(columns):
         part, separator, name = column.partition(PART_SEPARATOR)
         for one in {column, name, f"{part}_{name}"} if separator else {column}:
-            found.setdefault(one, set()).add(at)
-    return {name: places.pop() for name, places in found.items() if len(places) == 1}
+            places_by_name.setdefault(one, set()).add(at)
+    return {name: places.pop() for name, places in places_by_name.items() if len(places) == 1}
 
 
 def cell_fault(cell: str, part: str, names: Sequence[str]) -> str:

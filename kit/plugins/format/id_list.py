@@ -45,13 +45,13 @@ class IdList(Format):
     ) -> list[tuple[int, str]]:
         lists = [cell.split(self.separator) for cell in table.iloc[:, 1]]
         known = set(sample.iloc[:, 0])
-        found = [(row, "no ids") for row, names in enumerate(lists) if names == [""]]
+        faults = [(row, "no ids") for row, names in enumerate(lists) if names == [""]]
         if self.images == "sample":
             for row, names in enumerate(lists):
                 strange = next((name for name in names if name and name not in known), None)
                 if strange is not None:
-                    found.append((row, f"{strange!r} is not an id of the sample"))
-        return [*found, *doubles(lists)]
+                    faults.append((row, f"{strange!r} is not an id of the sample"))
+        return [*faults, *doubles(lists)]
 
     def write(self, predictions: Predictions, sample: pd.DataFrame) -> pd.DataFrame:
         raise ConfigError(

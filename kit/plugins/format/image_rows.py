@@ -42,14 +42,14 @@ class ImageRows(Format):
     ) -> list[tuple[int, str]]:
         ids, images = table.iloc[:, 0].tolist(), table.iloc[:, 1].tolist()
         known, seen = set(sample.iloc[:, 0]), set[tuple[str, str]]()
-        found = []
+        faults = []
         for row, pair in enumerate(zip(ids, images, strict=True)):
             if pair in seen:
-                found.append((row, f"{pair[1]!r} is there twice"))
+                faults.append((row, f"{pair[1]!r} is there twice"))
             elif self.images == "sample" and pair[1] not in known:
-                found.append((row, f"{pair[1]!r} is not an id of the sample"))
+                faults.append((row, f"{pair[1]!r} is not an id of the sample"))
             seen.add(pair)
-        return [*found, *no_shares(table.iloc[:, 2], str(table.columns[2]))]
+        return [*faults, *no_shares(table.iloc[:, 2], str(table.columns[2]))]
 
     def write(self, predictions: Predictions, sample: pd.DataFrame) -> pd.DataFrame:
         raise ConfigError(
@@ -65,5 +65,5 @@ class ImageRows(Format):
         ids = dict.fromkeys(sample.iloc[:, 0])
         rows = [(name, image) for name in ids for image, _ in lists[name]]
         cosines = np.array([cosine for name in ids for _, cosine in lists[name]])
-        made = pd.DataFrame(rows, columns=sample.columns[:2], dtype=str)
-        return made.assign(**{str(sample.columns[2]): text(np.clip((1 + cosines) / 2, 0, 1))})
+        rows_table = pd.DataFrame(rows, columns=sample.columns[:2], dtype=str)
+        return rows_table.assign(**{str(sample.columns[2]): text(np.clip((1 + cosines) / 2, 0, 1))})

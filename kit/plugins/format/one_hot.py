@@ -33,14 +33,14 @@ class OneHot(Format):
     def check_rows(
         self, table: pd.DataFrame, sample: pd.DataFrame, classes: Sequence[str]
     ) -> list[tuple[int, str]]:
-        found = []
+        faults = []
         for row, cells in enumerate(table.iloc[:, 1:].to_numpy().tolist()):
             strange = next((cell for cell in cells if cell not in ("0", "1")), None)
             if strange is not None:
-                found.append((row, f"{strange!r} is neither 0 nor 1"))
+                faults.append((row, f"{strange!r} is neither 0 nor 1"))
             elif cells.count("1") != 1:
-                found.append((row, f"{cells.count('1')} of {len(cells)} cells are 1, not one"))
-        return found
+                faults.append((row, f"{cells.count('1')} of {len(cells)} cells are 1, not one"))
+        return faults
 
     def write(self, predictions: Predictions, sample: pd.DataFrame) -> pd.DataFrame:
         best = predictions.align(sample.iloc[:, 0]).argmax(axis=1)

@@ -57,11 +57,11 @@ class PartColumns(Format):
                 code="C21",
                 hint=f"format.parts names the part of a column; the parts: {', '.join(known)}",
             )
-        made = {
+        columns = {
             str(name): cells_of_part(values[:, places[self._part(name)]], known[self._part(name)])
             for name in sample.columns[1:]
         }
-        return sample.assign(**made)
+        return sample.assign(**columns)
 
     def _part(self, column: object) -> str:
         """Returns the part of a column of the sample."""

@@ -50,12 +50,12 @@ class PartProbabilities(PartRowsFormat):
             for part, names in parts.items()
             for number, name in enumerate(names)
         }
-        made = {}
+        columns = {}
         for column in sample.columns[1:]:
             numbers = [at.get((part, _plain(str(column)))) for part in rows.parts]
             cells = [0.0 if at is None else values[row, at] for row, at in enumerate(numbers)]
-            made[str(column)] = text(np.array(cells))
-        return sample.assign(**made)
+            columns[str(column)] = text(np.array(cells))
+        return sample.assign(**columns)
 
 
 def _plain(name: str) -> str:

@@ -39,5 +39,5 @@ class PartValues(Format):
 
     def write(self, predictions: Predictions, sample: pd.DataFrame) -> pd.DataFrame:
         values, at = predictions.align(sample.iloc[:, 0]), places_of_columns(predictions.classes)
-        made = {str(name): text(values[:, at[name]]) for name in sample.columns[1:] if name in at}
-        return pd.DataFrame({sample.columns[0]: sample.iloc[:, 0], **made})
+        columns = {str(name): text(values[:, at[name]]) for name in sample.columns[1:] if name in at}
+        return pd.DataFrame({sample.columns[0]: sample.iloc[:, 0], **columns})

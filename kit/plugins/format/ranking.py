@@ -42,18 +42,18 @@ class Ranking(Format):
         if shape is None or len(table) % shape.rows:
             return None
         labels = table[shape.label].tolist()
-        found = no_classes([[label] for label in labels], classes)
+        faults = no_classes([[label] for label in labels], classes)
         blocks = [labels[start : start + shape.rows] for start in range(0, len(labels), shape.rows)]
-        found += [(block * shape.rows, why) for block, why in doubles(blocks)]
+        faults += [(block * shape.rows, why) for block, why in doubles(blocks)]
         if shape.rank is not None:
             wanted = shape.ranks(len(table))
             ranks = zip(table[shape.rank].tolist(), wanted, strict=True)
-            found += [
+            faults += [
                 (row, f"rank {rank!r} where {right} belongs")
                 for row, (rank, right) in enumerate(ranks)
                 if rank != right
             ]
-        return found
+        return faults
 
     def write(self, predictions: Predictions, sample: pd.DataFrame) -> pd.DataFrame:
         classes = predictions.classes
@@ -68,13 +68,13 @@ class Ranking(Format):
         ids = sample.iloc[:: shape.rows, 0].tolist()
         shares = predictions.align(ids)
         best = np.argsort(-shares, axis=1, kind="stable")[:, : shape.rows]
-        made: dict[str, Any] = {sample.columns[0]: sample.iloc[:, 0]}
-        made[shape.label] = np.asarray(classes, dtype=object)[best].ravel()
+        columns: dict[str, Any] = {sample.columns[0]: sample.iloc[:, 0]}
+        columns[shape.label] = np.asarray(classes, dtype=object)[best].ravel()
         if shape.rank is not None:
-            made[shape.rank] = shape.ranks(len(sample))
+            columns[shape.rank] = shape.ranks(len(sample))
         if shape.share is not None:
-            made[shape.share] = text(np.take_along_axis(shares, best, axis=1).ravel())
-        return pd.DataFrame(made)[list(sample.columns)]
+            columns[shape.share] = text(np.take_along_axis(shares, best, axis=1).ravel())
+        return pd.DataFrame(columns)[list(sample.columns)]
 
 
 @dataclass(frozen=True)
@@ -97,15 +97,15 @@ def _shape(sample: pd.DataFrame, classes: Sequence[str]) -> _Shape | None:
     rows = _rows_an_id(sample.iloc[:, 0].tolist())
     if not rows or not 2 <= sample.shape[1] <= 4:
         return None
-    found = []
+    shapes = []
     for label in sample.columns[1:]:
         labels = sample[label].tolist()
         blocks = [set(labels[start : start + rows]) for start in range(0, len(labels), rows)]
         if set(labels) <= set(classes) and all(len(block) == rows for block in blocks):
-            found += _with_rest(sample, rows, label)
-    ranked = [shape for shape in found if shape.rank is not None]
+            shapes += _with_rest(sample, rows, label)
+    ranked = [shape for shape in shapes if shape.rank is not None]
     named = [shape for shape in ranked if "rank" in str(shape.rank).lower()]
-    likely = named or ranked or found
+    likely = named or ranked or shapes
     return likely[0] if len(likely) == 1 else None
 
 
@@ -120,14 +120,16 @@ def _rows_an_id(ids: Sequence[str]) -> int:
 def _with_rest(sample: pd.DataFrame, rows: int, label: str) -> list[_Shape]:
     """Returns the ways to read the columns beside the label's as a rank, a probability, or both."""
     rest = [name for name in sample.columns[1:] if name != label]
-    found = []
+    shapes_with_rest = []
     for rank in (None, *rest):
         shares = [name for name in rest if name != rank]
         if len(shares) > 1 or not all(are_shares(sample[name].tolist()) for name in shares):
             continue
         shapes = [_Shape(rows, label, rank, next(iter(shares), None), first) for first in (0, 1)]
         if rank is None:
-            found.append(shapes[0])
+            shapes_with_rest.append(shapes[0])
         else:
-            found += [shape for shape in shapes if sample[rank].tolist() == shape.ranks(len(sample))]
-    return found
+            shapes_with_rest += [
+                shape for shape in shapes if sample[rank].tolist() == shape.ranks(len(sample))
+            ]
+    return shapes_with_rest

@@ -31,5 +31,5 @@ class SubCentres(nn.Module):
         self.cosines = Cosines(features, classes * centres)
 
     def forward(self, vectors: Tensor) -> Tensor:
-        found: Tensor = self.cosines(vectors)
-        return found.view(len(found), -1, self.centres).amax(2)
+        cosines: Tensor = self.cosines(vectors)
+        return cosines.view(len(cosines), -1, self.centres).amax(2)

@@ -25,8 +25,8 @@ class Mlp(Head):
     def build(self, features: int, classes: int) -> nn.Module:
         from torch import nn
 
-        made: list[nn.Module] = []
+        layers: list[nn.Module] = []
         for _ in range(self.layers):
-            made += [nn.Dropout(self.dropout), nn.Linear(features, self.hidden), nn.GELU()]
+            layers += [nn.Dropout(self.dropout), nn.Linear(features, self.hidden), nn.GELU()]
             features = self.hidden
-        return nn.Sequential(*made, nn.Dropout(self.dropout), nn.Linear(features, classes))
+        return nn.Sequential(*layers, nn.Dropout(self.dropout), nn.Linear(features, classes))

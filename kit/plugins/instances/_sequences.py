@@ -40,10 +40,10 @@ def waves(count: int, dim: int) -> Tensor:
     """Returns sines and cosines of positions 0 to count - 1, (count, dim). Source: Vaswani et al. 2017, section 3.5."""
     places = torch.arange(count, dtype=torch.float32)[:, None]
     rates = torch.exp(torch.arange(0, dim, 2, dtype=torch.float32) * (-math.log(SLOWEST_WAVE) / dim))
-    made = torch.zeros(count, dim)
-    made[:, 0::2] = torch.sin(places * rates)
-    made[:, 1::2] = torch.cos(places * rates)[:, : dim // 2]
-    return made
+    waves_of_positions = torch.zeros(count, dim)
+    waves_of_positions[:, 0::2] = torch.sin(places * rates)
+    waves_of_positions[:, 1::2] = torch.cos(places * rates)[:, : dim // 2]
+    return waves_of_positions
 
 
 class Recurrent(nn.Module):

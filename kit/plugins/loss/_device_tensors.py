@@ -20,14 +20,14 @@ _MADE: dict[int, dict[Any, Any]] = {}
 
 def once(owner: object, key: Hashable, make: Callable[[], T]) -> T:
     """Returns the result of `make`, the same object for the life of its owner."""
-    made = _MADE.get(id(owner))
-    if made is None:
-        made = _MADE[id(owner)] = {}
+    cached = _MADE.get(id(owner))
+    if cached is None:
+        cached = _MADE[id(owner)] = {}
         weakref.finalize(owner, _MADE.pop, id(owner), None)
-    if key not in made:
-        made[key] = make()
-    found: T = made[key]
-    return found
+    if key not in cached:
+        cached[key] = make()
+    value: T = cached[key]
+    return value
 
 
 def device_tensor(owner: object, name: str, device: torch.device, values: Callable[[], Any]) -> Tensor:

@@ -77,5 +77,5 @@ class NumbersLoss(Loss):
 
     def _weights(self) -> list[float]:
         """Returns the weight of each column, of sum 1."""
-        found = [self.column_weights.get(name, 1.0) for name in self.names]
-        return [weight / sum(found) for weight in found]
+        raw_weights = [self.column_weights.get(name, 1.0) for name in self.names]
+        return [weight / sum(raw_weights) for weight in raw_weights]

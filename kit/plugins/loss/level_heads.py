@@ -37,8 +37,8 @@ class LevelHeads(Factors):
     def with_classes(self, classes: Classes) -> Self:
         check_levels("level_heads", classes.levels, self.weights)
         values = tuple(zip(classes.names, *(level.parents for level in classes.levels), strict=True))
-        made = super().with_classes(replace(classes, factors=values))
-        return made.model_copy(update={"levels": classes.levels})
+        bound = super().with_classes(replace(classes, factors=values))
+        return bound.model_copy(update={"levels": classes.levels})
 
     def rows(self, outputs: Tensor, labels: Tensor) -> Tensor:
         weights = [1.0, *(self.weights.get(level.name, 1.0) for level in self.levels)]

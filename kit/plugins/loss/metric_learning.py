@@ -56,8 +56,8 @@ class MetricLearning(AuxiliaryLoss):
 
     def among(self, vectors: Tensor, labels: Tensor) -> Tensor:
         picked = None if self.miner is None else _make("miners", _freeze(self.miner))(vectors, labels)
-        found: Tensor = _make("losses", _freeze(self.loss))(vectors, labels, picked)
-        return found
+        loss_value: Tensor = _make("losses", _freeze(self.loss))(vectors, labels, picked)
+        return loss_value
 
 
 def _freeze(spec: Spec) -> tuple[tuple[str, Any], ...]:
@@ -83,12 +83,12 @@ def _try_out(loss: Frozen, miner: Frozen | None) -> None:
     vectors = torch.nn.functional.normalize(torch.tensor([[1.0, 0.1], [1.0, 0.3], [0.2, 1.0], [0.4, 1.0]]))
     vectors.requires_grad_()
     labels = torch.tensor([0, 0, 1, 1])
-    made, mine = _make("losses", loss), None if miner is None else _make("miners", miner)
+    criterion, mine = _make("losses", loss), None if miner is None else _make("miners", miner)
     names = " with ".join(str(dict(one).get("name")) for one in (loss, miner) if one is not None)
     try:
-        values = [made(vectors, labels)]
+        values = [criterion(vectors, labels)]
         if mine is not None:
-            values.append(made(vectors, labels, mine(vectors, labels)))
+            values.append(criterion(vectors, labels, mine(vectors, labels)))
         torch.stack(values).sum().backward()
     except Exception as error:  # the library decides what it raises for its options
         raise ConfigError(f"{names} fails on four drawn vectors: {error}", code="C02") from error
@@ -129,29 +129,29 @@ def _make(shelf: str, spec: Frozen) -> Any:
         for key, value in options.items()
     }
     try:
-        made = known[name](**options)
+        instance = known[name](**options)
     except (TypeError, ValueError, AssertionError) as error:
         raise ConfigError(f"{name} cannot be made: {error}", code="C02") from None
-    if any(True for _ in made.parameters()):
+    if any(True for _ in instance.parameters()):
         raise ConfigError(
             f"{name} has weights of its own, which no optimizer would train",
             code="C02",
             hint="loss=arcface, loss=cosface or loss=proxy_anchor, whose weights are the head's",
         )
-    return made
+    return instance
 
 
 def _arguments(kind: type) -> list[str]:
     """Returns the arguments of a class and of the base classes that receive the rest."""
-    found: dict[str, None] = {}
+    names: dict[str, None] = {}
     for base in kind.__mro__:
         init = vars(base).get("__init__")
         if init is None or not base.__module__.startswith("pytorch_metric_learning"):
             continue
         parameters = inspect.signature(init).parameters.values()
-        found |= dict.fromkeys(
+        names |= dict.fromkeys(
             p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD and p.name != "self"
         )
         if not any(p.kind is p.VAR_KEYWORD for p in parameters):
             break
-    return list(found)
+    return list(names)

@@ -77,7 +77,7 @@ class Several(Loss):
         return labels == "several"
 
     def with_classes(self, classes: Classes) -> Self:
-        made = super().with_classes(classes)
+        bound = super().with_classes(classes)
         if isinstance(classes.target, SeveralTarget):
             known = classes.target.slices
             for name in self.weights:
@@ -89,7 +89,7 @@ class Several(Loss):
                     )
             if not any(self.weights.get(name, 1.0) for name in known):
                 raise ConfigError("loss.weights are all 0", code="C47", hint="give a part some weight")
-        return made
+        return bound
 
     def rows(self, outputs: Tensor, labels: Tensor) -> Tensor:
         costs, total = outputs.new_zeros(len(outputs)), 0.0
@@ -114,18 +114,18 @@ class Several(Loss):
 
     def _make_terms(self) -> list[_Term]:
         assert isinstance(self.target, SeveralTarget)
-        made = []
+        terms = []
         for part in self.target.layout:
             weight, place = self.weights.get(part.name, 1.0), part.place
             if part.kind == "softmax":
-                made.append(_Term(place, self.base.with_classes(self._classes(place, SOFT)), weight, True))
+                terms.append(_Term(place, self.base.with_classes(self._classes(place, SOFT)), weight, True))
                 continue
             loss, target = (self.sigmoid, MULTI_HOT) if part.kind == "sigmoid" else (self.number, NUMBERS)
             for at in range(place.start, place.stop):
                 own = slice(at, at + 1)
                 share = weight / (place.stop - place.start)
-                made.append(_Term(own, loss.with_classes(self._classes(own, target)), share, False))
-        return made
+                terms.append(_Term(own, loss.with_classes(self._classes(own, target)), share, False))
+        return terms
 
     def _classes(self, place: slice, target: Target) -> Classes:
         """Returns the information about classes for the loss of these columns."""

@@ -30,13 +30,13 @@ def expand_names(
 
     Raises ConfigError C47 if a pattern matches none.
     """
-    found: dict[str, None] = {}
+    expanded: dict[str, None] = {}
     for pattern in patterns:
         fitting = [pattern] if pattern in names else [name for name in names if fnmatchcase(name, pattern)]
         if not fitting:
             check_names([pattern], names, option, what)
-        found |= dict.fromkeys(fitting)
-    return list(found)
+        expanded |= dict.fromkeys(fitting)
+    return list(expanded)
 
 
 def class_numbers(names: Sequence[str], classes: Sequence[str]) -> np.ndarray:

@@ -36,10 +36,10 @@ class MeanOverClasses(Metric):
         curves = [self.curve(hot[:, k], probabilities[:, k]) for k in scored]
 
         def score(weights: np.ndarray) -> float:
-            found = np.array([curve(weights) for curve in curves])
-            if np.isnan(found).all():
+            scores = np.array([curve(weights) for curve in curves])
+            if np.isnan(scores).all():
                 raise InvalidError(f"{self.error_name} needs {self.undrawn}", code="D45")
-            return float(np.nanmean(found))
+            return float(np.nanmean(scores))
 
         return score
 
@@ -59,7 +59,7 @@ def find_scored_classes(truth: Targets, hot: np.ndarray, metric: str, need_other
     if need_others:
         some &= ~hot.all(axis=0)
     binary = truth.ndim == 1 and hot.shape[1] == 2
-    found = [number for number in ([1] if binary else range(hot.shape[1])) if some[number]]
-    if not found:
+    scored = [number for number in ([1] if binary else range(hot.shape[1])) if some[number]]
+    if not scored:
         raise InvalidError(f"{metric} needs rows of two classes; all rows are of one", code="D45")
-    return found
+    return scored

@@ -42,10 +42,10 @@ class PositiveClassCurve(MeanOverClasses):
         curve = self.curve(np.isin(truth, numbers), probabilities[:, numbers].sum(axis=1, dtype=np.float64))
 
         def score(weights: np.ndarray) -> float:
-            found = curve(weights)
-            if np.isnan(found):
+            area = curve(weights)
+            if np.isnan(area):
                 raise InvalidError(f"{self.error_name} needs {self.undrawn}", code="D45")
-            return found
+            return area
 
         return score
 

@@ -134,20 +134,20 @@ class AnyPart(InnerMetric):
             for pattern, weight in self.class_weights.items()
             for name in expand_names([pattern], every, "class_weights")
         }
-        made = []
+        questions = []
         for (part, place), block in zip(blocks, names, strict=True):
             chosen = np.array([name in asked for name in block])
             if not self.classes:
                 chosen[-1] = True
             own = np.array([weights.get(name, 1.0) for name in block], np.float64)
-            made.append(_Question(place, chosen, own, part.kind == "softmax"))
-        if not made:
+            questions.append(_Question(place, chosen, own, part.kind == "softmax"))
+        if not questions:
             raise ConfigError(
                 "metric.parts: no part has classes or yes and no",
                 code="C47",
                 hint="metric=parts scores parts of numbers",
             )
-        return made
+        return questions
 
     def _yes_or_no(
         self, metric: Metric, weights: np.ndarray | None = None, rows: np.ndarray | None = None

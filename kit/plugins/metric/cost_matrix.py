@@ -75,13 +75,13 @@ class CostMatrix(DecisionMetric):
         """Returns the cost of each true class (a row) predicted as each class, float64 (K, K)."""
         if self.file is None:
             return 1 - np.eye(classes)
-        made = _matrix(self._path(self.file), self._names(self.by), self._stamp(self.file))
+        matrix = _matrix(self._path(self.file), self._names(self.by), self._stamp(self.file))
         if self.by == "superclasses":
             groups = self.context.superclasses
             places = np.array([self._names("superclasses").index(name) for name in groups])
-            made = made[np.ix_(places, places)]
-            np.fill_diagonal(made, 0)
-        return made
+            matrix = matrix[np.ix_(places, places)]
+            np.fill_diagonal(matrix, 0)
+        return matrix
 
     def _names(self, by: str) -> tuple[str, ...]:
         return self.context.classes if by == "classes" else tuple(dict.fromkeys(self.context.superclasses))

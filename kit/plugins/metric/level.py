@@ -38,14 +38,14 @@ class MetricOfLevel(InnerMetric):
 
     def with_known(self, **values: Any) -> Self:
         """Returns a copy whose inner metric knows the parents as its classes."""
-        made = super().with_known(**values)
+        bound = super().with_known(**values)
         context = values.get("context")
         if not isinstance(context, ScoreContext) or self._find_level(context) is None:
-            return made
+            return bound
         level = self._find_level(context)
         assert level is not None
         parents = replace(context, classes=level.nodes, superclasses=(), levels=above(context.levels, level))
-        return made.model_copy(update={"of": self.of.with_known(**{**values, "context": parents})})
+        return bound.model_copy(update={"of": self.of.with_known(**{**values, "context": parents})})
 
     def check_context(self) -> None:
         if self.context.levels:
@@ -72,9 +72,9 @@ class MetricOfLevel(InnerMetric):
 
     def _require_level(self) -> Level:
         """Returns the level. Raises ConfigError C47 if the classes have none of that name."""
-        found = self._find_level(self.context)
-        if found is not None:
-            return found
+        known_level = self._find_level(self.context)
+        if known_level is not None:
+            return known_level
         names = [level.name for level in self.context.levels]
         if not names:
             raise ConfigError(

@@ -68,17 +68,17 @@ class MeanOfMetrics(Metric):
 
     def with_known(self, **values: Any) -> Self:
         """Returns the same metric; metrics of some columns know only the names of those."""
-        made = super().with_known(**values)
+        bound = super().with_known(**values)
         context = values.get("context")
         if not self.columns or not isinstance(context, ScoreContext) or not context.classes:
-            return made
+            return bound
         parts = tuple(
             metric.with_known(context=context.of_classes(class_numbers(names, context.classes)))
             if names and set(names) <= set(context.classes)
             else metric
-            for metric, names in zip(made.of, self.columns, strict=True)
+            for metric, names in zip(bound.of, self.columns, strict=True)
         )
-        return made.model_copy(update={"of": parts})
+        return bound.model_copy(update={"of": parts})
 
     def check_context(self) -> None:
         for names in self.columns:

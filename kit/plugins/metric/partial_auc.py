@@ -36,7 +36,7 @@ class PartialAuc(PositiveClassCurve):
         roc = roc_by_weights(positive, shares)
 
         def area(weights: np.ndarray) -> float:
-            found = roc(weights)
-            return float("nan") if found is None else area_between(found, self.min_tpr, 1)
+            points = roc(weights)
+            return float("nan") if points is None else area_between(points, self.min_tpr, 1)
 
         return area

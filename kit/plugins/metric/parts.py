@@ -123,15 +123,15 @@ class PartsMetric(InnerMetric):
     def score_parts(self, truth: Targets, probabilities: Probabilities) -> dict[str, tuple[str, float]]:
         alone = self.model_copy(update={"pools": {}})
         missing = self.context.target.find_missing(truth)
-        found = {}
+        scores = {}
         for scored in alone._columns():
             with suppress(InvalidError):
                 name = scored.name
                 if scored.kind != "softmax":
                     (name,) = self.context.classes[scored.places[0]]
                 metric, score = alone._score(scored, truth, probabilities, missing)
-                found[name] = (metric.plugin_name(), score)
-        return found
+                scores[name] = (metric.plugin_name(), score)
+        return scores
 
     def _scores(self, truth: Targets, probabilities: Probabilities) -> Iterator[tuple[float, float]]:
         """Yields the score and the weight of each part or pool that has a weight."""
@@ -221,9 +221,9 @@ class PartsMetric(InnerMetric):
                 taken[name] = pool
             kinds = sorted({layout[name].kind for name in names})
             if len(kinds) != 1:
-                found = " and ".join(kinds) if kinds else "no part"
+                kinds_text = " and ".join(kinds) if kinds else "no part"
                 raise ConfigError(
-                    f"metric.pools: the pool {pool!r} has parts of {found}",
+                    f"metric.pools: the pool {pool!r} has parts of {kinds_text}",
                     code="C47",
                     hint="list parts of one kind",
                 )

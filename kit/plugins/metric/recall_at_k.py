@@ -43,22 +43,22 @@ class RecallAtK(Metric):
             right = true_ranks(truth, probabilities) <= self.k
             return lambda weights: float(np.average(right, weights=weights))
         count = truth.sum(axis=1)
-        found = (truth * self._in_top(probabilities)).sum(axis=1) / np.where(count > 0, count, 1)
+        recalls = (truth * self._in_top(probabilities)).sum(axis=1) / np.where(count > 0, count, 1)
         some = count > 0
 
         def score(weights: np.ndarray) -> float:
             if not (weights[some] > 0).any():
                 raise InvalidError("recall at k needs rows with a label", code="D45")
-            return float(np.average(found[some], weights=weights[some]))
+            return float(np.average(recalls[some], weights=weights[some]))
 
         return score
 
     def _in_top(self, probabilities: Probabilities) -> np.ndarray:
         """Returns whether each class is among the k most probable ones of its row, bool (N, K)."""
         best = np.argsort(-probabilities, axis=1, kind="stable")[:, : self.k]
-        found = np.zeros(probabilities.shape, dtype=bool)
-        np.put_along_axis(found, best, True, axis=1)
-        return found
+        in_top = np.zeros(probabilities.shape, dtype=bool)
+        np.put_along_axis(in_top, best, True, axis=1)
+        return in_top
 
 
 def _mean_ratio(hits: np.ndarray, true: np.ndarray) -> float:

@@ -54,8 +54,8 @@ class Sklearn(Metric):
 
     @model_validator(mode="after")
     def _exists(self) -> Self:
-        found = _find(self.function)
-        known = [name for name in inspect.signature(found.call).parameters if name != "sample_weight"][2:]
+        function = _find(self.function)
+        known = [name for name in inspect.signature(function.call).parameters if name != "sample_weight"][2:]
         wrong = next((key for key in self.options if key not in known), None)
         if wrong is not None:
             raise ConfigError(
@@ -129,35 +129,35 @@ class Sklearn(Metric):
         return value
 
     def _call(self, truth: Targets, probabilities: Probabilities, more: Mapping[str, Any]) -> float:
-        found, classes = _find(self.function), probabilities.shape[1]
-        given = {**found.options, **self._options_by_number(), **more}
-        if found.takes == "labels":
+        function, classes = _find(self.function), probabilities.shape[1]
+        given = {**function.options, **self._options_by_number(), **more}
+        if function.takes == "labels":
             true = truth
             predicted = probabilities.argmax(axis=1)
             if truth.ndim == 2:
                 predicted = self.decision.assign_labels(probabilities).astype(np.int8)
-        elif found.takes == "values":
+        elif function.takes == "values":
             true, predicted = as_values(truth, probabilities), probabilities
-        elif found.takes == "indicators":
+        elif function.takes == "indicators":
             true, predicted = one_against_rest(truth, classes).astype(np.int8), probabilities
         else:
             true, predicted = truth, _probabilities(truth, probabilities)
-            if truth.ndim == 1 and classes > 2 and "labels" in inspect.signature(found.call).parameters:
+            if truth.ndim == 1 and classes > 2 and "labels" in inspect.signature(function.call).parameters:
                 given.setdefault("labels", np.arange(classes))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of undefined ratios, which count 0 as the options say
-            value = found.sign * float(found.call(true, predicted, **given))
+            value = function.sign * float(function.call(true, predicted, **given))
         return 1 - value if self.complement else value
 
     def _options_by_number(self) -> dict[str, Any]:
         """Returns the options, with numbers in place of class names."""
-        made = dict(self.options)
+        options = dict(self.options)
         for key in ("pos_label", "labels"):
-            names = _names_in(made.get(key))
+            names = _names_in(options.get(key))
             if names and set(names) <= set(self.context.classes):
                 numbers = class_numbers(names, self.context.classes)
-                made[key] = int(numbers[0]) if isinstance(made[key], str) else numbers
-        return made
+                options[key] = int(numbers[0]) if isinstance(options[key], str) else numbers
+        return options
 
 
 def _names_in(option: Any) -> list[str]:
@@ -219,14 +219,14 @@ def _functions() -> dict[str, Callable[..., float]]:
     """Returns the functions of sklearn.metrics that return one number for true and predicted values."""
     from sklearn import metrics
 
-    found: dict[str, Callable[..., float]] = {}
+    functions: dict[str, Callable[..., float]] = {}
     for name in metrics.__all__:
         function = getattr(metrics, name)
         if not inspect.isfunction(function) or any(part in name for part in NOT_NUMBERS):
             continue
         if _scores_rows(function):
-            found[name] = function
-    return found
+            functions[name] = function
+    return functions
 
 
 # the first two arguments of functions of predictions; the last two are those of cohen_kappa_score

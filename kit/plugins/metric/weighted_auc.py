@@ -46,11 +46,11 @@ class WeightedAuc(PositiveClassCurve):
         whole = sum(weight * (high - low) for weight, low, high in bands)
 
         def area(weights: np.ndarray) -> float:
-            found = roc(weights)
-            if found is None:
+            points = roc(weights)
+            if points is None:
                 return float("nan")
             return min(
-                sum(weight * area_between(found, low, high) for weight, low, high in bands) / whole, 1.0
+                sum(weight * area_between(points, low, high) for weight, low, high in bands) / whole, 1.0
             )
 
         return area

@@ -42,8 +42,8 @@ class Lookahead(Optimizer):
     def build(self, parameters: Sequence[tuple[str, torch.nn.Parameter]]) -> torch.optim.Optimizer:
         import torch
 
-        made = self.base.build(parameters)
-        for group in made.param_groups:
+        inner = self.base.build(parameters)
+        for group in inner.param_groups:
             group[STEPS] = 0
         begun: dict[
             Any, Any
@@ -69,6 +69,6 @@ class Lookahead(Optimizer):
                     if SLOW in optimizer.state.get(weight, {}):
                         weight.copy_(optimizer.state[weight][SLOW].lerp_(weight, self.share))
 
-        made.register_step_pre_hook(before)
-        made.register_step_post_hook(after)
-        return made
+        inner.register_step_pre_hook(before)
+        inner.register_step_post_hook(after)
+        return inner

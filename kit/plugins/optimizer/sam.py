@@ -36,9 +36,9 @@ class Sam(Optimizer):
         return self.base.state_tensors
 
     def build(self, parameters: Sequence[tuple[str, torch.nn.Parameter]]) -> torch.optim.Optimizer:
-        made = self.base.build(parameters)
-        made.perturb = lambda: self._perturb(made)  # type: ignore[attr-defined]
-        return made
+        optimizer = self.base.build(parameters)
+        optimizer.perturb = lambda: self._perturb(optimizer)  # type: ignore[attr-defined]
+        return optimizer
 
     def _perturb(self, optimizer: torch.optim.Optimizer) -> Callable[[], None]:
         """Moves the weights along their gradient, and returns a function that moves them back."""

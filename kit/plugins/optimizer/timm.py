@@ -38,11 +38,11 @@ class TimmOptimizer(Optimizer):
             raise ConfigError(
                 f"timm has no optimizer {self.opt!r}{did_you_mean(self.opt, known)}", code="C07"
             )
-        made: torch.optim.Optimizer = optim.create_optimizer_v2(
+        optimizer: torch.optim.Optimizer = optim.create_optimizer_v2(
             groups(parameters, self.weight_decay),
             self.opt,
             lr=self.lr,
             weight_decay=0.0,
             momentum=self.momentum,
         )
-        return made
+        return optimizer

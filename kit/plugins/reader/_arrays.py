@@ -156,10 +156,10 @@ class ArrayReader(Reader):
         known = own[np.isfinite(own)]
         if not len(known):
             return self, ""
-        found, why = suggest_range(known)
-        updates: dict[str, Any] = {"range": found}
+        limits, why = suggest_range(known)
+        updates: dict[str, Any] = {"range": limits}
         if len(known) < len(own):
-            updates["nan"] = found[0]
+            updates["nan"] = limits[0]
             why += f"; {1 - len(known) / len(own):.1%} are not finite and become black"
         return self.model_copy(update=updates), f"{sampled[0].dtype} values, {why}"
 
@@ -215,7 +215,7 @@ def _has_channels_first(shape: Sequence[int], channels: int) -> bool:
 
 
 def _ask_for_range(values: np.ndarray) -> DataError:
-    found, why = suggest_range(values.astype(np.float64).ravel())
-    line = f"data.reader.range=[{found[0]:g},{found[1]:g}]"
+    limits, why = suggest_range(values.astype(np.float64).ravel())
+    line = f"data.reader.range=[{limits[0]:g},{limits[1]:g}]"
     code = "D12" if values.dtype.kind == "f" else "D11"
     return DataError(f"{values.dtype} values {why.partition(':')[0]} ({line})", code=code)

@@ -18,7 +18,7 @@ def read_features(example: bytes) -> dict[str, Values]:
 
     Raises ValueError for bytes that are not an Example.
     """
-    found: dict[str, Values] = {}
+    values_by_name: dict[str, Values] = {}
     for features in _messages(memoryview(example), 1):
         for entry in _messages(features, 1):
             name, value = "", memoryview(b"")
@@ -27,8 +27,8 @@ def read_features(example: bytes) -> dict[str, Values]:
                     name = bytes(content).decode()
                 elif number == 2 and not isinstance(content, int):
                     value = content
-            found[name] = _values(value)
-    return found
+            values_by_name[name] = _values(value)
+    return values_by_name
 
 
 def _values(feature: memoryview) -> Values:

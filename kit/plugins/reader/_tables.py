@@ -48,13 +48,13 @@ class TableReader(RecordReader):
         opened = [self.rows(file) for file in files]
         if not opened[0].pixels:
             return []
-        found = []
+        keys_by_column = []
         for name in opened[0].names:
             if name in columns and name not in opened[0].pixels:
                 cells = [cell for each in opened for cell in each.column(name)]
                 if len(keys := frozenset(cells)) == len(cells):
-                    found.append((f"{name}/", keys))
-        return found
+                    keys_by_column.append((f"{name}/", keys))
+        return keys_by_column
 
     def only_row(self, file: Path) -> str:
         """Returns the key of a file's only row. Raises DataError D02 for a file of several rows."""
@@ -74,9 +74,9 @@ class TableReader(RecordReader):
         for each in files:
             rows = self.rows(each)
             number = int(key) - total if key.isdecimal() else None
-            found = rows.index(column).get(value) if slash else number
-            if found is not None and 0 <= found < len(rows):
-                return rows, found
+            row = rows.index(column).get(value) if slash else number
+            if row is not None and 0 <= row < len(rows):
+                return rows, row
             total += len(rows)
         raise unknown_key(key, total, self._example(self.rows(files[0]), column if slash else ""))
 

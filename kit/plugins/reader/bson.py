@@ -108,9 +108,9 @@ class BsonRows(Rows):
 
     def images(self, number: int) -> list[bytes]:
         """Returns the elements of bytes of a document."""
-        found = self.document(number)
-        names = self.wanted or tuple(found)
-        return [each for name in names for each in _find_bytes(found.get(name))]
+        document = self.document(number)
+        names = self.wanted or tuple(document)
+        return [each for name in names for each in _find_bytes(document.get(name))]
 
 
 def _find_bytes(value: Any) -> Iterator[bytes]:

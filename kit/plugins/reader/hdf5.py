@@ -42,13 +42,15 @@ class Hdf5(RecordReader):
     keys: ClassVar[Keys] = "optional"
 
     def load(self, file: Path, key: str) -> Record:
-        found, number = _find(open_once(_open, file).id, key)
-        _check_storage(found, key)
-        shape = found.shape
-        count = math.prod(shape if number is None else shape[1:]) * found.dtype.itemsize
-        check_bytes(count, found.get_storage_size() if number is None and count > MAX_UNASKED_BYTES else None)
+        dataset, number = _find(open_once(_open, file).id, key)
+        _check_storage(dataset, key)
+        shape = dataset.shape
+        count = math.prod(shape if number is None else shape[1:]) * dataset.dtype.itemsize
+        check_bytes(
+            count, dataset.get_storage_size() if number is None and count > MAX_UNASKED_BYTES else None
+        )
         try:
-            values = _read(found, shape, number)
+            values = _read(dataset, shape, number)
         except Exception as error:  # any error of the library
             raise DataError(f"corrupt HDF5: {error}".splitlines()[0], code="D05") from None
         if isinstance(values, bytes | np.void):
@@ -138,22 +140,22 @@ def _is_group(key: str, group: Any) -> DataError:
     return DataError(f"{key!r} is a group of {len(names):,} records{example}, not an image", code="D02")
 
 
-def _check_storage(found: Any, key: str) -> None:
+def _check_storage(dataset: Any, key: str) -> None:
     """Raises DataError D20 if values are stored in other files."""
     from h5py import h5d
 
-    made = found.get_create_plist()
-    if made.get_layout() == h5d.VIRTUAL or made.get_external_count():
+    properties = dataset.get_create_plist()
+    if properties.get_layout() == h5d.VIRTUAL or properties.get_external_count():
         raise DataError(f"record {key!r} is stored in another file", code="D20")
 
 
-def _read(found: Any, shape: tuple[int, ...], number: int | None) -> Any:
+def _read(dataset: Any, shape: tuple[int, ...], number: int | None) -> Any:
     """Returns the values of a data set, or of one image of a stack; plain ones are read straight into an array."""
     import h5py
 
-    dtype = found.dtype
+    dtype = dataset.dtype
     if number is not None or dtype.kind not in "biufV" or dtype.metadata:
-        return h5py.Dataset(found)[() if number is None else number]
+        return h5py.Dataset(dataset)[() if number is None else number]
     values = np.empty(shape, dtype)
-    found.read(h5py.h5s.ALL, h5py.h5s.ALL, values)
+    dataset.read(h5py.h5s.ALL, h5py.h5s.ALL, values)
     return values[()]

@@ -25,9 +25,9 @@ class Image(Reader):
 
         if not isinstance(record, bytes):
             raise DataError("is an array, not an image file (data.reader=npy reads arrays)", code="D06")
-        made = decode(record, rules.data, rules.least_side)
+        decoded = decode(record, rules.data, rules.least_side)
         if rules.channels != 1:
-            return made
+            return decoded
         import cv2
 
-        return Decoded(cv2.cvtColor(made.pixels, cv2.COLOR_RGB2GRAY), made.repairs)
+        return Decoded(cv2.cvtColor(decoded.pixels, cv2.COLOR_RGB2GRAY), decoded.repairs)

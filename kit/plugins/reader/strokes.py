@@ -52,14 +52,14 @@ class Strokes(PixelTable):
         return Decoded(self._draw(_fit(strokes, height, width, self.line), height, width))
 
     def _column(self, rows: Rows) -> str:
-        found = [name for name in self.columns if name in rows.names]
-        if not found:
+        present = [name for name in self.columns if name in rows.names]
+        if not present:
             raise DataError(
                 f"no column {', '.join(self.columns)!r} of strokes: data.reader.columns names it, of "
                 f"{', '.join(rows.names[:8])}",
                 code="D15",
             )
-        return found[0]
+        return present[0]
 
     def _draw(self, strokes: list[np.ndarray], height: int, width: int) -> np.ndarray:
         """Draws the strokes, arrays (points, 2) of pixels, as uint8 (height, width) or (height, width, 3)."""
@@ -89,18 +89,18 @@ def read_strokes(content: bytes) -> list[np.ndarray]:
     """
     try:
         strokes = json.loads(content)
-        found = [np.array([stroke[0], stroke[1]], np.float64).T for stroke in strokes]
+        arrays = [np.array([stroke[0], stroke[1]], np.float64).T for stroke in strokes]
     except (ValueError, TypeError, KeyError, IndexError, RecursionError, OverflowError) as error:
         text = str(error).splitlines()[0][:100] if str(error) else type(error).__name__
         raise DataError(f"a cell holds no strokes: {text}", code="D05") from None
-    found = [each for each in found if len(each)]
-    if not found:
+    arrays = [each for each in arrays if len(each)]
+    if not arrays:
         raise DataError("a cell holds no strokes", code="D05")
-    if any(each.ndim != 2 or not np.isfinite(each).all() for each in found):
+    if any(each.ndim != 2 or not np.isfinite(each).all() for each in arrays):
         raise DataError("a cell holds no strokes: places must be numbers", code="D05")
-    if sum(map(len, found)) > MAX_POINTS:
+    if sum(map(len, arrays)) > MAX_POINTS:
         raise DataError(f"has more than {MAX_POINTS:,} points", code="D10")
-    return found
+    return arrays
 
 
 def _fit(strokes: list[np.ndarray], height: int, width: int, line: int) -> list[np.ndarray]:

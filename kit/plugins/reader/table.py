@@ -93,8 +93,8 @@ class CsvRows(Rows):
     def column(self, name: str) -> Sequence[str]:
         if name in self.pixels and self.values is not None:
             return [str(value) for value in self.values[:, self.pixels.index(name)]]
-        found: list[str] = self.table[name].to_pylist()
-        return found
+        cells: list[str] = self.table[name].to_pylist()
+        return cells
 
     def cell(self, number: int, name: str) -> Any:
         return (

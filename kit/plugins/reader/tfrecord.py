@@ -87,17 +87,17 @@ class TfRecordRows(Rows):
         return [_text(self.features(number).get(name, [])) for number in range(len(self))]
 
     def record(self, number: int) -> Record:
-        found = self.features(number)
-        missing = [name for name in self.pixels if name not in found]
+        features = self.features(number)
+        missing = [name for name in self.pixels if name not in features]
         if missing or not self.pixels:
-            names = ", ".join(found)
+            names = ", ".join(features)
             raise DataError(
                 f"record {number} has no feature {missing[0]!r}: it has {names}"
                 if missing
                 else f"no feature is an encoded image: data.reader.columns names it, of {names}",
                 code="D15",
             )
-        return record_of_cells([self._cell(found[name]) for name in self.pixels])
+        return record_of_cells([self._cell(features[name]) for name in self.pixels])
 
     def _cell(self, values: Values) -> Any:
         if isinstance(values, np.ndarray):
@@ -109,27 +109,27 @@ class TfRecordRows(Rows):
 
 def _find_records(file: Path) -> list[tuple[int, int]]:
     """Returns the offset and the size of each record. Raises DataError D05, D06 or D13."""
-    found: list[tuple[int, int]] = []
+    spans: list[tuple[int, int]] = []
     at, size = 0, file.stat().st_size
     with file.open("rb", buffering=0) as stream:
         while at < size:
             stream.seek(at)
             head = stream.read(HEAD)
             try:
-                _check(head[:8], head[8:], f"the length of record {len(found)}")
+                _check(head[:8], head[8:], f"the length of record {len(spans)}")
             except DataError:
-                if found:
+                if spans:
                     raise
                 raise _no_tfrecord(head) from None
             (count,) = struct.unpack("<Q", head[:8])
             if at + HEAD + count + CHECKSUM > size:
                 raise DataError(
-                    f"truncated TFRecord: record {len(found)} needs {count:,} bytes, and the file has {size:,}",
+                    f"truncated TFRecord: record {len(spans)} needs {count:,} bytes, and the file has {size:,}",
                     code="D05",
                 )
-            found.append((at + HEAD, count))
+            spans.append((at + HEAD, count))
             at += HEAD + count + CHECKSUM
-    return found
+    return spans
 
 
 def _no_tfrecord(start: bytes) -> DataError:

@@ -113,12 +113,12 @@ class Tiff(ArrayReader):
         if len(order) != 2 or len(rest) > 1:
             raise DataError(f"an array of the axes {axes} {values.shape} is no image", code="D15")
         others = [number for number in range(values.ndim) if number not in order and number not in rest]
-        made: np.ndarray = values.transpose([*order, *rest, *others])
-        made = made.reshape(made.shape[: 2 + len(rest)])
+        pixels: np.ndarray = values.transpose([*order, *rest, *others])
+        pixels = pixels.reshape(pixels.shape[: 2 + len(rest)])
         is_white_zero = int(getattr(opened.pages[0], "photometric", 1)) == 0
-        if is_white_zero and made.dtype.kind == "u":
-            made = np.iinfo(made.dtype).max - made
-        return made
+        if is_white_zero and pixels.dtype.kind == "u":
+            pixels = np.iinfo(pixels.dtype).max - pixels
+        return pixels
 
 
 def _bands(opened: Any, level: Any, page: Any) -> Iterator[np.ndarray]:

@@ -13,11 +13,11 @@ def directions(vectors: np.ndarray, gallery: np.ndarray, rows: np.ndarray, weigh
 
     A vector stays as it is if the sum has length 0.
     """
-    made = np.empty_like(vectors)
+    averaged = np.empty_like(vectors)
     for start in range(0, len(vectors), CHUNK_ROWS):
         part = slice(start, start + CHUNK_ROWS)
         plain = vectors[part].astype(np.float32)
         total = plain + np.einsum("nk,nkd->nd", weights[part], gallery[rows[part]].astype(np.float32))
         lengths = np.linalg.norm(total, axis=1, keepdims=True)
-        made[part] = np.where(lengths > 0, total / np.where(lengths > 0, lengths, 1), plain)
-    return made
+        averaged[part] = np.where(lengths > 0, total / np.where(lengths > 0, lengths, 1), plain)
+    return averaged

@@ -40,16 +40,17 @@ class Pairs(Reranker):
         return self.model_copy(update={"fold": fold})
 
     def search(self, queries: np.ndarray, gallery: np.ndarray, k: int, inner: Search) -> Neighbours:
-        found = inner(queries, gallery, min(max(self.top_k, k), len(gallery)))
+        neighbours = inner(queries, gallery, min(max(self.top_k, k), len(gallery)))
         classifier = self._classifier()
         if classifier is None:
-            return Neighbours(found.similarities[:, :k], found.rows[:, :k])
-        wide = found.rows.shape[1]
-        given = pair_features(np.repeat(queries, wide, axis=0), gallery[found.rows.ravel()])
-        probabilities = classifier.blend(given[None])[:, 1].reshape(found.rows.shape).astype(np.float32)
+            return Neighbours(neighbours.similarities[:, :k], neighbours.rows[:, :k])
+        wide = neighbours.rows.shape[1]
+        given = pair_features(np.repeat(queries, wide, axis=0), gallery[neighbours.rows.ravel()])
+        probabilities = classifier.blend(given[None])[:, 1].reshape(neighbours.rows.shape).astype(np.float32)
         order = np.argsort(-probabilities, axis=1, kind="stable")[:, :k]
         return Neighbours(
-            np.take_along_axis(probabilities, order, axis=1), np.take_along_axis(found.rows, order, axis=1)
+            np.take_along_axis(probabilities, order, axis=1),
+            np.take_along_axis(neighbours.rows, order, axis=1),
         )
 
     def _classifier(self) -> PairClassifier | None:

@@ -21,6 +21,6 @@ class QueryExpansion(Reranker):
     alpha: float = Field(3.0, ge=0, description="power of their cosines; 0 counts all alike")
 
     def search(self, queries: np.ndarray, gallery: np.ndarray, k: int, inner: Search) -> Neighbours:
-        found = inner(queries, gallery, min(self.neighbours_averaged, len(gallery)))
-        weights = np.maximum(found.similarities, 0) ** np.float32(self.alpha)
-        return inner(directions(queries, gallery, found.rows, weights), gallery, k)
+        neighbours = inner(queries, gallery, min(self.neighbours_averaged, len(gallery)))
+        weights = np.maximum(neighbours.similarities, 0) ** np.float32(self.alpha)
+        return inner(directions(queries, gallery, neighbours.rows, weights), gallery, k)

@@ -48,6 +48,6 @@ def least(times: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray
 
     rounds, more = divmod(count, len(times))
     first = np.lexsort((rng.random(len(times)), times))[:more]
-    found = np.concatenate([np.tile(np.arange(len(times)), rounds), first])
-    np.add.at(times, found, 1)
-    return found
+    drawn_classes = np.concatenate([np.tile(np.arange(len(times)), rounds), first])
+    np.add.at(times, drawn_classes, 1)
+    return drawn_classes

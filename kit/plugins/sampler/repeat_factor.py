@@ -48,13 +48,13 @@ class RepeatFactor(Sampler):
         import numpy as np
 
         hot = labels.astype(bool) if labels.ndim == 2 else labels[:, None] == np.unique(labels)
-        found = hot.mean(axis=0)
-        found = np.where(found > 0, found, 1)
+        frequencies = hot.mean(axis=0)
+        frequencies = np.where(frequencies > 0, frequencies, 1)
         share = (
             self.frequency_threshold
             if self.frequency_threshold is not None
-            else hot.any(axis=0) @ found / max(hot.any(axis=0).sum(), 1)
+            else hot.any(axis=0) @ frequencies / max(hot.any(axis=0).sum(), 1)
         )
-        of_classes = np.maximum(1, np.sqrt(share / found))
+        of_classes = np.maximum(1, np.sqrt(share / frequencies))
         factors: np.ndarray = np.where(hot, of_classes, 1).max(axis=1)
         return factors

@@ -35,9 +35,9 @@ def average_values(near: RetrievedNeighbours, weights: np.ndarray) -> np.ndarray
 
 def best_by_class(near: RetrievedNeighbours, values: np.ndarray) -> np.ndarray:
     """Returns the largest value (N, K) of the neighbours of each class, 0 for classes without one."""
-    found = np.zeros((len(near), near.classes))
-    np.maximum.at(found, (np.arange(len(near))[:, None], near.labels), values)
-    return found
+    best = np.zeros((len(near), near.classes))
+    np.maximum.at(best, (np.arange(len(near))[:, None], near.labels), values)
+    return best
 
 
 def raise_to_power(near: RetrievedNeighbours, power: float) -> np.ndarray:
@@ -57,12 +57,12 @@ def best_of(candidates: Iterable[S], near: RetrievedNeighbours, truth: Targets, 
     the first.
     """
     loss = Metric.open("log_loss" if near.values is None else "rmse")
-    found: list[tuple[float, float, S]] = []
+    costs: list[tuple[float, float, S]] = []
     for recipe in candidates:
         shares = recipe.score(near)
         cost = loss.score(truth, shares)
-        found.append((_cost(metric, truth, shares, cost), cost, recipe))
-    return min(found, key=lambda one: one[:2])[2]
+        costs.append((_cost(metric, truth, shares, cost), cost, recipe))
+    return min(costs, key=lambda one: one[:2])[2]
 
 
 def _cost(metric: Metric | None, truth: Targets, shares: np.ndarray, otherwise: float) -> float:

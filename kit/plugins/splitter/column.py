@@ -43,18 +43,18 @@ class Column(Splitter):
     def split(self, table: Table, rng: np.random.Generator) -> FoldNumbers:
         import numpy as np
 
-        found = cells(table, self.column, "column")
-        names = sorted(set(self.held_out) or set(found) - set(NEVER), key=_place)
-        lacking = [name for name in names if name not in found]
+        cells_of_rows = cells(table, self.column, "column")
+        names = sorted(set(self.held_out) or set(cells_of_rows) - set(NEVER), key=_place)
+        lacking = [name for name in names if name not in cells_of_rows]
         if lacking:
-            known = sorted(set(found) - set(NEVER), key=_place)
+            known = sorted(set(cells_of_rows) - set(NEVER), key=_place)
             raise ConfigError(
                 f"splitter 'column': no row has {lacking[0]!r} in column {self.column!r}"
                 f"{did_you_mean(lacking[0], known)}",
                 code="C07",
                 hint=f"{_holdout_override(known[:1])}, of {', '.join(known[:10])}",
             )
-        if not names or (len(names) == 1 and set(found) == set(names)):
+        if not names or (len(names) == 1 and set(cells_of_rows) == set(names)):
             what = f"holds all rows in {names[0]!r}" if names else "is blank in every row"
             raise DataError(
                 f"column {self.column!r} {what}: no fold has rows both to train on and to hold out",
@@ -62,7 +62,7 @@ class Column(Splitter):
                 hint="two names or more, or blank cells for rows that are only trained on",
             )
         numbers = {name: number for number, name in enumerate(names)}
-        return np.array([[numbers.get(name, -1)] for name in found], dtype=np.int64)
+        return np.array([[numbers.get(name, -1)] for name in cells_of_rows], dtype=np.int64)
 
 
 def _holdout_override(names: list[str]) -> str:

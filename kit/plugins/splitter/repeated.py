@@ -36,21 +36,21 @@ class Repeated(Splitter):
 
         from kit.core.randomness import generator
 
-        seed, made, start = int(rng.integers(2**31)), [], 0
+        seed, parts, start = int(rng.integers(2**31)), [], 0
         for repeat in range(self.repeats):
             try:
                 numbers = self.base.split(table, generator(seed, "repeat", repeat))
             except KitError as error:  # its hints name options of the base
                 raise error.replace(hint=error.hint.replace("splitter.", "splitter.base.")) from error
-            made.append(np.where(numbers < 0, numbers, numbers + start))
-            start = int(made[-1].max()) + 1
-        if all((_from_zero(each) == made[0]).all() for each in made):
+            parts.append(np.where(numbers < 0, numbers, numbers + start))
+            start = int(parts[-1].max()) + 1
+        if all((_from_zero(each) == parts[0]).all() for each in parts):
             raise ConfigError(
                 f"splitter {self.base.plugin_name()!r} makes the same folds in all {self.repeats} repeats",
                 code="C08",
                 hint=f"splitter={self.base.plugin_name()}",
             )
-        return np.concatenate(made, axis=1)
+        return np.concatenate(parts, axis=1)
 
     def train_rows(self, folds: FoldNumbers, fold: int) -> RowMask:
         width = folds.shape[1] // self.repeats

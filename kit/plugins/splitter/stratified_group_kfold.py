@@ -46,13 +46,13 @@ class StratifiedGroupKfold(Splitter):
         counts = np.zeros((len(first), strata.max() + 1))
         np.add.at(counts, (group, strata), 1)
         shares = counts[:, counts.any(axis=0)] * self.folds / counts.sum(axis=0)[counts.any(axis=0)]
-        made = []
+        assignments = []
         for _ in range(self.tries):
             greedy = StratifiedGroupKFold(self.folds, shuffle=True, random_state=random_state(rng))
-            made.append(
+            assignments.append(
                 even_out_groups(shares, fold_numbers(greedy, table, strata)[first, 0], self.folds, rng)
             )
-        return min(made, key=lambda place: unevenness(shares, place, self.folds))[group][:, None]
+        return min(assignments, key=lambda place: unevenness(shares, place, self.folds))[group][:, None]
 
 
 def unevenness(shares: np.ndarray, place: np.ndarray, folds: int) -> float:

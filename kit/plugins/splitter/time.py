@@ -67,9 +67,9 @@ def borders(counts: np.ndarray, folds: int) -> list[int]:
     import numpy as np
 
     before = np.r_[0, np.cumsum(counts)]
-    found: list[int] = []
+    borders_so_far: list[int] = []
     for border in range(1, folds + 1):
-        first, end = (found[-1] if found else 0) + 1, len(counts) - (folds - border)
+        first, end = (borders_so_far[-1] if borders_so_far else 0) + 1, len(counts) - (folds - border)
         ideal = before[-1] * border / (folds + 1)
-        found.append(first + int(np.abs(before[first:end] - ideal).argmin()))
-    return found
+        borders_so_far.append(first + int(np.abs(before[first:end] - ideal).argmin()))
+    return borders_so_far

@@ -29,8 +29,8 @@ class Cropped(ttach.base.ImageOnlyTransform):  # type: ignore[misc]  # ttach has
         top, left = (round(begin * side) for begin, side in ((down, height), (right, width)))
         top, left = min(top, height - sides[0]), min(left, width - sides[1])
         cut = image[:, :, top : top + sides[0], left : left + sides[1]]
-        made = interpolate(cut.float(), (height, width), mode="bilinear", antialias=True)
-        return made if image.is_floating_point() else made.round().clamp(0, 255).to(image.dtype)
+        resized = interpolate(cut.float(), (height, width), mode="bilinear", antialias=True)
+        return resized if image.is_floating_point() else resized.round().clamp(0, 255).to(image.dtype)
 
 
 def five_crops(share: float) -> list[Crop]:

@@ -21,5 +21,5 @@ class Resized(ttach.base.ImageOnlyTransform):  # type: ignore[misc]  # ttach has
         if factor == 1:
             return image
         sides = [max(1, round(side * factor)) for side in image.shape[2:]]
-        made = interpolate(image.float(), sides, mode="bilinear", antialias=True)
-        return made if image.is_floating_point() else made.round().clamp(0, 255).to(image.dtype)
+        resized = interpolate(image.float(), sides, mode="bilinear", antialias=True)
+        return resized if image.is_floating_point() else resized.round().clamp(0, 255).to(image.dtype)

@@ -386,7 +386,7 @@ def _record(
     workspace: Workspace, evaluated: CrossValidatedBlend, blended: Blended, shape: Format
 ) -> dict[str, Any]:
     """Returns the inputs of the submission, as JSON."""
-    made = describe_blend(
+    record = describe_blend(
         workspace,
         evaluated.members,
         blended.test,
@@ -396,12 +396,12 @@ def _record(
         evaluated.metric,
     )
     return {
-        **made,
+        **record,
         "decision": evaluated.written.decision,
         "scores": [asdict(score) for score in (*blended.comparison.members, blended.comparison.blend)],
         "mean": asdict(blended.comparison.mean),
         "recommended": blended.comparison.recommended,
         "written_score": evaluated.written.score,
         "rows": len(blended.oof_ids),
-        "fingerprints": {"rows": ids_fingerprint(blended.oof_ids), **made["fingerprints"]},
+        "fingerprints": {"rows": ids_fingerprint(blended.oof_ids), **record["fingerprints"]},
     }

@@ -61,9 +61,9 @@ def _list_classes(classes: Sequence[str]) -> str:
 
 def _check_labels(members: Sequence[Member], table: Table) -> None:
     for member in members:
-        for made in (member.oof, member.test):
-            if made.target != table.target:
-                member_kind, table_kind = (MEANING[each.target.kind] for each in (made, table))
+        for predictions in (member.oof, member.test):
+            if predictions.target != table.target:
+                member_kind, table_kind = (MEANING[each.target.kind] for each in (predictions, table))
                 raise InvalidError(
                     f"{member} was trained for {member_kind}, but the training table has {table_kind}",
                     code="D42",
@@ -127,7 +127,7 @@ def _check_fingerprint(member: Member) -> None:
 
 def _check_checkpoints(member: Member) -> None:
     """Checks that out-of-fold and test predictions of a fold come from the same checkpoint."""
-    oof, test = (made.provenance.checkpoints for made in (member.oof, member.test))
+    oof, test = (predictions.provenance.checkpoints for predictions in (member.oof, member.test))
     cases = [
         Case(f"fold {fold}: {oof[fold]} for out-of-fold rows, {test[fold]} for test rows")
         for fold in sorted(oof.keys() & test.keys())

@@ -100,9 +100,9 @@ def correlation(members: np.ndarray) -> np.ndarray:
     norms = np.sqrt(products.diagonal())
     varies = norms > 0
     scale = np.where(varies, norms, 1)
-    found = np.clip(products / scale / scale[:, None], -1, 1)
-    np.fill_diagonal(found, 1)
-    return found
+    correlations = np.clip(products / scale / scale[:, None], -1, 1)
+    np.fill_diagonal(correlations, 1)
+    return correlations
 
 
 def _overlap_of_errors(rows: OutOfFold, decision: Decision) -> np.ndarray:
@@ -130,8 +130,8 @@ def overlap(errors: np.ndarray) -> np.ndarray:
 
     It is 1 if neither errs.
     """
-    found = errors.astype(np.float64)
-    both = found @ found.T
-    counts = found.sum(axis=1)
+    wrong = errors.astype(np.float64)
+    both = wrong @ wrong.T
+    counts = wrong.sum(axis=1)
     either = counts[:, None] + counts - both
     return np.where(either > 0, both / np.where(either > 0, either, 1), 1.0)

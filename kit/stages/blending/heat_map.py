@@ -32,14 +32,14 @@ def floor_of(matrix: np.ndarray) -> float:
     return float(np.floor(10 * matrix.min()) / 10)
 
 
-def png(found: Diversity) -> bytes:
+def png(diversity: Diversity) -> bytes:
     """Returns the picture as the bytes of a PNG file."""
     from PIL import Image, ImageDraw, ImageFont
 
-    font, count = ImageFont.load_default(13), len(found.names)
-    labels = [f"{number} {name}" for number, name in enumerate(found.names, 1)]
+    font, count = ImageFont.load_default(13), len(diversity.names)
+    labels = [f"{number} {name}" for number, name in enumerate(diversity.names, 1)]
     left = GAP + int(max(font.getlength(text) for text in labels)) + GAP
-    side, bars = max(count * WIDE, TITLE), TITLE + 40 if found.gains else 0
+    side, bars = max(count * WIDE, TITLE), TITLE + 40 if diversity.gains else 0
     size = (left + 2 * side + 3 * GAP + bars, (count + 3) * HIGH + GAP)
     picture = Image.new("RGB", size, PAPER)
     pen = ImageDraw.Draw(picture)
@@ -47,12 +47,12 @@ def png(found: Diversity) -> bytes:
     for row, text in enumerate(labels):
         pen.text((GAP, (row + 2) * HIGH + 5), text, INK)
     for place, (title, matrix) in enumerate(
-        (("correlation", found.correlation), ("overlap of errors", found.overlap))
+        (("correlation", diversity.correlation), ("overlap of errors", diversity.overlap))
     ):
         _matrix(pen, matrix, title, left + place * (side + GAP))
-    if found.gains:
-        title = f"{found.ensembler}: gain in {found.metric}"
-        _bars(pen, [gain.value for gain in found.gains], title, left + 2 * (side + GAP), bars)
+    if diversity.gains:
+        title = f"{diversity.ensembler}: gain in {diversity.metric}"
+        _bars(pen, [gain.value for gain in diversity.gains], title, left + 2 * (side + GAP), bars)
     content = io.BytesIO()
     picture.save(content, "PNG")
     return content.getvalue()

@@ -112,9 +112,11 @@ def with_current_names(workspace: Workspace, members: Sequence[Member], table: T
     """
     rename = workspace.competition.data.label_from.rename
 
-    def of_now(member: Member, made: Predictions) -> Predictions:
-        named = predictions_now(workspace.runs / member.run, made, table, rename)
-        return named if named.probabilities is made.probabilities else _memory_map(named, workspace.cache)
+    def of_now(member: Member, predictions: Predictions) -> Predictions:
+        named = predictions_now(workspace.runs / member.run, predictions, table, rename)
+        return (
+            named if named.probabilities is predictions.probabilities else _memory_map(named, workspace.cache)
+        )
 
     return tuple(
         replace(member, oof=of_now(member, member.oof), test=of_now(member, member.test))
@@ -130,11 +132,11 @@ def with_answers(members: Sequence[Member], scoring: Scoring, table: Table) -> t
     """
     if table.answers is None:
         return tuple(members)
-    found = []
+    joined_members = []
     for member in members:
         oof, fitted = scoring.answers(member.oof, table)
-        found.append(replace(member, oof=oof, aggregator=fitted))
-    return tuple(found)
+        joined_members.append(replace(member, oof=oof, aggregator=fitted))
+    return tuple(joined_members)
 
 
 def aggregator_record(member: Member) -> dict[str, Any]:
@@ -196,10 +198,10 @@ def _share_ids(member: Member, first: Member) -> Member:
     )
 
 
-def _with_ids_of(made: Predictions, first: Predictions) -> Predictions:
-    if np.array_equal(made.ids, first.ids) and np.array_equal(made.folds, first.folds):
-        return replace(made, ids=first.ids, folds=first.folds)
-    return made
+def _with_ids_of(predictions: Predictions, first: Predictions) -> Predictions:
+    if np.array_equal(predictions.ids, first.ids) and np.array_equal(predictions.folds, first.folds):
+        return replace(predictions, ids=first.ids, folds=first.folds)
+    return predictions
 
 
 def _read(workspace: Workspace, text: StrPath, known: dict[str, Folds], allow_unverified: bool) -> Member:
@@ -238,13 +240,13 @@ def _read(workspace: Workspace, text: StrPath, known: dict[str, Folds], allow_un
     return Member(folder.name, views, known[content], oof, test)
 
 
-def _memory_map(made: Predictions, folder: Path) -> Predictions:
+def _memory_map(predictions: Predictions, folder: Path) -> Predictions:
     """Returns the same predictions; large ones as a memory map."""
-    if made.probabilities.nbytes < MEMMAP_FROM_BYTES_PER_MEMBER:
-        return made
-    kept = empty_or_memmap(made.probabilities.shape, folder, MEMMAP_FROM_BYTES_PER_MEMBER)
-    kept[:] = made.probabilities
-    return replace(made, probabilities=kept)
+    if predictions.probabilities.nbytes < MEMMAP_FROM_BYTES_PER_MEMBER:
+        return predictions
+    kept = empty_or_memmap(predictions.probabilities.shape, folder, MEMMAP_FROM_BYTES_PER_MEMBER)
+    kept[:] = predictions.probabilities
+    return replace(predictions, probabilities=kept)
 
 
 def align(members: Sequence[Member], folder: Path) -> tuple[np.ndarray, np.ndarray]:
@@ -290,8 +292,8 @@ class OutOfFold:
         """Returns the clusters of rows that must stay together when rows are cut into parts."""
         if self.images is None:
             return row_clusters(self.folds, self.table)
-        found = row_clusters(self.folds, self.images)
-        return None if found is None else found[first_images(self.images, self.ids)]
+        clusters = row_clusters(self.folds, self.images)
+        return None if clusters is None else clusters[first_images(self.images, self.ids)]
 
 
 def row_clusters(folds: np.ndarray, table: Table) -> np.ndarray | None:
@@ -345,9 +347,9 @@ def read_test_rows(workspace: Workspace, classes: tuple[str, ...], recipe: Ensem
     data, columns = workspace.competition.data, recipe.row_columns()
     if data.answer is None and not columns:
         return None
-    found = test_table(workspace, data.model_copy(update={"on_unreadable_test": "class_prior"}), classes)
-    read_columns(found, columns, "test")
-    return found
+    table = test_table(workspace, data.model_copy(update={"on_unreadable_test": "class_prior"}), classes)
+    read_columns(table, columns, "test")
+    return table
 
 
 def blend_test_rows(
@@ -372,8 +374,8 @@ def blend_test_rows(
         final = _finish(fitted, final, ids, images)
     shares = final.astype(np.float32)
     at = np.full(len(ids), -1)
-    made = Predictions(np.array(ids, dtype=str), at, members[0].test.classes, shares, target=fitted.target)
-    return made.check("the blend", fitted.gives_distributions())
+    blended = Predictions(np.array(ids, dtype=str), at, members[0].test.classes, shares, target=fitted.target)
+    return blended.check("the blend", fitted.gives_distributions())
 
 
 def _finish(fitted: Ensembler, shares: np.ndarray, ids: Sequence[str], images: Table) -> np.ndarray:

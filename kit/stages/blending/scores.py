@@ -87,13 +87,13 @@ def compare(
     def over(place: int, base: int) -> Gain:
         drawn_base = best_drawn if base == top else drawn[:, base]
         name = {top: BEST, mean: MEAN}.get(base, scores[base].name)
-        made = gain(metric, name, values[place], values[base], drawn[:, place], drawn_base)
-        return _without_interval(made) if place == blend and sole else made
+        member_gain = gain(metric, name, values[place], values[base], drawn[:, place], drawn_base)
+        return _without_interval(member_gain) if place == blend and sole else member_gain
 
     def over_top(place: int) -> Gain:
         name = scores[top].name
-        made = gain(metric, name, values[place], values[top], drawn[:, place], drawn[:, top])
-        return _without_interval(made) if place == blend and sole else made
+        member_gain = gain(metric, name, values[place], values[top], drawn[:, place], drawn[:, top])
+        return _without_interval(member_gain) if place == blend and sole else member_gain
 
     with_gains = [
         replace(score, gains=(over(place, top), over(place, mean), over_top(place)))
@@ -138,11 +138,13 @@ def _only_weight(recipe: Ensembler, count: int) -> int | None:
         some = [place for place, weight in enumerate(weights) if weight]
         return some[0] if len(some) == 1 else None
     inner = [one for key in ("chosen", "base") if isinstance(one := getattr(recipe, key, None), Ensembler)]
-    return next((found for one in inner if (found := _only_weight(one, count)) is not None), None)
+    return next(
+        (inner_weight for one in inner if (inner_weight := _only_weight(one, count)) is not None), None
+    )
 
 
-def _without_interval(made: Gain) -> Gain:
-    return replace(made, low=None, high=None)
+def _without_interval(measured: Gain) -> Gain:
+    return replace(measured, low=None, high=None)
 
 
 def _highest(drawn: np.ndarray) -> np.ndarray:

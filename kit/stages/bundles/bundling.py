@@ -49,9 +49,9 @@ class BundleResult(Displayed):
 
     def describe(self) -> list[str]:
         """Returns lines on the packed files, the prediction and the upload."""
-        made, idle = self.bundle, ", ".join(self.bundle.no_weight)
+        packed, idle = self.bundle, ", ".join(self.bundle.no_weight)
         return [
-            f"{', '.join(made.members)}: {made.networks} networks, {format_bytes(made.bytes)}",
+            f"{', '.join(packed.members)}: {packed.networks} networks, {format_bytes(packed.bytes)}",
             *([f"not packed, because their weight in the blend is 0: {idle}"] if idle else []),
             f"in the notebook: {self.command}",
             "rows with unreadable images get the class prior and are reported; --on-unreadable-test stop stops "
@@ -60,28 +60,28 @@ class BundleResult(Displayed):
             *([] if self.notebook is None else self._describe_notebook(self.notebook)),
         ]
 
-    def _describe_notebook(self, made: KaggleNotebook) -> list[str]:
+    def _describe_notebook(self, notebook: KaggleNotebook) -> list[str]:
         limit = None if self.time_limit is None else parse_duration(self.time_limit)
         time = [] if self.prediction_time is None else [self.prediction_time.describe(limit)]
-        missing = made.packages and not (self.folder / "wheels").is_dir()
-        packages = ", ".join(made.packages)
+        missing = notebook.packages and not (self.folder / "wheels").is_dir()
+        packages = ", ".join(notebook.packages)
         wheels = f"the notebook needs packages that Kaggle may not have: {packages}; --wheels packs them"
         return [
             *time,
             *([wheels] if missing else []),
-            f"kaggle datasets create -p {self.folder} --dir-mode zip    uploads {made.dataset}",
-            f"kaggle kernels push -p {made.folder}    uploads {made.kernel}; submit it on its page",
+            f"kaggle datasets create -p {self.folder} --dir-mode zip    uploads {notebook.dataset}",
+            f"kaggle kernels push -p {notebook.folder}    uploads {notebook.kernel}; submit it on its page",
         ]
 
     def as_json(self) -> dict[str, Any]:
         """Returns all of it as JSON values."""
-        made = self.bundle
+        packed = self.bundle
         values: dict[str, Any] = {
-            "folder": str(made.folder),
-            "members": list(made.members),
-            "networks": made.networks,
-            "no_weight": list(made.no_weight),
-            "bytes": made.bytes,
+            "folder": str(packed.folder),
+            "members": list(packed.members),
+            "networks": packed.networks,
+            "no_weight": list(packed.no_weight),
+            "bytes": packed.bytes,
         }
         if self.tried is not None:
             values["tried"] = asdict(self.tried)
@@ -118,16 +118,16 @@ def make_bundle(
         check_notebook(space, Path(out), notebook.user, notebook.time_limit)
     steps = 1 + trial + (notebook is not None)
     yield Progress(TASK, 0, steps, "pack")
-    made = bundle(space, members, out, ensembler, wheels, for_kaggle=notebook is not None)
+    packed = bundle(space, members, out, ensembler, wheels, for_kaggle=notebook is not None)
     table = "" if space.competition.data.test is None else " --test test.csv"
-    command = f"python {made.folder.name}/predict.py --images DIR --sample sample_submission.csv{table}"
+    command = f"python {packed.folder.name}/predict.py --images DIR --sample sample_submission.csv{table}"
     tried = written = time = None
     if trial:
         yield Progress(TASK, 1, steps, "try without kit")
-        tried = try_bundle(space, made.folder)
+        tried = try_bundle(space, packed.folder)
     if notebook is not None:
         yield Progress(TASK, steps - 1, steps, "time")
-        written = write_notebook(space, made.folder, notebook.user, notebook.time_limit)
-        time = measure_prediction_time(space, made.folder)
+        written = write_notebook(space, packed.folder, notebook.user, notebook.time_limit)
+        time = measure_prediction_time(space, packed.folder)
     limit = None if notebook is None else notebook.time_limit
-    return BundleResult(made, command, tried, written, time, limit)
+    return BundleResult(packed, command, tried, written, time, limit)

@@ -90,8 +90,8 @@ class Contents:
         Raises DataError D66 if they are not, or if it names a file or a run that is not below its own folder.
         """
         try:
-            found = dict(read_json(folder / BUNDLE))
-            schema, files = int(found.pop("schema")), dict(found.pop("files"))
+            record = dict(read_json(folder / BUNDLE))
+            schema, files = int(record.pop("schema")), dict(record.pop("files"))
             members = tuple(
                 Packed(
                     one["member"],
@@ -100,12 +100,12 @@ class Contents:
                     tuple(BundledNetwork(**each) for each in one["networks"]),
                     one.get("aggregator"),
                 )
-                for one in found.pop("members")
+                for one in record.pop("members")
             )
-            target = read_target(found)
-            rest = {key: value for key, value in found.items() if key not in ("target", "multi_label")}
+            target = read_target(record)
+            rest = {key: value for key, value in record.items() if key not in ("target", "multi_label")}
             rest |= {"classes": tuple(rest["classes"]), "prior": tuple(rest["prior"])}
-            made = cls(members, target=target, **rest)
+            contents = cls(members, target=target, **rest)
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise DataError(
                 f"{folder} is not a bundle of kit", code="D66", hint="kit bundle creates one"
@@ -114,7 +114,7 @@ class Contents:
             raise DataError(
                 f"{folder} has schema {schema}, and this version of kit reads up to {SCHEMA}", code="D66"
             )
-        if strays := _strays(made, files):
+        if strays := _strays(contents, files):
             raise DataError(
                 f"{folder} names files or folders outside it",
                 code="D66",
@@ -131,7 +131,7 @@ class Contents:
                 cases=wrong,
                 hint="copy or upload the bundle again",
             )
-        return made
+        return contents
 
 
 def _describe_damage(file: Path, mark: Mapping[str, Any]) -> str:

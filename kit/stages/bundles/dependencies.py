@@ -38,8 +38,8 @@ def packages_of_extra(extra: str) -> dict[str, str]:
         return {}
     wanted = re.compile(rf"""extra\s*==\s*["']{re.escape(extra)}["']""")
     names = [re.split(r"[^A-Za-z0-9._-]", line)[0] for line in lines if extra and wanted.search(line)]
-    found = [(name, distribution(name)) for name in names]
-    return {name: here[1] for name, here in found if here is not None}
+    installed = [(name, distribution(name)) for name in names]
+    return {name: here[1] for name, here in installed if here is not None}
 
 
 def _with_nested(plugins: Iterable[Plugin]) -> Iterator[Plugin]:
@@ -53,12 +53,12 @@ def _with_nested(plugins: Iterable[Plugin]) -> Iterator[Plugin]:
 
 def _imports(file: Path) -> set[str]:
     """Returns the top-level names of a Python file's absolute imports, including those within functions."""
-    found: set[str] = set()
+    names: set[str] = set()
     if file.suffix != ".py" or not file.is_file():
-        return found
+        return names
     for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
-            found |= {name.name.partition(".")[0] for name in node.names}
+            names |= {name.name.partition(".")[0] for name in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            found.add(node.module.partition(".")[0])
-    return found
+            names.add(node.module.partition(".")[0])
+    return names

@@ -128,31 +128,31 @@ def _blend_record(
     workspace: Workspace, members: Sequence[str], ensembler: str | Mapping[str, Any] | None
 ) -> dict[str, Any]:
     """Returns the record that the members' blend would have."""
-    found = cross_validate(workspace, members, ensembler)
-    _, shape = found.open_sample_and_format(workspace)
+    blend = cross_validate(workspace, members, ensembler)
+    _, shape = blend.open_sample_and_format(workspace)
     member_records = [
         {"member": str(member), "test": member.test.provenance.to_json(), **aggregator_record(member)}
-        for member in found.members
+        for member in blend.members
     ]
     return {
         "members": member_records,
-        "ensembler": found.ensembler.spec(),
+        "ensembler": blend.ensembler.spec(),
         "format": shape.spec(),
-        "decision": found.written.decision,
+        "decision": blend.written.decision,
     }
 
 
 def _pack_member(workspace: Workspace, record: Mapping[str, Any], final: Mapping[str, Any] | None) -> Packed:
     """Packs a member's views and networks, by the provenance of its test predictions."""
     name = str(record["member"])
-    made = (
-        [(found, seed) for seed, found in enumerate(final["members"][name])]
+    runs_and_seeds = (
+        [(run_name, seed) for seed, run_name in enumerate(final["members"][name])]
         if final
         else [(record["test"], None)]
     )
     networks = []
-    for found, seed in made:
-        provenance = Provenance.from_json(found)
+    for run_name, seed in runs_and_seeds:
+        provenance = Provenance.from_json(run_name)
         run = Run(workspace.runs / provenance.run)
         _check_reads_images(name, run)
         for fold, tag in sorted(provenance.checkpoints.items(), key=lambda item: int(item[0])):
@@ -218,13 +218,13 @@ def _copy_code(workspace: Workspace, part: Path) -> None:
 
 def _copy_ttach(part: Path) -> None:
     """Copies ttach's source and licence: notebooks of Kaggle and Colab have every other package that kit needs."""
-    found = importlib.metadata.distribution("ttach")
-    for file in found.files or ():
+    distribution = importlib.metadata.distribution("ttach")
+    for file in distribution.files or ():
         inside = file.parts[0] == "ttach" and file.suffix == ".py"
         if inside or file.name == "LICENSE":
             target = part.joinpath("ttach", *(file.parts[1:] if inside else ["LICENSE"]))
             target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(str(found.locate_file(file)), target)
+            shutil.copyfile(str(distribution.locate_file(file)), target)
 
 
 def requirements(workspace: Workspace, packed: Sequence[Packed], ensembler: Any, shape: Any) -> list[str]:

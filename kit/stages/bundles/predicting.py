@@ -433,14 +433,18 @@ def _member(space: Workspace, packed: Packed, contents: Contents, decision: Deci
     views = views_name(Views.open(packed.views, space.root), packed.merge)  # type: ignore[arg-type]
     parts = []
     for run in dict.fromkeys(packed_network.run for packed_network in packed.networks):
-        made = Predictions.read(space.runs / run / "predictions" / views / "test.parquet")
+        predictions = Predictions.read(space.runs / run / "predictions" / views / "test.parquet")
         of_run = [packed_network for packed_network in packed.networks if packed_network.run == run]
         numbers = {packed_network.fold: packed_network.blends_as for packed_network in of_run}
-        made = made.take(np.isin(made.folds, list(numbers)))  # a time limit may have left out others
-        order = [made.classes.index(name) for name in classes]
-        shares = made.probabilities if order == sorted(order) else made.probabilities[:, order]
-        made = replace(made, classes=tuple(classes), probabilities=shares)
-        parts.append(replace(made, folds=np.array([numbers[fold] for fold in made.folds.tolist()])))
+        predictions = predictions.take(
+            np.isin(predictions.folds, list(numbers))
+        )  # a time limit may have left out others
+        order = [predictions.classes.index(name) for name in classes]
+        shares = predictions.probabilities if order == sorted(order) else predictions.probabilities[:, order]
+        predictions = replace(predictions, classes=tuple(classes), probabilities=shares)
+        parts.append(
+            replace(predictions, folds=np.array([numbers[fold] for fold in predictions.folds.tolist()]))
+        )
     test = concat_predictions(parts, parts[0].provenance)
     recipe = None if packed.aggregator is None else Aggregator.open(packed.aggregator, space.root)
     if recipe is not None:

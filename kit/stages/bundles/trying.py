@@ -79,9 +79,9 @@ def try_bundle(workspace: Workspace, folder: Path, rows: int = ROWS) -> BundleTr
             raise _failure(folder, f"ends with status {done.returncode}", done.stderr)
         if _state(folder) != before:
             raise _failure(folder, "writes into the bundle, which may be read-only", done.stderr)
-        made = read_csv(base / "submission.csv", data.sep, data.encoding)
-        if len(made) != wanted:
-            raise _failure(folder, f"writes {len(made)} rows of {wanted}", done.stderr)
+        submission = read_csv(base / "submission.csv", data.sep, data.encoding)
+        if len(submission) != wanted:
+            raise _failure(folder, f"writes {len(submission)} rows of {wanted}", done.stderr)
     return BundleTrial(wanted, seconds, noise)
 
 
@@ -95,8 +95,8 @@ def _failure(folder: Path, how: str, stderr: str) -> RunError:
 
 
 def _state(folder: Path) -> dict[str, tuple[int, int]]:
-    found = {file.relative_to(folder).as_posix(): file.stat() for file in folder.rglob("*")}
-    return {name: (stat.st_size, stat.st_mtime_ns) for name, stat in found.items()}
+    stats = {file.relative_to(folder).as_posix(): file.stat() for file in folder.rglob("*")}
+    return {name: (stat.st_size, stat.st_mtime_ns) for name, stat in stats.items()}
 
 
 def write_trial_rows(workspace: Workspace, rows: int, base: Path) -> tuple[int, bool, list[str]]:
@@ -118,15 +118,15 @@ def write_trial_rows(workspace: Workspace, rows: int, base: Path) -> tuple[int, 
         words += ["--test", str(base / "test.csv")]
         tables = {str(base / "test.csv"): TableFormat(sep=sep, encoding=encoding)}
         lenient = lenient.model_copy(update={"test": str(base / "test.csv"), "tables": tables})
-        found = test_table(workspace, lenient, classes)
+        rows_table = test_table(workspace, lenient, classes)
     else:
-        found = test_table(workspace, lenient, classes)
-        found = found.take(_with_images(found.paths, len(found), rows))
-    ids = {*found.ids.tolist(), *(() if found.answers is None else found.answers.tolist())}
+        rows_table = test_table(workspace, lenient, classes)
+        rows_table = rows_table.take(_with_images(rows_table.paths, len(rows_table), rows))
+    ids = {*rows_table.ids.tolist(), *(() if rows_table.answers is None else rows_table.answers.tolist())}
     names = find_answers(root, sample.frame(), classes, workspace.competition.format)
     kept = [place for place, name in enumerate(names) if name in ids] or list(range(min(rows, len(names))))
     _write(sample, kept, base / "sample.csv", data.sep, data.encoding)
-    is_here = any(map(_is_here, found.paths))
+    is_here = any(map(_is_here, rows_table.paths))
     if not is_here and not _takes_noise(data):
         raise ConfigError(
             f"no test image is here, and kit cannot draw noise for data.images {pattern_of(data)!r}",
@@ -135,9 +135,11 @@ def write_trial_rows(workspace: Workspace, rows: int, base: Path) -> tuple[int, 
         )
     images = image_folder(root, data) if is_here else base / "images"
     if not is_here:
-        columns = {str(name): found.frame[name].tolist() for name in found.frame.columns}
+        columns = {str(name): rows_table.frame[name].tolist() for name in rows_table.frame.columns}
         _draw_images(
-            images, data, fill(below(pattern_of(data)), {"id": found.ids.tolist(), **columns}, "data.images")
+            images,
+            data,
+            fill(below(pattern_of(data)), {"id": rows_table.ids.tolist(), **columns}, "data.images"),
         )
     return len(kept), not is_here, [*words, "--images", str(images)]
 
@@ -152,8 +154,8 @@ def _with_images(paths: Sequence[Path], count: int, rows: int) -> list[int]:
 
 def _is_here(location: Path) -> bool:
     """Whether all files of a location are on this machine."""
-    found = files_of(location)
-    return bool(found) and all(map(os.path.isfile, found))
+    image_files = files_of(location)
+    return bool(image_files) and all(map(os.path.isfile, image_files))
 
 
 def _takes_noise(data: Data) -> bool:

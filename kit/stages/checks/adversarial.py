@@ -54,10 +54,10 @@ def classify_train_vs_test(
     if min(_groups(units, kind == side) for side in (0, 1)) < MIN_ROWS:
         return None
     fitted = list(_cross_fitted(values[rows], kind, units, model))
-    found = _predict(fitted, values[rows])
+    predicted = _predict(fitted, values[rows])
     auc = Metric.open("auc")
-    drawn = bootstrap.resample_scores(auc, kind, [_both(found)], units)[:, 0]
-    whole = auc.score(kind, _both(found))
+    drawn = bootstrap.resample_scores(auc, kind, [_both(predicted)], units)[:, 0]
+    whole = auc.score(kind, _both(predicted))
     falls = {}
     for place, name in enumerate(names if model == "trees" else ()):
         shuffled = values[rows].copy()
@@ -65,7 +65,7 @@ def classify_train_vs_test(
             shuffled[held, place] = generator(0, "shuffle", place).permutation(shuffled[held, place])
         falls[name] = whole - auc.score(kind, _both(_predict(fitted, shuffled)))
     shares = np.full(len(is_test), np.nan)
-    shares[rows] = found
+    shares[rows] = predicted
     low, high = np.nanquantile(drawn, [0.025, 0.975])
     order = sorted(falls, key=lambda name: -falls[name])
     return Separability(whole, (float(low), float(high)), shares, {name: falls[name] for name in order})
@@ -105,10 +105,10 @@ def _cross_fitted(values: np.ndarray, kind: np.ndarray, units: np.ndarray, model
 
 def _predict(fitted: Sequence[Fitted], values: np.ndarray) -> np.ndarray:
     """Returns each row's share by the model that did not see it."""
-    found = np.empty(len(values))
-    for made, held in fitted:
-        found[held] = made.predict_proba(values[held])[:, 1]
-    return found
+    predicted = np.empty(len(values))
+    for model, held in fitted:
+        predicted[held] = model.predict_proba(values[held])[:, 1]
+    return predicted
 
 
 def _trees() -> Any:
@@ -171,11 +171,11 @@ def most_separable_rows(separability: Separability, ids: np.ndarray, train: int)
     shares = np.nan_to_num(separability.shares, nan=-1.0)
     order = np.argsort(-shares, kind="stable")
     test, own = order[order >= train][:MAX_SHOWN_ROWS], order[order < train][:MAX_SHOWN_ROWS]
-    made = [
+    cases = [
         Case(f"least similar to training rows ({shares[row]:.2f})", id=str(ids[row]), split="test")
         for row in test
     ]
-    return made + [
+    return cases + [
         Case(f"most similar to test rows ({shares[row]:.2f})", id=str(ids[row]), split="train") for row in own
     ]
 

@@ -41,13 +41,13 @@ def check_by_networks(
     """Yields K15 and K16 for each run; embeds the images first, if that is not done. Raises what kit embed raises."""
     from kit.stages.prediction.embed import embed
 
-    found: list[Finding] = []
-    for made in (yield from embed.with_progress(workspace, checkpoints)):
-        yield Progress("check", 0, 1, f"{made.member}: rows with similar features")
-        parts = {int(fold): made.folder / fold for fold in made.folds}
-        own = Run(made.folder.parents[1]).folds()  # which may differ from those that the config makes now
-        found += check_by_run(made.member, parts, replace(looked, folds=own))
-    return found
+    findings: list[Finding] = []
+    for result in (yield from embed.with_progress(workspace, checkpoints)):
+        yield Progress("check", 0, 1, f"{result.member}: rows with similar features")
+        parts = {int(fold): result.folder / fold for fold in result.folds}
+        own = Run(result.folder.parents[1]).folds()  # which may differ from those that the config makes now
+        findings += check_by_run(result.member, parts, replace(looked, folds=own))
+    return findings
 
 
 def check_by_run(member: str, parts: Mapping[int, Path], looked: RowContext) -> Iterator[Finding]:
@@ -87,9 +87,9 @@ def check_by_run(member: str, parts: Mapping[int, Path], looked: RowContext) -> 
 
 def _unit(vectors: np.ndarray) -> np.ndarray:
     """Returns the vectors as float32 of length 1, except vectors of zeros."""
-    made = vectors.astype(np.float32)
-    lengths = np.linalg.norm(made, axis=1, keepdims=True)
-    unit: np.ndarray = np.divide(made, lengths, out=np.zeros_like(made), where=lengths > 0)
+    floats = vectors.astype(np.float32)
+    lengths = np.linalg.norm(floats, axis=1, keepdims=True)
+    unit: np.ndarray = np.divide(floats, lengths, out=np.zeros_like(floats), where=lengths > 0)
     return unit
 
 
@@ -100,11 +100,11 @@ def _alike(vectors: np.ndarray, rows: np.ndarray, others: np.ndarray) -> list[tu
     if len(others) <= NEIGHBOURS or not len(rows):
         return []
     mean = vectors[others].mean(axis=0)
-    found = nearest(_unit(vectors[rows] - mean), _unit(vectors[others] - mean), NEIGHBOURS)
-    apart = 1 - found.similarities
+    neighbours = nearest(_unit(vectors[rows] - mean), _unit(vectors[others] - mean), NEIGHBOURS)
+    apart = 1 - neighbours.similarities
     near = apart <= chance_distance(apart) * apart[:, -1:]
     at, rank = np.nonzero(near)
-    return list(zip(rows[at].tolist(), others[found.rows[at, rank]].tolist(), strict=True))
+    return list(zip(rows[at].tolist(), others[neighbours.rows[at, rank]].tolist(), strict=True))
 
 
 def _pool(kept: Sequence[tuple[np.ndarray, Separability]], rows: int) -> Separability:

@@ -40,12 +40,14 @@ def oof_predictions(workspace: Workspace, train: Table, asked: Sequence[str]) ->
 
 
 def _read(train: Table, files: dict[str, Path], data: Data) -> OutOfFold:
-    made = {
+    predictions = {
         name: predictions_now(file.parents[2], Predictions.read(file), train, data.label_from.rename)
         for name, file in files.items()
     }
     other = [
-        Case(", ".join(one.classes[:9]), name) for name, one in made.items() if one.classes != train.classes
+        Case(", ".join(one.classes[:9]), name)
+        for name, one in predictions.items()
+        if one.classes != train.classes
     ]
     if other:
         raise InvalidError(
@@ -54,12 +56,12 @@ def _read(train: Table, files: dict[str, Path], data: Data) -> OutOfFold:
             cases=other,
             hint="train again under another --name, or restore the tables",
         )
-    ids = common_ids(list(made.values()))
+    ids = common_ids(list(predictions.values()))
     if not len(ids):
         raise InvalidError("no row has out-of-fold predictions of all these runs", code="D41")
     rows = train.take(train.index_of(ids))
-    first = next(iter(made.values()))
+    first = next(iter(predictions.values()))
     fold_of = dict(zip(first.ids.tolist(), first.folds.tolist(), strict=True))
-    shares = np.stack([one.mean().align(ids, allow_extra=True) for one in made.values()])
+    shares = np.stack([one.mean().align(ids, allow_extra=True) for one in predictions.values()])
     folds = np.array([fold_of[name] for name in ids.tolist()])
-    return OutOfFold(tuple(made), ids, shares, folds, rows)
+    return OutOfFold(tuple(predictions), ids, shares, folds, rows)

@@ -18,17 +18,17 @@ def column_measures(
     measures: Measures, train: Table, test: Table, left_out: Collection[str]
 ) -> tuple[np.ndarray, list[str]]:
     """Returns values (train + test rows, measures), NaN if missing, and the names of the measures."""
-    found = dict(measures.numbers)
-    found["format"] = _codes(pd.Series(measures.formats))
+    values_by_name = dict(measures.numbers)
+    values_by_name["format"] = _codes(pd.Series(measures.formats))
     for name in test.frame.columns:
         if name in train.frame.columns and name not in left_out:
             column = pd.concat([train.frame[name], test.frame[name]], ignore_index=True)
             numbers = pd.to_numeric(column, errors="coerce").to_numpy(dtype=np.float64)
             if np.isfinite(numbers).mean() >= NUMBERS:
-                found[f"column {name}"] = numbers
+                values_by_name[f"column {name}"] = numbers
             elif column.nunique() <= MAX_DISTINCT:
-                found[f"column {name}"] = _codes(column)
-    return np.stack(list(found.values()), axis=1), list(found)
+                values_by_name[f"column {name}"] = _codes(column)
+    return np.stack(list(values_by_name.values()), axis=1), list(values_by_name)
 
 
 def _codes(words: pd.Series) -> np.ndarray:

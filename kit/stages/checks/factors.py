@@ -35,7 +35,10 @@ def _contradictions(train: Table, names: Sequence[str]) -> Iterator[Finding]:
         torn, several = _split_groups(train.groups, values)
         if several >= MIN_ROWS and torn and len(torn) <= (1 - CONSTANT) * several:
             summaries.append(f"{len(torn)} of {several} groups have several values of {name}")
-            cases += [Case(f"{name} is {', '.join(found)}", id=group) for group, found in torn.items()]
+            cases += [
+                Case(f"{name} is {', '.join(contradicting)}", id=group)
+                for group, contradicting in torn.items()
+            ]
     if cases:
         yield Finding(
             "K17",

@@ -47,7 +47,7 @@ def check_group_columns(
         "if so, models are scored on groups that they were trained on, and the cross-validated score is "
         "optimistic",
         answer,
-        tuple(Case(f"{len(set(found.tolist()))} groups", other) for other, found in torn.items()),
+        tuple(Case(f"{len(set(groups.tolist()))} groups", other) for other, groups in torn.items()),
     )
 
 
@@ -57,8 +57,10 @@ def _candidates(train: Table, left_out: Sequence[str]) -> dict[str, np.ndarray]:
         **{str(name): train.frame[name].astype(str).tolist() for name in train.frame.columns},
         **derive_columns(train.ids.tolist(), train.paths),
     }
-    found = {name: np.asarray(values, dtype=str) for name, values in columns.items() if name not in left_out}
-    return {name: values for name, values in found.items() if _is_group(values, train)}
+    candidates = {
+        name: np.asarray(values, dtype=str) for name, values in columns.items() if name not in left_out
+    }
+    return {name: values for name, values in candidates.items() if _is_group(values, train)}
 
 
 def _is_group(values: np.ndarray, train: Table) -> bool:

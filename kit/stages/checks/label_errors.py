@@ -53,8 +53,8 @@ def find_label_errors(probabilities: np.ndarray, labels: np.ndarray) -> LabelErr
     others[rows, labels] = -np.inf
     margins = (own - others.max(axis=1) + 1) / 2
     expected = float(joint.sum() - joint.trace())
-    found = np.flatnonzero(margins < 0.5)
-    order = found[np.argsort(margins[found], kind="stable")][: round(expected)]
+    unlikely = np.flatnonzero(margins < 0.5)
+    order = unlikely[np.argsort(margins[unlikely], kind="stable")][: round(expected)]
     return LabelErrors(order, others.argmax(axis=1)[order], margins[order], expected, joint)
 
 
@@ -81,28 +81,28 @@ def of_predictions(seen: OutOfFold) -> Iterator[Finding]:
 
 
 def _single(seen: OutOfFold, probabilities: np.ndarray) -> tuple[list[tuple[float, Case]], float]:
-    found, names = find_label_errors(probabilities, seen.truth), seen.table.classes
+    label_errors, names = find_label_errors(probabilities, seen.truth), seen.table.classes
     cases = []
     for row, likely, margin in zip(
-        found.rows.tolist(), found.likely.tolist(), found.margins.tolist(), strict=True
+        label_errors.rows.tolist(), label_errors.likely.tolist(), label_errors.margins.tolist(), strict=True
     ):
         label = int(seen.truth[row])
         shares = f"{probabilities[row, likely]:.2f} against {probabilities[row, label]:.2f}"
         cases.append(
             (margin, _case(seen, row, f"labelled {names[label]}, predicted {names[likely]} ({shares})"))
         )
-    return cases, found.expected
+    return cases, label_errors.expected
 
 
 def _several(seen: OutOfFold, probabilities: np.ndarray) -> tuple[list[tuple[float, Case]], float]:
     cases, expected = [], 0.0
     for number, name in enumerate(seen.table.classes):
         share = probabilities[:, number]
-        found = find_label_errors(
+        label_errors = find_label_errors(
             np.stack([1 - share, share], axis=1), np.asarray(seen.truth[:, number], dtype=np.int64)
         )
-        expected += found.expected
-        for row, margin in zip(found.rows.tolist(), found.margins.tolist(), strict=True):
+        expected += label_errors.expected
+        for row, margin in zip(label_errors.rows.tolist(), label_errors.margins.tolist(), strict=True):
             labelled = "labelled" if seen.truth[row, number] else "not labelled"
             cases.append((margin, _case(seen, row, f"{labelled} {name}, predicted with {share[row]:.2f}")))
     return cases, expected

@@ -25,9 +25,9 @@ class LastFindings:
 
 def save_findings(root: Path, folds: str, findings: Sequence[Finding]) -> None:
     """Writes checked.json into the workspace."""
-    made = datetime.now(UTC).isoformat(timespec="seconds")
+    now = datetime.now(UTC).isoformat(timespec="seconds")
     short = [asdict(replace(finding, cases=finding.cases[:MAX_CASES])) for finding in findings]
-    write_json(root / FINDINGS_FILE, {"made": made, "folds": folds, "findings": short})
+    write_json(root / FINDINGS_FILE, {"made": now, "folds": folds, "findings": short})
 
 
 def last_findings(root: Path) -> LastFindings | None:

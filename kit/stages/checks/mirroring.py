@@ -55,12 +55,12 @@ def check_mirroring(
 def find_sided_pairs(classes: Sequence[str]) -> list[tuple[str, str]]:
     """Returns pairs of classes whose names are equal after left and right are exchanged."""
     by_name = {name.lower(): name for name in classes}
-    found = []
+    pairs = []
     for lower, name in by_name.items():
         other = by_name.get(re.sub(r"[a-z]+", lambda word: SIDES.get(word[0], word[0]), lower))
         if other is not None and name < other:
-            found.append((name, other))
-    return found
+            pairs.append((name, other))
+    return pairs
 
 
 def _answer(augmenter: Augmenter) -> str:

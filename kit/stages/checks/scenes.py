@@ -47,10 +47,10 @@ def check_scenes_across_folds(
         )[0]
         unlike = rng.choice(trained[labels[trained] != labels[row]], min(MAX_IMAGES, len(same)))
         list(map_threads(read, [row, *same.tolist(), *unlike.tolist()]))
-        found = [count_matches(read(row), read(other)) for other in same.tolist()]
+        match_counts = [count_matches(read(row), read(other)) for other in same.tolist()]
         hits += (
-            [(max(found), row, int(same[int(np.argmax(found))]))]
-            if max(found, default=0) >= MIN_INLIERS
+            [(max(match_counts), row, int(same[int(np.argmax(match_counts))]))]
+            if max(match_counts, default=0) >= MIN_INLIERS
             else []
         )
         others += any(count_matches(read(row), read(other)) >= MIN_INLIERS for other in unlike.tolist())

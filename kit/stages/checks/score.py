@@ -20,8 +20,8 @@ def check_score_noise(
 ) -> Iterator[Finding]:
     """Yields K18: the standard error of one score on this many test answers, and on their public part."""
     shares = seen.members.mean(axis=0)
-    made = Predictions(seen.ids, seen.folds, train.classes, shares, target=train.target)
-    metric, answers, blended = scoring.bind(made, train)
+    predictions = Predictions(seen.ids, seen.folds, train.classes, shares, target=train.target)
+    metric, answers, blended = scoring.bind(predictions, train)
     name, truth = metric.plugin_name(), answers.targets()
     sizes = {"the test set": rows}
     if public_share is not None:

@@ -38,7 +38,7 @@ class Measures:
 def measure_images(cache: Cache) -> Work[Measures]:
     """Measures every image: its size and format from the file's header, its light from the cache's pixels."""
     names = ("width", "height", "aspect", "bytes", "brightness", "contrast", "colour")
-    found = {name: np.full(len(cache), np.nan) for name in names}
+    values = {name: np.full(len(cache), np.nan) for name in names}
     formats = np.full(len(cache), "", dtype=object)
     for row, path in enumerate(cache.paths):
         if row % 256 == 0:
@@ -47,12 +47,12 @@ def measure_images(cache: Cache) -> Work[Measures]:
             continue
         width, height, formats[row] = _header(path)
         pixels = to_bytes(cache[row][::2, ::2]).astype(np.float32)
-        found["width"][row], found["height"][row] = width, height
-        found["aspect"][row] = max(width, height) / max(min(width, height), 1)
-        found["bytes"][row] = path.stat().st_size if path.is_file() else np.nan  # of a container: not known
-        found["brightness"][row], found["contrast"][row] = pixels.mean(), pixels.std()
-        found["colour"][row] = _colourful(cache[row])
-    return Measures(found, formats.astype(str))
+        values["width"][row], values["height"][row] = width, height
+        values["aspect"][row] = max(width, height) / max(min(width, height), 1)
+        values["bytes"][row] = path.stat().st_size if path.is_file() else np.nan  # of a container: not known
+        values["brightness"][row], values["contrast"][row] = pixels.mean(), pixels.std()
+        values["colour"][row] = _colourful(cache[row])
+    return Measures(values, formats.astype(str))
 
 
 def _colourful(image: np.ndarray) -> float:

@@ -76,16 +76,16 @@ def check_column_shift(train: Table, test: Table, folds: Folds, data: Data) -> I
         own = values[: len(train)]
         is_test = np.arange(len(values)) >= len(train)
         units = np.concatenate([groups, len(train) + np.arange(len(test))])
-        found = classify_train_vs_test(values[:, None], [name], is_test, units) if len(test) else None
-        if _is_separable(found):
+        separability = classify_train_vs_test(values[:, None], [name], is_test, units) if len(test) else None
+        if _is_separable(separability):
             unseen = np.isnan(values[is_test]).mean() - np.isnan(own).mean()
             new = f"; {unseen:.0%} more of its test cells are empty or new values" if unseen > 0.01 else ""
-            cases.append(Case(f"AUC {found.auc:.3f} for test rows{new}", name))
+            cases.append(Case(f"AUC {separability.auc:.3f} for test rows{new}", name))
         for fold in range(min(folds.count, MAX_FOLDS)):
             held = folds.oof_mask(fold)
-            found = classify_train_vs_test(own[:, None], [name], held, groups) if held.any() else None
-            if _is_separable(found):
-                cases.append(Case(f"AUC {found.auc:.3f} for the rows of fold {fold}", name))
+            separability = classify_train_vs_test(own[:, None], [name], held, groups) if held.any() else None
+            if _is_separable(separability):
+                cases.append(Case(f"AUC {separability.auc:.3f} for the rows of fold {fold}", name))
                 break
     if cases:
         names = dict.fromkeys(case.path for case in cases)
@@ -99,8 +99,8 @@ def check_column_shift(train: Table, test: Table, folds: Folds, data: Data) -> I
         )
 
 
-def _is_separable(found: Separability | None) -> TypeGuard[Separability]:
-    return found is not None and found.interval[0] >= MIN_AUC
+def _is_separable(separability: Separability | None) -> TypeGuard[Separability]:
+    return separability is not None and separability.interval[0] >= MIN_AUC
 
 
 def _codes(train: Table, test: Table, name: str, data: Data) -> np.ndarray:
@@ -108,13 +108,13 @@ def _codes(train: Table, test: Table, name: str, data: Data) -> np.ndarray:
     missing or new.
     """
     parts = encode_columns(train, test, [name], data.column_kinds)[:2]
-    found = []
+    columns = []
     for frame in parts:
         column = frame[frame.columns[0]]
         is_category = isinstance(column.dtype, pd.CategoricalDtype)
         codes = column.cat.codes.where(column.cat.codes >= 0) if is_category else column
-        found.append(codes.to_numpy(np.float64))
-    return np.concatenate(found)
+        columns.append(codes.to_numpy(np.float64))
+    return np.concatenate(columns)
 
 
 def column_auc(train: Table, test: Table, name: str, data: Data) -> float | None:
@@ -141,7 +141,7 @@ def column_auc(train: Table, test: Table, name: str, data: Data) -> float | None
     labels = [
         number for number in np.argsort(-counts)[:MAX_LABELS] if FOLDS <= counts[number] <= len(rows) - FOLDS
     ]
-    found = []
+    scores = []
     for number in labels:
         answer = pd.Series(hot[:, number].astype(int))
         splitter = StratifiedKFold(FOLDS) if rows.groups is None else GroupKFold(FOLDS)
@@ -160,8 +160,8 @@ def column_auc(train: Table, test: Table, name: str, data: Data) -> float | None
             )
         except (ValueError, IndexError):  # a part without both answers
             continue
-        found.append(float(roc_auc_score(answer, shares[:, -1])))
-    return float(np.mean(found)) if found else None
+        scores.append(float(roc_auc_score(answer, shares[:, -1])))
+    return float(np.mean(scores)) if scores else None
 
 
 def _list(scores: dict[str, float]) -> str:

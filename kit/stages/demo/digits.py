@@ -45,12 +45,12 @@ def make_digits(root: Path) -> Path:
     """
     from sklearn.datasets import load_digits
 
-    found = load_digits()
-    order = randomness.generator(0, "digits").permutation(len(found.target))
+    digits = load_digits()
+    order = randomness.generator(0, "digits").permutation(len(digits.target))
     ids = [f"{number:04d}" for number in range(len(order))]
     for name, row in zip(ids, order, strict=True):
-        write_bytes(root / "data" / "images" / f"{name}.png", _png(found.images[row]))
-    rows = [(name, str(found.target[row])) for name, row in zip(ids, order, strict=True)]
+        write_bytes(root / "data" / "images" / f"{name}.png", _png(digits.images[row]))
+    rows = [(name, str(digits.target[row])) for name, row in zip(ids, order, strict=True)]
     test, train = rows[::TEST_SHARE], [row for place, row in enumerate(rows) if place % TEST_SHARE]
     _write_csv(root / "data" / "train.csv", ("image_id", "digit"), train)
     _write_csv(

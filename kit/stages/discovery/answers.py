@@ -48,7 +48,7 @@ def row_of_images(train: TableFile, images: str, sample: TableFile | None) -> st
 
 
 def find_answer(
-    found: Mapping[str, Any],
+    data: Mapping[str, Any],
     match: ColumnMatch,
     train: TableFile,
     test: TableFile | None,
@@ -59,14 +59,14 @@ def find_answer(
     """Returns the key `answer` and the reason: a row of several images, or a folder or column that has the
     sample's ids.
 
-    It is empty if the sample's ids are images, or if `found` has the key.
+    It is empty if the sample's ids are images, or if `data` has the key.
     """
-    if "answer" in found:
+    if "answer" in data:
         return {}, []
-    if OR in "".join(columns_of(found["images"])):
-        text = f"answer: {found['id']!r}, the images of a row share one prediction"
-        return {"answer": found["id"]}, [text]
-    folder = answer_of_folders(match, found["id"], sample, candidates)
+    if OR in "".join(columns_of(data["images"])):
+        text = f"answer: {data['id']!r}, the images of a row share one prediction"
+        return {"answer": data["id"]}, [text]
+    folder = answer_of_folders(match, data["id"], sample, candidates)
     if folder is not None and sample is not None:
         text = (
             f"answer: {folder!r}, the ids of {sample.name} are folders of images, which share one prediction"

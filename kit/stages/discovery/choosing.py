@@ -18,8 +18,8 @@ NO_MATCH = ColumnMatch("", "", 0, 0)  # of a table that names no image
 
 
 def find_table(seen: Scan, name: str, option: str) -> TableFile:
-    found = [sheet for sheet in seen.sheets if sheet.name == posixpath.normpath(name)]
-    if not found:
+    same_name = [sheet for sheet in seen.sheets if sheet.name == posixpath.normpath(name)]
+    if not same_name:
         names = [sheet.name for sheet in seen.sheets]
         raise ConfigError(
             f"{option}: no table {name!r}{did_you_mean(name, names)}",
@@ -27,7 +27,7 @@ def find_table(seen: Scan, name: str, option: str) -> TableFile:
             cases=list(seen.unreadable),
             hint=", ".join(names),
         )
-    return found[0]
+    return same_name[0]
 
 
 def choose_train_table(
@@ -38,13 +38,13 @@ def choose_train_table(
         return find_table(seen, asked["train"], "--train")
     points = {}
     for sheet in seen.sheets:
-        found = matched[sheet.name]
-        free = [column for column in sheet.columns if not found or column != found[0].column]
+        matches = matched[sheet.name]
+        free = [column for column in sheet.columns if not matches or column != matches[0].column]
         labels = [roles.label_points(column, sheet, None, None) for column in free]
-        if (found or "images" in asked) and max(labels, default=-9) > -9:
+        if (matches or "images" in asked) and max(labels, default=-9) > -9:
             # of equally good tables the one in a folder without images
             other = 0.5 * sheet.name.lower().endswith(BSON)
-            points[sheet] = roles.train_score(sheet, found[0] if found else NO_MATCH, max(labels)) - other
+            points[sheet] = roles.train_score(sheet, matches[0] if matches else NO_MATCH, max(labels)) - other
     if not points:
         return None
     ranked = sorted(points, key=lambda sheet: (points[sheet], len(sheet.file)), reverse=True)
@@ -113,11 +113,11 @@ def is_needed(name: str, asked: Mapping[str, str]) -> bool:
     )
 
 
-def explain_missing_header(seen: Scan, sheet: TableFile, found: Sequence[ColumnMatch]) -> str:
+def explain_missing_header(seen: Scan, sheet: TableFile, matches: Sequence[ColumnMatch]) -> str:
     """Returns why a table's first line is a row of data and not a header, in words; empty if it is a header."""
-    column = found[0].column if found else sheet.columns[0]
+    column = matches[0].column if matches else sheet.columns[0]
     why = explain_first_line(sheet.file, column, Data().extensions)
-    if not why and found and seen.names_image(column) and column not in sheet.values(column):
+    if not why and matches and seen.names_image(column) and column not in sheet.values(column):
         why = f"{column!r} is the name of an image file"
     return why
 

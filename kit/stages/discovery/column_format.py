@@ -64,12 +64,14 @@ def _evidence(
     """
     counts = Counter(label for row in rows for label in row)
     alone = {row[0] for row in rows if len(row) == 1}
-    made = sum(alone.issuperset(row) for row in lists)
+    combined = sum(alone.issuperset(row) for row in lists)
     if len({len(row) for row in rows}) > 1 and len(counts) < len(rows):
         # two lists at least, because "hot", "dog" and "hot dog" are three dishes; two labels have only one
         # combination
-        if made >= MIN_SINGLE * len(lists) and (made > 1 or len(counts) == 2 or not separator.isspace()):
-            return f"{made} of {len(lists)} combinations are made of labels that have cells of their own"
+        if combined >= MIN_SINGLE * len(lists) and (
+            combined > 1 or len(counts) == 2 or not separator.isspace()
+        ):
+            return f"{combined} of {len(lists)} combinations are made of labels that have cells of their own"
         if _share_of_recurring(counts) >= RECURRING:
             if not separator.isspace():
                 return "nearly every label is in several cells"
@@ -92,8 +94,8 @@ def _may_be_lists(rows: Sequence[tuple[str, ...]], lists: Sequence[tuple[str, ..
     alone = {row[0] for row in rows if len(row) == 1}
     if len({len(row) for row in rows}) < 2:
         return False
-    made = sum(alone.issuperset(row) for row in lists)
-    return made > 0 or (len(rows) > 2 and _share_of_recurring(counts) >= UNCLEAR)
+    combined = sum(alone.issuperset(row) for row in lists)
+    return combined > 0 or (len(rows) > 2 and _share_of_recurring(counts) >= UNCLEAR)
 
 
 def _share_of_recurring(counts: Counter[str]) -> float:

@@ -55,18 +55,18 @@ def narrow_pixel_tables(
     """Returns the tables without columns of pixels, with a column `index` instead, and those tables as
     containers by name.
     """
-    made, found = [], {}
+    narrow, containers = [], {}
     for sheet in sheets:
         drawings = _drawings(sheet)
         columns, option = (drawings, drawings) if drawings else _pixels(sheet)
         if not columns:
-            made.append(sheet)
+            narrow.append(sheet)
             continue
-        found[sheet.name] = Container(
+        containers[sheet.name] = Container(
             sheet.name, "", None, len(sheet.file), option, STROKES if drawings else ""
         )
-        made.append(replace(sheet, file=_without(sheet.file, set(columns))))
-    return made, found
+        narrow.append(replace(sheet, file=_without(sheet.file, set(columns))))
+    return narrow, containers
 
 
 def _pixels(sheet: TableFile) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -127,7 +127,7 @@ def find_containers(root: Path, others: Mapping[str, Sequence[str]], columns: se
             by_pattern[re.sub(_NUMBERS, "*", posixpath.join(folder, name))].append(
                 posixpath.join(folder, name)
             )
-    found = []
+    containers = []
     for name in READERS:
         reader = Reader.open(name)
         for pattern, files in by_pattern.items():
@@ -136,11 +136,11 @@ def find_containers(root: Path, others: Mapping[str, Sequence[str]], columns: se
             paths = [root / file for file in files]
             with suppress(KitError, OSError, ImportError):
                 shown = pattern if len(files) > 1 else files[0]
-                found += [
+                containers += [
                     Container(shown, before, keys, len(keys))
                     for before, keys in reader.find_keys(paths, columns)
                 ]
-    return found
+    return containers
 
 
 @dataclass(frozen=True)
@@ -152,12 +152,12 @@ class SeveralFiles:
     @classmethod
     def of(cls, folders: Mapping[str, Sequence[str]]) -> SeveralFiles:
         """Returns the files of these folders."""
-        found: dict[str, set[tuple[str, str]]] = defaultdict(set)
+        files_by_key: dict[str, set[tuple[str, str]]] = defaultdict(set)
         for folder, names in folders.items():
             for name in names:
                 if match := re.fullmatch(r"(.+)([_-][A-Za-z]*\d{0,2}\.\w+)", name):
-                    found[match[1]].add((folder, match[2]))
-        return cls({key: frozenset(each) for key, each in found.items() if len(each) > 1})
+                    files_by_key[match[1]].add((folder, match[2]))
+        return cls({key: frozenset(each) for key, each in files_by_key.items() if len(each) > 1})
 
     def pattern(self, column: str, cells: Sequence[str]) -> tuple[str, float]:
         """Returns the pattern by which a column names several files of each row, and the share of cells that

@@ -110,8 +110,8 @@ def _discover(
             code="C51",
             hint="splitter=column splitter.column=COLUMN 'splitter.held_out=[\"val\"]', if a column names those rows",
         )
-    found = _from_tables(root, wide, matched, train, asked, split, files)
-    return replace(found, splitter=split.holdout_splitter(train.name) if val == "holdout" else None)
+    discovered = _from_tables(root, wide, matched, train, asked, split, files)
+    return replace(discovered, splitter=split.holdout_splitter(train.name) if val == "holdout" else None)
 
 
 def _with_first_part(asked: Mapping[str, str], split: SplitTables) -> Mapping[str, str]:
@@ -269,8 +269,8 @@ def _label(parts: _Parts, taken: set[str], asked: Mapping[str, str]) -> tuple[di
             for name in parts.train.columns
             if name not in taken and name_matching.is_binary(parts.train, name)
         ]
-        made = name_matching.one_hot(parts.train, free) if len(free) > 2 else None
-        hot, columns = (True, tuple(free)) if made else (None, columns)
+        is_one_hot = name_matching.one_hot(parts.train, free) if len(free) > 2 else None
+        hot, columns = (True, tuple(free)) if is_one_hot else (None, columns)
     if hot is False:
         if "target" not in asked and (groups := find_part_groups(parts.train, columns)):
             text = (
@@ -339,21 +339,21 @@ def _of_cells(parts: _Parts, label: str | None, asked: Mapping[str, str]) -> Fou
         return {}, []
     columns: tuple[str, ...] = parts.sample.columns[1:] if parts.sample else ()
     single = parts.sample.file.column(columns[0]) if parts.sample and len(columns) == 1 else []
-    found = separator_of(parts.train.file.column(label), columns if len(columns) > 1 else (), single)
-    if found is None:
+    cells = separator_of(parts.train.file.column(label), columns if len(columns) > 1 else (), single)
+    if cells is None:
         return {}, []
-    if not found.is_clear:
-        text = f"unclear whether the cells of {label!r} hold several labels each ({found.why} if {found.separator!r} "
+    if not cells.is_clear:
+        text = f"unclear whether the cells of {label!r} hold several labels each ({cells.why} if {cells.separator!r} "
         text += (
-            f"separates them): read as one label a row; else kit init --label-separator {found.separator!r}"
+            f"separates them): read as one label a row; else kit init --label-separator {cells.separator!r}"
         )
         return {}, [text]
-    text = f"several labels a row, separated by {found.separator!r}: {found.why}; "
+    text = f"several labels a row, separated by {cells.separator!r}: {cells.why}; "
     text += "data.label_separator=null if they are names"
-    return {"label_separator": found.separator}, [text]
+    return {"label_separator": cells.separator}, [text]
 
 
-def _of_test(parts: _Parts, found: Mapping[str, Any], seen: Scan) -> Found:
+def _of_test(parts: _Parts, train_data: Mapping[str, Any], seen: Scan) -> Found:
     """Returns the location of the images of the rows to predict."""
     rows = parts.test or parts.sample
     if rows is None:
@@ -363,14 +363,14 @@ def _of_test(parts: _Parts, found: Mapping[str, Any], seen: Scan) -> Found:
             rows, "rows to predict; their images were not found: kit init --test-images PATTERN"
         )
         return {}, [text, *explain_no_match(seen, rows)]
-    is_known = found["id"] in rows.columns or "{" in found["id"]
-    first = found["id"] if rows is parts.test and is_known else rows.columns[0]
+    is_known = train_data["id"] in rows.columns or "{" in train_data["id"]
+    first = train_data["id"] if rows is parts.test and is_known else rows.columns[0]
     pattern = name_matching.pattern(parts.candidates[rows], first, rows)
-    for name in columns_of(found["images"]):
+    for name in columns_of(train_data["images"]):
         if parts.candidates[rows].column in name.split(OR):  # the other columns of images exist too
             pattern = pattern.replace("{" + parts.candidates[rows].column + "}", "{" + name + "}")
     finding = count_rows(rows, f"to predict, images: {pattern}")
-    return {"test_images": None if pattern == found["images"] else pattern}, [finding]
+    return {"test_images": None if pattern == train_data["images"] else pattern}, [finding]
 
 
 def _of_classes(parts: _Parts, label: str | None, separator: str | None, seen: Scan) -> Found:
@@ -399,8 +399,8 @@ def _of_classes(parts: _Parts, label: str | None, separator: str | None, seen: S
         several = 1 < len(listed.values(SUPERCATEGORY)) < len(listed.file)
         keys |= {"superclasses": SUPERCATEGORY} if several else {}
     above, tree = _parents(parts, listed, label) if separator is None else ((), "")
-    found: dict[str, Any] = {**keys, **({"parents": list(above)} if above else {})}
-    return found, [each for each in (text, line, tree) if each]
+    keys_of_classes: dict[str, Any] = {**keys, **({"parents": list(above)} if above else {})}
+    return keys_of_classes, [each for each in (text, line, tree) if each]
 
 
 def _parents(parts: _Parts, listed: TableFile | None, label: str) -> tuple[tuple[str, ...], str]:

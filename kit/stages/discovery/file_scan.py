@@ -88,12 +88,12 @@ class Scan:
 
     def with_sheets(self, sheets: Iterable[TableFile]) -> Scan:
         """Returns the scan with other tables and the same images."""
-        made = replace(self, sheets=tuple(sheets))
+        changed = replace(self, sheets=tuple(sheets))
         known: dict[str, Any] = {
             name: self.__dict__[name] for name in ("_homes", "_parents") if name in self.__dict__
         }
-        made.__dict__.update(known)
-        return made
+        changed.__dict__.update(known)
+        return changed
 
     @cached_property
     def _homes(self) -> dict[str, list[str]]:
@@ -155,18 +155,22 @@ class Scan:
 
         Equally good ways are in the order of the table's columns, then of the patterns.
         """
-        found: list[ColumnMatch] = []
+        column_matches: list[ColumnMatch] = []
         for column in sheet.columns:
             cells = sheet.file.column(column)
             if len(set(cells)) >= 0.98 * len(cells):  # a few double ids are an error to show, not to hide
-                found += self._of_files(sheet, column, cells) or self._of_folders(column, cells)
-                found += self._of_containers(column, cells)
-        found = (
-            found or self._of_several_files(sheet) or self._of_pixels(sheet) or self._of_shared_files(sheet)
+                column_matches += self._of_files(sheet, column, cells) or self._of_folders(column, cells)
+                column_matches += self._of_containers(column, cells)
+        column_matches = (
+            column_matches
+            or self._of_several_files(sheet)
+            or self._of_pixels(sheet)
+            or self._of_shared_files(sheet)
         )
         place = {column: number for number, column in enumerate(sheet.columns)}
         return sorted(
-            found, key=lambda match: (-match.covered, -match.used, place[match.column], match.pattern)
+            column_matches,
+            key=lambda match: (-match.covered, -match.used, place[match.column], match.pattern),
         )
 
     def _of_files(self, sheet: TableFile, column: str, cells: Sequence[str]) -> list[ColumnMatch]:
@@ -174,7 +178,7 @@ class Scan:
         probed = range(0, len(cells), max(len(cells) // MAX_CELLS_PROBED, 1))
         for row in probed:
             bases.update(set(self._bases(cells[row], self._homes)))
-        found = [
+        column_matches = [
             ColumnMatch(
                 column,
                 f"{base}{{{column}}}",
@@ -186,7 +190,7 @@ class Scan:
             if (share := count / len(probed)) >= MIN_MATCHED
         ]
         return (
-            found
+            column_matches
             or self._by_column(sheet, column, cells, probed)
             or self._by_characters(column, cells, probed)
         )
@@ -229,7 +233,7 @@ class Scan:
                     for character in split_by_characters(folder, cells[row], column)
                 }
             )
-        found = [
+        column_matches = [
             ColumnMatch(
                 column,
                 posixpath.join(parent, folders, f"{{{column}}}"),
@@ -240,8 +244,8 @@ class Scan:
             for (parent, folders), count in votes.items()
             if (share := count / len(probed)) >= MIN_MATCHED
         ]
-        deepest = max((match.pattern.count("/") for match in found), default=0)
-        return [match for match in found if match.pattern.count("/") == deepest][:1]
+        deepest = max((match.pattern.count("/") for match in column_matches), default=0)
+        return [match for match in column_matches if match.pattern.count("/") == deepest][:1]
 
     def _of_folders(self, column: str, cells: Sequence[str]) -> list[ColumnMatch]:
         bases: Counter[str] = Counter()
@@ -282,8 +286,8 @@ class Scan:
                 cells, owners = sheet.file.column(column), sheet.file.column(beside)
                 pairs = set(zip(cells, owners, strict=True))
                 if len(pairs) == len(cells) and self.names_image(cells[0]):
-                    found = self._of_files(sheet, column, cells)
-                    return [replace(each, used=min(each.used, 1.0), beside=beside) for each in found]
+                    column_matches = self._of_files(sheet, column, cells)
+                    return [replace(each, used=min(each.used, 1.0), beside=beside) for each in column_matches]
         return []
 
     def _of_several_files(self, sheet: TableFile) -> list[ColumnMatch]:
@@ -306,7 +310,7 @@ class Scan:
         if own := self.pixel_tables.get(sheet.name):
             labels = [name for name in sheet.columns if 1 < len(sheet.values(name)) < len(sheet.file)]
             return [ColumnMatch(own.key, own.locate(own.key), 1.0, 1.0)] if labels else []
-        found = []
+        column_matches = []
         for each in self.sheets:
             other = self.pixel_tables.get(each.name)
             if other is None or each is sheet:
@@ -315,10 +319,12 @@ class Scan:
             cells = set(sheet.file.column(first))
             named = [name for name in each.columns[1:] if set(each.file.column(name)) == cells]
             if named:
-                found.append(ColumnMatch(first, f"{other.pattern}{KEY}{named[0]}/{{{first}}}", 1.0, 1.0))
+                column_matches.append(
+                    ColumnMatch(first, f"{other.pattern}{KEY}{named[0]}/{{{first}}}", 1.0, 1.0)
+                )
             elif other.records == len(sheet.file):
-                found.append(ColumnMatch(first, other.locate(INDEX), 1.0, 1.0))
-        return found
+                column_matches.append(ColumnMatch(first, other.locate(INDEX), 1.0, 1.0))
+        return column_matches
 
     @staticmethod
     def _bases(cell: str, homes: Mapping[str, Sequence[str]]) -> Iterator[str]:
@@ -401,8 +407,8 @@ def scan(
     narrow, pixels = narrow_pixel_tables(sheets)
     columns = {column for sheet in narrow for column in sheet.columns}
     bands = [sheet.name for sheet in narrow if is_json(sheet.name) and has_bands(root / sheet.name)]
-    found = find_containers(root, {**others, "": [*others.get("", ()), *bands]}, columns)
-    return Scan(tuple(narrow), folders, tuple(unread), others, headless, tuple(found), pixels)
+    all_containers = find_containers(root, {**others, "": [*others.get("", ()), *bands]}, columns)
+    return Scan(tuple(narrow), folders, tuple(unread), others, headless, tuple(all_containers), pixels)
 
 
 def _sheets(root: Path, name: str, sep: str | None, encoding: str | None) -> list[TableFile]:

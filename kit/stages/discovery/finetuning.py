@@ -112,10 +112,10 @@ def choose_start(root: Path, recipe: str, weights: StrPath | None, network: str 
         return Start(check_network(network), "as asked for", name)
     from kit.stages.discovery.weights_file import identify
 
-    found = identify(file)
-    others = ", ".join(found.others[:5])
+    identified = identify(file)
+    others = ", ".join(identified.others[:5])
     also = f"; the same tensors: {others}; kit init --network NAME takes another" if others else ""
-    return Start(found.arch, found.why + also, name)
+    return Start(identified.arch, identified.why + also, name)
 
 
 def fit_config(root: Path, config: dict[str, Any], reasons: list[str], seconds: int) -> list[str]:
@@ -144,8 +144,8 @@ def _traits(arch: str) -> tuple[bool, int | None, list[str]]:
 
     timm = import_timm()
     network = build_without_memory(lambda: timm.create_model(arch, pretrained=False))
-    found = timm.get_pretrained_cfg(arch, allow_unregistered=True)
-    fixed = int(found.input_size[1]) if found and found.fixed_input_size else None
+    config = timm.get_pretrained_cfg(arch, allow_unregistered=True)
+    fixed = int(config.input_size[1]) if config and config.fixed_input_size else None
     has_batch_norm = any(isinstance(module, AnyBatchNorm) for module in network.modules())
     return has_batch_norm, fixed, early_modules(network)
 

@@ -49,8 +49,8 @@ def discover_folders(
     inside = replace(seen, folders=others)
     pool = {}
     for sheet in seen.sheets:
-        if found := inside.matches(sheet):
-            pool[sheet] = name_matching.choose_naming(found, roles.TEST, roles.TRAIN)
+        if column_matches := inside.matches(sheet):
+            pool[sheet] = name_matching.choose_naming(column_matches, roles.TEST, roles.TRAIN)
     sample = choosing.sample_table(seen, pool, None, asked)
     if sample:
         check_headers(

@@ -31,14 +31,15 @@ def find_index(
 ) -> IndexTable:
     """Returns the table of index images that has no other role, by its name or because the sample names its ids."""
     for sheet in seen.sheets:
-        found = matched[sheet.name]
-        if sheet in used or not found:
+        matches = matched[sheet.name]
+        if sheet in used or not matches:
             continue
         wanted = _format_of_ids(sample, sheet)
         if not (wanted or roles.words(sheet.name) & INDEX):
             continue
-        text = f"{sheet.name}: {len(sheet.file):,} index images, {found[0].pattern}; kit embed --checkpoints RUN "
-        text += f"--index {sheet.name} --index-images '{found[0].pattern}', then kit retrieve RUN --index {sheet.name}"
+        text = f"{sheet.name}: {len(sheet.file):,} index images, {matches[0].pattern}; kit embed --checkpoints RUN "
+        text += f"--index {sheet.name} --index-images '{matches[0].pattern}', "
+        text += f"then kit retrieve RUN --index {sheet.name}"
         if wanted == "image_rows" and sample is not None:
             text += f" --at-most {_most_rows(sample)}"
         return IndexTable((text,), {"format": {"name": wanted, "images": "other"}} if wanted else {})

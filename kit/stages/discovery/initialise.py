@@ -76,28 +76,28 @@ def initialise(
     check_not_read_only(root)
     if metric is not None and read_metric(metric, root)["name"] in METRICS_OF_NUMBERS:
         given = {"target": "numbers", **(given or {})}
-    found = find_data(root, source, given, val)
-    check_writable(value for value in found.data.values() if isinstance(value, str))
+    discovered = find_data(root, source, given, val)
+    check_writable(value for value in discovered.data.values() if isinstance(value, str))
     attached: list[str] = []
     if weights is None and network is None and recipe != "scratch":
-        weights, attached = find_attached_weights(root / Data(**found.data).folder)
+        weights, attached = find_attached_weights(root / Data(**discovered.data).folder)
     start = choose_start(root, recipe, weights, network)
     as_given = "weights are attached" if attached and weights else "as asked for"
     name, why = recipes.choose(recipe) if start is None else ("finetune", as_given)
-    sizes = list(found.sizes) or recipes.image_sizes(_some_images(root, Data(**found.data)))
-    scored, reason = suggest(root, Data(**found.data), metric)
+    sizes = list(discovered.sizes) or recipes.image_sizes(_some_images(root, Data(**discovered.data)))
+    scored, reason = suggest(root, Data(**discovered.data), metric)
     config, reasons = recipes.config(
-        name, found.data, [min(size) for size in sizes], scored, start, found.rows
+        name, discovered.data, [min(size) for size in sizes], scored, start, discovered.rows
     )
-    config |= {"splitter": found.splitter} if found.splitter else {}
-    config |= found.config
+    config |= {"splitter": discovered.splitter} if discovered.splitter else {}
+    config |= discovered.config
     if seconds:
         reasons = fit_config(root, config, reasons, seconds)
     by_recipe = {key: value for key, value in config.items() if key not in ("data", "metric")}
     geometry = Geometry.of(Experiment.model_validate(split(config, Experiment)))
-    cache = choose_cache_folder(root, estimate_cache(sizes, geometry, found.images))
+    cache = choose_cache_folder(root, estimate_cache(sizes, geometry, discovered.images))
     config["cache_folder"] = cache.folder
-    slug = kaggle_folders.competition_slug(root / Data(**found.data).folder)
+    slug = kaggle_folders.competition_slug(root / Data(**discovered.data).folder)
     if slug is not None:
         config["kaggle"] = slug
         attached.append(f"kaggle: {slug}, the competition for uploads and scores")
@@ -109,8 +109,8 @@ def initialise(
         if key != "name"
     )
     chosen = f"metric: {scored['name']}{shown} ({reason}); kit init --metric NAME takes another"
-    large = advise_tiles(sizes, Data(**found.data).max_pixels)
-    findings = (*found.findings, *large, chosen, *attached, *reasons, cache.finding)
+    large = advise_tiles(sizes, Data(**discovered.data).max_pixels)
+    findings = (*discovered.findings, *large, chosen, *attached, *reasons, cache.finding)
     return InitResult(path, name, why, findings, scored)
 
 
@@ -123,12 +123,14 @@ def find_data(
     """
     places = locate(root, source, given or {})
     if places.folder.resolve() == root:
-        found = discover(root, places.asked, val, places.outside)
+        discovered = discover(root, places.asked, val, places.outside)
         note = "the data folder is the workspace: kit writes runs/, cache/ and submissions/ beside the data"
-        return replace(found, findings=(note, *found.findings)) if source is not None else found
-    found = discover(places.folder, places.asked, val, places.outside, skipped=root)
+        return (
+            replace(discovered, findings=(note, *discovered.findings)) if source is not None else discovered
+        )
+    discovered = discover(places.folder, places.asked, val, places.outside, skipped=root)
     for key in ("train", "val", "test"):
-        named = found.data.get(key)
+        named = discovered.data.get(key)
         folder = places.folder / (named if isinstance(named, str) else "train.csv")
         if folder.is_dir() and root.is_relative_to(folder.resolve()):
             raise ConfigError(
@@ -136,9 +138,11 @@ def find_data(
                 code="C20",
                 hint=f"in another folder: kit init --data {places.folder}",
             )
-    paths = change_paths(found.data, lambda path: _in_workspace(path, root))
-    data = {"folder": places.as_config(root), **found.data, **paths}
-    return replace(found, data=data, findings=(*([places.why] if places.why else ()), *found.findings))
+    paths = change_paths(discovered.data, lambda path: _in_workspace(path, root))
+    data = {"folder": places.as_config(root), **discovered.data, **paths}
+    return replace(
+        discovered, data=data, findings=(*([places.why] if places.why else ()), *discovered.findings)
+    )
 
 
 def _in_workspace(path: str, root: Path) -> str:
@@ -162,7 +166,7 @@ def _some_images(root: Path, data: Data) -> list[Path]:
     train = data.train_tables[0]
     start = train if (root / train).is_dir() else data.images.partition("{")[0]
     folder = root / start if (root / start).is_dir() else (root / start).parent
-    found: list[Path] = []
+    paths: list[Path] = []
     for path, inner, names in os.walk(folder):
         inner.sort()
         images = [
@@ -170,7 +174,7 @@ def _some_images(root: Path, data: Data) -> list[Path]:
             for name in sorted(names)
             if name.lower().endswith(data.extensions) or is_image_file(f"{path}/{name}")
         ]
-        found += [Path(path, name) for name in images[:32]]
-        if len(found) >= 32:
+        paths += [Path(path, name) for name in images[:32]]
+        if len(paths) >= 32:
             break
-    return found[:32]
+    return paths[:32]

@@ -41,9 +41,9 @@ def find_joins(
     A table may be joined by a column of another joined table. Raises ConfigError C20 for a given table that does not
     exist, or without its column.
     """
-    found = Joins(train, test)
+    joins = Joins(train, test)
     if "join" in asked:
-        return _join_as_asked(seen, found, asked)
+        return _join_as_asked(seen, joins, asked)
     others = [
         sheet
         for sheet in seen.sheets
@@ -54,53 +54,53 @@ def find_joins(
         )
     ]
     while others:
-        count = len(found.used)
+        count = len(joins.used)
         for sheet in others:
-            on = _key(sheet, found.train, image_column) or _key_of_answers(sheet, found.train, sample)
-            why = _use(sheet, found.train, sample, test) if on else ""
+            on = _key(sheet, joins.train, image_column) or _key_of_answers(sheet, joins.train, sample)
+            why = _use(sheet, joins.train, sample, test) if on else ""
             if on and why:
-                found = _join(found, sheet, on, on, why)
+                joins = _join(joins, sheet, on, on, why)
             elif not on:
-                found = _join_by_another_name(found, sheet, sample)
-        if len(found.used) == count:
-            found = _join_bridge(found, others, image_column, sample)
-        if len(found.used) == count:
+                joins = _join_by_another_name(joins, sheet, sample)
+        if len(joins.used) == count:
+            joins = _join_bridge(joins, others, image_column, sample)
+        if len(joins.used) == count:
             break
-        others = [sheet for sheet in others if sheet.name not in found.used]
+        others = [sheet for sheet in others if sheet.name not in joins.used]
     for sheet in others:
-        if _key(sheet, found.train, image_column) == image_column and len(sheet.columns) > 1:
-            new = [name for name in sheet.columns if name not in found.train.columns]
+        if _key(sheet, joins.train, image_column) == image_column and len(sheet.columns) > 1:
+            new = [name for name in sheet.columns if name not in joins.train.columns]
             if new:
                 more = f"{sheet.name} has more columns of the labelled rows ({', '.join(new[:5])})"
                 text = f"{more}: kit init --join {sheet.name} --on {on} adds them"
-                found = replace(found, findings=(*found.findings, text))
-    return found
+                joins = replace(joins, findings=(*joins.findings, text))
+    return joins
 
 
-def _join_by_another_name(found: Joins, sheet: TableFile, sample: TableFile | None) -> Joins:
+def _join_by_another_name(joins: Joins, sheet: TableFile, sample: TableFile | None) -> Joins:
     """Joins a table with the sample's answers whose keys have another name, if exactly one way is possible."""
-    why = _use_of_answers(sheet, found.train, sample)
-    keys = _keys_of_other_names(sheet, found.train) if why else []
-    return _join(found, sheet, *keys[0], why) if len(keys) == 1 else found
+    why = _use_of_answers(sheet, joins.train, sample)
+    keys = _keys_of_other_names(sheet, joins.train) if why else []
+    return _join(joins, sheet, *keys[0], why) if len(keys) == 1 else joins
 
 
 def _join_bridge(
-    found: Joins, others: Sequence[TableFile], image_column: str, sample: TableFile | None
+    joins: Joins, others: Sequence[TableFile], image_column: str, sample: TableFile | None
 ) -> Joins:
     """Joins a table with the keys of another one, which has the sample's answers."""
     for bridge in others:
-        on = _key(bridge, found.train, image_column)
+        on = _key(bridge, joins.train, image_column)
         for sheet in others if on else ():
-            if sheet is bridge or not _use_of_answers(sheet, found.train, sample):
+            if sheet is bridge or not _use_of_answers(sheet, joins.train, sample):
                 continue
             shared = _key(sheet, bridge, "")
             keys = [(shared, shared)] if shared else _keys_of_other_names(sheet, bridge)
-            if on and len(keys) == 1 and keys[0][0] not in found.train.columns:
-                return _join(found, bridge, on, on, f"{sheet.name} is joined by its {keys[0][0]}")
-    return found
+            if on and len(keys) == 1 and keys[0][0] not in joins.train.columns:
+                return _join(joins, bridge, on, on, f"{sheet.name} is joined by its {keys[0][0]}")
+    return joins
 
 
-def _join_as_asked(seen: Scan, found: Joins, asked: Mapping[str, str]) -> Joins:
+def _join_as_asked(seen: Scan, joins: Joins, asked: Mapping[str, str]) -> Joins:
     """Joins the given tables in their order. A later one may be joined by a column of an earlier one."""
     known = {sheet.name for sheet in seen.sheets}
     names = [asked["join"]] if asked["join"] in known else asked["join"].split(",")
@@ -113,15 +113,15 @@ def _join_as_asked(seen: Scan, found: Joins, asked: Mapping[str, str]) -> Joins:
         )
     for place, name in enumerate(names):
         given = columns[place] if place < len(columns) else ""
-        found = _join_one_as_asked(found, choosing.find_table(seen, name, "--join"), given)
-    return found
+        joins = _join_one_as_asked(joins, choosing.find_table(seen, name, "--join"), given)
+    return joins
 
 
-def _join_one_as_asked(found: Joins, sheet: TableFile, given: str) -> Joins:
+def _join_one_as_asked(joins: Joins, sheet: TableFile, given: str) -> Joins:
     on, _, key = given.partition("=")
-    shared = [name for name in sheet.columns if name in found.train.columns]
+    shared = [name for name in sheet.columns if name in joins.train.columns]
     on = on or (shared[0] if len(shared) == 1 else "")
-    others = [] if on or shared else _keys_of_other_names(sheet, found.train)
+    others = [] if on or shared else _keys_of_other_names(sheet, joins.train)
     if len(others) == 1:
         on, key = others[0]
     if not on:
@@ -134,12 +134,12 @@ def _join_one_as_asked(found: Joins, sheet: TableFile, given: str) -> Joins:
             code="C20",
             hint="kit init --on COLUMN, or --on COLUMN=COLUMN if it has another name in the joined table",
         )
-    for name, table in ((on, found.train), (key or on, sheet)):
+    for name, table in ((on, joins.train), (key or on, sheet)):
         if "{" not in name and name not in table.columns:
             raise ConfigError(
                 f"--on: {table.name} has no column {name!r}", code="C20", hint=", ".join(table.columns)
             )
-    return _join(found, sheet, on, key or on, "as given")
+    return _join(joins, sheet, on, key or on, "as given")
 
 
 def _key(sheet: TableFile, train: TableFile, image_column: str) -> str | None:
@@ -163,7 +163,7 @@ def _keys_of_other_names(sheet: TableFile, train: TableFile) -> list[tuple[str, 
 
     Numbers are keys only if the names have a word in common, because counts and ages look alike.
     """
-    found = []
+    pairs = []
     for key in sheet.columns:
         cells = sheet.file.column(key)
         keys = set(cells)
@@ -177,8 +177,8 @@ def _keys_of_other_names(sheet: TableFile, train: TableFile) -> list[tuple[str, 
                 continue
             are_numbers = all(map(is_number, wanted[::step]))
             if not are_numbers or of_table & {word.rstrip("s") for word in roles.words(on)}:
-                found.append((on, key))
-    return found
+                pairs.append((on, key))
+    return pairs
 
 
 def _key_of_answers(sheet: TableFile, train: TableFile, sample: TableFile | None) -> str | None:
@@ -229,8 +229,8 @@ def _repeats(sheet: TableFile, name: str) -> bool:
     return 1 < len(sheet.values(name)) < len(sheet.file)
 
 
-def _join(found: Joins, sheet: TableFile, on: str, key: str, why: str) -> Joins:
-    test = found.test
+def _join(joins: Joins, sheet: TableFile, on: str, key: str, why: str) -> Joins:
+    test = joins.test
     for_test = (
         test is not None
         and on in test.columns
@@ -242,11 +242,11 @@ def _join(found: Joins, sheet: TableFile, on: str, key: str, why: str) -> Joins:
     by = repr(on) if key == on else f"{on!r}, there {key!r}"
     text = f"joined: {sheet.name} by {by}" + ("" if why == "as given" else f", because {why}")
     return Joins(
-        found.train.with_file(_wide(found.train.file, sheet, on, key)),
+        joins.train.with_file(_wide(joins.train.file, sheet, on, key)),
         test.with_file(_wide(test.file, sheet, on, key)) if test is not None and for_test else test,
-        (*found.join, join),
-        (*found.used, sheet.name),
-        (*found.findings, text),
+        (*joins.join, join),
+        (*joins.used, sheet.name),
+        (*joins.findings, text),
     )
 
 

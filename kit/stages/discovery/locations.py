@@ -141,16 +141,16 @@ def _find_competition() -> Path | None:
     """
     attached = [each for each in kaggle_folders.list_attached() if not (each / CONFIG_FILE).is_file()]
     named = [each for each in attached if kaggle_folders.is_competition(each)]
-    found = named or [each for each in attached if _has_sample(each)]
-    found = found or [each for each in attached if not _is_without_images(each)]
-    if len(found) > 1:
+    candidates = named or [each for each in attached if _has_sample(each)]
+    candidates = candidates or [each for each in attached if not _is_without_images(each)]
+    if len(candidates) > 1:
         raise ConfigError(
-            f"{len(found)} folders in {kaggle_folders.input_folder()} could be the competition",
+            f"{len(candidates)} folders in {kaggle_folders.input_folder()} could be the competition",
             code="C20",
-            cases=[Case("could be it", str(each)) for each in found],
-            hint=f"kit init --data {found[0]}",
+            cases=[Case("could be it", str(each)) for each in candidates],
+            hint=f"kit init --data {candidates[0]}",
         )
-    return found[0] if found else None
+    return candidates[0] if candidates else None
 
 
 def _has_sample(folder: Path) -> bool:

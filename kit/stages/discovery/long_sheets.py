@@ -41,8 +41,10 @@ class WideSheets:
             sheet.name for sheet in (train, test, sample) if sheet is not None and sheet.name in self.long
         ]
         findings = [f"{name}: {_words(self.long[name])}" for name in used]
-        found = [self.long[name] for name in used if sample is None or name != sample.name]
-        return ({"long": found[0].model_dump(mode="json", exclude_defaults=True)} if found else {}), findings
+        long_rows = [self.long[name] for name in used if sample is None or name != sample.name]
+        return (
+            {"long": long_rows[0].model_dump(mode="json", exclude_defaults=True)} if long_rows else {}
+        ), findings
 
 
 def _words(long: LongTable) -> str:
@@ -62,11 +64,11 @@ def widen_sheets(seen: Scan) -> WideSheets:
     """
     sheets, long = [], {}
     for sheet in seen.sheets:
-        found = _of_cells(seen, sheet) or _of_columns(seen, sheet)
-        if found is not None:
-            data = Data(id=sheet.columns[0], long=found)
-            wide = widen(sheet.file, data, "test" if found.value_column is None else "train")
-            long[sheet.name] = found
+        long_rows = _of_cells(seen, sheet) or _of_columns(seen, sheet)
+        if long_rows is not None:
+            data = Data(id=sheet.columns[0], long=long_rows)
+            wide = widen(sheet.file, data, "test" if long_rows.value_column is None else "train")
+            long[sheet.name] = long_rows
             sheet = sheet.with_file(wide)
         elif _has_several_rows(seen, sheet):
             sheet = sheet.with_file(one_row_per_id(sheet.file))
@@ -79,10 +81,10 @@ def _of_cells(seen: Scan, sheet: TableFile) -> LongTable | None:
     cells = sheet.file.column(sheet.columns[0])
     if len(sheet.columns) < 2 or seen.names_image(cells[0]) or seen.names_record(cells[0]):
         return None
-    found = find_endings(cells)
-    if found is None:
+    endings = find_endings(cells)
+    if endings is None:
         return None
-    separator, classes = found
+    separator, classes = endings
     pairs = [pair for cell in cells if (pair := split_cell(cell, set(classes), separator)) is not None]
     if not _name_images(seen, [name for name, _ in pairs]):
         return None

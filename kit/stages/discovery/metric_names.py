@@ -119,8 +119,8 @@ def read_metric(text: str, root: Path | None = None) -> dict[str, Any]:
             hint="read the competition's formula, and give one of these",
         )
     for pattern, at_k in AT_K:
-        if found := re.fullmatch(pattern, text.strip().lower()):
-            return {"name": at_k, "k": int(found[1])}
+        if match := re.fullmatch(pattern, text.strip().lower()):
+            return {"name": at_k, "k": int(match[1])}
     same = {location.replace("_", ""): location for location in registry.locations("metric", root)}
     return dict(NAMES.get(plain) or {"name": same.get(plain, text)})
 

@@ -15,7 +15,7 @@ from kit.stages.discovery.near_misses import instead_of_images, near_misses
 
 
 def train_match(
-    train: TableFile, found: list[ColumnMatch], asked: Mapping[str, str], seen: Scan
+    train: TableFile, matches: list[ColumnMatch], asked: Mapping[str, str], seen: Scan
 ) -> ColumnMatch:
     """Returns how the training rows name their images. Raises ConfigError if they do not."""
     if "images" in asked:
@@ -27,7 +27,7 @@ def train_match(
         named = (unique or columns)[-1:]
         column = named[0] if named and named[0] in train.columns else asked.get("id", train.columns[0])
         return ColumnMatch(column, asked["images"], 1.0, 1.0, asked["images"].endswith("/*"))
-    if not found:
+    if not matches:
         folders = [
             Case(f"{len(names)} images, such as {names[0]}", folder) for folder, names in seen.folders.items()
         ]
@@ -39,11 +39,11 @@ def train_match(
             cases=cases or ["there are no images below this folder"],
             hint=misses[0].mended if misses else "kit init --images 'folder/{column}.jpg'",
         )
-    return choose_naming(found, roles.TRAIN, roles.TEST)
+    return choose_naming(matches, roles.TRAIN, roles.TEST)
 
 
 def choose_naming(
-    found: list[ColumnMatch],
+    matches: list[ColumnMatch],
     for_words: frozenset[str],
     against: frozenset[str],
     like: ColumnMatch | None = None,
@@ -57,7 +57,7 @@ def choose_naming(
     """
     order = {name: number for number, name in enumerate(Data().extensions)}
     return min(
-        found,
+        matches,
         key=lambda match: (
             -round(match.covered, 2),
             -round(match.used, 2),
@@ -76,14 +76,14 @@ def choose_naming(
 def _shape(pattern: str) -> str:
     """Returns the folders of a pattern with a star for each word of the images' role."""
     base = pattern.partition("{")[0].lower()
-    return re.sub(r"[a-z]+", lambda found: "*" if found[0] in roles.TRAIN | roles.TEST else found[0], base)
+    return re.sub(r"[a-z]+", lambda match: "*" if match[0] in roles.TRAIN | roles.TEST else match[0], base)
 
 
-def equally_good(found: Sequence[ColumnMatch], chosen: ColumnMatch) -> list[ColumnMatch]:
+def equally_good(matches: Sequence[ColumnMatch], chosen: ColumnMatch) -> list[ColumnMatch]:
     """Returns other folders whose files have the names of the chosen one's, in the order of their patterns."""
     same = [
         each
-        for each in found
+        for each in matches
         if each.column == chosen.column
         and each.pattern != chosen.pattern
         and (round(each.covered, 2), round(each.used, 2)) == (round(chosen.covered, 2), round(chosen.used, 2))
@@ -92,7 +92,7 @@ def equally_good(found: Sequence[ColumnMatch], chosen: ColumnMatch) -> list[Colu
 
 
 def test_match(
-    sheet: TableFile, found: list[ColumnMatch], train: TableFile, match: ColumnMatch
+    sheet: TableFile, matches: list[ColumnMatch], train: TableFile, match: ColumnMatch
 ) -> ColumnMatch | None:
     """Returns how a table names images other than the training rows'; None if it names those or none.
 
@@ -102,7 +102,7 @@ def test_match(
     shape = re.sub(r"\{.*", "", match.pattern)
     free = [
         each
-        for each in found
+        for each in matches
         if each.pattern.count(JOIN) == match.pattern.count(JOIN)
         and (
             re.sub(r"\{.*", "", each.pattern) != shape

@@ -44,8 +44,8 @@ def find_named_labels(seen: Scan, train: str | None, regex: str | None) -> Named
     ]
     names = [name.removeprefix(folder).lstrip("/") for name in names]
     probed = names[:: max(len(names) // MAX_NAMES_PROBED, 1)]
-    found = [pattern.search(name) for name in probed]
-    labels = Counter(_label(match) for match in found if match)
+    matches = [pattern.search(name) for name in probed]
+    labels = Counter(_label(match) for match in matches if match)
     if regex is None and not _is_evident(labels, len(probed)):
         return None
     if not labels:
@@ -57,7 +57,7 @@ def find_named_labels(seen: Scan, train: str | None, regex: str | None) -> Named
         )
     shown = ", ".join(sorted(labels)[:MAX_CASES]) + (", …" if len(labels) > MAX_CASES else "")
     text = f"{folder or '.'}: {len(names):,} images with {len(labels)} labels in their names: {shown}"
-    missed = sum(match is None for match in found)
+    missed = sum(match is None for match in matches)
     text += f"; {missed:,} names do not match" if missed else ""
     return NamedLabels(folder, regex or NUMBERED, text)
 
@@ -95,4 +95,4 @@ def _train_folder(seen: Scan) -> str | None:
     """Returns the folder of images that is called train, else the only one that is not called test."""
     named = [folder for folder in seen.folders if roles.words(posixpath.basename(folder)) & roles.TRAIN]
     rest = [folder for folder in seen.folders if not roles.words(folder) & (roles.TEST | roles.VAL)]
-    return next((found[0] for found in (named, rest) if len(found) == 1), None)
+    return next((folders[0] for folders in (named, rest) if len(folders) == 1), None)

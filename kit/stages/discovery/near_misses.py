@@ -70,8 +70,8 @@ class Miss:
 def near_misses(seen: Scan, sheets: Sequence[TableFile]) -> list[Miss]:
     """Returns the most likely near miss of each table, those of most cells first. Tables without one are left out."""
     names = _Names(seen)
-    found = [miss for sheet in sheets if (miss := _of_sheet(names, sheet))]
-    return sorted(found, key=lambda miss: miss.rate, reverse=True)
+    misses = [miss for sheet in sheets if (miss := _of_sheet(names, sheet))]
+    return sorted(misses, key=lambda miss: miss.rate, reverse=True)
 
 
 def instead_of_images(seen: Scan) -> list[Case]:
@@ -166,17 +166,17 @@ class _Names:
     def affixes(self, cells: Sequence[str]) -> tuple[str, str, str] | None:
         """Returns the text before and after every cell in a file's name, and the folder; None if they differ."""
         stems = [(without_ending(posixpath.basename(file)), posixpath.dirname(file)) for file in self.files]
-        found: Counter[tuple[str, str, str]] = Counter()
+        affixes: Counter[tuple[str, str, str]] = Counter()
         tried = cells[:10]
         for cell in tried:
             if len(cell) > 1:
                 for stem, folder in stems:
                     if stem != cell and stem.count(cell) == 1:
                         before, _, after = stem.partition(cell)
-                        found[before, after, folder] += 1
-        if not found:
+                        affixes[before, after, folder] += 1
+        if not affixes:
             return None
-        (before, after, folder), count = found.most_common(1)[0]
+        (before, after, folder), count = affixes.most_common(1)[0]
         return (before, after, folder) if count >= MIN_MATCHED * len(tried) else None
 
 
@@ -191,8 +191,8 @@ def _clean(cell: str) -> tuple[tuple[str, ...], str]:
     kinds, text = [], cell
     if text.strip() != text:
         kinds, text = ["blanks"], text.strip()
-    if found := FORMULA.fullmatch(text):
-        kinds, text = [*kinds, "formula"], found[1]
+    if match := FORMULA.fullmatch(text):
+        kinds, text = [*kinds, "formula"], match[1]
     if len(text) > 2 and text[0] == text[-1] and text[0] in "'\"`":
         kinds, text = [*kinds, "quotes"], text[1:-1]
     if "\\" in text:
@@ -201,8 +201,8 @@ def _clean(cell: str) -> tuple[tuple[str, ...], str]:
 
 
 def _of_sheet(names: _Names, sheet: TableFile) -> Miss | None:
-    found = [miss for column in sheet.columns if (miss := _of_column(names, sheet, column))]
-    return max(found, key=lambda miss: miss.rate, default=None)
+    misses = [miss for column in sheet.columns if (miss := _of_column(names, sheet, column))]
+    return max(misses, key=lambda miss: miss.rate, default=None)
 
 
 def _of_column(names: _Names, sheet: TableFile, column: str) -> Miss | None:

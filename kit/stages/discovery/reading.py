@@ -63,7 +63,7 @@ def sample_locations(
 
 
 def fit_reader(
-    root: Path, name: str, found: Sequence[Path], options: Mapping[str, Any] | None = None
+    root: Path, name: str, locations: Sequence[Path], options: Mapping[str, Any] | None = None
 ) -> Reading:
     """Returns the reader with options that fit some images, and the channels of these."""
     reader = Reader.open({"name": name, **(options or {})}, root)
@@ -71,9 +71,9 @@ def fit_reader(
         reader.check_package()
     except ConfigError as error:
         return Reading(_spec(reader), {}, (f"reader {name}: {error.summary}; {error.hint}",))
-    fitted, why = reader.suggest(found)
-    shapes = [shape for each in found[:8] if (shape := _shape(fitted, each))]
-    parts = max((len(parts_of(each)) for each in found[:1]), default=1)
+    fitted, why = reader.suggest(locations)
+    shapes = [shape for each in locations[:8] if (shape := _shape(fitted, each))]
+    parts = max((len(parts_of(each)) for each in locations[:1]), default=1)
     counts = Counter(shape[2] for shape in shapes if shape[2] > 1) or Counter([1])
     usual = max(counts, key=lambda each: (counts[each], each))  # grey images fit any
     channels = parts * usual if parts * usual > 1 else 3
@@ -112,16 +112,16 @@ def _shape(reader: Reader, location: Path) -> tuple[int, int, int] | None:
     return (*pixels.shape, 1)[:3] if pixels.ndim == 2 else pixels.shape
 
 
-def fits_images(root: Path, data: Data, found: Sequence[Path]) -> bool:
+def fits_images(root: Path, data: Data, locations: Sequence[Path]) -> bool:
     """Whether the reader of image files opens some of these, or none is refused for its format."""
     source = ImageSource.open(data, root)
     refused = 0
-    for each in found[:4]:
+    for each in locations[:4]:
         try:
             source.read(each)
         except DataError as error:
             refused += error.code == "D13"
-    return refused < len(found[:4])
+    return refused < len(locations[:4])
 
 
 def read_table_images(
@@ -144,15 +144,15 @@ def read_table_images(
     options = {"columns": list(own.columns)} if own and own.columns else {}
     known = {key: value for key, value in data.items() if key in Data.model_fields}
     section = Data.model_validate({**known, "reader": {"name": name, **options}})
-    found = sample_locations(root, section, section.images, ids, columns)
-    slides = find_slides(found, section.max_pixels) if name in (IMAGE, "tiff") and not is_joined else None
+    locations = sample_locations(root, section, section.images, ids, columns)
+    slides = find_slides(locations, section.max_pixels) if name in (IMAGE, "tiff") and not is_joined else None
     if slides is not None:
         return _read_slides(root, slides)
     if name == IMAGE and not is_joined:
-        if fits_images(root, section, found):
+        if fits_images(root, section, locations):
             return Reading()
         name = "tiff"
-    return fit_reader(root, name, found, options)
+    return fit_reader(root, name, locations, options)
 
 
 def _read_slides(root: Path, slides: Slides) -> Reading:

@@ -128,9 +128,9 @@ def config(
         chosen["loss"] = {"name": "several"}
         splitter = "multilabel_stratified_kfold"
     chosen["splitter"] = {"name": splitter, "folds": 5}
-    made = {"data": data, **({"metric": metric} if metric else {}), **chosen}
-    validate_config(made)
-    return made, reasons
+    content = {"data": data, **({"metric": metric} if metric else {}), **chosen}
+    validate_config(content)
+    return content, reasons
 
 
 def _usual_start() -> Start:

@@ -69,7 +69,10 @@ def join_parts(seen: Scan, asked: Mapping[str, str], val: ValUse) -> SplitTables
         group for group in several if not any(sheet in other for sheet in group for other, _ in by_class)
     ]
     joined = _with_joined(seen, [*several, *(group for group, _ in by_class)], findings)
-    pixels = {**joined.seen.pixel_tables, **{group[0].name: found for group, found in by_class if found}}
+    pixels = {
+        **joined.seen.pixel_tables,
+        **{group[0].name: container for group, container in by_class if container},
+    }
     return replace(joined, seen=replace(joined.seen, pixel_tables=pixels))
 
 
@@ -84,7 +87,7 @@ def _class_tables(seen: Scan) -> list[tuple[list[TableFile], Container | None]]:
             not roles.words(_stem(sheet.name)) & PARTS
         ):  # train.csv and test.csv may have a column of these words
             groups[posixpath.dirname(sheet.name), sheet.columns].append(sheet)
-    found: list[tuple[list[TableFile], Container | None]] = []
+    class_tables: list[tuple[list[TableFile], Container | None]] = []
     for (folder, columns), group in groups.items():
         named = [
             name for name in columns if all(sheet.values(name) == {_stem(sheet.name)} for sheet in group)
@@ -98,12 +101,12 @@ def _class_tables(seen: Scan) -> list[tuple[list[TableFile], Container | None]]:
             continue
         pattern = posixpath.join(folder, f"{{{named[0]}}}{PurePosixPath(group[0].name).suffix}")
         before = f"{keys[0]}/" if keys else ""
-        found.append((group, pixels and replace(pixels, pattern=pattern, before=before, key=keys[0])))
-    return found
+        class_tables.append((group, pixels and replace(pixels, pattern=pattern, before=before, key=keys[0])))
+    return class_tables
 
 
 def _with_joined(seen: Scan, groups: Sequence[Sequence[TableFile]], findings: Sequence[str]) -> SplitTables:
-    sheets, parts, found = list(seen.sheets), dict[str, tuple[str, ...]](), list(findings)
+    sheets, parts, findings_so_far = list(seen.sheets), dict[str, tuple[str, ...]](), list(findings)
     for group in groups:
         ordered = sorted(group, key=lambda sheet: bool(roles.words(_stem(sheet.name)) & roles.VAL))
         first, names = ordered[0], tuple(sheet.name for sheet in ordered)
@@ -115,8 +118,10 @@ def _with_joined(seen: Scan, groups: Sequence[Sequence[TableFile]], findings: Se
         parts[first.name] = names
         counts = ", ".join(f"{sheet.name} ({len(sheet.file):,})" for sheet in ordered[:SHOWN])
         counts += f" and {len(ordered) - SHOWN} more" if len(ordered) > SHOWN else ""
-        found.append(f"labelled rows of {len(names)} tables: {counts}; kit init --train takes fewer")
-    return SplitTables(seen.with_sheets(sheets), parts, tuple(found))
+        findings_so_far.append(
+            f"labelled rows of {len(names)} tables: {counts}; kit init --train takes fewer"
+        )
+    return SplitTables(seen.with_sheets(sheets), parts, tuple(findings_so_far))
 
 
 def _in_order(sheet: TableFile, columns: Sequence[str]) -> Sequence[tuple[str, ...]]:
@@ -130,10 +135,10 @@ def _are_parts(seen: Scan, group: Sequence[TableFile]) -> bool:
     """Whether each table has a label and names its own images."""
     known: set[str] = set()
     for sheet in group:
-        found = seen.matches(sheet)
-        if not found or found[0].photos or not _has_label(sheet, found[0]):
+        matches = seen.matches(sheet)
+        if not matches or matches[0].photos or not _has_label(sheet, matches[0]):
             return False
-        names = sheet.values(found[0].column)
+        names = sheet.values(matches[0].column)
         if names & known:
             return False
         known |= names
@@ -178,5 +183,5 @@ def _shape(name: str) -> str:
     """
     path = PurePosixPath(name)
     stem = re.sub(r"([a-z])([A-Z])", r"\1_\2", path.stem).lower()
-    stem = re.sub(r"[a-z]+", lambda found: "train" if found[0] in roles.TRAIN | roles.VAL else found[0], stem)
+    stem = re.sub(r"[a-z]+", lambda match: "train" if match[0] in roles.TRAIN | roles.VAL else match[0], stem)
     return f"{path.parent}/{re.sub(r'[_-]?(?:part)?[_-]?(?:[0-9]+|[_-][a-z])$', '', stem)}{path.suffix}"

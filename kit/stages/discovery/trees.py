@@ -157,7 +157,7 @@ def is_within(folder: str, other: str) -> bool:
 def _shape(path: str) -> str:
     """Returns a path in lower case with a star for each word that names a split."""
     lower = re.sub(r"([a-z])([A-Z])", r"\1 \2", path).lower()
-    return re.sub(r"[a-z]+", lambda found: "*" if _splits_in(found[0]) else found[0], lower)
+    return re.sub(r"[a-z]+", lambda match: "*" if _splits_in(match[0]) else match[0], lower)
 
 
 def _splits_in(path: str) -> set[str]:

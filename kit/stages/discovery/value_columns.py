@@ -109,15 +109,15 @@ MAX_TEXT_SHARE = 0.5  # maximum share of distinct texts: more are names or notes
 
 def find_side_columns(train: TableFile, test: TableFile | None, taken: Collection[str]) -> list[str]:
     """Returns columns of both tables that may be useful: not `taken`, not constant, and not a distinct text per row."""
-    found = []
+    side_columns = []
     for name in train.columns if test else ():
         if name in taken or test is None or name not in test.columns:
             continue
         cells = [cell for cell in train.file.column(name) if not is_blank(cell)]
         is_text = guess_kind(cells) == "category"
         if len(set(cells)) > 1 and not (is_text and len(set(cells)) > MAX_TEXT_SHARE * len(cells)):
-            found.append(name)
-    return found
+            side_columns.append(name)
+    return side_columns
 
 
 def describe_side_columns(names: Sequence[str]) -> list[str]:

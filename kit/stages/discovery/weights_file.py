@@ -46,15 +46,15 @@ def identify(file: Path) -> Identified:
         return Identified(weights.architecture, "the file or the config.json beside it names it")
     shapes = {name: tuple(value.shape) for name, value in weights.state.items() if hasattr(value, "shape")}
     by_name, by_shape = _index()
-    found, what = by_name.get(digest(shapes), ()), "names and shapes"
-    if not found:
-        found, what = by_shape.get(digest(shapes, names=False), ()), "shapes"
-    written = _in_name(file, found)
+    candidates, what = by_name.get(digest(shapes), ()), "names and shapes"
+    if not candidates:
+        candidates, what = by_shape.get(digest(shapes, names=False), ()), "shapes"
+    written = _in_name(file, candidates)
     if written:
-        others = tuple(arch for arch in found if arch != written)
+        others = tuple(arch for arch in candidates if arch != written)
         return Identified(written, f"the file's name and the {what} of its {len(shapes)} tensors", others)
-    if found:
-        return Identified(found[0], f"the {what} of its {len(shapes)} tensors", found[1:])
+    if candidates:
+        return Identified(candidates[0], f"the {what} of its {len(shapes)} tensors", candidates[1:])
     raise ConfigError(
         f"{file.name}: its {len(shapes)} tensors are those of no network of timm",
         code="C52",
@@ -99,8 +99,8 @@ def _is_network(arch: str) -> bool:
     return any(name in archs for archs in _index()[0].values())
 
 
-def _in_name(file: Path, found: Sequence[str]) -> str | None:
+def _in_name(file: Path, candidates: Sequence[str]) -> str | None:
     """Returns the longest network's name in the file's or its folder's name, of those that fit."""
     text = re.sub(r"[^a-z0-9]+", "_", f"_{file.parent.name}_{file.stem}_".lower())
-    inside = [arch for arch in found if f"_{arch}_" in text]
+    inside = [arch for arch in candidates if f"_{arch}_" in text]
     return max(inside, key=len) if inside else None

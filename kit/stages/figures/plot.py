@@ -66,21 +66,20 @@ def plot_members(workspace: Workspace, members: Sequence[str], out: Path) -> Plo
     from kit.stages.blending.heat_map import png
 
     check_picture(out)
-    found = diversity(workspace, members)
-    files.write_bytes(out, png(found))
+    measured = diversity(workspace, members)
+    files.write_bytes(out, png(measured))
     rows = [
         {
             "member": name,
-            found.metric: found.scores[place],
-            "gain": found.gains[place].value if found.gains else None,
-            **{f"correlation with {other}": value for other, value in zip(found.names, line, strict=True)},
+            measured.metric: measured.scores[place],
+            "gain": measured.gains[place].value if measured.gains else None,
+            **{f"correlation with {other}": value for other, value in zip(measured.names, line, strict=True)},
         }
-        for place, (name, line) in enumerate(zip(found.names, found.correlation.tolist(), strict=True))
+        for place, (name, line) in enumerate(zip(measured.names, measured.correlation.tolist(), strict=True))
     ]
-    line = (
-        f"{found.ensembler} of all members: {found.metric} {found.score:.4f} on {found.rows} out-of-fold rows"
-    )
-    return PlotResult((out,), (line,), {"file": str(out), **found.as_json()}, rows, found)
+    score = f"{measured.metric} {measured.score:.4f} on {measured.rows} out-of-fold rows"
+    line = f"{measured.ensembler} of all members: {score}"
+    return PlotResult((out,), (line,), {"file": str(out), **measured.as_json()}, rows, measured)
 
 
 @stage
@@ -93,21 +92,21 @@ def plot_retrieve(
     from kit.stages.retrieval.figures import embedding_map, neighbour_figure
 
     check_picture(out)
-    found = yield from example_page.with_progress(workspace, member, queries, neighbours, seed)
+    page = yield from example_page.with_progress(workspace, member, queries, neighbours, seed)
     beside = out.with_name(f"{out.stem}-map.png")
-    share = f"the nearest image of {found.wrong} of {found.rows} held-out rows has another class"
-    write_figure(out, neighbour_figure(found, f"{member}: {share}"))
-    title = f"{member}: {len(found.map.labels)} held-out rows by t-SNE"
-    write_figure(beside, embedding_map(found.map, title))
+    share = f"the nearest image of {page.wrong} of {page.rows} held-out rows has another class"
+    write_figure(out, neighbour_figure(page, f"{member}: {share}"))
+    title = f"{member}: {len(page.map.labels)} held-out rows by t-SNE"
+    write_figure(beside, embedding_map(page.map, title))
     strips = [
         [{"id": one.id, "label": one.label, "cosine": one.similarity} for one in query]
-        for query in found.queries
+        for query in page.queries
     ]
     rows = [{"query": strip[0]["id"], **one} for strip in strips for one in strip[1:]]
     values = {
         "files": [str(out), str(beside)],
-        "wrong": found.wrong,
-        "rows": found.rows,
+        "wrong": page.wrong,
+        "rows": page.rows,
         "queries": strips,
     }
     return PlotResult((out, beside), (share,), values, rows)

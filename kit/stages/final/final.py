@@ -162,8 +162,8 @@ def plan_request(
     if record is not None:
         if runs or ensembler:
             raise ConfigError("--blend already names members and ensembler: omit the others", code="C05")
-        found = read_record(Path(record))
-        runs, ensembler = [f"runs/{one['member']}" for one in found["members"]], found["ensembler"]
+        submission = read_record(Path(record))
+        runs, ensembler = [f"runs/{one['member']}" for one in submission["members"]], submission["ensembler"]
     if not runs:
         raise ConfigError("no members to train", code="C20", hint="kit final runs/a@d4, or --blend FILE")
     return plan(workspace, runs, ensembler, seeds, hours, top_k)
@@ -232,11 +232,11 @@ def _unit(
     workspace: Workspace, run: Run, seed: int | None, members: Sequence[MemberSpec], test_rows: int
 ) -> TrainingJob:
     check_reading(run, workspace.competition.data)
-    made, space = on_all_rows(workspace, run, seed)
+    final_run, space = on_all_rows(workspace, run, seed)
     try:
-        check_same_experiment(made, space.experiment)
+        check_same_experiment(final_run, space.experiment)
     except ConfigError as error:  # such as a run that was trained with other settings since
-        raise error.replace(hint=f"rename runs/{made.name}; then kit trains the member again") from error
+        raise error.replace(hint=f"rename runs/{final_run.name}; then kit trains the member again") from error
     newest = [path for fold in range(run.folds().count) if (path := checkpoints.newest(run.fold(fold)))]
     machine = checkpoints.provenance_of(newest[0]).machine if newest else {}
     pace = measure_pace(run, space.experiment, machine)
@@ -248,15 +248,17 @@ def _unit(
         )
     size = space.experiment.image_size
     views = sum(len(open_views(member.views, size)) for member in members)
-    return TrainingJob(made, run, seed, space, tuple(members), pace, views * test_rows * pace.seconds_per_row)
+    return TrainingJob(
+        final_run, run, seed, space, tuple(members), pace, views * test_rows * pace.seconds_per_row
+    )
 
 
 def _notes(evaluated: CrossValidatedBlend, units: Sequence[TrainingJob], device: str) -> list[str]:
     """Returns notes on the plan: where times were measured, and which epoch scored best."""
-    found = []
+    notes = []
     for unit in {unit.member_run: unit for unit in units}.values():
         if note := unit.pace.note(device):
-            found.append(f"{unit.member_run.name}: {note}")
+            notes.append(f"{unit.member_run.name}: {note}")
         best = best_epoch(unit.member_run, evaluated.metric.plugin_name(), evaluated.metric.higher_is_better)
         if best is not None:
             scored = (
@@ -267,8 +269,8 @@ def _notes(evaluated: CrossValidatedBlend, units: Sequence[TrainingJob], device:
                 f"kit trains all {unit.epochs} epochs: the schedule ends there, and the score of a "
                 "chosen epoch is optimistic"
             )
-            found.append(f"{unit.member_run.name}: {scored}; {why}")
-    return found
+            notes.append(f"{unit.member_run.name}: {scored}; {why}")
+    return notes
 
 
 @stage
@@ -325,7 +327,7 @@ def run_final(
 
 
 def _of_all_rows(
-    evaluated: CrossValidatedBlend, asked: Sequence[MemberSpec], made: Sequence[TrainingJob]
+    evaluated: CrossValidatedBlend, asked: Sequence[MemberSpec], jobs: Sequence[TrainingJob]
 ) -> tuple[list[Member], dict[str, Any]]:
     """Returns the scored members with the test predictions of their replacement networks, and details of
     those networks.
@@ -335,7 +337,7 @@ def _of_all_rows(
     tests, provenances = {}, {}
     for one in asked:
         tests[one.text], provenances[one.text] = average_seeds(
-            [unit.run for unit in made if unit.member_run == one.run], one
+            [unit.run for unit in jobs if unit.member_run == one.run], one
         )
     any_test = next(iter(tests.values()))
     return [

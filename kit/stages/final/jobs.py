@@ -213,13 +213,13 @@ def _start(workspace: Workspace, run: Run, path: str) -> str:
     """Returns the run on all rows in place of the one that a run started from, because its weights have seen
     all rows too.
     """
-    found = re.sub(r"/fold-\d+(/[\d-]+)?/?$", "", Path(path).as_posix())
-    start = f"{found}-final"
+    run_path = re.sub(r"/fold-\d+(/[\d-]+)?/?$", "", Path(path).as_posix())
+    start = f"{run_path}-final"
     if not (workspace.path(start) / "folds.csv").is_file():
         raise ConfigError(
             f"runs/{run.name} started from {path}, but {start} is not trained",
             code="C33",
-            hint=f"kit train --name {Path(start).name} --config {found}/config.json splitter=all_rows",
+            hint=f"kit train --name {Path(start).name} --config {run_path}/config.json splitter=all_rows",
         )
     return start
 
@@ -230,11 +230,11 @@ def _vectors(workspace: Workspace, run: Run, names: Sequence[str]) -> list[str]:
     An untrained network has seen no row, so it stays. A trained run has a network for each fold, and its run
     on all rows replaces it.
     """
-    found = []
+    sources = []
     for name in names:
         source = RunRef.parse(name, workspace)
         if (source.embeddings / STATE_UNTRAINED).is_dir():
-            found.append(name)
+            sources.append(name)
             continue
         final = f"{source.run.name}-final"
         embedded = Run(workspace.runs / final).embeddings(source.views)
@@ -246,8 +246,8 @@ def _vectors(workspace: Workspace, run: Run, names: Sequence[str]) -> list[str]:
                 code="C33",
                 hint=f"kit final runs/{source.run.name}, then kit embed --checkpoints runs/{final}{views}",
             )
-        found.append(f"{final}@{source.views}")
-    return found
+        sources.append(f"{final}@{source.views}")
+    return sources
 
 
 def average_seeds(unit_runs: Sequence[Run], asked: MemberSpec) -> tuple[Predictions, list[dict[str, Any]]]:

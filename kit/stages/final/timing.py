@@ -44,17 +44,17 @@ def measure_pace(run: Run, experiment: Experiment, machine: Mapping[str, str]) -
     rest of an epoch's time is its validation, which gives the prediction time.
     """
     folds, batches = run.folds(), _batches(experiment)
-    found, rows = [], []
+    seconds_by_epoch, rows = [], []
     for fold in range(folds.count):
         lines = epochs_of(run, fold)
         if [line["epoch"] for line in lines] != list(range(1, len(batches) + 1)):
             continue
         train = _training_seconds(lines, batches)
-        found.append([seconds * _growth(folds, fold) for seconds in train])
+        seconds_by_epoch.append([seconds * _growth(folds, fold) for seconds in train])
         rows += _a_row(lines, train, int(folds.oof_mask(fold).sum()))
-    if not found:
+    if not seconds_by_epoch:
         return None
-    epochs = tuple(float(value) for value in np.mean(found, axis=0))
+    epochs = tuple(float(value) for value in np.mean(seconds_by_epoch, axis=0))
     guess = sum(epochs) / len(epochs) / len(folds.ids) / PREDICTION_MARGIN
     return Pace(epochs, float(np.median(rows)) if rows else guess, dict(machine))
 

@@ -100,14 +100,14 @@ def _nearest(
     entry: Entry, others: Sequence[Entry], answers: Mapping[Key, SubmittedAnswers]
 ) -> tuple[Entry, float] | None:
     """Returns the submission that is most similar to this one, and their distance."""
-    found = [
+    distances = [
         (difference(answers[entry.key], answers[other.key]), place)
         for place, other in enumerate(others)
         if other.key in answers
     ]
-    if not found:
+    if not distances:
         return None
-    apart, place = min(found)
+    apart, place = min(distances)
     return others[place], apart
 
 
@@ -136,7 +136,7 @@ def picks(
     while left and len(chosen) < count:
         near = [one for one in left if noise is not None and -_gain(one, best) <= noise] or left[:1]
         nearest = {one.key: _nearest(one, [each.entry for each in chosen], answers) for one in near}
-        distances = {key: found[1] if found else 0.0 for key, found in nearest.items()}
+        distances = {key: nearest_pair[1] if nearest_pair else 0.0 for key, nearest_pair in nearest.items()}
         pick = max(near, key=lambda one: distances[one.key])
         within = noise is not None and -_gain(pick, best) <= noise
         why = (

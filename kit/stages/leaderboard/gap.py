@@ -64,33 +64,33 @@ def explain_gap(workspace: Workspace, entries: Sequence[Entry], noise: Noise | N
     half = Z_95 * noise.of_gap
     if abs(gap) <= half:
         return Gap(gap, (-half, half), explained=True)
-    found = last_findings(workspace.root)
-    if found is None:
+    findings = last_findings(workspace.root)
+    if findings is None:
         return Gap(gap, (-half, half), False, unknown="run kit check to look for an explanation")
     worse = gap < 0 if scored[0].better == "higher" else gap > 0
-    same = found.folds in {mark for entry in scored for mark in _folds(workspace, entry)}
-    evidence = tuple(_evidence(found, worse, same))
+    same = findings.folds in {mark for entry in scored for mark in _folds(workspace, entry)}
+    evidence = tuple(_evidence(findings, worse, same))
     return Gap(
-        gap, (-half, half), False, evidence, _explain_missing_evidence(found, worse, same, bool(evidence))
+        gap, (-half, half), False, evidence, _explain_missing_evidence(findings, worse, same, bool(evidence))
     )
 
 
-def _evidence(found: LastFindings, worse: bool, same: bool) -> Iterator[Evidence]:
+def _evidence(findings: LastFindings, worse: bool, same: bool) -> Iterator[Evidence]:
     kinds = {**SHIFT_CODES, **((OPTIMISM_CODES if same else {}) if worse else OVERLAP_CODES)}
-    for finding in found.findings:
+    for finding in findings.findings:
         if finding.code in kinds:
             yield Evidence(kinds[finding.code], finding.code, finding.summary, finding.effect, finding.fix)
 
 
-def _explain_missing_evidence(found: LastFindings, worse: bool, same: bool, some: bool) -> str:
+def _explain_missing_evidence(findings: LastFindings, worse: bool, same: bool, some: bool) -> str:
     if worse and not same:
         return (
-            f"kit check of {found.made} used other folds than the scored ones, so it cannot find leaks "
+            f"kit check of {findings.made} used other folds than the scored ones, so it cannot find leaks "
             "between them: run kit check with the run's splitter and data.group"
         )
     if not some:
         return (
-            f"kit check of {found.made} found neither a leak nor a shift: kit check --checkpoints "
+            f"kit check of {findings.made} found neither a leak nor a shift: kit check --checkpoints "
             "also compares embeddings"
         )
     return ""

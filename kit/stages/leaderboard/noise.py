@@ -90,19 +90,21 @@ def noise(workspace: Workspace, entry: Entry) -> Noise:
     metric = bind_rows(metric, oof.table)
     blended = bind_rows(_recipe(workspace, record, table, decision), oof.table).blend_rows(oof.members)
     rows, share = int(record["test_rows"]), workspace.competition.public_share
-    found = {
+    noise_by_size = {
         size: error(metric, oof.truth, blended, size, oof.groups)
         for size in {len(oof.ids), rows, *_parts(rows, share)}
     }
-    public, private = ((size, found[size][0]) for size in _parts(rows, share)) if share else (None, None)
+    public, private = (
+        ((size, noise_by_size[size][0]) for size in _parts(rows, share)) if share else (None, None)
+    )
     return Noise(
         metric=entry.metric,
         number=entry.number,
         rows=len(oof.ids),
-        draws=found[rows][1],
+        draws=noise_by_size[rows][1],
         by_groups=oof.groups is not None,
-        of_cv=found[len(oof.ids)][0],
-        test=(rows, found[rows][0]),
+        of_cv=noise_by_size[len(oof.ids)][0],
+        test=(rows, noise_by_size[rows][0]),
         public=public,
         private=private,
     )

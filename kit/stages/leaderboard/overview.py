@@ -32,15 +32,15 @@ def overview(workspace: Workspace, board: Board) -> Overview:
     """Compares the submissions of the competition's metric, and warns (W18) if CV and leaderboard disagree."""
     name = workspace.competition.metric["name"]
     entries = tuple(entry for entry in board.sort_entries() if entry.metric == name)
-    found, unknown = _noise(workspace, entries)
+    score_noise, unknown = _noise(workspace, entries)
     alike = _of_the_same_rows(board, entries)
-    gap = explain_gap(workspace, alike, found)
+    gap = explain_gap(workspace, alike, score_noise)
     apart = tuple(entry.key for entry in entries if board.is_apart(entry))
-    made = Overview(entries, agreement(alike, found), found, unknown, gap, apart)
-    for doubt in made.agreement.doubts:
+    board_overview = Overview(entries, agreement(alike, score_noise), score_noise, unknown, gap, apart)
+    for doubt in board_overview.agreement.doubts:
         text = f"W18 cross-validation and leaderboard disagree: {doubt.what}"
         warnings.warn(KitWarning(text), stacklevel=2)
-    return made
+    return board_overview
 
 
 def _of_the_same_rows(board: Board, entries: Sequence[Entry]) -> list[Entry]:
@@ -73,7 +73,7 @@ def _noise(workspace: Workspace, entries: Sequence[Entry]) -> tuple[Noise | None
 
 def readable_answers(workspace: Workspace, entries: Sequence[Entry]) -> dict[Key, SubmittedAnswers]:
     """Returns the answers of the submissions whose files exist, are readable, and are as kit wrote them (else W57)."""
-    data, found = workspace.competition.data, {}
+    data, answers = workspace.competition.data, {}
     for entry in entries:
         file = workspace.submissions / entry.file
         if is_changed(file):
@@ -84,7 +84,7 @@ def readable_answers(workspace: Workspace, entries: Sequence[Entry]) -> dict[Key
             warnings.warn(KitWarning(text), stacklevel=2)
             continue
         try:
-            found[entry.key] = read_answers(file, data.sep, data.encoding)
+            answers[entry.key] = read_answers(file, data.sep, data.encoding)
         except DataError:
             continue
-    return found
+    return answers

@@ -26,13 +26,13 @@ def load_adapted(
     neither the config's batch size, views nor a stop changes the statistics. Raises ConfigError C90 for a network
     without batch norm.
     """
-    made: dict[Path, Predictor] = {}
+    predictors: dict[Path, Predictor] = {}
     for file in files:
         for fold in file.folds_to_predict:
             path = file.job.checkpoints[fold]
-            if path not in made:
-                made[path] = yield from _load(file, fold, root, device, prior, task)
-    return made
+            if path not in predictors:
+                predictors[path] = yield from _load(file, fold, root, device, prior, task)
+    return predictors
 
 
 def _load(

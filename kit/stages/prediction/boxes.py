@@ -105,15 +105,15 @@ def boxes(
             if len(table):
                 splits[split] = yield from load_rows(workspace, table, split, geometry(experiment))
         totals = yield from _sum_cams(workspace, target, splits, experiment, place)
-    found = [
+    boxes_by_id = [
         (str(name), _of_row(loaded, row, totals[split][row], experiment, threshold))
         for split, loaded in splits.items()
         for row, name in enumerate(loaded.table.ids)
     ]
     file = workspace.root / out
-    write_bytes(file, _to_csv(found))
-    sides = [box.width * box.height / 10_000 if box else 1.0 for _, box in found]
-    whole = sum(box is None for _, box in found)
+    write_bytes(file, _to_csv(boxes_by_id))
+    sides = [box.width * box.height / 10_000 if box else 1.0 for _, box in boxes_by_id]
+    whole = sum(box is None for _, box in boxes_by_id)
     return BoxesResult(file, (len(tables[0]), len(tables[1])), whole, float(np.mean(sides)))
 
 
@@ -159,11 +159,11 @@ def _sum_cams(
     totals: dict[str, np.ndarray] = {}
     done, count = 0, len(target.folds) * sum(len(loaded.table) for loaded in splits.values())
     for fold, path in target.folds.items():
-        made = restore(checkpoints.load(path), workspace.root, device)
+        predictor = restore(checkpoints.load(path), workspace.root, device)
         for split, loaded in splits.items():
             wanted = ~held | folds.oof_mask(fold) if split == "train" else True
             rows = np.flatnonzero(~loaded.bad & wanted)
-            for part, _, maps in cam_batches(made, loaded, experiment, split, rows):
+            for part, _, maps in cam_batches(predictor, loaded, experiment, split, rows):
                 if split not in totals:
                     totals[split] = np.zeros((len(loaded.table), *maps.shape[1:]), np.float32)
                 totals[split][part] += maps
@@ -213,11 +213,11 @@ def in_whole_image(box: tuple[float, float, float, float], crop_share: float, he
     )
 
 
-def _to_csv(found: Sequence[tuple[str, Box | None]]) -> bytes:
+def _to_csv(boxes_by_id: Sequence[tuple[str, Box | None]]) -> bytes:
     text = io.StringIO()
     lines = csv.writer(text, lineterminator="\n")
     lines.writerow(HEADER)
-    for name, box in found:
+    for name, box in boxes_by_id:
         cells = [""] * 4 if box is None else [f"{v:.2f}%" for v in (box.x, box.y, box.width, box.height)]
         lines.writerow([name, *cells])
     return text.getvalue().encode()

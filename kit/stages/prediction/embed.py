@@ -102,11 +102,11 @@ def embed(
     data = workspace.competition.data
     train = train_table(workspace.root, data).sort_by_id()
     tables = (train, test_table(workspace, data, train.classes))
-    made = []
+    results = []
     for target in find_targets(workspace, paths):
         with target.run.lock():
-            made.append((yield from _of_run(workspace, target, tables, opened, place)))
-    return made
+            results.append((yield from _of_run(workspace, target, tables, opened, place)))
+    return results
 
 
 @stage
@@ -127,15 +127,17 @@ def embed_index(
     data = workspace.competition.data
     train = train_table(workspace.root, data).sort_by_id()
     pattern = images or data.test_images or data.images
-    found = data.model_copy(
+    index_data = data.model_copy(
         update={"test": os.fspath(workspace.path(index)), "sample": None, "test_images": pattern}
     )
-    table = test_table(workspace, found, train.classes)
-    made = []
+    table = test_table(workspace, index_data, train.classes)
+    results = []
     for target in find_targets(workspace, paths):
         with target.run.lock():
-            made.append((yield from _of_run(workspace, target, (train, table), opened, place, INDEX_SUFFIX)))
-    return made
+            results.append(
+                (yield from _of_run(workspace, target, (train, table), opened, place, INDEX_SUFFIX))
+            )
+    return results
 
 
 def _of_run(
@@ -202,10 +204,10 @@ def embed_untrained(
 
 
 def _load(workspace: Workspace, tables: tuple[Table, Table], experiment: Experiment) -> Work[list[Loaded]]:
-    found = []
+    rows_by_table = []
     for split, table in zip(SPLITS, tables, strict=True):
-        found.append((yield from load_rows(workspace, table, split, geometry(experiment))))
-    return found
+        rows_by_table.append((yield from load_rows(workspace, table, split, geometry(experiment))))
+    return rows_by_table
 
 
 def _provenance(
@@ -223,8 +225,8 @@ def _provenance(
 
 
 def _restore(path: Path, root: Path, device: torch.device) -> Embedder:
-    made = load_for_prediction(path, root, device)
-    return Embedder(cast(Network, made.network), made.precision)
+    predictor = load_for_prediction(path, root, device)
+    return Embedder(cast(Network, predictor.network), predictor.precision)
 
 
 def _initial_embedder(setting: RunContext) -> Embedder:
@@ -258,8 +260,10 @@ class _EmbedContext:
             if not _is_there(folder / fold, provenances[fold])
         }
         if missing:
-            made = next(iter(missing.values()))
-            yield device_line(made.device, made.precision, self.workspace.experiment.workers, trains=False)
+            embedder = next(iter(missing.values()))
+            yield device_line(
+                embedder.device, embedder.precision, self.workspace.experiment.workers, trains=False
+            )
             yield from self._write(folder, missing, provenances, loaded)
         rows = (len(loaded[0].table), len(loaded[1].table))
         features = np.load(folder / next(iter(provenances)) / "train.npy", mmap_mode="r").shape[1]
@@ -342,12 +346,12 @@ def _is_there(folder: Path, wanted: EmbeddingProvenance) -> bool:
         return False
 
 
-def _check(made: Vectors, bad: np.ndarray, where: str) -> None:
+def _check(vectors: Vectors, bad: np.ndarray, where: str) -> None:
     """Raises RunError R09 for rows with an image whose features are zero or not finite."""
-    cases = made.faults()
+    cases = vectors.faults()
     cases += [
-        Case("all features are zero", id=str(made.ids[row]))
-        for row in np.flatnonzero(~made.has_image() & ~bad)
+        Case("all features are zero", id=str(vectors.ids[row]))
+        for row in np.flatnonzero(~vectors.has_image() & ~bad)
     ]
     if cases:
         raise RunError(

@@ -94,15 +94,15 @@ def predict_shard(job: ShardJob, stop: Stop) -> Work[np.ndarray]:
         )
     yield device_line(predictor.device, predictor.precision, workspace.experiment.workers, trains=False)
     views = open_views(job.views, experiment.image_size)
-    found = np.empty((len(job.rows), len(table.classes)), np.float32)
-    found[:, 0] = np.nan
+    predictions = np.empty((len(job.rows), len(table.classes)), np.float32)
+    predictions[:, 0] = np.nan
     reader = NetworkReader(
         predictor,
         views,
         job.merge,
         job.rows,
         job.batch_size,
-        found,
+        predictions,
         np.arange(len(job.rows)),
         side=predictor.encode_columns(table, job.split),
     )
@@ -121,7 +121,7 @@ def predict_shard(job: ShardJob, stop: Stop) -> Work[np.ndarray]:
                 break
     finally:
         batches.close()
-    return found
+    return predictions
 
 
 def stop_of_pass(number: int) -> StoppedError:
@@ -148,14 +148,14 @@ def predict_in_parallel(
     is_cut = False
     with closing(executor.map(predict_shard, jobs, stop)) as events:
         for event in events:
-            job, found, places = at_work[event.job]
+            job, predictions, places = at_work[event.job]
             if isinstance(event, JobResult):
                 if isinstance(event.error, StoppedError):
                     is_cut = True
                     continue
                 if event.error is not None:
                     raise event.error
-                found[places] = event.result
+                predictions[places] = event.result
                 is_cut = is_cut or bool(np.isnan(event.result[:, 0]).any())
                 done[event.job] = len(job.rows)
                 yield Progress(TASK, sum(done), 1, f"{named} {job.split}")
@@ -180,17 +180,17 @@ def _start_jobs(
     wanted = [(sheet, fold) for sheet in sheets for fold in sheet.folds_to_predict]
     parts = PARTS * executor.parallelism(PARTS * len(wanted))
     size = -(-sum(len(sheet.rows(fold)) for sheet, fold in wanted) // parts)
-    found = []
+    at_work = []
     for sheet, fold in wanted:
         path, batch = sheet.job.checkpoints[fold], sheet.job.experiment.batch_rows()
         target = checkpoints.provenance_of(path).target
         rows, array, places = sheet.is_started(fold, target)
         step = max(1, -(-size // batch)) * batch
-        found += [
+        at_work += [
             (_job(sheet, path, rows[at : at + step], device), array, places[at : at + step])
             for at in range(0, len(rows), step)
         ]
-    return found
+    return at_work
 
 
 def _job(sheet: PredictionFile, path: Path, rows: np.ndarray, device: str) -> ShardJob:

@@ -140,7 +140,7 @@ def predict_view_sets(
             stack.enter_context(run.lock())
         context = _TtaContext.open(workspace, device, stop or Stop(), bn_adapt)
         jobs = [context.job(target, views, merge) for views in opened for target in targets]
-        groups, made, devices = group_by_geometry(jobs), dict[int, TtaResult](), set[str]()
+        groups, results, devices = group_by_geometry(jobs), dict[int, TtaResult](), set[str]()
         for number, group in enumerate(groups):
             later = [jobs[at].member for others in groups[number + 1 :] for at in others]
             work = ResultOf(context.predict([jobs[at] for at in group], rows, later))
@@ -151,8 +151,8 @@ def predict_view_sets(
                     devices.add(step.detail)
                 # one bar for the whole command; filling the cache has its own
                 yield replace(step, done=(number + step.done) / len(groups)) if step.task == TASK else step
-            made |= dict(zip(group, work.result, strict=True))
-    return [[made[n * len(targets) + at] for at in range(len(targets))] for n in range(len(opened))]
+            results |= dict(zip(group, work.result, strict=True))
+    return [[results[n * len(targets) + at] for at in range(len(targets))] for n in range(len(opened))]
 
 
 def views_name(views: Views, merge: Merge, suffix: str = "", bn_adapt: int | None = None) -> str:
@@ -397,8 +397,8 @@ def predict_groups(
     ]
     if fill_prior:
         for sheet in sheets:
-            for made in sheet.made.values():
-                made.probabilities[:] = sheet.prior
+            for predictions in sheet.made.values():
+                predictions.probabilities[:] = sheet.prior
     readers = [reader for _, _, reader in asked if len(reader.rows)]
     if not readers:
         return
@@ -416,12 +416,12 @@ def predict_groups(
 
 def describe_predictions(sheets: Sequence[PredictionFile]) -> list[str]:
     """Returns what was predicted: a line per run and fold of training rows, a line per run of test rows."""
-    found = []
+    lines = []
     for sheet in sheets:
         count = len(sheet.job.views)
         for fold in sheet.folds_to_predict:
             where = "" if sheet.split == "test" else f" fold {fold}"
             if rows := len(sheet.rows(fold)):
                 views = f"{count} view{'s' * (count > 1)}"
-                found.append(f"{sheet.job.member} {sheet.split}{where}: {rows} rows, {views}")
-    return list(dict.fromkeys(found))
+                lines.append(f"{sheet.job.member} {sheet.split}{where}: {rows} rows, {views}")
+    return list(dict.fromkeys(lines))

@@ -113,7 +113,9 @@ def choose_views(
         table,
         workspace.competition.data,
     )
-    return [job.of_run(run, [found[place] for found in singles]) for place, run in enumerate(runs)]
+    return [
+        job.of_run(run, [single_runs[place] for single_runs in singles]) for place, run in enumerate(runs)
+    ]
 
 
 @dataclass(frozen=True)
@@ -139,8 +141,8 @@ class _PolicyContext:
         truth, relatives = rows.truth, rows.row_clusters()
         honest, fitted = cross_fit(bind_rows(self.recipe, rows.table), shares, truth, folds, relatives)
         provenance, folder = self._provenance(first, singles, fitted), run.predictions(self.name)
-        made = replace(first, probabilities=honest.astype(np.float32), provenance=provenance)
-        with_scores(made, self.scoring, table).write(folder / "oof.parquet")
+        predictions = replace(first, probabilities=honest.astype(np.float32), provenance=provenance)
+        with_scores(predictions, self.scoring, table).write(folder / "oof.parquet")
         if self.data.has_test_rows:
             self._test(singles, fitted, provenance).write(folder / "test.parquet")
         compared = {
@@ -178,13 +180,17 @@ class _PolicyContext:
 
     def _test(self, singles: Sequence[TtaResult], fitted: Ensembler, oof: Provenance) -> Predictions:
         """Returns each fold's test rows by the policy that was fitted on all out-of-fold rows."""
-        found = [Predictions.read(one.folder / "test.parquet") for one in singles]
+        predictions = [Predictions.read(one.folder / "test.parquet") for one in singles]
         provenance = replace(
-            found[0].provenance, views=oof.views, plugins=oof.plugins, policy=oof.policy, folds=oof.folds
+            predictions[0].provenance,
+            views=oof.views,
+            plugins=oof.plugins,
+            policy=oof.policy,
+            folds=oof.folds,
         )
         parts = []
-        for fold in sorted(set(found[0].folds.tolist())):
-            first = found[0].take(found[0].folds == fold)
-            shares = np.stack([one.take(one.folds == fold).align(first.ids) for one in found])
+        for fold in sorted(set(predictions[0].folds.tolist())):
+            first = predictions[0].take(predictions[0].folds == fold)
+            shares = np.stack([one.take(one.folds == fold).align(first.ids) for one in predictions])
             parts.append(replace(first, probabilities=fitted.blend(shares).astype(np.float32)))
         return concat_predictions(parts, provenance)

@@ -65,8 +65,8 @@ def compute_lr_schedule(workspace: Workspace | StrPath, fold: int = 0) -> Work[L
     """Returns the learning rates of a fold's training. Raises what preparing a run raises."""
     workspace = Workspace.of(workspace)
     setting = yield from prepare_run(workspace, scratch_run(workspace))
-    made, stages = new_learner(setting, fold), train_stages(setting, fold)
-    peak = max(made.peaks)
+    new, stages = new_learner(setting, fold), train_stages(setting, fold)
+    peak = max(new.peaks)
     return LrCurve(
         tuple(peak * factor for factor in fit.lr_factors(stages)),
         tuple(stage.epochs for stage in stages),
@@ -99,10 +99,10 @@ def run_lr_range_test(
 
 
 def _trials(setting: RunContext, fold: int, lowest: float, highest: float, steps: int) -> Iterator[LrPoint]:
-    made, stage = new_learner(setting, fold), train_stages(setting, fold)[0]
-    made.average = None
+    new, stage = new_learner(setting, fold), train_stages(setting, fold)[0]
+    new.average = None
     try:
-        yield from range_test(made, stage, plan_of(setting, fold), setting.precision, lowest, highest, steps)
+        yield from range_test(new, stage, plan_of(setting, fold), setting.precision, lowest, highest, steps)
     finally:
         stage.batches.close()
 

@@ -56,24 +56,27 @@ def plot_lr_range(
         raise ConfigError(
             f"the highest rate {highest:g} is not larger than the lowest {lowest:g}", code="C05"
         )
-    found = yield from run_lr_range_test.with_progress(workspace, lowest, highest, steps)
-    rates = [trial.lr for trial in found.trials]
+    range_test = yield from run_lr_range_test.with_progress(workspace, lowest, highest, steps)
+    rates = [trial.lr for trial in range_test.trials]
     curves = {
-        "loss": (rates, [trial.loss for trial in found.trials]),
-        "smoothed": (rates, [trial.smoothed for trial in found.trials]),
+        "loss": (rates, [trial.loss for trial in range_test.trials]),
+        "smoothed": (rates, [trial.smoothed for trial in range_test.trials]),
     }
-    marks = {f"steepest {found.steepest:.2g}": found.steepest, f"min / 10: {found.tenth:.2g}": found.tenth}
+    marks = {
+        f"steepest {range_test.steepest:.2g}": range_test.steepest,
+        f"min / 10: {range_test.tenth:.2g}": range_test.tenth,
+    }
     title = f"learning-rate range test, {len(rates)} of {steps} steps"
     write_figure(out, draw_curves(curves, title, "learning rate", "training loss", log_x=True, marks=marks))
-    trials = [asdict(trial) for trial in found.trials]
+    trials = [asdict(trial) for trial in range_test.trials]
     diverged = f"{len(rates)} of {steps} steps, stopped when the loss diverged"
     return PlotResult(
         (out,),
         (
             diverged if len(rates) < steps else f"{steps} steps",
-            f"steepest descent at {found.steepest:.2g}, a tenth of the rate of the lowest loss "
-            f"{found.tenth:.2g}: try optimizer.lr between them",
+            f"steepest descent at {range_test.steepest:.2g}, a tenth of the rate of the lowest loss "
+            f"{range_test.tenth:.2g}: try optimizer.lr between them",
         ),
-        {"file": str(out), "steepest": found.steepest, "tenth": found.tenth, "trials": trials},
+        {"file": str(out), "steepest": range_test.steepest, "tenth": range_test.tenth, "trials": trials},
         trials,
     )

@@ -294,8 +294,8 @@ class _SharedSetup:
             enable_gradient_checkpointing(built, self.parts.backbone)
         placed = precision.to_device(built, self.device)
         optimizer = self.experiment.open(Optimizer, self.root)
-        made = optimizer.build(list(placed.named_parameters()))
-        whole = learner(placed, made, precision, self.experiment.ema_decay)
+        new_optimizer = optimizer.build(list(placed.named_parameters()))
+        whole = learner(placed, new_optimizer, precision, self.experiment.ema_decay)
         if compiled:
             compile_training(placed)
         return whole

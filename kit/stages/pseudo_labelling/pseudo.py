@@ -129,15 +129,15 @@ def pseudo(
     yield Progress("pseudo", 0, 1)
     selections = _select_rows(teachers, asked, shown) if "test" in asked.told else []
     provenance = _provenance(teachers, asked, shown, number)
-    made = PseudoLabels(
+    pseudo_labels = PseudoLabels(
         place,
         concat_predictions(
             [one.predictions(train.classes) for one in selections] or [_no_predictions(train)], provenance
         ),
         _of_training(teachers, training_predictions, provenance) if training_predictions else None,
     )
-    is_new = _write(made)
-    return _describe(made, selections, teachers, is_new, asked.rule)
+    is_new = _write(pseudo_labels)
+    return _describe(pseudo_labels, selections, teachers, is_new, asked.rule)
 
 
 def _provenance(teachers: Teachers, asked: PseudoRequest, shown: LoadedImages, number: int) -> Provenance:
@@ -204,13 +204,13 @@ def _of_training(
     return concat_predictions(parts, provenance)
 
 
-def _write(made: PseudoLabels) -> bool:
+def _write(pseudo_labels: PseudoLabels) -> bool:
     """Writes the files, unless equal ones exist. Raises ConfigError C11 if different ones exist."""
-    name = made.folder.name
-    if not made.exists():
-        made.write()
+    name = pseudo_labels.folder.name
+    if not pseudo_labels.exists():
+        pseudo_labels.write()
         return True
-    if not made.is_written():
+    if not pseudo_labels.is_written():
         raise ConfigError(
             f"{PSEUDO_DIR}/{name} has different pseudo-labels, and a run may have been trained on them",
             code="C11",
@@ -220,7 +220,11 @@ def _write(made: PseudoLabels) -> bool:
 
 
 def _describe(
-    made: PseudoLabels, selections: Sequence[FoldSelection], teachers: Teachers, is_new: bool, rule: Rule
+    pseudo_labels: PseudoLabels,
+    selections: Sequence[FoldSelection],
+    teachers: Teachers,
+    is_new: bool,
+    rule: Rule,
 ) -> PseudoResult:
     """Returns the description. Warns of classes whose share is far from the training rows' (W22)."""
     classes = teachers.table.classes
@@ -229,30 +233,30 @@ def _describe(
     sure = np.concatenate([np.empty(0), *(selection.confidence for selection in selections)])
     _warn(find_shifted_classes(shares, len(sure) / max(len(selections), 1)), rule)
     return PseudoResult(
-        path=f"{PSEUDO_DIR}/{made.folder.name}",
-        round=made.round,
+        path=f"{PSEUDO_DIR}/{pseudo_labels.folder.name}",
+        round=pseudo_labels.round,
         teachers=tuple(map(str, teachers.members)),
-        labels=made.label_type,
+        labels=pseudo_labels.label_type,
         test_rows=len(selections[0].taken) if selections else 0,
         folds={selection.fold: int(selection.taken.sum()) for selection in selections},
         related={selection.fold: selection.related for selection in selections},
         classes=shares,
         confidence=float(sure.mean()) if len(sure) else 0.0,
         held_out=held_out,
-        training_rows=0 if made.train is None else len(made.train),
+        training_rows=0 if pseudo_labels.train is None else len(pseudo_labels.train),
         is_new=is_new,
     )
 
 
-def _warn(found: Sequence[ClassShare], rule: Rule) -> None:
+def _warn(shifted: Sequence[ClassShare], rule: Rule) -> None:
     """Warns (W22) of classes that are selected much more or less often than they occur among the training rows."""
-    if not found:
+    if not shifted:
         return
     cases = [
         f"{one.name}: {one.share:.1%} of the selected rows, {one.prior:.1%} of the training rows"
-        for one in found
+        for one in shifted
     ]
-    text = f"W22 {len(found)} classes are far more or less frequent than among the training rows"
+    text = f"W22 {len(shifted)} classes are far more or less frequent than among the training rows"
     other = "another --top-fraction" if rule.class_balanced else "--top-fraction 0.5 --class-balanced"
     hint = f"try: {other}, or another --threshold"
     warnings.warn(KitWarning("\n".join([text, *format_cases(cases), hint])), stacklevel=4)

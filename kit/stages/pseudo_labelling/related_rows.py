@@ -42,9 +42,9 @@ def _groups(test: Table, data: Data) -> list[str]:
     return [name.strip() for name in fill(data.group, known, "data.group")]
 
 
-def is_related_to_held_out(found: np.ndarray, folds: Folds, fold: int) -> np.ndarray:
-    """Returns which test rows are related to a row that a fold holds out, bool (test rows,); `found` comes
+def is_related_to_held_out(clusters: np.ndarray, folds: Folds, fold: int) -> np.ndarray:
+    """Returns which test rows are related to a row that a fold holds out, bool (test rows,); `clusters` comes
     from `row_clusters`.
     """
     count = len(folds.ids)
-    return np.isin(found[count:], found[:count][folds.oof_mask(fold)])
+    return np.isin(clusters[count:], clusters[:count][folds.oof_mask(fold)])

@@ -73,8 +73,8 @@ def select_fold_rows(
     held = teachers.of_held_out(fold)
     truth = teachers.table.targets()[teachers.table.index_of(held.ids)]
     kept = rule.select(held.probabilities, held.unanimous, prior)
-    found = estimate(held.probabilities.argmax(axis=1), truth, kept, len(prior))
-    return FoldSelection(fold, predicted, taken, int((related & usable).sum()), found)
+    held_estimate = estimate(held.probabilities.argmax(axis=1), truth, kept, len(prior))
+    return FoldSelection(fold, predicted, taken, int((related & usable).sum()), held_estimate)
 
 
 @dataclass(frozen=True)
@@ -109,11 +109,11 @@ def class_shares(
     )
 
 
-def find_shifted_classes(found: Sequence[ClassShare], rows: float) -> list[ClassShare]:
+def find_shifted_classes(shares: Sequence[ClassShare], rows: float) -> list[ClassShare]:
     """Returns the classes whose share is far from their prior; `rows` is the number of selected rows per fold."""
     return [
         one
-        for one in found
+        for one in shares
         if max(one.prior, one.share) * rows >= MIN_EXPECTED_ROWS
         and (one.share > MAX_SHARE_RATIO * one.prior or MAX_SHARE_RATIO * one.share < one.prior)
     ]

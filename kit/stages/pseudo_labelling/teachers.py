@@ -47,7 +47,11 @@ class Teachers:
     @cached_property
     def folds(self) -> tuple[int, ...]:
         """The folds by which all of them predict both kinds of rows."""
-        sets = [set(made.folds.tolist()) for member in self.members for made in (member.oof, member.test)]
+        sets = [
+            set(predictions.folds.tolist())
+            for member in self.members
+            for predictions in (member.oof, member.test)
+        ]
         return tuple(sorted(set.intersection(*sets)))
 
     def of_test(self, fold: int, ids: np.ndarray) -> TeacherPredictions:
@@ -73,7 +77,9 @@ class Teachers:
         """
         ids = predicted[0].ids[predicted[0].folds == fold]
         named = zip(predicted, self.members, strict=True)
-        return self._predictions_of(fold, ids, [_of(made, fold, ids, str(one)) for made, one in named])
+        return self._predictions_of(
+            fold, ids, [_of(predictions, fold, ids, str(one)) for predictions, one in named]
+        )
 
     def _ids_of_held_out(self, fold: int) -> np.ndarray:
         ids = [set(member.oof.ids[member.oof.folds == fold].tolist()) for member in self.members]
@@ -117,9 +123,9 @@ class Teachers:
         }
 
 
-def _of(made: Predictions, fold: int, ids: np.ndarray, name: str) -> np.ndarray:
+def _of(predictions: Predictions, fold: int, ids: np.ndarray, name: str) -> np.ndarray:
     try:
-        return made.take(made.folds == fold).align(ids)
+        return predictions.take(predictions.folds == fold).align(ids)
     except InvalidError as error:
         text = f"fold {fold} of {name} predicts other rows than those of the table: {error.summary}"
         raise InvalidError(text, code="D41", cases=error.cases, hint="run kit tta for it again") from None
@@ -203,19 +209,19 @@ def spread_answers(
             hint="aggregator=mean, or set the option that it fits",
         )
     scoring = Scoring(Metric.open("log_loss"), aggregator)
-    found = []
+    members_spread = []
     for member in members:
         known = np.unique(member.oof.ids)
         oof = expand_to_images(scoring.answers(member.oof, train)[0], train, known.tolist())
         joined = join_test_images(member.test, test, aggregator)
-        found.append(
+        members_spread.append(
             replace(
                 member,
                 oof=oof.take(np.isin(oof.ids, known)),
                 test=expand_to_images(joined, test, test.ids.tolist()),
             )
         )
-    return tuple(found)
+    return tuple(members_spread)
 
 
 def predict_training_rows(workspace: Workspace, members: Sequence[Member], table: Table) -> list[Predictions]:
@@ -223,7 +229,7 @@ def predict_training_rows(workspace: Workspace, members: Sequence[Member], table
 
     Raises InvalidError D41 for none, D43 for other networks'.
     """
-    found = []
+    predictions_of_members = []
     for member in members:
         file = workspace.runs / member.run / "predictions" / member.views / "train.parquet"
         if how := Run(workspace.runs / member.run).made_by:
@@ -239,20 +245,20 @@ def predict_training_rows(workspace: Workspace, members: Sequence[Member], table
             raise InvalidError(
                 f"{member} has no predictions of its training rows: {file} is missing", code="D41", hint=again
             )
-        made = predictions_now(
+        predictions = predictions_now(
             workspace.runs / member.run,
             Predictions.read(file),
             table,
             workspace.competition.data.label_from.rename,
         )
         if (
-            made.provenance.checkpoints != member.test.provenance.checkpoints
-            or made.classes != member.test.classes
+            predictions.provenance.checkpoints != member.test.provenance.checkpoints
+            or predictions.classes != member.test.classes
         ):
             raise InvalidError(
                 f"{file} was predicted by other checkpoints than the test rows of {member}",
                 code="D43",
                 hint=again,
             )
-        found.append(made)
-    return found
+        predictions_of_members.append(predictions)
+    return predictions_of_members

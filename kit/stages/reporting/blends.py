@@ -35,7 +35,7 @@ def view_scores(
     records: Sequence[Record], scoring: Scoring, table: Table, data: Data
 ) -> tuple[ViewScores, ...] | Missing:
     """Returns each run's sets of views, with the gain over the plain images."""
-    found, name = [], scoring.metric.plugin_name()
+    views_scores, name = [], scoring.metric.plugin_name()
     for record in records:
         scored = {
             views: numeric_names(scores).get(name)
@@ -49,9 +49,9 @@ def view_scores(
             plain_file = record.run.predictions("plain") / "oof.parquet"
             named = table_of(record.run.folder, table, data)
             plain, gain = gain_over_plain(plain_file, oof, scoring, named)
-            found.append(ViewScores(record.run.name, views, score, plain.get(name), gain))
-    if found:
-        return tuple(found)
+            views_scores.append(ViewScores(record.run.name, views, score, plain.get(name), gain))
+    if views_scores:
+        return tuple(views_scores)
     views = suggest_views(records[0].run) if records else "hflip"
     run = records[0].run.name if records else "first"
     return Missing("no run has predicted by views", f"kit tta --checkpoints runs/{run} --views {views}")
@@ -64,27 +64,29 @@ def blend_section(workspace: Workspace, entries: Sequence[Entry]) -> BlendSectio
     for entry in several:
         try:
             members = [f"runs/{member}" for member in entry.members.split()]
-            found = diversity(workspace, members, "mean")
+            members_diversity = diversity(workspace, members, "mean")
         except KitError as error:
             why = Missing(f"submission {entry.number}: {error.summary}", error.hint)
             continue
-        return _describe_blend(workspace, entry, found)
+        return _describe_blend(workspace, entry, members_diversity)
     return why
 
 
-def _describe_blend(workspace: Workspace, entry: Entry, found: Diversity) -> BlendSection:
-    weights = weights_of(_recipe(workspace, entry), len(found.names))
-    members = zip(found.names, found.scores, weights, found.gains or [None] * len(found.names), strict=True)
+def _describe_blend(workspace: Workspace, entry: Entry, measured: Diversity) -> BlendSection:
+    weights = weights_of(_recipe(workspace, entry), len(measured.names))
+    members = zip(
+        measured.names, measured.scores, weights, measured.gains or [None] * len(measured.names), strict=True
+    )
     return BlendSection(
         number=entry.number,
         ensembler=entry.ensembler,
-        metric=found.metric,
+        metric=measured.metric,
         cv=entry.cv,
-        mean=found.score,
-        rows=found.rows,
+        mean=measured.score,
+        rows=measured.rows,
         members=tuple(MemberWeight(*member) for member in members),
-        correlation=tuple(map(tuple, found.correlation.tolist())),
-        overlap=tuple(map(tuple, found.overlap.tolist())),
+        correlation=tuple(map(tuple, measured.correlation.tolist())),
+        overlap=tuple(map(tuple, measured.overlap.tolist())),
     )
 
 
@@ -107,8 +109,8 @@ def weights_of(recipe: Mapping[str, Any], members: int) -> list[float | None]:
     if recipe.get("name") in ("mean", "geometric"):
         return [1 / members] * members
     inner = [recipe[key] for key in ("chosen", "base") if isinstance(recipe.get(key), Mapping)]
-    found = [weights_of(one, members) for one in inner]
-    return next((one for one in found if None not in one), [None] * members)
+    weights_of_inner = [weights_of(one, members) for one in inner]
+    return next((one for one in weights_of_inner if None not in one), [None] * members)
 
 
 def _finite_or_none(score: float | None) -> float | None:

@@ -18,7 +18,7 @@ def measure_calibration(confidence: np.ndarray, right: np.ndarray, bins: int = B
     The expected error weighs each bin by its answers.
     """
     place = np.clip(np.ceil(confidence.astype(np.float64) * bins).astype(np.int64) - 1, 0, bins - 1)
-    found = tuple(
+    all_bins = tuple(
         Bin(
             number / bins,
             (number + 1) / bins,
@@ -29,5 +29,5 @@ def measure_calibration(confidence: np.ndarray, right: np.ndarray, bins: int = B
         for number in range(bins)
         if (inside := place == number).any()
     )
-    error = sum(one.rows * abs(one.accuracy - one.confidence) for one in found) / max(len(confidence), 1)
-    return Calibration(found, float(error))
+    error = sum(one.rows * abs(one.accuracy - one.confidence) for one in all_bins) / max(len(confidence), 1)
+    return Calibration(all_bins, float(error))

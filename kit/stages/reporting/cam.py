@@ -32,7 +32,7 @@ def cams(workspace: Workspace, subject: EvaluatedMember, rows: Sequence[int]) ->
     Each row is evaluated by the model of the fold that held it out. Raises CheckpointError D51 if that is
     missing.
     """
-    found: dict[int, np.ndarray] = {}
+    maps_by_row: dict[int, np.ndarray] = {}
     device = choose_device("auto")
     for fold in sorted({int(subject.folds[row]) for row in rows}):
         checkpoint = checkpoints.load(_place(subject, fold))
@@ -40,15 +40,15 @@ def cams(workspace: Workspace, subject: EvaluatedMember, rows: Sequence[int]) ->
         mine = [row for row in rows if subject.folds[row] == fold]
         loaded = yield from load_rows(workspace, subject.table.take(mine), "train", geometry(experiment))
         usable = np.flatnonzero(~loaded.bad)
-        made = restore(checkpoint, workspace.root, device)
+        predictor = restore(checkpoint, workspace.root, device)
         targets = subject.probabilities[mine][usable].argmax(axis=1)
-        for part, pixels, maps in cam_batches(made, loaded, experiment, "train", usable, targets):
-            found |= {
+        for part, pixels, maps in cam_batches(predictor, loaded, experiment, "train", usable, targets):
+            maps_by_row |= {
                 mine[place]: heat_overlay(to_rgb(image), shares)
                 for place, image, shares in zip(part.tolist(), pixels, maps, strict=True)
             }
-            yield Progress("grad-cam", len(found), len(rows))
-    return found
+            yield Progress("grad-cam", len(maps_by_row), len(rows))
+    return maps_by_row
 
 
 def _place(subject: EvaluatedMember, fold: int) -> Path:

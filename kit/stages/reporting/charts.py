@@ -27,9 +27,9 @@ class Line:
 
     def points(self) -> list[tuple[float, float]]:
         """Returns the points that have values, thinned evenly; the last one stays."""
-        found = [(float(x), y) for x, y in zip(self.x, self.y, strict=True) if y is not None]
-        step = -(-len(found) // POINTS) or 1
-        return [*found[:-1:step], *found[-1:]]
+        points = [(float(x), y) for x, y in zip(self.x, self.y, strict=True) if y is not None]
+        step = -(-len(points) // POINTS) or 1
+        return [*points[:-1:step], *points[-1:]]
 
 
 @dataclass(frozen=True)
@@ -65,13 +65,13 @@ def ticks(low: float, high: float, most: int = 5) -> list[float]:
     return [number * step for number in range(first, math.floor(high / step + 1e-9) + 1)]
 
 
-def lines(found: Sequence[Line], title: str, x: str, y: str) -> Markup:
+def lines(chart_lines: Sequence[Line], title: str, x: str, y: str) -> Markup:
     """Draws lines over one pair of axes, with a legend if there are several; empty without values."""
-    drawn = [(line.name, points) for line in found if (points := line.points())]
+    drawn = [(line.name, points) for line in chart_lines if (points := line.points())]
     if not drawn:
         return Markup()
     axes = Axes.around(
-        [point for _, points in drawn for point in points], [x for line in found for x in line.x]
+        [point for _, points in drawn for point in points], [x for line in chart_lines for x in line.x]
     )
     parts = [
         Markup('<polyline class="line s{}" points="{}"/>').format(number % STYLES, _path(axes, points))
@@ -90,14 +90,14 @@ def _path(axes: Axes, points: Iterable[tuple[float, float]]) -> str:
 
 
 def _grid(axes: Axes, x: str, y: str) -> Markup:
-    made = [Markup('<g class="grid">')]
+    parts = [Markup('<g class="grid">')]
     for value in ticks(axes.low, axes.high):
-        made.append(_across(axes.y(value)) + _text(LEFT - 5, axes.y(value) + 3.5, _short(value), "end"))
-    made.append(Markup("</g><g>"))
-    made += [
+        parts.append(_across(axes.y(value)) + _text(LEFT - 5, axes.y(value) + 3.5, _short(value), "end"))
+    parts.append(Markup("</g><g>"))
+    parts += [
         _text(axes.x(value), HIGH - BOTTOM + 14, _short(value)) for value in ticks(axes.left, axes.right)
     ]
-    return Markup("").join([*made, _text((LEFT + WIDTH - RIGHT) / 2, HIGH - 4, x), Markup("</g>")])
+    return Markup("").join([*parts, _text((LEFT + WIDTH - RIGHT) / 2, HIGH - 4, x), Markup("</g>")])
 
 
 def _across(height: float) -> Markup:

@@ -45,9 +45,11 @@ class ReportContext:
         refs = {text: RunRef.parse(text, workspace) for text in runs}
         names = {ref.run.name for ref in refs.values()}
         records = [record for record in all_records(workspace) if not runs or record.run.name in names]
-        found = member.candidates(records, metric.plugin_name())
-        best = member.best_member(found, metric)
-        wanted = [member.find_member(found, ref) for text, ref in refs.items() if "@" in Path(text).name]
+        all_candidates = member.candidates(records, metric.plugin_name())
+        best = member.best_member(all_candidates, metric)
+        wanted = [
+            member.find_member(all_candidates, ref) for text, ref in refs.items() if "@" in Path(text).name
+        ]
         table = section_or_missing(lambda: read_labelled_rows(workspace.root, workspace.competition.data))
         if not isinstance(table, Missing):
             labelled = table

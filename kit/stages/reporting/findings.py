@@ -32,18 +32,18 @@ class Files:
     @classmethod
     def of(cls, *tables: Table) -> Files:
         """Returns the ids of several tables; one that is in two of them has the first one's image."""
-        found: dict[str, Path] = {}
+        paths: dict[str, Path] = {}
         for table in reversed(tables):
-            found |= dict(zip(table.ids.tolist(), table.paths, strict=True))
-        return cls(found)
+            paths |= dict(zip(table.ids.tolist(), table.paths, strict=True))
+        return cls(paths)
 
     def find_rows(self, case: Case) -> list[str]:
         """Returns the ids that a case names, in their order."""
         sides = [case.id, *(case.detail.split(" = ") if " = " in case.detail else ())]
-        found = []
+        names = []
         for side in filter(None, sides):
-            found += [name for name in _readings(side) if name in self.paths][:1]
-        return list(dict.fromkeys(found))
+            names += [name for name in _readings(side) if name in self.paths][:1]
+        return list(dict.fromkeys(names))
 
 
 def _readings(side: str) -> list[str]:
@@ -90,7 +90,7 @@ def finding_row(
 
 def add_augmented(strips: Sequence[AugmentedRow], album: Album) -> tuple[AugmentedImage, ...]:
     """Returns each strip as two pictures, the original and all variants side by side."""
-    made = []
+    images = []
     for strip in strips:
         labels = tuple(strip.label.split(", "))
         shown = [shrink_to_fit(image, SIDE_PX) for image in strip.variants]
@@ -100,5 +100,5 @@ def add_augmented(strips: Sequence[AugmentedRow], album: Album) -> tuple[Augment
             album.picture(np.concatenate(shown, axis=1), text, "augmentation", SIDE_PX * len(shown)),
         )
         if pictures[0] and pictures[1]:
-            made.append(AugmentedImage(strip.id, labels, pictures[0], pictures[1]))
-    return tuple(made)
+            images.append(AugmentedImage(strip.id, labels, pictures[0], pictures[1]))
+    return tuple(images)

@@ -117,7 +117,7 @@ def _data(office: ReportContext, check: bool, member: str) -> Work[DataSection |
     workspace, train = office.workspace, office.table
     data = workspace.competition.data
     test = section_or_missing(lambda: rows_to_predict(workspace, data, train.classes))
-    found = (
+    findings = (
         (yield from _findings(office, member, train, test))
         if check
         else Missing("the data was not checked for this report (--no-check)", "kit check")
@@ -131,7 +131,7 @@ def _data(office: ReportContext, check: bool, member: str) -> Work[DataSection |
         has_classes=train.target.has_classes,
         multi_label=train.is_multi_label,
         sources={source.name: str(source) for source in train.external_rows()},
-        findings=found,
+        findings=findings,
         augmenter=str(workspace.experiment.augmenter.get("name", "")),
         augmented=(yield from _augmentation_section(office)),
     )

@@ -22,10 +22,10 @@ def find_suspects(subject: EvaluatedMember) -> tuple[float, list[tuple[int, Susp
     shares = np.asarray(subject.probabilities, dtype=np.float64)
     if subject.table.is_multi_label:
         return _of_questions(subject, shares, truth)
-    found, names = find_label_errors(shares, truth), subject.table.classes
-    return found.expected, [
+    label_errors, names = find_label_errors(shares, truth), subject.table.classes
+    return label_errors.expected, [
         (row, _suspect(subject, row, (names[likely],), shares[row, truth[row]], shares[row, likely]))
-        for row, likely in zip(found.rows.tolist(), found.likely.tolist(), strict=True)
+        for row, likely in zip(label_errors.rows.tolist(), label_errors.likely.tolist(), strict=True)
     ]
 
 
@@ -35,10 +35,12 @@ def _of_questions(
     expected, ranked = 0.0, []
     for number, name in enumerate(subject.table.classes):
         share = shares[:, number]
-        found = find_label_errors(np.stack([1 - share, share], axis=1), truth[:, number].astype(np.int64))
-        expected += found.expected
+        label_errors = find_label_errors(
+            np.stack([1 - share, share], axis=1), truth[:, number].astype(np.int64)
+        )
+        expected += label_errors.expected
         for row, likely, margin in zip(
-            found.rows.tolist(), found.likely.tolist(), found.margins, strict=True
+            label_errors.rows.tolist(), label_errors.likely.tolist(), label_errors.margins, strict=True
         ):
             answer = share[row] if likely else 1 - share[row]
             likely_label = (name if likely else f"not {name}",)

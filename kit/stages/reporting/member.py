@@ -74,15 +74,15 @@ class Candidate:
 
 def candidates(records: Sequence[Record], metric: str) -> list[Candidate]:
     """Returns all out-of-fold predictions of the runs."""
-    found = []
+    members = []
     for record in records:
         held_out = fold_numbers(record.run)
         for views, scores in record.views.items():
             file = record.run.predictions(views) / "oof.parquet"
             if file.is_file():
                 rows = row_count(held_out, _folds(file))
-                found.append(Candidate(record.run, views, rows, numeric_names(scores).get(metric)))
-    return found
+                members.append(Candidate(record.run, views, rows, numeric_names(scores).get(metric)))
+    return members
 
 
 def _folds(file: Path) -> list[int]:
@@ -93,10 +93,10 @@ def _folds(file: Path) -> list[int]:
         return []
 
 
-def best_member(found: Sequence[Candidate], metric: Metric) -> Candidate | None:
+def best_member(all_candidates: Sequence[Candidate], metric: Metric) -> Candidate | None:
     """Returns the best by the metric of those that cover most rows."""
-    most = MIN_COVERAGE * max((one.rows for one in found), default=0)
-    scored = [(one.score, one) for one in found if one.score is not None and one.rows >= most]
+    most = MIN_COVERAGE * max((one.rows for one in all_candidates), default=0)
+    scored = [(one.score, one) for one in all_candidates if one.score is not None and one.rows >= most]
     sign = 1.0 if metric.higher_is_better else -1.0
     return max(scored, key=lambda pair: sign * pair[0])[1] if scored else None
 
@@ -127,10 +127,10 @@ def read(
     )
 
 
-def find_member(found: Sequence[Candidate], ref: RunRef) -> Candidate:
+def find_member(all_candidates: Sequence[Candidate], ref: RunRef) -> Candidate:
     """Returns the member for a reference. Raises ConfigError C15 if it has no such predictions."""
     name = ref.run.name
-    chosen = next((one for one in found if (one.run.name, one.views) == (name, ref.views)), None)
+    chosen = next((one for one in all_candidates if (one.run.name, one.views) == (name, ref.views)), None)
     if chosen is None:
         raise ConfigError(
             f"{name} has no out-of-fold predictions of views {ref.views!r}",
@@ -149,7 +149,7 @@ def evaluate_member(subject: EvaluatedMember, metric: Metric) -> MemberEvaluatio
         )
     folds = subject.provenance.fold_scores or {}
     name = metric.plugin_name()
-    by_fold = {str(fold): numeric_names(found).get(name) for fold, found in sorted(folds.items())}
+    by_fold = {str(fold): numeric_names(scores).get(name) for fold, scores in sorted(folds.items())}
     if not subject.table.target.has_decisions:
         return _evaluate_values(subject, by_fold, metric)
     table, truth, predicted = subject.table, subject.table.targets(), subject.predicted_class

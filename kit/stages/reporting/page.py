@@ -59,7 +59,7 @@ def _render(facts: Facts, pictures: bool) -> str:
 
 def environment(html: bool) -> Environment:
     """Returns jinja2's environment with this report's filters; every value in HTML is escaped."""
-    made = Environment(
+    new = Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=html,
         undefined=StrictUndefined,
@@ -67,8 +67,8 @@ def environment(html: bool) -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    made.tests["absent"] = lambda value: isinstance(value, Missing)
-    made.filters |= {
+    new.tests["absent"] = lambda value: isinstance(value, Missing)
+    new.filters |= {
         "score": score,
         "signed": format_signed,
         "short": short,
@@ -76,7 +76,7 @@ def environment(html: bool) -> Environment:
         "heat": heat,
         "weakest": weakest,
     }
-    made.globals |= {
+    new.globals |= {
         "curves": curves,
         "bars": class_sizes,
         "reliability": reliability,
@@ -89,7 +89,7 @@ def environment(html: bool) -> Environment:
         "WORST": MAX_MISTAKES,
         "told_apart": TOLD_APART,
     }
-    return made
+    return new
 
 
 def _hash(text: str) -> str:
@@ -136,10 +136,10 @@ def curves(run: TrainedRun, name: str, title: str, y: str, one: bool = False) ->
     """Draws a run's numbers of one name by epoch, one line per fold; `one`: only the first fold, because all
     are alike.
     """
-    found = run.curves[:1] if one else run.curves
+    shown_curves = run.curves[:1] if one else run.curves
     drawn = [
         Line(f"fold {curve.fold}", curve.epochs, curve.values[name])
-        for curve in found
+        for curve in shown_curves
         if name in curve.values
     ]
     return charts.lines(drawn, title, "epoch", y)
@@ -154,9 +154,9 @@ def class_sizes(data: DataSection) -> Markup:
     return charts.bars(sizes, "Rows of each class, the largest first", text, f"{len(sizes)} classes")
 
 
-def reliability(found: Calibration) -> Markup:
+def reliability(calibration: Calibration) -> Markup:
     """Draws accuracy by confidence; below the diagonal the member is overconfident."""
-    points = [(one.confidence, one.accuracy, "") for one in found.bins]
+    points = [(one.confidence, one.accuracy, "") for one in calibration.bins]
     return charts.diagonal(points, "Accuracy by confidence", "confidence", "accuracy", whole=True)
 
 
@@ -179,10 +179,10 @@ def matrix(counts: Sequence[Sequence[int]]) -> str:
     """
     from PIL import Image
 
-    found = np.asarray(counts, dtype=np.float64)
-    shares = found / np.maximum(found.sum(axis=1, keepdims=True), 1)
-    depth = np.where(found > 0, np.clip(40 + 215 * shares, 0, 255), 0).astype(np.uint8)
-    pixels = np.empty((*found.shape, 4), np.uint8)
+    cells = np.asarray(counts, dtype=np.float64)
+    shares = cells / np.maximum(cells.sum(axis=1, keepdims=True), 1)
+    depth = np.where(cells > 0, np.clip(40 + 215 * shares, 0, 255), 0).astype(np.uint8)
+    pixels = np.empty((*cells.shape, 4), np.uint8)
     pixels[..., :3], pixels[..., 3] = HEAT, depth
     content = io.BytesIO()
     Image.fromarray(pixels).save(content, "PNG", optimize=True)

@@ -31,15 +31,15 @@ def evaluate_parts(table: Table, predictions: np.ndarray, metric: Metric) -> tup
     truth = np.asarray(table.targets(), dtype=np.float64)
     known = ~table.target.find_missing(truth)
     scores = _scores_of(metric, truth, predictions)
-    made: list[PartEvaluation] = []
+    evaluations: list[PartEvaluation] = []
     for part in table.target.layout:
         for place, name in _blocks(part, table.classes):
             rows = np.asarray(known[:, place].all(axis=1))
             if rows.any():
                 scores_of_part = scores.get(name, {})
                 own = (table, part, place, name, truth[rows, place], predictions[rows, place])
-                made.append(_evaluate(*own, scores_of_part))
-    return tuple(made)
+                evaluations.append(_evaluate(*own, scores_of_part))
+    return tuple(evaluations)
 
 
 def _blocks(part: AnswerPart, names: tuple[str, ...]) -> Iterator[tuple[slice, str]]:
@@ -77,12 +77,12 @@ def _evaluate(
 
 def _scores_of(metric: Metric, truth: np.ndarray, predictions: np.ndarray) -> dict[str, dict[str, float]]:
     """Returns the scores of each part by the metrics of parts in the competition's metric."""
-    found: dict[str, dict[str, float]] = {}
+    scores: dict[str, dict[str, float]] = {}
     for part in _metrics_of_parts(metric):
         with suppress(KitError):
             for name, (by, score) in part.score_parts(truth, predictions).items():
-                found.setdefault(name, {})[by] = score
-    return found
+                scores.setdefault(name, {})[by] = score
+    return scores
 
 
 def _metrics_of_parts(metric: Plugin) -> Iterator[Any]:

@@ -42,17 +42,17 @@ def examine_rows(
         return read, read, read
     member: EvaluatedMember = read
     evaluation = section_or_missing(lambda: member_module.evaluate_member(member, office.metric))
-    found: tuple[Mistake, ...] | Missing
+    worst: tuple[Mistake, ...] | Missing
     try:
-        found = yield from _mistakes(office, member, cam)
+        worst = yield from _mistakes(office, member, cam)
     except KitError as error:
-        found = absent(error)
-    return evaluation, found, (yield from _suspects(office, member))
+        worst = absent(error)
+    return evaluation, worst, (yield from _suspects(office, member))
 
 
 def _suspects(office: ReportContext, member: EvaluatedMember) -> Work[LabelErrorSection]:
-    expected, found = find_suspects(member)
-    shown = found[:MAX_LABEL_ERRORS]
+    expected, suspects = find_suspects(member)
+    shown = suspects[:MAX_LABEL_ERRORS]
     images = yield from photos(office.workspace, [member.table.paths[row] for row, _ in shown])
     rows = []
     for (_, one), image in zip(shown, images, strict=True):
@@ -61,26 +61,26 @@ def _suspects(office: ReportContext, member: EvaluatedMember) -> Work[LabelError
         )
         picture = None if image is None else office.album.picture(image, text, "doubtful labels")
         rows.append(replace(one, picture=picture))
-    return LabelErrorSection(member.name, expected, len(found), tuple(rows))
+    return LabelErrorSection(member.name, expected, len(suspects), tuple(rows))
 
 
 def _mistakes(office: ReportContext, member: EvaluatedMember, cam: bool) -> Work[tuple[Mistake, ...]]:
     rows, loss = mistakes.worst(member), mistakes.costs(member)
     images = yield from photos(office.workspace, [member.table.paths[row] for row in rows])
     lit = (yield from _overlay_cams(office, member, rows[:CAMS])) if cam and rows else {}
-    found = []
+    with_pictures = []
     for row, image in zip(rows, images, strict=True):
-        made = mistakes.mistake(member, row, float(loss[row]))
-        named, answered = ", ".join(made.labels) or "no label", ", ".join(made.told) or "no label"
-        text = f"image {made.id}, labelled {named}, told as {answered}"
+        case = mistakes.mistake(member, row, float(loss[row]))
+        named, answered = ", ".join(case.labels) or "no label", ", ".join(case.told) or "no label"
+        text = f"image {case.id}, labelled {named}, told as {answered}"
         picture = None if image is None else office.album.picture(image, text, "mistakes")
         shown = (
-            office.album.picture(lit[row], f"what spoke for {answered} in image {made.id}", "Grad-CAM")
+            office.album.picture(lit[row], f"what spoke for {answered} in image {case.id}", "Grad-CAM")
             if row in lit
             else None
         )
-        found.append(replace(made, picture=picture, cam=shown))
-    return tuple(found)
+        with_pictures.append(replace(case, picture=picture, cam=shown))
+    return tuple(with_pictures)
 
 
 def _overlay_cams(

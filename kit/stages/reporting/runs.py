@@ -25,9 +25,9 @@ def run_rows(records: Sequence[Record], metric: Metric) -> tuple[TrainedRun, ...
     if not records:
         return Missing("no run has been trained", "kit train --name first")
     settings = find_differing_settings([_read_request(record.run) for record in records])
-    found = [_run_row(record, differs) for record, differs in zip(records, settings, strict=True)]
+    rows = [_run_row(record, differs) for record, differs in zip(records, settings, strict=True)]
     name, sign = metric.plugin_name(), 1.0 if metric.higher_is_better else -1.0
-    return tuple(sorted(found, key=lambda run: (name not in run.scores, -sign * run.scores.get(name, 0.0))))
+    return tuple(sorted(rows, key=lambda run: (name not in run.scores, -sign * run.scores.get(name, 0.0))))
 
 
 def _run_row(record: Record, differs: Mapping[str, str]) -> TrainedRun:
@@ -69,13 +69,13 @@ def _start_time(run: Run) -> str:
 
 
 def _lines(run: Run, fold: int) -> list[dict[str, Any]]:
-    found = EpochLog.read(run.fold(fold) / "log.jsonl", EVERY).lines
-    return [line for line in found if isinstance(line["epoch"], int)]
+    logged = EpochLog.read(run.fold(fold) / "log.jsonl", EVERY).lines
+    return [line for line in logged if isinstance(line["epoch"], int)]
 
 
 def _numbers(lines: Iterable[Mapping[str, Any]], name: str) -> list[float]:
-    found = (_number(line.get(name)) for line in lines)
-    return [value for value in found if value is not None]
+    numbers = (_number(line.get(name)) for line in lines)
+    return [value for value in numbers if value is not None]
 
 
 def _curve(fold: int, lines: Sequence[Mapping[str, Any]]) -> EpochCurve:
@@ -103,8 +103,8 @@ def row_count(numbers: np.ndarray, folds: Sequence[int]) -> int:
 
 def numeric_names(values: Any) -> dict[str, float]:
     """Returns the names in a file that have numbers."""
-    found = {name: _number(value) for name, value in values.items()} if isinstance(values, Mapping) else {}
-    return {str(name): value for name, value in found.items() if value is not None}
+    numbers = {name: _number(value) for name, value in values.items()} if isinstance(values, Mapping) else {}
+    return {str(name): value for name, value in numbers.items() if value is not None}
 
 
 def find_differing_settings(asked: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:

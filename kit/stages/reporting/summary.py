@@ -67,14 +67,14 @@ def _best(
     """Returns the best of members and submissions; one of few rows does not count beside one of many."""
     sign = 1.0 if metric.higher_is_better else -1.0
     least = MIN_COVERAGE * max([best.rows if best else 0, *rows.values()])
-    found = [(f"{best.run.name}@{best.views}", best.score)] if best and best.rows >= least else []
+    scores = [(f"{best.run.name}@{best.views}", best.score)] if best and best.rows >= least else []
     if not isinstance(board, Missing):
-        found += [
+        scores += [
             (f"submission {submission.number}, {submission.name}", submission.cv)
             for submission in board.submissions
             if submission.rank is not None and rows.get(submission.number, 0) >= least
         ]
-    scored = [(name, score) for name, score in found if score is not None]
+    scored = [(name, score) for name, score in scores if score is not None]
     return max(scored, key=lambda pair: sign * pair[1], default=("", None))
 
 
@@ -156,10 +156,10 @@ def _number(blend: BlendSection | Missing) -> int:
 
 def _find_stopped(runs: tuple[TrainedRun, ...] | Missing) -> list[TrainedRun]:
     """Returns the runs that can be resumed by running their command again."""
-    found = () if isinstance(runs, Missing) else runs
+    rows = () if isinstance(runs, Missing) else runs
     return [
         run
-        for run in found
+        for run in rows
         if run.state not in ("finished", STATE_UNTRAINED) and not run.state.startswith("busy")
     ]
 

@@ -18,9 +18,9 @@ MARK = re.compile(r"<!-- kit report --write-up ([0-9a-f]{16}) -->\n\Z")
 
 def write_up(facts: Facts) -> str:
     """Returns the write-up. Its last line is a digest that shows if the text before it was edited."""
-    made = environment(html=False)
-    made.filters["cell"] = cell
-    text = made.get_template("write-up.md").render(
+    templates = environment(html=False)
+    templates.filters["cell"] = cell
+    text = templates.get_template("write-up.md").render(
         facts=facts, tried=_list_experiments(facts), again=_again(facts), WEAKEST=WEAKEST
     )
     text = legible(re.sub(r"\n{3,}", "\n\n", text).strip() + "\n\n")
@@ -79,12 +79,12 @@ def _again(facts: Facts) -> list[str]:
     views: dict[str, list[str]] = {}
     for run, _, name in members:
         views.setdefault(name, []).append(f"runs/{run}")
-    found = [
+    lines = [
         *(f"kit train --name {run} --config runs/{run}/config.json" for run in runs),
         *(f"kit tta --checkpoints {' '.join(paths)} --views {name}" for name, paths in views.items()),
         f"kit blend {' '.join(f'runs/{run}@{name}' for run, _, name in members)} --ensembler {best.ensembler}",
     ]
-    return [" ".join(line.split()) for line in found]  # a board may be edited by hand
+    return [" ".join(line.split()) for line in lines]  # a board may be edited by hand
 
 
 def _change(run: TrainedRun, first: TrainedRun | None, metric: str) -> str:

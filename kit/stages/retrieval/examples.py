@@ -67,8 +67,8 @@ def example_page(
     held = np.array([row for row in source.oof_mask(fold) if source.has_vector[row]])
     gallery = source.gallery(fold)
     yield Progress(TASK, 0, 1, f"{source.member} fold {fold}")
-    found = nearest(np.ascontiguousarray(vectors[held]), np.ascontiguousarray(vectors[gallery]), k)
-    rows = gallery[found.rows]
+    neighbours = nearest(np.ascontiguousarray(vectors[held]), np.ascontiguousarray(vectors[gallery]), k)
+    rows = gallery[neighbours.rows]
     right = table.targets()[rows[:, 0]] == table.targets()[held]
     chosen = _choose(right, queries, generator(seed, "look retrieve"))
     wanted = np.concatenate([held[chosen, None], rows[chosen]], axis=1)
@@ -76,7 +76,7 @@ def example_page(
     strips = tuple(
         tuple(
             _example_image(table, row, images[row], float(similarity))
-            for row, similarity in zip(line, (1.0, *found.similarities[place]), strict=True)
+            for row, similarity in zip(line, (1.0, *neighbours.similarities[place]), strict=True)
         )
         for place, line in zip(chosen.tolist(), wanted.tolist(), strict=True)
     )

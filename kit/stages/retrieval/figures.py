@@ -16,19 +16,19 @@ MAX_LEGEND_GROUPS = 20  # groups named in a legend; more are only coloured
 RIGHT, WRONG = "#0072b2", "#d55e00"  # distinguishable with any colour vision (Okabe and Ito 2008)
 
 
-def neighbour_figure(found: Page, title: str) -> Figure:
+def neighbour_figure(page: Page, title: str) -> Figure:
     """Draws one row per query: its image, then the nearest ones, each with its class, its cosine and whether
     it is correct.
     """
     from matplotlib.figure import Figure
 
-    lines, columns = len(found.queries), max(map(len, found.queries))
+    lines, columns = len(page.queries), max(map(len, page.queries))
     figure = Figure(
         figsize=(CELL * columns + 0.2, (CELL + 0.42) * lines + 0.5), dpi=100, layout="constrained"
     )
     figure.suptitle(title, fontsize=10)
     grid: Any = figure.subplots(lines, columns, squeeze=False)
-    for line, strip in zip(grid, found.queries, strict=True):
+    for line, strip in zip(grid, page.queries, strict=True):
         for axes, shown in zip(line, strip, strict=True):
             _cell(axes, shown, strip[0])
     return figure
@@ -52,20 +52,22 @@ def _cell(axes: Any, shown: ExampleImage, query: ExampleImage) -> None:
         spine.set_linewidth(2.5)
 
 
-def embedding_map(found: Map, title: str) -> Figure:
+def embedding_map(embedding: Map, title: str) -> Figure:
     """Draws the map twice, coloured by class and by shape group; once if there are no shape groups."""
     from matplotlib.figure import Figure
 
-    panels = {"class": found.labels} | ({"shape group": found.shapes} if len(found.shapes) else {})
+    panels = {"class": embedding.labels} | (
+        {"shape group": embedding.shapes} if len(embedding.shapes) else {}
+    )
     figure = Figure(figsize=(7.5 * len(panels), 7), dpi=100, layout="constrained")
     figure.suptitle(title, fontsize=10)
     for number, (what, names) in enumerate(panels.items(), 1):
         axes = figure.add_subplot(1, len(panels), number)
         kinds, place = np.unique(names, return_inverse=True)
-        axes.scatter(found.places[:, 0], found.places[:, 1], c=place, cmap="turbo", s=9, linewidths=0)
+        axes.scatter(embedding.places[:, 0], embedding.places[:, 1], c=place, cmap="turbo", s=9, linewidths=0)
         for kind in range(len(kinds) if len(kinds) <= MAX_LEGEND_GROUPS else 0):
             middle, box = (
-                np.median(found.places[place == kind], axis=0),
+                np.median(embedding.places[place == kind], axis=0),
                 {"fc": "white", "alpha": 0.7, "lw": 0},
             )
             axes.annotate(str(kinds[kind]), middle, fontsize=7, ha="center", bbox=box)

@@ -23,7 +23,7 @@ def read_index(workspace: Workspace, source: EmbeddedRun, index: str) -> dict[in
     data = workspace.competition.data
     file = read_csv(workspace.path(index), data.sep, data.encoding)
     wanted = set(file.column(data.id if data.id in file.columns else file.columns[0]))
-    found: dict[int, Vectors] = {}
+    vectors_by_fold: dict[int, Vectors] = {}
     kept: dict[str, Vectors] = {}
     for fold in source.by_fold:
         names = [name for name in (str(fold), STATE_UNTRAINED) if (folder / name / "manifest.json").is_file()]
@@ -32,20 +32,20 @@ def read_index(workspace: Workspace, source: EmbeddedRun, index: str) -> dict[in
                 f"{source.member} has no embeddings of {index} by fold {fold}", code="D48", hint=hint
             )
         if names[0] not in kept:
-            made = Embeddings.read(folder / names[0])
-            if made.provenance.checkpoint != source.by_fold[fold].provenance.checkpoint:
+            embeddings = Embeddings.read(folder / names[0])
+            if embeddings.provenance.checkpoint != source.by_fold[fold].provenance.checkpoint:
                 raise InvalidError(
                     f"the embeddings of {index} and of the test rows come from different checkpoints",
                     code="D48",
                     cases=[Case(f"fold {fold}", source.member)],
                     hint=hint,
                 )
-            kept[names[0]] = made.test
-        found[fold] = kept[names[0]]
-        if set(found[fold].ids.tolist()) != wanted:
+            kept[names[0]] = embeddings.test
+        vectors_by_fold[fold] = kept[names[0]]
+        if set(vectors_by_fold[fold].ids.tolist()) != wanted:
             raise InvalidError(
                 f"the embeddings of {source.member} are of other images than those of {index}",
                 code="D48",
                 hint=hint,
             )
-    return found
+    return vectors_by_fold

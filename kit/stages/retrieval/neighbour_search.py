@@ -52,14 +52,14 @@ def find_neighbours(
     oof, test = [], []
     warn_of_missing(source, ignored)
     total = 2 * len(source.by_fold)
-    for number, (fold, made) in enumerate(source.by_fold.items()):
+    for number, (fold, embeddings) in enumerate(source.by_fold.items()):
         yield Progress(TASK, 2 * number, total, f"{source.member} {detail}".strip())
         gallery, held = source.gallery(fold, ignored), source.oof_mask(fold)
-        vectors = np.ascontiguousarray(made.train.vectors[gallery])
-        queries = Vectors(source.table.ids[held], made.train.vectors[held])
+        vectors = np.ascontiguousarray(embeddings.train.vectors[gallery])
+        queries = Vectors(source.table.ids[held], embeddings.train.vectors[held])
         oof.append(_of_fold(source, fold, queries, gallery, vectors, _chain(rerankers, fold), k))
         yield Progress(TASK, 2 * number + 1, total, f"{source.member} {detail}".strip())
-        test.append(_of_fold(source, fold, made.test, gallery, vectors, _chain(rerankers, None), k))
+        test.append(_of_fold(source, fold, embeddings.test, gallery, vectors, _chain(rerankers, None), k))
     return _concat(oof), _concat(test)
 
 
@@ -73,12 +73,12 @@ def _of_fold(
     k: int,
 ) -> SplitNeighbours:
     known = queries.has_image()
-    found = search(np.ascontiguousarray(queries.vectors[known]), vectors, k)
-    rows = gallery[found.rows]
+    neighbours = search(np.ascontiguousarray(queries.vectors[known]), vectors, k)
+    rows = gallery[neighbours.rows]
     labels, values = source.table.targets()[rows], None
     if not source.table.has_one_class:
         labels, values = np.zeros(rows.shape, np.int64), labels.astype(np.float64)
-    near = RetrievedNeighbours(found.similarities, labels, len(source.table.classes), values=values)
+    near = RetrievedNeighbours(neighbours.similarities, labels, len(source.table.classes), values=values)
     return SplitNeighbours(queries.ids, np.full(len(queries), fold), known, near, rows)
 
 
@@ -107,12 +107,14 @@ def _concat(parts: Sequence[SplitNeighbours]) -> SplitNeighbours:
 
 def with_classifier(answered: SplitNeighbours, predicted: Predictions) -> SplitNeighbours:
     """Returns the same neighbours, with the predictions of the same folds' classifier."""
-    found = np.empty((len(answered.neighbours), answered.neighbours.classes), np.float32)
+    probabilities = np.empty((len(answered.neighbours), answered.neighbours.classes), np.float32)
     folds = answered.folds[answered.known]
     for fold in np.unique(folds).tolist():
         ids = answered.ids[answered.known][folds == fold]
-        found[folds == fold] = predicted.take(predicted.folds == fold).align(ids.tolist(), allow_extra=True)
-    return replace(answered, neighbours=replace(answered.neighbours, probabilities=found))
+        probabilities[folds == fold] = predicted.take(predicted.folds == fold).align(
+            ids.tolist(), allow_extra=True
+        )
+    return replace(answered, neighbours=replace(answered.neighbours, probabilities=probabilities))
 
 
 def classifiers(source: EmbeddedRun) -> Iterator[Predictions]:
@@ -128,14 +130,14 @@ def classifiers(source: EmbeddedRun) -> Iterator[Predictions]:
             raise InvalidError(
                 f"{source.member} has no classifier predictions: {file} is missing", code="D41", hint=hint
             )
-        made = Predictions.read(file)
-        if _differ(source.tags, made.provenance.checkpoints):
+        predictions = Predictions.read(file)
+        if _differ(source.tags, predictions.provenance.checkpoints):
             raise InvalidError(
                 f"the embeddings and the predictions of {source.member} come from different checkpoints",
                 code="D48",
                 hint=hint.replace("kit tta", "kit embed"),
             )
-        yield made
+        yield predictions
 
 
 def _differ(mine: Mapping[str, str], theirs: Mapping[str, str]) -> bool:

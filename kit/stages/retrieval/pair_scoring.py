@@ -59,11 +59,11 @@ def _locate(source: EmbeddedRun, wanted: Sequence[tuple[str, str]]) -> list[_Pai
     first = next(iter(source.by_fold.values()))
     test = {name: place for place, name in enumerate(first.test.ids.tolist())}
     held = [everyone & frozenset(row) for row in source.folds.numbers.tolist()]
-    found = []
+    pairs = []
     for one, other in wanted:
         holding = [held[train[name]] for name in (one, other) if name in train]
         shared = frozenset.intersection(*holding) if holding else everyone
         rows = tuple((name not in train, train.get(name, test.get(name, -1))) for name in (one, other))
         folds = shared or holding[0] or everyone
-        found.append(_Pair((rows[0], rows[1]), folds, bool(holding), not shared))
-    return found
+        pairs.append(_Pair((rows[0], rows[1]), folds, bool(holding), not shared))
+    return pairs

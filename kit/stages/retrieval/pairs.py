@@ -125,15 +125,15 @@ def classify_pairs(
         raise ConfigError(text, code="C17")
     source = read_source(workspace, member, table)
     wanted = _read(asked, table, source) if asked is not None else ()
-    made, same, folds = yield from _draw_pairs(source, workspace.experiment.seed)
-    honest, judge = cross_fit(PairClassifier(), made[None], same.astype(np.int64), folds)
+    features, same, folds = yield from _draw_pairs(source, workspace.experiment.seed)
+    honest, judge = cross_fit(PairClassifier(), features[None], same.astype(np.int64), folds)
     judges = {
-        str(fold): PairClassifier().fit(made[None, folds != fold], same[folds != fold])
+        str(fold): PairClassifier().fit(features[None, folds != fold], same[folds != fold])
         for fold in np.unique(folds)
     }
     judges = {**judges, TEST: judge}
-    found = honest[:, 1]
-    threshold, f1 = best_threshold(found, same)
+    same_probability = honest[:, 1]
+    threshold, f1 = best_threshold(same_probability, same)
     scores = {name: Metric.open(name).score(same.astype(np.int64), honest) for name in ("auc", "log_loss")}
     model = source.run.folder / "pairs" / f"{source.views}.json"
     write_json(
@@ -147,7 +147,7 @@ def classify_pairs(
             "scores": scores,
             "threshold": threshold,
             "f1": f1,
-            "curve": curve(found, same),
+            "curve": curve(same_probability, same),
             "judges": {name: one.spec() for name, one in judges.items()},
         },
     )
@@ -172,7 +172,7 @@ def classify_pairs(
 
 def _draw_pairs(source: EmbeddedRun, seed: int) -> Work[tuple[np.ndarray, np.ndarray, np.ndarray]]:
     """Returns features (pairs, F) of drawn pairs, whether each is of one class, and the fold that held both out."""
-    made, same, folds = [], [], []
+    features, same, folds = [], [], []
     shapes = source.table.class_groups or source.table.classes
     for number, (fold, embedded) in enumerate(source.by_fold.items()):
         yield Progress(TASK, number, len(source.by_fold), f"{source.member} fold {fold}")
@@ -182,17 +182,17 @@ def _draw_pairs(source: EmbeddedRun, seed: int) -> Work[tuple[np.ndarray, np.nda
             continue
         near = nearest(vectors, vectors, min(20, len(rows))).rows
         chosen, equal = sample_pairs(source.table.targets()[rows], shapes, near, generator(seed, TASK, fold))
-        made.append(pair_features(vectors[chosen[:, 0]], vectors[chosen[:, 1]]))
+        features.append(pair_features(vectors[chosen[:, 0]], vectors[chosen[:, 1]]))
         same.append(equal)
         folds.append(np.full(len(equal), fold))
-    if len(made) < 2 or any(part.all() or not part.any() for part in same):
+    if len(features) < 2 or any(part.all() or not part.any() for part in same):
         raise InvalidError(
             "the classifier is fitted on one fold and scored on another: two folds need both positive "
             "and negative pairs",
             code="D46",
             hint="run kit embed for all folds of a splitter with two folds or more",
         )
-    return np.concatenate(made), np.concatenate(same), np.concatenate(folds)
+    return np.concatenate(features), np.concatenate(same), np.concatenate(folds)
 
 
 def _read(file: Path, table: Table, source: EmbeddedRun) -> tuple[tuple[str, str], ...]:
@@ -205,13 +205,13 @@ def _read(file: Path, table: Table, source: EmbeddedRun) -> tuple[tuple[str, str
             hint="write a header, then two ids per row",
         )
     known = {*table.ids.tolist(), *source.by_fold[min(source.by_fold)].test.ids.tolist()}
-    found = tuple((row[0], row[1]) for row in read.rows)
+    pairs = tuple((row[0], row[1]) for row in read.rows)
     cases = [
         Case(f"the id in line {line} is in no table", str(file), name, code="D64")
-        for pair, line in zip(found, read.lines, strict=True)
+        for pair, line in zip(pairs, read.lines, strict=True)
         for name in pair
         if name not in known
     ]
     if cases:
         raise DataError(f"{len(cases)} ids of {file} are unknown", code="D64", cases=cases)
-    return found
+    return pairs

@@ -121,11 +121,11 @@ def retrieve(
     named = [one.slug() for one in (asked, *opened)]
     context = _RetrievalContext(workspace, table, scoring, recipe, opened, named)
     read = [read_source(workspace, member, table) for member in members]
-    made = []
+    results = []
     for source in read:
         mine = replace(context, table=source.table, scorer=recipe.with_classes(Classes(source.table.classes)))
-        made.append((yield from mine.answer(source)))
-    return made
+        results.append((yield from mine.answer(source)))
+    return results
 
 
 @dataclass(frozen=True)
@@ -176,13 +176,13 @@ class _RetrievalContext:
         variants: list[_SearchVariant] = []
         for chosen in _subsets(self.rerankers):
             detail = " ".join(reranker.plugin_name() for reranker in chosen)
-            found = yield from find_neighbours(source, self.scorer.neighbours(), chosen, ignored, detail)
+            answers = yield from find_neighbours(source, self.scorer.neighbours(), chosen, ignored, detail)
             if own_predictions:
-                found = (
-                    with_classifier(found[0], own_predictions[0]),
-                    with_classifier(found[1], own_predictions[1]),
+                answers = (
+                    with_classifier(answers[0], own_predictions[0]),
+                    with_classifier(answers[1], own_predictions[1]),
                 )
-            variants.append(self._search(source, chosen, *found))
+            variants.append(self._search(source, chosen, *answers))
         return self._write(source, variants)
 
     def _search(
@@ -271,28 +271,28 @@ class _RetrievalContext:
         self, variants: Sequence[_SearchVariant], kept: _SearchVariant, held: Table, folds: np.ndarray
     ) -> tuple[RerankerGain, ...]:
         metric, answers, base = self._bind(held, folds, variants[0].honest)
-        found = []
+        gains = []
         for reranker in self.rerankers:
             alone = next(variant for variant in variants if variant.rerankers == (reranker,))
             joined = self._bind(held, folds, alone.honest)[2]
             (gain,) = compute_gains(metric, answers.targets(), joined, {"plain search": base}, answers.groups)
-            found.append(RerankerGain(reranker.plugin_name(), gain, reranker in kept.rerankers))
-        return tuple(found)
+            gains.append(RerankerGain(reranker.plugin_name(), gain, reranker in kept.rerankers))
+        return tuple(gains)
 
     def _provenance(self, source: EmbeddedRun, name: str, variant: _SearchVariant) -> Provenance:
         """Returns the provenance of the predictions: the embeddings, and how they were compared."""
-        found = source.provenance
+        provenance = source.provenance
         retrieval = RetrievalRecord(
             embeddings=source.views,
             scorer=variant.scorer.spec(),
             rerankers=tuple(reranker.spec() for reranker in variant.rerankers),
         )
         return Provenance(
-            run=found.run,
+            run=provenance.run,
             views=name,
-            merge=found.merge,
-            classes=found.classes,
-            plugins={**found.plugins, **plugin_hashes([variant.scorer, *variant.rerankers])},
+            merge=provenance.merge,
+            classes=provenance.classes,
+            plugins={**provenance.plugins, **plugin_hashes([variant.scorer, *variant.rerankers])},
             checkpoints=source.tags,
             retrieval=retrieval,
         )

@@ -109,9 +109,9 @@ def open_question(
         f"--at-least {at_least} is more than --at-most {at_most}": at_least > at_most,
         "--threshold is for sets": threshold is not None and (answer or plain) == "ranking",
     }
-    found = next((text for text, is_wrong in wrong.items() if is_wrong), None)
-    if found is not None:
-        raise ConfigError(found, code="C05")
+    fault = next((text for text, is_wrong in wrong.items() if is_wrong), None)
+    if fault is not None:
+        raise ConfigError(fault, code="C05")
     chosen: Answer = "set" if (answer or plain) == "set" else "ranking"
     listed = None if index is None else os.fspath(index)
     reduction = Reduction(pca, whiten)
@@ -190,20 +190,20 @@ def retrieve_images(
     reductions = {
         fold: question.reduction.fit(_training_vectors(sources, fold)) for fold in sources[0].by_fold
     }
-    found, folds = _compare_held_out(sources, reductions, question, search)
+    held_out_ranked, folds = _compare_held_out(sources, reductions, question, search)
     rule = SetRule(question.threshold or 0.0, question.least, question.most, question.index is None)
     threshold: float | None = None
     if question.answer == "ranking":
-        score = mean_average_precision(found, question.most)
+        score = mean_average_precision(held_out_ranked, question.most)
     elif question.threshold is None:
-        score, rule = cross_fit_sets(rule, found, folds)
+        score, rule = cross_fit_sets(rule, held_out_ranked, folds)
         threshold = rule.threshold
     else:
-        score, threshold = float(rule.score_rows(found).mean()), question.threshold
+        score, threshold = float(rule.score_rows(held_out_ranked).mean()), question.threshold
     named = tuple(f"runs/{source.member}" for source in sources)
-    made = ImageAnswers(named, question.metric, score, len(folds), threshold, None, None, 0, 0.0)
+    answers = ImageAnswers(named, question.metric, score, len(folds), threshold, None, None, 0, 0.0)
     if sample is None or shape is None:
-        return made
+        return answers
     yield Progress(TASK, 1, 2, "test rows")
     lists = _answer_test(workspace, sources, reductions, question, rule, search)
     wanted = list(dict.fromkeys(sample.iloc[:, 0]))
@@ -221,9 +221,9 @@ def retrieve_images(
         names = {one: [image for image, _ in ranked] for one, ranked in lists.items()}
         filled = shape.write_lists(names, sample)
     check_table(filled, sample, shape, table.classes)
-    written = _enter(workspace, made, question, filled, shape, name)
+    written = _enter(workspace, answers, question, filled, shape, name)
     images = float(np.mean([len(lists[one]) for one in wanted]))
-    return replace(made, number=written.number, path=written.path, rows=len(wanted), images=images)
+    return replace(answers, number=written.number, path=written.path, rows=len(wanted), images=images)
 
 
 def _check_folds(sources: Sequence[EmbeddedRun]) -> None:
@@ -380,7 +380,7 @@ def _places(part: Vectors, ids: np.ndarray) -> np.ndarray:
 
 def _enter(
     workspace: Workspace,
-    made: ImageAnswers,
+    answers: ImageAnswers,
     question: ImageQuestion,
     table: pd.DataFrame,
     shape: Format,
@@ -391,19 +391,19 @@ def _enter(
     data, ids = workspace.competition.data, table.iloc[:, 0].drop_duplicates().to_numpy(str)
     record = {
         "created": created,
-        "members": [{"member": member} for member in made.members],
-        "ensembler": {**question.to_json(), "threshold": made.threshold},
+        "members": [{"member": member} for member in answers.members],
+        "ensembler": {**question.to_json(), "threshold": answers.threshold},
         "format": shape.spec(),
-        "metric": {"name": made.metric},
-        "written_score": made.score,
-        "rows": made.queries,
+        "metric": {"name": answers.metric},
+        "written_score": answers.score,
+        "rows": answers.queries,
         "test_rows": len(ids),
         "fingerprints": {
             "test_rows": ids_fingerprint(ids),
             "sample": sha256(workspace.path(str(data.sample))),
         },
     }
-    named = name or f"images-{'-'.join(member.removeprefix('runs/') for member in made.members)}"
+    named = name or f"images-{'-'.join(member.removeprefix('runs/') for member in answers.members)}"
     with submission.lock_submissions(workspace.submissions):
         board = Board.read(workspace.submissions)
         entered = {entry.file for entry in board.entries}
@@ -413,13 +413,13 @@ def _enter(
                 number=written.number,
                 name=written.path.stem.partition("-")[2],
                 file=written.path.name,
-                cv=made.score,
-                metric=made.metric,
+                cv=answers.score,
+                metric=answers.metric,
                 better="higher",
                 leaderboard=None,
-                members=" ".join(made.members),
+                members=" ".join(answers.members),
                 ensembler="similar_images",
-                rows=made.queries,
+                rows=answers.queries,
                 created=created,
             )
             board.enter(entry)

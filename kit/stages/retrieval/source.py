@@ -47,7 +47,7 @@ class EmbeddedRun:
     @property
     def tags(self) -> dict[str, str]:
         """The checkpoint of each fold."""
-        return {str(fold): made.provenance.checkpoint for fold, made in self.by_fold.items()}
+        return {str(fold): embeddings.provenance.checkpoint for fold, embeddings in self.by_fold.items()}
 
     @cached_property
     def has_vector(self) -> np.ndarray:
@@ -114,16 +114,17 @@ def _check(source: EmbeddedRun, test_ids: Sequence[str]) -> None:
                 f"{len(source.folds.ids)} or different rows"
             )
         )
-    for fold, made in source.by_fold.items():
-        found, first = made.provenance, source.provenance
+    for fold, embeddings in source.by_fold.items():
+        provenance, first = embeddings.provenance, source.provenance
         wrong = {
-            "other classes": found.classes != table.classes,
-            "other training rows": found.ids["train"] != ids_fingerprint(table.ids),
-            "other test rows": set(made.test.ids.tolist()) != set(test_ids),
-            "other folds": found.folds != mark,
-            "another size than fold " + str(min(source.by_fold)): made.train.features != _features(source),
-            "other settings for reading images": found.images != first.images,
-            "another checkpoint of that number": _was_trained_again(source.run, fold, found.checkpoint),
+            "other classes": provenance.classes != table.classes,
+            "other training rows": provenance.ids["train"] != ids_fingerprint(table.ids),
+            "other test rows": set(embeddings.test.ids.tolist()) != set(test_ids),
+            "other folds": provenance.folds != mark,
+            "another size than fold " + str(min(source.by_fold)): embeddings.train.features
+            != _features(source),
+            "other settings for reading images": provenance.images != first.images,
+            "another checkpoint of that number": _was_trained_again(source.run, fold, provenance.checkpoint),
         }
         cases += [Case(what, f"fold {fold}", code="D48") for what, is_wrong in wrong.items() if is_wrong]
     if cases:

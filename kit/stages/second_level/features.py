@@ -50,19 +50,19 @@ class FeatureTable:
 
     def test_folds(self) -> list[int]:
         """Returns the folds whose models predicted the test rows, by all members; [-1] if the members differ."""
-        found = [sorted(set(member.test.folds.tolist())) for member in self.members]
-        return found[0] if all(each == found[0] for each in found) else [-1]
+        folds_of_members = [sorted(set(member.test.folds.tolist())) for member in self.members]
+        return folds_of_members[0] if all(each == folds_of_members[0] for each in folds_of_members) else [-1]
 
     def test_features(self, fold: int) -> tuple[pd.DataFrame, np.ndarray]:
         """Returns features of the test rows (T, F) and the members' probabilities (M, T, K), by one fold's
         models; -1: all.
         """
         of_all = fold == -1
-        made = [
+        predictions_of_members = [
             member.test.mean() if of_all else member.test.take(member.test.folds == fold)
             for member in self.members
         ]
-        stack = np.stack([each.align(self.test.ids) for each in made])
+        stack = np.stack([each.align(self.test.ids) for each in predictions_of_members])
         return self._join(stack, self.side[1], self.test), stack
 
     def _join(self, stack: np.ndarray, side: pd.DataFrame, table: Table) -> pd.DataFrame:
@@ -130,12 +130,12 @@ def join_features(
 
     `stack` is (M, N, K). The z-score is 0 in a group without spread. The rank is from 0 to 1, ties share the mean.
     """
-    made = {
+    columns = {
         f"{name}|{label}": stack[place, :, number].astype(np.float64)
         for place, name in enumerate(names)
         for number, label in enumerate(classes)
     }
-    joined = pd.concat([pd.DataFrame(made), side.reset_index(drop=True)], axis=1)
+    joined = pd.concat([pd.DataFrame(columns), side.reset_index(drop=True)], axis=1)
     if group is None:
         return joined
     keys = table.frame[group].astype(str).to_numpy()
@@ -204,23 +204,25 @@ def write_features(
                 f"{each} already exists", code="C38", hint="use another --out, or remove the file"
             )
     yield Progress(TASK, 0, 1, "features")
-    made = make_features(space, members, group)
-    table = made.rows.table
+    all_features = make_features(space, members, group)
+    table = all_features.rows.table
     target = [" ".join(table.label_names(row)) for row in range(len(table))]
-    known = pd.DataFrame({"id": made.rows.ids, "fold": made.rows.folds, "target": target})
-    _write(path, pd.concat([known, made.train], axis=1))
-    count = len(made.test)
+    known = pd.DataFrame({"id": all_features.rows.ids, "fold": all_features.rows.folds, "target": target})
+    _write(path, pd.concat([known, all_features.train], axis=1))
+    count = len(all_features.test)
     if count:
-        features = pd.concat([_folds_of(made, fold) for fold in made.test_folds()], ignore_index=True)
+        features = pd.concat(
+            [_folds_of(all_features, fold) for fold in all_features.test_folds()], ignore_index=True
+        )
         _write(beside, features)
-    names = tuple(map(str, made.train.columns))
-    return FeaturesResult(path, beside if count else None, (len(table), count), names, made.group)
+    names = tuple(map(str, all_features.train.columns))
+    return FeaturesResult(path, beside if count else None, (len(table), count), names, all_features.group)
 
 
-def _folds_of(made: FeatureTable, fold: int) -> pd.DataFrame:
+def _folds_of(features_table: FeatureTable, fold: int) -> pd.DataFrame:
     """Returns the features of the test rows by one fold's models, after id and fold."""
-    features = made.test_features(fold)[0]
-    return pd.concat([pd.DataFrame({"id": made.test.ids, "fold": fold}), features], axis=1)
+    features = features_table.test_features(fold)[0]
+    return pd.concat([pd.DataFrame({"id": features_table.test.ids, "fold": fold}), features], axis=1)
 
 
 def _write(path: Path, table: pd.DataFrame) -> None:

@@ -101,8 +101,8 @@ def stack(
     run = find_run(space, name)
     open_classifier(model, options, 0)
     yield Progress(TASK, 0, 1, "features")
-    made = make_features(space, members, group)
-    table, target = made.rows.table, made.rows.table.target
+    features = make_features(space, members, group)
+    table, target = features.rows.table, features.rows.table.target
     scoring = Scoring.of(space, table)
     check_takes([scoring.metric], table.label_kind, space.root)
     if table.label_kind not in ("class_index", "multi_hot"):
@@ -111,7 +111,7 @@ def stack(
             code="C17",
             hint="kit features --out features.parquet writes the table for another model",
         )
-    numbers = [int(fold) for fold in np.unique(made.rows.folds)]
+    numbers = [int(fold) for fold in np.unique(features.rows.folds)]
     if len(numbers) < 2:
         raise InvalidError(
             "all out-of-fold rows are of one fold, so the trees have no other rows to learn from",
@@ -124,27 +124,29 @@ def stack(
         "seeds": seeds,
         "members": {
             str(one): fingerprint([one.oof.provenance.to_json(), one.test.provenance.to_json()])
-            for one in made.members
+            for one in features.members
         },
         "columns": list(space.competition.data.columns),
         "kinds": dict(space.competition.data.column_kinds),
-        "group": made.group,
+        "group": features.group,
     }
-    manifest = make_manifest(run, table, made.folds, STACKED, asked)
+    manifest = make_manifest(run, table, features.folds, STACKED, asked)
     is_new = check_name(run, manifest)
     if is_new:
-        held = np.zeros(made.rows.members.shape[1:])
+        held = np.zeros(features.rows.members.shape[1:])
         for place, fold in enumerate(numbers):
             yield Progress(TASK, place, len(numbers) + 1, f"fold {fold}")
-            out = made.rows.folds == fold
-            fit = made.train[~out], made.rows.truth[~out]
+            out = features.rows.folds == fold
+            fit = features.train[~out], features.rows.truth[~out]
             (held[out],) = _predict(
-                model, options, seeds, fit, [(made.train[out], made.rows.members[:, out])], target
+                model, options, seeds, fit, [(features.train[out], features.rows.members[:, out])], target
             )
         yield Progress(TASK, len(numbers), len(numbers) + 1, "test rows")
-        asked_test = [made.test_features(fold) for fold in made.test_folds()] if len(made.test) else []
-        test = _predict(model, options, seeds, (made.train, made.rows.truth), asked_test, target)
-        member = _member(run.name, made, held, test)
+        asked_test = (
+            [features.test_features(fold) for fold in features.test_folds()] if len(features.test) else []
+        )
+        test = _predict(model, options, seeds, (features.train, features.rows.truth), asked_test, target)
+        member = _member(run.name, features, held, test)
         scored = with_scores(member.oof, scoring, table)
         write_member(space, run, manifest, replace(member, oof=scored))
     written = Predictions.read(run.predictions(PLAIN) / "oof.parquet").provenance
@@ -153,13 +155,15 @@ def stack(
         model=model,
         scores=dict(written.scores or {}),
         member_scores={
-            str(one): scores(scoring, one.oof.mean().take(np.isin(one.oof.mean().ids, made.rows.ids)), table)
-            for one in made.members
+            str(one): scores(
+                scoring, one.oof.mean().take(np.isin(one.oof.mean().ids, features.rows.ids)), table
+            )
+            for one in features.members
         },
         rows=len(table),
-        features=made.train.shape[1],
+        features=features.train.shape[1],
         columns=space.competition.data.columns,
-        group=made.group,
+        group=features.group,
         is_new=is_new,
     )
 
@@ -179,44 +183,44 @@ def _predict(
     """
     features, truth = fit
     tables = [table for table, _ in asked]
-    found = [stack.mean(axis=0, dtype=np.float64) for _, stack in asked]
+    sums = [stack.mean(axis=0, dtype=np.float64) for _, stack in asked]
     if not target.multi_label:
         present, numbers = np.unique(truth, return_inverse=True)
         if len(present) > 1:
             predicted = fit_predict(model, options, seeds, (features, numbers), tables)
-            for mean, shares in zip(found, predicted, strict=True):
+            for mean, shares in zip(sums, predicted, strict=True):
                 mean[:, present] = shares * mean[:, present].sum(axis=1, keepdims=True)
-        return [mean / mean.sum(axis=1, keepdims=True) for mean in found]
+        return [mean / mean.sum(axis=1, keepdims=True) for mean in sums]
     for label in range(truth.shape[1]):
         if len(np.unique(truth[:, label])) > 1:
             predicted = fit_predict(
                 model, options, seeds, (features, truth[:, label].astype(np.int64)), tables
             )
-            for mean, shares in zip(found, predicted, strict=True):
+            for mean, shares in zip(sums, predicted, strict=True):
                 mean[:, label] = shares[:, 1]
-    return found
+    return sums
 
 
-def _member(name: str, made: FeatureTable, held: np.ndarray, test: Sequence[np.ndarray]) -> Member:
-    table = made.rows.table
+def _member(name: str, features: FeatureTable, held: np.ndarray, test: Sequence[np.ndarray]) -> Member:
+    table = features.rows.table
     about = Provenance(run=name, views=PLAIN, merge="mean", classes=table.classes)
     oof = Predictions(
-        made.rows.ids,
-        made.rows.folds,
+        features.rows.ids,
+        features.rows.folds,
         table.classes,
         held.astype(np.float32),
-        replace(about, rows="oof", folds=made.folds.fingerprint()),
+        replace(about, rows="oof", folds=features.folds.fingerprint()),
         target=table.target,
     )
     if not test:
-        return Member(name, PLAIN, made.folds, oof, Predictions.without_rows(table.classes, table.target))
-    folds = made.test_folds()
+        return Member(name, PLAIN, features.folds, oof, Predictions.without_rows(table.classes, table.target))
+    folds = features.test_folds()
     predicted = Predictions(
-        np.tile(made.test.ids, len(folds)),
-        np.repeat(folds, len(made.test)),
+        np.tile(features.test.ids, len(folds)),
+        np.repeat(folds, len(features.test)),
         table.classes,
         np.concatenate(test).astype(np.float32),
-        replace(about, rows="test", ids=ids_fingerprint(made.test.ids)),
+        replace(about, rows="test", ids=ids_fingerprint(features.test.ids)),
         target=table.target,
     )
-    return Member(name, PLAIN, made.folds, oof, predicted)
+    return Member(name, PLAIN, features.folds, oof, predicted)

@@ -116,8 +116,8 @@ def open_classifier(model: str, options: Mapping[str, Any], seed: int) -> Classi
         )
     if model != DEFAULT:
         require_package(model, f"model {model!r}", f"--model {DEFAULT}")
-    made: Classifier = MODELS[model](seed)
-    known = _list_options(made)
+    classifier: Classifier = MODELS[model](seed)
+    known = _list_options(classifier)
     for name in options:
         if known and name not in known:
             raise ConfigError(
@@ -126,21 +126,21 @@ def open_classifier(model: str, options: Mapping[str, Any], seed: int) -> Classi
                 hint=f"options such as {', '.join(sorted(known)[:5])}",
             )
     try:
-        made.set_params(**options)
+        classifier.set_params(**options)
     except Exception as error:
         raise ConfigError(
             f"{model}: {error}", code="C02", hint="--options takes the library's names"
         ) from error
-    return made
+    return classifier
 
 
-def _list_options(made: Classifier) -> set[str]:
+def _list_options(classifier: Classifier) -> set[str]:
     """Returns names of options; empty if the library takes others than it lists, as CatBoost does."""
-    if type(made).__module__.startswith("catboost"):
+    if type(classifier).__module__.startswith("catboost"):
         from inspect import signature
 
-        return set(signature(type(made).__init__).parameters) - {"self"}
-    return set(made.get_params())
+        return set(signature(type(classifier).__init__).parameters) - {"self"}
+    return set(classifier.get_params())
 
 
 def read_options(text: str | None) -> dict[str, Any]:
@@ -148,14 +148,14 @@ def read_options(text: str | None) -> dict[str, Any]:
     if text is None:
         return {}
     try:
-        found = json.loads(text)
+        options = json.loads(text)
     except ValueError:
-        found = None
-    if not isinstance(found, dict):
+        options = None
+    if not isinstance(options, dict):
         raise ConfigError(
             f"--options {text!r} is not a JSON object", code="C05", hint="--options '{\"max_iter\": 400}'"
         )
-    return found
+    return options
 
 
 def fit_predict(
@@ -181,22 +181,22 @@ def fit_predict(
                 ]
                 classifier.set_params(cat_features=names)
                 classifier.fit(_without_missing(features, names), truth)
-                found = [classifier.predict_proba(_without_missing(table, names)) for table in asked]
+                probabilities = [classifier.predict_proba(_without_missing(table, names)) for table in asked]
             else:
                 classifier.fit(features, truth)
-                found = [classifier.predict_proba(table) for table in asked]
+                probabilities = [classifier.predict_proba(table) for table in asked]
         except (ValueError, TypeError, RuntimeError) as error:
             first = str(error).splitlines()[0]
             raise ConfigError(
                 f"{model}: {first}", code="C02", hint="other --options, or --model scikit-learn"
             ) from error
-        total = [one + other for one, other in zip(total, found, strict=True)]
+        total = [one + other for one, other in zip(total, probabilities, strict=True)]
     return [np.asarray(one / seeds, np.float64) for one in total]
 
 
 def _without_missing(features: pd.DataFrame, names: list[str]) -> pd.DataFrame:
     """Returns categories as text, a missing one as a word."""
-    made = features.copy()
+    filled = features.copy()
     for name in names:
-        made[name] = made[name].astype(object).where(made[name].notna(), MISSING).astype(str)
-    return made
+        filled[name] = filled[name].astype(object).where(filled[name].notna(), MISSING).astype(str)
+    return filled

@@ -37,8 +37,8 @@ def check_run(space: Workspace, run: Run, train: Table, test: Table) -> None:
         _check_predictions(file, folds, classes, test)
 
 
-def _check_ids(what: str, found: Iterable[str], wanted: Iterable[str], rows: str) -> None:
-    more, less = sorted(set(found) - set(wanted)), sorted(set(wanted) - set(found))
+def _check_ids(what: str, ids: Iterable[str], wanted: Iterable[str], rows: str) -> None:
+    more, less = sorted(set(ids) - set(wanted)), sorted(set(wanted) - set(ids))
     if more or less:
         cases = [Case(f"is not among the {rows} here", id=name) for name in more]
         cases += [Case("is missing", id=name) for name in less]
@@ -51,15 +51,15 @@ def _check_ids(what: str, found: Iterable[str], wanted: Iterable[str], rows: str
 
 
 def _check_predictions(file: Path, folds: Folds, classes: tuple[str, ...], test: Table) -> None:
-    made = Predictions.read(file)
-    if made.classes != classes:
+    predictions = Predictions.read(file)
+    if predictions.classes != classes:
         raise InvalidError(
             f"{file} predicts other classes than this competition has",
             code="D42",
-            cases=[f"{len(made.classes)} classes there, {len(classes)} here"],
+            cases=[f"{len(predictions.classes)} classes there, {len(classes)} here"],
             hint="use the same classes in the same order",
         )
-    folds_fingerprint = made.provenance.folds
+    folds_fingerprint = predictions.provenance.folds
     if folds_fingerprint and folds_fingerprint != folds.fingerprint():
         raise InvalidError(
             f"{file} was predicted with other folds than the run's folds.csv",
@@ -68,35 +68,37 @@ def _check_predictions(file: Path, folds: Folds, classes: tuple[str, ...], test:
         )
     if file.name.startswith("test"):
         is_whole = ".unfinished" not in file.name
-        if len(test) and is_whole and ids_fingerprint(made.ids) != ids_fingerprint(test.ids):
-            known = {*made.ids.tolist(), *_unread_images(made, test)}
+        if len(test) and is_whole and ids_fingerprint(predictions.ids) != ids_fingerprint(test.ids):
+            known = {*predictions.ids.tolist(), *_unread_images(predictions, test)}
             _check_ids(f"{file} has", known, test.ids.tolist(), "test rows")
     elif file.name.startswith("oof"):
-        _check_held_out(file, made, folds)
+        _check_held_out(file, predictions, folds)
 
 
-def _unread_images(made: Predictions, test: Table) -> list[str]:
+def _unread_images(predictions: Predictions, test: Table) -> list[str]:
     """Returns test images without a prediction whose answer has another image, because kit leaves out
     unreadable ones.
     """
     if test.answers is None:
         return []
-    there = np.isin(test.ids, made.ids)
+    there = np.isin(test.ids, predictions.ids)
     return [str(name) for name in test.ids[~there & np.isin(test.answers, test.answers[there])]]
 
 
-def _check_held_out(file: Path, made: Predictions, folds: Folds) -> None:
+def _check_held_out(file: Path, predictions: Predictions, folds: Folds) -> None:
     """Raises InvalidError D43 for a row that its model may have trained on."""
     place = {name: row for row, name in enumerate(folds.ids.tolist())}
-    unknown = [name for name in made.ids.tolist() if name not in place]
+    unknown = [name for name in predictions.ids.tolist() if name not in place]
     if unknown:
         raise InvalidError(
             f"{file} has {len(unknown)} ids that its folds.csv lacks", code="D41", cases=unknown
         )
-    numbers = folds.numbers[[place[name] for name in made.ids.tolist()]]
-    wrong = ~np.asarray((numbers == made.folds[:, None]).any(axis=1))
+    numbers = folds.numbers[[place[name] for name in predictions.ids.tolist()]]
+    wrong = ~np.asarray((numbers == predictions.folds[:, None]).any(axis=1))
     if wrong.any():
-        cases = [Case("is predicted by a fold that trained on it", id=str(name)) for name in made.ids[wrong]]
+        cases = [
+            Case("is predicted by a fold that trained on it", id=str(name)) for name in predictions.ids[wrong]
+        ]
         raise InvalidError(f"{file}: {int(wrong.sum())} rows are not held out", code="D43", cases=cases)
 
 

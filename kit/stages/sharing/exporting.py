@@ -93,7 +93,7 @@ def _check_views(ref: RunRef) -> None:
 
 def _names(run: Run, views: set[str] | None, weights: bool) -> list[str]:
     """Returns the files of a run that are packed."""
-    found = []
+    names = []
     for path in sorted(run.folder.rglob("*")):
         name = path.relative_to(run.folder).as_posix()
         parts = name.split("/")
@@ -102,8 +102,8 @@ def _names(run: Run, views: set[str] | None, weights: bool) -> list[str]:
         is_heavy = parts[0] == "embeddings" or (parts[0].startswith("fold-") and len(parts) == 3)
         is_other = parts[0] == "predictions" and views is not None and parts[1] not in views
         if not is_other and (weights or not is_heavy):
-            found.append(name)
-    return found
+            names.append(name)
+    return names
 
 
 def _write(out: Path, files: dict[str, Path]) -> Work[None]:

@@ -335,11 +335,11 @@ def warn_of_surer_rows(held: Predictions, test: Predictions) -> None:
         warnings.warn(KitWarning(text), stacklevel=3)
 
 
-def _confidence(made: Predictions) -> np.ndarray:
+def _confidence(predictions: Predictions) -> np.ndarray:
     """Returns the confidence of each row: its largest probability, or the mean distance of its labels from 0.5."""
-    if made.target.sums_to_one:
-        return np.asarray(made.probabilities.max(axis=1))
-    return np.asarray(np.abs(made.probabilities - 0.5).mean(axis=1))
+    if predictions.target.sums_to_one:
+        return np.asarray(predictions.probabilities.max(axis=1))
+    return np.asarray(np.abs(predictions.probabilities - 0.5).mean(axis=1))
 
 
 def _with_scores(space: Workspace, member: Member, table: Table) -> Member:
@@ -379,17 +379,17 @@ def check_name(run: Run, manifest: Mapping[str, Any]) -> bool:
 def write_member(space: Workspace, run: Run, manifest: Mapping[str, Any], member: Member) -> None:
     """Writes a run without networks, completely or not at all."""
     with staging_folder(space) as staging:
-        made = Run(staging / "runs" / run.name)
-        write_json(made.folder / "manifest.json", dict(manifest))
+        staged = Run(staging / "runs" / run.name)
+        write_json(staged.folder / "manifest.json", dict(manifest))
         if len(member.test):
-            member.test.write(made.predictions(PLAIN) / "test.parquet")
+            member.test.write(staged.predictions(PLAIN) / "test.parquet")
         if member.is_verified:
-            member.folds.write(made.folder / "folds.csv")
-            member.oof.write(made.predictions(PLAIN) / "oof.parquet")
-        made.folder.rename(run.folder)
+            member.folds.write(staged.folder / "folds.csv")
+            member.oof.write(staged.predictions(PLAIN) / "oof.parquet")
+        staged.folder.rename(run.folder)
         sync(run.folder.parent)
 
 
-def as_json(made: ForeignMember) -> dict[str, Any]:
+def as_json(member: ForeignMember) -> dict[str, Any]:
     """Returns all of it as JSON values."""
-    return {**asdict(made), "member": made.member}
+    return {**asdict(member), "member": member.member}

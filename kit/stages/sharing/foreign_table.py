@@ -132,15 +132,15 @@ def _read_cells(path: Path, layout: TableLayout) -> tuple[pd.DataFrame, Sequence
 
 
 def _id_column(path: Path, cells: pd.DataFrame, layout: TableLayout) -> str:
-    found = next((name for name in layout.ids if name in cells), None)
-    if found is None:
+    id_column = next((name for name in layout.ids if name in cells), None)
+    if id_column is None:
         names = [str(column) for column in cells.columns]
         raise ConfigError(
             f"{path} has no column {layout.ids[0]!r}{did_you_mean(layout.ids[0], names)}",
             code="C07",
             hint=f"its columns: {', '.join(names[:MAX_CASES])}",
         )
-    return found
+    return id_column
 
 
 def _check_ids(path: Path, ids: np.ndarray, lines: Sequence[int], folds: Sequence[str] | None) -> None:
@@ -270,9 +270,9 @@ def _fold_numbers(path: Path, column: pd.Series, ids: np.ndarray, lines: Sequenc
     return values.astype(np.int64)
 
 
-def check_same_ids(path: Path, found: Iterable[str], wanted: Iterable[str], rows: str) -> None:
+def check_same_ids(path: Path, ids: Iterable[str], wanted: Iterable[str], rows: str) -> None:
     """Raises InvalidError D41 if a table has other ids than its rows should have; `rows` names them."""
-    has, needs = set(found), set(wanted)
+    has, needs = set(ids), set(wanted)
     extra, missing = sorted(has - needs), sorted(needs - has)
     if not extra and not missing:
         return

@@ -112,12 +112,12 @@ def import_runs(
     Raises InvalidError D41 and D42 for other ids or classes, BusyError R08 if a process works on a run.
     """
     place = Path(source)
-    with open_source(place) as found:
-        space, has_config = _workspace(workspace, found)
-        taken = _choose_runs(found, only)
+    with open_source(place) as opened:
+        space, has_config = _workspace(workspace, opened)
+        taken = _choose_runs(opened, only)
         with staging_folder(space) as staging:
-            _check_export(found, staging)
-            yield from _copy(found, taken, staging, space)
+            _check_export(opened, staging)
+            yield from _copy(opened, taken, staging, space)
             train = read_labelled_rows(space.root, space.competition.data).sort_by_id()
             test = rows_to_predict(space, space.competition.data, train.classes)
             new, already = _sort_out(space, staging, taken, prefix)
@@ -129,7 +129,7 @@ def import_runs(
             names = {name: prefix + name for name in taken}
             runs = tuple(_take_run(space, staging, name, names[name], train) for name in new)
             submissions = take_submissions(space, staging / "submissions", entries, names if prefix else {})
-            others = () if prefix or only else tuple(_take_others(space, staging, found))
+            others = () if prefix or only else tuple(_take_others(space, staging, opened))
     return ImportResult(place, runs, tuple(already), submissions, others, has_config)
 
 
@@ -272,16 +272,16 @@ def _rename_in_errors(staging: Path, source: Path) -> Iterator[None]:
 
 def _take_run(space: Workspace, staging: Path, was: str, name: str, train: Table) -> ImportedRun:
     """Moves a run to runs/ by a rename."""
-    made = Run(staging / "runs" / was)
-    same, other = compare_folds(space, made.folds(), name)
-    notes = _notes(space, made, train)
+    staged = Run(staging / "runs" / was)
+    same, other = compare_folds(space, staged.folds(), name)
+    notes = _notes(space, staged, train)
     if name != was:
-        _rename(made, name)
+        _rename(staged, name)
     target = space.runs / name
-    made.folder.rename(target)
+    staged.folder.rename(target)
     sync(target.parent)
-    found = record(Run(target))
-    return ImportedRun(name, was, found.state, tuple(found.views), same, other, tuple(notes))
+    run_record = record(Run(target))
+    return ImportedRun(name, was, run_record.state, tuple(run_record.views), same, other, tuple(notes))
 
 
 def compare_folds(space: Workspace, folds: Folds, name: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -303,14 +303,14 @@ def _rename(run: Run, name: str) -> None:
     if manifest := run.manifest:
         write_json(run.folder / "manifest.json", {**manifest, "name": name})
     for file in run.folder.rglob("*.parquet"):
-        made = Predictions.read(file)
-        replace(made, provenance=replace(made.provenance, run=name)).write(file)
+        predictions = Predictions.read(file)
+        replace(predictions, provenance=replace(predictions.provenance, run=name)).write(file)
 
 
 def _notes(space: Workspace, run: Run, train: Table) -> list[str]:
-    made: Mapping[str, Any] = run.provenance
+    provenance: Mapping[str, Any] = run.provenance
     notes = []
-    if made and made.get("rows") != rows_digest(space, run, train):
+    if provenance and provenance.get("rows") != rows_digest(space, run, train):
         notes.append("labels or groups differ from this table: kit train does not continue it (D60)")
     if not any(run.folder.glob("fold-*/*/model.safetensors")):
         notes.append("without weights: kit blend and kit final can use it, kit tta cannot")

@@ -41,12 +41,12 @@ class Source:
     @property
     def runs(self) -> dict[str, list[str]]:
         """The files of each run, by their paths in it."""
-        found: dict[str, list[str]] = {}
+        files_by_run: dict[str, list[str]] = {}
         for name in self.names:
             run, _, inner = name.removeprefix("runs/").partition("/")
             if name.startswith("runs/") and RUN_FILE.fullmatch(inner) and not run.startswith("."):
-                found.setdefault(run, []).append(inner)
-        return {run: files for run, files in sorted(found.items()) if "folds.csv" in files}
+                files_by_run.setdefault(run, []).append(inner)
+        return {run: files for run, files in sorted(files_by_run.items()) if "folds.csv" in files}
 
     @property
     def submissions(self) -> list[str]:
@@ -87,8 +87,8 @@ def open_source(path: Path) -> Iterator[Source]:
 
 def _root_of(name: str) -> str | None:
     """Returns the folder of the workspace of a file in an archive, with its slash; None for another file."""
-    found = re.match(r"((?:[^/]+/){0,2}?)(runs/[^/]+/folds\.csv|submissions/board\.csv)$", name)
-    return None if found is None else found[1]
+    match = re.match(r"((?:[^/]+/){0,2}?)(runs/[^/]+/folds\.csv|submissions/board\.csv)$", name)
+    return None if match is None else match[1]
 
 
 def _open_folder(path: Path) -> Source:
@@ -140,7 +140,7 @@ def _choose(path: Path, roots: Sequence[str]) -> str:
 
 def _list(root: Path, folder: str) -> list[str]:
     """Returns the files below a folder. Raises DataError D69 for a link that leads out of `root`."""
-    found = []
+    relative = []
     for place, inner, files in os.walk(root / folder):
         for name in [*inner, *files]:
             path = Path(place, name)
@@ -148,5 +148,5 @@ def _list(root: Path, folder: str) -> list[str]:
                 raise DataError(
                     f"{path} refused: it is a link out of {root}", code="D69", hint="copy the file there"
                 )
-        found += [Path(place, name).relative_to(root).as_posix() for name in files]
-    return sorted(found)
+        relative += [Path(place, name).relative_to(root).as_posix() for name in files]
+    return sorted(relative)

@@ -206,13 +206,13 @@ class Board:
         asked = re.sub(r"\.(csv|json)$", "", Path(str(number)).name)
         if re.fullmatch(r"[0-9]+", asked):
             asked = str(int(asked))
-        found = [entry for entry in self.entries if asked in (str(entry.number), entry.stem)]
+        matching = [entry for entry in self.entries if asked in (str(entry.number), entry.stem)]
         known = ", ".join(map(str, sorted({entry.number for entry in self.entries})))
-        if len(found) == 1:
-            return found[0]
-        if found:
-            hint = f"give the name: {', '.join(entry.stem for entry in found)}"
-            raise ConfigError(f"{len(found)} submissions have the number {asked}", code="C22", hint=hint)
+        if len(matching) == 1:
+            return matching[0]
+        if matching:
+            hint = f"give the name: {', '.join(entry.stem for entry in matching)}"
+            raise ConfigError(f"{len(matching)} submissions have the number {asked}", code="C22", hint=hint)
         hint = f"one of {known}" if known else "kit blend creates one"
         raise ConfigError(f"no submission {asked} on the board", code="C22", hint=hint)
 
@@ -254,12 +254,12 @@ class Board:
         for entry in self.entries:
             if known[entry.key]:
                 by_count.setdefault(entry.rows, set()).add(known[entry.key])
-        found = {}
+        keys = {}
         for entry in self.entries:
             alike = by_count.get(entry.rows, set())
             digest = known[entry.key] or (next(iter(alike)) if len(alike) == 1 else "")
-            found[entry.key] = "" if entry.cv is None else f"{entry.rows} {digest}"
-        return found
+            keys[entry.key] = "" if entry.cv is None else f"{entry.rows} {digest}"
+        return keys
 
     @cached_property
     def _common_rows(self) -> Mapping[str, str]:
@@ -302,10 +302,10 @@ def _fingerprint(file: Path) -> str:
 
 def _merge_entries(entries: Iterable[Entry]) -> tuple[Entry, ...]:
     """Returns the entries in the order of their numbers, with the lines of one submission joined."""
-    found: dict[Key, Entry] = {}
+    merged: dict[Key, Entry] = {}
     for entry in entries:
-        found[entry.key] = _both(found[entry.key], entry) if entry.key in found else entry
-    return tuple(entry for _, entry in sorted(found.items()))
+        merged[entry.key] = _both(merged[entry.key], entry) if entry.key in merged else entry
+    return tuple(entry for _, entry in sorted(merged.items()))
 
 
 def _both(one: Entry, other: Entry) -> Entry:

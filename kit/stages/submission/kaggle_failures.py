@@ -94,8 +94,8 @@ def _of_status(error: Any, secrets: Mapping[str, Any]) -> RunError:
 def _own_words(response: Any) -> str:
     """Returns the message in a response, which need not be JSON."""
     try:
-        found = response.json()
-        return str(found.get("message") or found.get("error") or "")
+        body = response.json()
+        return str(body.get("message") or body.get("error") or "")
     except (*UNREADABLE, OSError):
         return ""
 

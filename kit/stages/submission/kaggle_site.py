@@ -101,15 +101,15 @@ class KaggleSite:
         request.competition_name = self.name
         try:
             with self._client() as client:
-                found = client.get_competition(request)
+                competition = client.get_competition(request)
         except Refusal as refusal:
             raise self._unknown(refusal) from None
         return SiteCompetition(
             self.name,
-            bool(found.user_has_entered),
-            found.max_daily_submissions or None,
-            bool(found.is_kernels_submissions_only),
-            bool(found.submissions_disabled),
+            bool(competition.user_has_entered),
+            competition.max_daily_submissions or None,
+            bool(competition.is_kernels_submissions_only),
+            bool(competition.submissions_disabled),
         )
 
     def submissions(self) -> tuple[SiteSubmission, ...]:
@@ -120,18 +120,18 @@ class KaggleSite:
     def _list(self) -> tuple[SiteSubmission, ...]:
         from kagglesdk.competitions.types.competition_api_service import ApiListSubmissionsRequest
 
-        found: list[SiteSubmission] = []
+        submissions: list[SiteSubmission] = []
         request = ApiListSubmissionsRequest()
         request.competition_name = self.name
         request.page_size = PAGE_SIZE
         with self._client() as client:
             for _ in range(MAX_PAGES):
                 answer = client.list_submissions(request)
-                found += [self._submission(one) for one in answer.submissions or () if one is not None]
+                submissions += [self._submission(one) for one in answer.submissions or () if one is not None]
                 if not answer.next_page_token:
                     break
                 request.page_token = answer.next_page_token
-        return tuple(sorted(found, key=lambda one: one.sent, reverse=True))
+        return tuple(sorted(submissions, key=lambda one: one.sent, reverse=True))
 
     def allowance(self, competition: SiteCompetition, sent: tuple[SiteSubmission, ...]) -> Allowance:
         """Returns how many submissions the team may still send today: from the site, or counted if the site
@@ -200,10 +200,10 @@ class KaggleSite:
         request.competition_name = self.name
         try:
             with self._client() as client:
-                found = client.get_submission_limits(request)
+                limits = client.get_submission_limits(request)
         except Refusal as refusal:
             raise LookupError(refusal.summary) from None
-        return Allowance(found.num_today, found.num_allowed_now, bool(found.limited_by_total))
+        return Allowance(limits.num_today, limits.num_allowed_now, bool(limits.limited_by_total))
 
     def _unknown(self, refusal: Refusal) -> RunError:
         """Returns R22 for a name that the site does not show, with the nearest of the competitions that the
@@ -211,10 +211,10 @@ class KaggleSite:
         """
         joined: list[str] = []
         with suppress(KitError), talk_to_site(self._secrets):
-            found = self._api.competitions_list(group="entered")
+            entered = self._api.competitions_list(group="entered")
             joined = [
                 str(competition.ref or competition.url).rstrip("/").rpartition("/")[2]
-                for competition in found.competitions
+                for competition in entered.competitions
             ]
         return RunError(
             f"Kaggle shows this user no competition {self.name!r}{did_you_mean(self.name, joined)}",

@@ -94,15 +94,15 @@ def sync_scores(workspace: Workspace) -> SyncResult:
     or R26 for the site's answers.
     """
     board = Board.read(workspace.submissions)
-    found = KaggleSite.open(competition_name(workspace)).submissions()
+    submissions = KaggleSite.open(competition_name(workspace)).submissions()
     scores = []
     for entry in board.entries:
-        matches = find_matches(entry, found)
+        matches = find_matches(entry, submissions)
         if matches:
             board, score = _record(board, entry, matches)
             scores.append(score)
-    known = {one for entry in board.entries for one in find_matches(entry, found)}
-    return SyncResult(board, tuple(scores), tuple(one for one in found if one not in known))
+    known = {one for entry in board.entries for one in find_matches(entry, submissions)}
+    return SyncResult(board, tuple(scores), tuple(one for one in submissions if one not in known))
 
 
 def find_matches(entry: Entry, sent: Iterable[SiteSubmission]) -> list[SiteSubmission]:
@@ -125,10 +125,10 @@ def _is_match(entry: Entry, message: str, one: SiteSubmission) -> bool:
 def _created(entry: Entry) -> datetime:
     """Returns when an entry was made, to the second. An edited board may lack a valid time."""
     try:
-        made = datetime.fromisoformat(entry.created)
+        created = datetime.fromisoformat(entry.created)
     except ValueError:
         return datetime.fromtimestamp(0, UTC)
-    return made if made.tzinfo else made.replace(tzinfo=UTC)
+    return created if created.tzinfo else created.replace(tzinfo=UTC)
 
 
 def _record(board: Board, entry: Entry, matches: Sequence[SiteSubmission]) -> tuple[Board, SyncedScore]:

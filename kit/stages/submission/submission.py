@@ -88,9 +88,9 @@ def write(
             return WrittenSubmission(_number(there), there, there.with_suffix(".json"), is_new=False)
         number = max(next_number(submissions), last + 1) if there is None else _number(there)
         path = submissions / f"{number:04d}-{file_slug(name)}.csv"
-        made = {"number": number, "name": file_slug(name), "file": path.name, "sha256": digits, **record}
+        content = {"number": number, "name": file_slug(name), "file": path.name, "sha256": digits, **record}
         files.write_json(
-            path.with_suffix(".json"), made
+            path.with_suffix(".json"), content
         )  # first, because it identifies a file that has no line yet
         files.write_text(path, text)
     return WrittenSubmission(number, path, path.with_suffix(".json"))
@@ -131,17 +131,17 @@ def text_of(table: pd.DataFrame, sep: str = ",") -> str:
 def read_record(file: Path) -> dict[str, Any]:
     """Returns the record beside a submission: members, ensembler, format. Raises ConfigError C22 for another file."""
     try:
-        found = upgrade_record(files.read_json(file))
-        named = all("member" in one for one in found["members"])
+        record = upgrade_record(files.read_json(file))
+        named = all("member" in one for one in record["members"])
     except (OSError, ValueError, KeyError, TypeError):
-        found, named = {}, False
-    if not named or not isinstance(found.get("ensembler"), dict) or "format" not in found:
+        record, named = {}, False
+    if not named or not isinstance(record.get("ensembler"), dict) or "format" not in record:
         raise ConfigError(
             f"{file} is not a record of a submission",
             code="C22",
             hint="use a record such as submissions/0007-name.json, written by kit blend",
         )
-    return found
+    return record
 
 
 def _same(submissions: Path, known: Mapping[str, Any]) -> Path | None:
@@ -149,8 +149,8 @@ def _same(submissions: Path, known: Mapping[str, Any]) -> Path | None:
     wanted = files.fingerprint(known)
     for file in sorted(submissions.glob(f"[0-9]*-{known['name']}.json")):
         with suppress(OSError, ValueError, TypeError):
-            made = dict(files.read_json(file))
-            if files.fingerprint({key: made.get(key) for key in known}) == wanted:
+            record = dict(files.read_json(file))
+            if files.fingerprint({key: record.get(key) for key in known}) == wanted:
                 return file.with_suffix(".csv")
     return None
 

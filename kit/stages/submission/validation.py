@@ -87,26 +87,26 @@ def check_submission(workspace: Workspace, file: Path) -> ValidationReport:
         if error.code in NO_FILE:
             raise
         raise InvalidError(error.summary, code=error.code, cases=error.cases, hint=error.hint) from None
-    found = validate(read, sample, shape, table.classes)
+    issues = validate(read, sample, shape, table.classes)
     return ValidationReport(
-        file, shape.plugin_name(), len(read), tuple(found), tuple(_notes(read, sample, shape, found))
+        file, shape.plugin_name(), len(read), tuple(issues), tuple(_notes(read, sample, shape, issues))
     )
 
 
 def validate(read: CsvFile, sample: pd.DataFrame, shape: Format, classes: Sequence[str]) -> list[Issue]:
     """Returns every fault, in the order of the lines; if the columns differ, only those."""
-    found = list(_columns(read, sample))
-    if found:
-        return found
+    issues = list(_columns(read, sample))
+    if issues:
+        return issues
     ids = [row[0] for row in read.rows]
     wanted = _list_wanted_ids(ids, sample, shape)
-    found += [*_ids(read, ids, wanted), *_blanks(read, ids, {*classes, *shape.empty_cells()})]
-    blank = {fault.line for fault in found if fault.code == "D44"}
+    issues += [*_ids(read, ids, wanted), *_blanks(read, ids, {*classes, *shape.empty_cells()})]
+    blank = {fault.line for fault in issues if fault.code == "D44"}
     order = _sample_order(ids, wanted)
-    found += [fault for fault in _cells(read, ids, order, sample, shape, classes) if fault.line not in blank]
+    issues += [fault for fault in _cells(read, ids, order, sample, shape, classes) if fault.line not in blank]
     broken = {read.lines[row] for row in read.begun}  # such a row is several rows, or a part of one
-    found = [fault for fault in found if fault.line not in broken] + list(_line_breaks(read, ids))
-    return sorted(found, key=lambda fault: (fault.line is None, fault.line or 0))
+    issues = [fault for fault in issues if fault.line not in broken] + list(_line_breaks(read, ids))
+    return sorted(issues, key=lambda fault: (fault.line is None, fault.line or 0))
 
 
 def _list_wanted_ids(ids: Sequence[str], sample: pd.DataFrame, shape: Format) -> list[str]:
@@ -138,9 +138,9 @@ def _line_breaks(read: CsvFile, ids: Sequence[str]) -> Iterator[Issue]:
         yield Issue("D73", what, cell.opens, ids[cell.row] if cell.place else "")
 
 
-def _notes(read: CsvFile, sample: pd.DataFrame, shape: Format, found: Sequence[Issue]) -> Iterator[str]:
+def _notes(read: CsvFile, sample: pd.DataFrame, shape: Format, issues: Sequence[Issue]) -> Iterator[str]:
     """Yields unusual facts that are not faults."""
-    if found:
+    if issues:
         return
     wanted = _list_wanted_ids([row[0] for row in read.rows], sample, shape)
     for line, row, name in zip(read.lines, read.rows, wanted, strict=True):
@@ -176,21 +176,23 @@ def _ids(read: CsvFile, ids: Sequence[str], wanted: Sequence[str]) -> list[Issue
     by_key = {alike(name): name for name in wanted}
     first = dict(zip(reversed(ids), reversed(read.lines), strict=True))
     seen: Counter[str] = Counter()
-    found = []
+    issues = []
     for line, name in zip(read.lines, ids, strict=True):
         seen[name] += 1
         if name not in needed:
             meant = by_key.get(alike(name))
             hint = _suggest_meant(name, meant) if meant is not None and meant not in times else ""
-            found.append(Issue("D41", f"is not in the sample{hint}", line, name))
+            issues.append(Issue("D41", f"is not in the sample{hint}", line, name))
         elif seen[name] > needed[name]:
-            found.append(Issue("D41", f"occurs {times[name]} times, first on line {first[name]}", line, name))
-    found += [
+            issues.append(
+                Issue("D41", f"occurs {times[name]} times, first on line {first[name]}", line, name)
+            )
+    issues += [
         Issue("D41", _list_missing(times[name], count), None, name)
         for name, count in needed.items()
         if times[name] < count
     ]
-    return found
+    return issues
 
 
 def _suggest_meant(name: str, meant: str) -> str:

@@ -70,11 +70,13 @@ class FeatureContext(RunContext):
 
     def train_features(self, fold: int) -> VectorTable:
         """Returns the vectors of the training rows by the fold's networks."""
-        return VectorTable.of([made.train for made in _of_fold(self.sources, fold)], self.loaded.table.ids)
+        return VectorTable.of(
+            [embeddings.train for embeddings in _of_fold(self.sources, fold)], self.loaded.table.ids
+        )
 
     def test_features(self, fold: int) -> VectorTable:
         """Returns the vectors of the rows to predict by the fold's networks."""
-        return VectorTable.of([made.test for made in _of_fold(self.sources, fold)], self.test.ids)
+        return VectorTable.of([embeddings.test for embeddings in _of_fold(self.sources, fold)], self.test.ids)
 
     def test_side(self, fold: int) -> SideValues | None:
         """Returns the side columns of the rows to predict, as fitted on a fold's training rows. None: none used."""
@@ -100,11 +102,11 @@ class FeatureContext(RunContext):
         )
 
     def provenance(self) -> dict[str, Any]:
-        made = super().provenance()
+        provenance = super().provenance()
         if self.instances is None:
-            return made
+            return provenance
         places = None if self.order is None else [self.order.train.tolist(), self.order.test.tolist()]
-        return made | {"bags": bags_digest(self.loaded.table, places)}
+        return provenance | {"bags": bags_digest(self.loaded.table, places)}
 
     def row_checksums(self) -> RowChecksums:
         return RowChecksums.of(self.loaded.table, ())
@@ -173,12 +175,12 @@ def _check_keys(experiment: Experiment, ranks: Ranks) -> None:
         "layer_decay": experiment.layer_decay < 1,
         "several ranks": ranks.count > 1,
     }
-    found = [name for name, is_set in wrong.items() if is_set]
-    if found:
+    unsupported = [name for name, is_set in wrong.items() if is_set]
+    if unsupported:
         raise ConfigError(
-            f"backbone 'embeddings' trains on vectors, and does not support {', '.join(found)}",
+            f"backbone 'embeddings' trains on vectors, and does not support {', '.join(unsupported)}",
             code="C83",
-            hint=f"remove {found[0]}, or train a network on images",
+            hint=f"remove {unsupported[0]}, or train a network on images",
         )
 
 

@@ -217,12 +217,12 @@ def _fit(context: _FoldContext) -> Work[tuple[Learner, Predictions | None]]:
 def _restore_newest(context: _FoldContext) -> Learner:
     """Returns a fold's learner from its newest checkpoint, or before its first step."""
     setting = context.setting
-    learner, found = new_learner(setting, context.fold), checkpoints.latest(context.folder)
+    learner, newest = new_learner(setting, context.fold), checkpoints.latest(context.folder)
     start = setting.initial_checkpoint(context.fold)
-    if found is not None:
-        learner.load(found.state(), found.weights, found.average)
+    if newest is not None:
+        learner.load(newest.state(), newest.weights, newest.average)
         if setting.ranks.is_zero:  # an earlier process may have been killed before that
-            checkpoints.remove_old(found.path.parent, learner.epoch, learner.steps_in_epoch)
+            checkpoints.remove_old(newest.path.parent, learner.epoch, learner.steps_in_epoch)
     elif start is not None:
         load_initial_weights(learner, start)
     setting.ranks.check_same("checkpoint", learner.epoch, learner.steps_in_epoch)

@@ -65,10 +65,10 @@ def predict_held_out(
         )
     finally:
         batches.close()
-    found = np.concatenate([part for part in setting.ranks.all_gather(own) if len(part)])
+    probabilities = np.concatenate([part for part in setting.ranks.all_gather(own) if len(part)])
     if setting.image_bags is not None:
-        found = setting.image_bags.spread(rows, found)
-    return Predictions(table.ids[rows], np.full(len(rows), fold), table.classes, found, target=target)
+        probabilities = setting.image_bags.spread(rows, probabilities)
+    return Predictions(table.ids[rows], np.full(len(rows), fold), table.classes, probabilities, target=target)
 
 
 def check_finite(setting: RunContext, fold: int, learner: Learner, held_out: Predictions, label: str) -> None:

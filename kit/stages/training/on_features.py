@@ -85,12 +85,12 @@ def _train_fold(setting: FeatureContext, fold: int, position: int, count: int, s
     folder.mkdir(parents=True, exist_ok=True)
     remove_partial_files(folder)
     features = setting.train_features(fold)
-    made, stages = _learner(setting, fold, features), _stages(setting, fold, features)
+    new, stages = _learner(setting, fold, features), _stages(setting, fold, features)
     log, held_out = EpochLog.read(folder / "log.jsonl", 0), None
-    with stop.at_step_boundary(), setting.trackers.of_fold(setting, fold, made) as tracking:
-        for event in fit.fit(made, stages, plan_of(setting, fold), setting.precision):
+    with stop.at_step_boundary(), setting.trackers.of_fold(setting, fold, new) as tracking:
+        for event in fit.fit(new, stages, plan_of(setting, fold), setting.precision):
             if isinstance(event, SkippedStep):
-                yield _show(position, count, made, experiment, f"fold {fold}: {event}: R01, step skipped")
+                yield _show(position, count, new, experiment, f"fold {fold}: {event}: R01, step skipped")
             if isinstance(event, fit.StepEvent):
                 tracking.step(event)
                 if signal := stop.requested:
@@ -101,12 +101,12 @@ def _train_fold(setting: FeatureContext, fold: int, position: int, count: int, s
             started, values = time.monotonic(), dict[str, float]()
             is_last = event.number == experiment.epochs
             if is_last or event.number % experiment.validate_every == 0:
-                held_out = _predict_held_out(setting, fold, made, features)
+                held_out = _predict_held_out(setting, fold, new, features)
                 values = scores(setting.scoring, held_out, setting.loaded.table)
             seconds = event.seconds + time.monotonic() - started
-            text = log.add(event, made.step, values, seconds, memory.peak_bytes(setting.device))
+            text = log.add(event, new.step, values, seconds, memory.peak_bytes(setting.device))
             log.write()
-            tracking.log(made.step, log.lines[-1])
+            tracking.log(new.step, log.lines[-1])
             label = f"fold {fold} epoch {event.number}/{experiment.epochs}"
             yield Progress(
                 TASK,
@@ -117,15 +117,15 @@ def _train_fold(setting: FeatureContext, fold: int, position: int, count: int, s
                 regular=is_last,
             )
     assert held_out is not None, "a run has at least one epoch"
-    average = None if made.average_network is None else made.average_network.state_dict()
-    place = save_checkpoint(setting, fold, made.epoch, made.network.state_dict(), average, made.state())
+    average = None if new.average_network is None else new.average_network.state_dict()
+    place = save_checkpoint(setting, fold, new.epoch, new.network.state_dict(), average, new.state())
     if setting.reads_test_rows:
-        _predict_test(setting, fold, made).write(folder / "test.parquet")
+        _predict_test(setting, fold, new).write(folder / "test.parquet")
     write_held_out(setting, fold, held_out, place)
 
 
-def _show(position: int, count: int, made: Learner, experiment: Experiment, text: str) -> Progress:
-    return Progress(TASK, (position + made.epoch / experiment.epochs) / count, 1, text, line=True)
+def _show(position: int, count: int, trained: Learner, experiment: Experiment, text: str) -> Progress:
+    return Progress(TASK, (position + trained.epoch / experiment.epochs) / count, 1, text, line=True)
 
 
 def _learner(setting: FeatureContext, fold: int, features: VectorTable) -> Learner:
@@ -152,7 +152,7 @@ def _learner(setting: FeatureContext, fold: int, features: VectorTable) -> Learn
 
 
 def _stages(setting: FeatureContext, fold: int, features: VectorTable) -> list[fit.FitStage]:
-    found = []
+    stages = []
     for stage in setting.techniques.stages:
         material = setting.training_data(fold, stage.loss)
         batches = FeatureBatches(
@@ -167,7 +167,7 @@ def _stages(setting: FeatureContext, fold: int, features: VectorTable) -> list[f
             max_instances=None if setting.instances is None else setting.instances.max_instances,
             side=setting.side_of(fold),
         )
-        found.append(
+        stages.append(
             fit.FitStage(
                 stage.epochs,
                 batches,
@@ -178,28 +178,30 @@ def _stages(setting: FeatureContext, fold: int, features: VectorTable) -> list[f
                 stage.section.freeze,
             )
         )
-    return found
+    return stages
 
 
 def _predict_held_out(
-    setting: FeatureContext, fold: int, made: Learner, features: VectorTable
+    setting: FeatureContext, fold: int, trained: Learner, features: VectorTable
 ) -> Predictions:
     """Returns a fold's predictions of the rows that it never saw. Raises RunError R20 if one is not finite."""
     table = setting.loaded.table
     bags, side = setting.bags(setting.oof_rows(fold)), setting.side_of(fold)
-    rows, found = _predict(setting, fold, made, features, bags, side)
-    return Predictions(table.ids[rows], np.full(len(rows), fold), table.classes, found, target=table.target)
+    rows, probabilities = _predict(setting, fold, trained, features, bags, side)
+    return Predictions(
+        table.ids[rows], np.full(len(rows), fold), table.classes, probabilities, target=table.target
+    )
 
 
-def _predict_test(setting: FeatureContext, fold: int, made: Learner) -> Predictions:
+def _predict_test(setting: FeatureContext, fold: int, trained: Learner) -> Predictions:
     """Returns a fold's predictions of the test rows; those without a vector get the class prior."""
     table, test = setting.loaded.table, setting.test
     features = setting.test_features(fold)
     known = features.has_vector()
     bags, side = setting.test_bags(np.flatnonzero(known)), setting.test_side(fold)
-    rows, found = _predict(setting, fold, made, features, bags, side)
+    rows, probabilities = _predict(setting, fold, trained, features, bags, side)
     whole = np.tile(table.prior().astype(np.float32), (len(test), 1))
-    whole[rows] = found
+    whole[rows] = probabilities
     predicted = Predictions(test.ids, np.full(len(test), fold), table.classes, whole, target=table.target)
     if test.answers is None or known.all():
         return predicted
@@ -210,13 +212,13 @@ def _predict_test(setting: FeatureContext, fold: int, made: Learner) -> Predicti
 def _predict(
     setting: FeatureContext,
     fold: int,
-    made: Learner,
+    trained: Learner,
     features: VectorTable,
     bags: Bags,
     side: SideValues | None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Returns the rows of bags, ascending, and the prediction (N, K) float32 of each row's bag."""
-    predictor, loss = made.predictor, setting.loss_of(fold, setting.techniques.parts.loss)
+    predictor, loss = trained.predictor, setting.loss_of(fold, setting.techniques.parts.loss)
     was_training, parts, done = predictor.training, [], 0
     predictor.eval()
     for part in bags.split(setting.experiment.batch_rows(), MAX_INSTANCES):
@@ -230,14 +232,14 @@ def _predict(
             parts.append(loss.probabilities(outputs.float()).cpu().numpy())
     predictor.train(was_training)
     empty = np.zeros((0, len(setting.loaded.table.classes)), np.float32)
-    rows, found = bags.expand(np.concatenate([empty, *parts]).astype(np.float32))
-    if not np.isfinite(found).all():
+    rows, probabilities = bags.expand(np.concatenate([empty, *parts]).astype(np.float32))
+    if not np.isfinite(probabilities).all():
         raise RunError(
             f"fold {fold}: some predictions are not finite",
             code="R20",
             hint="a lower optimizer.lr, under another --name",
         )
-    return rows, found
+    return rows, probabilities
 
 
 def _assemble_test(setting: FeatureContext) -> None:

@@ -110,8 +110,8 @@ def _check_seen(run: Run, job: FoldJob) -> None:
         )
 
 
-def _check_made(job: FoldJob, made: Mapping[str, Any]) -> None:
-    if cases := provenance_diff(job.provenance, made, "here", "there"):
+def _check_made(job: FoldJob, provenance: Mapping[str, Any]) -> None:
+    if cases := provenance_diff(job.provenance, provenance, "here", "there"):
         raise DataError(
             f"{worker_name()} would train runs/{job.run} from other inputs than the command",
             code="D60",
@@ -212,16 +212,16 @@ class _ParallelFolds:
     @property
     def number(self) -> int:
         """TIME_OVER if a worker has stopped for the deadline, which it measures by its own steps; else 0."""
-        found = [error for pairs in self.errors.values() for _, error in pairs]
-        over = any(isinstance(one, StoppedError) and one.number == TIME_OVER for one in found)
+        all_errors = [error for pairs in self.errors.values() for _, error in pairs]
+        over = any(isinstance(one, StoppedError) and one.number == TIME_OVER for one in all_errors)
         return TIME_OVER if over else 0
 
     def cut_short(self) -> list[str]:
         """Returns where each job stopped that a signal ended early."""
-        found = [pair for pairs in self.errors.values() for pair in pairs]
+        pairs_of_errors = [pair for pairs in self.errors.values() for pair in pairs]
         return [
             f"{self.name(job)}fold {job.fold}: {error.summary}"
-            for job, error in found
+            for job, error in pairs_of_errors
             if isinstance(error, StoppedError)
         ]
 

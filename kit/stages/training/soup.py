@@ -134,12 +134,12 @@ class FoldWeights:
 
     def mean(self, runs: Sequence[str]) -> dict[str, Tensor]:
         """Returns the mean of some runs' weights; integer buffers are the first one's."""
-        found = [self.checkpoints[name].prediction_weights for name in runs]
+        weights_of_runs = [self.checkpoints[name].prediction_weights for name in runs]
         return {
-            key: torch.stack([weights[key].double() for weights in found]).mean(0).to(first.dtype)
+            key: torch.stack([weights[key].double() for weights in weights_of_runs]).mean(0).to(first.dtype)
             if first.is_floating_point()
             else first
-            for key, first in found[0].items()
+            for key, first in weights_of_runs[0].items()
         }
 
     def still_norms(self, network: nn.Module, runs: Sequence[str]) -> frozenset[str]:
@@ -264,21 +264,21 @@ class _SoupContext:
         parts = setting.parts_of(fold_weights.fold).without_pretrained()
         built = network.build(parts, len(setting.loaded.table.classes), setting.experiment.image_size)
         built.load_state_dict(fold_weights.mean(runs))
-        made = setting.precision.to_device(built.eval(), setting.device)
+        averaged = setting.precision.to_device(built.eval(), setting.device)
         if len(runs) > 1:
             stage = train_stages(setting, fold_weights.fold)[-1]
             try:
                 update_batch_norm(
-                    made,
+                    averaged,
                     stage.batches,
                     plan_of(setting, fold_weights.fold),
                     setting.precision,
                     0,
-                    still_modules=fold_weights.still_norms(made, runs),
+                    still_modules=fold_weights.still_norms(averaged, runs),
                 )
             finally:
                 stage.batches.close()
-        return made
+        return averaged
 
     def score_of(self, fold_weights: FoldWeights, runs: Sequence[str]) -> Predictions:
         """Returns the soup's predictions of the fold's held-out rows."""
@@ -291,7 +291,7 @@ class _SoupContext:
 
     def score(self, runs: Sequence[str], without: int) -> float:
         """Returns the metric of a soup on all held-out rows except those of one fold; higher is better."""
-        found = concat_predictions(
+        predictions = concat_predictions(
             [
                 self.score_of(fold_weights, runs)
                 for fold_weights in self.folds
@@ -299,22 +299,22 @@ class _SoupContext:
             ],
             Provenance(),
         )
-        metric, rows, probabilities = self.setting.scoring.bind(found, self.setting.loaded.table)
+        metric, rows, probabilities = self.setting.scoring.bind(predictions, self.setting.loaded.table)
         value = metric.score(rows.targets(), probabilities)
         return value if metric.higher_is_better else -value
 
 
 def _choose_ingredients(context: _SoupContext, greedy: bool) -> Work[dict[int, tuple[str, ...]]]:
     """Returns the runs of each fold's soup: all of them, or those that improve the score on the other folds' rows."""
-    made = {}
+    ingredients = {}
     for number, fold_weights in enumerate(context.folds):
-        made[fold_weights.fold] = (
+        ingredients[fold_weights.fold] = (
             tuple(context.names) if not greedy else greedy_soup(context, fold_weights.fold)
         )
         if greedy:
-            shown = f"fold {fold_weights.fold}: {', '.join(made[fold_weights.fold])}"
+            shown = f"fold {fold_weights.fold}: {', '.join(ingredients[fold_weights.fold])}"
             yield Progress("choose", number + 1, len(context.folds), shown, line=True)
-    return made
+    return ingredients
 
 
 def greedy_soup(context: _SoupContext, without: int) -> tuple[str, ...]:
@@ -338,10 +338,10 @@ def _write_run(context: _SoupContext, chosen: dict[int, tuple[str, ...]]) -> Wor
         yield Progress("soup", number, of, f"fold {fold_weights.fold}")
         if setting.run.fold_predictions_file(fold_weights.fold).is_file():
             continue
-        made = context.average(fold_weights, chosen[fold_weights.fold])
+        averaged = context.average(fold_weights, chosen[fold_weights.fold])
         runs = chosen[fold_weights.fold]
-        path = save_checkpoint(setting, fold_weights.fold, 1, made.state_dict(), None, {}, runs)
-        held_out = finish(predict_held_out(setting, fold_weights.fold, made))
+        path = save_checkpoint(setting, fold_weights.fold, 1, averaged.state_dict(), None, {}, runs)
+        held_out = finish(predict_held_out(setting, fold_weights.fold, averaged))
         write_held_out(setting, fold_weights.fold, held_out, path)
 
 

@@ -292,8 +292,8 @@ def _compare(
     parts = find_changes([trial.overrides for trial in done])
     trials = [replace(trial, changed=part) for trial, part in zip(done, parts, strict=True)]
     sign = -1.0 if metric.higher_is_better else 1.0
-    found = [trial for trial in trials if trial.score is not None]
-    scored = sorted(found, key=lambda trial: sign * (trial.score or 0.0))
+    scored_trials = [trial for trial in trials if trial.score is not None]
+    scored = sorted(scored_trials, key=lambda trial: sign * (trial.score or 0.0))
     if len(scored) > 1:
         table = read_labelled_rows(space.root, space.competition.data)
         scoring = Scoring.of(space, table)
@@ -311,7 +311,7 @@ def _gain(space: Workspace, scoring: Scoring, table: Table, best: Predictions, t
     """Returns the best trial's gain over another, paired; `best` are predictions of answers."""
     other = scoring.answers(read_oof(Run(space.runs / trial.run)), table)[0]
     rows, one, two = common_rows(best, other, table.by_answer)
-    (found,) = compute_gains(
+    (gain,) = compute_gains(
         bind_rows(scoring.metric, rows), rows.targets(), one, {trial.run: two}, rows.groups
     )
-    return found
+    return gain

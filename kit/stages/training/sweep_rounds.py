@@ -141,16 +141,16 @@ class SweepRounds:
 
     def _shares(self, trials: Sequence[_Trial], is_search: bool) -> list[float]:
         """The shares of the budget after which the trials pause, ascending."""
-        found: set[float] = set()
+        shares: set[float] = set()
         if self.pruner is not None:
             if self._looks is None:
                 budget = min(trial.folds * trial.epochs for trial in trials)
                 folds = max(trial.folds for trial in trials)
                 self._looks = plan_looks(self.pruner, None if is_search else len(trials), budget, folds)
-            found.update(self._looks.shares)
+            shares.update(self._looks.shares)
         if self.stop_folds:
-            found.update(fold / trial.folds for trial in trials for fold in range(1, trial.folds))
-        return sorted(found)
+            shares.update(fold / trial.folds for trial in trials for fold in range(1, trial.folds))
+        return sorted(shares)
 
     def _advance(self, trials: Sequence[_Trial], share: float | None) -> Work[None]:
         """Trains each trial to a share of its budget; None: to its end."""
@@ -177,10 +177,10 @@ class SweepRounds:
         fold, epoch = pause_point(share, one.folds, one.epochs)
         one.finished_folds = fold + (epoch == one.epochs)
         one.where = f"in fold {fold} after epoch {epoch} of {one.epochs}"
-        found = [self._fold_score(one.run, before, one.epochs) for before in range(fold)]
-        found.append(self._fold_score(one.run, fold, epoch))
-        scores = [score for score in found if score is not None]
-        one.value = float(np.mean(scores)) if len(scores) == len(found) else None
+        fold_scores = [self._fold_score(one.run, before, one.epochs) for before in range(fold)]
+        fold_scores.append(self._fold_score(one.run, fold, epoch))
+        scores = [score for score in fold_scores if score is not None]
+        one.value = float(np.mean(scores)) if len(scores) == len(fold_scores) else None
         step = None if self._looks is None else self._looks.step(share)
         if step is not None and one.value is not None:
             one.reports[step] = one.value
@@ -216,15 +216,15 @@ class SweepRounds:
         ]
         if not rivals:
             return ""
-        own, found = self._answers(one, folds), list[tuple[float, str, Predictions]]()
+        own, other_trials = self._answers(one, folds), list[tuple[float, str, Predictions]]()
         for other in rivals:
             theirs = self._answers(other, folds)
             lead = self._lead(own, theirs)
             if lead is not None:
-                found.append((lead, other.trial.run, theirs))
-        if not found:
+                other_trials.append((lead, other.trial.run, theirs))
+        if not other_trials:
             return ""
-        _, best, theirs = max(found, key=lambda each: each[0])
+        _, best, theirs = max(other_trials, key=lambda each: each[0])
         gain = self._gain(own, theirs, best)
         if gain.high is None or gain.high >= 0:
             return ""

@@ -42,18 +42,18 @@ def axis(text: str) -> Axis:
     key, equals, value = text.partition("=")
     if not equals or not key:
         raise ConfigError(f"{text!r} is not key=value", code="C05", hint="such as optimizer.lr=0.001,0.002")
-    found = RANGE.fullmatch(value)
-    if found is None:
+    match = RANGE.fullmatch(value)
+    if match is None:
         return Axis(key, _parts(value))
-    low, high = float(found[2]), float(found[3])
-    whole = all(re.fullmatch(r"[+-]?\d+", part) for part in (found[2], found[3]))
-    if low >= high or (found[1] and low <= 0):
+    low, high = float(match[2]), float(match[3])
+    whole = all(re.fullmatch(r"[+-]?\d+", part) for part in (match[2], match[3]))
+    if low >= high or (match[1] and low <= 0):
         raise ConfigError(
             f"{text!r} is an empty range",
             code="C05",
             hint="low..high; for log both must be above 0, such as log:1e-4..1e-2",
         )
-    return Axis(key, range=Range(low, high, bool(found[1]), whole))
+    return Axis(key, range=Range(low, high, bool(match[1]), whole))
 
 
 def _parts(value: str) -> tuple[str, ...]:

@@ -91,20 +91,20 @@ def _has_settled(values: Sequence[float]) -> bool:
     )
 
 
-def check_loss(probe: ProbeBatch, found: LossFloor) -> Iterator[Finding]:
+def check_loss(probe: ProbeBatch, floor: LossFloor) -> Iterator[Finding]:
     """Yields K24 for a loss that cannot be reduced, K21 for one that is lowest if other labels are predicted."""
     name = probe.stage.loss.plugin_name()
-    if found.is_stuck:
+    if floor.is_stuck:
         other = PLAIN_LOSSES[probe.setting.loaded.table.label_kind]
         yield Finding(
             "K24",
             "problem",
-            f"loss {name!r} is {found.guessing:.4g} for all outputs, so it has no gradient",
+            f"loss {name!r} is {floor.guessing:.4g} for all outputs, so it has no gradient",
             "no network can learn from it",
             f"run kit plugins check on its file, or use loss={other} instead of {name}",
         )
         return
-    right = probe.is_correct(found.outputs).tolist()
+    right = probe.is_correct(floor.outputs).tolist()
     if not all(right):
         yield Finding(
             "K21",
@@ -112,13 +112,13 @@ def check_loss(probe: ProbeBatch, found: LossFloor) -> Iterator[Finding]:
             f"the minimum of loss {name!r} predicts {right.count(False)} of {len(right)} rows wrongly",
             "the network learns other labels than those of the table, which are used for scores",
             "check how its rows() reads labels, and check its probabilities()",
-            _describe_rows(probe, found, right),
+            _describe_rows(probe, floor, right),
         )
 
 
-def _describe_rows(probe: ProbeBatch, found: LossFloor, right: list[bool]) -> tuple[Case, ...]:
+def _describe_rows(probe: ProbeBatch, floor: LossFloor, right: list[bool]) -> tuple[Case, ...]:
     table = probe.setting.loaded.table
-    best = probe.loss.probabilities(found.outputs).numpy(force=True)
+    best = probe.loss.probabilities(floor.outputs).numpy(force=True)
     rows = zip(probe.batch.rows.tolist(), best, right, strict=True)
     return tuple(
         Case(
@@ -131,19 +131,19 @@ def _describe_rows(probe: ProbeBatch, found: LossFloor, right: list[bool]) -> tu
     )
 
 
-def check_start_loss(probe: ProbeBatch, found: LossFloor, start: float) -> Iterator[Finding]:
+def check_start_loss(probe: ProbeBatch, floor: LossFloor, start: float) -> Iterator[Finding]:
     """Yields K22: the loss before the first step is far above that of equal outputs, which need no knowledge.
 
     Cosines of few features differ much by chance, so margins get more tolerance. Weights of another run have
     some knowledge, and are not checked.
     """
-    most = (2.5 if probe.loss.outputs() == "cosines" else 1.5) * found.guessing + 0.5
+    most = (2.5 if probe.loss.outputs() == "cosines" else 1.5) * floor.guessing + 0.5
     if probe.setting.experiment.init_from is None and not start <= most:
         classes = len(probe.setting.loaded.table.classes)
         yield Finding(
             "K22",
             "warning",
-            f"the loss before the first step is {start:.4g}, but {found.guessing:.4g} for equal outputs "
+            f"the loss before the first step is {start:.4g}, but {floor.guessing:.4g} for equal outputs "
             f"({classes} classes)",
             "the first epochs are spent on unlearning confident random predictions",
             "use smaller initial weights, or a norm before the head; check head and pooling",

@@ -57,7 +57,7 @@ def lr_integral(probe: ProbeBatch) -> float:
     return sum(fit.lr_factors(probe.stages))
 
 
-def overfit(probe: ProbeBatch, found: LossFloor, factor: float, steps: int = STEPS_PER_LR) -> OverfitResult:
+def overfit(probe: ProbeBatch, floor: LossFloor, factor: float, steps: int = STEPS_PER_LR) -> OverfitResult:
     """Steps at one rate until the batch is overfitted, the steps are used up, or the time is over."""
     learner = probe.learner()
     before = {name: weight.detach().clone() for name, weight in learner.network.named_parameters()}
@@ -67,7 +67,7 @@ def overfit(probe: ProbeBatch, found: LossFloor, factor: float, steps: int = STE
         losses.append(loss)
         if not math.isfinite(loss):
             break
-        if found.progress_of(loss) >= OVERFIT_PROGRESS:
+        if floor.progress_of(loss) >= OVERFIT_PROGRESS:
             known = bool(probe.is_correct(probe.outputs(learner)).all())
         if known or (time.monotonic() > end and len(losses) > 1):
             break
@@ -75,7 +75,7 @@ def overfit(probe: ProbeBatch, found: LossFloor, factor: float, steps: int = STE
     return OverfitResult(learner, before, tuple(losses), right, known, factor)
 
 
-def find_first_lr(probe: ProbeBatch, found: LossFloor, factor: float) -> float | None:
+def find_first_lr(probe: ProbeBatch, floor: LossFloor, factor: float) -> float | None:
     """Returns the number of steps at the peak learning rate until the loss is halved, measured while the rate
     increases.
 
@@ -88,7 +88,7 @@ def find_first_lr(probe: ProbeBatch, found: LossFloor, factor: float) -> float |
         rates.append(factor)
         factor *= LR_GROWTH
     for rate, loss in zip(rates, _steps(probe, learner, iter(rates)), strict=False):
-        if found.progress_of(loss) >= LEARNING_PROGRESS:
+        if floor.progress_of(loss) >= LEARNING_PROGRESS:
             return moved
         moved += rate
         if not math.isfinite(loss) or time.monotonic() > end:
@@ -96,14 +96,14 @@ def find_first_lr(probe: ProbeBatch, found: LossFloor, factor: float) -> float |
     return None
 
 
-def largest_lower_lr(probe: ProbeBatch, found: LossFloor, factor: float) -> float | None:
+def largest_lower_lr(probe: ProbeBatch, floor: LossFloor, factor: float) -> float | None:
     """Returns the first of the lower rates that halves the loss, as a factor of the peak; None if none does."""
     end = time.monotonic() + SECONDS
     for slower in LOWER_LR_FACTORS:
         if time.monotonic() > end:
             break
-        tried = overfit(probe, found, factor * slower, STEPS_PER_LOWER_LR)
-        if found.progress_of(min(tried.losses)) >= LEARNING_PROGRESS and math.isfinite(tried.last):
+        tried = overfit(probe, floor, factor * slower, STEPS_PER_LOWER_LR)
+        if floor.progress_of(min(tried.losses)) >= LEARNING_PROGRESS and math.isfinite(tried.last):
             return factor * slower
     return None
 

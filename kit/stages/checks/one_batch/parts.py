@@ -55,7 +55,7 @@ def check_parts_move(still: Mapping[str, str]) -> Finding:
 
 def find_unchanged_parts(probe: ProbeBatch, fitted: OverfitResult) -> dict[str, str]:
     """Returns the parts of the network with trained weights that do not move, and why."""
-    learner, found = fitted.learner, {}
+    learner, unchanged = fitted.learner, {}
     rates = _rates(learner)
     usual = float(getattr(probe.setting.techniques.optimizer, "lr", 0.0) or max(learner.peaks))
     for part, module in learner.network.named_children():
@@ -66,13 +66,13 @@ def find_unchanged_parts(probe: ProbeBatch, fitted: OverfitResult) -> dict[str, 
         if not learning:
             continue
         if not held:
-            found[part] = "the optimizer does not have its weights"
+            unchanged[part] = "the optimizer does not have its weights"
         elif max(held) <= MIN_RELATIVE_LR_STEP * usual:
-            found[part] = f"its learning rate is {max(held):.3g}, that of the optimizer {usual:.3g}"
+            unchanged[part] = f"its learning rate is {max(held):.3g}, that of the optimizer {usual:.3g}"
         elif not moved:
             reached = any(weight.grad is not None and weight.grad.any() for weight in learning.values())
-            found[part] = UNMOVED if reached else "it gets no gradient"
-    return found
+            unchanged[part] = UNMOVED if reached else "it gets no gradient"
+    return unchanged
 
 
 def _rates(learner: Learner) -> dict[int, float]:

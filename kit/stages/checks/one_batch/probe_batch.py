@@ -87,11 +87,11 @@ class ProbeBatch:
 
     def learner(self) -> Learner:
         """Returns a learner in the fold's initial state."""
-        made, start = new_learner(self.setting, self.fold), self.setting.initial_checkpoint(self.fold)
+        new, start = new_learner(self.setting, self.fold), self.setting.initial_checkpoint(self.fold)
         if start is not None:
-            load_initial_weights(made, start)
-        freeze(made.network, self.stage.frozen)
-        return made
+            load_initial_weights(new, start)
+        freeze(new.network, self.stage.frozen)
+        return new
 
     @torch.no_grad()
     def outputs(self, learner: Learner, images: Tensor | None = None) -> Tensor:
@@ -101,9 +101,9 @@ class ProbeBatch:
         torch.manual_seed(0)  # the same dropout for other images
         shown = setting.precision.to_layout(given, setting.device)
         side = self.batch.side
-        found = step.outputs(learner.network, shown, setting.precision, setting.device, side).float()
+        outputs = step.outputs(learner.network, shown, setting.precision, setting.device, side).float()
         learner.saved_buffers.restore()
-        return found
+        return outputs
 
     def labels(self) -> Tensor:
         """Returns the batch's labels, on the network's device."""

@@ -35,9 +35,9 @@ def check_resume(probe: ProbeBatch, fitted: OverfitResult) -> Iterator[Finding]:
             learner.state(),
             CheckpointProvenance(),
         )
-        found = checkpoints.load(path)
+        checkpoint = checkpoints.load(path)
         other = probe.learner()
-        other.load(found.state(), found.weights, found.average)
+        other.load(checkpoint.state(), checkpoint.weights, checkpoint.average)
     for each in (learner, other):
         fit.set_lr(each, fitted.factor)
         one_step(probe, each)

@@ -94,25 +94,25 @@ def sanity_check(workspace: Workspace | StrPath, fold: int = 0) -> Work[SanityCh
     try:
         probe = ProbeBatch.of(setting, fold, stages)
         yield Progress("images", 0, 4)
-        found = list(check_images(probe))
+        findings = list(check_images(probe))
         yield Progress("loss", 1, 4)
         low = loss_floor(probe)
         start = float(probe.loss.rows(probe.outputs(probe.learner()), probe.labels()).mean())
-        found += check_loss(probe, low)
+        findings += check_loss(probe, low)
         tried, cause = None, _find_non_finite(probe)
         if cause:
-            found.append(_not_finite(cause))
+            findings.append(_not_finite(cause))
         elif not low.is_stuck:
-            found += check_start_loss(probe, low, start)
+            findings += check_start_loss(probe, low, start)
             yield Progress("one batch", 2, 4)
             tried = overfit(probe, low, peak_lr_factor(probe))
-            found += _of_fit(probe, low, tried)
+            findings += _of_fit(probe, low, tried)
             yield Progress("resume", 3, 4)
-            found += [*check_average(tried), *check_resume(probe, tried)]
+            findings += [*check_average(tried), *check_resume(probe, tried)]
     finally:
         for stage in stages:
             stage.batches.close()
-    found.sort(key=lambda finding: (LEVEL_ORDER[finding.level], finding.code))
+    findings.sort(key=lambda finding: (LEVEL_ORDER[finding.level], finding.code))
     return SanityCheckResult(
         tuple(probe.ids()),
         len(setting.loaded.table.classes),
@@ -124,7 +124,7 @@ def sanity_check(workspace: Workspace | StrPath, fold: int = 0) -> Work[SanityCh
         len(tried.losses) if tried else 0,
         int(tried.right.sum()) if tried else 0,
         time.monotonic() - began,
-        tuple(found),
+        tuple(findings),
     )
 
 
