@@ -46,12 +46,18 @@ def add_logits(logits: Tensor, numbers: Tensor, parents: int) -> Tensor:
 
     `numbers` (K,) are the parents of the classes.
     """
-    index = numbers.expand(len(logits), -1)
-    # the largest logit of each parent is subtracted against overflow; it needs no gradient
-    top = logits.detach().new_full((len(logits), parents), -float("inf"))
-    top = top.scatter_reduce(1, index, logits.detach(), "amax")
-    sums = logits.new_zeros(len(logits), parents).scatter_add(1, index, (logits - top.gather(1, index)).exp())
-    return top + sums.log()
+    from kit.plugins.loss._sum_children import LogSumOfChildren
+
+    made: Tensor = LogSumOfChildren.apply(logits, numbers, parents)  # type: ignore[no-untyped-call]
+    return made
+
+
+def numbers_of_nodes(levels: Sequence[Level], at: int) -> tuple[int, ...]:
+    """Returns the number of the parent, on level `at`, of each node of the level below, or of each class."""
+    if at == 0:
+        return levels[0].numbers
+    upper = dict(zip(levels[at - 1].numbers, levels[at].numbers, strict=True))
+    return tuple(upper[number] for number in range(len(levels[at - 1].nodes)))
 
 
 def add_labels(labels: Tensor, numbers: Tensor, parents: int) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Self
 
 from pydantic import Field, model_validator
@@ -10,7 +11,7 @@ from pydantic import Field, model_validator
 from kit.kinds import Classes, Loss, bound_field
 from kit.kinds.levels import Level
 from kit.plugins.loss._device_tensors import device_tensor
-from kit.plugins.loss._levels import add_labels, add_logits, check_levels, classes_of_level
+from kit.plugins.loss._levels import add_labels, add_logits, check_levels, classes_of_level, numbers_of_nodes
 from kit.plugins.loss.cross_entropy import CrossEntropy
 
 if TYPE_CHECKING:
@@ -51,13 +52,19 @@ class Levels(Loss):
 
     def rows(self, outputs: Tensor, labels: Tensor) -> Tensor:
         costs, total = self.base.rows(outputs, labels), 1.0
-        for level, base in zip(self.levels, self.bases, strict=True):
+        logits = outputs
+        for at, (level, base) in enumerate(zip(self.levels, self.bases, strict=True)):
+            # the levels are a tree, so the sums of a level are those of the level below it, which is shorter
+            below = device_tensor(
+                self, f"nodes {level.name}", outputs.device, partial(numbers_of_nodes, self.levels, at)
+            )
+            logits = add_logits(logits, below, len(level.nodes))
             weight = self.weights.get(level.name, 1.0)
             if not weight:
                 continue
-            numbers = device_tensor(self, f"parents {level.name}", outputs.device, lambda: level.numbers)  # noqa: B023
-            count = len(level.nodes)
-            own = base.rows(add_logits(outputs, numbers, count), add_labels(labels, numbers, count))
-            costs = costs + weight * own
+            numbers = device_tensor(
+                self, f"parents {level.name}", outputs.device, partial(getattr, level, "numbers")
+            )
+            costs = costs + weight * base.rows(logits, add_labels(labels, numbers, len(level.nodes)))
             total += weight
         return costs / total

@@ -65,6 +65,33 @@ def test_its_gradient_is_that_of_the_sums_of_probabilities() -> None:
         torch.testing.assert_close(found, by_hand)
 
 
+def test_sums_of_a_large_tree_are_those_of_its_branches() -> None:
+    draw = torch.Generator().manual_seed(3)
+    genus_of = torch.cat([torch.arange(40), torch.randint(40, (160,), generator=draw)])
+    family_of = torch.randint(7, (40,), generator=draw)[genus_of]
+    levels = tuple(
+        Level(name, tuple(map(str, numbers.tolist())))
+        for name, numbers in (("genus", genus_of), ("family", family_of))
+    )
+    names = tuple(map(str, range(200)))
+    given = (9 * torch.randn(3, 200, generator=draw)).double().requires_grad_()
+    labels = torch.tensor([0, 7, 199])
+    for weights in ({}, {"genus": 0}, {"family": 0}):
+        loss = Loss.open({"name": "levels", "weights": weights}).with_classes(Classes(names, levels=levels))
+        found = loss.rows(given, labels)
+        parts = [functional.cross_entropy(given, labels, reduction="none")]
+        for name, numbers in (("genus", genus_of), ("family", family_of)):
+            if name not in weights:
+                logs = [given[:, numbers == at].logsumexp(1) for at in range(int(numbers.max()) + 1)]
+                parts.append(
+                    functional.cross_entropy(torch.stack(logs, 1), numbers[labels], reduction="none")
+                )
+        by_hand = torch.stack(parts).mean(0)
+        torch.testing.assert_close(found, by_hand)
+        gradients = [torch.autograd.grad(each.sum(), given)[0] for each in (found, by_hand)]
+        torch.testing.assert_close(*gradients)
+
+
 def test_shares_and_mixtures_reach_the_parents() -> None:
     soft = torch.rand(5, 4, generator=torch.Generator().manual_seed(2))
     soft = soft / soft.sum(1, keepdim=True)
