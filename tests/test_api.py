@@ -216,5 +216,5 @@ def test_the_documented_lines_run(text: str, trained: Path, monkeypatch: pytest.
 def test_pseudo_takes_a_path(trained: Path) -> None:
     train(trained, "epochs=1", name="r")
     tta(trained, Path("runs/r"))
-    made = pseudo(str(trained), "runs/r", asked=PseudoRequest(Rule(threshold=0.1)))
+    made = pseudo(str(trained), "runs/r", request=PseudoRequest(Rule(threshold=0.1)))
     assert made.teachers == ("r@plain",)

@@ -240,14 +240,14 @@ def try_mutants(file: Path, share: float, jobs: int) -> tuple[int, int]:
         raise SystemExit(f"{file}: {' '.join(tests)} fail without any change")
     seconds = max(LEAST_SECONDS, TIMES_SLOWER * int(time.monotonic() - begin))
     every = list(mutants(file))
-    drawn = random.Random(0).sample(range(len(every)), round(share * len(every)))
-    tried, killed = [every[place] for place in sorted(drawn)], 0
-    for place, status in ends(tried, tests, seconds, jobs):
+    places_drawn = random.Random(0).sample(range(len(every)), round(share * len(every)))
+    chosen, killed = [every[place] for place in sorted(places_drawn)], 0
+    for place, status in ends(chosen, tests, seconds, jobs):
         killed += status != 0
         if status == 0:
-            print(f"  {tried[place]}", flush=True)
-    print(f"{file}: {killed} of {len(tried)} mutants killed", flush=True)
-    return len(tried), killed
+            print(f"  {chosen[place]}", flush=True)
+    print(f"{file}: {killed} of {len(chosen)} mutants killed", flush=True)
+    return len(chosen), killed
 
 
 def main() -> None:

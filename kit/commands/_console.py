@@ -63,7 +63,7 @@ def fail(error: KitError) -> None:
 def show_warnings() -> None:
     """Shows each KitWarning once, as a line on stderr. Warnings of other libraries are hidden."""
 
-    shown: set[str] = set()
+    texts_shown: set[str] = set()
 
     def show(
         message: Warning | str,
@@ -73,8 +73,8 @@ def show_warnings() -> None:
         file: TextIO | None = None,
         line: str | None = None,
     ) -> None:
-        if issubclass(category, KitWarning) and str(message) not in shown:
-            shown.add(str(message))
+        if issubclass(category, KitWarning) and str(message) not in texts_shown:
+            texts_shown.add(str(message))
             click.secho(escape_control(f"warning: {message}"), err=True, fg="yellow")
 
     warnings.showwarning = show

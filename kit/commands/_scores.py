@@ -76,8 +76,8 @@ def format_recipe(spec: Mapping[str, Any], members: Sequence[str]) -> str:
     """
     lines = []
     if spec.get("scores") and spec.get("candidates"):
-        tried = zip(spec["candidates"], spec["scores"], strict=True)
-        lines.append("nested scores: " + ", ".join(f"{one['name']} {score:.4f}" for one, score in tried))
+        candidates = zip(spec["candidates"], spec["scores"], strict=True)
+        lines.append("nested scores: " + ", ".join(f"{one['name']} {score:.4f}" for one, score in candidates))
         lines.append(f"chosen: {spec['chosen']['name']}")
     for key in ("weights", "temperatures"):
         if spec.get(key):

@@ -89,10 +89,10 @@ def loader(overrides: tuple[str, ...], workers: str | None, steps: int, as_json:
     from kit.config.workspace import Workspace
     from kit.stages.profiling.loader_speed import measure_loader
 
-    asked = parse_numbers(workers, "--workers") or []
-    if any(count < 0 for count in asked):
+    counts = parse_numbers(workers, "--workers") or []
+    if any(count < 0 for count in counts):
         raise click.BadParameter("the number of processes must be 0 or more", param_hint="--workers")
-    result = show_progress(measure_loader.with_progress(Workspace.find(".", overrides), asked, steps))
+    result = show_progress(measure_loader.with_progress(Workspace.find(".", overrides), counts, steps))
     if as_json:
         print_json({**asdict(result), "advice": result.advice()})
         return

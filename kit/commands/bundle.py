@@ -54,9 +54,11 @@ def command(
 
     if time_limit is not None and not notebook:
         raise ConfigError("--time is the time limit of a notebook", code="C05", hint="add --notebook")
-    asked = NotebookRequest(user=kaggle_user, time_limit=time_limit) if notebook else None
+    notebook_request = NotebookRequest(user=kaggle_user, time_limit=time_limit) if notebook else None
     result = show_progress(
-        make_bundle.with_progress(Workspace.find("."), members, out, ensembler, wheels, tries, asked)
+        make_bundle.with_progress(
+            Workspace.find("."), members, out, ensembler, wheels, tries, notebook_request
+        )
     )
     for line in result.describe():
         echo(line)

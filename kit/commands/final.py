@@ -92,8 +92,8 @@ def _show(plan: FinalPlan) -> None:
     for note in plan.notes:
         echo(note)
     left = "" if plan.seconds is None else f" of {_span(plan.seconds)}, counted from this start"
-    kept = f"10 % margin on measured times, and {_span(plan.blending)} to blend"
-    echo(f"total {_span(plan.total)}{left}: {kept}")
+    margins = f"10 % margin on measured times, and {_span(plan.blending)} to blend"
+    echo(f"total {_span(plan.total)}{left}: {margins}")
     echo(f"cross-validated {plan.metric} of this blend: {plan.cv:.4f}")
     echo("networks trained on all rows have no score, because no row is held out")
 

@@ -43,12 +43,12 @@ def command(run: str | None, overrides: tuple[str, ...], out: Path | None, as_js
     from rich.table import Table
 
     names = list(result.by_class) if len(result.by_class) <= MAX_CLASS_COLUMNS else []
-    shown = Table(box=None, pad_edge=False)
+    folds_table = Table(box=None, pad_edge=False)
     for heading in ("fold", "rows", *names):
-        shown.add_column(heading, justify="right")
+        folds_table.add_column(heading, justify="right")
     for fold, rows in enumerate(result.held_out):
-        shown.add_row(str(fold), str(rows), *(str(result.by_class[name][fold]) for name in names))
-    _console.console(stderr=True).print(shown, markup=False)
+        folds_table.add_row(str(fold), str(rows), *(str(result.by_class[name][fold]) for name in names))
+    _console.console(stderr=True).print(folds_table, markup=False)
     for line in result.describe():
         _console.echo(line)
     if result.path is not None:

@@ -127,10 +127,10 @@ def command(
     from kit.stages.discovery.initialise import initialise
 
     several = {"join": ",".join(join) or None, "on": ",".join(on) or None}
-    asked = {key: value for key, value in {**given, **several}.items() if value is not None}
+    options = {key: value for key, value in {**given, **several}.items() if value is not None}
     seconds = parse_duration(duration) if duration else None
     result = initialise(
-        Path(folder).resolve(), recipe, asked, force, val, metric, weights, network, seconds, source
+        Path(folder).resolve(), recipe, options, force, val, metric, weights, network, seconds, source
     )
     for line in result.findings:
         _console.echo(line)

@@ -42,10 +42,10 @@ def command(overrides: tuple[str, ...], sizes: str | None, out: Path | None, as_
 
     if out is not None and out.suffix.lower() != ".png":
         raise click.BadParameter(f"{str(out)!r} does not end in .png", param_hint="--out")
-    asked = parse_numbers(sizes, "--batch-size") or []
-    if any(size < 1 for size in asked):
+    batch_sizes = parse_numbers(sizes, "--batch-size") or []
+    if any(size < 1 for size in batch_sizes):
         raise click.BadParameter("each size must be at least 1", param_hint="--batch-size")
-    result = show_progress(measure_memory.with_progress(Workspace.find(".", overrides), asked, out))
+    result = show_progress(measure_memory.with_progress(Workspace.find(".", overrides), batch_sizes, out))
     if as_json:
         print_json(result.as_json())
         return

@@ -27,19 +27,19 @@ def command(run: str, name: str, as_json: bool) -> None:
     from kit.config.workspace import Workspace
     from kit.stages.training.merge import merge_heads
 
-    made = show_progress(merge_heads.with_progress(Workspace.find("."), run, name))
-    for line in str(made).splitlines():
+    result = show_progress(merge_heads.with_progress(Workspace.find("."), run, name))
+    for line in str(result).splitlines():
         echo(f"  {line}")
-    echo(f"next: kit tta --checkpoints {made.member} --views hflip")
+    echo(f"next: kit tta --checkpoints {result.member} --views hflip")
     if as_json:
         print_json(
             {
-                "run": made.member,
-                "heads": f"runs/{made.heads}",
-                "folds": list(made.folds),
-                "scores": made.scores,
-                "difference": made.difference,
+                "run": result.member,
+                "heads": f"runs/{result.heads}",
+                "folds": list(result.folds),
+                "scores": result.scores,
+                "difference": result.difference,
             }
         )
     else:
-        click.echo(made.member)
+        click.echo(result.member)

@@ -84,8 +84,8 @@ def command(
     sure = threshold if threshold is not None else DEFAULT_THRESHOLD if top_fraction is None else 0.0
     rule = Rule(sure, 1.0 if top_fraction is None else top_fraction, class_balanced, unanimous)
     row_kinds = ("test", "train") if rows == "both" else (rows,)
-    asked = PseudoRequest(rule, "soft" if soft else "hard", read_spec(ensembler, "--ensembler"), row_kinds)
-    pseudo_result = show_progress(pseudo.with_progress(Workspace.find("."), members, name, asked))
+    request = PseudoRequest(rule, "soft" if soft else "hard", read_spec(ensembler, "--ensembler"), row_kinds)
+    pseudo_result = show_progress(pseudo.with_progress(Workspace.find("."), members, name, request))
     _say(pseudo_result)
     result = {
         **asdict(pseudo_result),
@@ -112,8 +112,8 @@ def _say(result: PseudoResult) -> None:
 
 
 def _say_test(result: PseudoResult) -> None:
-    taken = ", ".join(f"fold {fold} {count}" for fold, count in result.folds.items())
-    echo(f"  of {result.test_rows} test rows: {taken}; mean confidence {result.confidence:.4f}")
+    rows_by_fold = ", ".join(f"fold {fold} {count}" for fold, count in result.folds.items())
+    echo(f"  of {result.test_rows} test rows: {rows_by_fold}; mean confidence {result.confidence:.4f}")
     if any(result.related.values()):
         related = ", ".join(f"fold {fold} {count}" for fold, count in result.related.items())
         echo(f"  not labelled, because they are related to held-out rows of the fold: {related}")
@@ -138,8 +138,8 @@ def _classes(result: PseudoResult) -> object:
     table = Table(
         "class", "rows per fold", "share", "of training rows", "correct, held out", box=None, pad_edge=False
     )
-    shown = sorted(result.classes, key=lambda one: -abs(one.share - one.prior))[:MAX_LISTED_CLASSES]
-    for one in [one for one in result.classes if one in shown]:
+    largest_changes = sorted(result.classes, key=lambda one: -abs(one.share - one.prior))[:MAX_LISTED_CLASSES]
+    for one in [one for one in result.classes if one in largest_changes]:
         right = "-" if one.accuracy is None else f"{one.accuracy:.1%}"
         table.add_row(one.name, f"{one.rows:.0f}", f"{one.share:.1%}", f"{one.prior:.1%}", right)
     return table

@@ -171,8 +171,10 @@ def _lines(value: dict[str, Any], indent: str) -> list[str]:
         if isinstance(inner, dict) and inner:
             lines += [f"{indent}{key}", *_lines(inner, indent + "  ")]
         else:
-            shown = inner[:12] if isinstance(inner, str) and len(inner) == 64 else inner
-            lines.append(f"{indent}{key}  {f'{shown:.4g}' if isinstance(shown, float) else shown}")
+            value_shown = inner[:12] if isinstance(inner, str) and len(inner) == 64 else inner
+            lines.append(
+                f"{indent}{key}  {f'{value_shown:.4g}' if isinstance(value_shown, float) else value_shown}"
+            )
     return lines
 
 

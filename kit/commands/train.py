@@ -107,12 +107,12 @@ def command(
         return
     relaunch(devices, arguments)
     seeded = parse_numbers(seeds, "--seeds") or []
-    asked: list[tuple[Workspace, str | None]] = [
+    requests: list[tuple[Workspace, str | None]] = [
         (Workspace.find(".", (*overrides, f"seed={seed}"), config), name and f"{name}-seed{seed}")
         for seed in seeded
     ] or [(workspace, name)]
-    at_once = len(asked) > 1 and workspace.experiment.executor is not None
-    groups = [asked] if at_once else [[each] for each in asked]
+    at_once = len(requests) > 1 and workspace.experiment.executor is not None
+    groups = [requests] if at_once else [[each] for each in requests]
     with in_group() as ranks:
         results = [result for group in groups for result in _train(group, wanted, restart, ranks, deadline)]
         print_result(results if seeds else results[0], [result["run"] for result in results], as_json)
@@ -131,7 +131,7 @@ def parse_numbers(text: str | None, option: str) -> list[int] | None:
 
 
 def _train(
-    asked: list[tuple[Workspace, str | None]],
+    requests: list[tuple[Workspace, str | None]],
     folds: list[int] | None,
     restart: bool,
     ranks: Ranks | None,
@@ -141,8 +141,8 @@ def _train(
     from kit.errors import KitError, StoppedError
     from kit.runs.run import Run, check_same_experiment, find_run, is_finished
 
-    runs = [find_run(workspace, name) for workspace, name in asked]
-    for run, (workspace, _) in zip(runs, asked, strict=True):
+    runs = [find_run(workspace, name) for workspace, name in requests]
+    for run, (workspace, _) in zip(runs, requests, strict=True):
         if restart:
             on_rank_zero(ranks, partial(_set_aside, run))
         on_rank_zero(ranks, partial(check_same_experiment, run, workspace.experiment))
@@ -158,10 +158,10 @@ def _train(
         stop = Stop(echo, 0, ECHO if rank_count() > 1 else 0.0, deadline)
         try:
             with stop.handle_signals():
-                if len(asked) > 1:
-                    came = show_progress(train_runs(asked, folds, stop, ranks or ALONE))
+                if len(requests) > 1:
+                    came = show_progress(train_runs(requests, folds, stop, ranks or ALONE))
                 else:
-                    came = [show_progress(train_run.with_progress(*asked[0], folds, stop, ranks or ALONE))]
+                    came = [show_progress(train_run.with_progress(*requests[0], folds, stop, ranks or ALONE))]
         except StoppedError as error:
             if restart:
                 hint = "run the same command without --restart to resume"
@@ -169,13 +169,13 @@ def _train(
             raise
     run_scores = [_print_scores(run) for run in came if isinstance(run, Run)]
     if run_scores:
-        say_decision(asked[0][0])
+        say_decision(requests[0][0])
     failed = [(run, one) for run, one in zip(runs, came, strict=True) if isinstance(one, KitError)]
     for run, one in failed[1:]:
         echo(f"runs/{run.name} failed: {one}")
     if failed:
         run, first = failed[0]
-        if len(asked) > 1:
+        if len(requests) > 1:
             raise first.replace(summary=f"runs/{run.name}: {first.summary}") from first
         raise first
     return run_scores

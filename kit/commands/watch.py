@@ -59,12 +59,12 @@ def _lines(looks: Iterable[RunSnapshot]) -> Iterator[RunSnapshot]:
     """Prints one line per epoch, each once."""
     from kit.runs.epoch_log import format_line
 
-    shown: dict[int, int] = {}
+    lines_shown: dict[int, int] = {}
     for seen in looks:
         for fold in seen.folds:
-            for line in fold.lines[shown.get(fold.fold, 0) :]:
+            for line in fold.lines[lines_shown.get(fold.fold, 0) :]:
                 click.echo(f"fold {fold.fold} epoch {line['epoch']}/{seen.epochs}: {format_line(line)}")
-            shown[fold.fold] = len(fold.lines)
+            lines_shown[fold.fold] = len(fold.lines)
         if seen.end:
             _console.echo(f"runs/{seen.run}: {seen.state}")
         yield seen

@@ -296,5 +296,5 @@ def below_folder(folder: str, path: str) -> str:
         return JOIN.join(below_folder(folder, each) for each in path.split(JOIN))
     if Path(path).is_absolute() or path.startswith("./"):
         return path
-    joined = folder if path == "." else posixpath.join(folder, path)
-    return joined if Path(folder).is_absolute() else f"./{joined}"
+    path_in_folder = folder if path == "." else posixpath.join(folder, path)
+    return path_in_folder if Path(folder).is_absolute() else f"./{path_in_folder}"

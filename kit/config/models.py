@@ -304,9 +304,9 @@ class Experiment(Strict):
 
     def plan(self) -> list[tuple[Stage, Experiment]]:
         """Returns the stages with their epochs, and the experiment in each; one stage if the config has none."""
-        named = self.stages or (Stage(),)
-        left = self.epochs - sum(stage.epochs or 0 for stage in named)
-        whole = [stage.model_copy(update={"epochs": stage.epochs or left}) for stage in named]
+        stages = self.stages or (Stage(),)
+        left = self.epochs - sum(stage.epochs or 0 for stage in stages)
+        whole = [stage.model_copy(update={"epochs": stage.epochs or left}) for stage in stages]
         return [(stage, self.model_copy(update=_differences(stage))) for stage in whole]
 
     def batch_rows(self, unknown: int = 32) -> int:

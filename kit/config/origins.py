@@ -137,8 +137,8 @@ def _options(key: str, plugin: Plugin, default: Any) -> Iterator[Row]:
 
 def _row(key: str, value: Any, field: Any) -> Row:
     default = field.get_default(call_default_factory=True)
-    shown = REQUIRED if default is PydanticUndefined else to_jsonable_python(default)
-    return key, to_jsonable_python(value), shown
+    default_shown = REQUIRED if default is PydanticUndefined else to_jsonable_python(default)
+    return key, to_jsonable_python(value), default_shown
 
 
 def text_of(value: Any) -> str:

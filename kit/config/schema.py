@@ -55,8 +55,8 @@ def _plugin(kind: str, schema: dict[str, Any], root: Path | None) -> dict[str, A
         forms.append({"type": "array", "items": {"anyOf": forms[:2]}})
     if schema.get("default", ...) is None:
         forms.append({"type": "null"})
-    kept = {key: value for key, value in schema.items() if key in ("description", "default", "title")}
-    return {**kept, "anyOf": forms}
+    described = {key: value for key, value in schema.items() if key in ("description", "default", "title")}
+    return {**described, "anyOf": forms}
 
 
 def complete(workspace: Workspace) -> dict[str, Any]:

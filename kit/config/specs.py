@@ -34,8 +34,8 @@ def respecify(value: Any, current: Any) -> tuple[Any, list[str]]:
         return value, []
     fields, dropped = {}, []
     for key, inner in value.items():
-        fields[key], lost = respecify(inner, same.get(key)) if key != "name" else (inner, [])
-        dropped += [f"{key}.{text}" for text in lost]
+        fields[key], dropped_inside = respecify(inner, same.get(key)) if key != "name" else (inner, [])
+        dropped += [f"{key}.{text}" for text in dropped_inside]
     if "name" in value:
         dropped += [f"{key}={_text(same[key])}" for key in same if key not in value]
     return fields, dropped
@@ -44,11 +44,11 @@ def respecify(value: Any, current: Any) -> tuple[Any, list[str]]:
 def _each(values: list[Any], current: list[Any]) -> tuple[list[Any], list[str]]:
     specs, dropped = [], []
     for place, value in enumerate(values):
-        named = isinstance(value, str) or (isinstance(value, Mapping) and "name" in value)
-        beside = current if named else (current[place] if place < len(current) else None)
-        one, lost = respecify(value, beside)
+        is_named = isinstance(value, str) or (isinstance(value, Mapping) and "name" in value)
+        beside = current if is_named else (current[place] if place < len(current) else None)
+        one, dropped_inside = respecify(value, beside)
         specs.append(one)
-        dropped += [f"{place}.{text}" for text in lost]
+        dropped += [f"{place}.{text}" for text in dropped_inside]
     return specs, dropped
 
 

@@ -112,8 +112,8 @@ class Workspace:
         It is None if this workspace's runs/ has no such folder.
         """
         text = os.fspath(text)
-        named = (self.runs / text,) if is_safe_folder_name(text) else ()
-        folders: tuple[Path, ...] = (self.root / text, *named, Path(text).resolve())
+        by_name = (self.runs / text,) if is_safe_folder_name(text) else ()
+        folders: tuple[Path, ...] = (self.root / text, *by_name, Path(text).resolve())
         for folder in folders:
             if folder.is_dir() and folder.resolve().parent == self.runs.resolve():
                 return folder.resolve()

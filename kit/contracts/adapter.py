@@ -40,11 +40,11 @@ def law_some_weights_train(adapter: Adapter) -> None:
     """It names some weights of the adapted backbone, and fewer numbers than the backbone has."""
     backbone = _backbone()
     whole = sum(weight.numel() for weight in backbone.parameters())
-    named = set(adapter.adapt(backbone))
+    trained_names = set(adapter.adapt(backbone))
     sizes = {name: weight.numel() for name, weight in backbone.named_parameters()}
-    assert named, "it names none"
-    assert named <= set(sizes), f"there is no {sorted(named - set(sizes))[0]}"
-    trained = sum(sizes[name] for name in named)
+    assert trained_names, "it names none"
+    assert trained_names <= set(sizes), f"there is no {sorted(trained_names - set(sizes))[0]}"
+    trained = sum(sizes[name] for name in trained_names)
     assert trained < whole, f"{trained} numbers train, and the backbone has {whole}"
 
 

@@ -49,18 +49,18 @@ def law_answers_are_probabilities(plugin: Aggregator) -> None:
     Of several parts the probabilities of each part with classes sum to 1.
     """
     for aggregator, images in _ways(plugin):
-        joined = images.join(aggregator.combine)
+        answers = images.join(aggregator.combine)
         expected = (ANSWERS, images.predictions.shape[1])
-        assert joined.shape == expected, f"{ANSWERS} answers became {joined.shape}"
-        assert np.isfinite(joined).all(), f"{(~np.isfinite(joined)).sum()} values are not finite"
+        assert answers.shape == expected, f"{ANSWERS} answers became {answers.shape}"
+        assert np.isfinite(answers).all(), f"{(~np.isfinite(answers)).sum()} values are not finite"
         if isinstance(aggregator.target, SeveralTarget):
-            fault = find_fault(aggregator.target, joined)
+            fault = find_fault(aggregator.target, answers)
             assert not fault, fault
             continue
         if not aggregator.target.is_probability:
             continue
-        assert joined.min() >= 0, f"the least probability is {joined.min()}"
-        over = np.abs(joined.sum(axis=1) - 1).max() if aggregator.target.sums_to_one else joined.max() - 1
+        assert answers.min() >= 0, f"the least probability is {answers.min()}"
+        over = np.abs(answers.sum(axis=1) - 1).max() if aggregator.target.sums_to_one else answers.max() - 1
         assert over < 1e-6, f"an answer is {over} away from 1"
 
 

@@ -58,8 +58,8 @@ def part_samples(target: SeveralTarget, columns: tuple[str, ...]) -> dict[str, p
     def rows(values: Mapping[str, str], **more: str) -> pd.DataFrame:
         pairs = [(name, part) for name in IDS for part in list(values)[::-1]]
         ids = [f"{name}_{part}" for name, part in pairs]
-        shown: Mapping[str, object] = more or {"value": [values[part] for _, part in pairs]}
-        return pd.DataFrame({"row": ids, **shown}, dtype=str)
+        value_columns: Mapping[str, object] = more or {"value": [values[part] for _, part in pairs]}
+        return pd.DataFrame({"row": ids, **value_columns}, dtype=str)
 
     names = {part.name: columns[part.place.start].partition(PART_SEPARATOR)[2] for part in target.layout}
     answers = {part: name or "-2.5" for part, name in names.items()}
@@ -117,8 +117,8 @@ def law_each_row_has_an_answer(plugin: Format) -> None:
     for predictions, sample in _cases(plugin):
         ids = plugin.ids(sample, predictions.classes)
         assert len(ids) == len(sample), f"{len(ids)} ids of {len(sample)} rows"
-        lost = set(ids) - set(predictions.ids.tolist())
-        assert not lost, f"{len(lost)} ids that no row is called, such as {min(lost)!r}"
+        missing = set(ids) - set(predictions.ids.tolist())
+        assert not missing, f"{len(missing)} ids that no row is called, such as {min(missing)!r}"
 
 
 def law_it_has_the_shape_of_the_sample(plugin: Format) -> None:

@@ -29,8 +29,8 @@ def law_it_pickles(plugin: Plugin) -> None:
 def law_its_docstring_names_its_source(plugin: Plugin) -> None:
     """The docstring of its class or module contains `Source: ...` with the paper, equation or library."""
     texts = (type(plugin).__doc__ or "", sys.modules[type(plugin).__module__].__doc__ or "")
-    named = any(re.search(r"\bSource: \S", text) for text in texts)
-    assert named, "neither the docstring of its class nor its module's says `Source: ...`"
+    has_source = any(re.search(r"\bSource: \S", text) for text in texts)
+    assert has_source, "neither the docstring of its class nor its module's says `Source: ...`"
 
 
 def law_its_options_are_described(plugin: Plugin) -> None:

@@ -59,13 +59,13 @@ def law_neighbours_that_agree_win(plugin: Scorer) -> None:
     sure = np.full((CLASSES, CLASSES), 0.01, np.float32) + np.eye(CLASSES, dtype=np.float32) * (
         1 - 0.01 * CLASSES
     )
-    shown = RetrievedNeighbours(
+    agreeing = RetrievedNeighbours(
         np.full((CLASSES, K), 0.99, np.float32),
         np.repeat(np.arange(CLASSES)[:, None], K, axis=1),
         CLASSES,
         sure,
     )
-    predicted = bound.score(shown).argmax(axis=1)
+    predicted = bound.score(agreeing).argmax(axis=1)
     assert (predicted == np.arange(CLASSES)).all(), (
         f"neighbours all of classes 0 to {CLASSES - 1} were answered with {predicted}"
     )

@@ -87,10 +87,10 @@ def _table(table: pd.DataFrame) -> str:
     """Returns an HTML table of the first rows, numbers with four digits."""
     if table.empty:
         return ""
-    shown = table.head(MAX_ROWS).map(_cell)
-    shown.columns = [escape_control(str(name)) for name in shown.columns]
+    first_rows = table.head(MAX_ROWS).map(_cell)
+    first_rows.columns = [escape_control(str(name)) for name in first_rows.columns]
     more = f"<div>… and {len(table) - MAX_ROWS} more rows</div>" if len(table) > MAX_ROWS else ""
-    return str(shown.to_html(index=False, border=0, escape=True)) + more
+    return str(first_rows.to_html(index=False, border=0, escape=True)) + more
 
 
 def _cell(value: Any) -> str:

@@ -123,9 +123,9 @@ def sniff(content: bytes) -> str:
         name, way = foreign
         raise DataError(f"unsupported format: {name} ({way})", code="D13", hint=way)
     text = content[:1024].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
-    for start, (code, words) in _TEXTS.items():
+    for start, (code, message) in _TEXTS.items():
         if text.startswith(start) or (text.startswith(b"<?xml") and start in text):
-            raise DataError(words, code=code)
+            raise DataError(message, code=code)
     if not content.strip(b"\0"):
         raise DataError("not an image: all its bytes are zero (an interrupted copy?)", code="D06")
     raise DataError(f"not an image: begins with {content[:12]!r}", code="D06")

@@ -52,8 +52,8 @@ def is_competition(folder: Path) -> bool:
 def competition_slug(path: Path) -> str | None:
     """Returns the competition's name in its Kaggle URL, if the folder names show that a path is in a competition."""
     folder = find_attached(path)
-    named = folder is not None and is_competition(folder) and re.fullmatch(r"[\w-]+", folder.name)
-    return folder.name if folder is not None and named else None
+    slug_match = folder is not None and is_competition(folder) and re.fullmatch(r"[\w-]+", folder.name)
+    return folder.name if folder is not None and slug_match else None
 
 
 def _levels_below(folder: Path, levels: int) -> list[Path]:

@@ -64,10 +64,10 @@ def _refuse_unequal(table: Table, values: np.ndarray, what: str, text: Callable[
     cases = []
     for answer, begin, end in zip(wrong, *starts, strict=True):
         rows = own[order[begin:end]].tolist()
-        shown = [f"{table.ids[row]} ({text(row)})" for row in _different_first(rows, values)]
+        rows_shown = [f"{table.ids[row]} ({text(row)})" for row in _different_first(rows, values)]
         more = ", …" if len(rows) > MAX_LISTED_IMAGES else ""
         cases.append(
-            Case(f"answer {str(names[answer])!r}: {', '.join(shown)}{more}", split="train", code="D89")
+            Case(f"answer {str(names[answer])!r}: {', '.join(rows_shown)}{more}", split="train", code="D89")
         )
     raise DataError(
         f"the images of {len(wrong)} of {len(names)} answers have different {what}",

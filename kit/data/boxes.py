@@ -77,8 +77,8 @@ def _of_file(file: BoxFile, ids: Sequence[str], files: Sequence[str]) -> list[Bo
     entries = file.find(ids, files)
     unnamed = [name for name, entry in zip(ids, entries, strict=True) if entry is None]
     if unnamed:
-        shown = ", ".join(map(repr, unnamed[:MAX_CASES]))
-        text = f"W85 {file.path} does not name {len(unnamed)} of {len(ids)} rows, which use the whole image: {shown}"
+        examples = ", ".join(map(repr, unnamed[:MAX_CASES]))
+        text = f"W85 {file.path} does not name {len(unnamed)} of {len(ids)} rows, which use the whole image: {examples}"
         warnings.warn(KitWarning(text), stacklevel=4)
     boxes = [None if entry is None else file.box(entry) for entry in entries]
     cells = [
@@ -102,11 +102,11 @@ def _of_columns(
 
 
 def _check_boxes(
-    boxes: list[Box | None], shown: Sequence[Any], ids: Sequence[str], where: str
+    boxes: list[Box | None], cells_of_boxes: Sequence[Any], ids: Sequence[str], where: str
 ) -> list[Box | None]:
     wrong = [
         Case(f"{' '.join(map(str, cells))!r} is no box of an area ({where})", id=name, code="D16")
-        for box, cells, name in zip(boxes, shown, ids, strict=True)
+        for box, cells, name in zip(boxes, cells_of_boxes, ids, strict=True)
         if box is not None
         and not (math.isfinite(box.x + box.y + box.width + box.height) and min(box.width, box.height) > 0)
     ]

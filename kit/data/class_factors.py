@@ -117,8 +117,8 @@ def _one_spelling(values: Sequence[str]) -> list[str]:
 
 
 def _fault(values_seen: set[tuple[str, ...]]) -> str:
-    shown = " and ".join("/".join(values) for values in sorted(values_seen)[:3])
-    return f"its rows have {shown}" if values_seen else "it has no training row with values"
+    values_shown = " and ".join("/".join(values) for values in sorted(values_seen)[:3])
+    return f"its rows have {values_shown}" if values_seen else "it has no training row with values"
 
 
 def superclasses(root: Path, data: Data) -> tuple[str, ...]:

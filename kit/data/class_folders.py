@@ -191,13 +191,13 @@ def describe_unused(tree: Tree) -> list[str]:
         names = [name for name, each in tree.others.items() if each == what]
         endings = Counter(ending(name) or "no ending" for name in names).most_common(MAX_CASES)
         kinds = ", ".join(f"{name} {count}" for name, count in endings)
-        shown = ", ".join(map(legible, names[:MAX_CASES])) + (", …" if len(names) > MAX_CASES else "")
-        texts.append(f"{_count_words(len(names), 'file')}, {what} ({kinds}): {shown}")
+        examples = ", ".join(map(legible, names[:MAX_CASES])) + (", …" if len(names) > MAX_CASES else "")
+        texts.append(f"{_count_words(len(names), 'file')}, {what} ({kinds}): {examples}")
     if tree.empty:
-        shown = ", ".join(map(legible, tree.empty[:MAX_CASES])) + (
+        examples = ", ".join(map(legible, tree.empty[:MAX_CASES])) + (
             ", …" if len(tree.empty) > MAX_CASES else ""
         )
-        texts.append(f"{_count_words(len(tree.empty), 'folder')} without images, not a class: {shown}")
+        texts.append(f"{_count_words(len(tree.empty), 'folder')} without images, not a class: {examples}")
     return texts
 
 

@@ -276,12 +276,12 @@ def check_columns(train: Table, test: Table | None, data: Data) -> None:
         warnings.warn(KitWarning(text), stacklevel=2)
 
 
-def _check_cells(table: Table, name: str, cells: Sequence[str], asked: ColumnKind | None) -> None:
-    kind = asked or guess_kind(cells)
+def _check_cells(table: Table, name: str, cells: Sequence[str], given_kind: ColumnKind | None) -> None:
+    kind = given_kind or guess_kind(cells)
     known = [row for row, cell in enumerate(cells) if not is_blank(cell)]
     if kind == "category":
         numbers = np.isfinite(parse_numbers([cells[row] for row in known], "number"))
-        if asked is None and len(known) and numbers.mean() >= MOSTLY:
+        if given_kind is None and len(known) and numbers.mean() >= MOSTLY:
             wrong = [row for row, good in zip(known, numbers, strict=True) if not good]
             raise _bad_cells(
                 name, "number", [Case(f"has {cells[row]!r}", id=str(table.ids[row])) for row in wrong]

@@ -175,10 +175,10 @@ def _check_separator(path: Path, text: str, sep: str, fixed: str) -> None:
     mark = max(widths, key=lambda each: widths[each])
     if widths[mark] < 2:
         return
-    shown = header if len(header) <= 200 else header[:200] + "…"
+    first_line = header if len(header) <= 200 else header[:200] + "…"
     rest = f"its cells are separated by {mark!r}, not {sep!r}" if fixed else "set data.sep"
     raise DataError(
-        f"{path}: found 1 column {shown!r}: {rest}", code="D26", hint=fixed or f"data.sep={mark!r}"
+        f"{path}: found 1 column {first_line!r}: {rest}", code="D26", hint=fixed or f"data.sep={mark!r}"
     )
 
 
@@ -215,9 +215,9 @@ def _records(
     first = next((row for row, cells in enumerate(rows) if cells), len(rows))
     last = next((row for row in range(len(rows) - 1, -1, -1) if rows[row]), -1)
     single = first <= last and len(rows[first]) == 1
-    kept = [row for row in range(first, last + 1) if rows[row] or single]
-    begun = {place: starts[row] + before for place, row in enumerate(kept) if ends[row] > starts[row]}
-    return [rows[row] or ("",) for row in kept], [ends[row] + before for row in kept], begun
+    data_rows = [row for row in range(first, last + 1) if rows[row] or single]
+    begun = {place: starts[row] + before for place, row in enumerate(data_rows) if ends[row] > starts[row]}
+    return [rows[row] or ("",) for row in data_rows], [ends[row] + before for row in data_rows], begun
 
 
 def find_misplaced_quote(path: Path, text: str, sep: str, before: int) -> DataError | None:
@@ -318,9 +318,9 @@ def _check_header(path: Path, rows: Sequence[tuple[str, ...]], lines: Sequence[i
     if header not in (rows[1:] if several else rows[1:2]):
         return
     again = [lines[row] for row in range(1, len(rows) if several else 2) if rows[row] == header]
-    shown = ", ".join(map(str, again[:5])) + (" …" if len(again) > 5 else "")
+    lines_shown = ", ".join(map(str, again[:5])) + (" …" if len(again) > 5 else "")
     raise DataError(
-        f"{path} repeats its header on line{'s' * (len(again) > 1)} {shown}",
+        f"{path} repeats its header on line{'s' * (len(again) > 1)} {lines_shown}",
         code="D72",
         cases=[Case(f"row {line} is the header", str(path)) for line in again],
         hint="remove these lines",

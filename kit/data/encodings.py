@@ -70,9 +70,9 @@ def refuse_other_kinds(path: Path, content: bytes) -> None:
         raise DataError(f"{path} is {what}, not a CSV", code="D70", hint=hint)
     if fault := _text(path, content, start):
         what, hint = fault
-        shown = " ".join(content[:400].decode("utf-8", "replace").split())[:80]
+        beginning = " ".join(content[:400].decode("utf-8", "replace").split())[:80]
         raise DataError(
-            f"{path} is {what}, not a CSV", code="D70", cases=[Case(f"begins with {shown!r}")], hint=hint
+            f"{path} is {what}, not a CSV", code="D70", cases=[Case(f"begins with {beginning!r}")], hint=hint
         )
 
 
@@ -123,10 +123,13 @@ def _zip(path: Path, content: bytes) -> tuple[str, str]:
         return "an Excel workbook (.xlsx)", SPREADSHEET
     if "content.xml" in names or any(name.endswith(".iwa") for name in names):
         return "a spreadsheet (OpenDocument or Numbers)", SPREADSHEET
-    shown = ", ".join(names[:3]) + (" …" if len(names) > 3 else "")
+    examples = ", ".join(names[:3]) + (" …" if len(names) > 3 else "")
     folder = path.with_suffix(".unpacked")
     command = f"python -m zipfile -e {shlex.quote(str(path))} {shlex.quote(str(folder))}"
-    return f"a zip archive (of {shown})" if names else "an empty zip archive", command if names else DAMAGED
+    return (
+        f"a zip archive (of {examples})" if names else "an empty zip archive",
+        command if names else DAMAGED,
+    )
 
 
 def _text(path: Path, content: bytes, start: bytes) -> tuple[str, str] | None:
@@ -135,9 +138,9 @@ def _text(path: Path, content: bytes, start: bytes) -> tuple[str, str] | None:
         if match[1].lower() == b"?xml" and b"<html" not in start.lower():
             return "XML", "a failed download? download the file again"
         title = TITLE.search(content[:100_000])
-        named = " ".join(html.unescape(title[1].decode("utf-8", "replace")).split()) if title else ""
+        title_text = " ".join(html.unescape(title[1].decode("utf-8", "replace")).split()) if title else ""
         return (
-            f"an HTML page{f' ({named[:60]!r})' if named else ''}",
+            f"an HTML page{f' ({title_text[:60]!r})' if title_text else ''}",
             "a failed download? log in, accept the competition's rules, and download the file again",
         )
     if JSON_START.match(start):
@@ -324,8 +327,8 @@ def _of_another_script(path: Path, content: bytes, name: str, fixed: str) -> Dat
     line = next(line for line in _LINE_END.split(content) if not line.isascii())[:200]
     fit = [encoding for encoding in SCRIPTS if _fits(content, encoding)]
     cases = [Case(repr(line.decode(encoding, "replace")), f"data.encoding={encoding}") for encoding in fit]
-    shown = shlex.quote(str(path))
-    convert = f"as UTF-8: iconv -f ENCODING -t UTF-8 {shown} > utf8.csv"
+    quoted = shlex.quote(str(path))
+    convert = f"as UTF-8: iconv -f ENCODING -t UTF-8 {quoted} > utf8.csv"
     return DataError(
         f"{path} is neither {name} nor Western European text; is it {' or '.join(fit) or 'text at all'}?",
         code="D25",

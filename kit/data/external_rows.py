@@ -137,9 +137,9 @@ def check_allowed(rows: SourceRows, rule: str | Sequence[str]) -> None:
     refused = [source for source in sources if not is_allowed(source.licence, rule)]
     if refused:
         count = sum(source.rows for source in refused)
-        asked = rule if isinstance(rule, str) else ", ".join(rule)
+        policy = rule if isinstance(rule, str) else ", ".join(rule)
         raise DataError(
-            f"{count} external rows are not allowed (data.external.policy: {asked})",
+            f"{count} external rows are not allowed (data.external.policy: {policy})",
             code="D63",
             cases=[Case(str(source), source.name, split="train", code="D63") for source in refused],
             hint="remove them; the rules of the competition define what is allowed",

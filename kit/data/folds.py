@@ -129,15 +129,17 @@ def make_folds(table: Table, splitter: Splitter, seed: int = 0) -> Folds:
     # one row stands for its copies and its answer, so that a splitter without groups cannot split them
     own = np.flatnonzero(table.competition_rows)
     _, first, twin = np.unique(same[own], return_index=True, return_inverse=True)
-    shown, place = np.unique(own[first][twin], return_inverse=True)
-    seen = replace(table.take(shown), groups=None if table.groups is None else groups[shown].astype(str))
+    first_rows, place = np.unique(own[first][twin], return_inverse=True)
+    seen = replace(
+        table.take(first_rows), groups=None if table.groups is None else groups[first_rows].astype(str)
+    )
     numbers = np.asarray(splitter.split(seen, generator(seed, "folds")))
     _check_numbers(splitter, numbers, len(seen))
     placed = np.full((len(table), numbers.shape[1]), -1, np.int64)
     placed[own] = numbers[place]
     folds = Folds(table.ids, placed, _related(placed, groups, table.competition_rows))
     _check_groups(folds, splitter, groups, table)
-    _warn_of_rare(folds, splitter, table, own if table.answers is None else shown)
+    _warn_of_rare(folds, splitter, table, own if table.answers is None else first_rows)
     return folds
 
 
@@ -297,13 +299,13 @@ def warn_of_duplicates(table: Table, numbers: np.ndarray) -> None:
         return
     conflicts = [rows for rows in repeated if len(np.unique(table.labels[rows], axis=0)) > 1]
     if conflicts:
-        named = [
+        cases = [
             " = ".join(
                 f"{table.ids[row]} ({', '.join(table.label_names(row)) or 'no label'})" for row in rows
             )
             for rows in conflicts
         ]
-        _warn_with_cases(f"W02 {len(conflicts)} images have conflicting labels", named)
+        _warn_with_cases(f"W02 {len(conflicts)} images have conflicting labels", cases)
 
 
 def warn_train_test_overlap(train: Table, test: Table) -> None:

@@ -32,12 +32,12 @@ def read_groups(root: Path, rows: SourceRows, group: str) -> np.ndarray:
 
 def _find_groups(root: Path, how: str, ids: Sequence[str]) -> np.ndarray:
     names = group_names(root / AUTO_GROUP_FILES[how])
-    lost = [Case("has no group", id=row, split="train", code="D62") for row in ids if row not in names]
-    if lost:
+    missing = [Case("has no group", id=row, split="train", code="D62") for row in ids if row not in names]
+    if missing:
         raise DataError(
-            f"{len(lost)} training rows are not in {AUTO_GROUP_FILES[how]}",
+            f"{len(missing)} training rows are not in {AUTO_GROUP_FILES[how]}",
             code="D62",
-            cases=lost,
+            cases=missing,
             hint="kit check creates it again",
         )
     return np.array([names[row] for row in ids], dtype=str)

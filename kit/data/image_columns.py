@@ -38,10 +38,10 @@ def row_per_image(file: CsvFile, images: str, split: str) -> tuple[CsvFile, list
     one column, the table stays as it is, and the names are empty. Raises ConfigError C07 if a column does not
     exist, DataError D02 for a row without an image.
     """
-    several = alternatives(images)
-    if several is None:
+    image_alternatives = alternatives(images)
+    if image_alternatives is None:
         return file, []
-    name, columns = several
+    name, columns = image_alternatives
     lacking = [column for column in columns if column not in file.columns]
     if lacking:
         raise unknown_column(lacking[0], file.columns, "data.images")

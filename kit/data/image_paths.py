@@ -257,9 +257,11 @@ class ImageFolder:
     def paths_to_try(self, name: str) -> str:
         """Returns the names that were tried, and where, as words for an error."""
         folder, _, stem = f"{self.base}/{name}".rpartition("/")
-        tried = [entry for entry in self._candidates(stem) if entry != stem and entry.islower()] or [stem]
-        shown = ", ".join(tried[:2]) + (" …" if len(tried) > 2 else "")
-        return f"tried {shown} in {folder}"
+        names_to_try = [entry for entry in self._candidates(stem) if entry != stem and entry.islower()] or [
+            stem
+        ]
+        tried_names = ", ".join(names_to_try[:2]) + (" …" if len(names_to_try) > 2 else "")
+        return f"tried {tried_names} in {folder}"
 
     def endings_present(self, names: Iterable[str]) -> str:
         """Returns the endings that exist in the folders of these names, as words for an error."""

@@ -204,16 +204,16 @@ def _image_rows(path: Path, content: Object) -> list[dict[str, str]]:
     of_image: dict[str, list[dict[str, str]]] = defaultdict(list)
     for each in annotations:
         of_image[each["image_id"]].append(each)
-    taken = set(dict.fromkeys(name for row in rows for name in row))
+    names_of_rows = set(dict.fromkeys(name for row in rows for name in row))
     more = [dict(_of_annotations(of_image.get(name, ()), known)) for name in ids]
-    kept = _single_valued(more)
+    single_valued = _single_valued(more)
     for row, cells in zip(rows, more, strict=True):
         row |= {
-            f"annotation_{name}" if name in taken else name: NAME_SEPARATOR.join(values)
+            f"annotation_{name}" if name in names_of_rows else name: NAME_SEPARATOR.join(values)
             if name != "category_id"
             else LABEL_SEPARATOR.join(values)
             for name, values in cells.items()
-            if name in kept
+            if name in single_valued
         }
     return rows
 
@@ -225,15 +225,15 @@ def _check_annotations(
     for key, known, what in (("image_id", images, "image"), ("category_id", set(categories), "category")):
         if key == "category_id" and not known:
             continue
-        lost = [each for each in annotations if each.get(key, "") not in known]
-        if lost:
+        unknown = [each for each in annotations if each.get(key, "") not in known]
+        if unknown:
             cases = [
                 Case(
                     f"no {what} has the id {each.get(key, '')!r}", f"annotation {each.get('id', '')}".strip()
                 )
-                for each in lost
+                for each in unknown
             ]
-            count = f"{len(lost)} annotation{'s name' if len(lost) > 1 else ' names'}"
+            count = f"{len(unknown)} annotation{'s name' if len(unknown) > 1 else ' names'}"
             why = f"{count} {'an' if what == 'image' else 'a'} {what} that does not exist"
             raise _unusable(path, why, "check that the file is complete", cases)
 
@@ -255,5 +255,5 @@ def _of_annotations(
 
 def _single_valued(rows: Sequence[Mapping[str, Sequence[str]]]) -> set[str]:
     """Returns the keys with one value for each image, and those of the categories themselves."""
-    several = {name for row in rows for name, values in row.items() if len(values) > 1}
-    return {name for row in rows for name in row} - several | {"category_id", "category"}
+    with_several = {name for row in rows for name, values in row.items() if len(values) > 1}
+    return {name for row in rows for name in row} - with_several | {"category_id", "category"}

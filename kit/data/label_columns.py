@@ -32,19 +32,21 @@ def columns_of_names(names: Sequence[str], ids: Sequence[str], data: Data) -> di
         return {}
     pattern = re.compile(regex)
     matches = [pattern.search(name) for name in names]
-    lost = [
+    unmatched = [
         Case(f"{name!r} does not match", "", row, "train", "D30")
         for row, name, match in zip(ids, names, matches, strict=True)
         if match is None
     ]
-    if lost:
+    if unmatched:
         count = (
-            "no image path matches" if len(lost) == len(names) else f"{len(lost)} image paths do not match"
+            "no image path matches"
+            if len(unmatched) == len(names)
+            else f"{len(unmatched)} image paths do not match"
         )
         raise DataError(
             f"{count} data.label_from.regex {regex!r}",
             code="D30",
-            cases=lost,
+            cases=unmatched,
             hint="kit searches the regular expression in the path below the image folder, such as "
             f"{names[0]!r}; a group in parentheses is the label",
         )
@@ -92,10 +94,10 @@ def _digit(cell: str) -> str:
     return str(value) if value in (0, 1) else "?"
 
 
-def words_of_files(stems: Sequence[str], words: Mapping[str, str], ids: Sequence[str]) -> list[str]:
+def words_of_files(stems: Sequence[str], word_of_pattern: Mapping[str, str], ids: Sequence[str]) -> list[str]:
     """Returns the word of the first pattern that each stem matches."""
     word_of_stem = {
-        stem: next((word for glob, word in words.items() if fnmatchcase(stem, glob)), None)
+        stem: next((word for glob, word in word_of_pattern.items() if fnmatchcase(stem, glob)), None)
         for stem in set(stems)
     }
     cases = [
@@ -108,7 +110,7 @@ def words_of_files(stems: Sequence[str], words: Mapping[str, str], ids: Sequence
             f"{len(cases)} images match no pattern of data.label_from.files",
             code="D30",
             cases=cases,
-            hint=f"its patterns: {', '.join(words)}",
+            hint=f"its patterns: {', '.join(word_of_pattern)}",
         )
     return [word_of_stem[stem] or "" for stem in stems]
 
@@ -152,21 +154,21 @@ def class_columns(root: Path, data: Data, columns: Mapping[str, Sequence[str]]) 
         names = data.long.classes
     else:
         names = _classes_of_sample(root, data, columns)
-    lost = [
+    missing = [
         Case(f"no such column{did_you_mean(name, columns)}", name)
         for name in names
         if column_of(name, columns) is None
     ]
-    if lost or not names:
+    if missing or not names:
         what = (
-            f"{len(lost)} labels are not columns of {data.train}"
-            if lost
+            f"{len(missing)} labels are not columns of {data.train}"
+            if missing
             else "the columns of labels are unknown"
         )
         raise ConfigError(
             f"{'data.label lists columns' if data.label else 'data.label is null'}, and {what}",
             code="C07",
-            cases=lost,
+            cases=missing,
             hint="data.label=<column>, a list of columns, or data.class_list with a CSV that lists them",
         )
     return names

@@ -84,13 +84,15 @@ def _classes(
     check_labels(class_names, [(row, label, text) for (row, label), text in given], data, outside)
     if class_names.spelled:
         known = set(plain)
-        shown = [
+        examples = [
             f"{quote(label)} is {quote(class_names.spelled[label])}"
             for label in sorted(known & {*class_names.spelled})
         ]
-        more = f" and {len(shown) - MAX_CASES} more" if len(shown) > MAX_CASES else ""
+        more = f" and {len(examples) - MAX_CASES} more" if len(examples) > MAX_CASES else ""
         by = f", spelled as in {class_names.source}" if class_names.shown else ""
-        text = f"W40 labels that are equal as numbers are one class{by}: {', '.join(shown[:MAX_CASES])}{more}"
+        text = (
+            f"W40 labels that are equal as numbers are one class{by}: {', '.join(examples[:MAX_CASES])}{more}"
+        )
         warnings.warn(KitWarning(text), stacklevel=4)
     return class_names, texts
 
@@ -231,8 +233,8 @@ def _find_known_classes(root: Path, data: Data, labels: Collection[str]) -> Clas
     listed = _read_class_list(root, data)
     sample = _sample(root, data)
     if listed:
-        shown = labels_of_sample(sample, listed, data) if sample else ()
-        renamed = as_numbers(listed, shown)
+        sample_labels = labels_of_sample(sample, listed, data) if sample else ()
+        renamed = as_numbers(listed, sample_labels)
         names = tuple(renamed.get(name, name) for name in listed)
         names = names if len(set(names)) == len(names) else listed
         by_list, right = as_numbers(labels, listed), dict(zip(listed, names, strict=True))
@@ -242,10 +244,10 @@ def _find_known_classes(root: Path, data: Data, labels: Collection[str]) -> Clas
     if sample and _is_column_a_class(sample.columns[1:], labels):
         columns = sample.columns[1:]
         return ClassNames(columns, as_numbers(labels, columns), columns, str(data.sample), is_complete=True)
-    shown = labels_of_sample(sample, labels, data) if sample else ()
-    spelled = as_numbers(labels, shown)
+    sample_labels = labels_of_sample(sample, labels, data) if sample else ()
+    spelled = as_numbers(labels, sample_labels)
     names = tuple(sorted({spelled.get(label, label) for label in labels}, key=_rank(labels)))
-    return ClassNames(names, spelled, shown, str(data.sample))
+    return ClassNames(names, spelled, sample_labels, str(data.sample))
 
 
 def _find_respellings(spelled: Mapping[str, str]) -> dict[str, str]:
@@ -291,18 +293,18 @@ def labels_of_sample(sample: CsvFile, labels: Collection[str], data: Data) -> tu
         name: _in_cells(set(sample.column(name)) - {""}, known, data.label_separator) for name in columns
     }
     best = max(columns, key=lambda name: (name == data.label, len(labels_by_column[name])), default=None)
-    shown = labels_by_column[best] if best is not None else ()
-    if not shown and len(columns) == 1 and fold_spelling(columns[0]) in known:
+    best_labels = labels_by_column[best] if best is not None else ()
+    if not best_labels and len(columns) == 1 and fold_spelling(columns[0]) in known:
         return (columns[0],)  # the column of a probability, named for the class
-    return shown
+    return best_labels
 
 
 def _in_cells(cells: set[str], known: set[str], separator: str | None) -> tuple[str, ...]:
     """Returns the labels among distinct cells, or among their parts; empty if fewer than half are labels."""
-    tried = ([separator] if separator else []) + [each for each in SEPARATORS if each != separator]
+    separators = ([separator] if separator else []) + [each for each in SEPARATORS if each != separator]
     for parts in (
         cells,
-        *({part.strip() for cell in cells for part in cell.split(by)} - {""} for by in tried),
+        *({part.strip() for cell in cells for part in cell.split(by)} - {""} for by in separators),
     ):
         labels = sorted(part for part in parts if fold_spelling(part) in known)
         # numbers of which some are not labels are probabilities
@@ -358,14 +360,14 @@ def check_labels(class_names: ClassNames, rows: Sequence[Row], data: Data, outsi
 
 def _find_misspelt(class_names: ClassNames, labels: Collection[str]) -> dict[str, str]:
     """Returns the right spelling of each label that is not spelled as in the sample or the class list."""
-    shown = set(class_names.shown)
+    sample_labels = set(class_names.shown)
     by_key: dict[str, set[str]] = defaultdict(set)
-    for name in shown:
+    for name in sample_labels:
         by_key[fold_spelling(name)].add(name)
     right = {
         label: next(iter(names))
         for label in labels
-        if label not in shown and len(names := by_key.get(fold_spelling(label), set())) == 1
+        if label not in sample_labels and len(names := by_key.get(fold_spelling(label), set())) == 1
     }
     if class_names.is_complete:
         return right

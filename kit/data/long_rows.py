@@ -44,10 +44,10 @@ def _of_cells(sample: pd.DataFrame, known: Collection[str], separator: str | Non
     cells, value = list(map(str, sample.iloc[:, 0])), str(sample.columns[1])
     if separator is None and all(name.isdigit() for name in known):
         return None
-    for tried in SEPARATORS if separator is None else (separator,):
-        if split_cell(cells[0], known, tried) is None:
+    for by in SEPARATORS if separator is None else (separator,):
+        if split_cell(cells[0], known, by) is None:
             continue
-        pairs = [split_cell(cell, known, tried) for cell in cells]
+        pairs = [split_cell(cell, known, by) for cell in cells]
         read = [pair for pair in pairs if pair is not None]
         if len(read) == len(pairs):
             return LongRows([name for name, _ in read], [label for _, label in read], value)
@@ -70,11 +70,11 @@ def split_cell(cell: str, known: Collection[str], separator: str) -> tuple[str, 
 
 def _of_columns(sample: pd.DataFrame, known: Collection[str]) -> LongRows | None:
     """Returns ids of the first column, classes of the only column with only classes, values of the only other one."""
-    named = [name for name in sample.columns[1:] if set(sample[name]) <= set(known)]
-    rest = [str(name) for name in sample.columns[1:] if name not in named]
-    if len(named) != 1 or len(rest) != 1:
+    label_columns = [name for name in sample.columns[1:] if set(sample[name]) <= set(known)]
+    rest = [str(name) for name in sample.columns[1:] if name not in label_columns]
+    if len(label_columns) != 1 or len(rest) != 1:
         return None
-    return LongRows(list(map(str, sample.iloc[:, 0])), list(sample[named[0]]), rest[0])
+    return LongRows(list(map(str, sample.iloc[:, 0])), list(sample[label_columns[0]]), rest[0])
 
 
 def find_endings(cells: Sequence[str]) -> tuple[str, tuple[str, ...]] | None:
@@ -135,7 +135,7 @@ def widen(file: CsvFile, data: Data, split: str) -> CsvFile:
             if name in file.columns
         ),
     }
-    kept = [place for place in range(len(file.columns)) if place not in left_out]
+    columns_kept = [place for place in range(len(file.columns)) if place not in left_out]
     values = file.columns.index(long.value_column) if long.value_column in file.columns else None
     if values is None and split == "train":
         raise ConfigError(
@@ -148,9 +148,13 @@ def widen(file: CsvFile, data: Data, split: str) -> CsvFile:
     for name, places in rows.items():
         first = file.rows[min(places)]
         cells = [] if values is None else [file.rows[place][values] for place in places]
-        wide_rows.append((name, *(first[place] for place in kept), *cells))
+        wide_rows.append((name, *(first[place] for place in columns_kept), *cells))
         lines.append(file.lines[min(places)])
-    columns = (data.id, *(file.columns[place] for place in kept), *(() if values is None else long.classes))
+    columns = (
+        data.id,
+        *(file.columns[place] for place in columns_kept),
+        *(() if values is None else long.classes),
+    )
     return replace(file, columns=columns, rows=tuple(wide_rows), lines=lines, begun={})
 
 
@@ -179,10 +183,10 @@ def _rows_by_id(
         rows[name][label].append(row)
     cases = []
     for name, of in rows.items():
-        lost = [label for label in classes if label not in of]
+        missing = [label for label in classes if label not in of]
         double = [label for label in classes if len(of.get(label, ())) > 1]
-        if lost:
-            cases.append(Case(f"has no row of {_list(lost)}", id=name, split=split, code="D88"))
+        if missing:
+            cases.append(Case(f"has no row of {_list(missing)}", id=name, split=split, code="D88"))
         if double:
             cases.append(Case(f"has several rows of {_list(double)}", id=name, split=split, code="D88"))
     if cases:

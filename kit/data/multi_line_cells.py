@@ -59,10 +59,10 @@ def check_multi_line_cells(file: CsvFile, sep: str, columns: Collection[str] | N
         )
     swallowed = [cell for cell in cells if _looks_like_rows(file, sep, cell)]
     if swallowed:
-        first, lost = swallowed[0], sum(cell.closes - cell.opens for cell in swallowed)
+        first, rows_lost = swallowed[0], sum(cell.closes - cell.opens for cell in swallowed)
         warnings.warn(
             KitWarning(
-                f"W56 {file.path}: {lost} row{'s' * (lost > 1)} may be lost in cells that contain "
+                f"W56 {file.path}: {rows_lost} row{'s' * (rows_lost > 1)} may be lost in cells that contain "
                 f"several rows: in column {file.columns[first.place]!r} a quote opens on line "
                 f"{first.opens} and closes on line {first.closes}"
             ),

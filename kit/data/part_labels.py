@@ -47,17 +47,17 @@ def read_parts(
     """
     refuse_idle_keys(data)
     wanted = _find_parts(data)
-    lost = [
+    missing = [
         Case(f"no such column{did_you_mean(column, columns)}", column)
         for name, part in wanted.items()
         for column in part.columns or (name,)
         if column_of(column, columns) is None
     ]
-    if lost:
+    if missing:
         raise ConfigError(
-            f"{len(lost)} labels of parts are not columns of {data.train}",
+            f"{len(missing)} labels of parts are not columns of {data.train}",
             code="C07",
-            cases=lost,
+            cases=missing,
             hint="name columns of the table in data.label and data.parts",
         )
     wrong: list[Case] = []
@@ -103,8 +103,8 @@ def _find_parts(data: Data) -> dict[str, PartBlock]:
     wanted = {name: data.parts.get(name, PartBlock()) for name in data.label or ()} | {
         name: part for name, part in data.parts.items() if name not in (data.label or ())
     }
-    named = [*wanted, *(column for part in wanted.values() for column in part.columns)]
-    torn = [name for name in dict.fromkeys(named) if PART_SEPARATOR in name]
+    columns = [*wanted, *(column for part in wanted.values() for column in part.columns)]
+    torn = [name for name in dict.fromkeys(columns) if PART_SEPARATOR in name]
     if torn:
         raise ConfigError(
             f"{len(torn)} columns of parts have {PART_SEPARATOR!r} in their names",
@@ -155,12 +155,12 @@ def _block(
 
 def _check_learnable(blocks: Sequence[_Block]) -> None:
     """Raises DataError D39 for parts in which all rows are alike, or no row has a label."""
-    lost = []
+    unlearnable = []
     for block in blocks:
         if block.kind == "softmax":
             different = int(block.labels.any(axis=0).sum())
             if different < 2:
-                lost.append(
+                unlearnable.append(
                     Case(
                         f"has {'the same class in all rows' if different else 'no label in any row'}",
                         block.name,
@@ -170,16 +170,16 @@ def _check_learnable(blocks: Sequence[_Block]) -> None:
         for column, values in zip(block.columns, block.labels.T, strict=True):
             different = len(np.unique(values[~np.isnan(values)]))
             if different < 2:
-                lost.append(
+                unlearnable.append(
                     Case(
                         f"has {'the same label in all rows' if different else 'no label in any row'}", column
                     )
                 )
-    if lost:
+    if unlearnable:
         raise DataError(
-            f"{len(lost)} parts have nothing to learn",
+            f"{len(unlearnable)} parts have nothing to learn",
             code="D39",
-            cases=lost,
+            cases=unlearnable,
             hint="leave these columns out of data.label and data.parts",
         )
 

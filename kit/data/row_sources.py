@@ -123,9 +123,9 @@ def test_rows(root: Path, data: Data, classes: Sequence[str], spec: Any) -> Sour
         file = widen(file, data, "test")
     if data.join:
         file = join_to_file(root, data, file, "test")
-    named = set(columns_of(data.id)) or {data.id}
+    id_columns = set(columns_of(data.id)) or {data.id}
     # the sample's first column is the id under any name; a test table may lack the train table's column
-    name_of_row = data.id if data.test and named <= set(file.columns) else file.columns[0]
+    name_of_row = data.id if data.test and id_columns <= set(file.columns) else file.columns[0]
     rows = _csv_rows(root, data, file, name_of_row, images, "test")
     return replace(rows, ids=as_the_sample_spells(root, data, rows.ids, classes, spec))
 
@@ -202,11 +202,11 @@ def one_row_per_id(sample: CsvFile) -> CsvFile:
     if len(set(Counter(ids).values())) != 1 or len(set(sample.rows)) < len(sample):
         return sample
     firsts = {name: row for row, name in reversed(list(enumerate(ids)))}
-    kept = sorted(firsts.values())
+    first_rows = sorted(firsts.values())
     return replace(
         sample,
-        rows=tuple(sample.rows[row] for row in kept),
-        lines=[sample.lines[row] for row in kept],
+        rows=tuple(sample.rows[row] for row in first_rows),
+        lines=[sample.lines[row] for row in first_rows],
     )
 
 
@@ -327,11 +327,11 @@ def explain_missing_header(file: CsvFile, id_column: str, extensions: Collection
 
 def without_header(file: CsvFile, why: str) -> DataError:
     """Returns the error for a table whose first line is a row."""
-    shown = ", ".join(file.columns[:5]) + (", …" if len(file.columns) > 5 else "")
+    first_columns = ", ".join(file.columns[:5]) + (", …" if len(file.columns) > 5 else "")
     return DataError(
         f"{file.path} has no header: its first line is a row",
         code="D28",
-        cases=[Case(f"the first line is {shown}: {why}", str(file.path))],
+        cases=[Case(f"the first line is {first_columns}: {why}", str(file.path))],
         hint=f"insert a first line with the names of the {len(file.columns)} columns, such as id,label",
     )
 

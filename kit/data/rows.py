@@ -31,5 +31,5 @@ def warn_of_names(paths: Iterable[Path | str], split: str) -> None:
     if odd:
         text = f"W50 the names of {len(odd)} {split} files are not UTF-8, so their ids show the bytes: "
         more = ", …" if len(odd) > MAX_CASES else ""
-        shown = ", ".join(legible(path) for path in odd[:MAX_CASES])
-        warnings.warn(KitWarning(f"{text}{shown}{more}"), stacklevel=2)
+        examples = ", ".join(legible(path) for path in odd[:MAX_CASES])
+        warnings.warn(KitWarning(f"{text}{examples}{more}"), stacklevel=2)

@@ -109,12 +109,12 @@ def parse_numbers(cells: Sequence[str], kind: ColumnKind) -> np.ndarray:
 
     A cell is NaN if it is blank or neither, or a latitude beyond a pole.
     """
-    kept = pd.Series([np.nan if is_blank(cell) else cell for cell in cells], dtype=object)
+    texts = pd.Series([np.nan if is_blank(cell) else cell for cell in cells], dtype=object)
     if kind == "date":
-        stamps = pd.to_datetime(kept, errors="coerce", format="ISO8601", utc=True)
+        stamps = pd.to_datetime(texts, errors="coerce", format="ISO8601", utc=True)
         days = (stamps - pd.Timestamp("1970-01-01", tz="UTC")).dt.total_seconds().to_numpy(np.float64)
         return days / 86400
-    values = pd.to_numeric(kept, errors="coerce").to_numpy(np.float64).copy()
+    values = pd.to_numeric(texts, errors="coerce").to_numpy(np.float64).copy()
     if kind in MAX_DEGREES:
         values[np.abs(values) > MAX_DEGREES[kind]] = np.nan
     return values

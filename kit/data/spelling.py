@@ -154,8 +154,10 @@ def as_numbers(labels: Iterable[str], reference: Sequence[str] = ()) -> dict[str
     `reference` shows how classes are written. Labels that it lacks are written in its style. Labels with
     leading zeros are joined with others only if that is safe: each side has a single spelling of the number.
     """
-    by_value, shown = _by_value(labels), _by_value(reference)
-    style = _style({value: shown[value] for value in by_value.keys() & shown.keys()})
+    by_value, reference_by_value = _by_value(labels), _by_value(reference)
+    style = _style(
+        {value: reference_by_value[value] for value in by_value.keys() & reference_by_value.keys()}
+    )
     renamed: dict[str, str] = {}
     for value, texts in by_value.items():
         whole = [text for text in texts if is_whole_number(text)]
@@ -164,12 +166,12 @@ def as_numbers(labels: Iterable[str], reference: Sequence[str] = ()) -> dict[str
             if whole
             else [[text] for text in texts]
         )
-        right = shown.get(value, [])
+        right = reference_by_value.get(value, [])
         if len(right) > 1:
             continue  # the reference has several classes of this number
         if right:
-            joined = groups[0] if len(groups) == 1 else (whole if is_whole_number(right[0]) else [])
-            renamed |= dict.fromkeys(joined, right[0])
+            equal_texts = groups[0] if len(groups) == 1 else (whole if is_whole_number(right[0]) else [])
+            renamed |= dict.fromkeys(equal_texts, right[0])
         elif len(groups) == 1 and style is not None and (written := style(value)) is not None:
             renamed |= dict.fromkeys(texts, written)
         if len(whole) > 1 and whole[0] not in renamed:
@@ -186,9 +188,9 @@ def _by_value(labels: Iterable[str]) -> dict[Fraction, list[str]]:
     return labels_by_value
 
 
-def _style(shown: Mapping[Fraction, Sequence[str]]) -> Callable[[Fraction], str | None] | None:
+def _style(by_value: Mapping[Fraction, Sequence[str]]) -> Callable[[Fraction], str | None] | None:
     """Returns a function that writes whole numbers in the shown style: `7`, `7.0` or `07`; None if no style fits."""
-    known = [(value, texts[0]) for value, texts in shown.items() if len(texts) == 1]
+    known = [(value, texts[0]) for value, texts in by_value.items() if len(texts) == 1]
     if not known:
         return None
     width = max(len(text) for _, text in known)

@@ -175,14 +175,14 @@ class Table:
         Raises InvalidError (D41) for ids that the table lacks.
         """
         at, wanted = {name: row for row, name in enumerate(self.ids.tolist())}, np.asarray(ids).tolist()
-        lost = [
+        unlabelled = [
             Case("is not in the training table", id=name, code="D41") for name in wanted if name not in at
         ]
-        if lost:
+        if unlabelled:
             raise InvalidError(
-                f"{len(lost)} predicted rows have no label",
+                f"{len(unlabelled)} predicted rows have no label",
                 code="D41",
-                cases=lost,
+                cases=unlabelled,
                 hint="restore the training table of the runs, and the image folders if they define rows",
             )
         return np.array([at[name] for name in wanted], dtype=np.int64)
@@ -488,5 +488,5 @@ def table_of(run: Path, table: Table, data: Data) -> Table:
 def rename_classes(run: Path, table: Table, data: Data) -> tuple[Table, Mapping[str, str]]:
     """Returns the result of `table_of`, and the `data.label_from.rename` that produces these names."""
     then = class_naming_of(run)
-    named = table if then is None else as_then(table, then, data.label_from.rename)
-    return named, data.label_from.rename if then is None or named is table else then.rename
+    renamed = table if then is None else as_then(table, then, data.label_from.rename)
+    return renamed, data.label_from.rename if then is None or renamed is table else then.rename

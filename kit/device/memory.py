@@ -79,11 +79,11 @@ def is_out_of_memory(error: BaseException) -> bool:
         return True
     if not isinstance(error, RuntimeError):
         return False
-    if any(words in str(error) for words in _ONEDNN):
+    if any(phrase in str(error) for phrase in _ONEDNN):
         return device_memory(torch.device("cpu")).free < LOW_MEMORY_BYTES
-    if any(words in str(error) for words in _GPU):
+    if any(phrase in str(error) for phrase in _GPU):
         return torch.cuda.is_available() and device_memory(torch.device("cuda")).free < LOW_MEMORY_BYTES
-    return any(words in str(error) for words in _WORDS)
+    return any(phrase in str(error) for phrase in _WORDS)
 
 
 def device_memory(device: torch.device) -> DeviceMemory:
@@ -95,11 +95,13 @@ def device_memory(device: torch.device) -> DeviceMemory:
     """
     if device.type == "cuda":
         free, _ = torch.cuda.mem_get_info(device)
-        taken, kept = torch.cuda.memory_allocated(device), torch.cuda.memory_reserved(device)
-        return DeviceMemory(taken, free + kept - taken)
+        allocated, reserved = torch.cuda.memory_allocated(device), torch.cuda.memory_reserved(device)
+        return DeviceMemory(allocated, free + reserved - allocated)
     if device.type == "mps":  # the memory is the machine's, of which torch takes this much at peak_during
-        taken, kept = torch.mps.current_allocated_memory(), torch.mps.driver_allocated_memory()
-        return DeviceMemory(taken, max(0, torch.mps.recommended_max_memory() - kept) + max(0, kept - taken))
+        allocated, reserved = torch.mps.current_allocated_memory(), torch.mps.driver_allocated_memory()
+        return DeviceMemory(
+            allocated, max(0, torch.mps.recommended_max_memory() - reserved) + max(0, reserved - allocated)
+        )
     status = _numbers(Path("/proc/self/status"))
     return DeviceMemory(
         status.get("VmRSS", _most_resident()), max(0, min(_free_bytes(status))) // ranks.local_world_size()

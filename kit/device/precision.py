@@ -158,7 +158,7 @@ def _no_device(name: str, error: Exception) -> ConfigError:
 
 
 def resolve_auto(
-    network: nn.Module, device: torch.device, asked: Precision, train_px: int | None = None
+    network: nn.Module, device: torch.device, precision: Precision, train_px: int | None = None
 ) -> Precision:
     """Resolves each `auto` by the rule. Prediction follows a training precision that is set.
 
@@ -167,23 +167,23 @@ def resolve_auto(
     device.
     """
     fast, possible = _fastest(device), memory_formats(network, device)
-    light = asked.train == "auto" and device.type == "cpu" and is_memory_bound(network)
-    train = "float32" if light else fast if asked.train == "auto" else asked.train
-    predict = fast if asked.train == "auto" else asked.train
-    if asked.memory_format not in ("auto", *possible):
+    light = precision.train == "auto" and device.type == "cpu" and is_memory_bound(network)
+    train = "float32" if light else fast if precision.train == "auto" else precision.train
+    predict = fast if precision.train == "auto" else precision.train
+    if precision.memory_format not in ("auto", *possible):
         raise ConfigError(
-            f"memory_format={asked.memory_format} crashes torch on a CPU, in a 1 x 1 convolution with a stride and few "
-            "channels",
+            f"memory_format={precision.memory_format} crashes torch on a CPU, in a 1 x 1 convolution with "
+            "a stride and few channels",
             code="C18",
             hint=f"memory_format={possible[0]}, or omit memory_format",
         )
     if train == "bfloat16" and train_px and device.type == "cpu" and _breaks_gradients(network, train_px):
-        _warn_of_wrong_gradients(train_px, is_named=asked.train != "auto")
-        train = "float32" if asked.train == "auto" else train
+        _warn_of_wrong_gradients(train_px, is_named=precision.train != "auto")
+        train = "float32" if precision.train == "auto" else train
     return Precision(
         train,
-        predict if asked.predict == "auto" else asked.predict,
-        possible[-1] if asked.memory_format == "auto" else asked.memory_format,
+        predict if precision.predict == "auto" else precision.predict,
+        possible[-1] if precision.memory_format == "auto" else precision.memory_format,
     )
 
 

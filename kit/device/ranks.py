@@ -184,12 +184,12 @@ class Ranks:
                     code="R02",
                     hint="a smaller micro_batch_size or network",
                 ) from None
-            words = ""
+            failure = ""
             with suppress(RuntimeError):
                 if self.store is not None and self.store.check([FAILURE_KEY]):
-                    words = self.store.get(FAILURE_KEY).decode()
+                    failure = self.store.get(FAILURE_KEY).decode()
             raise RankLostError(
-                f"one of the {self.count} ranks has ended or does not respond: {words or _plainly(error)}",
+                f"one of the {self.count} ranks has ended or does not respond: {failure or _plainly(error)}",
                 code="R13",
                 hint="run the same command again to resume from the last checkpoint",
             ) from None

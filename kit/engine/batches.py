@@ -169,10 +169,10 @@ class LoaderProcesses:
         except RuntimeError as error:
             if "DataLoader" not in str(error):
                 raise
-            named = self._suspects(images)
+            suspects = self._suspects(images)
             self._kill()
             raise RunError(
-                f"a loader process ended or hung (out of memory?){' at ' * bool(named)}{' or '.join(named)}",
+                f"a loader process ended or hung (out of memory?){' at ' * bool(suspects)}{' or '.join(suspects)}",
                 code="R03",
                 hint="check that image; workers=0 loads images in this process",
             ) from error
@@ -294,9 +294,9 @@ def fit_shared_memory(batch: int, workers: int) -> tuple[int, int]:
         return workers, AHEAD
     free = int(SHARE_OF_FREE * shutil.disk_usage(SHARED_MEMORY).free) // ranks.local_world_size()
     fewer = [(count, 2) for count in range(workers, 0, -1)]
-    tried = [*((workers, ahead) for ahead in range(AHEAD, 2, -1)), *fewer, (1, 1)]
+    worker_counts = [*((workers, ahead) for ahead in range(AHEAD, 2, -1)), *fewer, (1, 1)]
     # in addition to those in advance, one is being passed on and one is in use
-    fitting = next((pair for pair in tried if batch * (pair[0] * pair[1] + 2) <= free), (0, 0))
+    fitting = next((pair for pair in worker_counts if batch * (pair[0] * pair[1] + 2) <= free), (0, 0))
     if fitting != (workers, AHEAD):
         wanted, text = (
             format_bytes(batch * (workers * AHEAD + 2)),
@@ -493,8 +493,8 @@ def batch(
     """Returns a batch of table rows, with labels if they have any. `whole` are all rows of a shared step."""
     import torch
 
-    named = np.full(len(rows), -1) if labels is None else np.asarray(labels)[rows]
-    typed = named.astype(np.float32 if named.ndim == 2 else np.int64)
+    batch_labels = np.full(len(rows), -1) if labels is None else np.asarray(labels)[rows]
+    typed = batch_labels.astype(np.float32 if batch_labels.ndim == 2 else np.int64)
     shared = None if whole is None else torch.from_numpy(whole.copy())
     values = None if side is None else torch.from_numpy(side.of(rows))
     return Batch(images, torch.from_numpy(typed), torch.from_numpy(rows.copy()), shared, values)

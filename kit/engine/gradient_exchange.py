@@ -141,11 +141,11 @@ def exchange_for(
 def _cut(weights: Sequence[nn.Parameter]) -> list[list[nn.Parameter]]:
     """Splits the weights in order into lists of BUCKET bytes or of one weight."""
     lists: list[list[nn.Parameter]] = [[]]
-    held = 0
+    bytes_in_list = 0
     for weight in weights:
-        if lists[-1] and held + 4 * weight.numel() > BUCKET:
+        if lists[-1] and bytes_in_list + 4 * weight.numel() > BUCKET:
             lists.append([])
-            held = 0
+            bytes_in_list = 0
         lists[-1].append(weight)
-        held += 4 * weight.numel()
+        bytes_in_list += 4 * weight.numel()
     return [each for each in lists if each]

@@ -43,14 +43,14 @@ class Buffers:
     @torch.no_grad()
     def save(self) -> None:
         """Saves the buffers."""
-        for kept, live in zip(self._kept, self._live, strict=True):
-            kept.copy_(live)
+        for saved, live in zip(self._kept, self._live, strict=True):
+            saved.copy_(live)
 
     @torch.no_grad()
     def restore(self, where: Tensor | None = None) -> None:
         """Restores the buffers. With `where`, a bool on the device, only if it is true, without waiting for it."""
-        for live, kept in zip(self._live, self._kept, strict=True):
-            live.copy_(kept if where is None else torch.where(where, kept, live))
+        for live, saved in zip(self._live, self._kept, strict=True):
+            live.copy_(saved if where is None else torch.where(where, saved, live))
 
     @contextmanager
     def unchanged(self) -> Iterator[None]:

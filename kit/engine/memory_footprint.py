@@ -44,9 +44,9 @@ class Footprint:
 
     def parts(self, images: int) -> dict[str, int]:
         """Returns the bytes of each part at the moment of the peak; they sum to the peak."""
-        held = np.maximum(self.fixed + images * self.each, 0)
-        at = int(held.sum(axis=1).argmax())
-        return dict(zip(PARTS, held[at].round().astype(int).tolist(), strict=True))
+        bytes_by_part = np.maximum(self.fixed + images * self.each, 0)
+        at = int(bytes_by_part.sum(axis=1).argmax())
+        return dict(zip(PARTS, bytes_by_part[at].round().astype(int).tolist(), strict=True))
 
     def peak(self, images: int) -> int:
         """Returns the maximum that a step holds at once."""

@@ -48,8 +48,8 @@ class OutOfMemory:
 
 def describe_oom(learner: Learner, count: int, size: int) -> OutOfMemory:
     """Describes a failed step while it still holds its memory."""
-    parts, room = memory.learner_bytes(learner), memory.device_memory(learner.device)
-    parts["activations and other"] = max(0, room.taken - sum(parts.values()))
+    parts, room_of_device = memory.learner_bytes(learner), memory.device_memory(learner.device)
+    parts["activations and other"] = max(0, room_of_device.taken - sum(parts.values()))
     return OutOfMemory(
         learner.phase,
         learner.epoch,
@@ -58,7 +58,7 @@ def describe_oom(learner: Learner, count: int, size: int) -> OutOfMemory:
         size,
         -(-size // 2),
         parts,
-        room,
+        room_of_device,
         _has_batch_norm(learner.network),
         learner.ranks.rank,
     )

@@ -228,9 +228,11 @@ def _gradients(
     for number, part in enumerate(pieces):
         rows = slice(part[0], part[-1] + 1)
         learner.phase = "forward"
-        shown = precision.to_layout(images[rows], learner.device)  # does nothing if they are there already
+        on_device = precision.to_layout(
+            images[rows], learner.device
+        )  # does nothing if they are there already
         given = outputs(
-            learner.network, shown, precision, learner.device, None if side is None else side[rows]
+            learner.network, on_device, precision, learner.device, None if side is None else side[rows]
         )
         labelled = [(share, labels[rows].to(learner.device, non_blocking=True)) for share, labels in shares]
         summed = _sum_loss(loss, given.float(), labelled)
@@ -265,8 +267,10 @@ def outputs(
     """Returns the network's outputs for training. Raises RunError R04 if batch norm has only one value."""
     try:
         with precision.autocast_training(device):
-            shown = compiled_input(images) if is_compiled(network) else images
-            return cast(Tensor, network(shown) if side is None else network(shown, side.to(device)))
+            network_input = compiled_input(images) if is_compiled(network) else images
+            return cast(
+                Tensor, network(network_input) if side is None else network(network_input, side.to(device))
+            )
     except ValueError as error:
         if "more than 1 value per channel" not in str(error):
             raise

@@ -28,12 +28,12 @@ def join_test_images(predictions: Predictions, images: Table, fitted: Aggregator
     if images.answers is None or not len(predictions):
         return predictions
     at = {name: row for row, name in enumerate(images.ids.tolist())}
-    lost = [name for name in dict.fromkeys(predictions.ids.tolist()) if name not in at]
-    if lost:
+    unknown = [name for name in dict.fromkeys(predictions.ids.tolist()) if name not in at]
+    if unknown:
         raise InvalidError(
-            f"{len(lost)} predicted images are not in the test table, so their answers are unknown",
+            f"{len(unknown)} predicted images are not in the test table, so their answers are unknown",
             code="D41",
-            cases=[Case("is not in the test table", id=name, code="D41") for name in lost],
+            cases=[Case("is not in the test table", id=name, code="D41") for name in unknown],
             hint="restore the test table of the runs, and the image folders if they define rows",
         )
     rows = np.array([at[name] for name in predictions.ids.tolist()], dtype=np.int64)

@@ -147,10 +147,10 @@ def _of_rows(
 ) -> np.ndarray:
     scores = []
     for weights in drawing(draw_count(RECOUNTED * sum(prediction.size for prediction in predictions))):
-        drawn = np.repeat(np.arange(len(truth)), weights[units])
-        of_drawn = metric.take_rows(drawn)
+        rows_drawn = np.repeat(np.arange(len(truth)), weights[units])
+        of_drawn = metric.take_rows(rows_drawn)
         scores.append(
-            [_or_nan(of_drawn.score, truth[drawn], prediction[drawn]) for prediction in predictions]
+            [_or_nan(of_drawn.score, truth[rows_drawn], prediction[rows_drawn]) for prediction in predictions]
         )
     return np.array(scores)
 
@@ -215,11 +215,11 @@ def gain(
     """Returns the gain of a score over a base, with the scores of both in the same draws (draws,)."""
     sign = 1.0 if metric.higher_is_better else -1.0
     differences = sign * (drawn - drawn_base)
-    kept = differences[np.isfinite(differences)]
+    finite = differences[np.isfinite(differences)]
     value = sign * (score - base)
-    if len(kept) < DEFINED * len(differences) or not len(kept):
+    if len(finite) < DEFINED * len(differences) or not len(finite):
         return Gain(over, value, None, None)
-    low, high = np.percentile(kept, [(100 - INTERVAL_PERCENT) / 2, (100 + INTERVAL_PERCENT) / 2])
+    low, high = np.percentile(finite, [(100 - INTERVAL_PERCENT) / 2, (100 + INTERVAL_PERCENT) / 2])
     return Gain(over, value, float(low), float(high))
 
 

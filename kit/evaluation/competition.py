@@ -45,23 +45,23 @@ def decision_of(workspace: Workspace, table: Table) -> Decision:
     has at least one. Raises ConfigError C46 if `min_labels` is more than there are classes. Warns (W45) if the config
     sets a rule and rows have one label each.
     """
-    asked = workspace.competition.decision
+    rule = workspace.competition.decision
     if not table.is_multi_label:
-        if asked != DecisionRule():
+        if rule != DecisionRule():
             text = (
                 "W45 decision has no effect: each row has exactly one label, so the most probable class "
                 "is predicted"
             )
             warnings.warn(KitWarning(text), stacklevel=3)
         return Decision()
-    if asked.min_labels is not None and asked.min_labels > len(table.classes):
+    if rule.min_labels is not None and rule.min_labels > len(table.classes):
         raise ConfigError(
-            f"decision.min_labels is {asked.min_labels}, but the table has {len(table.classes)} classes",
+            f"decision.min_labels is {rule.min_labels}, but the table has {len(table.classes)} classes",
             code="C46",
             hint=f"decision.min_labels={len(table.classes)} or less",
         )
-    least = default_min_labels(table) if asked.min_labels is None else asked.min_labels
-    return Decision(asked.threshold, least, asked.max_labels)
+    least = default_min_labels(table) if rule.min_labels is None else rule.min_labels
+    return Decision(rule.threshold, least, rule.max_labels)
 
 
 def default_min_labels(table: Table) -> int:
@@ -189,15 +189,17 @@ def check_scoring(workspace: Workspace) -> None:
     `kit train` calls it, because `kit tta` and `kit blend` read config.json, and would score the run in
     another way.
     """
-    kept = Workspace.open(workspace.root).competition
-    asked = workspace.competition
+    configured = Workspace.open(workspace.root).competition
+    given = workspace.competition
     wrong = [
-        name for name in ("metric", "decision", "aggregator") if getattr(asked, name) != getattr(kept, name)
+        name
+        for name in ("metric", "decision", "aggregator")
+        if getattr(given, name) != getattr(configured, name)
     ]
     if not wrong:
         return
     name = wrong[0]
-    was, now = _assignments(name, getattr(kept, name), getattr(asked, name))
+    was, now = _assignments(name, getattr(configured, name), getattr(given, name))
     raise ConfigError(
         f"kit train got {now}, but config.json has {was}: kit tta, kit blend and kit board would score "
         "the run by the value in config.json",
@@ -207,17 +209,17 @@ def check_scoring(workspace: Workspace) -> None:
     )
 
 
-def _assignments(name: str, kept: object, asked: object) -> tuple[str, str]:
+def _assignments(name: str, configured: object, given: object) -> tuple[str, str]:
     """Returns two values as overrides that work, such as `metric=auc` or `decision.threshold=0.4`."""
-    if isinstance(kept, DecisionRule) and isinstance(asked, DecisionRule):
-        one, other = kept.model_dump(), asked.model_dump()
+    if isinstance(configured, DecisionRule) and isinstance(given, DecisionRule):
+        one, other = configured.model_dump(), given.model_dump()
         keys = [key for key in one if one[key] != other[key]]
         return tuple(
             " ".join(f"decision.{key}={json.dumps(rule[key])}" for key in keys) for rule in (one, other)
         )  # type: ignore[return-value]
-    assert isinstance(kept, dict)
-    assert isinstance(asked, dict)
-    return _plugin(name, kept), _plugin(name, asked)
+    assert isinstance(configured, dict)
+    assert isinstance(given, dict)
+    return _plugin(name, configured), _plugin(name, given)
 
 
 def _plugin(kind: str, spec: Mapping[str, Any]) -> str:
@@ -310,13 +312,13 @@ class Scoring:
         """
         if images.answers is None or not len(predictions):
             return predictions, self.aggregator
-        joined = JoinedRows.of(predictions, images.answers[images.index_of(predictions.ids)])
+        joined_rows = JoinedRows.of(predictions, images.answers[images.index_of(predictions.ids)])
         if not self.aggregator.needs_fit():
-            return joined.predictions(predictions, self.aggregator), self.aggregator
-        rows = images.by_answer.take(images.by_answer.index_of(joined.names))
+            return joined_rows.predictions(predictions, self.aggregator), self.aggregator
+        rows = images.by_answer.take(images.by_answer.index_of(joined_rows.names))
         with suppress(InvalidError):  # too few answers, as in some folds: an unfitted option is the mean
-            return joined.cross_fit(predictions, bind_rows(self.aggregator, rows), rows)
-        return joined.predictions(predictions, self.aggregator), self.aggregator
+            return joined_rows.cross_fit(predictions, bind_rows(self.aggregator, rows), rows)
+        return joined_rows.predictions(predictions, self.aggregator), self.aggregator
 
     def bind(self, predictions: Predictions, images: Table) -> tuple[Metric, Table, Probabilities]:
         """Returns the metric bound to the answers of out-of-fold predictions, those rows, and their
@@ -360,10 +362,10 @@ def _scores(metric: Metric, predictions: Predictions, table: Table) -> dict[str,
     known = ScoreContext(target=table.target)
     usual = {name: Metric.open(name).with_known(decision=metric.decision, context=known) for name in names}
     # the competition's own options are used if its metric is one of the usual ones
-    asked = {metric.plugin_name(): bind_rows(metric, rows)}
-    asked |= {name: each for name, each in usual.items() if name not in asked}
+    metrics = {metric.plugin_name(): bind_rows(metric, rows)}
+    metrics |= {name: each for name, each in usual.items() if name not in metrics}
     scores_by_name: dict[str, float] = {}
-    for name, each in asked.items():
+    for name, each in metrics.items():
         with suppress(InvalidError):
             scores_by_name[name] = each.score(rows.targets(), predictions.probabilities)
     return scores_by_name

@@ -132,12 +132,12 @@ def _fit(
     rows: np.ndarray,
 ) -> R:
     """Returns the recipe fitted on some of the rows."""
-    kept = oof if rows.all() else _take(oof, rows)
+    members = oof if rows.all() else _take(oof, rows)
     if isinstance(recipe, KnowsRows) and not rows.all():
         recipe = recipe.take_rows(rows)
     if isinstance(recipe, MemberSelection):
-        return recipe.choose(kept, truth[rows], folds[rows], None if groups is None else groups[rows])
-    return recipe.fit(kept, truth[rows])
+        return recipe.choose(members, truth[rows], folds[rows], None if groups is None else groups[rows])
+    return recipe.fit(members, truth[rows])
 
 
 def _take(oof: np.ndarray | TakesRows, rows: np.ndarray) -> np.ndarray | TakesRows:
@@ -145,11 +145,11 @@ def _take(oof: np.ndarray | TakesRows, rows: np.ndarray) -> np.ndarray | TakesRo
     numbers = np.flatnonzero(rows)
     if not isinstance(oof, np.ndarray):
         return oof.take(numbers)
-    kept = np.empty((len(oof), len(numbers), *oof.shape[2:]), dtype=oof.dtype)
+    subset = np.empty((len(oof), len(numbers), *oof.shape[2:]), dtype=oof.dtype)
     for place, member in enumerate(oof):
-        np.take(member, numbers, axis=0, out=kept[place])
+        np.take(member, numbers, axis=0, out=subset[place])
         drop_pages(oof)  # otherwise memory would hold all rows and a copy of most rows
-    return kept
+    return subset
 
 
 def _parts(rows: int, groups: np.ndarray | None) -> np.ndarray:

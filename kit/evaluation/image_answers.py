@@ -34,10 +34,10 @@ def mean_average_precision(ranked: RankedImages, k: int) -> float:
 
     P(i) is the precision of the first i images. Source: Google Landmark Retrieval 2019-2021, evaluation page.
     """
-    asked = ranked.wanted > 0
-    relevant = ranked.relevant[asked, :k]
+    has_answers = ranked.wanted > 0
+    relevant = ranked.relevant[has_answers, :k]
     precision = np.cumsum(relevant, axis=1) / np.arange(1, relevant.shape[1] + 1)
-    scores = (precision * relevant).sum(axis=1) / np.minimum(ranked.wanted[asked], k)
+    scores = (precision * relevant).sum(axis=1) / np.minimum(ranked.wanted[has_answers], k)
     return float(scores.mean()) if len(scores) else float("nan")
 
 

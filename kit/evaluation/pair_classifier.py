@@ -107,14 +107,14 @@ def read_pair_classifiers(text: str) -> dict[str, PairClassifier]:
     return {str(name): PairClassifier.of(spec) for name, spec in dict(parse_json(text))["judges"].items()}
 
 
-def adjust_for_prior(probabilities: Probabilities, drawn: float, share: float) -> np.ndarray:
-    """Returns probabilities of pairs of which a `share` is the same, if the fitted pairs had the share `drawn`.
+def adjust_for_prior(probabilities: Probabilities, drawn_share: float, share: float) -> np.ndarray:
+    """Returns probabilities of pairs of which a `share` is the same, if the fitted pairs had the share `drawn_share`.
 
     Source: Saerens, Latinne and Decaestecker 2002, "Adjusting the Outputs of a Classifier to New a Priori
     Probabilities", equation 4.
     """
-    same = probabilities * share / drawn
-    other = (1 - probabilities) * (1 - share) / (1 - drawn)
+    same = probabilities * share / drawn_share
+    other = (1 - probabilities) * (1 - share) / (1 - drawn_share)
     adjusted: np.ndarray = same / (same + other)
     return adjusted
 

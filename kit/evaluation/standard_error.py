@@ -19,10 +19,10 @@ def error(
     Groups (N,) are drawn whole, as many as make about `rows` rows. Raises InvalidError (D46) if too few
     samples have a score, or if all have the same: rows that are all correct do not show the noise.
     """
-    drawn = bootstrap.resample_scores(metric, truth, [probabilities], groups, rows=rows)[:, 0]
-    kept = drawn[np.isfinite(drawn)]
-    if len(kept) < max(2, len(drawn) // 2):
+    scores = bootstrap.resample_scores(metric, truth, [probabilities], groups, rows=rows)[:, 0]
+    finite = scores[np.isfinite(scores)]
+    if len(finite) < max(2, len(scores) // 2):
         raise InvalidError(f"{metric.plugin_name()} has no score on most samples of {rows} rows", code="D46")
-    if kept.min() == kept.max():
+    if finite.min() == finite.max():
         raise InvalidError(f"{metric.plugin_name()} is equal on all samples of {rows} rows", code="D46")
-    return float(np.std(kept, ddof=1)), len(drawn)
+    return float(np.std(finite, ddof=1)), len(scores)

@@ -110,11 +110,13 @@ def measure_step(
     memory_footprint = footprint(learner, stage.loss, random_batch(table, 4, size, channels), plan, precision)
     learner.optimizer.zero_grad(set_to_none=True)
     memory.empty_cache(device)
-    held, room = sum(memory.learner_bytes(learner).values()), memory.device_memory(device)
+    learner_bytes, device_memory = sum(memory.learner_bytes(learner).values()), memory.device_memory(device)
     exchange = 0 if ranks == 1 else _exchange_bytes(learner)
     hint = advise_less_memory(learner.network, "image_size or network")
-    step_memory = StepMemory(memory_footprint, images, 0, None, room, held, exchange, hint=hint)
-    if step_memory.peak(images) - held > room.free / 2:
+    step_memory = StepMemory(
+        memory_footprint, images, 0, None, device_memory, learner_bytes, exchange, hint=hint
+    )
+    if step_memory.peak(images) - learner_bytes > device_memory.free / 2:
         return step_memory
     batch = random_batch(table, images, size, channels).pin_for(device)
 
@@ -134,7 +136,9 @@ def measure_step(
     if more is None:
         return step_memory
     return replace(
-        step_memory, scratch=max(0, held + more - memory_footprint.peak(images)), measured=held + more
+        step_memory,
+        scratch=max(0, learner_bytes + more - memory_footprint.peak(images)),
+        measured=learner_bytes + more,
     )
 
 
@@ -180,8 +184,8 @@ def largest_batch(
     Raises RunError R02 if not even one image fits.
     """
     most = max(1, rows // MIN_STEPS_PER_EPOCH)
-    tried = min(most, LR_REFERENCE_BATCH)
-    step_memory = measure_step(techniques, experiment, table, precision, device, tried, ranks)
+    images = min(most, LR_REFERENCE_BATCH)
+    step_memory = measure_step(techniques, experiment, table, precision, device, images, ranks)
     fitting = step_memory.largest()
     if not fitting:
         raise _none_fits(step_memory)
@@ -291,8 +295,8 @@ def measure_config(
     metric = metric_of(workspace, table)
     techniques = open_techniques(workspace, network.classes_from_table(table), metric)
     plain = network.build(techniques.parts.without_pretrained(), len(table.classes), experiment.image_size)
-    asked = Precision(experiment.precision, experiment.predict_precision, experiment.memory_format)
-    precision = resolve_auto(plain, device, asked, experiment.image_size)
+    requested = Precision(experiment.precision, experiment.predict_precision, experiment.memory_format)
+    precision = resolve_auto(plain, device, requested, experiment.image_size)
     del plain
     count = images or experiment.micro_batch_rows(LR_REFERENCE_BATCH)
     return measure_step(techniques, experiment, table, precision, device, count), precision, device
@@ -347,12 +351,12 @@ def estimate_disk(
     trained = size(dict(network.named_parameters()))
     open_folds = [fold for fold in folds if not run.fold_predictions_file(fold).is_file()]
     saved = math.ceil(experiment.epochs / experiment.save_every)
-    kept = min(CHECKPOINTS_PER_FOLD, saved)
-    there = sum(min(kept, len(checkpoint_numbers(run.fold(fold)))) for fold in open_folds)
-    coming = max(0, kept * len(open_folds) - there)
+    checkpoints_kept = min(CHECKPOINTS_PER_FOLD, saved)
+    there = sum(min(checkpoints_kept, len(checkpoint_numbers(run.fold(fold)))) for fold in open_folds)
+    coming = max(0, checkpoints_kept * len(open_folds) - there)
     # frozen parts have no state
     sure_state = 0 if any(stage.freeze for stage in experiment.stages) else state_tensors * trained
-    least = (whole + sure_state) * (coming + (1 if open_folds and saved > kept else 0))
+    least = (whole + sure_state) * (coming + (1 if open_folds and saved > checkpoints_kept else 0))
     coming += 1 if open_folds else 0
     if (experiment.save_every_steps or experiment.save_every_minutes) and open_folds:
         coming += 1
@@ -368,14 +372,14 @@ def check_room(
         run, experiment, network, range(folds), optimizer.state_tensors, optimizer.averages_weights()
     )
     need = replace(need, predictions=2 * 4 * len(table) * len(table.classes))
-    have, room, together = free_space(run.folder), free_space(cache), same_disk(run.folder, cache)
+    have, cache_space, together = free_space(run.folder), free_space(cache), same_disk(run.folder, cache)
     of_images = Geometry.of(experiment)
-    if ROOMY * of_images.square_bytes * len(table) + need.total > min(have, room):
+    if ROOMY * of_images.square_bytes * len(table) + need.total > min(have, cache_space):
         growth = bytes_to_cache(cache, table.paths, of_images, workspace.competition.data, workspace.root)
-        if not together and growth > room:
+        if not together and growth > cache_space:
             raise RunError(
                 f"the disk is too small for the cache: {cache} needs about {format_bytes(growth)}, and "
-                f"{format_bytes(room)} are free",
+                f"{format_bytes(cache_space)} are free",
                 code="R06",
                 hint="cache_folder=FOLDER on another disk, or a smaller cache_size",
             )

@@ -36,7 +36,7 @@ def cam_batches(
     for start in range(0, len(rows), BATCH):
         part = rows[start : start + BATCH]
         pixels = np.stack([images.image(0, int(row), 0) for row in part])
-        shown = torch.from_numpy(pixels).permute(0, 3, 1, 2).to(predictor.device)
+        images_on_device = torch.from_numpy(pixels).permute(0, 3, 1, 2).to(predictor.device)
         side = None if values is None else torch.from_numpy(values.of(part)).to(predictor.device)
         classes = None if targets is None else targets[start : start + BATCH].tolist()
-        yield part, pixels, compute_cams(network, predictor.loss, shown, classes, side)
+        yield part, pixels, compute_cams(network, predictor.loss, images_on_device, classes, side)

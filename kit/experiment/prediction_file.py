@@ -159,9 +159,9 @@ def warn_of_changed(run: Run, plugins: Mapping[str, str]) -> None:
         warnings.warn(KitWarning(text), stacklevel=2)
 
 
-def check_config(run: Run, asked: Mapping[str, Any], what: str) -> None:
+def check_config(run: Run, request: Mapping[str, Any], what: str) -> None:
     """Raises ConfigError C11 if a run was started with another request, such as a soup."""
-    if run.is_started and run.manifest.get("asked") != asked:
+    if run.is_started and run.manifest.get("asked") != request:
         raise ConfigError(f"runs/{run.name} does not match this {what}", code="C11", hint="another --name")
 
 
@@ -446,8 +446,8 @@ def assemble(setting: RunContext) -> Predictions:
         columns=setting.columns_digest(),
         checkpoints=checkpoint_tags(parts),
     )
-    joined = concat_predictions(list(parts.values()), provenance)
-    whole = with_scores(joined, setting.scoring, setting.loaded.table)
+    concatenated = concat_predictions(list(parts.values()), provenance)
+    whole = with_scores(concatenated, setting.scoring, setting.loaded.table)
     whole.write(run.predictions("plain") / "oof.parquet")
     return whole
 

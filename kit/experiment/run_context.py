@@ -206,10 +206,10 @@ class RunContext:
         """Returns checksums of each training row's label, group and image."""
         return RowChecksums.of(self.loaded.table, self.loaded.cache.hashes)
 
-    def begin(self, asked: Mapping[str, Any]) -> None:
+    def begin(self, request: Mapping[str, Any]) -> None:
         """Writes the run's request, provenance, rows and folds."""
         if not self.run.is_started:
-            begin(self.run, asked, self.resolve_config(), self.provenance())
+            begin(self.run, request, self.resolve_config(), self.provenance())
             self.row_checksums().write(self.run.folder)
         self.folds.write(self.run.folder / "folds.csv")
 
@@ -218,8 +218,10 @@ class RunContext:
         specs: dict[str, Any] = {plugin.kind: plugin.model_dump() for plugin in self.techniques.of_config()}
         competition = self.workspace.competition.model_dump(mode="json")
         competition["data"]["label_from"]["rename"] = dict(self.rename)
-        named = [stage.resolve_config() for stage in self.techniques.stages] if self.experiment.stages else []
-        return {**competition, **self.experiment.model_dump(mode="json"), **specs, "stages": named}
+        stages = (
+            [stage.resolve_config() for stage in self.techniques.stages] if self.experiment.stages else []
+        )
+        return {**competition, **self.experiment.model_dump(mode="json"), **specs, "stages": stages}
 
 
 def fit_columns(workspace: Workspace, table: Table, rows: np.ndarray, recipe: Columns) -> ColumnEncoder:
@@ -351,14 +353,14 @@ def _check_requirements(workspace: Workspace) -> torch.device:
 
 def name_classes(workspace: Workspace, table: Table, run: Run) -> tuple[Table, Mapping[str, str]]:
     """Returns the table with the class names and order of a run, and the renaming. Raises DataError D39."""
-    named, rename = rename_classes(run.folder, table, workspace.competition.data)
-    if lack := named.target.find_lack(named.targets(), named.classes):
+    renamed, rename = rename_classes(run.folder, table, workspace.competition.data)
+    if lack := renamed.target.find_lack(renamed.targets(), renamed.classes):
         raise DataError(
             lack,
             code="D39",
             hint="use another column in data.label, or another table in data.train",
         )
-    return named, rename
+    return renamed, rename
 
 
 def _choose_precision(

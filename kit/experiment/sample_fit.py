@@ -156,11 +156,11 @@ def _find_repair(workspace: Workspace, wanted: Sequence[str], test: Table, meant
     """Returns the change of the config that makes the rows the sample's, after trying it; else what to check."""
     data, root = workspace.competition.data, workspace.root
     for change in _changes(data, test, set(wanted), meant):
-        tried = data.model_copy(update=change)
+        changed = data.model_copy(update=change)
         with suppress(KitError), warnings.catch_warnings():
             warnings.simplefilter("ignore", KitWarning)
-            repaired = test_table(workspace, tried, test.classes)
-            if set(repaired.by_answer.ids.tolist()) == set(wanted) and len(train_table(root, tried)):
+            repaired = test_table(workspace, changed, test.classes)
+            if set(repaired.by_answer.ids.tolist()) == set(wanted) and len(train_table(root, changed)):
                 ((key, value),) = change.items()
                 return shlex.quote(f"data.{key}={'null' if value is None else value}")
     answer = "" if data.answer is None else f", data.answer is {data.answer}"
@@ -225,11 +225,11 @@ def _differences(sample: pd.DataFrame, train: Table) -> tuple[list[Case], dict[s
     """
     classes, columns = set(train.classes), list(map(str, sample.columns[1:]))
     by_column = len(columns) > 1 and (set(columns) & classes or len(columns) == len(classes))
-    shown, what = (columns, "column") if by_column else (_labels(sample, classes), "label")
-    strange = [name for name in shown if name not in classes]
+    sample_names, what = (columns, "column") if by_column else (_labels(sample, classes), "label")
+    strange = [name for name in sample_names if name not in classes]
     if not strange:
         return [], {}
-    free = [name for name in train.classes if name not in set(shown)]
+    free = [name for name in train.classes if name not in set(sample_names)]
     cases = [
         Case(
             f"{what} {quote(name)} is not a "
@@ -310,8 +310,6 @@ def _warn_about_boxes(workspace: Workspace, tables: Sequence[Table]) -> None:
     data = workspace.competition.data
     unknown, count = names_without_row(workspace.root, data, tables)
     if unknown:
-        shown = ", ".join(map(repr, unknown[:MAX_CASES]))
-        text = (
-            f"W91 {len(unknown)} of {count} names in {data.box[0]} belong to no training or test row: {shown}"
-        )
+        examples = ", ".join(map(repr, unknown[:MAX_CASES]))
+        text = f"W91 {len(unknown)} of {count} names in {data.box[0]} belong to no training or test row: {examples}"
         warnings.warn(KitWarning(text), stacklevel=3)

@@ -76,8 +76,8 @@ def _with_ids_of_its_own(
 
 def find_written_class(shape: Format, sample: pd.DataFrame, classes: Sequence[str]) -> str | None:
     """Returns the only class whose probability a format writes; None for formats that write all classes or labels."""
-    named = getattr(shape, "positive_class", None)
-    return None if named is None else str(named(sample, classes))
+    name_of = getattr(shape, "positive_class", None)
+    return None if name_of is None else str(name_of(sample, classes))
 
 
 def find_formats(
@@ -153,17 +153,17 @@ def _unclear(
     labels: LabelKind,
 ) -> ConfigError:
     names = [known.plugin_name() for known in fitting]
-    tried = plugins_taking("format", labels, workspace.root)
+    formats_tried = plugins_taking("format", labels, workspace.root)
     columns, row = (", ".join(map(str, cells)) for cells in (sample.columns, sample.iloc[0]))
-    shown = ", ".join(classes[:MAX_CASES]) + (" …" if len(classes) > MAX_CASES else "")
+    examples = ", ".join(classes[:MAX_CASES]) + (" …" if len(classes) > MAX_CASES else "")
     return ConfigError(
         "the sample submission matches "
         f"{'several formats: ' + ', '.join(names) if names else 'no known format'}",
         code="C21",
         cases=[
             Case(f"columns {columns}; first row {row}", workspace.competition.data.sample or ""),
-            Case(f"the {len(classes)} classes: {shown}"),
-            Case(f"tried {tried}"),
+            Case(f"the {len(classes)} classes: {examples}"),
+            Case(f"tried {formats_tried}"),
         ],
         hint="format=<one of them>, or data.label_from.rename if the sample's labels have other names",
     )

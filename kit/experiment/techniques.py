@@ -74,10 +74,10 @@ class OpenStage:
 
     def resolve_config(self) -> dict[str, Any]:
         """Returns the stage in the form of config.json, with every option of the plugins that it names."""
-        named = {kind: getattr(self, kind) for kind in SPECS if getattr(self.section, kind) is not None}
+        own_plugins = {kind: getattr(self, kind) for kind in SPECS if getattr(self.section, kind) is not None}
         return {
             **self.section.model_dump(mode="json"),
-            **{kind: plugin.model_dump() for kind, plugin in named.items()},
+            **{kind: plugin.model_dump() for kind, plugin in own_plugins.items()},
         }
 
 

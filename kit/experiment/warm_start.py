@@ -75,12 +75,12 @@ def check_unseen(
     trained = set(theirs.ids[(theirs.numbers != trained_on.require_fold()).all(axis=1)])
     held_out = {row for fold in wanted for row in folds.ids[folds.oof_mask(fold)]}
     is_ours = run.folder.resolve().is_relative_to(workspace.root.resolve())
-    named = f"runs/{run.name}" if is_ours else run.folder.resolve()
+    run_text = f"runs/{run.name}" if is_ours else run.folder.resolve()
     if seen := trained & held_out:
         raise DataError(
             f"backbone.weights: {checkpoint} was trained on {len(seen)} rows that this run holds out",
             code="D61",
-            hint=f"init_from={named}, which gives each fold the weights of the same fold",
+            hint=f"init_from={run_text}, which gives each fold the weights of the same fold",
         )
 
 

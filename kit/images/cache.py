@@ -141,14 +141,14 @@ class Store:
 
     def find_damaged(self, names: set[str]) -> set[str]:
         """Returns those of the images whose bytes do not match their checksum."""
-        held = [name for name in names if name in self.places]
-        if not held:
+        cached = [name for name in names if name in self.places]
+        if not cached:
             return set()
         with self.file.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as pixels:
             view = memoryview(pixels)
             wrong = {
                 name
-                for name in held
+                for name in cached
                 if _checksum(view, self.places[name], self.pixel_bytes) != self.places[name].checksum
             }
             view.release()
@@ -371,8 +371,8 @@ def fill_cache(
         files_with_notes: list[DecodedFile] = []  # those with notes
         if missing:
             _warn_of_space(folder, len(missing) * geometry.square_bytes * BYTES[data.pixel_type])
-            held = frozenset(store.places)
-            decoding = decode_files(missing, held, geometry, source, workers or available_cores())
+            cached = frozenset(store.places)
+            decoding = decode_files(missing, cached, geometry, source, workers or available_cores())
             with closing(decoding), closing(_store(decoding, store, hashes)) as storing:
                 for number, one in enumerate(storing, 1):
                     names[os.fspath(one.path)] = one.name
@@ -420,9 +420,9 @@ def bytes_to_cache(
     size for each.
     """
     source = ImageSource.open(data, root, geometry.channels)
-    held = Store.list_hashes(folder / geometry.folder(data, source)) or frozenset()
+    cached = Store.list_hashes(folder / geometry.folder(data, source)) or frozenset()
     hashes = Hashes(folder / HASHES)
-    missing = sum(hashes.get(text) not in held for text in {os.fspath(path) for path in paths})
+    missing = sum(hashes.get(text) not in cached for text in {os.fspath(path) for path in paths})
     return geometry.square_bytes * BYTES[data.pixel_type] * missing
 
 

@@ -79,12 +79,12 @@ def _select_unneeded(shelves: Sequence[CacheFolder], keep_bytes: int | None) -> 
 
 def _remove(cache: Path, shelf: CacheFolder, dry_run: bool) -> CacheFolder:
     try:
-        held = UsageLock(cache / shelf.name, alone=True)
+        lock = UsageLock(cache / shelf.name, alone=True)
     except BlockingIOError:
         return replace(shelf, kept="in use by another process")
     if not dry_run:
         shutil.rmtree(cache / shelf.name)
-    del held
+    del lock
     return replace(shelf, removed=True)
 
 
@@ -96,12 +96,12 @@ def _nobody_fills(cache: Path) -> Iterator[None]:
 
 
 def _shelf(folder: Path, contents: frozenset[str] | None, needed_by: tuple[str, ...]) -> CacheFolder:
-    held = Store.list_hashes(folder)
+    cached = Store.list_hashes(folder)
     files = [file.stat() for file in folder.iterdir() if file.is_file()]
     mark = folder / LAST_USE_FILE
     used = (mark if mark.exists() else folder / "index.npz").stat().st_mtime
-    current = None if contents is None or held is None else len(held & contents)
-    count = None if held is None else len(held)
+    current = None if contents is None or cached is None else len(cached & contents)
+    count = None if cached is None else len(cached)
     return CacheFolder(folder.name, count, sum(file.st_size for file in files), used, current, needed_by)
 
 

@@ -23,9 +23,9 @@ def to_rgb(image: Pixels) -> np.ndarray:
         return image
     if channels == 1:
         return np.repeat(image, 3, axis=2)
-    shown = np.zeros((*image.shape[:2], 3), np.uint8)
-    shown[:, :, : min(channels, 3)] = image[:, :, :3]
-    return shown
+    rgb = np.zeros((*image.shape[:2], 3), np.uint8)
+    rgb[:, :, : min(channels, 3)] = image[:, :, :3]
+    return rgb
 
 
 def to_grey(image: Pixels) -> np.ndarray:

@@ -289,8 +289,8 @@ class ImageSource:
             raise self._wrap(error) from error
 
     def _wrap(self, error: Exception) -> DataError:
-        words = f"{type(error).__name__}: {error}".splitlines()[0]
-        return DataError(f"reader {self.reader.plugin_name()!r}: {words}", code="D05")
+        message = f"{type(error).__name__}: {error}".splitlines()[0]
+        return DataError(f"reader {self.reader.plugin_name()!r}: {message}", code="D05")
 
     def decode(self, loaded: Records, least_side: int = 0) -> Decoded:
         """Returns the image of a location's records, (height, width, channels) of `data.pixel_type`.
@@ -335,16 +335,16 @@ class ImageSource:
     def _join(self, images: Sequence[np.ndarray]) -> np.ndarray:
         sizes = {image.shape[:2] for image in images}
         if len(sizes) > 1:
-            shown = ", ".join(f"{width} x {height}" for height, width in sorted(sizes))
-            raise DataError(f"the row's images have unlike sizes ({shown} pixels)", code="D15")
-        joined = images[0] if len(images) == 1 else np.concatenate(images, axis=2)
-        if joined.shape[2] != self.channels:
+            sizes_text = ", ".join(f"{width} x {height}" for height, width in sorted(sizes))
+            raise DataError(f"the row's images have unlike sizes ({sizes_text} pixels)", code="D15")
+        stacked = images[0] if len(images) == 1 else np.concatenate(images, axis=2)
+        if stacked.shape[2] != self.channels:
             raise DataError(
-                f"has {joined.shape[2]} channels, not {self.channels} (channels={joined.shape[2]})",
+                f"has {stacked.shape[2]} channels, not {self.channels} (channels={stacked.shape[2]})",
                 code="D15",
-                hint=f"channels={joined.shape[2]}, if all images have so many",
+                hint=f"channels={stacked.shape[2]}, if all images have so many",
             )
-        return joined
+        return stacked
 
     def fingerprint(self) -> list[object]:
         """Returns the settings that change the pixels of a record: empty for an RGB image of the reader `image`."""
@@ -396,7 +396,7 @@ class DecodedFile:
 
 
 def decode_files(
-    paths: Sequence[Path], held: frozenset[str], geometry: Geometry, source: ImageSource, workers: int
+    paths: Sequence[Path], cached: frozenset[str], geometry: Geometry, source: ImageSource, workers: int
 ) -> Generator[DecodedFile, None, None]:
     """Yields the outcome of each file, in order. A bounded number is decoded ahead in parallel, also during a write."""
     import cv2
@@ -408,7 +408,7 @@ def decode_files(
         try:
             while True:
                 for path in islice(coming, most * workers - len(ahead)):
-                    ahead.append(pool.submit(_decode_file, path, held, geometry, source))
+                    ahead.append(pool.submit(_decode_file, path, cached, geometry, source))
                 if not ahead:
                     return
                 yield ahead.popleft().result()
@@ -416,13 +416,13 @@ def decode_files(
             pool.shutdown(cancel_futures=True)
 
 
-def _decode_file(path: Path, held: frozenset[str], geometry: Geometry, source: ImageSource) -> DecodedFile:
+def _decode_file(path: Path, cached: frozenset[str], geometry: Geometry, source: ImageSource) -> DecodedFile:
     name, before = "", []
     try:
         before = _stamp(path)
         loaded = source.load(path)
         name = loaded.digest
-        if name in held:
+        if name in cached:
             return DecodedFile(path, before, name)
         decoded = source.decode(loaded, geometry.cache_size if source.data.jpeg_scaling else 0)
         return DecodedFile(path, before, name, geometry.apply(decoded.pixels), decoded.repairs)

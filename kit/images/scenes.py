@@ -78,10 +78,10 @@ def count_matches(one: Keypoints, other: Keypoints) -> int:
     apart = 2 - 2 * (_unit(one.looks) @ _unit(other.looks).T)  # squared distances of unit vectors
     best = np.argpartition(apart, 1, axis=1)[:, :2]
     pair = np.sort(np.take_along_axis(apart, best, axis=1), axis=1)
-    kept = np.flatnonzero(pair[:, 0] < RATIO**2 * pair[:, 1])
-    if len(kept) < 4:
+    distinct = np.flatnonzero(pair[:, 0] < RATIO**2 * pair[:, 1])
+    if len(distinct) < 4:
         return 0
-    places = one.places[kept], other.places[apart[kept].argmin(axis=1)]
+    places = one.places[distinct], other.places[apart[distinct].argmin(axis=1)]
     _, explained = cv2.findHomography(*places, cv2.RANSAC, REPROJECTION_PX)
     return 0 if explained is None else int(explained.sum())
 
@@ -138,20 +138,20 @@ def map_threads(work: Callable[[One], Made], given: Sequence[One]) -> Iterator[M
 
 def _pairs(rows: np.ndarray, keypoints: Sequence[Keypoints], pictures: np.ndarray) -> np.ndarray:
     """Returns pairs (pairs, 2) of positions in `rows` that show one scene."""
-    asked = _pairs_to_compare(rows, pictures)
-    pairs: list[tuple[int, int]] = [(one, other) for one, other in asked.tolist()]
+    pairs_compared = _pairs_to_compare(rows, pictures)
+    pairs: list[tuple[int, int]] = [(one, other) for one, other in pairs_compared.tolist()]
     match_counts = [*map_threads(lambda pair: count_matches(keypoints[pair[0]], keypoints[pair[1]]), pairs)]
-    return scene_pairs(len(rows), asked, np.array(match_counts, dtype=np.int64))
+    return scene_pairs(len(rows), pairs_compared, np.array(match_counts, dtype=np.int64))
 
 
 def scene_pairs(rows: int, pairs: np.ndarray, counts: np.ndarray, least: float = MIN_INLIERS) -> np.ndarray:
     """Returns those of a class's pairs (pairs, 2) with enough explained matches that no scene is most of the class."""
     needed = least
     while True:
-        kept = pairs[counts >= needed]
-        largest = np.bincount(connected_components(rows, kept.tolist())).max(initial=0)
-        if largest <= max(MAX_SCENE_SHARE * rows, 2) or not len(kept):
-            return kept
+        scene_pairs_kept = pairs[counts >= needed]
+        largest = np.bincount(connected_components(rows, scene_pairs_kept.tolist())).max(initial=0)
+        if largest <= max(MAX_SCENE_SHARE * rows, 2) or not len(scene_pairs_kept):
+            return scene_pairs_kept
         needed *= 1.5
 
 

@@ -68,9 +68,9 @@ def _rows_of_tiles(bands: Iterable[Pixels], height: int, width: int, size: int) 
             row = np.full((size, count * size, band.shape[2]), WHITE[band.dtype.name], band.dtype)
         at = 0
         while at < len(band):
-            taken = min(size - filled, len(band) - at)
-            row[filled : filled + taken, left : left + width] = band[at : at + taken]
-            filled, at = filled + taken, at + taken
+            copied = min(size - filled, len(band) - at)
+            row[filled : filled + copied, left : left + width] = band[at : at + copied]
+            filled, at = filled + copied, at + copied
             if filled == size:
                 yield _cut(row, size)
                 row[:], filled = WHITE[row.dtype.name], 0

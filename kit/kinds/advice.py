@@ -36,13 +36,13 @@ def innermost(splitter: Splitter) -> tuple[str, Splitter]:
     return ("splitter.base", base) if isinstance(base, Splitter) else ("splitter", splitter)
 
 
-def keep_whole(group: str, asked: str | None, splitter: Splitter, labels: LabelKind) -> str:
+def keep_whole(group: str, given_group: str | None, splitter: Splitter, labels: LabelKind) -> str:
     """Returns overrides that put rows of equal `group` into one fold; empty if they are already set.
 
-    `asked` is the present data.group.
+    `given_group` is the present data.group.
     """
     key, inner = innermost(splitter)
-    parts = [] if asked == group else [f"data.group={group}"]
+    parts = [] if given_group == group else [f"data.group={group}"]
     if inner.plugin_name() not in KEEP_GROUPS:
         parts.append(f"{key}={choose_stratified_splitter(labels, grouped=True)}")
     return " ".join(parts)
@@ -101,14 +101,14 @@ def predict_command(
     if plain != views and provenance is not None and provenance.checkpoints:  # of an earlier epoch
         tags = {fold: str(tag).partition(":")[0] for fold, tag in provenance.checkpoints.items()}
         paths = [f"runs/{run}/fold-{fold}/{tag}" for fold, tag in tags.items()]
-    words = [f"kit {command} --checkpoints {' '.join(paths)} --views {text}"]
+    parts_of_command = [f"kit {command} --checkpoints {' '.join(paths)} --views {text}"]
     if command == "tta" and base.endswith("-geometric"):
-        words.append("--merge geometric")
+        parts_of_command.append("--merge geometric")
     if command == "tta" and adapted is not None:
-        words.append(f"--bn-adapt {adapted}")
+        parts_of_command.append(f"--bn-adapt {adapted}")
     if policy is not None:
-        words.append(f"--choose-views {_as_option('ensembler', policy.recipe['name'], root)}")
-    return " ".join(words)
+        parts_of_command.append(f"--choose-views {_as_option('ensembler', policy.recipe['name'], root)}")
+    return " ".join(parts_of_command)
 
 
 def _as_option(kind: str, spec: Any, root: Path | None) -> str:

@@ -58,11 +58,11 @@ class AnswerImages:
 
         answers_joined: np.ndarray | None = None
         for answers, stack in self._stacks():
-            joined = combine(stack)
+            combined = combine(stack)
             answers_joined = (
-                np.empty((len(self), joined.shape[1])) if answers_joined is None else answers_joined
+                np.empty((len(self), combined.shape[1])) if answers_joined is None else answers_joined
             )
-            answers_joined[answers] = joined
+            answers_joined[answers] = combined
         return np.empty((0, self.predictions.shape[1])) if answers_joined is None else answers_joined
 
     def _stacks(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:

@@ -127,9 +127,9 @@ def _takes(plugin: type[Plugin]) -> str:
     return kinds + (f"\nOf pseudo-labels: {_list_words(taught)}" if taught else "")
 
 
-def _list_words(words: Sequence[str]) -> str:
+def _list_words(items: Sequence[str]) -> str:
     """Returns `a`, `a or b` or `a, b or c`."""
-    *first, last = words or ("",)
+    *first, last = items or ("",)
     return f"{', '.join(first)} or {last}" if first else last
 
 
@@ -143,9 +143,9 @@ def _split_docstring(text: str, module: str) -> tuple[str, str]:
 def _option(name: str, field: Any) -> Option:
     default = to_jsonable_python(default_of(field))
     limits = [
-        words.format(getattr(rule, key))
+        text.format(getattr(rule, key))
         for rule in field.metadata
-        for key, words in LIMITS.items()
+        for key, text in LIMITS.items()
         if getattr(rule, key, None) is not None
     ]
     return Option(

@@ -69,13 +69,13 @@ class Executor(Plugin):
 
 def run_job(function: Function, number: int, job: Any, stop: Stop) -> Iterator[JobProgress | JobResult]:
     """Runs one job in a worker: yields its progress at intervals, then its result. It never raises an Exception."""
-    shown = 0.0
+    last_shown = 0.0
     work = function(job, stop)
     try:
         while True:
             step = next(work)
-            if step.line or time.monotonic() - shown > SHOW_EVERY:
-                shown = time.monotonic() if not step.line else shown
+            if step.line or time.monotonic() - last_shown > SHOW_EVERY:
+                last_shown = time.monotonic() if not step.line else last_shown
                 yield JobProgress(number, step)
     except StopIteration as end:
         yield JobResult(number, end.value)

@@ -27,10 +27,10 @@ def check_takes(plugins: Iterable[Plugin], labels: LabelKind, root: Path | None 
     wrong = [plugin for plugin in plugins if not plugin.takes_labels(labels)]
     if not wrong:
         return
-    named = " and ".join(f"{plugin.kind} {plugin.plugin_name()!r}" for plugin in wrong)
+    plugins_text = " and ".join(f"{plugin.kind} {plugin.plugin_name()!r}" for plugin in wrong)
     cases = [Case(plugins_taking(plugin.kind, labels, root), plugin.kind) for plugin in wrong]
     raise ConfigError(
-        f"the table has {MEANING[labels]}, which {named} {'does' if len(wrong) == 1 else 'do'} not support",
+        f"the table has {MEANING[labels]}, which {plugins_text} {'does' if len(wrong) == 1 else 'do'} not support",
         code="C17",
         cases=cases,
         hint=" ".join(_how_to_select(plugin.kind) for plugin in wrong),

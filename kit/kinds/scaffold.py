@@ -23,26 +23,28 @@ def new_plugin(root: Path, kind: str, name: str, target: str = CLASSES) -> tuple
     `target` is what the labels are, as in `data.target`. Raises PluginError (P02) if the kind is unknown, P08 if it
     has no template for such labels, ConfigError (C23) if the name is not valid or in use.
     """
-    taken = registry.locations(kind, root)
+    existing = registry.locations(kind, root)
     _check_name(kind, name)
     plugin = root / "plugins" / kind / f"{name}.py"
     test = root / "tests" / "plugins" / kind / f"test_{name}.py"
-    if name in taken:
-        raise ConfigError(f"the name is already used by a {taken[name][0]}", code="C23", hint="another name")
+    if name in existing:
+        raise ConfigError(
+            f"the name is already used by a {existing[name][0]}", code="C23", hint="another name"
+        )
     for path in (plugin, test):
         if path.exists():
             raise ConfigError(
                 f"{path} already exists and is not overwritten", code="C23", hint="another name"
             )
-    words = {
+    values = {
         "kind": kind,
         "name": name,
         "cls": camel_case(name),
         "base": KINDS[kind].__name__,
         "title": name.replace("_", " ").capitalize(),
     }
-    files.write_text(plugin, _template_of(kind, target).substitute(words))
-    files.write_text(test, _template("test").substitute(words))
+    files.write_text(plugin, _template_of(kind, target).substitute(values))
+    files.write_text(test, _template("test").substitute(values))
     return plugin, test
 
 

@@ -107,14 +107,14 @@ def decide(
         return None
     if sample.shape[1] < 2 or not len(sample) or not sample.iloc[:, 0].is_unique:
         return None
-    several = len(classes) > 1 and sorted(sample.columns[1:]) == sorted(classes)
-    if not several and sample.shape[1] != 2:
+    has_class_columns = len(classes) > 1 and sorted(sample.columns[1:]) == sorted(classes)
+    if not has_class_columns and sample.shape[1] != 2:
         return None
     cells = _cells(sample)
     scored = detect_scored_input(metric, labels, len(classes)) if cells is not None else None
     if cells is None or scored is None:
         return None
-    if several:
+    if has_class_columns:
         chosen = _of_columns(cells, sample.iloc[:, 1:].to_numpy().tolist(), labels, scored)
     else:
         chosen = _of_one(cells, sample, classes, labels, scored)

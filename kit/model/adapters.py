@@ -32,8 +32,8 @@ def adapt(network: Network, adapter: Adapter) -> None:
     have.
     """
     trained = set(adapter.adapt(network.backbone))
-    named = dict(network.backbone.named_parameters())
-    if missing := sorted(trained - set(named)):
+    weights = dict(network.backbone.named_parameters())
+    if missing := sorted(trained - set(weights)):
         raise PluginError(
             f"adapter {adapter.plugin_name()!r} names weights that the backbone does not have: {missing[0]}",
             code="P07",
@@ -44,8 +44,8 @@ def adapt(network: Network, adapter: Adapter) -> None:
             code="C85",
             hint="take another adapter; for a head alone, set stages and freeze the backbone in one",
         )
-    network.fixed = frozenset(f"backbone.{name}" for name in named if name not in trained)
-    for name, weight in named.items():
+    network.fixed = frozenset(f"backbone.{name}" for name in weights if name not in trained)
+    for name, weight in weights.items():
         weight.requires_grad_(name in trained)
 
 

@@ -89,7 +89,7 @@ def adapt_batch_norm(
 def _show(network: nn.Module, batch: Batch, precision: Precision, device: torch.device) -> Tensor:
     images = precision.to_layout(batch.images, device)
     try:
-        shown: Tensor = network(images) if batch.side is None else network(images, batch.side.to(device))
+        outputs: Tensor = network(images) if batch.side is None else network(images, batch.side.to(device))
     except ValueError as error:
         if "more than 1 value per channel" not in str(error):
             raise
@@ -98,4 +98,4 @@ def _show(network: nn.Module, batch: Batch, precision: Precision, device: torch.
             code="R04",
             hint="predict without --bn-adapt, or more rows",
         ) from error
-    return shown
+    return outputs

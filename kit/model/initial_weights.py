@@ -147,8 +147,8 @@ def _match(wanted: Mapping[str, Tensor], state: State, original: Original) -> Ma
     left = [name for name in left if not name.startswith(classifiers)]
     unused = [*outside, *_behind(left, renamed, wanted, original, is_whole=not (missing or shapes))]
     left = [name for name in left if name not in unused]
-    named = [name for name in unused if not name.startswith(classifiers)]
-    return Match(values, prefix, tuple(missing), tuple(left), shapes, tuple(named))
+    left_over = [name for name in unused if not name.startswith(classifiers)]
+    return Match(values, prefix, tuple(missing), tuple(left), shapes, tuple(left_over))
 
 
 def common_prefix(wanted: Collection[str], state: State) -> str:

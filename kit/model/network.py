@@ -131,8 +131,8 @@ class SideInput(nn.Module):
         if side is None:
             side = self.blank.expand(len(vectors), -1)
         elif self.training and self.drop:
-            kept = torch.rand(len(side), self.count, device=side.device) >= self.drop
-            side = torch.where(kept[:, self.column_of], side, self.blank)
+            is_kept = torch.rand(len(side), self.count, device=side.device) >= self.drop
+            side = torch.where(is_kept[:, self.column_of], side, self.blank)
         return cast(Tensor, self.fusion(vectors, side))
 
 
@@ -187,10 +187,10 @@ class Network(nn.Module):
         assert self.instances is not None
         bags = images.unflatten(1, (-1, self.channels))
         known = find_images(bags)
-        shown = bags[known]
+        known_bags = bags[known]
         if images.is_contiguous(memory_format=torch.channels_last):
-            shown = shown.contiguous(memory_format=torch.channels_last)
-        vectors = self.embed(shown)
+            known_bags = known_bags.contiguous(memory_format=torch.channels_last)
+        vectors = self.embed(known_bags)
         padded = vectors.new_zeros((*known.shape, vectors.shape[1]))
         padded[known] = vectors
         return cast(Tensor, self.instances(padded, known))
@@ -259,9 +259,9 @@ def build_side_input(parts: Parts, features: int) -> tuple[SideInput | None, int
     side = SideInput(parts.columns.build(features, parts.layout), parts.layout, parts.columns.drop)
     side.eval()
     with torch.no_grad():
-        joined = side(torch.zeros(2, features), None)
+        with_side = side(torch.zeros(2, features), None)
     side.train()
-    return side, int(joined.shape[1])
+    return side, int(with_side.shape[1])
 
 
 def _note_normalisation(file: WeightFile, backbone: Backbone) -> WeightFile:
@@ -315,10 +315,10 @@ def check_view_sizes(backbone: Backbone, views: str, sizes: Iterable[int]) -> No
 
     It is tried on torch's meta device, which only computes shapes, and again on the CPU if that fails.
     """
-    tried = tuple(dict.fromkeys(sizes))
-    if not tried or _find_rejected(backbone, tried, "meta") is None:
+    distinct = tuple(dict.fromkeys(sizes))
+    if not distinct or _find_rejected(backbone, distinct, "meta") is None:
         return
-    rejected = _find_rejected(backbone, tried, "cpu")
+    rejected = _find_rejected(backbone, distinct, "cpu")
     if rejected is not None:
         size, error = rejected
         raise ConfigError(

@@ -234,8 +234,8 @@ def _product(views: Views) -> list[Any]:
 def _distinct(views: Views, transforms: Sequence[Any], size: int, fixed: int | None) -> list[int]:
     """Returns the positions of transforms that show a random image differently from all before them."""
     probe = torch.rand(1, 3, size, size, generator=torch.Generator().manual_seed(0))
-    shown: list[Tensor] = []
-    kept: list[int] = []
+    pictures: list[Tensor] = []
+    numbers: list[int] = []
     for number, transform in enumerate(transforms):
         picture = transform.augment_image(probe)
         if fixed is not None and picture.shape[2:] != (fixed, fixed):
@@ -244,10 +244,10 @@ def _distinct(views: Views, transforms: Sequence[Any], size: int, fixed: int | N
                 f"views {views.plugin_name()!r} return {sides} px, but the network accepts only {fixed} px",
                 code="C12",
             )
-        if not any(torch.equal(picture, other) for other in shown):
-            shown.append(picture)
-            kept.append(number)
-    return kept
+        if not any(torch.equal(picture, other) for other in pictures):
+            pictures.append(picture)
+            numbers.append(number)
+    return numbers
 
 
 def _words(transform: Any) -> str:
@@ -494,7 +494,7 @@ def _cutters(readers: Sequence[NetworkReader], images: Tensor) -> list[tuple[Reb
         shared.setdefault((name, reader.batch_size), []).append(reader)
     cutters = []
     for those in shared.values():
-        shown = [(reader.predictor, reader.views, reader.merge) for reader in those]
-        together = training_batches_at_once(shown, images, those[0].batch_size)
+        networks = [(reader.predictor, reader.views, reader.merge) for reader in those]
+        together = training_batches_at_once(networks, images, those[0].batch_size)
         cutters.append((Rebatcher(those[0].rows, together * those[0].batch_size), those))
     return cutters

@@ -74,8 +74,8 @@ class EpochLog:
     def so_far(self, loss: float, speed: float, memory: str) -> str:
         """Returns the current epoch as text, with the scores of the previous one."""
         scores = list(scores_of(self.lines[-1]).items())[:1] if self.lines else []
-        shown = [f"loss {loss:.4f}", *(f"{name} {value:.4f}" for name, value in scores)]
-        return ", ".join([*shown, f"{speed:.0f} images/s", memory])
+        numbers_text = [f"loss {loss:.4f}", *(f"{name} {value:.4f}" for name, value in scores)]
+        return ", ".join([*numbers_text, f"{speed:.0f} images/s", memory])
 
 
 def scores_of(line: Mapping[str, Any]) -> dict[str, float]:
@@ -85,8 +85,8 @@ def scores_of(line: Mapping[str, Any]) -> dict[str, float]:
 
 def format_line(line: Mapping[str, Any]) -> str:
     """Returns a line as text."""
-    shown = [
+    numbers_text = [
         f"loss {line['train_loss']:.4f}",
         *(f"{name} {value:.4f}" for name, value in scores_of(line).items()),
     ]
-    return ", ".join([*shown, f"lr {line['lr']:.2g}", f"{line['images_per_second']:.0f} images/s"])
+    return ", ".join([*numbers_text, f"lr {line['lr']:.2g}", f"{line['images_per_second']:.0f} images/s"])

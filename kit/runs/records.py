@@ -110,21 +110,21 @@ def record(run: Run) -> Record:
     config, folds = _config(run), _count(run)
     folders = [run.fold(fold) for fold in range(folds)] or sorted(run.folder.glob("fold-*"))
     done = tuple(fold for fold in range(folds) if run.made_by or run.fold_predictions_file(fold).is_file())
-    kept = tuple(checkpoint for folder in folders for checkpoint in _checkpoints(folder))
+    checkpoints = tuple(checkpoint for folder in folders for checkpoint in _checkpoints(folder))
     state = _state(run, folds, done, config.get("epochs"))
     views = {folder.name: _scores(folder / "oof.parquet") for folder in run.folder.glob("predictions/*")}
     backbone = config.get("backbone")
-    named = backbone if isinstance(backbone, dict) else {}
+    spec = backbone if isinstance(backbone, dict) else {}
     return Record(
         run=run,
-        network=str(named.get("arch") or named.get("name") or ""),
+        network=str(spec.get("arch") or spec.get("name") or ""),
         image_size=config.get("image_size"),
         epochs=config.get("epochs"),
         folds=folds,
         done=done,
         state=_with_prune(run, state),
         views={name: views[name] for name in sorted(views, key=lambda name: (name != "plain", name))},
-        checkpoints=kept,
+        checkpoints=checkpoints,
     )
 
 

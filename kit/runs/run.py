@@ -94,8 +94,8 @@ class Run(Displayed):
     def made_by(self) -> str:
         """The origin of its predictions: `imported`, `stacked`, or empty for networks that kit trained."""
         try:
-            asked = self.manifest.get("asked", {})
-            return next((name for name in (IMPORTED, STACKED) if name in asked), "")
+            request = self.manifest.get("asked", {})
+            return next((name for name in (IMPORTED, STACKED) if name in request), "")
         except (KitError, TypeError):
             return ""
 
@@ -166,11 +166,11 @@ class Run(Displayed):
 
 def config_identity(experiment: Experiment) -> dict[str, Any]:
     """Returns the requested experiment without settings that do not identify it; "auto" stays "auto"."""
-    asked = experiment.model_dump(mode="json", exclude=set(NOT_IN_IDENTITY))
+    config = experiment.model_dump(mode="json", exclude=set(NOT_IN_IDENTITY))
     # a run without bags or side columns has the same identity, and so the same name, as before these keys
     # existed
     newer = ("instances", "columns")
-    return {key: value for key, value in asked.items() if key not in newer or value is not None}
+    return {key: value for key, value in config.items() if key not in newer or value is not None}
 
 
 def is_on_embeddings(run: Run) -> bool:
@@ -219,15 +219,15 @@ def check_same_experiment(run: Run, experiment: Experiment) -> None:
             code="D51",
             hint="restore manifest.json, remove the folder, or use another --name",
         )
-    asked = config_identity(experiment)
-    if started == asked:
+    requested = config_identity(experiment)
+    if started == requested:
         return
     cases = [
         Case(f"renamed to {CONFIG_KEYS[''][key]!r}", key)
         if key in CONFIG_KEYS[""]
-        else Case(f"{started.get(key)!r} before, {asked.get(key)!r} now", key)
-        for key in sorted({*started, *asked})
-        if started.get(key) != asked.get(key)
+        else Case(f"{started.get(key)!r} before, {requested.get(key)!r} now", key)
+        for key in sorted({*started, *requested})
+        if started.get(key) != requested.get(key)
     ]
     raise ConfigError(
         f"runs/{run.name} was started with a different config",
@@ -252,9 +252,9 @@ def is_finished(run: Run, folds: Sequence[int] | None = None) -> bool:
     return all(str(fold) in checkpoints for fold in wanted)
 
 
-def select_folds(folds: Folds, asked: Sequence[int] | None) -> list[int]:
+def select_folds(folds: Folds, only: Sequence[int] | None) -> list[int]:
     """Returns the folds to train. Raises ConfigError for one that the splitter does not make."""
-    wanted = list(range(folds.count)) if asked is None else sorted(set(asked))
+    wanted = list(range(folds.count)) if only is None else sorted(set(only))
     wrong = [fold for fold in wanted if not 0 <= fold < folds.count]
     if wrong:
         raise ConfigError(f"no fold {wrong[0]}: the folds are 0 to {folds.count - 1}", code="C14")
@@ -323,7 +323,7 @@ def code_of(plugin: type[Plugin]) -> list[Path]:
 
 
 def begin(
-    run: Run, asked: Mapping[str, Any], resolved: Mapping[str, Any], run_provenance: Mapping[str, Any]
+    run: Run, request: Mapping[str, Any], resolved: Mapping[str, Any], run_provenance: Mapping[str, Any]
 ) -> None:
     """Writes the manifest, with the request, and the resolved config of a run that is not trained yet."""
     if run.is_started:
@@ -336,7 +336,7 @@ def begin(
             "schema": SCHEMA,
             "name": run.name,
             "started": started,
-            "asked": dict(asked),
+            "asked": dict(request),
             "provenance": dict(run_provenance),
             "git": commit(run.folder),
         },
@@ -408,8 +408,8 @@ def _myself() -> dict[str, Any]:
 def lock_owner(folder: Path) -> str:
     """Returns the process that works on a run's folder, in words."""
     try:
-        held = read_json(folder / BUSY)
-        return f"process {held['pid']} on {held['host']} since {held['since']}"
+        owner = read_json(folder / BUSY)
+        return f"process {owner['pid']} on {owner['host']} since {owner['since']}"
     except (OSError, ValueError, KeyError, TypeError):
         return "another process"
 

@@ -123,9 +123,9 @@ class CheckMethods(OpenedFolder):
         from kit.stages.reporting.report import write_report
 
         with begin_call(progress) as call:
-            workspace, asked = self.workspace, as_references(runs)
+            workspace, references = self.workspace, as_references(runs)
             return call.follow(
                 write_report.with_progress(
-                    workspace, asked, Path(out), write_up=write_up, check=not no_check, cam=cam
+                    workspace, references, Path(out), write_up=write_up, check=not no_check, cam=cam
                 )
             )

@@ -142,12 +142,12 @@ def completes(method: Method) -> Method:
     """Lists the keys of config.json in a method's signature, in place of `**config`, so that Tab completes them."""
     signature = inspect.signature(method)
     own = [one for one in signature.parameters.values() if one.kind is not one.VAR_KEYWORD]
-    taken = {one.name for one in own}
+    own_names = {one.name for one in own}
     keys = ConfigKeys.__annotations__
     more = [
         inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=FROM_CONFIG, annotation=kind)
         for name, kind in keys.items()
-        if name not in taken
+        if name not in own_names
     ]
     method.__signature__ = signature.replace(parameters=[*own, *more])  # type: ignore[attr-defined]
     return method

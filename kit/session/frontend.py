@@ -114,20 +114,20 @@ class NotebookBar:
         # drawn from this thread, because a cell's output belongs to the thread that runs the cell
         options = {"auto_refresh": False, "redirect_stdout": False, "redirect_stderr": False}
         bars = make_bars(Console(force_jupyter=True, width=110), **options)
-        task, drawn = None, 0.0
+        task, last_drawn = None, 0.0
         with bars:
             for step in steps:
                 self._lines.show(step)
                 if task is None or bars.tasks[0].description != step.task:
                     if task is not None:
                         bars.remove_task(task)
-                    task, drawn = bars.add_task(step.task, total=step.total, detail=""), 0.0
+                    task, last_drawn = bars.add_task(step.task, total=step.total, detail=""), 0.0
                 bars.update(task, completed=step.done, total=step.total)
                 if not step.line:
                     bars.update(task, detail=step.detail)
-                if time.monotonic() - drawn > REFRESH_S:
+                if time.monotonic() - last_drawn > REFRESH_S:
                     bars.refresh()
-                    drawn = time.monotonic()
+                    last_drawn = time.monotonic()
 
 
 def _kernel() -> Any:

@@ -255,8 +255,8 @@ class PredictionMethods(OpenedFolder):
             raise ConfigError(f"a positive rate of {positive_rate!r} is not between 0 and 1", code="C05")
         with begin_call(progress) as call:
             (name,) = as_references(member)
-            asked = None if csv_file is None else Path(csv_file)
-            result = call.follow(classify_pairs.with_progress(self.workspace, name, asked, positive_rate))
+            csv_path = None if csv_file is None else Path(csv_file)
+            result = call.follow(classify_pairs.with_progress(self.workspace, name, csv_path, positive_rate))
             if out is not None:
                 write_text(Path(out), result.to_csv())
             return result
@@ -284,5 +284,5 @@ class PredictionMethods(OpenedFolder):
             sure = threshold if threshold is not None else DEFAULT_THRESHOLD if top_fraction is None else 0.0
             rule = Rule(sure, 1.0 if top_fraction is None else top_fraction, class_balanced, unanimous)
             row_kinds = ("test", "train") if rows == "both" else (rows,)
-            asked = PseudoRequest(rule, "soft" if soft else "hard", ensembler, row_kinds)
-            return call.follow(pseudo.with_progress(self.folder, as_references(members), name, asked))
+            request = PseudoRequest(rule, "soft" if soft else "hard", ensembler, row_kinds)
+            return call.follow(pseudo.with_progress(self.folder, as_references(members), name, request))

@@ -21,26 +21,26 @@ from kit.session.calls import Call
 Asked = Sequence[tuple[Workspace, str | None]]  # a workspace with the run's config, and the run's name
 
 
-def train(call: Call, asked: Asked, folds: Sequence[int] | None, restart: bool) -> list[Run]:
+def train(call: Call, requests: Asked, folds: Sequence[int] | None, restart: bool) -> list[Run]:
     """Trains runs to their end, one after another, or together if the config has an executor."""
     from kit.evaluation.competition import check_scoring
     from kit.stages.training.train import train_run, train_runs
 
-    check_scoring(asked[0][0])
-    runs = [find_run(workspace, name) for workspace, name in asked]
-    for run, (workspace, _) in zip(runs, asked, strict=True):
+    check_scoring(requests[0][0])
+    runs = [find_run(workspace, name) for workspace, name in requests]
+    for run, (workspace, _) in zip(runs, requests, strict=True):
         if restart and (old := archive_run(run)) is not None:
             call.say(f"training runs/{run.name} again; the old run is runs/{old.name}")
         check_same_experiment(run, workspace.experiment)
         if is_finished(run, folds):
             call.say(f"runs/{run.name} is finished")
     with call.handle_signals():
-        if len(asked) == 1 or asked[0][0].experiment.executor is None:
+        if len(requests) == 1 or requests[0][0].experiment.executor is None:
             return [
                 call.follow(train_run.with_progress(workspace, name, folds, call.stop))
-                for workspace, name in asked
+                for workspace, name in requests
             ]
-        return _all_or_raise(call.follow(train_runs(asked, folds, call.stop)))
+        return _all_or_raise(call.follow(train_runs(requests, folds, call.stop)))
 
 
 def _all_or_raise(came: Sequence[Run | KitError]) -> list[Run]:

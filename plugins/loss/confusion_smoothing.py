@@ -77,13 +77,13 @@ def _of_table(file: Path, names: tuple[str, ...]) -> np.ndarray:
 
 
 def _of_run(file: Path, names: tuple[str, ...]) -> np.ndarray:
-    told, workspace = (
+    confusions, workspace = (
         Predictions.read(file).mean(),
         Workspace.find(file.parents[3]),
     )  # a run has a config.json too
     table = train_table(workspace.root, workspace.competition.data)
-    both = np.isin(table.ids, told.ids)
-    shares = told.align(table.ids[both].tolist(), allow_extra=True)
+    both = np.isin(table.ids, confusions.ids)
+    shares = confusions.align(table.ids[both].tolist(), allow_extra=True)
     counts = np.zeros((len(names), len(names)))
-    np.add.at(counts, table.targets()[both], shares[:, [told.classes.index(name) for name in names]])
+    np.add.at(counts, table.targets()[both], shares[:, [confusions.classes.index(name) for name in names]])
     return counts

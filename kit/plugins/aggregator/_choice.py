@@ -20,13 +20,13 @@ def choose_best(recipes: Sequence[A], metric: Metric | None, images: AnswerImage
 
     The usual metric of the target, such as log loss, decides if none is given or if it cannot score these rows.
     """
-    joined = [images.join(recipe.combine) for recipe in recipes]
+    combined = [images.join(recipe.combine) for recipe in recipes]
     target = recipes[0].target
     deciding_metric = Metric.open(target.usual_metrics[0]).with_known(context=ScoreContext(target=target))
     if metric is not None:
         with suppress(InvalidError):
-            metric.score(truth, joined[0])
+            metric.score(truth, combined[0])
             deciding_metric = metric
     sign = -1.0 if deciding_metric.higher_is_better else 1.0
-    costs = [sign * deciding_metric.score(truth, one) for one in joined]
+    costs = [sign * deciding_metric.score(truth, one) for one in combined]
     return recipes[next(place for place, cost in enumerate(costs) if cost <= min(costs) + MIN_GAIN)]

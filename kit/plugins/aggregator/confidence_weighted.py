@@ -38,8 +38,8 @@ class ConfidenceWeighted(Aggregator):
     def fit(self, images: AnswerImages, truth: Targets) -> Self:
         if self.power is not None:
             return self
-        tried = [self.model_copy(update={"power": power}) for power in TRIED]
-        return choose_best(tried, self.metric, images, truth)
+        candidates = [self.model_copy(update={"power": power}) for power in TRIED]
+        return choose_best(candidates, self.metric, images, truth)
 
     def combine(self, images: Probabilities) -> Probabilities:
         confidence = (

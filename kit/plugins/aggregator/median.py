@@ -19,8 +19,8 @@ class ImageMedian(Aggregator):
     label_kinds = ("class_index", "multi_hot", "numbers", "soft")
 
     def combine(self, images: Probabilities) -> Probabilities:
-        joined = np.median(images, axis=1)
+        medians = np.median(images, axis=1)
         if self.target.sums_to_one:
-            empty = joined.sum(axis=1) <= 0
-            joined[empty] = images[empty].mean(axis=1)
-        return self.normalise(joined)
+            empty = medians.sum(axis=1) <= 0
+            medians[empty] = images[empty].mean(axis=1)
+        return self.normalise(medians)

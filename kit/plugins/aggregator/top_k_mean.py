@@ -39,8 +39,8 @@ class TopKMean(Aggregator):
         if self.k is not None:
             return self
         most = int(images.counts.max())
-        tried = [most, *(k for k in TRIED if k < most)]  # the mean first, so that it wins among equals
-        return choose_best([self.model_copy(update={"k": k}) for k in tried], self.metric, images, truth)
+        counts = [most, *(k for k in TRIED if k < most)]  # the mean first, so that it wins among equals
+        return choose_best([self.model_copy(update={"k": k}) for k in counts], self.metric, images, truth)
 
     def combine(self, images: Probabilities) -> Probabilities:
         count = images.shape[1]

@@ -75,11 +75,11 @@ def contrast(image: np.ndarray, share: float) -> np.ndarray:
     """Returns the image, blended with its mean grey."""
     import cv2
 
-    kept = _blend(share)
+    blend_share = _blend(share)
     # grey is cut to whole numbers before its mean is taken, which lowers the mean by half a level
     luma = np.dot(LUMA, cv2.mean(image)[:3]) - 0.5 if image.shape[2] == 3 else image.mean()
     grey = np.float32(luma)
-    return _by_table(image, _bytes(np.arange(256, dtype=np.float32) * kept + grey * (1 - kept)))
+    return _by_table(image, _bytes(np.arange(256, dtype=np.float32) * blend_share + grey * (1 - blend_share)))
 
 
 def colour(image: np.ndarray, share: float) -> np.ndarray:
@@ -88,11 +88,11 @@ def colour(image: np.ndarray, share: float) -> np.ndarray:
 
     if image.shape[2] != 3:
         return image
-    kept = float(_blend(share))
+    blend_share = float(_blend(share))
     matrix = np.empty((3, 4))
-    matrix[:, :3] = kept * np.eye(3) + (1 - kept) * np.array(LUMA)
+    matrix[:, :3] = blend_share * np.eye(3) + (1 - blend_share) * np.array(LUMA)
     # half a level for each fraction that torchvision cuts off and OpenCV rounds
-    matrix[:, 3] = -0.5 - 0.5 * (1 - kept)
+    matrix[:, 3] = -0.5 - 0.5 * (1 - blend_share)
     coloured: np.ndarray = cv2.transform(image, matrix)
     return coloured
 
@@ -103,9 +103,9 @@ def sharpness(image: np.ndarray, share: float) -> np.ndarray:
 
     from kit.images.channels import in_groups
 
-    kept = float(_blend(share))
-    kernel = np.full((3, 3), (1 - kept) / 13)
-    kernel[1, 1] = kept + 5 * (1 - kept) / 13
+    blend_share = float(_blend(share))
+    kernel = np.full((3, 3), (1 - blend_share) / 13)
+    kernel[1, 1] = blend_share + 5 * (1 - blend_share) / 13
     sharpened = in_groups(lambda part: cv2.filter2D(part, -1, kernel), image)
     sharpened[[0, -1]], sharpened[:, [0, -1]] = image[[0, -1]], image[:, [0, -1]]
     return sharpened
@@ -113,8 +113,8 @@ def sharpness(image: np.ndarray, share: float) -> np.ndarray:
 
 def posterize(image: np.ndarray, share: float) -> np.ndarray:
     """Returns the highest bits of the image."""
-    lost = MOST_BITS_LOST * abs(share)
-    bits = int(np.rint(8 - lost))
+    bits_lost = MOST_BITS_LOST * abs(share)
+    bits = int(np.rint(8 - bits_lost))
     return image if bits == 8 else _by_table(image, np.arange(256, dtype=np.uint8) >> 8 - bits << 8 - bits)
 
 

@@ -78,9 +78,9 @@ def _pipeline(recipe: str, size: int, channels: int, dtype: str) -> Any:
     entries = json.loads(recipe)
     if channels == 3 and dtype == "uint8":
         return build(entries, size)
-    kept = [entry for entry in entries if _takes(entry, size, channels, dtype)]
-    warn_of_rgb_only([entry["name"] for entry in entries if entry not in kept], channels, dtype)
-    return build(kept, size)
+    usable = [entry for entry in entries if _takes(entry, size, channels, dtype)]
+    warn_of_rgb_only([entry["name"] for entry in entries if entry not in usable], channels, dtype)
+    return build(usable, size)
 
 
 def _takes(entry: Mapping[str, Any], size: int, channels: int, dtype: str) -> bool:
@@ -90,9 +90,9 @@ def _takes(entry: Mapping[str, Any], size: int, channels: int, dtype: str) -> bo
     image = torch.zeros((channels, size, size), dtype=getattr(torch, dtype))
     with _seed_torch(0):
         try:
-            tried = [build([entry], size)(image) for _ in range(4)]
+            results = [build([entry], size)(image) for _ in range(4)]
             return all(
-                augmented.shape[0] == channels and augmented.dtype == image.dtype for augmented in tried
+                augmented.shape[0] == channels and augmented.dtype == image.dtype for augmented in results
             )
         except Exception:  # each transform has its own errors
             return False
@@ -139,8 +139,8 @@ def _transform(entry: Mapping[str, Any], size: int) -> Any:
     try:
         return maker(**arguments)
     except (TypeError, ValueError, NotImplementedError) as error:
-        words = " ".join(str(error).split())
-        raise ValueError(f"{name}: {words}") from None
+        message = " ".join(str(error).split())
+        raise ValueError(f"{name}: {message}") from None
 
 
 def _maker(entry: Mapping[str, Any]) -> tuple[Any, str]:

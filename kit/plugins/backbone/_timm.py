@@ -125,8 +125,8 @@ def _choose_wrapper(model: Any, channels: int) -> type[Features]:
 
 def classifiers(model: nn.Module) -> tuple[str, ...]:
     """Returns the names of a network's classifiers, such as `head.fc`, as timm records them."""
-    named = (getattr(model, "pretrained_cfg", None) or {}).get("classifier") or ()
-    return (named,) if isinstance(named, str) else tuple(named)
+    names = (getattr(model, "pretrained_cfg", None) or {}).get("classifier") or ()
+    return (names,) if isinstance(names, str) else tuple(names)
 
 
 class OwnNetwork:

@@ -34,8 +34,8 @@ class LogitStacking(Ensembler):
         mean /= mean.sum(axis=1, keepdims=True)
         if not self.classes:
             return mean
-        kept = list(self.classes)
-        mean[:, kept] = self.shares(members) * mean[:, kept].sum(axis=1, keepdims=True)
+        classes = list(self.classes)
+        mean[:, classes] = self.shares(members) * mean[:, classes].sum(axis=1, keepdims=True)
         mean /= mean.sum(axis=1, keepdims=True)
         return mean
 

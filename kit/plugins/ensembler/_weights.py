@@ -58,8 +58,8 @@ class WeightedMean(Ensembler):
         return tuple(place for place, weight in enumerate(self.weights) if weight)
 
     def restrict(self, places: Sequence[int]) -> Self:
-        kept = [self.weights[place] for place in places] if self.weights else []
-        return self.model_copy(update={"weights": tuple(kept)})
+        weights = [self.weights[place] for place in places] if self.weights else []
+        return self.model_copy(update={"weights": tuple(weights)})
 
 
 def metric_or_usual(

@@ -65,10 +65,10 @@ class Auto(Ensembler):
             for one in recipes
         ]
         scores = [metric.score(truth, blended) for blended, _ in candidates]
-        drawn = bootstrap.resample_scores(metric, truth, [blended for blended, _ in candidates], groups)
+        draws = bootstrap.resample_scores(metric, truth, [blended for blended, _ in candidates], groups)
         better = {
             (later, first): gain(
-                metric, "", scores[later], scores[first], drawn[:, later], drawn[:, first]
+                metric, "", scores[later], scores[first], draws[:, later], draws[:, first]
             ).is_significant
             for later in range(len(candidates))
             for first in range(later)

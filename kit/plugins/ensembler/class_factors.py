@@ -109,5 +109,5 @@ def _scores(
             for factor in grid
         )
         return np.array([score_decisions(metric, truth, one, shares.shape[1]) for one in predictions])
-    tried = (np.where(np.arange(len(factors)) == number, factor, factors) for factor in grid)
-    return np.array([metric.score(truth, weigh(shares, one)) for one in tried])
+    candidates = (np.where(np.arange(len(factors)) == number, factor, factors) for factor in grid)
+    return np.array([metric.score(truth, weigh(shares, one)) for one in candidates])

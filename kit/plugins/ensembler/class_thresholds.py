@@ -69,8 +69,8 @@ class ClassThresholds(Ensembler):
 
 def move_thresholds(shares: np.ndarray, thresholds: np.ndarray, to: float = 0.5) -> np.ndarray:
     """Moves probabilities (N, K) so that the thresholds (K,) become `to`."""
-    kept, to = np.clip(shares, EDGE, 1 - EDGE), min(max(to, EDGE), 1 - EDGE)
-    yes, no = kept * (1 - thresholds) * to, (1 - kept) * thresholds * (1 - to)
+    clipped, to = np.clip(shares, EDGE, 1 - EDGE), min(max(to, EDGE), 1 - EDGE)
+    yes, no = clipped * (1 - thresholds) * to, (1 - clipped) * thresholds * (1 - to)
     probabilities: Probabilities = yes / (yes + no)
     return probabilities
 
@@ -91,11 +91,11 @@ def best_thresholds(
         for number in range(len(thresholds)):
             column = shares[:, [number]]
             for threshold in grid:
-                tried = now.copy()
-                tried[:, [number]] = move_thresholds(column, np.array([threshold]), to)
-                cost = sign * metric.score(truth, tried)
+                moved = now.copy()
+                moved[:, [number]] = move_thresholds(column, np.array([threshold]), to)
+                cost = sign * metric.score(truth, moved)
                 if cost < best - MIN_GAIN:
-                    best, thresholds[number], now = cost, threshold, tried
+                    best, thresholds[number], now = cost, threshold, moved
         if (thresholds == before).all():
             break
     return thresholds

@@ -112,10 +112,10 @@ def _descend(
             low = cuts[at - 1] if at else -np.inf
             high = cuts[at + 1] if at + 1 < len(cuts) else np.inf
             for place in places[(places >= low) & (places <= high)]:
-                tried = np.concatenate([cuts[:at], [place], cuts[at + 1 :]])
-                new_cost = cost(cut(values, tried))
+                moved = np.concatenate([cuts[:at], [place], cuts[at + 1 :]])
+                new_cost = cost(cut(values, moved))
                 if new_cost < best - MIN_GAIN:
-                    best, cuts = new_cost, tried
+                    best, cuts = new_cost, moved
         if np.array_equal(cuts, before):
             break
     return cuts

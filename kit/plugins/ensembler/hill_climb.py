@@ -43,8 +43,8 @@ class HillClimb(WeightedMean):
         size = max(1, round(self.bag_fraction * count))
         counts = np.zeros(count)
         for bag in range(max(self.bags, 1)):
-            drawn = generator(self.seed, "bag", bag, count).permutation(count)[:size]
-            which = sorted(drawn.tolist()) if self.bags else range(count)
+            rows = generator(self.seed, "bag", bag, count).permutation(count)[:size]
+            which = sorted(rows.tolist()) if self.bags else range(count)
             chosen = climb_members(metric, members, truth, self.rounds, which)
             counts += np.bincount(chosen, minlength=count) / len(chosen)
         return self.model_copy(update={"weights": tuple((counts / counts.sum()).tolist())})

@@ -76,5 +76,5 @@ class LinearStacking(Ensembler):
         return tuple(np.flatnonzero(used).tolist()) or (0,)
 
     def restrict(self, places: Sequence[int]) -> Self:
-        kept = tuple(tuple(row[place] for place in places) for row in self.coefficients)
-        return self.model_copy(update={"coefficients": kept})
+        coefficients = tuple(tuple(row[place] for place in places) for row in self.coefficients)
+        return self.model_copy(update={"coefficients": coefficients})

@@ -48,8 +48,8 @@ class Temperature(Ensembler):
         return self.base.find_used(count)
 
     def restrict(self, places: Sequence[int]) -> Self:
-        kept = tuple(self.temperatures[place] for place in places) if self.temperatures else ()
-        return self.model_copy(update={"temperatures": kept, "base": self.base.restrict(places)})
+        temperatures = tuple(self.temperatures[place] for place in places) if self.temperatures else ()
+        return self.model_copy(update={"temperatures": temperatures, "base": self.base.restrict(places)})
 
 
 def _calibrate(members: Probabilities, temperatures: tuple[float, ...]) -> np.ndarray:

@@ -57,9 +57,11 @@ class UnknownClass(OpenSet, Ensembler):
         blended = fitted.base.blend(members)
         metric = metric_or_usual(self.metric, members, truth, self.target)
         sign = -1.0 if metric.higher_is_better else 1.0
-        tried = self.thresholds_to_try(self._measure(blended, number), truth, number)
-        costs = [sign * metric.score(truth, self._add(blended, number, one)) for one in tried]
-        return fitted.model_copy(update={"threshold": float(np.clip(tried[int(np.argmin(costs))], 0, 1))})
+        candidates = self.thresholds_to_try(self._measure(blended, number), truth, number)
+        costs = [sign * metric.score(truth, self._add(blended, number, one)) for one in candidates]
+        return fitted.model_copy(
+            update={"threshold": float(np.clip(candidates[int(np.argmin(costs))], 0, 1))}
+        )
 
     def blend(self, members: Probabilities) -> Probabilities:
         blended = self.base.blend(members)

@@ -60,8 +60,8 @@ class Processes(Executor):
             return self.devices
         import torch
 
-        named = os.environ.get("CUDA_VISIBLE_DEVICES")
-        return (named.split(",") if named else [str(n) for n in range(64)])[: torch.cuda.device_count()]
+        devices = os.environ.get("CUDA_VISIBLE_DEVICES")
+        return (devices.split(",") if devices else [str(n) for n in range(64)])[: torch.cuda.device_count()]
 
     def _settings(self, place: int, count: int) -> dict[str, str]:
         """Returns the environment of a worker: its cores and threads, and the one GPU that it sees."""
@@ -103,16 +103,16 @@ class _Pool:
 
     def run(self, stop: Stop) -> Iterator[JobProgress | JobResult]:
         """Yields messages until every job has ended."""
-        asked = 0
+        stop_level = 0
         for settings in self.settings:
             self._start(settings)
         while self.workers:
-            if stop.requested and not asked:
-                asked = stop.requested
+            if stop.requested and not stop_level:
+                stop_level = stop.requested
                 yield from (cancellation_error(number, stop) for number in self.waiting)
                 self.waiting.clear()
                 for worker in self.workers:
-                    self._hand(worker, asked)
+                    self._hand(worker, stop_level)
             ready = wait([worker.pipe for worker in self.workers], POLL_S)
             for worker in list(self.workers):
                 if worker.pipe in ready:

@@ -239,14 +239,14 @@ class _Tasks:
         """Yields messages until every job has ended."""
         import ray
 
-        asked = 0
+        stop_level = 0
         for number in range(len(self.jobs)):
             self._start(number)
         while self.streams:
             if stop.requested:  # each time, because a restarted actor has forgotten it
                 self.desk.ask.remote(stop.requested)
-            if stop.requested and not asked:
-                asked = stop.requested
+            if stop.requested and not stop_level:
+                stop_level = stop.requested
                 for stream, number in self.streams.items():
                     if number not in self.begun:
                         ray.cancel(stream)

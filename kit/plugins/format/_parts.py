@@ -79,8 +79,8 @@ def read_part_rows(sample: pd.DataFrame, parts: Sequence[str], separator: str | 
     cells, known = list(map(str, sample.iloc[:, 0])), set(parts)
     if not cells or not known:
         return None
-    for tried in SEPARATORS if separator is None else (separator,):
-        pairs = [pair for cell in cells if (pair := split_cell(cell, known, tried)) is not None]
+    for by in SEPARATORS if separator is None else (separator,):
+        pairs = [pair for cell in cells if (pair := split_cell(cell, known, by)) is not None]
         if len(pairs) == len(cells) == len(set(pairs)):
             return PartRows([name for name, _ in pairs], [part for _, part in pairs])
     return None

@@ -37,15 +37,15 @@ class BinaryProbability(Format):
         return list(no_shares(table.iloc[:, 1], str(table.columns[1])))
 
     def write(self, predictions: Predictions, sample: pd.DataFrame) -> pd.DataFrame:
-        named, classes = str(sample.columns[1]), predictions.classes
+        column, classes = str(sample.columns[1]), predictions.classes
         positive = self.positive_class(sample, classes)
         values = predictions.align(sample.iloc[:, 0])[:, classes.index(positive)]
-        return pd.DataFrame({sample.columns[0]: sample.iloc[:, 0], named: text(values)})
+        return pd.DataFrame({sample.columns[0]: sample.iloc[:, 0], column: text(values)})
 
     def positive_class(self, sample: pd.DataFrame, classes: Sequence[str]) -> str:
         """Returns the class whose probability is written. Raises ConfigError if `positive` is not a class."""
-        named = str(sample.columns[1])
-        positive = self.positive or (named if named in classes else classes[1])
+        column = str(sample.columns[1])
+        positive = self.positive or (column if column in classes else classes[1])
         if positive not in classes:
             raise ConfigError(f"no class {positive!r}{did_you_mean(positive, classes)}", code="C21")
         return positive

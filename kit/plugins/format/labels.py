@@ -63,8 +63,8 @@ class Labels(MultiLabelFormat):
 
     def _find_style(self, sample: pd.DataFrame, classes: Sequence[str]) -> Style | None:
         """Returns the separator, and the brackets, by which all cells are different labels; None if there is none."""
-        tried = SEPARATORS if self.separator is None else (self.separator,)
-        styles = (Style(separator, brackets) for brackets in (False, True) for separator in tried)
+        separators = SEPARATORS if self.separator is None else (self.separator,)
+        styles = (Style(separator, brackets) for brackets in (False, True) for separator in separators)
         cells = sample.iloc[:, 1].tolist()
         return next(
             (

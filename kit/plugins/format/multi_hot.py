@@ -22,8 +22,8 @@ class MultiHot(MultiLabelFormat):
     """
 
     def matches(self, sample: pd.DataFrame, classes: Sequence[str]) -> bool:
-        named = len(classes) > 1 and sorted(sample.columns[1:]) == sorted(classes)
-        if not named or self.check_rows(sample, sample, classes):
+        has_class_columns = len(classes) > 1 and sorted(sample.columns[1:]) == sorted(classes)
+        if not has_class_columns or self.check_rows(sample, sample, classes):
             return False
         return "1" in sample.iloc[:, 1:].to_numpy().ravel().tolist()
 

@@ -31,9 +31,9 @@ class Numbers(Format):
 
     def matches(self, sample: pd.DataFrame, classes: Sequence[str]) -> bool:
         wanted = [self._label(column) for column in sample.columns[1:]]
-        named = len(wanted) == 1 if len(classes) == 1 else sorted(wanted) == sorted(classes)
+        has_columns = len(wanted) == 1 if len(classes) == 1 else sorted(wanted) == sorted(classes)
         cells = {cell.strip() for at in range(1, sample.shape[1]) for cell in sample.iloc[:, at].unique()}
-        return named and len(sample) > 0 and (cells == {""} or all(map(is_number, cells)))
+        return has_columns and len(sample) > 0 and (cells == {""} or all(map(is_number, cells)))
 
     def check_rows(
         self, table: pd.DataFrame, sample: pd.DataFrame, classes: Sequence[str]
@@ -45,10 +45,10 @@ class Numbers(Format):
         at = {name: number for number, name in enumerate(predictions.classes)}
         if len(at) == 1:
             at = {self._label(sample.columns[1]): 0}
-        lost = [name for name in sample.columns[1:] if self._label(name) not in at]
-        if lost:
+        missing = [name for name in sample.columns[1:] if self._label(name) not in at]
+        if missing:
             raise ConfigError(
-                f"format 'numbers': the sample's column {lost[0]!r} is no number that is predicted",
+                f"format 'numbers': the sample's column {missing[0]!r} is no number that is predicted",
                 code="C21",
                 hint=f"format.columns names the label of a column; the labels: {', '.join(at)}",
             )

@@ -24,8 +24,8 @@ class OneHot(Format):
     holds_decisions: ClassVar[bool] = True
 
     def matches(self, sample: pd.DataFrame, classes: Sequence[str]) -> bool:
-        named = len(classes) > 1 and sorted(sample.columns[1:]) == sorted(classes)
-        return named and len(sample) > 0 and not self.check_rows(sample, sample, classes)
+        has_class_columns = len(classes) > 1 and sorted(sample.columns[1:]) == sorted(classes)
+        return has_class_columns and len(sample) > 0 and not self.check_rows(sample, sample, classes)
 
     def output_of(self, probabilities: np.ndarray) -> np.ndarray:
         return most_probable(probabilities)

@@ -50,10 +50,10 @@ class PartColumns(Format):
     def write(self, predictions: Predictions, sample: pd.DataFrame) -> pd.DataFrame:
         values, known = predictions.align(sample.iloc[:, 0]), classes_of_parts(predictions.classes)
         places = SeveralTarget.of(predictions.classes).slices
-        lost = [name for name in sample.columns[1:] if self._part(name) not in known]
-        if lost:
+        missing = [name for name in sample.columns[1:] if self._part(name) not in known]
+        if missing:
             raise ConfigError(
-                f"format 'part_columns': the sample's column {lost[0]!r} is no part",
+                f"format 'part_columns': the sample's column {missing[0]!r} is no part",
                 code="C21",
                 hint=f"format.parts names the part of a column; the parts: {', '.join(known)}",
             )

@@ -31,10 +31,12 @@ class PartProbabilities(PartRowsFormat):
             or read_part_rows(sample, list(parts), self.separator) is None
         ):
             return False
-        named = {_plain(name) for names in parts.values() for name in names}
+        names_of_columns = {_plain(name) for names in parts.values() for name in names}
         cells = [cell for at in range(1, sample.shape[1]) for cell in sample.iloc[:, at]]
         columns = [_plain(str(name)) for name in sample.columns[1:]]
-        return sorted(columns) == sorted(named) and (are_shares(cells) or not any(map(str.strip, cells)))
+        return sorted(columns) == sorted(names_of_columns) and (
+            are_shares(cells) or not any(map(str.strip, cells))
+        )
 
     def check_rows(
         self, table: pd.DataFrame, sample: pd.DataFrame, classes: Sequence[str]

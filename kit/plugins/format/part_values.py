@@ -27,10 +27,12 @@ class PartValues(Format):
 
     def matches(self, sample: pd.DataFrame, classes: Sequence[str]) -> bool:
         cells = {cell.strip() for at in range(1, sample.shape[1]) for cell in sample.iloc[:, at].unique()}
-        named = sample.shape[1] > 1 and set(map(str, sample.columns[1:])) <= set(places_of_columns(classes))
+        has_columns = sample.shape[1] > 1 and set(map(str, sample.columns[1:])) <= set(
+            places_of_columns(classes)
+        )
         if read_part_rows(sample, list(classes_of_parts(classes)), None) is not None:
             return False  # a row for each id and part
-        return named and len(sample) > 0 and (cells == {""} or all(map(is_number, cells)))
+        return has_columns and len(sample) > 0 and (cells == {""} or all(map(is_number, cells)))
 
     def check_rows(
         self, table: pd.DataFrame, sample: pd.DataFrame, classes: Sequence[str]

@@ -21,8 +21,10 @@ class Probabilities(Format):
     label_kinds = ("class_index", "multi_hot", "soft")
 
     def matches(self, sample: pd.DataFrame, classes: Sequence[str]) -> bool:
-        named = len(classes) > 1 and sorted(sample.columns[1:]) == sorted(classes)
-        if not named or all(row.count("1") == 1 and row.count("0") == len(row) - 1 for row in _rows(sample)):
+        has_class_columns = len(classes) > 1 and sorted(sample.columns[1:]) == sorted(classes)
+        if not has_class_columns or all(
+            row.count("1") == 1 and row.count("0") == len(row) - 1 for row in _rows(sample)
+        ):
             return False  # if each row has one 1, it is one_hot
         return all(are_shares(sample.iloc[:, n].tolist()) for n in range(1, sample.shape[1]))
 

@@ -104,8 +104,8 @@ def _shape(sample: pd.DataFrame, classes: Sequence[str]) -> _Shape | None:
         if set(labels) <= set(classes) and all(len(block) == rows for block in blocks):
             shapes += _with_rest(sample, rows, label)
     ranked = [shape for shape in shapes if shape.rank is not None]
-    named = [shape for shape in ranked if "rank" in str(shape.rank).lower()]
-    likely = named or ranked or shapes
+    named_rank = [shape for shape in ranked if "rank" in str(shape.rank).lower()]
+    likely = named_rank or ranked or shapes
     return likely[0] if len(likely) == 1 else None
 
 

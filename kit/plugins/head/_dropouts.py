@@ -18,5 +18,5 @@ class Dropouts(nn.Module):
         if not self.training:
             return torch.as_tensor(self.linear(vectors))
         # the layer is linear, so the mean can be taken before it: one product instead of several
-        kept = torch.stack([self.dropout(vectors) for _ in range(self.samples)]).mean(0)
-        return torch.as_tensor(self.linear(kept))
+        averaged = torch.stack([self.dropout(vectors) for _ in range(self.samples)]).mean(0)
+        return torch.as_tensor(self.linear(averaged))

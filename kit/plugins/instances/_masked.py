@@ -34,8 +34,8 @@ class MaskedTopK(nn.Module):
             0
         ]
         counts = known.sum(dim=1, keepdim=True).clamp(min=1)
-        taken = torch.arange(largest.shape[1], device=vectors.device) < counts
-        return masked_mean(largest, taken)
+        is_taken = torch.arange(largest.shape[1], device=vectors.device) < counts
+        return masked_mean(largest, is_taken)
 
 
 class MaskedAttention(nn.Module):

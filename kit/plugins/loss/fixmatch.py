@@ -56,8 +56,8 @@ class Fixmatch(Loss):
         unlabelled = self.ratio * labelled
         weak, strong = outputs[labelled : labelled + unlabelled], outputs[labelled + unlabelled :]
         with torch.no_grad():
-            confidence, named = self.probabilities(weak).max(dim=1)
+            confidence, pseudo_labels = self.probabilities(weak).max(dim=1)
         own = self.base.rows(outputs[:labelled], labels[:labelled, 0].long())
-        views = (confidence >= self.threshold) * self.base.rows(strong, named)
+        views = (confidence >= self.threshold) * self.base.rows(strong, pseudo_labels)
         scaled = self.weight * (count / unlabelled) * views
         return torch.cat([own * (count / labelled), torch.zeros_like(confidence), scaled])

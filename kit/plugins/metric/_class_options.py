@@ -14,12 +14,12 @@ def check_names(names: Iterable[str], classes: Sequence[str], option: str, what:
     """Raises ConfigError C47 for a name that is not a class; `what` is the word for a class in the message."""
     unknown = [name for name in names if name not in classes]
     if unknown:
-        shown = ", ".join(classes[:10]) + (", ..." if len(classes) > 10 else "")
-        several = {"class": "classes"}.get(what, f"{what}s")
+        known_names = ", ".join(classes[:10]) + (", ..." if len(classes) > 10 else "")
+        plural = {"class": "classes"}.get(what, f"{what}s")
         raise ConfigError(
             f"metric.{option}: no {what} is named {unknown[0]!r}{did_you_mean(unknown[0], classes)}",
             code="C47",
-            hint=f"the {several}: {shown}",
+            hint=f"the {plural}: {known_names}",
         )
 
 

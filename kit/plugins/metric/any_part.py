@@ -103,17 +103,17 @@ class AnyPart(InnerMetric):
         """
         missing = self.context.target.find_missing(truth)
         for question in self._questions():
-            place, asked = question.place, question.asked
+            place, is_asked = question.place, question.asked
             own, given = truth[:, place], probabilities[:, place].astype(np.float64)
             known = ~np.asarray(missing[:, place].any(axis=1))
             if question.is_softmax:
                 weights = question.weights[own.argmax(axis=1)]
-                shares = given[:, asked].sum(axis=1) / given.sum(axis=1)
-                yield np.asarray(own[:, asked].sum(axis=1) > 0), shares, weights, known
+                shares = given[:, is_asked].sum(axis=1) / given.sum(axis=1)
+                yield np.asarray(own[:, is_asked].sum(axis=1) > 0), shares, weights, known
             else:
                 yes = own[:, 0] > 0
                 weights = np.where(yes, question.weights[0], 1.0)
-                yield yes & asked[0], given[:, 0] * asked[0], weights, known
+                yield yes & is_asked[0], given[:, 0] * is_asked[0], weights, known
 
     def _questions(self) -> list[_Question]:
         """Returns the questions. Raises ConfigError C47 for names that fit no part or class, or parts of numbers."""
@@ -128,7 +128,7 @@ class AnyPart(InnerMetric):
         ]
         names = [class_names_of(self.context.classes, place) for _, place in blocks]
         every = list(dict.fromkeys(name for block in names for name in block))
-        asked = set(expand_names(self.classes, every, "classes"))
+        asked_names = set(expand_names(self.classes, every, "classes"))
         weights = {
             name: weight
             for pattern, weight in self.class_weights.items()
@@ -136,7 +136,7 @@ class AnyPart(InnerMetric):
         }
         questions = []
         for (part, place), block in zip(blocks, names, strict=True):
-            chosen = np.array([name in asked for name in block])
+            chosen = np.array([name in asked_names for name in block])
             if not self.classes:
                 chosen[-1] = True
             own = np.array([weights.get(name, 1.0) for name in block], np.float64)

@@ -43,11 +43,11 @@ class CohenKappa(DecisionMetric):
         classes = self.context.classes
         check_names(self.order, classes, "order")
         if self.order and sorted(self.order) != sorted(classes):
-            lost = [name for name in classes if name not in self.order] or ["a class twice"]
+            missing = [name for name in classes if name not in self.order] or ["a class twice"]
             raise ConfigError(
                 f"metric.order must list each class once; it has {len(self.order)} names for {len(classes)} classes",
                 code="C47",
-                hint=f"missing: {', '.join(lost[:5])}",
+                hint=f"missing: {', '.join(missing[:5])}",
             )
         if self.weights == "none":
             return

@@ -138,17 +138,17 @@ def _read(path: Path, names: Sequence[str]) -> Pairs:
 
 
 def _check_complete(path: Path, pairs: Pairs, names: Sequence[str]) -> None:
-    lost = [
+    missing = [
         Case(f"no cost of {true!r} predicted as {predicted!r}", path.name)
         for true in names
         for predicted in names
         if (true, predicted) not in pairs
     ]
-    if lost:
+    if missing:
         raise ConfigError(
-            f"{path.name} has no cost for {len(lost)} of {len(names) ** 2} pairs of names",
+            f"{path.name} has no cost for {len(missing)} of {len(names) ** 2} pairs of names",
             code="C47",
-            cases=lost,
+            cases=missing,
             hint="list each pair of a true and a predicted name, the right ones with cost 0",
         )
 

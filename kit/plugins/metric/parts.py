@@ -208,17 +208,17 @@ class PartsMetric(InnerMetric):
         assert isinstance(self.context.target, SeveralTarget)
         layout = {part.name: part for part in self.context.target.layout}
         pools: dict[str, list[AnswerPart]] = {}
-        taken: dict[str, str] = {}
+        pool_of: dict[str, str] = {}
         for pool, patterns in self.pools.items():
             names = expand_names(patterns, list(layout), "pools", "part")
             for name in names:
-                if name in taken:
+                if name in pool_of:
                     raise ConfigError(
-                        f"metric.pools: part {name!r} is in the pools {taken[name]!r} and {pool!r}",
+                        f"metric.pools: part {name!r} is in the pools {pool_of[name]!r} and {pool!r}",
                         code="C47",
                         hint="list each part in one pool",
                     )
-                taken[name] = pool
+                pool_of[name] = pool
             kinds = sorted({layout[name].kind for name in names})
             if len(kinds) != 1:
                 kinds_text = " and ".join(kinds) if kinds else "no part"
@@ -229,7 +229,7 @@ class PartsMetric(InnerMetric):
                 )
             pools[pool] = [layout[name] for name in names]
         for pool in pools:
-            if pool in layout and taken.get(pool) != pool:
+            if pool in layout and pool_of.get(pool) != pool:
                 raise ConfigError(
                     f"metric.pools: {pool!r} is also the name of a part", code="C47", hint="rename the pool"
                 )

@@ -83,14 +83,14 @@ class Sklearn(Metric):
     def _try(self, classes: int) -> None:
         rng = np.random.default_rng(0)
         numbers = np.arange(CHECKED_ROWS * classes) % classes
-        drawn = rng.dirichlet(np.ones(classes), len(numbers))
+        probabilities = rng.dirichlet(np.ones(classes), len(numbers))
         truth: Targets = numbers
         if self.context.multi_label:
-            truth = (rng.random(drawn.shape) < 0.5).astype(np.int8)
+            truth = (rng.random(probabilities.shape) < 0.5).astype(np.int8)
         elif not self.context.target.has_classes:
-            truth = rng.random(drawn.shape)
+            truth = rng.random(probabilities.shape)
         try:
-            self._call(truth, drawn, {})
+            self._call(truth, probabilities, {})
         except (TypeError, ValueError) as error:
             kind = WORDS[self.context.target.kind]
             raise ConfigError(

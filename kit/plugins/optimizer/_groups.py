@@ -12,5 +12,5 @@ def groups(parameters: Sequence[tuple[str, Parameter]], weight_decay: float) -> 
     """Returns torch's parameter groups of the trained weights. Weights with fewer than two dimensions do not decay."""
     trained = [weight for _, weight in parameters if weight.requires_grad]
     decayed = [weight for weight in trained if weight.dim() > 1]
-    kept = [weight for weight in trained if weight.dim() <= 1]
-    return [{"params": decayed, "weight_decay": weight_decay}, {"params": kept, "weight_decay": 0.0}]
+    not_decayed = [weight for weight in trained if weight.dim() <= 1]
+    return [{"params": decayed, "weight_decay": weight_decay}, {"params": not_decayed, "weight_decay": 0.0}]

@@ -52,5 +52,5 @@ def check_bytes(count: int, stored: int | None = None) -> None:
 
 def unknown_key(key: str, count: int, example: str = "") -> DataError:
     """Returns the error for a key that a container does not have."""
-    shown = f", such as {example!r}" if example else ""
-    return DataError(f"no record {key!r} among {count:,}{shown}", code="D02")
+    example_text = f", such as {example!r}" if example else ""
+    return DataError(f"no record {key!r} among {count:,}{example_text}", code="D02")

@@ -87,7 +87,7 @@ class Dicom(ArrayReader):
 
     def suggest(self, locations: Sequence[Path]) -> tuple[Self, str]:
         """Returns itself, and how the files declare their display."""
-        words = set()
+        encodings = set()
         for location in locations[:SAMPLE_IMAGES]:
             try:
                 image = _open(read_image_bytes(Path(parts_of(location)[0].file)))
@@ -100,8 +100,8 @@ class Dicom(ArrayReader):
                 if "WindowWidth" in image
                 else "full range"
             )
-            words.add(f"{image.PhotometricInterpretation} of {image.BitsStored} bits by {way}")
-        return self, ", ".join(sorted(words))
+            encodings.add(f"{image.PhotometricInterpretation} of {image.BitsStored} bits by {way}")
+        return self, ", ".join(sorted(encodings))
 
     def array(self, record: Record, rules: ReadRules) -> np.ndarray:
         assert isinstance(record, bytes)
@@ -147,10 +147,10 @@ class Dicom(ArrayReader):
 
         values = apply_modality_lut(stored, image)
         if self.window:
-            shown: np.ndarray = np.stack(
+            frames: np.ndarray = np.stack(
                 [_show(values, pixel_type, *window) for window in self.window], axis=2
             )
-            return shown
+            return frames
         if self.range or self.percentiles:
             return self.scale(values[:, :, None], pixel_type)
         if self.voi and image.get("VOILUTSequence"):
@@ -219,10 +219,14 @@ def _show(
     from pydicom.dataset import Dataset
     from pydicom.pixels import apply_windowing
 
-    shown = Dataset()
-    shown.PhotometricInterpretation, shown.PixelRepresentation, shown.BitsStored = "MONOCHROME2", 0, 8
-    shown.WindowCenter, shown.WindowWidth, shown.VOILUTFunction = center, width, function
-    return scale_shares(apply_windowing(values, shown) / 255, pixel_type)
+    settings = Dataset()
+    settings.PhotometricInterpretation, settings.PixelRepresentation, settings.BitsStored = (
+        "MONOCHROME2",
+        0,
+        8,
+    )
+    settings.WindowCenter, settings.WindowWidth, settings.VOILUTFunction = center, width, function
+    return scale_shares(apply_windowing(values, settings) / 255, pixel_type)
 
 
 def _bit_limits(image: Any, dtype: np.dtype[Any]) -> np.ndarray:

@@ -100,8 +100,8 @@ class _Npz:
         names = self.archive.namelist()
         wanted = f"{key}.npy" if key else names[0] if len(names) == 1 else ""
         if wanted not in names:
-            shown = ", ".join(name.removesuffix(".npy") for name in names[:5])
-            raise DataError(f"no array {key!r}; it has {len(names)}: {shown}", code="D02")
+            names_text = ", ".join(name.removesuffix(".npy") for name in names[:5])
+            raise DataError(f"no array {key!r}; it has {len(names)}: {names_text}", code="D02")
         entry = self.archive.getinfo(wanted)
         check_bytes(entry.file_size, entry.compress_size)
         with self.archive.open(wanted) as stream:

@@ -107,8 +107,8 @@ def _fit(strokes: list[np.ndarray], height: int, width: int, line: int) -> list[
     """Scales the strokes so that the drawing's larger side fits the image without its margin, and centres them."""
     every = np.concatenate(strokes)
     low, high = every.min(axis=0), every.max(axis=0)
-    room = np.maximum(np.array([width, height]) - 1 - 2 * line, 0)
+    free_size = np.maximum(np.array([width, height]) - 1 - 2 * line, 0)
     with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
-        scale = np.nanmin(room / np.maximum(high - low, 1e-9))
+        scale = np.nanmin(free_size / np.maximum(high - low, 1e-9))
     middle = (np.array([width, height]) - 1) / 2
     return [(stroke - (low / 2 + high / 2)) * scale + middle for stroke in strokes]

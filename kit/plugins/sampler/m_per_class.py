@@ -32,11 +32,11 @@ class MPerClass(Sampler):
 
         rows = [np.flatnonzero(labels == name) for name in np.unique(labels)]
         wide = min(self.classes_per_block, len(rows))
-        shown, seen = [np.zeros(len(row), int) for row in rows], np.zeros(len(rows), int)
+        times_shown, seen = [np.zeros(len(row), int) for row in rows], np.zeros(len(rows), int)
         blocks = []
         for _ in range(max(round(len(labels) / (self.rows_per_class * wide)), 1)):
             for name in least(seen, wide, rng):
-                blocks.append(rows[name][least(shown[name], self.rows_per_class, rng)])
+                blocks.append(rows[name][least(times_shown[name], self.rows_per_class, rng)])
         return np.concatenate(blocks)
 
 

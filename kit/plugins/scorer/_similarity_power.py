@@ -31,8 +31,8 @@ class PowerWeighted(Scorer):
     def fit(self, near: RetrievedNeighbours, truth: Targets) -> Self:
         if self.power is not None:
             return self
-        tried = (self.model_copy(update={"power": power}) for power in POWERS)
-        return best_of(tried, near, truth, self.metric)
+        candidates = (self.model_copy(update={"power": power}) for power in POWERS)
+        return best_of(candidates, near, truth, self.metric)
 
     def by_class(self, near: RetrievedNeighbours, power: float) -> np.ndarray:
         """Returns scores (N, K) of 0 or more from the k nearest images."""

@@ -40,8 +40,8 @@ class Mixture(Scorer):
         fitted = self.model_copy(update={"base": self.base.fit(near, truth)})
         if self.neighbour_weight is not None:
             return fitted
-        tried = (fitted.model_copy(update={"neighbour_weight": weight}) for weight in WEIGHTS_TRIED)
-        return best_of(tried, near, truth, self.metric)
+        candidates = (fitted.model_copy(update={"neighbour_weight": weight}) for weight in WEIGHTS_TRIED)
+        return best_of(candidates, near, truth, self.metric)
 
     def score(self, near: RetrievedNeighbours) -> np.ndarray:
         weight = 0.5 if self.neighbour_weight is None else self.neighbour_weight

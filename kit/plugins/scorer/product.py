@@ -43,11 +43,11 @@ class Product(Scorer):
     def fit(self, near: RetrievedNeighbours, truth: Targets) -> Self:
         cosines = COSINES if self.cosine_power is None else (self.cosine_power,)
         shares = SHARES if self.probability_power is None else (self.probability_power,)
-        tried = (
+        candidates = (
             self.model_copy(update={"cosine_power": a, "probability_power": b})
             for a, b in product(cosines, shares)
         )
-        return best_of(tried, near, truth, self.metric)
+        return best_of(candidates, near, truth, self.metric)
 
     def score(self, near: RetrievedNeighbours) -> np.ndarray:
         seen, shares = near.top_k(self.k), classifier(near)

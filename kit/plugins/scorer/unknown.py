@@ -38,8 +38,10 @@ class Unknown(OpenSet, Scorer):
         return self.k
 
     def option_hint(self, **options: float | str) -> str:
-        asked = json.dumps({"name": self.plugin_name(), "label": self.label, **options}, ensure_ascii=False)
-        return f"--scorer '{asked}'"
+        scorer_text = json.dumps(
+            {"name": self.plugin_name(), "label": self.label, **options}, ensure_ascii=False
+        )
+        return f"--scorer '{scorer_text}'"
 
     def classes_to_ignore(self) -> tuple[str, ...]:
         return (self.label,)
@@ -49,8 +51,8 @@ class Unknown(OpenSet, Scorer):
             return self
         best = near.similarities[:, 0]
         values = self.thresholds_to_try(best.clip(-1, 1), truth, self.label_number(near.classes))
-        tried = (self.model_copy(update={"threshold": float(value)}) for value in values)
-        return best_of(tried, near, truth, self.metric)
+        candidates = (self.model_copy(update={"threshold": float(value)}) for value in values)
+        return best_of(candidates, near, truth, self.metric)
 
     def score(self, near: RetrievedNeighbours) -> np.ndarray:
         seen = near.top_k(self.k)

@@ -30,7 +30,7 @@ def assign_by_class(labels: np.ndarray, folds: int, seed: int) -> np.ndarray:
     shares = np.array([np.bincount(by_class[fold::folds], minlength=len(first)) for fold in range(folds)])
     generator, numbers = np.random.RandomState(seed), np.empty((len(labels), 1), np.int64)
     for number in range(len(first)):
-        drawn = np.arange(folds).repeat(shares[:, number])
-        generator.shuffle(drawn)
-        numbers[place == number, 0] = drawn
+        numbers_of_class = np.arange(folds).repeat(shares[:, number])
+        generator.shuffle(numbers_of_class)
+        numbers[place == number, 0] = numbers_of_class
     return numbers

@@ -23,20 +23,20 @@ def assign_iteratively(
     random.
     """
     left, place = counts.sum(axis=0), np.full(len(counts), -1)
-    wanted, room = shares[:, None] * left, shares * sizes.sum()
+    wanted, free = shares[:, None] * left, shares * sizes.sum()
     while (left > 0).any():
         label = int(np.where(left > 0, left, left.max() + 1).argmin())
         units = np.flatnonzero((place < 0) & (counts[:, label] > 0))
         for unit in _large_first(units, counts[units, label], rng):
-            part = _most(wanted[:, label], room, rng)
+            part = _most(wanted[:, label], free, rng)
             place[unit] = part
             wanted[part] -= counts[unit]
-            room[part] -= sizes[unit]
+            free[part] -= sizes[unit]
             left = left - counts[unit]
     unlabelled = np.flatnonzero(place < 0)
     for unit in _large_first(unlabelled, sizes[unlabelled], rng):
-        place[unit] = _most(room, room, rng)
-        room[place[unit]] -= sizes[unit]
+        place[unit] = _most(free, free, rng)
+        free[place[unit]] -= sizes[unit]
     return place
 
 
@@ -44,10 +44,10 @@ def _large_first(units: np.ndarray, size: np.ndarray, rng: np.random.Generator) 
     return [int(unit) for unit in units[np.lexsort((rng.random(len(units)), -size))]]
 
 
-def _most(wanted: np.ndarray, room: np.ndarray, rng: np.random.Generator) -> int:
+def _most(wanted: np.ndarray, free: np.ndarray, rng: np.random.Generator) -> int:
     """Returns the part that lacks most; among equals that with most room, among those a random one."""
     best = np.flatnonzero(wanted >= wanted.max() - 1e-9)
-    best = best[room[best] >= room[best].max() - 1e-9]
+    best = best[free[best] >= free[best].max() - 1e-9]
     return int(best[0] if len(best) == 1 else rng.choice(best))
 
 

@@ -209,11 +209,11 @@ def blend(
     evaluated = cross_validate(workspace, members, ensembler, top_k)
     if evaluated.sample is None:
         return evaluated.score()
-    named = (
+    submission_name = (
         name or f"{evaluated.ensembler.plugin_name()}-{'-'.join(member.run for member in evaluated.members)}"
     )
     yield Progress(TASK, 1, 2, "submission")
-    return submit(workspace, evaluated, evaluated.members, named)
+    return submit(workspace, evaluated, evaluated.members, submission_name)
 
 
 def cross_validate(
@@ -378,8 +378,8 @@ def _blend(rows: OutOfFold, recipe: Ensembler, metric: Metric) -> tuple[Ensemble
     plain = [*zip(rows.names, rows.members, strict=True), (MEAN, mean.blend(rows.members))]
     predicted = [*(MemberPredictions(name, one, one) for name, one in plain), blended]
     sole = sole_member(fitted, rows.members, blended.in_sample)
-    named = None if sole is None or len(rows.names) == 1 else rows.names[sole]
-    return fitted, compare(metric, rows.truth, rows.folds, rows.groups, predicted, named), honest
+    sole_name = None if sole is None or len(rows.names) == 1 else rows.names[sole]
+    return fitted, compare(metric, rows.truth, rows.folds, rows.groups, predicted, sole_name), honest
 
 
 def _record(

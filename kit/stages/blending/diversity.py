@@ -60,9 +60,9 @@ def measure_diversity(rows: OutOfFold, recipe: Ensembler, metric: Metric) -> Div
     if count > 1:
         blends += [_honest(recipe, rows, [n for n in range(count) if n != left]) for left in range(count)]
     scores = [metric.score(rows.truth, one) for one in blends]
-    drawn = bootstrap.resample_scores(metric, rows.truth, blends, rows.groups)
+    draws = bootstrap.resample_scores(metric, rows.truth, blends, rows.groups)
     gains = tuple(
-        gain(metric, f"without {name}", scores[0], scores[place], drawn[:, 0], drawn[:, place])
+        gain(metric, f"without {name}", scores[0], scores[place], draws[:, 0], draws[:, place])
         for place, name in enumerate(rows.names, 1)
         if count > 1
     )

@@ -113,9 +113,11 @@ def with_current_names(workspace: Workspace, members: Sequence[Member], table: T
     rename = workspace.competition.data.label_from.rename
 
     def of_now(member: Member, predictions: Predictions) -> Predictions:
-        named = predictions_now(workspace.runs / member.run, predictions, table, rename)
+        renamed = predictions_now(workspace.runs / member.run, predictions, table, rename)
         return (
-            named if named.probabilities is predictions.probabilities else _memory_map(named, workspace.cache)
+            renamed
+            if renamed.probabilities is predictions.probabilities
+            else _memory_map(renamed, workspace.cache)
         )
 
     return tuple(
@@ -244,9 +246,9 @@ def _memory_map(predictions: Predictions, folder: Path) -> Predictions:
     """Returns the same predictions; large ones as a memory map."""
     if predictions.probabilities.nbytes < MEMMAP_FROM_BYTES_PER_MEMBER:
         return predictions
-    kept = empty_or_memmap(predictions.probabilities.shape, folder, MEMMAP_FROM_BYTES_PER_MEMBER)
-    kept[:] = predictions.probabilities
-    return replace(predictions, probabilities=kept)
+    mapped = empty_or_memmap(predictions.probabilities.shape, folder, MEMMAP_FROM_BYTES_PER_MEMBER)
+    mapped[:] = predictions.probabilities
+    return replace(predictions, probabilities=mapped)
 
 
 def align(members: Sequence[Member], folder: Path) -> tuple[np.ndarray, np.ndarray]:
@@ -383,10 +385,10 @@ def _finish(fitted: Ensembler, shares: np.ndarray, ids: Sequence[str], images: T
     keys = images.ids if images.answers is None else images.answers
     at = {name: row for row, name in reversed(list(enumerate(keys.tolist())))}
     at = {**{name: row for row, name in enumerate(images.ids.tolist())}, **at}
-    lost = [Case("is not in the test table", id=name, code="D41") for name in ids if name not in at]
-    if lost:
+    missing = [Case("is not in the test table", id=name, code="D41") for name in ids if name not in at]
+    if missing:
         raise InvalidError(
-            f"{len(lost)} rows of the sample are not in the test table", code="D41", cases=lost
+            f"{len(missing)} rows of the sample are not in the test table", code="D41", cases=missing
         )
     rows = np.array([at[name] for name in ids], dtype=np.int64)
     _, first, number = np.unique(keys[rows], return_index=True, return_inverse=True)
@@ -397,8 +399,8 @@ def _finish(fitted: Ensembler, shares: np.ndarray, ids: Sequence[str], images: T
 def _with_test_answers(member: Member, ids: Sequence[str], images: Table | None) -> Member:
     if images is None or member.aggregator is None:
         return member
-    joined = join_test_images(member.test, images, member.aggregator)
-    return replace(member, test=expand_to_images(joined, images, ids))
+    answers = join_test_images(member.test, images, member.aggregator)
+    return replace(member, test=expand_to_images(answers, images, ids))
 
 
 def _rows(member: Member, fold: int | None, ids: Sequence[str]) -> np.ndarray:

@@ -77,22 +77,22 @@ def compare(
     it claims no gain.
     """
     scores = [_score(metric, truth, folds, one) for one in predicted]
-    drawn = bootstrap.resample_scores(metric, truth, [one.cross_fitted for one in predicted], groups)
+    draws = bootstrap.resample_scores(metric, truth, [one.cross_fitted for one in predicted], groups)
     sign = 1.0 if metric.higher_is_better else -1.0
     values = [score.cv for score in scores]
     *members, mean, blend = range(len(values))
     top = max(members, key=lambda place: sign * values[place])
-    best_drawn = sign * _highest(sign * drawn[:, members])
+    best_drawn = sign * _highest(sign * draws[:, members])
 
     def over(place: int, base: int) -> Gain:
-        drawn_base = best_drawn if base == top else drawn[:, base]
+        drawn_base = best_drawn if base == top else draws[:, base]
         name = {top: BEST, mean: MEAN}.get(base, scores[base].name)
-        member_gain = gain(metric, name, values[place], values[base], drawn[:, place], drawn_base)
+        member_gain = gain(metric, name, values[place], values[base], draws[:, place], drawn_base)
         return _without_interval(member_gain) if place == blend and sole else member_gain
 
     def over_top(place: int) -> Gain:
         name = scores[top].name
-        member_gain = gain(metric, name, values[place], values[top], drawn[:, place], drawn[:, top])
+        member_gain = gain(metric, name, values[place], values[top], draws[:, place], draws[:, top])
         return _without_interval(member_gain) if place == blend and sole else member_gain
 
     with_gains = [
@@ -110,7 +110,7 @@ def compare(
         if sole
         else {top: scores[top].name, mean: MEAN, blend: BLEND}[simplest_not_worse(choices, better)],
         blend_is_mean=np.array_equal(predicted[mean].cross_fitted, predicted[blend].cross_fitted),
-        draws=len(drawn),
+        draws=len(draws),
         by_groups=groups is not None,
         sole=sole,
     )
@@ -147,9 +147,9 @@ def _without_interval(measured: Gain) -> Gain:
     return replace(measured, low=None, high=None)
 
 
-def _highest(drawn: np.ndarray) -> np.ndarray:
+def _highest(draws: np.ndarray) -> np.ndarray:
     """Returns the largest score of each draw (draws, members), NaN if no member has one."""
-    filled = np.where(np.isnan(drawn), -np.inf, drawn).max(axis=1)
+    filled = np.where(np.isnan(draws), -np.inf, draws).max(axis=1)
     return np.where(np.isneginf(filled), np.nan, filled)
 
 

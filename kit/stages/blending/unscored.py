@@ -108,9 +108,9 @@ def submit_unscored(
         "decision": metric.decision.spec() if table.is_multi_label else None,
         "rows": 0,
     }
-    named = name or f"{recipe.plugin_name()}-{'-'.join(member.run for member in read)}"
+    submission_name = name or f"{recipe.plugin_name()}-{'-'.join(member.run for member in read)}"
     written, _, _ = enter_submission(
-        workspace, named, sample_format.make_table(test, sample, shape), record, metric, None, NOTE
+        workspace, submission_name, sample_format.make_table(test, sample, shape), record, metric, None, NOTE
     )
     return UnscoredSubmission(
         number=written.number,

@@ -64,18 +64,18 @@ def bare_python(folder: Path) -> Path:
 
 def bare_environment() -> dict[str, str]:
     """Returns this process's environment without folders of PYTHONPATH that have kit."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "KIT_"))}
+    variables = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "KIT_"))}
     folders = [part for part in os.environ.get("PYTHONPATH", "").split(os.pathsep) if part]
     paths = [part for part in folders if not _has_kit(Path(part))]
-    return {**kept, **({"PYTHONPATH": os.pathsep.join(paths)} if paths else {})}
+    return {**variables, **({"PYTHONPATH": os.pathsep.join(paths)} if paths else {})}
 
 
 def without_network() -> list[str]:
     """Returns the command that starts another one without any network, if the machine has it; else empty."""
-    words = ["unshare", "--map-root-user", "--net"]
+    command = ["unshare", "--map-root-user", "--net"]
     with suppress(OSError):
-        if subprocess.run([*words, "true"], capture_output=True, check=False).returncode == 0:
-            return words
+        if subprocess.run([*command, "true"], capture_output=True, check=False).returncode == 0:
+            return command
     return []
 
 

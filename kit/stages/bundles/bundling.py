@@ -121,13 +121,13 @@ def make_bundle(
     packed = bundle(space, members, out, ensembler, wheels, for_kaggle=notebook is not None)
     table = "" if space.competition.data.test is None else " --test test.csv"
     command = f"python {packed.folder.name}/predict.py --images DIR --sample sample_submission.csv{table}"
-    tried = written = time = None
+    trial_result = written = time = None
     if trial:
         yield Progress(TASK, 1, steps, "try without kit")
-        tried = try_bundle(space, packed.folder)
+        trial_result = try_bundle(space, packed.folder)
     if notebook is not None:
         yield Progress(TASK, steps - 1, steps, "time")
         written = write_notebook(space, packed.folder, notebook.user, notebook.time_limit)
         time = measure_prediction_time(space, packed.folder)
     limit = None if notebook is None else notebook.time_limit
-    return BundleResult(packed, command, tried, written, time, limit)
+    return BundleResult(packed, command, trial_result, written, time, limit)

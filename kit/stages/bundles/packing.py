@@ -117,11 +117,13 @@ def _with_weight(workspace: Workspace, record: Mapping[str, Any]) -> tuple[list[
     """
     members, ensembler = list(record["members"]), record["ensembler"]
     trained = (record.get("final") or {}).get("members", {})
-    kept = [place for place, member in enumerate(members) if not trained or member["member"] in trained]
-    if len(kept) == len(members):
+    places_kept = [
+        place for place, member in enumerate(members) if not trained or member["member"] in trained
+    ]
+    if len(places_kept) == len(members):
         return members, ensembler
     recipe = Ensembler.open(ensembler, workspace.root)
-    return [members[place] for place in kept], recipe.restrict(kept).spec()
+    return [members[place] for place in places_kept], recipe.restrict(places_kept).spec()
 
 
 def _blend_record(
@@ -167,8 +169,10 @@ def _pack_member(workspace: Workspace, record: Mapping[str, Any], final: Mapping
             place = path.relative_to(workspace.root).as_posix()
             networks.append(BundledNetwork(run.name, int(fold), place, int(fold) if seed is None else seed))
     first = Run(workspace.runs / networks[0].run)
-    asked = find_asked(workspace, f"{first.name}@{split_ref(name)[1]}", first)
-    return Packed(name, asked.views.spec(), asked.merge, tuple(networks), record.get("aggregator"))
+    member_spec = find_asked(workspace, f"{first.name}@{split_ref(name)[1]}", first)
+    return Packed(
+        name, member_spec.views.spec(), member_spec.merge, tuple(networks), record.get("aggregator")
+    )
 
 
 def _check_reads_images(name: str, run: Run) -> None:

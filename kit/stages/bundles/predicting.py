@@ -212,8 +212,8 @@ def _predict_round(
         for sheet in sheets:
             is_late = any(sheet is one for one in late)
             # a later start must not reuse rows with the prior
-            kept = replace(sheet.provenance, images=UNFINISHED) if is_late else sheet.provenance
-            replace(sheet, provenance=kept).write()
+            provenance = replace(sheet.provenance, images=UNFINISHED) if is_late else sheet.provenance
+            replace(sheet, provenance=provenance).write()
     return loaded.bad, late
 
 
@@ -381,8 +381,8 @@ def image_folder(root: Path, data: Data) -> Path:
 
 def _first(parts: Sequence[str]) -> int:
     """Returns the first part of a pattern that names a column or a container."""
-    named = (place for place, part in enumerate(parts) if "{" in part or KEY in part)
-    return next(named, len(parts) - 1)
+    placeholders = (place for place, part in enumerate(parts) if "{" in part or KEY in part)
+    return next(placeholders, len(parts) - 1)
 
 
 def _jobs(
@@ -423,8 +423,8 @@ def _sheet(job: PredictionJob, loaded: Loaded, prior: Mapping[str, float]) -> Pr
     of classes.
     """
     classes = job.provenance.classes
-    named = replace(loaded, table=replace(loaded.table, classes=classes))
-    return PredictionFile.begin(job, "test", named, np.array([prior[name] for name in classes]))
+    renamed = replace(loaded, table=replace(loaded.table, classes=classes))
+    return PredictionFile.begin(job, "test", renamed, np.array([prior[name] for name in classes]))
 
 
 def _member(space: Workspace, packed: Packed, contents: Contents, decision: Decision) -> Member:

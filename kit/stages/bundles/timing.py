@@ -62,8 +62,8 @@ def measure_prediction_time(workspace: Workspace, folder: Path) -> PredictionTim
 
 def _give(workspace: Workspace, base: Path, rows: int) -> tuple[int, PredictionInput]:
     base.mkdir()
-    count, _, words = write_trial_rows(workspace, rows, base)
-    given = dict(zip(words[::2], map(Path, words[1::2]), strict=True))
+    count, _, arguments = write_trial_rows(workspace, rows, base)
+    given = dict(zip(arguments[::2], map(Path, arguments[1::2]), strict=True))
     return count, PredictionInput(given["--images"], given["--sample"], given.get("--test"))
 
 

@@ -61,10 +61,10 @@ def try_bundle(workspace: Workspace, folder: Path, rows: int = ROWS) -> BundleTr
         raise ConfigError("data.sample is null, so the bundle cannot be tested", code="C07")
     with tempfile.TemporaryDirectory(prefix="kit-try-") as temporary:
         base = Path(temporary)
-        wanted, noise, words = write_trial_rows(workspace, rows, base)
+        wanted, noise, arguments = write_trial_rows(workspace, rows, base)
         python = bare_python(base / "python")
         before, begun = _state(folder), time.monotonic()
-        line = [*without_network(), str(python), str(folder.resolve() / SCRIPT), *words]
+        line = [*without_network(), str(python), str(folder.resolve() / SCRIPT), *arguments]
         done = subprocess.run(
             line,
             env=bare_environment(),
@@ -109,13 +109,13 @@ def write_trial_rows(workspace: Workspace, rows: int, base: Path) -> tuple[int, 
     classes = read_labelled_rows(root, data).classes
     lenient = data.model_copy(update={"on_unreadable_test": "class_prior"})  # rows may lack their images
     sample = read_table(root, data, str(data.sample))
-    words = ["--sample", str(base / "sample.csv")]
+    arguments = ["--sample", str(base / "sample.csv")]
     if data.test is not None:
         table = read_table(root, data, data.test)
         chosen = _with_images(test_table(workspace, lenient, classes).paths, len(table), rows)
         sep, encoding = format_of(data, data.test)
         _write(table, chosen, base / "test.csv", sep, encoding)
-        words += ["--test", str(base / "test.csv")]
+        arguments += ["--test", str(base / "test.csv")]
         tables = {str(base / "test.csv"): TableFormat(sep=sep, encoding=encoding)}
         lenient = lenient.model_copy(update={"test": str(base / "test.csv"), "tables": tables})
         rows_table = test_table(workspace, lenient, classes)
@@ -124,8 +124,10 @@ def write_trial_rows(workspace: Workspace, rows: int, base: Path) -> tuple[int, 
         rows_table = rows_table.take(_with_images(rows_table.paths, len(rows_table), rows))
     ids = {*rows_table.ids.tolist(), *(() if rows_table.answers is None else rows_table.answers.tolist())}
     names = find_answers(root, sample.frame(), classes, workspace.competition.format)
-    kept = [place for place, name in enumerate(names) if name in ids] or list(range(min(rows, len(names))))
-    _write(sample, kept, base / "sample.csv", data.sep, data.encoding)
+    places_kept = [place for place, name in enumerate(names) if name in ids] or list(
+        range(min(rows, len(names)))
+    )
+    _write(sample, places_kept, base / "sample.csv", data.sep, data.encoding)
     is_here = any(map(_is_here, rows_table.paths))
     if not is_here and not _takes_noise(data):
         raise ConfigError(
@@ -141,7 +143,7 @@ def write_trial_rows(workspace: Workspace, rows: int, base: Path) -> tuple[int, 
             data,
             fill(below(pattern_of(data)), {"id": rows_table.ids.tolist(), **columns}, "data.images"),
         )
-    return len(kept), not is_here, [*words, "--images", str(images)]
+    return len(places_kept), not is_here, [*arguments, "--images", str(images)]
 
 
 def _with_images(paths: Sequence[Path], count: int, rows: int) -> list[int]:

@@ -56,17 +56,17 @@ def classify_train_vs_test(
     fitted = list(_cross_fitted(values[rows], kind, units, model))
     predicted = _predict(fitted, values[rows])
     auc = Metric.open("auc")
-    drawn = bootstrap.resample_scores(auc, kind, [_both(predicted)], units)[:, 0]
+    draws = bootstrap.resample_scores(auc, kind, [_both(predicted)], units)[:, 0]
     whole = auc.score(kind, _both(predicted))
     falls = {}
     for place, name in enumerate(names if model == "trees" else ()):
         shuffled = values[rows].copy()
-        for _, held in fitted:
-            shuffled[held, place] = generator(0, "shuffle", place).permutation(shuffled[held, place])
+        for _, held_out in fitted:
+            shuffled[held_out, place] = generator(0, "shuffle", place).permutation(shuffled[held_out, place])
         falls[name] = whole - auc.score(kind, _both(_predict(fitted, shuffled)))
     shares = np.full(len(is_test), np.nan)
     shares[rows] = predicted
-    low, high = np.nanquantile(drawn, [0.025, 0.975])
+    low, high = np.nanquantile(draws, [0.025, 0.975])
     order = sorted(falls, key=lambda name: -falls[name])
     return Separability(whole, (float(low), float(high)), shares, {name: falls[name] for name in order})
 
@@ -99,15 +99,15 @@ def _cross_fitted(values: np.ndarray, kind: np.ndarray, units: np.ndarray, model
     part_of = np.empty(len(order), np.int64)
     part_of[order] = np.arange(len(order)) % FOLDS
     for part in range(FOLDS):
-        held = part_of[units] == part
-        yield MODELS[model]().fit(values[~held], kind[~held]), np.flatnonzero(held)
+        is_held_out = part_of[units] == part
+        yield MODELS[model]().fit(values[~is_held_out], kind[~is_held_out]), np.flatnonzero(is_held_out)
 
 
 def _predict(fitted: Sequence[Fitted], values: np.ndarray) -> np.ndarray:
     """Returns each row's share by the model that did not see it."""
     predicted = np.empty(len(values))
-    for model, held in fitted:
-        predicted[held] = model.predict_proba(values[held])[:, 1]
+    for model, held_out in fitted:
+        predicted[held_out] = model.predict_proba(values[held_out])[:, 1]
     return predicted
 
 

@@ -56,30 +56,30 @@ def check_by_run(member: str, parts: Mapping[int, Path], looked: RowContext) -> 
     A fold's network evaluates the rows that it holds out and one part of the test rows.
     """
     pairs, across = [], []
-    kept: list[tuple[np.ndarray, Separability]] = []
+    separabilities: list[tuple[np.ndarray, Separability]] = []
     count, test = len(looked.train), len(looked.test)
     known = {tuple(pair) for pair in looked.pairs.tolist()}
     for place, (fold, folder) in enumerate(parts.items()):
         read = Embeddings.read(folder)
         vectors = np.concatenate([_unit(read.train.vectors), _unit(read.test.vectors)])
         usable = np.asarray(vectors.any(axis=1))
-        held = np.flatnonzero(looked.folds.oof_mask(fold) & usable[:count])
+        held_out = np.flatnonzero(looked.folds.oof_mask(fold) & usable[:count])
         others = np.flatnonzero((looked.folds.folds_of_related_rows != fold).all(axis=1) & usable[:count])
         tests = np.flatnonzero(usable[count:]) + count
-        across += _alike(vectors, held, others)
+        across += _alike(vectors, held_out, others)
         if place == 0:
             pairs += _alike(vectors, tests, np.arange(count)[usable[:count]])
-        rows = np.concatenate([held, tests[place :: len(parts)]])
+        rows = np.concatenate([held_out, tests[place :: len(parts)]])
         separability = (
             classify_train_vs_test(vectors[rows], (), rows >= count, looked.groups[rows], "linear")
             if test
             else None
         )
         if separability is not None:
-            kept.append((rows, separability))
-    if kept:
+            separabilities.append((rows, separability))
+    if separabilities:
         ids = np.concatenate([looked.train.ids, looked.test.ids])
-        yield from adversarial.check_embeddings(_pool(kept, len(ids)), member, ids, count)
+        yield from adversarial.check_embeddings(_pool(separabilities, len(ids)), member, ids, count)
     new = sorted({tuple(sorted(pair)) for pair in [*across, *pairs]} - known)
     if new:
         yield _alike_to(member, new, looked)
@@ -107,17 +107,17 @@ def _alike(vectors: np.ndarray, rows: np.ndarray, others: np.ndarray) -> list[tu
     return list(zip(rows[at].tolist(), others[neighbours.rows[at, rank]].tolist(), strict=True))
 
 
-def _pool(kept: Sequence[tuple[np.ndarray, Separability]], rows: int) -> Separability:
+def _pool(separabilities: Sequence[tuple[np.ndarray, Separability]], rows: int) -> Separability:
     """Returns the mean of the folds' AUCs, which are of other rows each.
 
     The folds' errors are independent, so they shrink.
     """
     shares = np.full(rows, np.nan)
-    for at, separability in kept:
+    for at, separability in separabilities:
         shares[at] = separability.shares
-    auc = float(np.mean([separability.auc for _, separability in kept]))
-    errors = [(separability.interval[1] - separability.interval[0]) / 2 for _, separability in kept]
-    half = float(np.sqrt(np.sum(np.square(errors)))) / len(kept)
+    auc = float(np.mean([separability.auc for _, separability in separabilities]))
+    errors = [(separability.interval[1] - separability.interval[0]) / 2 for _, separability in separabilities]
+    half = float(np.sqrt(np.sum(np.square(errors)))) / len(separabilities)
     return Separability(auc, (auc - half, min(auc + half, 1.0)), shares, {})
 
 

@@ -18,7 +18,7 @@ from kit.runs.records import RunRef, all_records
 from kit.stages.blending.members import OutOfFold
 
 
-def oof_predictions(workspace: Workspace, train: Table, asked: Sequence[str]) -> OutOfFold | None:
+def oof_predictions(workspace: Workspace, train: Table, refs: Sequence[str]) -> OutOfFold | None:
     """Returns the out-of-fold predictions of the requested runs (`runs/r`, `r@d4`), else of the best finished
     run that fits.
 
@@ -26,9 +26,9 @@ def oof_predictions(workspace: Workspace, train: Table, asked: Sequence[str]) ->
     D42 for predictions that are missing or do not fit the table.
     """
     data = workspace.competition.data
-    if asked:
+    if refs:
         return _read(
-            train, {text: RunRef.parse(text, workspace).predictions / "oof.parquet" for text in asked}, data
+            train, {text: RunRef.parse(text, workspace).predictions / "oof.parquet" for text in refs}, data
         )
     metric = Metric.open(workspace.competition.metric, workspace.root, "metric")
     name, sign = metric.plugin_name(), 1.0 if metric.higher_is_better else -1.0

@@ -150,8 +150,10 @@ def run_checks(
         known = by_embeddings.RowContext(train, test, folds, pairs, units)
         findings += yield from by_embeddings.check_by_networks(workspace, checkpoints, known)
     findings.sort(key=lambda finding: (LEVEL_ORDER[finding.level], finding.code))
-    words = train.target.count_words(len(train.classes))
-    return CheckResult(len(train), len(test), len(train.classes), tuple(findings), folds.fingerprint(), words)
+    labels_text = train.target.count_words(len(train.classes))
+    return CheckResult(
+        len(train), len(test), len(train.classes), tuple(findings), folds.fingerprint(), labels_text
+    )
 
 
 def _unusable(
@@ -196,14 +198,14 @@ def _without_rows(train: Table, test: Table) -> Iterator[Finding]:
     paths = {"train": train.paths, "test": test.paths}
     files = {split: {Path(file) for path in paths[split] for file in files_of(path)} for split in paths}
     both = files["train"] | files["test"]
-    named, endings = {path.resolve() for path in both}, {path.suffix.lower() for path in both}
+    used_paths, endings = {path.resolve() for path in both}, {path.suffix.lower() for path in both}
     folders = {split: {path.resolve().parent for path in files[split]} for split in files}
     extra = sorted(
         file
         for folder in folders["train"] | folders["test"]
         if folder.is_dir()
         for file in folder.iterdir()
-        if file.suffix.lower() in endings and file not in named and file.is_file()
+        if file.suffix.lower() in endings and file not in used_paths and file.is_file()
     )
     if not extra:
         return

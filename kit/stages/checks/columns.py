@@ -31,5 +31,5 @@ def column_measures(
     return np.stack(list(values_by_name.values()), axis=1), list(values_by_name)
 
 
-def _codes(words: pd.Series) -> np.ndarray:
-    return np.unique(words.astype(str), return_inverse=True)[1].astype(np.float64)
+def _codes(cells: pd.Series) -> np.ndarray:
+    return np.unique(cells.astype(str), return_inverse=True)[1].astype(np.float64)

@@ -67,9 +67,9 @@ def check_copies_across_folds(
     """
     torn = np.zeros(len(pairs), bool)
     for fold in range(folds.count):
-        held, trained = folds.oof_mask(fold), folds.training_mask(splitter, fold)
+        is_held_out, trained = folds.oof_mask(fold), folds.training_mask(splitter, fold)
         one, other = pairs.T
-        torn |= (held[one] & trained[other]) | (held[other] & trained[one])
+        torn |= (is_held_out[one] & trained[other]) | (is_held_out[other] & trained[one])
     if not torn.any():
         return
     rows = len(np.unique(pairs[torn]))

@@ -32,9 +32,9 @@ def _contradictions(train: Table, names: Sequence[str]) -> Iterator[Finding]:
     cases: list[Case] = []
     summaries: list[str] = []
     for name, values in parts.items():
-        torn, several = _split_groups(train.groups, values)
-        if several >= MIN_ROWS and torn and len(torn) <= (1 - CONSTANT) * several:
-            summaries.append(f"{len(torn)} of {several} groups have several values of {name}")
+        torn, checked = _split_groups(train.groups, values)
+        if checked >= MIN_ROWS and torn and len(torn) <= (1 - CONSTANT) * checked:
+            summaries.append(f"{len(torn)} of {checked} groups have several values of {name}")
             cases += [
                 Case(f"{name} is {', '.join(contradicting)}", id=group)
                 for group, contradicting in torn.items()
@@ -61,11 +61,11 @@ def _values(train: Table, names: Sequence[str]) -> Mapping[str, np.ndarray]:
 
 def _split_groups(groups: np.ndarray, values: np.ndarray) -> tuple[dict[str, list[str]], int]:
     """Returns the groups with several values, and how many groups have several rows."""
-    named, place, counts = np.unique(groups, return_inverse=True, return_counts=True)
+    group_names, place, counts = np.unique(groups, return_inverse=True, return_counts=True)
     pairs = np.unique(np.stack([place, np.unique(values, return_inverse=True)[1]], axis=1), axis=0)
-    different = np.bincount(pairs[:, 0], minlength=len(named))
+    different = np.bincount(pairs[:, 0], minlength=len(group_names))
     torn = {
-        str(named[at]): sorted(set(values[place == at].tolist()))
+        str(group_names[at]): sorted(set(values[place == at].tolist()))
         for at in np.flatnonzero(different > 1).tolist()
     }
     return torn, int((counts > 1).sum())

@@ -20,7 +20,7 @@ MIN_ROWS = 10  # a table with fewer rows is too small
 
 
 def check_group_columns(
-    train: Table, folds: Folds, splitter: Splitter, asked: str | None, left_out: Sequence[str]
+    train: Table, folds: Folds, splitter: Splitter, group_pattern: str | None, left_out: Sequence[str]
 ) -> Iterator[Finding]:
     """Yields K09 for possible groups that the folds split. `left_out` are the columns of the id, the label ..."""
     torn = {
@@ -36,9 +36,9 @@ def check_group_columns(
     example = str(most[0] if len(most) else values[counts.argmax()])
     size = int(counts[values == example][0])
     pattern = name if name in train.frame.columns else f"{{{name}}}"
-    answer = keep_whole(pattern, asked, splitter, train.label_kind)
-    if asked is not None:
-        answer += f" (instead of data.group={asked})"
+    answer = keep_whole(pattern, group_pattern, splitter, train.label_kind)
+    if group_pattern is not None:
+        answer += f" (instead of data.group={group_pattern})"
     yield Finding(
         "K09",
         "warning",

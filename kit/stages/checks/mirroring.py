@@ -79,20 +79,20 @@ def _neighbour_accuracies(
     """
     rows = np.flatnonzero(train.competition_rows & pictures.any(axis=1))
     rows = rows[:: max(1, -(-len(rows) // MOST_ROWS))]
-    labels, apart, shown = train.targets()[rows], units[rows], pictures[rows]
+    labels, apart, own = train.targets()[rows], units[rows], pictures[rows]
     if len(np.unique(labels)) < 2 or len(np.unique(apart)) < 2:
         return None
-    mirrored = shown.reshape(-1, CONFIRM_SIDE, CONFIRM_SIDE)[:, :, ::-1].reshape(len(shown), -1)
-    plain, other = (_accuracy(each, shown, labels, apart) for each in (shown, mirrored))
+    mirrored = own.reshape(-1, CONFIRM_SIDE, CONFIRM_SIDE)[:, :, ::-1].reshape(len(own), -1)
+    plain, other = (_accuracy(each, own, labels, apart) for each in (own, mirrored))
     return (plain, other) if plain >= LEAST_ACCURACY and plain - other >= LARGEST_DROP else None
 
 
-def _accuracy(queries: np.ndarray, shown: np.ndarray, labels: np.ndarray, apart: np.ndarray) -> float:
+def _accuracy(queries: np.ndarray, gallery: np.ndarray, labels: np.ndarray, apart: np.ndarray) -> float:
     """Returns the share of rows whose nearest picture of another unit has their label."""
     right = 0
     for start in range(0, len(queries), 512):
         part = slice(start, start + 512)
-        alike = queries[part] @ shown.T
+        alike = queries[part] @ gallery.T
         alike[apart[part, None] == apart[None, :]] = -np.inf
         right += int((labels[alike.argmax(axis=1)] == labels[part]).sum())
     return right / len(queries)

@@ -33,12 +33,12 @@ def check_scenes_across_folds(
     It is skipped if `data.group` is "scene": remaining matches are then a print that most photos of a class
     show. `pictures` (rows, 256) are near.looks's, `side` the images' size in the cache.
     """
-    held, data = np.flatnonzero(folds.oof_mask(0)), source.data
-    if data.group == "scene" or not train.has_one_class or side < MIN_SIDE_PX or len(held) < SAMPLE_ROWS:
+    held_out, data = np.flatnonzero(folds.oof_mask(0)), source.data
+    if data.group == "scene" or not train.has_one_class or side < MIN_SIDE_PX or len(held_out) < SAMPLE_ROWS:
         return []
     rng, trained = generator(0, "scenes", len(train)), np.flatnonzero(folds.training_mask(splitter, 0))
     labels, hits, others = train.targets(), [], 0
-    chosen = rng.choice(held, SAMPLE_ROWS, replace=False)
+    chosen = rng.choice(held_out, SAMPLE_ROWS, replace=False)
     yield Progress("scenes", 0, SAMPLE_ROWS)
     read = lru_cache(maxsize=None)(lambda row: read_keypoints(train.paths[row], source))
     for number, row in enumerate(chosen.tolist()):

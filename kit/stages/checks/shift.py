@@ -134,7 +134,7 @@ def find_outliers(measures: Measures, ids: np.ndarray) -> Iterator[Finding]:
             "colours",
         ),
     ]
-    texts = [words for count, *words in parts if count]
+    texts = [texts_of_part for count, *texts_of_part in parts if count]
     if texts:
-        summary, effect, answer = ("; ".join(words) for words in zip(*texts, strict=True))
+        summary, effect, answer = ("; ".join(texts_of_part) for texts_of_part in zip(*texts, strict=True))
         yield Finding("K11", "note", summary, effect, answer, tuple(cases))

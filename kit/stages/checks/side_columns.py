@@ -82,8 +82,10 @@ def check_column_shift(train: Table, test: Table, folds: Folds, data: Data) -> I
             new = f"; {unseen:.0%} more of its test cells are empty or new values" if unseen > 0.01 else ""
             cases.append(Case(f"AUC {separability.auc:.3f} for test rows{new}", name))
         for fold in range(min(folds.count, MAX_FOLDS)):
-            held = folds.oof_mask(fold)
-            separability = classify_train_vs_test(own[:, None], [name], held, groups) if held.any() else None
+            held_out = folds.oof_mask(fold)
+            separability = (
+                classify_train_vs_test(own[:, None], [name], held_out, groups) if held_out.any() else None
+            )
             if _is_separable(separability):
                 cases.append(Case(f"AUC {separability.auc:.3f} for the rows of fold {fold}", name))
                 break

@@ -63,17 +63,17 @@ def _of_numbers(train: Table, rename: Mapping[str, str]) -> Iterator[Finding]:
     for spelling in train.spellings:
         if spelling.made not in rename and number_of(spelling.made) is not None:
             by_name[spelling.name][spelling.made] = spelling.rows
-    several = {name: rows for name, rows in by_name.items() if len(rows) > 1}
-    if several:
-        more = {row: name for name, rows in several.items() for row in rows if row != name}
+    respelled = {name: rows for name, rows in by_name.items() if len(rows) > 1}
+    if respelled:
+        more = {row: name for name, rows in respelled.items() for row in rows if row != name}
         yield Finding(
             "K41",
             "note",
-            f"{len(several)} classes are written as several numbers",
+            f"{len(respelled)} classes are written as several numbers",
             "labels that are equal as numbers are read as one class",
             f"nothing, or make it explicit: {rename_line(rename, more)}",
             tuple(
                 Case(f"{_with_counts(list(rows), rows)} are class {quote(name)}")
-                for name, rows in several.items()
+                for name, rows in respelled.items()
             ),
         )

@@ -33,8 +33,8 @@ def find_attached_weights(data_folder: Path) -> tuple[Path | None, list[str]]:
     if not files:
         return None, []
     if len(files) > 1:
-        shown = ", ".join(map(str, files[:MAX_CASES])) + (", …" if len(files) > MAX_CASES else "")
-        return None, [f"{len(files)} attached weights files: {shown}; kit init --weights FILE takes one"]
+        examples = ", ".join(map(str, files[:MAX_CASES])) + (", …" if len(files) > MAX_CASES else "")
+        return None, [f"{len(files)} attached weights files: {examples}; kit init --weights FILE takes one"]
     from kit.stages.discovery.weights_file import identify  # it loads torch
 
     try:

@@ -31,40 +31,40 @@ def find_table(seen: Scan, name: str, option: str) -> TableFile:
 
 
 def choose_train_table(
-    seen: Scan, matched: Mapping[str, list[ColumnMatch]], asked: Mapping[str, str]
+    seen: Scan, matched: Mapping[str, list[ColumnMatch]], options: Mapping[str, str]
 ) -> TableFile | None:
     """Returns the table of labelled rows, or None if no table with a label names images."""
-    if "train" in asked:
-        return find_table(seen, asked["train"], "--train")
+    if "train" in options:
+        return find_table(seen, options["train"], "--train")
     points = {}
     for sheet in seen.sheets:
         matches = matched[sheet.name]
         free = [column for column in sheet.columns if not matches or column != matches[0].column]
         labels = [roles.label_points(column, sheet, None, None) for column in free]
-        if (matches or "images" in asked) and max(labels, default=-9) > -9:
+        if (matches or "images" in options) and max(labels, default=-9) > -9:
             # of equally good tables the one in a folder without images
             other = 0.5 * sheet.name.lower().endswith(BSON)
             points[sheet] = roles.train_score(sheet, matches[0] if matches else NO_MATCH, max(labels)) - other
     if not points:
         return None
     ranked = sorted(points, key=lambda sheet: (points[sheet], len(sheet.file)), reverse=True)
-    if points[ranked[0]] < 0 and not _likely_train(ranked[0], asked):
+    if points[ranked[0]] < 0 and not _likely_train(ranked[0], options):
         return None
     return roles.choose_best(
         ranked, lambda sheet: points[sheet], "the labelled rows", "--train", lambda sheet: sheet.name
     )
 
 
-def _likely_train(sheet: TableFile, asked: Mapping[str, str]) -> bool:
-    return asked.get("label") in sheet.columns
+def _likely_train(sheet: TableFile, options: Mapping[str, str]) -> bool:
+    return options.get("label") in sheet.columns
 
 
 def sample_table(
-    seen: Scan, pool: Mapping[TableFile, ColumnMatch], train: TableFile | None, asked: Mapping[str, str]
+    seen: Scan, pool: Mapping[TableFile, ColumnMatch], train: TableFile | None, options: Mapping[str, str]
 ) -> TableFile | None:
     """Returns the sample submission, or None if no table looks like one."""
-    if "sample" in asked:
-        return find_table(seen, asked["sample"], "--sample")
+    if "sample" in options:
+        return find_table(seen, options["sample"], "--sample")
     ids = {sheet: sheet.values(match.column) for sheet, match in pool.items()}
     firsts = {sheet: sheet.values(sheet.columns[0]) for sheet in pool}
     points = {
@@ -102,14 +102,15 @@ def choose_test_table(pool: Mapping[TableFile, ColumnMatch], sample: TableFile |
     )
 
 
-def is_needed(name: str, asked: Mapping[str, str]) -> bool:
+def is_needed(name: str, options: Mapping[str, str]) -> bool:
     """Whether an unreadable table would be used, by its name or because it is requested."""
-    tables = [asked[key] for key in ("train", "test", "sample") if key in asked]
+    tables = [options[key] for key in ("train", "test", "sample") if key in options]
     if tables:
         return name in map(posixpath.normpath, tables)
-    named = roles.words(name)
+    words_of_name = roles.words(name)
     return (
-        bool(named & (roles.TRAIN | roles.TEST | roles.SAMPLE | roles.SUBMISSION)) and not named & roles.OTHER
+        bool(words_of_name & (roles.TRAIN | roles.TEST | roles.SAMPLE | roles.SUBMISSION))
+        and not words_of_name & roles.OTHER
     )
 
 
@@ -158,8 +159,10 @@ def class_list(
             continue
         if set(first) == labels:
             return sheet.name, f"classes: {sheet.name} lists exactly the {len(labels)} labels"
-        named = roles.words(sheet.name) & roles.LABELS or roles.words(sheet.columns[0]) & roles.LABELS
-        if named and labels < set(first) and not others:
+        has_label_name = (
+            roles.words(sheet.name) & roles.LABELS or roles.words(sheet.columns[0]) & roles.LABELS
+        )
+        if has_label_name and labels < set(first) and not others:
             more = len(first) - len(labels)
             others = f"{sheet.name} lists {more} classes that no training row has, so it is left aside: "
             others += f"kit init --classes {sheet.name} takes it"

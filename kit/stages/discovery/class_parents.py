@@ -26,19 +26,19 @@ def find_parents(sheet: TableFile, label: str, taken: Collection[str]) -> tuple[
 
     `label` is the column with the class.
     """
-    named = {column.strip().casefold(): column for column in sheet.columns if column not in taken}
+    columns_by_name = {column.strip().casefold(): column for column in sheet.columns if column not in taken}
     labels = sheet.file.column(label)
     chosen: list[str] = []
     nodes: Sequence[str] = labels
     for rank in RANKS:
-        if rank not in named or named[rank] == label:
+        if rank not in columns_by_name or columns_by_name[rank] == label:
             continue
-        parents = sheet.file.column(named[rank])
+        parents = sheet.file.column(columns_by_name[rank])
         if not 1 < len(set(parents)) < len(set(nodes)) or not all(map(str.strip, parents)):
             continue
         if len(set(zip(nodes, parents, strict=True))) > len(set(nodes)):
             continue  # some class or parent has two of them
-        chosen.append(named[rank])
+        chosen.append(columns_by_name[rank])
         nodes = parents
     if not chosen:
         return (), ""

@@ -37,7 +37,7 @@ def separator_of(
     No separator may split one of the known `classes`. `sample` are the sample submission's cells.
     """
     different = sorted({cell.strip() for cell in cells if cell.strip()})
-    shown = {cell.strip() for cell in sample}
+    sample_cells = {cell.strip() for cell in sample}
     unclear = None
     for separator in SEPARATORS:
         if any(split_cell(name, separator) != (name,) for name in classes):
@@ -47,7 +47,7 @@ def separator_of(
         double = sum(len(set(row)) < len(row) for row in lists)
         if not lists or double > MAX_DOUBLE * len(lists):
             continue
-        why = _evidence(rows, lists, separator, shown)
+        why = _evidence(rows, lists, separator, sample_cells)
         if why:
             return Separation(separator, f"{_count_rows(rows)}; {why}", True)
         if unclear is None and _may_be_lists(rows, lists):

@@ -109,14 +109,16 @@ def _is_drawing(cell: str) -> bool:
 
 
 def _is_pixels(cell: str) -> bool:
-    words = re.split(r"[\s,]+", cell.strip().strip("[]"))
-    return len(words) >= MIN_PIXELS and all(map(is_number, words[:MIN_PIXELS]))
+    numbers = re.split(r"[\s,]+", cell.strip().strip("[]"))
+    return len(numbers) >= MIN_PIXELS and all(map(is_number, numbers[:MIN_PIXELS]))
 
 
 def _without(file: CsvFile, columns: set[str]) -> CsvFile:
-    kept = [number for number, name in enumerate(file.columns) if name not in columns]
-    rows = tuple((str(number), *(row[place] for place in kept)) for number, row in enumerate(file.rows))
-    return replace(file, columns=(INDEX, *(file.columns[place] for place in kept)), rows=rows)
+    columns_kept = [number for number, name in enumerate(file.columns) if name not in columns]
+    rows = tuple(
+        (str(number), *(row[place] for place in columns_kept)) for number, row in enumerate(file.rows)
+    )
+    return replace(file, columns=(INDEX, *(file.columns[place] for place in columns_kept)), rows=rows)
 
 
 def find_containers(root: Path, others: Mapping[str, Sequence[str]], columns: set[str]) -> list[Container]:
@@ -135,9 +137,9 @@ def find_containers(root: Path, others: Mapping[str, Sequence[str]], columns: se
                 continue
             paths = [root / file for file in files]
             with suppress(KitError, OSError, ImportError):
-                shown = pattern if len(files) > 1 else files[0]
+                pattern_or_file = pattern if len(files) > 1 else files[0]
                 containers += [
-                    Container(shown, before, keys, len(keys))
+                    Container(pattern_or_file, before, keys, len(keys))
                     for before, keys in reader.find_keys(paths, columns)
                 ]
     return containers

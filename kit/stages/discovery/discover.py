@@ -83,40 +83,42 @@ def _discover(
     skipped: Path | None,
 ) -> Discovery:
     """Returns the `data` section if files with these endings are the images."""
-    asked = dict(given)
-    seen = scan(root, extensions, asked.get("sep"), asked.get("encoding"), outside, skipped)
+    options = dict(given)
+    seen = scan(root, extensions, options.get("sep"), options.get("encoding"), outside, skipped)
     for name, error in seen.headless.items():
-        if choosing.is_needed(name, asked):
+        if choosing.is_needed(name, options):
             raise error
-    regex = asked.pop("label_from_name", None)
+    regex = options.pop("label_from_name", None)
     folder = None
-    if "train" in asked and (root / asked["train"]).is_dir():
-        folder = posixpath.normpath(asked["train"])
+    if "train" in options and (root / options["train"]).is_dir():
+        folder = posixpath.normpath(options["train"])
         folder = "" if skipped and folder == "." else folder
-    named = None if regex is None else find_named_labels(seen, folder, regex)
-    if folder is not None or named is not None:
-        return discover_folders(seen, root, named.folder if named else folder or "", asked, val, named)
+    named_labels = None if regex is None else find_named_labels(seen, folder, regex)
+    if folder is not None or named_labels is not None:
+        return discover_folders(
+            seen, root, named_labels.folder if named_labels else folder or "", options, val, named_labels
+        )
     files = {sheet.name: sheet for sheet in seen.sheets}
-    split = join_parts(seen, asked, val)
+    split = join_parts(seen, options, val)
     wide = widen_sheets(split.seen)
     seen = wide.seen
     matched = {sheet.name: seen.matches(sheet) for sheet in seen.sheets}
-    train = choosing.choose_train_table(seen, matched, _with_first_part(asked, split))
+    train = choosing.choose_train_table(seen, matched, _with_first_part(options, split))
     if train is None:
-        return discover_without_table(seen, root, asked, val, skipped is not None)
+        return discover_without_table(seen, root, options, val, skipped is not None)
     if val == "holdout" and split.holdout_splitter(train.name) is None:
         raise ConfigError(
             f"--val holdout is for folders of classes, and the labelled rows are in {train.name}",
             code="C51",
             hint="splitter=column splitter.column=COLUMN 'splitter.held_out=[\"val\"]', if a column names those rows",
         )
-    discovered = _from_tables(root, wide, matched, train, asked, split, files)
+    discovered = _from_tables(root, wide, matched, train, options, split, files)
     return replace(discovered, splitter=split.holdout_splitter(train.name) if val == "holdout" else None)
 
 
-def _with_first_part(asked: Mapping[str, str], split: SplitTables) -> Mapping[str, str]:
+def _with_first_part(options: Mapping[str, str], split: SplitTables) -> Mapping[str, str]:
     """Returns the given options with the first of several given tables, which represents all of them."""
-    return {**asked, "train": next(iter(split.parts))} if "," in asked.get("train", "") else asked
+    return {**options, "train": next(iter(split.parts))} if "," in options.get("train", "") else options
 
 
 @dataclass(frozen=True)
@@ -141,13 +143,13 @@ def _from_tables(
     wide: WideSheets,
     matched: Mapping[str, list[ColumnMatch]],
     train: TableFile,
-    asked: Mapping[str, str],
+    init_options: Mapping[str, str],
     split: SplitTables,
     files: Mapping[str, TableFile],
 ) -> Discovery:
     """Returns the data section by tables. `files` are the original tables by name, before parts were joined."""
     seen = wide.seen
-    match = name_matching.train_match(train, matched[train.name], asked, seen)
+    match = name_matching.train_match(train, matched[train.name], init_options, seen)
     pool = {
         sheet: other
         for sheet in seen.sheets
@@ -156,15 +158,15 @@ def _from_tables(
         # otherwise the sample's ids are owners of images, and not names of rows with several files
         and (JOIN in other.pattern) == (JOIN in match.pattern)
     }
-    sample = choosing.sample_table(seen, pool, train, asked)
+    sample = choosing.sample_table(seen, pool, train, init_options)
     test = (
-        choosing.find_table(seen, asked["test"], "--test")
-        if "test" in asked
+        choosing.find_table(seen, init_options["test"], "--test")
+        if "test" in init_options
         else choosing.choose_test_table(pool, sample)
     )
-    if "test" not in asked and wide.lists_parts(test, train, sample):
+    if "test" not in init_options and wide.lists_parts(test, train, sample):
         test = None
-    joins = find_joins(seen, train, match.column, sample, test, asked)
+    joins = find_joins(seen, train, match.column, sample, test, init_options)
     pool = {joins.test if joins.test and sheet is test else sheet: other for sheet, other in pool.items()}
     train, test = joins.train, joins.test
     match = name_matching.same_container(match, pool.get(test or sample or train), matched[train.name])
@@ -174,11 +176,11 @@ def _from_tables(
         sheet.name: choosing.explain_missing_header(seen, sheet, matched[sheet.name]) for sheet in seen.sheets
     }
     check_headers(parts.sheets, headless)
-    data, findings = _of_train(parts, asked)
-    several = _of_cells(parts, data["label"], asked) if "target" not in data else ({}, [])
-    separator = several[0].get("label_separator")
+    data, findings = _of_train(parts, init_options)
+    cells_format = _of_cells(parts, data["label"], init_options) if "target" not in data else ({}, [])
+    separator = cells_format[0].get("label_separator")
     for more, lines in (
-        several,
+        cells_format,
         wide.describe(train, test, sample),
         _of_test(parts, data, seen),
         _of_classes(parts, data["label"], separator, seen) if "target" not in data else ({}, []),
@@ -186,7 +188,7 @@ def _from_tables(
         data |= more
         findings += lines
     index = find_index(seen, matched, parts.sheets, files[sample.name] if sample else None)
-    answer, lines = answers.find_answer({**data, **asked}, match, train, test, sample, pool, seen)
+    answer, lines = answers.find_answer({**data, **init_options}, match, train, test, sample, pool, seen)
     data |= answer
     findings += [*split.findings, *joins.findings, *lines, *index.findings]
     names = split.parts.get(train.name, (train.name,))
@@ -197,13 +199,13 @@ def _from_tables(
     )
     data |= {**options, **({"join": list(joins.join)} if joins.join else {})}
     findings += unlike
-    how = reading.read_table_images(root, train, match, seen.pixel_tables, {**data, **asked})
+    how = reading.read_table_images(root, train, match, seen.pixel_tables, {**data, **init_options})
     findings += how.findings
     used |= {str(data.get(key)).partition(KEY)[0] for key in ("images", "test_images")}
     aside = sorted(sheet.name for sheet in seen.sheets if sheet.name not in used)
     findings += [f"left aside: {', '.join(aside)}"] if aside else []
     data |= how.data
-    data |= {key: value for key, value in asked.items() if key not in ("train", "join", "on")}
+    data |= {key: value for key, value in init_options.items() if key not in ("train", "join", "on")}
     data["train"] = list(names) if len(names) > 1 else names[0]
     findings += trees.not_used(
         seen, [trees.base(data[key]) for key in ("images", "test_images") if data.get(key)]
@@ -219,31 +221,33 @@ def _from_tables(
 Found = tuple[dict[str, Any], list[str]]
 
 
-def _of_train(parts: _Parts, asked: Mapping[str, str]) -> Found:
+def _of_train(parts: _Parts, options: Mapping[str, str]) -> Found:
     """Returns id, label, images and group of the training rows."""
     train, match = parts.train, parts.match
     of_test = parts.candidates.get(parts.test) if parts.test else None
     beside = match.beside or (of_test.beside if of_test else "")
-    row_id = asked.get("id") or (
+    row_id = options.get("id") or (
         f"{{{match.column}}}_{{{beside}}}"
         if beside in train.columns
         else name_matching.id_column(train, match, parts.sample, parts.test)
     )
     taken = {match.column, row_id} | set(columns_of(match.pattern)) - name_matching.folder_columns(match)
     images = name_matching.pattern(match, row_id, train)
-    of_images = "images" in asked or parts.sample in parts.candidates  # then the sample's ids are images
-    several = None if of_images else answers.image_columns(train, match, parts.ways)
-    if several and (owner := asked.get("id") or answers.row_of_images(train, several, parts.sample)):
-        images, row_id = several, owner
-        taken |= {row_id, *columns_of(several)[-1].split(OR)}
-    labelled, used, label_finding = _label(parts, taken, asked)
+    of_images = "images" in options or parts.sample in parts.candidates  # then the sample's ids are images
+    image_columns = None if of_images else answers.image_columns(train, match, parts.ways)
+    if image_columns and (
+        owner := options.get("id") or answers.row_of_images(train, image_columns, parts.sample)
+    ):
+        images, row_id = image_columns, owner
+        taken |= {row_id, *columns_of(image_columns)[-1].split(OR)}
+    labelled, used, label_finding = _label(parts, taken, options)
     taken |= {*used, match.column}
     same = [
         name_matching.pattern(each, row_id, train) for each in name_matching.equally_good(parts.ways, match)
     ]
     also = f"; the same names are in {', '.join(same)}: kit init --images takes another" if same else ""
     findings = [count_rows(train, f"id {row_id!r}, {label_finding}"), f"images: {images}{also}"]
-    if group := _group(parts, row_id, taken, asked):
+    if group := _group(parts, row_id, taken, options):
         findings.append(f"group: {group[0]!r}, {group[1]}")
     known = {*taken, *(group[:1] if group else ())}
     findings += describe_side_columns(find_side_columns(train, parts.test, known))
@@ -259,11 +263,13 @@ def _of_train(parts: _Parts, asked: Mapping[str, str]) -> Found:
     return data, findings
 
 
-def _label(parts: _Parts, taken: set[str], asked: Mapping[str, str]) -> tuple[dict[str, Any], set[str], str]:
+def _label(
+    parts: _Parts, taken: set[str], options: Mapping[str, str]
+) -> tuple[dict[str, Any], set[str], str]:
     """Returns the keys of the label, the columns that it uses, and the finding in words."""
     columns = parts.sample.columns[1:] if parts.sample else ()
-    hot = None if "label" in asked else name_matching.one_hot(parts.train, columns)
-    if hot is None and parts.sample is None and "label" not in asked:
+    hot = None if "label" in options else name_matching.one_hot(parts.train, columns)
+    if hot is None and parts.sample is None and "label" not in options:
         free = [
             name
             for name in parts.train.columns
@@ -272,7 +278,7 @@ def _label(parts: _Parts, taken: set[str], asked: Mapping[str, str]) -> tuple[di
         is_one_hot = name_matching.one_hot(parts.train, free) if len(free) > 2 else None
         hot, columns = (True, tuple(free)) if is_one_hot else (None, columns)
     if hot is False:
-        if "target" not in asked and (groups := find_part_groups(parts.train, columns)):
+        if "target" not in options and (groups := find_part_groups(parts.train, columns)):
             text = (
                 f"{len(groups)} parts of an answer, a column of 0 and 1 for each class: {', '.join(groups)}"
             )
@@ -288,26 +294,26 @@ def _label(parts: _Parts, taken: set[str], asked: Mapping[str, str]) -> tuple[di
             set(columns),
             f"label: the one of {len(columns)} columns that has the 1",
         )
-    named = parts.wanted or columns
-    shown = {cell for name in columns for cell in parts.sample.values(name)} if parts.sample else set()
-    is_open = "label" not in asked and "target" not in asked
-    if is_open and find_part_columns(parts.train, named, shown):
-        text = f"{len(named)} parts of an answer, a class of each: {', '.join(named)}"
-        return {"label": list(named), "target": "several"}, set(named), text
-    values = find_values(parts.train, columns) if "label" not in asked else None
+    names_of_parts = parts.wanted or columns
+    sample_cells = {cell for name in columns for cell in parts.sample.values(name)} if parts.sample else set()
+    is_open = "label" not in options and "target" not in options
+    if is_open and find_part_columns(parts.train, names_of_parts, sample_cells):
+        text = f"{len(names_of_parts)} parts of an answer, a class of each: {', '.join(names_of_parts)}"
+        return {"label": list(names_of_parts), "target": "several"}, set(names_of_parts), text
+    values = find_values(parts.train, columns) if "label" not in options else None
     if values:
         return {"label": None, "target": values}, set(columns), f"{len(columns)} columns of {values}"
     longer: tuple[str, ...] = ()
-    if "label" not in asked and asked.get("target", "numbers") == "numbers":
+    if "label" not in options and options.get("target", "numbers") == "numbers":
         longer = find_longer_names(parts.train, columns)
     if longer and find_values(parts.train, longer) == "numbers":
         text = f"{len(longer)} columns of numbers, such as {longer[0]!r} for the sample's {columns[0]!r}"
         return {"label": list(longer), "target": "numbers"}, set(longer), text
-    label = asked.get("label") or roles.find_label(
+    label = options.get("label") or roles.find_label(
         parts.train, taken, parts.sample, parts.test, parts.match.photos
     )
     keys: dict[str, Any] = {"label": label}
-    if asked.get("target", "numbers") == "numbers" and ("target" in asked or _is_measured(parts, label)):
+    if options.get("target", "numbers") == "numbers" and ("target" in options or _is_measured(parts, label)):
         keys["target"] = "numbers"
         text = f"label {label!r}, numbers to be measured: data.target=classes if each number is a class"
         return keys, {label}, text
@@ -324,17 +330,19 @@ def _is_measured(parts: _Parts, label: str) -> bool:
     if len(values) > MIN_FRACTIONS and any(not float(value).is_integer() for value in values):
         return True
     answers = parts.sample.columns[1:] if parts.sample else ()
-    shown = parts.sample.values(answers[0]) if parts.sample and len(answers) == 1 else set()
-    numbers = [float(cell) for cell in shown if is_number(cell)]
+    sample_cells = parts.sample.values(answers[0]) if parts.sample and len(answers) == 1 else set()
+    numbers = [float(cell) for cell in sample_cells if is_number(cell)]
     return (
-        len(values) > 2 and len(numbers) == len(shown) and any(not number.is_integer() for number in numbers)
+        len(values) > 2
+        and len(numbers) == len(sample_cells)
+        and any(not number.is_integer() for number in numbers)
     )
 
 
-def _of_cells(parts: _Parts, label: str | None, asked: Mapping[str, str]) -> Found:
+def _of_cells(parts: _Parts, label: str | None, options: Mapping[str, str]) -> Found:
     """Returns the separator of a row's labels, if cells clearly have several."""
-    if "label_separator" in asked:
-        return {"label_separator": asked["label_separator"]}, []
+    if "label_separator" in options:
+        return {"label_separator": options["label_separator"]}, []
     if label not in parts.train.columns:
         return {}, []
     columns: tuple[str, ...] = parts.sample.columns[1:] if parts.sample else ()
@@ -378,9 +386,9 @@ def _of_classes(parts: _Parts, label: str | None, separator: str | None, seen: S
     if label is None:
         return {}, []
     if "{file}" in label:
-        words = name_matching.words_for_files(seen, parts.match)
-        return {"label_from": {"files": words}}, [
-            f"{{file}} in the label: {words}; data.label_from.bins and data.label_from.rename make the rest"
+        pattern_words = name_matching.words_for_files(seen, parts.match)
+        return {"label_from": {"files": pattern_words}}, [
+            f"{{file}} in the label: {pattern_words}; data.label_from.bins and data.label_from.rename make the rest"
         ]
     labels = parts.train.values(label) if label in parts.train.columns else set()
     if separator is not None:
@@ -396,8 +404,8 @@ def _of_classes(parts: _Parts, label: str | None, separator: str | None, seen: S
     listed = next((sheet for sheet in seen.sheets if sheet.name == classes), None)
     of_json = classes is not None and classes.endswith(CATEGORIES)
     if listed and of_json and SUPERCATEGORY in listed.columns:
-        several = 1 < len(listed.values(SUPERCATEGORY)) < len(listed.file)
-        keys |= {"superclasses": SUPERCATEGORY} if several else {}
+        has_supercategories = 1 < len(listed.values(SUPERCATEGORY)) < len(listed.file)
+        keys |= {"superclasses": SUPERCATEGORY} if has_supercategories else {}
     above, tree = _parents(parts, listed, label) if separator is None else ((), "")
     keys_of_classes: dict[str, Any] = {**keys, **({"parents": list(above)} if above else {})}
     return keys_of_classes, [each for each in (text, line, tree) if each]
@@ -410,9 +418,9 @@ def _parents(parts: _Parts, listed: TableFile | None, label: str) -> tuple[tuple
     return find_parents(parts.train, label, {label}) if label in parts.train.columns else ((), "")
 
 
-def _group(parts: _Parts, row_id: str, taken: set[str], asked: Mapping[str, str]) -> tuple[str, str] | None:
-    if "group" in asked:
-        return asked["group"], "as given"
+def _group(parts: _Parts, row_id: str, taken: set[str], options: Mapping[str, str]) -> tuple[str, str] | None:
+    if "group" in options:
+        return options["group"], "as given"
     if parts.match.photos:
         return row_id, "the photos of a row share a fold"
     return roles.find_group(parts.train, taken, parts.test) or _folder_group(parts)

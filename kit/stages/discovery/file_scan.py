@@ -317,10 +317,10 @@ class Scan:
                 continue
             first = sheet.columns[0]
             cells = set(sheet.file.column(first))
-            named = [name for name in each.columns[1:] if set(each.file.column(name)) == cells]
-            if named:
+            key_columns = [name for name in each.columns[1:] if set(each.file.column(name)) == cells]
+            if key_columns:
                 column_matches.append(
-                    ColumnMatch(first, f"{other.pattern}{KEY}{named[0]}/{{{first}}}", 1.0, 1.0)
+                    ColumnMatch(first, f"{other.pattern}{KEY}{key_columns[0]}/{{{first}}}", 1.0, 1.0)
                 )
             elif other.records == len(sheet.file):
                 column_matches.append(ColumnMatch(first, other.locate(INDEX), 1.0, 1.0))

@@ -17,26 +17,26 @@ from kit.stages.discovery.near_misses import near_misses
 
 
 def discover_without_table(
-    seen: Scan, root: Path, asked: Mapping[str, str], val: trees.ValUse, may_be_root: bool
+    seen: Scan, root: Path, options: Mapping[str, str], val: trees.ValUse, may_be_root: bool
 ) -> Discovery:
     """Returns the labelled rows of folders, or else of file names."""
     try:
-        folder, named = trees.class_folder(seen, root, may_be_root), None
+        folder, named_labels = trees.class_folder(seen, root, may_be_root), None
     except ConfigError:
-        named = find_named_labels(seen, None, None)
-        if named is None:
+        named_labels = find_named_labels(seen, None, None)
+        if named_labels is None:
             raise
-        folder = named.folder
-    return discover_folders(seen, root, folder, asked, val, named)
+        folder = named_labels.folder
+    return discover_folders(seen, root, folder, options, val, named_labels)
 
 
 def discover_folders(
     seen: Scan,
     root: Path,
     folder: str,
-    asked: Mapping[str, str],
+    init_options: Mapping[str, str],
     val: trees.ValUse,
-    named: NamedLabels | None = None,
+    named_labels: NamedLabels | None = None,
 ) -> Discovery:
     """Returns the data section of folders of images, each a class, or with labels in their names."""
     folder = folder.rstrip("/")
@@ -51,15 +51,15 @@ def discover_folders(
     for sheet in seen.sheets:
         if column_matches := inside.matches(sheet):
             pool[sheet] = name_matching.choose_naming(column_matches, roles.TEST, roles.TRAIN)
-    sample = choosing.sample_table(seen, pool, None, asked)
+    sample = choosing.sample_table(seen, pool, None, init_options)
     if sample:
         check_headers(
             [sample], {sample.name: choosing.explain_missing_header(seen, sample, inside.matches(sample))}
         )
     test = None
-    if "test" in asked and not (root / asked["test"]).is_dir():
-        test = choosing.find_table(seen, asked["test"], "--test")
-    elif "test" not in asked and sample not in pool:
+    if "test" in init_options and not (root / init_options["test"]).is_dir():
+        test = choosing.find_table(seen, init_options["test"], "--test")
+    elif "test" not in init_options and sample not in pool:
         test = choosing.choose_test_table(pool, sample)
     data: dict[str, Any] = {"sample": sample.name if sample else None}
     findings = []
@@ -70,25 +70,25 @@ def discover_folders(
     elif sample and sample in pool:
         data["test_images"] = name_matching.pattern(pool[sample], sample.columns[0], sample)
         findings.append(count_rows(sample, f"rows to predict, images: {data['test_images']}"))
-    elif sample and "test_images" not in asked:
+    elif sample and "test_images" not in init_options:
         text = "rows to predict; their images were not found: kit init --test-images PATTERN"
         findings += [count_rows(sample, text), *explain_no_match(inside, sample)]
     if sample is None:
         findings.append("no sample submission found: kit init --sample FILE where there is one")
-    tree = trees.find_trees(seen, root, folder, {**data, **asked}, sample is not None, val)
+    tree = trees.find_trees(seen, root, folder, {**data, **init_options}, sample is not None, val)
     used = [sheet for sheet in (sample, test) if sheet]
     options, unlike = choosing.csv_options(used) if used else ({}, [])
-    given: dict[str, Any] = {key: value for key, value in asked.items() if key not in ("join", "on")}
-    if "join" in asked:
-        joined = choosing.find_table(seen, asked["join"], "--join")
-        on, _, key = asked.get("on", "id").partition("=")
-        given["join"] = [{"table": joined.name, "on": on, **({"key": key} if key else {})}]
-        used.append(joined)
+    given: dict[str, Any] = {key: value for key, value in init_options.items() if key not in ("join", "on")}
+    if "join" in init_options:
+        join_table = choosing.find_table(seen, init_options["join"], "--join")
+        on, _, key = init_options.get("on", "id").partition("=")
+        given["join"] = [{"table": join_table.name, "on": on, **({"key": key} if key else {})}]
+        used.append(join_table)
     data = {**tree.data, **data, **options, **given}
     findings = [*tree.findings, *findings, *unlike]
-    if named is not None:
-        data |= {"label": asked.get("label", LABEL), "label_from": {"regex": named.regex}}
-        findings[0] = named.finding
+    if named_labels is not None:
+        data |= {"label": init_options.get("label", LABEL), "label_from": {"regex": named_labels.regex}}
+        findings[0] = named_labels.finding
     aside = [sheet for sheet in seen.sheets if sheet not in used]
     if aside:
         findings.append(f"left aside: {', '.join(sheet.name for sheet in aside)}")

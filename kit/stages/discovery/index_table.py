@@ -60,8 +60,8 @@ def _format_of_ids(sample: TableFile | None, sheet: TableFile) -> str:
         scores = sample.file.column(sample.columns[2])[:MAX_CELLS]
         numbers = all(is_number(cell) and 0 <= float(cell) <= 1 for cell in scores)
         return "image_rows" if cells and numbers and known.issuperset(cells) else ""
-    named = bool(cells) and all(cell.strip() and known.issuperset(cell.split(" ")) for cell in cells)
-    return "id_list" if named else ""
+    are_ids = bool(cells) and all(cell.strip() and known.issuperset(cell.split(" ")) for cell in cells)
+    return "id_list" if are_ids else ""
 
 
 def _most_rows(sample: TableFile) -> int:

@@ -103,12 +103,12 @@ def initialise(
         attached.append(f"kaggle: {slug}, the competition for uploads and scores")
     write_json(root / SCHEMA_FILE, config_schema(root, name, by_recipe))
     write_text(path, config_text({"$schema": f"./{SCHEMA_FILE}", **without_defaults(config)}))
-    shown = "".join(
+    settings_text = "".join(
         f" {key}={value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)}"
         for key, value in scored.items()
         if key != "name"
     )
-    chosen = f"metric: {scored['name']}{shown} ({reason}); kit init --metric NAME takes another"
+    chosen = f"metric: {scored['name']}{settings_text} ({reason}); kit init --metric NAME takes another"
     large = advise_tiles(sizes, Data(**discovered.data).max_pixels)
     findings = (*discovered.findings, *large, chosen, *attached, *reasons, cache.finding)
     return InitResult(path, name, why, findings, scored)
@@ -130,8 +130,8 @@ def find_data(
         )
     discovered = discover(places.folder, places.asked, val, places.outside, skipped=root)
     for key in ("train", "val", "test"):
-        named = discovered.data.get(key)
-        folder = places.folder / (named if isinstance(named, str) else "train.csv")
+        train_path = discovered.data.get(key)
+        folder = places.folder / (train_path if isinstance(train_path, str) else "train.csv")
         if folder.is_dir() and root.is_relative_to(folder.resolve()):
             raise ConfigError(
                 f"the workspace {root} is in data.{key}, whose images are rows",

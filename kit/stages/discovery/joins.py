@@ -34,7 +34,7 @@ def find_joins(
     image_column: str,
     sample: TableFile | None,
     test: TableFile | None,
-    asked: Mapping[str, str],
+    options: Mapping[str, str],
 ) -> Joins:
     """Returns the tables that are joined to the rows: the requested ones, else those that have a label or a group.
 
@@ -42,8 +42,8 @@ def find_joins(
     exist, or without its column.
     """
     joins = Joins(train, test)
-    if "join" in asked:
-        return _join_as_asked(seen, joins, asked)
+    if "join" in options:
+        return _join_as_asked(seen, joins, options)
     others = [
         sheet
         for sheet in seen.sheets
@@ -100,11 +100,11 @@ def _join_bridge(
     return joins
 
 
-def _join_as_asked(seen: Scan, joins: Joins, asked: Mapping[str, str]) -> Joins:
+def _join_as_asked(seen: Scan, joins: Joins, options: Mapping[str, str]) -> Joins:
     """Joins the given tables in their order. A later one may be joined by a column of an earlier one."""
     known = {sheet.name for sheet in seen.sheets}
-    names = [asked["join"]] if asked["join"] in known else asked["join"].split(",")
-    columns = asked["on"].split(",") if "on" in asked else []
+    names = [options["join"]] if options["join"] in known else options["join"].split(",")
+    columns = options["on"].split(",") if "on" in options else []
     if len(columns) > len(names):
         raise ConfigError(
             f"--on has {len(columns)} columns for {len(names)} joined tables",
@@ -219,10 +219,10 @@ def _use_of_answers(sheet: TableFile, train: TableFile, sample: TableFile | None
 
 
 def _has_labels_of(sheet: TableFile, new: Sequence[str], sample: TableFile, train: TableFile) -> bool:
-    shown = roles.sample_labels(sample)
-    if len(shown) < 2 or any(shown <= train.values(name) for name in train.columns):
+    labels = roles.sample_labels(sample)
+    if len(labels) < 2 or any(labels <= train.values(name) for name in train.columns):
         return False
-    return any(shown <= sheet.values(name) for name in new)
+    return any(labels <= sheet.values(name) for name in new)
 
 
 def _repeats(sheet: TableFile, name: str) -> bool:

@@ -40,7 +40,7 @@ class Locations:
         return name_below(self.folder, root) or str(self.folder)
 
 
-def locate(root: Path, source: StrPath | None, asked: Mapping[str, str]) -> Locations:
+def locate(root: Path, source: StrPath | None, options: Mapping[str, str]) -> Locations:
     """Returns the locations of a competition's files; `source` is the given folder.
 
     Raises ConfigError C20 if a folder does not exist, and if Kaggle's input folder has several competitions.
@@ -54,7 +54,7 @@ def locate(root: Path, source: StrPath | None, asked: Mapping[str, str]) -> Loca
                 code="C20",
                 hint="the folder with the competition's tables and images",
             )
-    elif given := _find_outside(root, asked):
+    elif given := _find_outside(root, options):
         folder = kaggle_folders.find_attached(given) or given.parent
         why = f"data folder: {folder}, with {given.name}"
     elif _is_without_images(root) and (attached := _find_competition()):
@@ -62,19 +62,19 @@ def locate(root: Path, source: StrPath | None, asked: Mapping[str, str]) -> Loca
         why = f"data folder: {folder}, the competition in {kaggle_folders.input_folder()}"
     else:
         folder = root
-    named, outside = dict(asked), []
+    located, outside = dict(options), []
     for key in (*TABLE_KEYS, *PATTERN_KEYS):
-        if key not in asked:
+        if key not in options:
             continue
-        fixed, rest = _split_folder(asked[key]) if key in PATTERN_KEYS else (asked[key], "")
+        fixed, rest = _split_folder(options[key]) if key in PATTERN_KEYS else (options[key], "")
         path = _find(key, fixed, folder, root)
         if path is None:
             continue
         inside = name_below(path, folder)
-        named[key] = f"{inside or path.as_posix()}{rest}".removeprefix("./")
+        located[key] = f"{inside or path.as_posix()}{rest}".removeprefix("./")
         if inside is None:
             outside.append(path)
-    return Locations(folder, named, tuple(dict.fromkeys(outside)), why)
+    return Locations(folder, located, tuple(dict.fromkeys(outside)), why)
 
 
 def _find(key: str, text: str, folder: Path, root: Path) -> Path | None:
@@ -117,10 +117,10 @@ def _split_folder(pattern: str) -> tuple[str, str]:
     return fixed, pattern[len(fixed) :]
 
 
-def _find_outside(root: Path, asked: Mapping[str, str]) -> Path | None:
+def _find_outside(root: Path, options: Mapping[str, str]) -> Path | None:
     """Returns the first given table outside the workspace, else the folder of the given images."""
-    texts = [asked[key] for key in ("train", "sample", "test") if key in asked]
-    texts += [_split_folder(asked[key])[0] for key in PATTERN_KEYS if key in asked]
+    texts = [options[key] for key in ("train", "sample", "test") if key in options]
+    texts += [_split_folder(options[key])[0] for key in PATTERN_KEYS if key in options]
     for text in texts:
         path = next((path for place in (root, Path.cwd()) if (path := absolute(place / text)).exists()), None)
         if path is not None and name_below(path, root) is None:
@@ -140,8 +140,8 @@ def _find_competition() -> Path | None:
     with images. Outputs of earlier runs of kit are not. Raises ConfigError C20 for several.
     """
     attached = [each for each in kaggle_folders.list_attached() if not (each / CONFIG_FILE).is_file()]
-    named = [each for each in attached if kaggle_folders.is_competition(each)]
-    candidates = named or [each for each in attached if _has_sample(each)]
+    competitions = [each for each in attached if kaggle_folders.is_competition(each)]
+    candidates = competitions or [each for each in attached if _has_sample(each)]
     candidates = candidates or [each for each in attached if not _is_without_images(each)]
     if len(candidates) > 1:
         raise ConfigError(

@@ -48,13 +48,13 @@ class WideSheets:
 
 
 def _words(long: LongTable) -> str:
-    shown = ", ".join(long.classes[:6]) + (", …" if len(long.classes) > 6 else "")
+    examples = ", ".join(long.classes[:6]) + (", …" if len(long.classes) > 6 else "")
     where = (
         f"named in {long.class_column!r}"
         if long.class_column
         else f"after {long.separator!r} in the id's cells"
     )
-    return f"a row for each id and class, {where}: {shown}"
+    return f"a row for each id and class, {where}: {examples}"
 
 
 def widen_sheets(seen: Scan) -> WideSheets:
@@ -139,5 +139,5 @@ def _name_images(seen: Scan, ids: Sequence[str]) -> bool:
     """Whether nearly all ids name image files, or images in containers."""
     different = list(dict.fromkeys(ids))
     probed = different[:: max(len(different) // MAX_PROBED, 1)]
-    named = sum(seen.names_image(cell) or seen.names_record(cell) for cell in probed)
-    return named >= MIN_MATCHED * len(probed)
+    names_of_images = sum(seen.names_image(cell) or seen.names_record(cell) for cell in probed)
+    return names_of_images >= MIN_MATCHED * len(probed)

@@ -25,19 +25,19 @@ Suggested = tuple[dict[str, Any], str]  # the metric's spec, and the reason
 LABELS = "macro_f1"
 
 
-def suggest(root: Path, data: Data, asked: str | None = None) -> Suggested:
+def suggest(root: Path, data: Data, name: str | None = None) -> Suggested:
     """Returns the metric for a competition's tables, and why.
 
-    `asked` is a name with options, or a common name such as QWK.
+    `name` is a name with options, or a common name such as QWK.
 
-    Raises ConfigError and PluginError for an `asked` metric that is unknown or does not take the table's
+    Raises ConfigError and PluginError for an `name` metric that is unknown or does not take the table's
     labels. Raises C20 for a common name that means different metrics, C47 for options that do not fit the
     classes.
     """
-    spec = None if asked is None else read_metric(asked, root)
+    spec = None if name is None else read_metric(name, root)
     metric = None if spec is None else Metric.open(spec, root, where="metric")
     reason = (
-        "as asked for" if spec is None or spec["name"] in str(asked) else f"{asked!r} is this metric in kit"
+        "as asked for" if spec is None or spec["name"] in str(name) else f"{name!r} is this metric in kit"
     )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the next reader of the tables gives the warning
@@ -72,8 +72,10 @@ def _by_sample(root: Path, table: Table, sample: pd.DataFrame) -> Suggested:
     if len(classes) > 1 and sorted(answers.columns) == sorted(classes):
         return _of_columns(answers, cells)
     if answers.shape[1] == 1 and len(classes) == 2 and not table.is_multi_label and _is_one_number(cells):
-        shown = f"every cell of the sample is {min(cells)}" if len(cells) == 1 else "the sample has fractions"
-        return {"name": "auc"}, f"{shown}, for two classes: read as the probability of one"
+        cells_text = (
+            f"every cell of the sample is {min(cells)}" if len(cells) == 1 else "the sample has fractions"
+        )
+        return {"name": "auc"}, f"{cells_text}, for two classes: read as the probability of one"
     return _by_format(root, sample, classes, table.label_kind)
 
 

@@ -106,9 +106,9 @@ def read_metric(text: str, root: Path | None = None) -> dict[str, Any]:
     """
     if text.lstrip().startswith("{"):
         return _from_json(text)
-    name, *words = text.split()
-    if name in registry.locations("metric", root) and all("=" in word for word in words):
-        pairs = (word.partition("=") for word in words)
+    name, *assignments = text.split()
+    if name in registry.locations("metric", root) and all("=" in word for word in assignments):
+        pairs = (word.partition("=") for word in assignments)
         return {"name": name, **{key: _value(value) for key, _, value in pairs}}
     plain = re.sub(r"[^a-z0-9]", "", text.lower())
     if plain in SEVERAL:

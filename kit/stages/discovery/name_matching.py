@@ -15,18 +15,22 @@ from kit.stages.discovery.near_misses import instead_of_images, near_misses
 
 
 def train_match(
-    train: TableFile, matches: list[ColumnMatch], asked: Mapping[str, str], seen: Scan
+    train: TableFile, matches: list[ColumnMatch], options: Mapping[str, str], seen: Scan
 ) -> ColumnMatch:
     """Returns how the training rows name their images. Raises ConfigError if they do not."""
-    if "images" in asked:
-        columns = columns_of(asked["images"])
+    if "images" in options:
+        columns = columns_of(options["images"])
         # of several files a row, such as a slice and its neighbours, the one that no other row has names the row
         unique = [
             name for name in columns if name in train.columns and len(train.values(name)) == len(train.file)
         ]
-        named = (unique or columns)[-1:]
-        column = named[0] if named and named[0] in train.columns else asked.get("id", train.columns[0])
-        return ColumnMatch(column, asked["images"], 1.0, 1.0, asked["images"].endswith("/*"))
+        key_columns = (unique or columns)[-1:]
+        column = (
+            key_columns[0]
+            if key_columns and key_columns[0] in train.columns
+            else options.get("id", train.columns[0])
+        )
+        return ColumnMatch(column, options["images"], 1.0, 1.0, options["images"].endswith("/*"))
     if not matches:
         folders = [
             Case(f"{len(names)} images, such as {names[0]}", folder) for folder, names in seen.folders.items()
@@ -130,8 +134,8 @@ def id_column(
         return match.column
     unique = [column for column in train.columns if len(train.values(column)) == len(train.file)]
     sampled = [column for column in unique if sample and column == sample.columns[0]]
-    named = [column for column in unique if "id" in roles.words(column)]
-    return (sampled or named or [match.column])[0]
+    id_named = [column for column in unique if "id" in roles.words(column)]
+    return (sampled or id_named or [match.column])[0]
 
 
 ZEROS, ONES = frozenset({"0", "0.0"}), frozenset({"1", "1.0"})

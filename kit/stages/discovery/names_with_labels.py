@@ -55,8 +55,8 @@ def find_named_labels(seen: Scan, train: str | None, regex: str | None) -> Named
             cases=probed[:MAX_CASES],
             hint="the regular expression is searched in these paths; its group in parentheses is the label",
         )
-    shown = ", ".join(sorted(labels)[:MAX_CASES]) + (", …" if len(labels) > MAX_CASES else "")
-    text = f"{folder or '.'}: {len(names):,} images with {len(labels)} labels in their names: {shown}"
+    examples = ", ".join(sorted(labels)[:MAX_CASES]) + (", …" if len(labels) > MAX_CASES else "")
+    text = f"{folder or '.'}: {len(names):,} images with {len(labels)} labels in their names: {examples}"
     missed = sum(match is None for match in matches)
     text += f"; {missed:,} names do not match" if missed else ""
     return NamedLabels(folder, regex or NUMBERED, text)
@@ -77,9 +77,11 @@ def _compiled(regex: str) -> re.Pattern[str]:
 
 
 def _label(match: re.Match[str]) -> str:
-    named = match.groupdict()
+    groups = match.groupdict()
     return (
-        (named.get("label") or "/".join(each or "" for each in named.values())) if named else match[1] or ""
+        (groups.get("label") or "/".join(each or "" for each in groups.values()))
+        if groups
+        else match[1] or ""
     )
 
 
@@ -93,6 +95,8 @@ def _is_evident(labels: Counter[str], count: int) -> bool:
 
 def _train_folder(seen: Scan) -> str | None:
     """Returns the folder of images that is called train, else the only one that is not called test."""
-    named = [folder for folder in seen.folders if roles.words(posixpath.basename(folder)) & roles.TRAIN]
+    train_folders = [
+        folder for folder in seen.folders if roles.words(posixpath.basename(folder)) & roles.TRAIN
+    ]
     rest = [folder for folder in seen.folders if not roles.words(folder) & (roles.TEST | roles.VAL)]
-    return next((folders[0] for folders in (named, rest) if len(folders) == 1), None)
+    return next((folders[0] for folders in (train_folders, rest) if len(folders) == 1), None)

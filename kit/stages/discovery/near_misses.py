@@ -63,8 +63,8 @@ class Miss:
     def case(self) -> Case:
         """The case for an error or a finding."""
         ways = self.words or ", ".join(WORDS[kind] for kind in self.kinds)
-        shown = f": {self.cell!r} for {legible(self.file)}" if self.file else f": {self.cell!r}"
-        return Case(f"column {self.column!r} has {ways}{shown}", self.sheet)
+        example = f": {self.cell!r} for {legible(self.file)}" if self.file else f": {self.cell!r}"
+        return Case(f"column {self.column!r} has {ways}{example}", self.sheet)
 
 
 def near_misses(seen: Scan, sheets: Sequence[TableFile]) -> list[Miss]:
@@ -167,8 +167,8 @@ class _Names:
         """Returns the text before and after every cell in a file's name, and the folder; None if they differ."""
         stems = [(without_ending(posixpath.basename(file)), posixpath.dirname(file)) for file in self.files]
         affixes: Counter[tuple[str, str, str]] = Counter()
-        tried = cells[:10]
-        for cell in tried:
+        first_cells = cells[:10]
+        for cell in first_cells:
             if len(cell) > 1:
                 for stem, folder in stems:
                     if stem != cell and stem.count(cell) == 1:
@@ -177,7 +177,7 @@ class _Names:
         if not affixes:
             return None
         (before, after, folder), count = affixes.most_common(1)[0]
-        return (before, after, folder) if count >= MIN_MATCHED * len(tried) else None
+        return (before, after, folder) if count >= MIN_MATCHED * len(first_cells) else None
 
 
 def _is_in(path: str, file: str) -> bool:
@@ -242,15 +242,15 @@ def _of_rows(
             for line, cell in zip(sheet.file.lines, sheet.file.column(column), strict=True)
             if cell == double
         ]
-        words = (
+        text = (
             f"each id on {len(cells) / len(times):.3g} rows, and kit needs one (rows {', '.join(lines[:5])})"
         )
         hint = "one row an image: keep one of its rows, or join its labels in one cell and name --label-separator"
-        return Miss(sheet.name, column, (), double, "", rate, hint, words)
+        return Miss(sheet.name, column, (), double, "", rate, hint, text)
     if rate < MIN_MATCHED:
-        lost = next(cell for cell in probed if not names.find_file(cell))
-        words = f"cells of which {1 - rate:.0%} name no image"
-        return Miss(sheet.name, column, (), lost, "", rate, "fetch the images that are missing", words)
+        missing_cell = next(cell for cell in probed if not names.find_file(cell))
+        text = f"cells of which {1 - rate:.0%} name no image"
+        return Miss(sheet.name, column, (), missing_cell, "", rate, "fetch the images that are missing", text)
     return None
 
 
@@ -295,7 +295,11 @@ def _tail(text: str, file: str) -> str:
     """Returns the longest end of a path that is also the file's, in whole parts, ignoring the ending."""
     pieces = text.split("/")
     folders = posixpath.dirname(file).split("/")
-    kept = 1
-    while kept < len(pieces) and kept <= len(folders) and pieces[-1 - kept] == folders[-kept]:
-        kept += 1
-    return "/".join(pieces[-kept:])
+    parts_kept = 1
+    while (
+        parts_kept < len(pieces)
+        and parts_kept <= len(folders)
+        and pieces[-1 - parts_kept] == folders[-parts_kept]
+    ):
+        parts_kept += 1
+    return "/".join(pieces[-parts_kept:])

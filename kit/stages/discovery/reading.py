@@ -77,18 +77,18 @@ def fit_reader(
     counts = Counter(shape[2] for shape in shapes if shape[2] > 1) or Counter([1])
     usual = max(counts, key=lambda each: (counts[each], each))  # grey images fit any
     channels = parts * usual if parts * usual > 1 else 3
-    words = [f"reader: {name}" + (f", {why}" if why else "")]
+    lines = [f"reader: {name}" + (f", {why}" if why else "")]
     if channels != 3:
-        words.append(f"channels: {channels}, by {len(shapes)} images")
+        lines.append(f"channels: {channels}, by {len(shapes)} images")
     if len(counts) > 1:
         others = ", ".join(f"{each} in {counts[each]}" for each in sorted(counts) if each != usual)
-        words.append(
+        lines.append(
             f"images differ in their channels: {usual} in {counts[usual]}, {others}; kit train refuses others"
         )
     sizes = tuple((shape[1], shape[0]) for shape in shapes)
     config = {"channels": channels} if channels != 3 else {}
     return Reading(
-        _spec(fitted) if name != IMAGE else {}, config, tuple(words if name != IMAGE else words[1:]), sizes
+        _spec(fitted) if name != IMAGE else {}, config, tuple(lines if name != IMAGE else lines[1:]), sizes
     )
 
 
@@ -101,11 +101,11 @@ def _spec(reader: Reader) -> dict[str, Any]:
 def _shape(reader: Reader, location: Path) -> tuple[int, int, int] | None:
     """Returns height, width and channels of an image, or None if it cannot be read."""
     part = parts_of(location)[0]
-    several = len(parts_of(location)) > 1
+    has_parts = len(parts_of(location)) > 1
     try:
         file = Path(part.files()[0] if len(part.files()) == 1 else part.file)
         pixels = reader.decode(
-            reader.load(file, part.key), ReadRules(1 if several else 3, data=Data())
+            reader.load(file, part.key), ReadRules(1 if has_parts else 3, data=Data())
         ).pixels
     except (KitError, OSError, IndexError):
         return None
@@ -158,8 +158,8 @@ def read_table_images(
 def _read_slides(root: Path, slides: Slides) -> Reading:
     """Returns a level of pyramids, and the option for their tiles."""
     reader = Reader.open({"name": "tiff", "level": slides.level}, root)
-    words = f"reader: tiff, {slides.words}; data.tiles.count=36 joins the 36 tiles with most tissue"
-    return Reading(_spec(reader), {}, (words,), slides.sizes)
+    line = f"reader: tiff, {slides.words}; data.tiles.count=36 joins the 36 tiles with most tissue"
+    return Reading(_spec(reader), {}, (line,), slides.sizes)
 
 
 def read_folders(root: Path, folders: Mapping[str, Sequence[str]], train: str) -> Reading:

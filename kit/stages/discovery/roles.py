@@ -64,12 +64,18 @@ def choose_best(
 
 def train_score(sheet: TableFile, match: ColumnMatch, label_points: float) -> float:
     """Returns the points of a table as the labelled rows."""
-    named = words(sheet.name)
-    others = named & (TEST | SAMPLE | SUBMISSION | OTHER)
+    words_of_name = words(sheet.name)
+    others = words_of_name & (TEST | SAMPLE | SUBMISSION | OTHER)
     # more than a name such as train_metadata.csv has; the truth of test rows cannot be trained on
     truth = is_ground_truth(sheet.name) and others <= {"truth"}
     against = bool(others) and not truth
-    return 4 * bool(named & TRAIN) + 6 * truth - 4 * against + (match.used > 0.95) + min(label_points, 3) / 2
+    return (
+        4 * bool(words_of_name & TRAIN)
+        + 6 * truth
+        - 4 * against
+        + (match.used > 0.95)
+        + min(label_points, 3) / 2
+    )
 
 
 def is_ground_truth(name: str) -> bool:
@@ -88,7 +94,7 @@ def sample_points(
 
     `firsts` are the first columns of the other tables that name images.
     """
-    named = words(sheet.name)
+    words_of_name = words(sheet.name)
     others = sheet.columns[1:]
     if not others:
         return -9
@@ -101,14 +107,14 @@ def sample_points(
     )
     alike = 2 * all(len(sheet.values(column)) <= 1 for column in others)
     answers = 2 * (set(others) <= train_columns or len(set(others) & train_values) * 2 > len(others))
-    called = 4 * bool(named & SAMPLE) + 2 * bool(named & SUBMISSION)
+    called = 4 * bool(words_of_name & SAMPLE) + 2 * bool(words_of_name & SUBMISSION)
     if not (alike or answers or called):
         return -9  # it names images, and so does a table with attributes of the test rows
     return (
         called
         + alike
         + answers
-        - 4 * bool(named & OTHER)
+        - 4 * bool(words_of_name & OTHER)
         + (match is not None and match.used > 0.95)
         - 3 * any(mine < each for each in ids)
         - 3 * (match is None and mine not in firsts)
@@ -117,9 +123,9 @@ def sample_points(
 
 def test_points(sheet: TableFile, label: str | None) -> float:
     """Returns the points of a table of rows to predict that has more columns than their ids."""
-    named = words(sheet.name)
-    against = bool(named & (SAMPLE | SUBMISSION | OTHER))
-    return 4 * bool(named & TEST) - 4 * against - 4 * (label in sheet.columns)
+    words_of_name = words(sheet.name)
+    against = bool(words_of_name & (SAMPLE | SUBMISSION | OTHER))
+    return 4 * bool(words_of_name & TEST) - 4 * against - 4 * (label in sheet.columns)
 
 
 def label_points(column: str, sheet: TableFile, sample: TableFile | None, test: TableFile | None) -> float:
@@ -140,8 +146,8 @@ def label_points(column: str, sheet: TableFile, sample: TableFile | None, test: 
         points += 4 * (column in others)
         points += 5 * (len(others) > 1 and len(set(others) & values) * 2 > len(others))
         points += 2 * (len(others) == 1 and sample.values(others[0]) <= values)
-        shown = sample_labels(sample)
-        points += 6 * (len(shown) > 1 and len(shown & values) >= 0.9 * len(shown))
+        labels = sample_labels(sample)
+        points += 6 * (len(labels) > 1 and len(labels & values) >= 0.9 * len(labels))
     if test:
         points += 2 * (column not in test.columns)
     return points
@@ -155,9 +161,13 @@ def find_label(
     If rows have several photos, points are required, because photos differ. Raises ConfigError C20 if the
     columns do not show the label.
     """
-    asked = [column for column in sample.columns[1:] if column in sheet.columns] if sample else []
-    if len(asked) == 1 and asked[0] not in taken and 1 < len(sheet.values(asked[0])) <= len(sheet.file):
-        return asked[0]
+    answer_columns = [column for column in sample.columns[1:] if column in sheet.columns] if sample else []
+    if (
+        len(answer_columns) == 1
+        and answer_columns[0] not in taken
+        and 1 < len(sheet.values(answer_columns[0])) <= len(sheet.file)
+    ):
+        return answer_columns[0]
     points: Mapping[str, float] = {
         column: label_points(column, sheet, sample, test) for column in sheet.columns if column not in taken
     }
@@ -178,8 +188,8 @@ def sample_labels(sample: TableFile) -> set[str]:
     """Returns the labels in the sample's answers; ranked or several labels in a cell are split."""
     cells = {cell for column in sample.columns[1:] for cell in sample.values(column)}
     labels = {part for cell in cells for part in re.split(r"[ |;,]+", cell) if part} | cells
-    shown = labels - {cell for cell in cells if len(re.split(r"[ |;,]+", cell)) > 1}
-    return {label for label in shown if not re.fullmatch(r"-?\d*\.\d+", label)}
+    single_labels = labels - {cell for cell in cells if len(re.split(r"[ |;,]+", cell)) > 1}
+    return {label for label in single_labels if not re.fullmatch(r"-?\d*\.\d+", label)}
 
 
 def find_group(sheet: TableFile, taken: set[str], test: TableFile | None) -> tuple[str, str] | None:
@@ -210,8 +220,8 @@ def folder_group(paths: Sequence[str]) -> tuple[str, str] | None:
     """Returns the pattern of groups that are the folders of paths, if their names show it, and why; else None."""
     folders = [posixpath.basename(posixpath.dirname(path)) for path in paths]
     different = set(folders)
-    named = all(words(folder) & GROUPS for folder in different)
-    if "" in different or not named or not MIN_GROUPS <= len(different) <= 0.9 * len(folders):
+    are_groups = all(words(folder) & GROUPS for folder in different)
+    if "" in different or not are_groups or not MIN_GROUPS <= len(different) <= 0.9 * len(folders):
         return None
     return "{folder}", f"{len(different)} folders such as {min(different)}, by their names"
 

@@ -30,11 +30,11 @@ def find_slides(locations: Sequence[Path], max_pixels: int) -> Slides | None:
     level = next((at for at in range(count) if _largest(pyramids, at) <= LEVEL_PIXELS), count - 1)
     sizes = tuple(levels[min(level, len(levels) - 1)] for levels in pyramids)
     width, height = max((levels[0] for levels in pyramids), key=_pixels)
-    shown = f"slides of up to {width:,} x {height:,} pixels"
+    text = f"slides of up to {width:,} x {height:,} pixels"
     if count > 1:
         wide, tall = max(sizes, key=_pixels)
-        shown += f"; level {level} of 0 to {count - 1} has up to {wide:,} x {tall:,}"
-    return Slides(level, sizes, shown)
+        text += f"; level {level} of 0 to {count - 1} has up to {wide:,} x {tall:,}"
+    return Slides(level, sizes, text)
 
 
 def advise_tiles(sizes: Sequence[tuple[int, int]], max_pixels: int) -> tuple[str, ...]:

@@ -32,11 +32,11 @@ class SplitTables:
 
     def holdout_splitter(self, train: str) -> dict[str, object] | None:
         """Returns the splitter that holds out the validation tables among the parts of a table; None without any."""
-        held = [_stem(name) for name in self.parts.get(train, ()) if roles.words(_stem(name)) & roles.VAL]
-        return {"name": "column", "column": TABLE, "held_out": held} if held else None
+        held_out = [_stem(name) for name in self.parts.get(train, ()) if roles.words(_stem(name)) & roles.VAL]
+        return {"name": "column", "column": TABLE, "held_out": held_out} if held_out else None
 
 
-def join_parts(seen: Scan, asked: Mapping[str, str], val: ValUse) -> SplitTables:
+def join_parts(seen: Scan, options: Mapping[str, str], val: ValUse) -> SplitTables:
     """Joins the tables with labelled rows.
 
     Tables are parts of one if they have the same columns, and names that differ by a number or by `val`. Of
@@ -44,31 +44,33 @@ def join_parts(seen: Scan, asked: Mapping[str, str], val: ValUse) -> SplitTables
 
     Raises ConfigError C20 if given tables do not exist.
     """
-    if "train" in asked and "," in asked["train"]:
-        names = [posixpath.normpath(name.strip()) for name in asked["train"].split(",")]
+    if "train" in options and "," in options["train"]:
+        names = [posixpath.normpath(name.strip()) for name in options["train"].split(",")]
         known = {sheet.name: sheet for sheet in seen.sheets}
-        lost = [name for name in names if name not in known]
-        if lost:
-            raise ConfigError(f"--train: no table {lost[0]!r}", code="C20", hint=", ".join(known))
+        missing = [name for name in names if name not in known]
+        if missing:
+            raise ConfigError(f"--train: no table {missing[0]!r}", code="C20", hint=", ".join(known))
         return _with_joined(seen, [[known[name] for name in names]], [])
-    if "train" in asked:
+    if "train" in options:
         return SplitTables(seen, {})
     seen, findings = _latest(seen)
     by_class = _class_tables(seen)
     groups: dict[tuple[str, tuple[str, ...]], list[TableFile]] = defaultdict(list)
     for sheet in seen.sheets:
-        named = roles.words(_stem(sheet.name))
-        of_val = bool(named & roles.VAL)
-        if named & (roles.TEST | roles.SAMPLE | roles.SUBMISSION | roles.OTHER - roles.VAL):
+        words_of_name = roles.words(_stem(sheet.name))
+        of_val = bool(words_of_name & roles.VAL)
+        if words_of_name & (roles.TEST | roles.SAMPLE | roles.SUBMISSION | roles.OTHER - roles.VAL):
             continue
         if of_val and val == "ignore":
             continue
         groups[(_shape(sheet.name), sheet.columns)].append(sheet)
-    several = [group for group in groups.values() if len(group) > 1 and _are_parts(seen, group)]
-    several = [
-        group for group in several if not any(sheet in other for sheet in group for other, _ in by_class)
+    groups_of_parts = [group for group in groups.values() if len(group) > 1 and _are_parts(seen, group)]
+    groups_of_parts = [
+        group
+        for group in groups_of_parts
+        if not any(sheet in other for sheet in group for other, _ in by_class)
     ]
-    joined = _with_joined(seen, [*several, *(group for group, _ in by_class)], findings)
+    joined = _with_joined(seen, [*groups_of_parts, *(group for group, _ in by_class)], findings)
     pixels = {
         **joined.seen.pixel_tables,
         **{group[0].name: container for group, container in by_class if container},
@@ -89,17 +91,17 @@ def _class_tables(seen: Scan) -> list[tuple[list[TableFile], Container | None]]:
             groups[posixpath.dirname(sheet.name), sheet.columns].append(sheet)
     class_tables: list[tuple[list[TableFile], Container | None]] = []
     for (folder, columns), group in groups.items():
-        named = [
+        class_columns = [
             name for name in columns if all(sheet.values(name) == {_stem(sheet.name)} for sheet in group)
         ]
         pixels = seen.pixel_tables.get(group[0].name)
-        if len(group) < 2 or not named:
+        if len(group) < 2 or not class_columns:
             continue
         cells = {name: [cell for sheet in group for cell in sheet.file.column(name)] for name in columns}
         keys = [name for name in columns if name != INDEX and len(set(cells[name])) == len(cells[name])]
         if pixels is not None and not keys:
             continue
-        pattern = posixpath.join(folder, f"{{{named[0]}}}{PurePosixPath(group[0].name).suffix}")
+        pattern = posixpath.join(folder, f"{{{class_columns[0]}}}{PurePosixPath(group[0].name).suffix}")
         before = f"{keys[0]}/" if keys else ""
         class_tables.append((group, pixels and replace(pixels, pattern=pattern, before=before, key=keys[0])))
     return class_tables

@@ -38,7 +38,7 @@ class Trees:
 
 
 def find_trees(
-    seen: Scan, root: Path, folder: str, asked: Mapping[str, str], has_sample: bool, val: ValUse = "join"
+    seen: Scan, root: Path, folder: str, options: Mapping[str, str], has_sample: bool, val: ValUse = "join"
 ) -> Trees:
     """Returns the training folder's classes, the validation folder beside it, and a test folder if no table
     names its rows.
@@ -67,7 +67,7 @@ def find_trees(
         used.append(beside)
         why = "as asked for" if shares else f"none of its folders is a class of {folder}"
         findings.append(f"{beside}: {seen.files_below(beside):,} images are not used, {why}")
-    if not has_sample and "test" not in asked and (test := _beside(seen, folder, "test")):
+    if not has_sample and "test" not in options and (test := _beside(seen, folder, "test")):
         data["test"] = test
         used.append(test)
         of_test = _count(seen, root, test)
@@ -78,7 +78,7 @@ def find_trees(
             else ""
         )
         findings.append(of_test.text(test, note or "rows to predict"))
-    used += [base(text) for key, text in asked.items() if key == "test_images"]
+    used += [base(text) for key, text in options.items() if key == "test_images"]
     return Trees(data, tuple(findings + not_used(seen, used)), splitter)
 
 
@@ -121,8 +121,8 @@ def _describe_differing_classes(train: str, of_train: _Counted, val: str, of_val
     for mine, its, here, there in ((of_train, of_val, train, val), (of_val, of_train, val, train)):
         only = [name for name in mine.classes if name not in its.classes]
         if only:
-            shown = ", ".join(only[:MAX_CASES]) + (", …" if len(only) > MAX_CASES else "")
-            texts.append(f"{len(only)} of the classes in {here} have no image in {there}: {shown}")
+            examples = ", ".join(only[:MAX_CASES]) + (", …" if len(only) > MAX_CASES else "")
+            texts.append(f"{len(only)} of the classes in {here} have no image in {there}: {examples}")
     return texts
 
 
@@ -131,15 +131,15 @@ def _beside(seen: Scan, train: str, split: str) -> str:
 
     Otherwise it is the uppermost folder with such a name; empty without one.
     """
-    named = sorted(
+    folders = sorted(
         folder
         for folder in set(_with_parents(seen.folders))
         if _splits_in(posixpath.basename(folder)) == {split}
         and not (train and is_within(folder, train))
         and not is_within(train, folder)
     )
-    like = [folder for folder in named if _shape(folder) == _shape(train)]
-    return (like or sorted(named, key=lambda folder: folder.count("/")) or [""])[0]
+    like = [folder for folder in folders if _shape(folder) == _shape(train)]
+    return (like or sorted(folders, key=lambda folder: folder.count("/")) or [""])[0]
 
 
 def _with_parents(folders: Iterable[str]) -> Iterator[str]:
@@ -187,11 +187,11 @@ def not_used(seen: Scan, bases: Sequence[str]) -> list[str]:
         counts[above[-1] if above else folder] += len(names)
     if not counts:
         return []
-    shown = ", ".join(
+    examples = ", ".join(
         f"{legible(folder) or '.'} ({count:,})" for folder, count in counts.most_common(MAX_CASES)
     )
     more = f", … ({len(counts)} folders)" if len(counts) > MAX_CASES else ""
-    return [f"{counts.total():,} images are not used: {shown}{more}"]
+    return [f"{counts.total():,} images are not used: {examples}{more}"]
 
 
 def class_folder(seen: Scan, root: Path, may_be_root: bool = False) -> str:

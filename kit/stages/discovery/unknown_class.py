@@ -43,11 +43,13 @@ def find_underscores(sample: TableFile | None, labels: Collection[str]) -> tuple
     renamed = {label: label.replace(" ", "_") for label in labels if " " in label}
     if sample is None or not renamed or set(renamed.values()) & set(labels):
         return {}, ""
-    words = {word for name in sample.columns[1:] for cell in sample.values(name) for word in cell.split()}
-    shown = sorted(words & set(renamed.values()))
-    if not shown or not words <= {*renamed.values(), *labels}:
+    words_of_cells = {
+        word for name in sample.columns[1:] for cell in sample.values(name) for word in cell.split()
+    }
+    with_underscores = sorted(words_of_cells & set(renamed.values()))
+    if not with_underscores or not words_of_cells <= {*renamed.values(), *labels}:
         return {}, ""
-    text = f"{sample.name}: labels have underscores for blanks, such as {shown[0]}: data.label_from.rename"
+    text = f"{sample.name}: labels have underscores for blanks, such as {with_underscores[0]}: data.label_from.rename"
     return dict(sorted(renamed.items())), text
 
 

@@ -18,15 +18,15 @@ from kit.stages.discovery.name_matching import one_hot
 MAX_VOTES = 1000  # maximum sum of a row; a larger sum of whole numbers is a measurement
 
 
-def find_part_columns(train: TableFile, wanted: Sequence[str], shown: Iterable[str]) -> bool:
+def find_part_columns(train: TableFile, wanted: Sequence[str], sample_cells: Iterable[str]) -> bool:
     """Whether all wanted columns are in the training table and hold classes: repeated names, or numbers from 0 up.
 
-    Numbers are not classes if the sample's cells, `shown`, are fractions, as for shares of votes.
+    Numbers are not classes if the sample's cells, `sample_cells`, are fractions, as for shares of votes.
     """
     if len(wanted) < 2 or not set(wanted) <= set(train.columns):
         return False
     columns = [train.file.column(name) for name in wanted]
-    has_fractions = any(is_number(cell) and not float(cell).is_integer() for cell in shown)
+    has_fractions = any(is_number(cell) and not float(cell).is_integer() for cell in sample_cells)
     if has_fractions and any(is_number(cell) for column in columns for cell in column):
         return False
     return all(map(_are_classes, columns))

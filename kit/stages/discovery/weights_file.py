@@ -88,8 +88,8 @@ def _index() -> tuple[dict[str, tuple[str, ...]], dict[str, tuple[str, ...]]]:
     by_name: dict[str, tuple[str, ...]] = {}
     by_shape: dict[str, tuple[str, ...]] = {}
     for line in NETWORKS.read_text(encoding="utf-8").splitlines():
-        arch, named, shaped = line.split()
-        by_name[named] = (*by_name.get(named, ()), arch)
+        arch, name_digest, shaped = line.split()
+        by_name[name_digest] = (*by_name.get(name_digest, ()), arch)
         by_shape[shaped] = (*by_shape.get(shaped, ()), arch)
     return by_name, by_shape
 

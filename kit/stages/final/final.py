@@ -195,36 +195,38 @@ def _choose(
 ) -> _Choice:
     """Chooses the jobs of the members at some positions for the remaining seconds, the most needed first."""
     members = [evaluated.members[place] for place in places]
-    asked = [find_asked(workspace, str(one), Run(workspace.runs / one.run)) for one in members]
-    runs = list(dict.fromkeys(one.run for one in asked))
+    specs = [find_asked(workspace, str(one), Run(workspace.runs / one.run)) for one in members]
+    runs = list(dict.fromkeys(one.run for one in specs))
     if left is not None:
         runs = [
             runs[place]
-            for place in rank_by_importance(len(runs), _blend_scorer(evaluated, places, asked, runs))
+            for place in rank_by_importance(len(runs), _blend_scorer(evaluated, places, specs, runs))
         ]
     units = [
-        _unit(workspace, run, seed, [one for one in asked if one.run == run], test_rows)
+        _unit(workspace, run, seed, [one for one in specs if one.run == run], test_rows)
         for seed in (*seeds,) or (None,)
         for run in runs
     ]
-    kept = units if left is None else select_fitting(units, left)
-    late = [unit for unit in units if unit not in kept]
-    ready = [at for at, one in enumerate(asked) if any(unit.member_run == one.run for unit in kept)]
-    if 0 < len(ready) < len(asked):  # the blend of the ready members may give some of them no weight
+    chosen_units = units if left is None else select_fitting(units, left)
+    late = [unit for unit in units if unit not in chosen_units]
+    ready = [at for at, one in enumerate(specs) if any(unit.member_run == one.run for unit in chosen_units)]
+    if 0 < len(ready) < len(specs):  # the blend of the ready members may give some of them no weight
         fitted = fit_some(evaluated, [places[at] for at in ready])[1]
         ready = [ready[at] for at in fitted.find_used(len(ready))]
-        kept = [unit for unit in kept if any(asked[at].run == unit.member_run for at in ready)]
+        chosen_units = [
+            unit for unit in chosen_units if any(specs[at].run == unit.member_run for at in ready)
+        ]
     return _Choice(
-        tuple(asked[at] for at in ready), tuple(places[at] for at in ready), tuple(kept), tuple(late)
+        tuple(specs[at] for at in ready), tuple(places[at] for at in ready), tuple(chosen_units), tuple(late)
     )
 
 
 def _blend_scorer(
-    evaluated: CrossValidatedBlend, places: Sequence[int], asked: Sequence[MemberSpec], runs: Sequence[Run]
+    evaluated: CrossValidatedBlend, places: Sequence[int], specs: Sequence[MemberSpec], runs: Sequence[Run]
 ) -> Callable[[tuple[int, ...]], float]:
     """Returns a function for the score of the blend of all members of some runs."""
     return lambda some: score_of(
-        evaluated, [place for place, one in zip(places, asked, strict=True) if runs.index(one.run) in some]
+        evaluated, [place for place, one in zip(places, specs, strict=True) if runs.index(one.run) in some]
     )
 
 
@@ -320,14 +322,14 @@ def run_final(
         "final": {"note": NOTE, "members": provenances, "left_out": course.left_out, "weight_0": list(idle)}
     }
     kind = Ensembler.open(spec, workspace.root).plugin_name()
-    named = name or f"final-{kind}-{'-'.join(member.run for member in evaluated.members)}"
+    submission_name = name or f"final-{kind}-{'-'.join(member.run for member in evaluated.members)}"
     return FinalResult(
-        submit(workspace, evaluated, predicting, named, more, NOTE), runs, course.left_out, idle
+        submit(workspace, evaluated, predicting, submission_name, more, NOTE), runs, course.left_out, idle
     )
 
 
 def _of_all_rows(
-    evaluated: CrossValidatedBlend, asked: Sequence[MemberSpec], jobs: Sequence[TrainingJob]
+    evaluated: CrossValidatedBlend, specs: Sequence[MemberSpec], jobs: Sequence[TrainingJob]
 ) -> tuple[list[Member], dict[str, Any]]:
     """Returns the scored members with the test predictions of their replacement networks, and details of
     those networks.
@@ -335,7 +337,7 @@ def _of_all_rows(
     A member of weight 0 has no network. It takes another one's predictions, which change nothing.
     """
     tests, provenances = {}, {}
-    for one in asked:
+    for one in specs:
         tests[one.text], provenances[one.text] = average_seeds(
             [unit.run for unit in jobs if unit.member_run == one.run], one
         )

@@ -178,14 +178,14 @@ def on_all_rows(workspace: Workspace, run: Run, seed: int | None) -> tuple[Run, 
     ConfigError C33 for a run that kit train does not make, that learns from pseudo-labels, or whose start or
     vectors are not of all rows.
     """
-    asked = run.manifest.get("asked", {})
-    if "backbone" not in asked:
+    request = run.manifest.get("asked", {})
+    if "backbone" not in request:
         raise ConfigError(
             f"runs/{run.name} was not trained from a config by kit train; it may be a soup or an import",
             code="C33",
             hint="give the runs it was made from",
         )
-    if asked.get("pseudo_labels"):
+    if request.get("pseudo_labels"):
         raise ConfigError(
             f"runs/{run.name} was trained on pseudo-labels of each fold's own teachers, and no teacher "
             "covers all rows",
@@ -196,12 +196,14 @@ def on_all_rows(workspace: Workspace, run: Run, seed: int | None) -> tuple[Run, 
     changed = ["splitter=all_rows", f"device={now.device}", f"workers={now.workers}"]
     # settings that the run's config.json resolved for its device are chosen again for this one
     changed += [
-        f"{key}={asked[key]}" for key in ("precision", "predict_precision", "memory_format") if key in asked
+        f"{key}={request[key]}"
+        for key in ("precision", "predict_precision", "memory_format")
+        if key in request
     ]
     if seed is not None:
         changed.append(f"seed={seed}")
-    if asked.get("init_from"):
-        changed.append(f"init_from={_start(workspace, run, str(asked['init_from']))}")
+    if request.get("init_from"):
+        changed.append(f"init_from={_start(workspace, run, str(request['init_from']))}")
     if is_on_embeddings(run):
         changed.append(f"backbone.run={json.dumps(_vectors(workspace, run, run.config['backbone']['run']))}")
     name = f"{run.name}-final" + ("" if seed is None else f"-seed{seed}")
@@ -250,8 +252,8 @@ def _vectors(workspace: Workspace, run: Run, names: Sequence[str]) -> list[str]:
     return sources
 
 
-def average_seeds(unit_runs: Sequence[Run], asked: MemberSpec) -> tuple[Predictions, list[dict[str, Any]]]:
+def average_seeds(unit_runs: Sequence[Run], spec: MemberSpec) -> tuple[Predictions, list[dict[str, Any]]]:
     """Returns test predictions of a member's networks, one fold number per seed, and the provenance of each."""
-    read = [Predictions.read(run.predictions(asked.folder) / "test.parquet") for run in unit_runs]
+    read = [Predictions.read(run.predictions(spec.folder) / "test.parquet") for run in unit_runs]
     numbered = [replace(each, folds=each.folds * 0 + number) for number, each in enumerate(read)]
     return concat_predictions(numbered, read[0].provenance), [each.provenance.to_json() for each in read]

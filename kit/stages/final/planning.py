@@ -37,10 +37,10 @@ def rank_by_importance(count: int, score: Callable[[tuple[int, ...]], float]) ->
 
 def select_fitting(units: Sequence[C], seconds: float) -> list[C]:
     """Returns the units that fit, each in its turn. A unit that is too long does not block a shorter one behind it."""
-    kept, spent = list[C](), 0.0
+    chosen, spent = list[C](), 0.0
     for unit in units:
         cost = unit.cost
         if spent + cost <= seconds:
-            kept.append(unit)
+            chosen.append(unit)
             spent += cost
-    return kept
+    return chosen

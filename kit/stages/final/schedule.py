@@ -139,10 +139,10 @@ class Schedule:
 
     def _make_room(self, unit: TrainingJob) -> Work[None]:
         """Leaves out pending units after a unit that will not fit at the observed speed."""
-        kept = select_fitting([unit, *self.pending], self.seconds_left / self.slowdown)
-        for other in [one for one in self.pending if one not in kept]:
+        chosen = select_fitting([unit, *self.pending], self.seconds_left / self.slowdown)
+        for other in [one for one in self.pending if one not in chosen]:
             yield from self._leave_out(other, "would miss the deadline")
-        self.pending = [one for one in self.pending if one in kept]
+        self.pending = [one for one in self.pending if one in chosen]
 
     def _leave_out(self, unit: TrainingJob, why: str) -> Work[None]:
         self.left_out[unit.run.name] = why

@@ -63,11 +63,11 @@ class Noise:
         """Returns the standard errors of a score, in one line."""
         parts = [("test", self.test), ("public", self.public), ("private", self.private)]
         sizes = [f"{part[1]:.4f} on {part[0]} {name} rows" for name, part in parts if part is not None]
-        drawn = "groups" if self.by_groups else "rows"
+        units = "groups" if self.by_groups else "rows"
         more = "" if self.public else "; public_share in config.json splits the test rows"
         return (
             f"noise of {self.metric}, one standard error: {', '.join(sizes)} "
-            f"({self.draws} bootstrap draws of the out-of-fold {drawn} of submission {self.number}{more})"
+            f"({self.draws} bootstrap draws of the out-of-fold {units} of submission {self.number}{more})"
         )
 
 

@@ -47,11 +47,11 @@ def _record(path: Path) -> tuple[str, Decision | None]:
     """
     try:
         record = upgrade_record(read_json(path.with_suffix(".json")))
-        shape, several = str(record["format"]["name"]), read_target(record).multi_label
-        kept = record.get("decision")
-        if not several:
+        shape, is_multi_label = str(record["format"]["name"]), read_target(record).multi_label
+        rule = record.get("decision")
+        if not is_multi_label:
             return shape, None
-        return shape, Decision() if kept is None or shape == "multi_hot" else Decision.from_spec(kept)
+        return shape, Decision() if rule is None or shape == "multi_hot" else Decision.from_spec(rule)
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return "", None
 
@@ -88,12 +88,12 @@ def _decisions(
 def _align(one: SubmittedAnswers, other: SubmittedAnswers) -> np.ndarray:
     """Returns the positions of one's ids in the other. Raises InvalidError (D43) if they differ."""
     at = {name: row for row, name in enumerate(other.ids)}
-    lost = [name for name in one.ids if name not in at]
-    if lost or len(one.ids) != len(other.ids):
+    missing = [name for name in one.ids if name not in at]
+    if missing or len(one.ids) != len(other.ids):
         raise InvalidError(
             f"the two submissions have different rows: {len(one.ids)} and {len(other.ids)}",
             code="D43",
-            cases=[Case("is in only one of them", id=name) for name in lost],
+            cases=[Case("is in only one of them", id=name) for name in missing],
         )
     return np.array([at[name] for name in one.ids])
 

@@ -152,7 +152,7 @@ def _sum_cams(
 ) -> Work[dict[str, np.ndarray]]:
     """Returns the sum of the maps (rows, h, w) of each split. Each network is loaded once."""
     folds = target.run.folds()
-    held = np.any([folds.oof_mask(fold) for fold in target.folds], axis=0)
+    is_held_out = np.any([folds.oof_mask(fold) for fold in target.folds], axis=0)
     for split, loaded in splits.items():
         if loaded.bad.all():
             raise DataError(f"no {split} row has an image", code="D01")
@@ -161,7 +161,7 @@ def _sum_cams(
     for fold, path in target.folds.items():
         predictor = restore(checkpoints.load(path), workspace.root, device)
         for split, loaded in splits.items():
-            wanted = ~held | folds.oof_mask(fold) if split == "train" else True
+            wanted = ~is_held_out | folds.oof_mask(fold) if split == "train" else True
             rows = np.flatnonzero(~loaded.bad & wanted)
             for part, _, maps in cam_batches(predictor, loaded, experiment, split, rows):
                 if split not in totals:

@@ -170,8 +170,8 @@ def _of_run(
         str(fold): (checkpoints.tag(path), partial(_restore, path, workspace.root, device))
         for fold, path in target.folds.items()
     }
-    shown = open_views(views, experiment.image_size, parts.backbone.input_size())
-    job = _EmbedContext(workspace, run, experiment, shown, provenance, networks)
+    opened_views = open_views(views, experiment.image_size, parts.backbone.input_size())
+    job = _EmbedContext(workspace, run, experiment, opened_views, provenance, networks)
     return (yield from job.embed_missing((yield from _load(workspace, tables, experiment))))
 
 
@@ -187,19 +187,19 @@ def embed_untrained(
     workspace = Workspace.of(workspace)
     opened = Views.open(views, workspace.root, "views")
     space = replace(workspace, raw={**workspace.raw, "device": device})
-    run, asked = find_run(space, name), {**config_identity(workspace.experiment), STATE_UNTRAINED: True}
+    run, request = find_run(space, name), {**config_identity(workspace.experiment), STATE_UNTRAINED: True}
     with run.lock():
-        check_config(run, asked, "untrained network")
+        check_config(run, request, "untrained network")
         setting = yield from prepare_run(space, run)
         train = setting.loaded.table
         tables = (train, test_table(space, space.competition.data, train.classes))
         setting.check_starts(range(setting.folds.count))
-        setting.begin(asked)
+        setting.begin(request)
         parts, experiment = setting.techniques.parts, setting.experiment
         provenance = _provenance(run, opened, "", train, parts.all(), setting.folds.fingerprint())
         networks = {STATE_UNTRAINED: (f"seed {experiment.seed}", partial(_initial_embedder, setting))}
-        shown = open_views(opened, experiment.image_size, parts.backbone.input_size())
-        job = _EmbedContext(space, run, experiment, shown, provenance, networks)
+        opened_views = open_views(opened, experiment.image_size, parts.backbone.input_size())
+        job = _EmbedContext(space, run, experiment, opened_views, provenance, networks)
         return (yield from job.embed_missing((yield from _load(space, tables, experiment))))
 
 
@@ -235,8 +235,8 @@ def _initial_embedder(setting: RunContext) -> Embedder:
     torch.manual_seed(randomness.number(experiment.seed, "weights", 0))
     built = network.build(setting.parts_of(0), len(setting.loaded.table.classes), experiment.image_size)
     placed = setting.precision.to_device(built.eval(), setting.device)
-    shown = for_predicting(placed, setting.precision, experiment.image_size)
-    return Embedder(cast(Network, shown), setting.precision)
+    prepared = for_predicting(placed, setting.precision, experiment.image_size)
+    return Embedder(cast(Network, prepared), setting.precision)
 
 
 @dataclass(frozen=True, eq=False)

@@ -144,7 +144,7 @@ def predict_in_parallel(
     at_work = _start_jobs(sheets, device, executor)
     jobs = [job for job, _, _ in at_work]
     done, reported_at = [0.0] * len(jobs), dict[int, float]()
-    named = ", ".join(dict.fromkeys(job.member for job in jobs))
+    members_text = ", ".join(dict.fromkeys(job.member for job in jobs))
     is_cut = False
     with closing(executor.map(predict_shard, jobs, stop)) as events:
         for event in events:
@@ -158,7 +158,7 @@ def predict_in_parallel(
                 predictions[places] = event.result
                 is_cut = is_cut or bool(np.isnan(event.result[:, 0]).any())
                 done[event.job] = len(job.rows)
-                yield Progress(TASK, sum(done), 1, f"{named} {job.split}")
+                yield Progress(TASK, sum(done), 1, f"{members_text} {job.split}")
                 continue
             if stop.deadline is not None and event.job in reported_at:
                 step_s = time.monotonic() - reported_at[event.job]

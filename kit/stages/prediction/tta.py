@@ -390,7 +390,7 @@ def predict_groups(
     With `fill_prior` rows have the class prior until they are predicted, so the generator may be closed at
     any step.
     """
-    asked = [
+    sheets_and_readers = [
         (sheet, fold, sheet.reader(fold, networks[sheet.job.checkpoints[fold]]))
         for sheet in sheets
         for fold in sheet.folds_to_predict
@@ -399,7 +399,7 @@ def predict_groups(
         for sheet in sheets:
             for predictions in sheet.made.values():
                 predictions.probabilities[:] = sheet.prior
-    readers = [reader for _, _, reader in asked if len(reader.rows)]
+    readers = [reader for _, _, reader in sheets_and_readers if len(reader.rows)]
     if not readers:
         return
     rows = np.unique(np.concatenate([reader.rows for reader in readers]))
@@ -407,9 +407,9 @@ def predict_groups(
     largest = experiment.model_copy(update={"batch_size": max(reader.batch_size for reader in readers)})
     device, bags = readers[0].predictor.device, sheets[0].bags
     batches = prediction_batches(loaded, largest, rows, device, None, None, bags)
-    named = ", ".join(dict.fromkeys(sheet.job.member for sheet, _, _ in asked))
+    members_text = ", ".join(dict.fromkeys(sheet.job.member for sheet, _, _ in sheets_and_readers))
     try:
-        yield from predict_shared(readers, batches, TASK, f"{named} {split}")
+        yield from predict_shared(readers, batches, TASK, f"{members_text} {split}")
     finally:
         batches.close()
 

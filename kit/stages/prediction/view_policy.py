@@ -78,14 +78,14 @@ def choose_views(
     """
     workspace = Workspace.of(workspace)
     whole = Views.open(views, workspace.root, "views")
-    asked = Ensembler.open(recipe, workspace.root, "policy")
+    policy = Ensembler.open(recipe, workspace.root, "policy")
     table = train_table(workspace.root, workspace.competition.data).sort_by_id()
     scoring = Scoring.of(workspace, table)
     metric = scoring.metric
-    check_takes((asked, metric), table.label_kind, workspace.root)
-    if table.target.sums_to_one and not asked.gives_distributions():
+    check_takes((policy, metric), table.label_kind, workspace.root)
+    if table.target.sums_to_one and not policy.gives_distributions():
         raise ConfigError(
-            f"policy {asked.plugin_name()!r} returns ranks, but a member's rows must be probabilities "
+            f"policy {policy.plugin_name()!r} returns ranks, but a member's rows must be probabilities "
             "that sum to 1",
             code="C12",
             hint="--choose-views mean; to average ranks of members: kit blend RUN@VIEWS RUN@VIEWS --ensembler rank",
@@ -98,17 +98,17 @@ def choose_views(
             hint="--views d4",
         )
     specs = [
-        "plain" if words == PLAIN else {"name": "subset", "base": whole.spec(), "view_indices": [single]}
-        for single, words in names.items()
+        "plain" if view_name == PLAIN else {"name": "subset", "base": whole.spec(), "view_indices": [single]}
+        for single, view_name in names.items()
     ]
     singles = yield from predict_view_sets.with_progress(workspace, paths, specs, device=device, stop=stop)
     runs = [target.run for target in find_targets(workspace, paths)]
-    called = f"{whole.slug()}-{asked.slug()}"
+    called = f"{whole.slug()}-{policy.slug()}"
     job = _PolicyContext(
         called,
         whole,
         list(names.values()),
-        for_labels(for_metric(asked, metric), table.target, metric.decision, table.classes),
+        for_labels(for_metric(policy, metric), table.target, metric.decision, table.classes),
         scoring,
         table,
         workspace.competition.data,

@@ -150,9 +150,9 @@ def suggest_lr(trials: Sequence[LrPoint]) -> tuple[float, float]:
     Returns NaN for fewer than three trials. Both ignore the first tenth of the trials, whose average is of
     few losses.
     """
-    kept = list(trials)[len(trials) // 10 :]
-    if len(kept) < 3:
+    later = list(trials)[len(trials) // 10 :]
+    if len(later) < 3:
         return math.nan, math.nan
-    rates, losses = np.array([t.lr for t in kept]), np.array([t.smoothed for t in kept])
+    rates, losses = np.array([t.lr for t in later]), np.array([t.smoothed for t in later])
     slopes = np.gradient(losses, np.log(rates))
     return float(rates[int(slopes.argmin())]), float(rates[int(losses.argmin())]) / 10

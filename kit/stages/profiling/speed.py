@@ -101,8 +101,8 @@ class SpeedResult(Displayed):
             (rate for rate in self._plain() if rate.way.memory_format == way.memory_format),
             key=lambda rate: rate.predict,
         )
-        kept = self.rate(self.used.predict, way.memory_format)
-        predict = kept if kept.predict * EQUAL_RATE_FACTOR >= predicts.predict else predicts
+        current = self.rate(self.used.predict, way.memory_format)
+        predict = current if current.predict * EQUAL_RATE_FACTOR >= predicts.predict else predicts
         pairs = {
             "precision": (self.used.train, way.dtype),
             "predict_precision": (self.used.predict, predict.way.dtype),
@@ -187,9 +187,10 @@ def measure_speed(
         for memory_format in memory_formats(plain, device)
         for dtype in dtypes(device)
     ]
-    named = [ComputeSetup(used.train, used.memory_format), ComputeSetup(used.predict, used.memory_format)]
+    setups = [ComputeSetup(used.train, used.memory_format), ComputeSetup(used.predict, used.memory_format)]
     ways = (
-        list(dict.fromkeys([*ways, *named])) + [ComputeSetup(used.train, used.memory_format, True)] * compiled
+        list(dict.fromkeys([*ways, *setups]))
+        + [ComputeSetup(used.train, used.memory_format, True)] * compiled
     )
     rigs = {way: bench.rig(way) for way in ways}
     for turn in range(WARM_UP_STEPS + steps):

@@ -38,8 +38,8 @@ class MemoryResult(Displayed):
 
     def describe_free(self) -> str:
         """Returns the free memory, and what weights, gradients and optimizer use."""
-        free, held = format_mebibytes(self.step.room.free), format_mebibytes(self.step.held)
-        return f"{self.title}: {free} free, {held} used by weights, gradients and optimizer"
+        free, learner_bytes = format_mebibytes(self.step.room.free), format_mebibytes(self.step.held)
+        return f"{self.title}: {free} free, {learner_bytes} used by weights, gradients and optimizer"
 
     def describe(self) -> list[str]:
         """Returns activations by block, the measured peak, and the largest batch that fits, in lines."""
@@ -117,10 +117,10 @@ def measure_memory(
     backbone = space.experiment.backbone
     network = backbone.get("arch") or backbone["name"]
     title = f"{network}, {precision.train} {precision.memory_format} on {device}"
-    asked = tuple(sorted({*sizes})) or (step.images,)
+    batch_sizes = tuple(sorted({*sizes})) or (step.images,)
     if out is not None:
-        parts = {size: step.parts(size) for size in asked}
+        parts = {size: step.parts(size) for size in batch_sizes}
         heading = f"memory of a training step: {title}"
         limit = step.held + step.room.free
         write_figure(out, draw_stacked_bars(parts, heading, "images at a time", limit))
-    return MemoryResult(title, step, asked, out)
+    return MemoryResult(title, step, batch_sizes, out)

@@ -52,8 +52,10 @@ class Estimate:
 def estimate(called: np.ndarray, truth: np.ndarray, taken: np.ndarray, classes: int) -> Estimate:
     """Returns the estimate from each row's predicted class, its true class, and whether the rule selects it, (N,)."""
     right = taken & (called == truth)
-    kept, hits = (np.bincount(called[rows], minlength=classes).tolist() for rows in (taken, right))
-    return Estimate(len(called), int(taken.sum()), int(right.sum()), tuple(zip(kept, hits, strict=True)))
+    taken_by_class, hits = (np.bincount(called[rows], minlength=classes).tolist() for rows in (taken, right))
+    return Estimate(
+        len(called), int(taken.sum()), int(right.sum()), tuple(zip(taken_by_class, hits, strict=True))
+    )
 
 
 def wilson(right: int, of: int) -> tuple[float, float]:

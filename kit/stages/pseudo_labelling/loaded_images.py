@@ -40,8 +40,8 @@ def load_images(
     Raises DataError D65 for test images that are not those that a teacher predicted.
     """
     first, *others = dict.fromkeys(_geometry(workspace, member) for member in members)
-    shown = yield from load_rows(workspace, test, "test", first)
-    seen = {first: shown.fingerprint()}
+    test_images = yield from load_rows(workspace, test, "test", first)
+    seen = {first: test_images.fingerprint()}
     for other in others:
         seen[other] = (yield from load_rows(workspace, test, "test", other)).fingerprint()
     for member in members:
@@ -54,7 +54,10 @@ def load_images(
                 "them again",
             )
     known = yield from load_rows(workspace, train, "train", first)
-    own, foreign = (yield from compute_thumbnails(known.cache)), (yield from compute_thumbnails(shown.cache))
+    own, foreign = (
+        (yield from compute_thumbnails(known.cache)),
+        (yield from compute_thumbnails(test_images.cache)),
+    )
     pairs = find_near_duplicates(
         Thumbnails(
             *(
@@ -63,8 +66,10 @@ def load_images(
             )
         )
     )
-    hashes = [*known.cache.hashes, *shown.cache.hashes]
-    return LoadedImages(known, shown, row_clusters(train, test, hashes, pairs, workspace.competition.data))
+    hashes = [*known.cache.hashes, *test_images.cache.hashes]
+    return LoadedImages(
+        known, test_images, row_clusters(train, test, hashes, pairs, workspace.competition.data)
+    )
 
 
 def _geometry(workspace: Workspace, member: Member) -> Geometry:

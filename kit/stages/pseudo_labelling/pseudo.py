@@ -78,10 +78,12 @@ class PseudoResult(Displayed):
     is_new: bool  # False: the files existed
 
     def _lines(self) -> list[str]:
-        taken = ", ".join(f"fold {fold} {count}" for fold, count in self.folds.items())
+        rows_by_fold = ", ".join(f"fold {fold} {count}" for fold, count in self.folds.items())
         lines = [f"{self.path}: {self.labels} labels from {' '.join(self.teachers)}"]
         if any(self.folds.values()):
-            lines.append(f"of {self.test_rows} test rows: {taken}; mean confidence {self.confidence:.4f}")
+            lines.append(
+                f"of {self.test_rows} test rows: {rows_by_fold}; mean confidence {self.confidence:.4f}"
+            )
         if self.held_out.taken:
             lines.append(f"on held-out rows {self.held_out.accuracy:.2%} of such labels are correct")
         if self.training_rows:
@@ -102,7 +104,7 @@ def pseudo(
     workspace: Workspace | StrPath,
     members: Sequence[str],
     name: str | None = None,
-    asked: PseudoRequest | None = None,
+    request: PseudoRequest | None = None,
 ) -> Work[PseudoResult]:
     """Writes pseudo_labels/NAME, by default round-1 and so on, from the predictions of members such as
     `runs/a@d4`.
@@ -110,7 +112,7 @@ def pseudo(
     Raises InvalidError D40 to D49 if predictions do not fit or no row is selected, DataError D61 if a teacher
     has seen rows that a student holds out, D65 if images changed. Raises ConfigError C11, C17, C20.
     """
-    workspace, asked = Workspace.of(workspace), asked or PseudoRequest()
+    workspace, request = Workspace.of(workspace), request or PseudoRequest()
     yield from write_auto_groups(workspace)
     read = read_members(workspace, members)
     number = 1 + max(_round(workspace, one) for one in read)
@@ -120,15 +122,15 @@ def pseudo(
     check_made_by(workspace, read)
     check_teachers(read, train)
     test = test_table(workspace, workspace.competition.data, train.classes)
-    recipe, metric = open_ensembler(workspace, asked.ensembler, train.by_answer)
+    recipe, metric = open_ensembler(workspace, request.ensembler, train.by_answer)
     if train.answers is not None:
         read = spread_answers(read, open_aggregator(workspace, train, metric), train, test)
     teachers = Teachers(read, recipe, train)
-    training_predictions = predict_training_rows(workspace, read, train) if "train" in asked.told else []
-    shown = yield from load_images(workspace, read, train, test)
+    training_predictions = predict_training_rows(workspace, read, train) if "train" in request.told else []
+    images = yield from load_images(workspace, read, train, test)
     yield Progress("pseudo", 0, 1)
-    selections = _select_rows(teachers, asked, shown) if "test" in asked.told else []
-    provenance = _provenance(teachers, asked, shown, number)
+    selections = _select_rows(teachers, request, images) if "test" in request.told else []
+    provenance = _provenance(teachers, request, images, number)
     pseudo_labels = PseudoLabels(
         place,
         concat_predictions(
@@ -137,10 +139,10 @@ def pseudo(
         _of_training(teachers, training_predictions, provenance) if training_predictions else None,
     )
     is_new = _write(pseudo_labels)
-    return _describe(pseudo_labels, selections, teachers, is_new, asked.rule)
+    return _describe(pseudo_labels, selections, teachers, is_new, request.rule)
 
 
-def _provenance(teachers: Teachers, asked: PseudoRequest, shown: LoadedImages, number: int) -> Provenance:
+def _provenance(teachers: Teachers, request: PseudoRequest, images: LoadedImages, number: int) -> Provenance:
     """Returns the record of how the rows were labelled."""
     members = teachers.members
     record = LabellingRecord(
@@ -148,11 +150,11 @@ def _provenance(teachers: Teachers, asked: PseudoRequest, shown: LoadedImages, n
         teachers=tuple(map(str, members)),
         checkpoints={str(member): member.test.provenance.checkpoints for member in members},
         ensembler=teachers.recipe.spec(),
-        rule=asdict(asked.rule),
-        labels=asked.labels,
-        told=tuple(asked.told),
+        rule=asdict(request.rule),
+        labels=request.labels,
+        told=tuple(request.told),
         folds_taught=tuple(teachers.folds),
-        test=images_digest(shown.test.table.ids, shown.test.cache.hashes),
+        test=images_digest(images.test.table.ids, images.test.cache.hashes),
     )
     return Provenance(folds=members[0].folds.fingerprint(), labelling=record)
 
@@ -169,9 +171,9 @@ def _round(workspace: Workspace, member: Member) -> int:
     return int(Run(workspace.runs / member.run).provenance.get("pseudo", {}).get("round", 0))
 
 
-def _select_rows(teachers: Teachers, asked: PseudoRequest, shown: LoadedImages) -> list[FoldSelection]:
+def _select_rows(teachers: Teachers, request: PseudoRequest, images: LoadedImages) -> list[FoldSelection]:
     """Returns a selection for each fold that all teachers have. Warns (W23) of folds that some teachers lack."""
-    folds, table = teachers.members[0].folds, shown.test.table
+    folds, table = teachers.members[0].folds, images.test.table
     lacking = sorted(set(range(folds.count)) - set(teachers.folds))
     if lacking:
         text = (
@@ -182,11 +184,11 @@ def _select_rows(teachers: Teachers, asked: PseudoRequest, shown: LoadedImages) 
     return [
         select_fold_rows(
             teachers,
-            asked.rule,
+            request.rule,
             fold,
             table.ids,
-            ~shown.test.bad,
-            is_related_to_held_out(shown.units, folds, fold),
+            ~images.test.bad,
+            is_related_to_held_out(images.units, folds, fold),
         )
         for fold in teachers.folds
     ]

@@ -27,8 +27,10 @@ def row_clusters(
     same = [name or row for name, row in zip(hashes, alone, strict=True)]
     own = [""] * len(train) if train.groups is None else train.groups.tolist()
     groups = [name or row for name, row in zip([*own, *_groups(test, data)], alone, strict=True)]
-    named = [name for table in (train, test) if table.answers is not None for name in table.answers.tolist()]
-    return merge_groups(same, groups, named or alone, connected_components(len(alone), pairs.tolist()))
+    answer_names = [
+        name for table in (train, test) if table.answers is not None for name in table.answers.tolist()
+    ]
+    return merge_groups(same, groups, answer_names or alone, connected_components(len(alone), pairs.tolist()))
 
 
 def _groups(test: Table, data: Data) -> list[str]:

@@ -39,14 +39,14 @@ class Rule:
         predict the same class.
         """
         sure, called = shares.max(axis=1, initial=0), shares.argmax(axis=1)
-        taken = np.asarray(sure >= self.threshold)
+        is_selected = np.asarray(sure >= self.threshold)
         if self.unanimous:
-            taken &= agreed
+            is_selected &= agreed
         if self.top_fraction < 1 or self.class_balanced:
             order = np.argsort(-sure, kind="stable")
             for number, share in enumerate(prior.tolist()):
                 own = called == number
                 of = len(shares) * share if self.class_balanced else int(own.sum())
-                ranked = order[(own & taken)[order]]
-                taken[ranked[math.ceil(round(self.top_fraction * of, 9)) :]] = False
-        return taken
+                ranked = order[(own & is_selected)[order]]
+                is_selected[ranked[math.ceil(round(self.top_fraction * of, 9)) :]] = False
+        return is_selected

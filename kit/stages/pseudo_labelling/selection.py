@@ -59,9 +59,9 @@ def select_fold_rows(
     """
     prior, predicted = teachers.table.prior(), teachers.of_test(fold, ids)
     rows = np.flatnonzero(usable & ~related)
-    taken = np.zeros(len(ids), bool)
-    taken[rows[rule.select(predicted.probabilities[rows], predicted.unanimous[rows], prior)]] = True
-    if not taken.any():
+    selected = np.zeros(len(ids), bool)
+    selected[rows[rule.select(predicted.probabilities[rows], predicted.unanimous[rows], prior)]] = True
+    if not selected.any():
         surest = predicted.probabilities[rows].max(initial=0.0)
         raise InvalidError(
             f"no test row is selected for fold {fold}: the most confident of {len(rows)} has "
@@ -70,11 +70,11 @@ def select_fold_rows(
             code="D49",
             hint=rule.looser(),
         )
-    held = teachers.of_held_out(fold)
-    truth = teachers.table.targets()[teachers.table.index_of(held.ids)]
-    kept = rule.select(held.probabilities, held.unanimous, prior)
-    held_estimate = estimate(held.probabilities.argmax(axis=1), truth, kept, len(prior))
-    return FoldSelection(fold, predicted, taken, int((related & usable).sum()), held_estimate)
+    held_out = teachers.of_held_out(fold)
+    truth = teachers.table.targets()[teachers.table.index_of(held_out.ids)]
+    is_selected = rule.select(held_out.probabilities, held_out.unanimous, prior)
+    held_estimate = estimate(held_out.probabilities.argmax(axis=1), truth, is_selected, len(prior))
+    return FoldSelection(fold, predicted, selected, int((related & usable).sum()), held_estimate)
 
 
 @dataclass(frozen=True)

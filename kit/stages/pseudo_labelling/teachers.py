@@ -76,9 +76,9 @@ class Teachers:
         `predicted` are the members' own predictions of these rows.
         """
         ids = predicted[0].ids[predicted[0].folds == fold]
-        named = zip(predicted, self.members, strict=True)
+        pairs = zip(predicted, self.members, strict=True)
         return self._predictions_of(
-            fold, ids, [_of(predictions, fold, ids, str(one)) for predictions, one in named]
+            fold, ids, [_of(predictions, fold, ids, str(one)) for predictions, one in pairs]
         )
 
     def _ids_of_held_out(self, fold: int) -> np.ndarray:
@@ -213,12 +213,12 @@ def spread_answers(
     for member in members:
         known = np.unique(member.oof.ids)
         oof = expand_to_images(scoring.answers(member.oof, train)[0], train, known.tolist())
-        joined = join_test_images(member.test, test, aggregator)
+        answers = join_test_images(member.test, test, aggregator)
         members_spread.append(
             replace(
                 member,
                 oof=oof.take(np.isin(oof.ids, known)),
-                test=expand_to_images(joined, test, test.ids.tolist()),
+                test=expand_to_images(answers, test, test.ids.tolist()),
             )
         )
     return tuple(members_spread)

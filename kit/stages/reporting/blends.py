@@ -47,8 +47,8 @@ def view_scores(
                 continue
             oof = Predictions.read(record.run.predictions(views) / "oof.parquet")
             plain_file = record.run.predictions("plain") / "oof.parquet"
-            named = table_of(record.run.folder, table, data)
-            plain, gain = gain_over_plain(plain_file, oof, scoring, named)
+            renamed = table_of(record.run.folder, table, data)
+            plain, gain = gain_over_plain(plain_file, oof, scoring, renamed)
             views_scores.append(ViewScores(record.run.name, views, score, plain.get(name), gain))
     if views_scores:
         return tuple(views_scores)
@@ -59,9 +59,9 @@ def view_scores(
 
 def blend_section(workspace: Workspace, entries: Sequence[Entry]) -> BlendSection | Missing:
     """Returns the best submission of several members whose predictions exist."""
-    several = [entry for entry in entries if len(entry.members.split()) > 1]
+    blends = [entry for entry in entries if len(entry.members.split()) > 1]
     why = Missing("no submission on the board has several members", "kit blend runs/a@hflip runs/b@hflip")
-    for entry in several:
+    for entry in blends:
         try:
             members = [f"runs/{member}" for member in entry.members.split()]
             members_diversity = diversity(workspace, members, "mean")

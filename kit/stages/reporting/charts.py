@@ -67,11 +67,11 @@ def ticks(low: float, high: float, most: int = 5) -> list[float]:
 
 def lines(chart_lines: Sequence[Line], title: str, x: str, y: str) -> Markup:
     """Draws lines over one pair of axes, with a legend if there are several; empty without values."""
-    drawn = [(line.name, points) for line in chart_lines if (points := line.points())]
-    if not drawn:
+    lines_drawn = [(line.name, points) for line in chart_lines if (points := line.points())]
+    if not lines_drawn:
         return Markup()
     axes = Axes.around(
-        [point for _, points in drawn for point in points], [x for line in chart_lines for x in line.x]
+        [point for _, points in lines_drawn for point in points], [x for line in chart_lines for x in line.x]
     )
     parts = [
         Markup('<polyline class="line s{}" points="{}"/>').format(number % STYLES, _path(axes, points))
@@ -79,10 +79,12 @@ def lines(chart_lines: Sequence[Line], title: str, x: str, y: str) -> Markup:
         else Markup('<circle class="dot s{}" cx="{:.1f}" cy="{:.1f}" r="3"/>').format(
             number % STYLES, axes.x(points[0][0]), axes.y(points[0][1])
         )
-        for number, (_, points) in enumerate(drawn)
+        for number, (_, points) in enumerate(lines_drawn)
     ]
-    ends = "; ".join(f"{name} ends at {points[-1][1]:.4g}" for name, points in drawn[:STYLES])
-    return _figure(title, f"{y} by {x}: {ends}", [_grid(axes, x, y), *parts], [name for name, _ in drawn])
+    ends = "; ".join(f"{name} ends at {points[-1][1]:.4g}" for name, points in lines_drawn[:STYLES])
+    return _figure(
+        title, f"{y} by {x}: {ends}", [_grid(axes, x, y), *parts], [name for name, _ in lines_drawn]
+    )
 
 
 def _path(axes: Axes, points: Iterable[tuple[float, float]]) -> str:

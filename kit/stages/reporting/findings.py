@@ -56,12 +56,15 @@ def _readings(side: str) -> list[str]:
 
 def cases_with_rows(finding: Finding, files: Files) -> list[tuple[Case, list[str]]]:
     """Returns the first cases of a finding that name rows, with the rows' ids."""
-    named = ((case, files.find_rows(case)) for case in finding.cases[:CASES])
-    return [(case, ids) for case, ids in named if ids][:PICTURED]
+    pairs = ((case, files.find_rows(case)) for case in finding.cases[:CASES])
+    return [(case, ids) for case, ids in pairs if ids][:PICTURED]
 
 
 def finding_row(
-    finding: Finding, named: Sequence[tuple[Case, list[str]]], images: Mapping[str, np.ndarray], album: Album
+    finding: Finding,
+    cases_with_ids: Sequence[tuple[Case, list[str]]],
+    images: Mapping[str, np.ndarray],
+    album: Album,
 ) -> FindingRow:
     """Returns a finding with its first cases, and the pictures of the rows that they name."""
     cases = [
@@ -74,7 +77,7 @@ def finding_row(
                 and (picture := album.picture(images[name], f"image {name}", "findings", SIDE_PX))
             ),
         )
-        for case, ids in named
+        for case, ids in cases_with_ids
     ]
     return FindingRow(
         code=finding.code,
@@ -93,11 +96,11 @@ def add_augmented(strips: Sequence[AugmentedRow], album: Album) -> tuple[Augment
     images = []
     for strip in strips:
         labels = tuple(strip.label.split(", "))
-        shown = [shrink_to_fit(image, SIDE_PX) for image in strip.variants]
-        text = f"{len(shown)} augmented variants of image {strip.id}, {strip.label}"
+        variants = [shrink_to_fit(image, SIDE_PX) for image in strip.variants]
+        text = f"{len(variants)} augmented variants of image {strip.id}, {strip.label}"
         pictures: tuple[Picture | None, ...] = (
             album.picture(strip.original, f"image {strip.id}, {strip.label}", "augmentation", SIDE_PX),
-            album.picture(np.concatenate(shown, axis=1), text, "augmentation", SIDE_PX * len(shown)),
+            album.picture(np.concatenate(variants, axis=1), text, "augmentation", SIDE_PX * len(variants)),
         )
         if pictures[0] and pictures[1]:
             images.append(AugmentedImage(strip.id, labels, pictures[0], pictures[1]))

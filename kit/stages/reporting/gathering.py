@@ -58,15 +58,15 @@ def gather_facts(
     `check` takes as long as kit check, `cam` needs torch. Raises ConfigError C15 if a member does not exist.
     """
     workspace = Workspace.of(workspace)
-    office = ReportContext.open(workspace, runs)
+    context = ReportContext.open(workspace, runs)
     yield Progress(TASK, 0, PARTS, "runs")
-    trained_runs = run_rows(office.records, office.metric)
+    trained_runs = run_rows(context.records, context.metric)
     yield Progress(TASK, 1, PARTS, "out-of-fold rows")
-    evaluation, wrongs, doubted = yield from examine_rows(office, cam)
+    evaluation, wrongs, doubted = yield from examine_rows(context, cam)
     yield Progress(TASK, 2, PARTS, "data")
-    data = yield from _data(office, check, "" if isinstance(evaluation, Missing) else evaluation.member)
+    data = yield from _data(context, check, "" if isinstance(evaluation, Missing) else evaluation.member)
     yield Progress(TASK, 4, PARTS, "views")
-    views = _views(office)
+    views = _views(context)
     yield Progress(TASK, 5, PARTS, "blend and board")
     board = section_or_missing(lambda: Board.read(workspace.submissions))
     ranked = (
@@ -74,14 +74,14 @@ def gather_facts(
         if isinstance(board, Missing)
         else section_or_missing(lambda: blends.board_section(workspace, board))
     )
-    blend = _blend(office, board)
+    blend = _blend(context, board)
     sections = Sections(data, trained_runs, evaluation, views, blend, ranked)
     rows = [] if isinstance(board, Missing) else [(entry.number, entry.rows) for entry in board.entries]
     return Facts(
         name=workspace.root.name,
         written=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         versions=versions(),
-        summary=summarise(office.metric, office.best, rows, sections),
+        summary=summarise(context.metric, context.best, rows, sections),
         data=data,
         runs=trained_runs,
         judged=evaluation,
@@ -90,35 +90,35 @@ def gather_facts(
         views=views,
         blend=blend,
         board=ranked,
-        left_out=tuple(f"{count} pictures of {of}" for of, count in sorted(office.album.left_out.items())),
-        lacking=tuple(office.lacking),
+        left_out=tuple(f"{count} pictures of {of}" for of, count in sorted(context.album.left_out.items())),
+        lacking=tuple(context.lacking),
     )
 
 
-def _views(office: ReportContext) -> tuple[ViewScores, ...] | Missing:
-    table, data = office.table, office.workspace.competition.data
+def _views(context: ReportContext) -> tuple[ViewScores, ...] | Missing:
+    table, data = context.table, context.workspace.competition.data
     if isinstance(table, Missing):
         return table
-    scoring = office.scoring or Scoring(office.metric, Aggregator.open("mean"))
-    return section_or_missing(lambda: blends.view_scores(office.records, scoring, table, data))
+    scoring = context.scoring or Scoring(context.metric, Aggregator.open("mean"))
+    return section_or_missing(lambda: blends.view_scores(context.records, scoring, table, data))
 
 
-def _blend(office: ReportContext, board: Board | Missing) -> BlendSection | Missing:
+def _blend(context: ReportContext, board: Board | Missing) -> BlendSection | Missing:
     if isinstance(board, Missing):
         return board
-    entries = [entry for entry in board.sort_entries() if entry.metric == office.metric.plugin_name()]
-    return section_or_missing(lambda: blends.blend_section(office.workspace, entries))
+    entries = [entry for entry in board.sort_entries() if entry.metric == context.metric.plugin_name()]
+    return section_or_missing(lambda: blends.blend_section(context.workspace, entries))
 
 
-def _data(office: ReportContext, check: bool, member: str) -> Work[DataSection | Missing]:
+def _data(context: ReportContext, check: bool, member: str) -> Work[DataSection | Missing]:
     """Returns the tables, and kit check's findings with pictures, by the predictions of `member`; fills the cache."""
-    if isinstance(office.table, Missing):
-        return office.table
-    workspace, train = office.workspace, office.table
+    if isinstance(context.table, Missing):
+        return context.table
+    workspace, train = context.workspace, context.table
     data = workspace.competition.data
     test = section_or_missing(lambda: rows_to_predict(workspace, data, train.classes))
     findings = (
-        (yield from _findings(office, member, train, test))
+        (yield from _findings(context, member, train, test))
         if check
         else Missing("the data was not checked for this report (--no-check)", "kit check")
     )
@@ -133,7 +133,7 @@ def _data(office: ReportContext, check: bool, member: str) -> Work[DataSection |
         sources={source.name: str(source) for source in train.external_rows()},
         findings=findings,
         augmenter=str(workspace.experiment.augmenter.get("name", "")),
-        augmented=(yield from _augmentation_section(office)),
+        augmented=(yield from _augmentation_section(context)),
     )
 
 
@@ -143,9 +143,9 @@ def _count_answers(table: Table) -> int | None:
 
 
 def _findings(
-    office: ReportContext, member: str, train: Table, test: Table | Missing
+    context: ReportContext, member: str, train: Table, test: Table | Missing
 ) -> Work[tuple[FindingRow, ...] | Missing]:
-    work = ResultOf(run_checks.with_progress(office.workspace, [f"runs/{member}"] if member else ()))
+    work = ResultOf(run_checks.with_progress(context.workspace, [f"runs/{member}"] if member else ()))
     try:
         with without_warnings():
             yield from work
@@ -155,19 +155,19 @@ def _findings(
     findings: Sequence[Finding] = work.result.findings
     cases = [finding_rows.cases_with_rows(finding, files) for finding in findings]
     ids = list(dict.fromkeys(name for case in cases for _, names in case for name in names))
-    images = yield from photos(office.workspace, [files.paths[name] for name in ids])
+    images = yield from photos(context.workspace, [files.paths[name] for name in ids])
     at = {name: image for name, image in zip(ids, images, strict=True) if image is not None}
     return tuple(
-        finding_rows.finding_row(finding, named, at, office.album)
-        for finding, named in zip(findings, cases, strict=True)
+        finding_rows.finding_row(finding, cases_of_finding, at, context.album)
+        for finding, cases_of_finding in zip(findings, cases, strict=True)
     )
 
 
-def _augmentation_section(office: ReportContext) -> Work[tuple[AugmentedImage, ...] | Missing]:
-    work = ResultOf(augment_rows.with_progress(office.workspace, rows=STRIPS))
+def _augmentation_section(context: ReportContext) -> Work[tuple[AugmentedImage, ...] | Missing]:
+    work = ResultOf(augment_rows.with_progress(context.workspace, rows=STRIPS))
     try:
         with without_warnings():
             yield from work
     except KitError as error:
         return absent(error)
-    return finding_rows.add_augmented(work.result, office.album)
+    return finding_rows.add_augmented(work.result, context.album)

@@ -113,15 +113,15 @@ def read(
         raise InvalidError(f"{chosen.run.name} was trained for other classes than the table's", code="D42")
     if scoring is not None:
         oof, table = scoring.answers(oof, table)[0], table.by_answer
-    joined = oof.mean()
+    mean = oof.mean()
     first = dict(zip(oof.ids[::-1].tolist(), oof.folds[::-1].tolist(), strict=True))
-    folds = np.array([first[name] for name in joined.ids.tolist()])
+    folds = np.array([first[name] for name in mean.ids.tolist()])
     return EvaluatedMember(
         chosen.run,
         chosen.views,
-        joined.probabilities,
+        mean.probabilities,
         folds,
-        table.take(table.index_of(joined.ids)),
+        table.take(table.index_of(mean.ids)),
         oof.provenance,
         decision or Decision(),
     )

@@ -30,15 +30,15 @@ def costs(subject: EvaluatedMember) -> np.ndarray:
 def worst(subject: EvaluatedMember) -> list[int]:
     """Returns the positions of the wrongly predicted rows with the highest cost, and of those of each class."""
     loss, wrong = costs(subject), subject.is_error
-    taken: Counter[str] = Counter()
+    count_by_class: Counter[str] = Counter()
     chosen: list[int] = []
     for row in np.argsort(-loss, kind="stable").tolist():
         if not wrong[row]:
             continue
         names = subject.table.label_names(row) if subject.table.target.has_decisions else ()
-        if len(chosen) < MAX_MISTAKES or any(taken[name] < MAX_MISTAKES_PER_CLASS for name in names):
+        if len(chosen) < MAX_MISTAKES or any(count_by_class[name] < MAX_MISTAKES_PER_CLASS for name in names):
             chosen.append(row)
-            taken.update(names)
+            count_by_class.update(names)
         if len(chosen) == MAX_MISTAKES_IN_ALL:
             break
     return chosen

@@ -137,12 +137,12 @@ def curves(run: TrainedRun, name: str, title: str, y: str, one: bool = False) ->
     are alike.
     """
     shown_curves = run.curves[:1] if one else run.curves
-    drawn = [
+    lines_drawn = [
         Line(f"fold {curve.fold}", curve.epochs, curve.values[name])
         for curve in shown_curves
         if name in curve.values
     ]
-    return charts.lines(drawn, title, "epoch", y)
+    return charts.lines(lines_drawn, title, "epoch", y)
 
 
 def class_sizes(data: DataSection) -> Markup:

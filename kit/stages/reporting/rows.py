@@ -23,75 +23,75 @@ CAMS = 60  # mistakes that are shown with Grad-CAM
 
 
 def examine_rows(
-    office: ReportContext, cam: bool
+    context: ReportContext, cam: bool
 ) -> Work[tuple[MemberEvaluation | Missing, tuple[Mistake, ...] | Missing, LabelErrorSection | Missing]]:
     """Returns the chosen member's rows, with pictures of the worst and of those with a doubtful label."""
-    if office.chosen is None:
+    if context.chosen is None:
         nothing = Missing("no run has out-of-fold predictions", "kit train --name first")
         return nothing, nothing, nothing
-    chosen, table = office.chosen, office.table
+    chosen, table = context.chosen, context.table
     if isinstance(table, Missing):
         return table, table, table
-    named = table_of(
-        chosen.run.folder, table, office.workspace.competition.data
+    renamed = table_of(
+        chosen.run.folder, table, context.workspace.competition.data
     )  # as the run's networks have it
     read = section_or_missing(
-        lambda: member_module.read(chosen, named, office.metric.decision, office.scoring)
+        lambda: member_module.read(chosen, renamed, context.metric.decision, context.scoring)
     )
     if isinstance(read, Missing):
         return read, read, read
     member: EvaluatedMember = read
-    evaluation = section_or_missing(lambda: member_module.evaluate_member(member, office.metric))
+    evaluation = section_or_missing(lambda: member_module.evaluate_member(member, context.metric))
     worst: tuple[Mistake, ...] | Missing
     try:
-        worst = yield from _mistakes(office, member, cam)
+        worst = yield from _mistakes(context, member, cam)
     except KitError as error:
         worst = absent(error)
-    return evaluation, worst, (yield from _suspects(office, member))
+    return evaluation, worst, (yield from _suspects(context, member))
 
 
-def _suspects(office: ReportContext, member: EvaluatedMember) -> Work[LabelErrorSection]:
+def _suspects(context: ReportContext, member: EvaluatedMember) -> Work[LabelErrorSection]:
     expected, suspects = find_suspects(member)
-    shown = suspects[:MAX_LABEL_ERRORS]
-    images = yield from photos(office.workspace, [member.table.paths[row] for row, _ in shown])
+    first_suspects = suspects[:MAX_LABEL_ERRORS]
+    images = yield from photos(context.workspace, [member.table.paths[row] for row, _ in first_suspects])
     rows = []
-    for (_, one), image in zip(shown, images, strict=True):
+    for (_, one), image in zip(first_suspects, images, strict=True):
         text = (
             f"image {one.id}, labelled {', '.join(one.labels) or 'nothing'}, probably {', '.join(one.likely)}"
         )
-        picture = None if image is None else office.album.picture(image, text, "doubtful labels")
+        picture = None if image is None else context.album.picture(image, text, "doubtful labels")
         rows.append(replace(one, picture=picture))
     return LabelErrorSection(member.name, expected, len(suspects), tuple(rows))
 
 
-def _mistakes(office: ReportContext, member: EvaluatedMember, cam: bool) -> Work[tuple[Mistake, ...]]:
+def _mistakes(context: ReportContext, member: EvaluatedMember, cam: bool) -> Work[tuple[Mistake, ...]]:
     rows, loss = mistakes.worst(member), mistakes.costs(member)
-    images = yield from photos(office.workspace, [member.table.paths[row] for row in rows])
-    lit = (yield from _overlay_cams(office, member, rows[:CAMS])) if cam and rows else {}
+    images = yield from photos(context.workspace, [member.table.paths[row] for row in rows])
+    lit = (yield from _overlay_cams(context, member, rows[:CAMS])) if cam and rows else {}
     with_pictures = []
     for row, image in zip(rows, images, strict=True):
         case = mistakes.mistake(member, row, float(loss[row]))
-        named, answered = ", ".join(case.labels) or "no label", ", ".join(case.told) or "no label"
-        text = f"image {case.id}, labelled {named}, told as {answered}"
-        picture = None if image is None else office.album.picture(image, text, "mistakes")
-        shown = (
-            office.album.picture(lit[row], f"what spoke for {answered} in image {case.id}", "Grad-CAM")
+        labelled, answered = ", ".join(case.labels) or "no label", ", ".join(case.told) or "no label"
+        text = f"image {case.id}, labelled {labelled}, told as {answered}"
+        picture = None if image is None else context.album.picture(image, text, "mistakes")
+        overlay = (
+            context.album.picture(lit[row], f"what spoke for {answered} in image {case.id}", "Grad-CAM")
             if row in lit
             else None
         )
-        with_pictures.append(replace(case, picture=picture, cam=shown))
+        with_pictures.append(replace(case, picture=picture, cam=overlay))
     return tuple(with_pictures)
 
 
 def _overlay_cams(
-    office: ReportContext, member: EvaluatedMember, rows: Sequence[int]
+    context: ReportContext, member: EvaluatedMember, rows: Sequence[int]
 ) -> Work[dict[int, np.ndarray]]:
     """Returns the rows' images with Grad-CAM. A missing checkpoint does not affect the mistakes."""
     from kit.stages.reporting.cam import cams
 
     try:
-        return (yield from cams(office.workspace, member, rows))
+        return (yield from cams(context.workspace, member, rows))
     except KitError as error:
-        office.lacking.append(f"Grad-CAM: {error.code} {error.summary}")
+        context.lacking.append(f"Grad-CAM: {error.code} {error.summary}")
         yield Progress(TASK, 1, PARTS, f"no Grad-CAM: {error.code} {error.summary}", line=True)
         return {}

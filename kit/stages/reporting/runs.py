@@ -33,7 +33,7 @@ def run_rows(records: Sequence[Record], metric: Metric) -> tuple[TrainedRun, ...
 def _run_row(record: Record, differs: Mapping[str, str]) -> TrainedRun:
     logs = {fold: _lines(record.run, fold) for fold in range(record.folds)}
     lines = [line for log in logs.values() for line in log]
-    speeds, held = _numbers(lines, "images_per_second"), _numbers(lines, "memory_mib")
+    speeds, memory = _numbers(lines, "images_per_second"), _numbers(lines, "memory_mib")
     return TrainedRun(
         name=record.run.name,
         started=_start_time(record.run),
@@ -47,7 +47,7 @@ def _run_row(record: Record, differs: Mapping[str, str]) -> TrainedRun:
         scores=numeric_names(record.scores),
         rows=row_count(fold_numbers(record.run), record.done),
         images_per_second=statistics.median(speeds) if speeds else None,
-        memory_mib=round(max(held)) if held else None,
+        memory_mib=round(max(memory)) if memory else None,
         left_out=round(sum(_numbers(lines, "left_out"))),
         curves=tuple(_curve(fold, log) for fold, log in logs.items() if log),
     )
@@ -55,10 +55,10 @@ def _run_row(record: Record, differs: Mapping[str, str]) -> TrainedRun:
 
 def _read_request(run: Run) -> Mapping[str, Any]:
     try:
-        asked = run.manifest.get("asked")
+        request = run.manifest.get("asked")
     except KitError:
         return {}
-    return asked if isinstance(asked, Mapping) else {}
+    return request if isinstance(request, Mapping) else {}
 
 
 def _start_time(run: Run) -> str:
@@ -107,19 +107,21 @@ def numeric_names(values: Any) -> dict[str, float]:
     return {str(name): value for name, value in numbers.items() if value is not None}
 
 
-def find_differing_settings(asked: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
+def find_differing_settings(requests: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
     """Returns the settings in which several experiments differ, for each experiment.
 
     A run with other settings, such as a soup, lists those and leaves out the settings that it lacks.
     """
-    dotted = [{key: str(value) for key, value in flatten(one).items() if value != {}} for one in asked]
+    dotted = [{key: str(value) for key, value in flatten(one).items() if value != {}} for one in requests]
     usual = max(
-        (frozenset(one) for one in asked), key=[frozenset(one) for one in asked].count, default=frozenset()
+        (frozenset(one) for one in requests),
+        key=[frozenset(one) for one in requests].count,
+        default=frozenset(),
     )
     apart = set()
     for key in {key for one in dotted for key in one}:
         section = key.partition(".")[0]
-        values = {one.get(key, "") for one, whole in zip(dotted, asked, strict=True) if section in whole}
+        values = {one.get(key, "") for one, whole in zip(dotted, requests, strict=True) if section in whole}
         if len(values) > 1 or section not in usual:
             apart.add(key)
     return [{key: one[key] for key in sorted(apart & one.keys())} for one in dotted]

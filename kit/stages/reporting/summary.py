@@ -87,13 +87,13 @@ def _find_problems(sections: Sections) -> Iterator[Problem]:
                 yield Problem(finding.level, finding.summary, "data")
     stopped = _find_stopped(sections.runs)
     if stopped:
-        named = ", ".join(run.name for run in stopped[:MAX_NAMES_PER_LINE]) + (
+        names = ", ".join(run.name for run in stopped[:MAX_NAMES_PER_LINE]) + (
             " …" if len(stopped) > MAX_NAMES_PER_LINE else ""
         )
         summary = (
-            f"run {named}: {stopped[0].state}"
+            f"run {names}: {stopped[0].state}"
             if len(stopped) == 1
-            else f"{len(stopped)} runs are not finished: {named}"
+            else f"{len(stopped)} runs are not finished: {names}"
         )
         yield Problem("warning", summary, "runs")
     for run in () if isinstance(sections.runs, Missing) else sections.runs:

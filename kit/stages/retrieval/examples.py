@@ -64,14 +64,14 @@ def example_page(
     source = read_source(workspace, member, table)
     fold = min(source.by_fold)
     vectors = source.by_fold[fold].train.vectors
-    held = np.array([row for row in source.oof_mask(fold) if source.has_vector[row]])
+    held_out = np.array([row for row in source.oof_mask(fold) if source.has_vector[row]])
     gallery = source.gallery(fold)
     yield Progress(TASK, 0, 1, f"{source.member} fold {fold}")
-    neighbours = nearest(np.ascontiguousarray(vectors[held]), np.ascontiguousarray(vectors[gallery]), k)
+    neighbours = nearest(np.ascontiguousarray(vectors[held_out]), np.ascontiguousarray(vectors[gallery]), k)
     rows = gallery[neighbours.rows]
-    right = table.targets()[rows[:, 0]] == table.targets()[held]
+    right = table.targets()[rows[:, 0]] == table.targets()[held_out]
     chosen = _choose(right, queries, generator(seed, "look retrieve"))
-    wanted = np.concatenate([held[chosen, None], rows[chosen]], axis=1)
+    wanted = np.concatenate([held_out[chosen, None], rows[chosen]], axis=1)
     images = yield from _images(workspace, source, np.unique(wanted))
     strips = tuple(
         tuple(
@@ -80,7 +80,7 @@ def example_page(
         )
         for place, line in zip(chosen.tolist(), wanted.tolist(), strict=True)
     )
-    return Page(strips, int((~right).sum()), len(held), _map(table, held, vectors, seed))
+    return Page(strips, int((~right).sum()), len(held_out), _map(table, held_out, vectors, seed))
 
 
 def _choose(right: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
@@ -100,13 +100,13 @@ def _example_image(table: Table, row: int, image: np.ndarray, similarity: float)
     return ExampleImage(str(table.ids[row]), table.label_names(row)[0], image, similarity)
 
 
-def _map(table: Table, held: np.ndarray, vectors: np.ndarray, seed: int) -> Map:
+def _map(table: Table, held_out: np.ndarray, vectors: np.ndarray, seed: int) -> Map:
     """Returns the map. Source: van der Maaten and Hinton 2008, "Visualizing Data using t-SNE", by
     scikit-learn, on cosines.
     """
     from sklearn.manifold import TSNE
 
-    rows = np.sort(generator(seed, "look retrieve map").permutation(held)[:MAX_MAP_POINTS])
+    rows = np.sort(generator(seed, "look retrieve map").permutation(held_out)[:MAX_MAP_POINTS])
     perplexity = min(30.0, max(1.0, (len(rows) - 1) / 3))
     model = TSNE(2, perplexity=perplexity, metric="cosine", init="random", random_state=seed)
     names: Sequence[str] = table.class_groups

@@ -29,23 +29,23 @@ def neighbour_figure(page: Page, title: str) -> Figure:
     figure.suptitle(title, fontsize=10)
     grid: Any = figure.subplots(lines, columns, squeeze=False)
     for line, strip in zip(grid, page.queries, strict=True):
-        for axes, shown in zip(line, strip, strict=True):
-            _cell(axes, shown, strip[0])
+        for axes, example in zip(line, strip, strict=True):
+            _cell(axes, example, strip[0])
     return figure
 
 
-def _cell(axes: Any, shown: ExampleImage, query: ExampleImage) -> None:
-    axes.imshow(shown.image)
+def _cell(axes: Any, example: ExampleImage, query: ExampleImage) -> None:
+    axes.imshow(example.image)
     axes.set_xticks([])
     axes.set_yticks([])
-    name = shown.label if len(shown.label) <= 22 else shown.label[:21] + "…"
-    if shown is query:
+    name = example.label if len(example.label) <= 22 else example.label[:21] + "…"
+    if example is query:
         axes.set_title(f"query\n{name}", fontsize=7, color="black", fontweight="bold")
         return
-    right = shown.label == query.label
+    right = example.label == query.label
     colour = RIGHT if right else WRONG
     axes.set_title(
-        f"{'right' if right else 'WRONG'} {shown.similarity:.2f}\n{name}", fontsize=7, color=colour
+        f"{'right' if right else 'WRONG'} {example.similarity:.2f}\n{name}", fontsize=7, color=colour
     )
     for spine in axes.spines.values():
         spine.set_color(colour)

@@ -24,14 +24,14 @@ def read_index(workspace: Workspace, source: EmbeddedRun, index: str) -> dict[in
     file = read_csv(workspace.path(index), data.sep, data.encoding)
     wanted = set(file.column(data.id if data.id in file.columns else file.columns[0]))
     vectors_by_fold: dict[int, Vectors] = {}
-    kept: dict[str, Vectors] = {}
+    vectors_by_name: dict[str, Vectors] = {}
     for fold in source.by_fold:
         names = [name for name in (str(fold), STATE_UNTRAINED) if (folder / name / "manifest.json").is_file()]
         if not names:
             raise InvalidError(
                 f"{source.member} has no embeddings of {index} by fold {fold}", code="D48", hint=hint
             )
-        if names[0] not in kept:
+        if names[0] not in vectors_by_name:
             embeddings = Embeddings.read(folder / names[0])
             if embeddings.provenance.checkpoint != source.by_fold[fold].provenance.checkpoint:
                 raise InvalidError(
@@ -40,8 +40,8 @@ def read_index(workspace: Workspace, source: EmbeddedRun, index: str) -> dict[in
                     cases=[Case(f"fold {fold}", source.member)],
                     hint=hint,
                 )
-            kept[names[0]] = embeddings.test
-        vectors_by_fold[fold] = kept[names[0]]
+            vectors_by_name[names[0]] = embeddings.test
+        vectors_by_fold[fold] = vectors_by_name[names[0]]
         if set(vectors_by_fold[fold].ids.tolist()) != wanted:
             raise InvalidError(
                 f"the embeddings of {source.member} are of other images than those of {index}",

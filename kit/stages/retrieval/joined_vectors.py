@@ -19,11 +19,11 @@ class FittedReduction:
 
     def apply(self, parts: Sequence[np.ndarray]) -> np.ndarray:
         """Returns unit vectors float32 of the rows of several runs; zeros for rows without a vector in any run."""
-        joined = join_vectors(parts)
-        if self.pca is None or not len(joined):
-            return joined
-        reduced = _to_unit_length(self.pca.transform(joined).astype(np.float32))
-        reduced[~joined.any(axis=1)] = 0
+        vectors = join_vectors(parts)
+        if self.pca is None or not len(vectors):
+            return vectors
+        reduced = _to_unit_length(self.pca.transform(vectors).astype(np.float32))
+        reduced[~vectors.any(axis=1)] = 0
         return reduced
 
 
@@ -43,14 +43,14 @@ class Reduction:
             return FittedReduction()
         from sklearn.decomposition import PCA
 
-        joined = join_vectors(parts)
-        if self.components > min(joined.shape):
+        vectors = join_vectors(parts)
+        if self.components > min(vectors.shape):
             raise ConfigError(
-                f"--pca {self.components}, but there are {joined.shape[0]} vectors of {joined.shape[1]} numbers",
+                f"--pca {self.components}, but there are {vectors.shape[0]} vectors of {vectors.shape[1]} numbers",
                 code="C28",
-                hint=f"--pca {min(joined.shape)} or less",
+                hint=f"--pca {min(vectors.shape)} or less",
             )
-        return FittedReduction(PCA(self.components, whiten=self.whiten, random_state=0).fit(joined))
+        return FittedReduction(PCA(self.components, whiten=self.whiten, random_state=0).fit(vectors))
 
 
 NO_REDUCTION = Reduction()

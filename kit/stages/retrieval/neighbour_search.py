@@ -54,9 +54,9 @@ def find_neighbours(
     total = 2 * len(source.by_fold)
     for number, (fold, embeddings) in enumerate(source.by_fold.items()):
         yield Progress(TASK, 2 * number, total, f"{source.member} {detail}".strip())
-        gallery, held = source.gallery(fold, ignored), source.oof_mask(fold)
+        gallery, held_out = source.gallery(fold, ignored), source.oof_mask(fold)
         vectors = np.ascontiguousarray(embeddings.train.vectors[gallery])
-        queries = Vectors(source.table.ids[held], embeddings.train.vectors[held])
+        queries = Vectors(source.table.ids[held_out], embeddings.train.vectors[held_out])
         oof.append(_of_fold(source, fold, queries, gallery, vectors, _chain(rerankers, fold), k))
         yield Progress(TASK, 2 * number + 1, total, f"{source.member} {detail}".strip())
         test.append(_of_fold(source, fold, embeddings.test, gallery, vectors, _chain(rerankers, None), k))
@@ -149,19 +149,19 @@ def warn_of_missing(source: EmbeddedRun, ignored: Sequence[str]) -> None:
     if not source.table.has_one_class:
         return
     labels, classes = source.table.targets(), source.table.classes
-    lost: dict[str, list[int]] = {}
+    missing: dict[str, list[int]] = {}
     for fold in source.by_fold:
         there = np.bincount(labels[source.gallery(fold, ignored)], minlength=len(classes)) > 0
-        asked = np.bincount(labels[source.oof_mask(fold)], minlength=len(classes)) > 0
-        for number in np.flatnonzero(asked & ~there):
+        has_queries = np.bincount(labels[source.oof_mask(fold)], minlength=len(classes)) > 0
+        for number in np.flatnonzero(has_queries & ~there):
             if classes[number] not in ignored:
-                lost.setdefault(classes[number], []).append(fold)
-    if lost:
-        named = ", ".join(
-            f"{name} (fold {', '.join(map(str, folds))})" for name, folds in list(lost.items())[:5]
+                missing.setdefault(classes[number], []).append(fold)
+    if missing:
+        names = ", ".join(
+            f"{name} (fold {', '.join(map(str, folds))})" for name, folds in list(missing.items())[:5]
         )
         text = (
-            f"W21 {len(lost)} classes have no image in a fold's gallery, so their held-out rows "
-            f"cannot be found: {named}"
+            f"W21 {len(missing)} classes have no image in a fold's gallery, so their held-out rows "
+            f"cannot be found: {names}"
         )
         warnings.warn(KitWarning(text), stacklevel=3)

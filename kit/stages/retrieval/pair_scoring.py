@@ -36,20 +36,20 @@ def score_pairs(
     pairs = _locate(source, wanted)
     total, counts = np.zeros(len(pairs)), np.zeros(len(pairs))
     for fold, embedded in source.by_fold.items():
-        asked = [number for number, pair in enumerate(pairs) if fold in pair.folds]
-        if not asked:
+        numbers = [number for number, pair in enumerate(pairs) if fold in pair.folds]
+        if not numbers:
             continue
         sides = [
             np.stack(
                 [(embedded.test if is_test else embedded.train).vectors[place] for is_test, place in side]
             )
-            for side in zip(*(pairs[number].rows for number in asked), strict=True)
+            for side in zip(*(pairs[number].rows for number in numbers), strict=True)
         ]
         given = pair_features(*sides)[None]
-        trained = np.array([pairs[number].trained for number in asked])
+        trained = np.array([pairs[number].trained for number in numbers])
         probabilities = [judges[name].blend(given)[:, 1] for name in (str(fold), TEST)]
-        total[asked] += np.where(trained, *probabilities)
-        counts[asked] += 1
+        total[numbers] += np.where(trained, *probabilities)
+        counts[numbers] += 1
     return total / np.maximum(counts, 1), sum(pair.seen for pair in pairs)
 
 
@@ -58,10 +58,10 @@ def _locate(source: EmbeddedRun, wanted: Sequence[tuple[str, str]]) -> list[_Pai
     train = {name: place for place, name in enumerate(source.table.ids.tolist())}
     first = next(iter(source.by_fold.values()))
     test = {name: place for place, name in enumerate(first.test.ids.tolist())}
-    held = [everyone & frozenset(row) for row in source.folds.numbers.tolist()]
+    held_out_by_fold = [everyone & frozenset(row) for row in source.folds.numbers.tolist()]
     pairs = []
     for one, other in wanted:
-        holding = [held[train[name]] for name in (one, other) if name in train]
+        holding = [held_out_by_fold[train[name]] for name in (one, other) if name in train]
         shared = frozenset.intersection(*holding) if holding else everyone
         rows = tuple((name not in train, train.get(name, test.get(name, -1))) for name in (one, other))
         folds = shared or holding[0] or everyone

@@ -108,7 +108,10 @@ class PairsResult(Displayed):
 
 @stage
 def classify_pairs(
-    workspace: Workspace | StrPath, member: str, asked: Path | None = None, positive_rate: float | None = None
+    workspace: Workspace | StrPath,
+    member: str,
+    csv_file: Path | None = None,
+    positive_rate: float | None = None,
 ) -> Work[PairsResult]:
     """Learns from a member's embeddings such as `runs/r@hflip`, and scores the pairs of a CSV, its first two
     columns.
@@ -124,7 +127,7 @@ def classify_pairs(
         text = f"pairs need {MEANING['class_index']}, but the table has {MEANING[table.label_kind]}"
         raise ConfigError(text, code="C17")
     source = read_source(workspace, member, table)
-    wanted = _read(asked, table, source) if asked is not None else ()
+    wanted = _read(csv_file, table, source) if csv_file is not None else ()
     features, same, folds = yield from _draw_pairs(source, workspace.experiment.seed)
     honest, judge = cross_fit(PairClassifier(), features[None], same.astype(np.int64), folds)
     judges = {

@@ -111,15 +111,15 @@ def retrieve(
     """
     workspace = Workspace.of(workspace)
     root = workspace.root
-    asked = Scorer.open(scorer, root, "scorer")
+    opened_scorer = Scorer.open(scorer, root, "scorer")
     opened = [Reranker.open(spec, root, "reranker").in_workspace(root) for spec in rerankers]
     table = labels(workspace).sort_by_id()
     scoring = Scoring.of(workspace, table)
     metric = scoring.metric
-    check_takes((asked, metric), table.label_kind, root)
-    recipe = for_metric(asked, metric).with_classes(Classes(table.classes))
-    named = [one.slug() for one in (asked, *opened)]
-    context = _RetrievalContext(workspace, table, scoring, recipe, opened, named)
+    check_takes((opened_scorer, metric), table.label_kind, root)
+    recipe = for_metric(opened_scorer, metric).with_classes(Classes(table.classes))
+    slugs = [one.slug() for one in (opened_scorer, *opened)]
+    context = _RetrievalContext(workspace, table, scoring, recipe, opened, slugs)
     read = [read_source(workspace, member, table) for member in members]
     results = []
     for source in read:
@@ -189,13 +189,13 @@ class _RetrievalContext:
         self, source: EmbeddedRun, chosen: tuple[Reranker, ...], oof: SplitNeighbours, test: SplitNeighbours
     ) -> _SearchVariant:
         rows, folds = self._rows(source, oof)
-        held = self.table.take(rows)
+        held_out = self.table.take(rows)
         honest, fitted = cross_fit(
-            _Scoring(bind_rows(self.scorer, held)),
+            _Scoring(bind_rows(self.scorer, held_out)),
             oof.neighbours,
-            held.targets(),
+            held_out.targets(),
             folds,
-            row_clusters(folds, held),
+            row_clusters(folds, held_out),
         )
         return _SearchVariant(chosen, oof, test, honest, fitted.scorer)
 
@@ -206,8 +206,8 @@ class _RetrievalContext:
 
     def _write(self, source: EmbeddedRun, variants: Sequence[_SearchVariant]) -> RetrievalResult:
         rows, folds = self._rows(source, variants[0].oof)
-        held = self.table.take(rows)
-        honest, best = self._choose(variants, held, folds)
+        held_out = self.table.take(rows)
+        honest, best = self._choose(variants, held_out, folds)
         variant = variants[best]
         one_class = self.table.has_one_class
         prior = self.table.counts() / len(self.table) if one_class else self.table.prior()
@@ -231,52 +231,56 @@ class _RetrievalContext:
             variant.test.ids, variant.test.folds, self.table.classes, test_shares, test, self.table.target
         )
         predicted.write(folder / "test.parquet")
-        metric, answers, joined = self._bind(held, folds, variant.scorer.score(variant.oof.neighbours))
+        metric, answers, probabilities = self._bind(
+            held_out, folds, variant.scorer.score(variant.oof.neighbours)
+        )
         return RetrievalResult(
             f"runs/{source.run.name}@{name}",
             folder,
             variant.scorer.spec(),
             oof.provenance.require_scores(),
-            metric.score(answers.targets(), joined),
+            metric.score(answers.targets(), probabilities),
             *gain_over_plain(source.run.predictions("plain") / "oof.parquet", oof, self.scoring, self.table),
-            self._reranker_gains(variants, variant, held, folds),
+            self._reranker_gains(variants, variant, held_out, folds),
         )
 
     def _bind(
-        self, held: Table, folds: np.ndarray, shares: np.ndarray
+        self, held_out: Table, folds: np.ndarray, shares: np.ndarray
     ) -> tuple[Metric, Table, Probabilities]:
         """Returns the metric of the answers of held-out images, those answers, and their probabilities."""
-        predictions = Predictions(held.ids, folds, held.classes, shares, target=held.target)
+        predictions = Predictions(held_out.ids, folds, held_out.classes, shares, target=held_out.target)
         return self.scoring.bind(predictions, self.table)
 
     def _choose(
-        self, variants: Sequence[_SearchVariant], held: Table, folds: np.ndarray
+        self, variants: Sequence[_SearchVariant], held_out: Table, folds: np.ndarray
     ) -> tuple[np.ndarray, int]:
         """Returns cross-fitted scores (known, K), each fold's by the variant that is best on the others, and
         the best variant overall.
         """
         if len(variants) == 1:
             return variants[0].honest, 0
-        stack, truth = np.stack([variant.honest for variant in variants]), held.targets()
+        stack, truth = np.stack([variant.honest for variant in variants]), held_out.targets()
         single = for_labels(
-            for_metric(Ensembler.open("single"), bind_rows(self.scoring.metric, held)), held.target
+            for_metric(Ensembler.open("single"), bind_rows(self.scoring.metric, held_out)), held_out.target
         )
         try:
-            honest, fitted = cross_fit(single, stack, truth, folds, row_clusters(folds, held))
+            honest, fitted = cross_fit(single, stack, truth, folds, row_clusters(folds, held_out))
         except InvalidError:  # too few rows to choose on some and to score on others
             return variants[0].honest, 0
         return honest, int(getattr(fitted, "member", 0))
 
     def _reranker_gains(
-        self, variants: Sequence[_SearchVariant], kept: _SearchVariant, held: Table, folds: np.ndarray
+        self, variants: Sequence[_SearchVariant], chosen: _SearchVariant, held_out: Table, folds: np.ndarray
     ) -> tuple[RerankerGain, ...]:
-        metric, answers, base = self._bind(held, folds, variants[0].honest)
+        metric, answers, base = self._bind(held_out, folds, variants[0].honest)
         gains = []
         for reranker in self.rerankers:
             alone = next(variant for variant in variants if variant.rerankers == (reranker,))
-            joined = self._bind(held, folds, alone.honest)[2]
-            (gain,) = compute_gains(metric, answers.targets(), joined, {"plain search": base}, answers.groups)
-            gains.append(RerankerGain(reranker.plugin_name(), gain, reranker in kept.rerankers))
+            probabilities = self._bind(held_out, folds, alone.honest)[2]
+            (gain,) = compute_gains(
+                metric, answers.targets(), probabilities, {"plain search": base}, answers.groups
+            )
+            gains.append(RerankerGain(reranker.plugin_name(), gain, reranker in chosen.rerankers))
         return tuple(gains)
 
     def _provenance(self, source: EmbeddedRun, name: str, variant: _SearchVariant) -> Provenance:

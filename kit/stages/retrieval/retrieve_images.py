@@ -200,19 +200,19 @@ def retrieve_images(
         threshold = rule.threshold
     else:
         score, threshold = float(rule.score_rows(held_out_ranked).mean()), question.threshold
-    named = tuple(f"runs/{source.member}" for source in sources)
-    answers = ImageAnswers(named, question.metric, score, len(folds), threshold, None, None, 0, 0.0)
+    member_refs = tuple(f"runs/{source.member}" for source in sources)
+    answers = ImageAnswers(member_refs, question.metric, score, len(folds), threshold, None, None, 0, 0.0)
     if sample is None or shape is None:
         return answers
     yield Progress(TASK, 1, 2, "test rows")
     lists = _answer_test(workspace, sources, reductions, question, rule, search)
     wanted = list(dict.fromkeys(sample.iloc[:, 0]))
-    lost = [Case("has no test row", id=name, code="D41") for name in wanted if name not in lists]
-    if lost:
+    missing = [Case("has no test row", id=name, code="D41") for name in wanted if name not in lists]
+    if missing:
         raise InvalidError(
-            f"{len(lost)} of {len(wanted)} ids of the sample are not test rows",
+            f"{len(missing)} of {len(wanted)} ids of the sample are not test rows",
             code="D41",
-            cases=lost,
+            cases=missing,
             hint="data.id=<the column of the sample's ids>, then kit train, or another data.test",
         )
     if hasattr(shape, "write_ranked"):
@@ -290,17 +290,17 @@ def _compare_held_out(
     first, parts, folds = sources[0], [], []
     truth = first.table.targets()
     for fold, reduction in reductions.items():
-        held = first.oof_mask(fold)
-        vectors = reduction.apply([source.by_fold[fold].train.vectors[held] for source in sources])
+        held_out = first.oof_mask(fold)
+        vectors = reduction.apply([source.by_fold[fold].train.vectors[held_out] for source in sources])
         seen = vectors.any(axis=1)
-        held, vectors = held[seen], vectors[seen]
-        if len(held) < 2:
+        held_out, vectors = held_out[seen], vectors[seen]
+        if len(held_out) < 2:
             continue
-        near = nearest_excluding_self(vectors, min(question.most, len(held) - 1), search)
-        mine = truth[held]
+        near = nearest_excluding_self(vectors, min(question.most, len(held_out) - 1), search)
+        mine = truth[held_out]
         counts = np.bincount(mine)[mine] - 1
         parts.append(RankedImages(near.similarities, mine[near.rows] == mine[:, None], counts))
-        folds.append(np.full(len(held), fold))
+        folds.append(np.full(len(held_out), fold))
     if not parts:
         raise InvalidError("no fold holds out two images, so nothing can be scored", code="D48")
     return _stack(parts), np.concatenate(folds)
@@ -360,7 +360,7 @@ def _join(reductions: Mapping[int, FittedReduction], parts_of: Any) -> tuple[np.
 
     Folds that share embeddings count once.
     """
-    joined, seen, ids = [], set[int](), np.array([], dtype=str)
+    reduced, seen, ids = [], set[int](), np.array([], dtype=str)
     for fold, reduction in reductions.items():
         parts: list[Vectors] = parts_of(fold)
         ids = parts[0].ids
@@ -368,8 +368,8 @@ def _join(reductions: Mapping[int, FittedReduction], parts_of: Any) -> tuple[np.
             continue
         seen.add(id(parts[0].vectors))
         at = [_places(part, ids) for part in parts]
-        joined.append(reduction.apply([part.vectors[rows] for part, rows in zip(parts, at, strict=True)]))
-    return ids, join_vectors(joined)
+        reduced.append(reduction.apply([part.vectors[rows] for part, rows in zip(parts, at, strict=True)]))
+    return ids, join_vectors(reduced)
 
 
 def _places(part: Vectors, ids: np.ndarray) -> np.ndarray:
@@ -403,11 +403,13 @@ def _enter(
             "sample": sha256(workspace.path(str(data.sample))),
         },
     }
-    named = name or f"images-{'-'.join(member.removeprefix('runs/') for member in answers.members)}"
+    submission_name = name or f"images-{'-'.join(member.removeprefix('runs/') for member in answers.members)}"
     with submission.lock_submissions(workspace.submissions):
         board = Board.read(workspace.submissions)
         entered = {entry.file for entry in board.entries}
-        written = submission.write(workspace.submissions, named, table, record, data.sep, board.last, entered)
+        written = submission.write(
+            workspace.submissions, submission_name, table, record, data.sep, board.last, entered
+        )
         if written.is_new:
             entry = Entry(
                 number=written.number,

@@ -93,12 +93,12 @@ def make_features(
     rows = out_of_fold(read, table, workspace.cache)
     warn_of_partial(read, len(rows.ids))
     side = encode_columns(rows.table, test, data.columns, data.column_kinds)[:2]
-    column = _group_column(rows.table, test, group or data.group, asked=group is not None)
+    column = _group_column(rows.table, test, group or data.group, is_asked=group is not None)
     train = join_features(rows.names, rows.members, table.classes, side[0], rows.table, column)
     return FeatureTable(read, rows, read[0].folds, train, side, test, column)
 
 
-def _group_column(train: Table, test: Table, name: str | None, asked: bool) -> str | None:
+def _group_column(train: Table, test: Table, name: str | None, is_asked: bool) -> str | None:
     """Returns the column of groups, if both tables have it.
 
     `data.group` may be a pattern, or a column that the test table lacks.
@@ -108,7 +108,7 @@ def _group_column(train: Table, test: Table, name: str | None, asked: bool) -> s
     lacking = [
         split for split, table in (("train", train), ("test", test)) if len(table) and name not in table.frame
     ]
-    if lacking and asked:
+    if lacking and is_asked:
         raise ConfigError(
             f"--group: the {lacking[0]} table has no column {name!r}",
             code="C07",
@@ -135,11 +135,11 @@ def join_features(
         for place, name in enumerate(names)
         for number, label in enumerate(classes)
     }
-    joined = pd.concat([pd.DataFrame(columns), side.reset_index(drop=True)], axis=1)
+    with_sides = pd.concat([pd.DataFrame(columns), side.reset_index(drop=True)], axis=1)
     if group is None:
-        return joined
+        return with_sides
     keys = table.frame[group].astype(str).to_numpy()
-    return pd.concat([joined, group_statistics(joined, keys)], axis=1)
+    return pd.concat([with_sides, group_statistics(with_sides, keys)], axis=1)
 
 
 def group_statistics(values: pd.DataFrame, keys: np.ndarray) -> pd.DataFrame:

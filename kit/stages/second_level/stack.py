@@ -118,7 +118,7 @@ def stack(
             code="D46",
             hint="use members that train several folds",
         )
-    asked = {
+    request = {
         "model": model,
         "options": options,
         "seeds": seeds,
@@ -130,15 +130,15 @@ def stack(
         "kinds": dict(space.competition.data.column_kinds),
         "group": features.group,
     }
-    manifest = make_manifest(run, table, features.folds, STACKED, asked)
+    manifest = make_manifest(run, table, features.folds, STACKED, request)
     is_new = check_name(run, manifest)
     if is_new:
-        held = np.zeros(features.rows.members.shape[1:])
+        held_out = np.zeros(features.rows.members.shape[1:])
         for place, fold in enumerate(numbers):
             yield Progress(TASK, place, len(numbers) + 1, f"fold {fold}")
             out = features.rows.folds == fold
             fit = features.train[~out], features.rows.truth[~out]
-            (held[out],) = _predict(
+            (held_out[out],) = _predict(
                 model, options, seeds, fit, [(features.train[out], features.rows.members[:, out])], target
             )
         yield Progress(TASK, len(numbers), len(numbers) + 1, "test rows")
@@ -146,7 +146,7 @@ def stack(
             [features.test_features(fold) for fold in features.test_folds()] if len(features.test) else []
         )
         test = _predict(model, options, seeds, (features.train, features.rows.truth), asked_test, target)
-        member = _member(run.name, features, held, test)
+        member = _member(run.name, features, held_out, test)
         scored = with_scores(member.oof, scoring, table)
         write_member(space, run, manifest, replace(member, oof=scored))
     written = Predictions.read(run.predictions(PLAIN) / "oof.parquet").provenance
@@ -173,7 +173,7 @@ def _predict(
     options: Mapping[str, Any],
     seeds: int,
     fit: tuple[pd.DataFrame, np.ndarray],
-    asked: list[tuple[pd.DataFrame, np.ndarray]],
+    tables_and_stacks: list[tuple[pd.DataFrame, np.ndarray]],
     target: Target,
 ) -> list[np.ndarray]:
     """Returns probabilities (rows, K) for features and members' probabilities (M, rows, K), by trees fitted on `fit`.
@@ -182,8 +182,8 @@ def _predict(
     have.
     """
     features, truth = fit
-    tables = [table for table, _ in asked]
-    sums = [stack.mean(axis=0, dtype=np.float64) for _, stack in asked]
+    tables = [table for table, _ in tables_and_stacks]
+    sums = [stack.mean(axis=0, dtype=np.float64) for _, stack in tables_and_stacks]
     if not target.multi_label:
         present, numbers = np.unique(truth, return_inverse=True)
         if len(present) > 1:
@@ -201,14 +201,14 @@ def _predict(
     return sums
 
 
-def _member(name: str, features: FeatureTable, held: np.ndarray, test: Sequence[np.ndarray]) -> Member:
+def _member(name: str, features: FeatureTable, held_out: np.ndarray, test: Sequence[np.ndarray]) -> Member:
     table = features.rows.table
     about = Provenance(run=name, views=PLAIN, merge="mean", classes=table.classes)
     oof = Predictions(
         features.rows.ids,
         features.rows.folds,
         table.classes,
-        held.astype(np.float32),
+        held_out.astype(np.float32),
         replace(about, rows="oof", folds=features.folds.fingerprint()),
         target=table.target,
     )

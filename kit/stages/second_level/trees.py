@@ -163,7 +163,7 @@ def fit_predict(
     options: Mapping[str, Any],
     seeds: int,
     train: tuple[pd.DataFrame, np.ndarray],
-    asked: list[pd.DataFrame],
+    feature_tables: list[pd.DataFrame],
 ) -> list[np.ndarray]:
     """Returns probabilities of tables of rows, (rows, classes in the training rows), the mean over `seeds` models.
 
@@ -171,7 +171,7 @@ def fit_predict(
     that the library refuses.
     """
     features, truth = train
-    total: list[Any] = [0.0] * len(asked)
+    total: list[Any] = [0.0] * len(feature_tables)
     for seed in range(seeds):
         classifier = open_classifier(model, options, seed)
         try:
@@ -181,10 +181,12 @@ def fit_predict(
                 ]
                 classifier.set_params(cat_features=names)
                 classifier.fit(_without_missing(features, names), truth)
-                probabilities = [classifier.predict_proba(_without_missing(table, names)) for table in asked]
+                probabilities = [
+                    classifier.predict_proba(_without_missing(table, names)) for table in feature_tables
+                ]
             else:
                 classifier.fit(features, truth)
-                probabilities = [classifier.predict_proba(table) for table in asked]
+                probabilities = [classifier.predict_proba(table) for table in feature_tables]
         except (ValueError, TypeError, RuntimeError) as error:
             first = str(error).splitlines()[0]
             raise ConfigError(

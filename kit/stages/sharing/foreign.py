@@ -196,8 +196,8 @@ def _folds(space: Workspace, rows: ForeignTable, table: Table, given: StrPath | 
             Path(given), folds.ids[np.isin(folds.ids, own)].tolist(), own.tolist(), "training rows"
         )
         folds = _of_table(folds, table)
-        held = folds.ids[(folds.numbers >= 0).any(axis=1)]
-        check_same_ids(rows.path, rows.ids, held.tolist(), "rows that the folds hold out")
+        held_out_ids = folds.ids[(folds.numbers >= 0).any(axis=1)]
+        check_same_ids(rows.path, rows.ids, held_out_ids.tolist(), "rows that the folds hold out")
         if rows.folds is None and folds.numbers.shape[1] > 1:
             raise InvalidError(
                 f"{given} has {folds.numbers.shape[1]} repeats, but {rows.path} has no column fold",
@@ -280,7 +280,7 @@ def _member(
         return Member.unverified(run.name, PLAIN, predicted)
     place = {name: row for row, name in enumerate(folds.ids.tolist())}
     at = [place[name] for name in rows.ids.tolist()]
-    held = Predictions(
+    held_out = Predictions(
         rows.ids,
         folds.numbers[at, 0] if rows.folds is None else rows.folds,
         table.classes,
@@ -295,7 +295,7 @@ def _member(
             code="D43",
             hint="give both tables the same fold numbers",
         )
-    return Member(run.name, PLAIN, folds, held, predicted)
+    return Member(run.name, PLAIN, folds, held_out, predicted)
 
 
 def _warn_of_copies(table: Table, folds: Folds) -> None:
@@ -318,13 +318,13 @@ def _warn_of_copies(table: Table, folds: Folds) -> None:
         warnings.warn(KitWarning(text), stacklevel=3)
 
 
-def warn_of_surer_rows(held: Predictions, test: Predictions) -> None:
+def warn_of_surer_rows(held_out: Predictions, test: Predictions) -> None:
     """Warns (W81) if out-of-fold rows are much more confident than test rows, as rows of a model's training are."""
     from sklearn.metrics import roc_auc_score
 
-    if not held.target.is_probability:
+    if not held_out.target.is_probability:
         return
-    one, other = _confidence(held), _confidence(test)
+    one, other = _confidence(held_out), _confidence(test)
     auc = float(roc_auc_score([1] * len(one) + [0] * len(other), np.concatenate([one, other])))
     noise = np.sqrt((len(one) + len(other) + 1) / (12 * len(one) * len(other)))
     if auc - DEVIATIONS * noise > SURER_AUC:
@@ -349,7 +349,7 @@ def _with_scores(space: Workspace, member: Member, table: Table) -> Member:
 
 
 def make_manifest(
-    run: Run, table: Table, folds: Folds | None, made_by: str, asked: Mapping[str, Any]
+    run: Run, table: Table, folds: Folds | None, made_by: str, request: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Returns the manifest of a run without networks: the request below the word for its origin."""
     known = Folds(table.ids, np.full((len(table), 1), -1, np.int64)) if folds is None else folds
@@ -357,7 +357,7 @@ def make_manifest(
         "schema": SCHEMA,
         "name": run.name,
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
-        "asked": {made_by: dict(asked), "folds": None if folds is None else folds.fingerprint()},
+        "asked": {made_by: dict(request), "folds": None if folds is None else folds.fingerprint()},
         "provenance": provenance(table, known, "", []),
         "git": None,
     }

@@ -114,19 +114,19 @@ def import_runs(
     place = Path(source)
     with open_source(place) as opened:
         space, has_config = _workspace(workspace, opened)
-        taken = _choose_runs(opened, only)
+        chosen = _choose_runs(opened, only)
         with staging_folder(space) as staging:
             _check_export(opened, staging)
-            yield from _copy(opened, taken, staging, space)
+            yield from _copy(opened, chosen, staging, space)
             train = read_labelled_rows(space.root, space.competition.data).sort_by_id()
             test = rows_to_predict(space, space.competition.data, train.classes)
-            new, already = _sort_out(space, staging, taken, prefix)
+            new, already = _sort_out(space, staging, chosen, prefix)
             for number, name in enumerate(new):
                 yield Progress(TASK, number, len(new), f"checking runs/{name}")
                 with _rename_in_errors(staging, place):
                     check_run(space, Run(staging / "runs" / name), train, test)
             entries = [] if only else check_submissions(staging / "submissions")
-            names = {name: prefix + name for name in taken}
+            names = {name: prefix + name for name in chosen}
             runs = tuple(_take_run(space, staging, name, names[name], train) for name in new)
             submissions = take_submissions(space, staging / "submissions", entries, names if prefix else {})
             others = () if prefix or only else tuple(_take_others(space, staging, opened))
@@ -213,8 +213,8 @@ def _copy(source: Source, runs: Mapping[str, Sequence[str]], staging: Path, spac
 def _is_at_work(folder: Path) -> bool:
     """Whether a process of this machine works on a run. No lock is tried, because nothing is written to a source."""
     try:
-        held = dict(read_json(folder / BUSY))
-        return held["host"] == platform.node() and Path("/proc", str(int(held["pid"]))).exists()
+        owner = dict(read_json(folder / BUSY))
+        return owner["host"] == platform.node() and Path("/proc", str(int(owner["pid"]))).exists()
     except (OSError, ValueError, KeyError, TypeError):
         return False
 
@@ -223,7 +223,7 @@ def _sort_out(
     space: Workspace, staging: Path, runs: Mapping[str, Sequence[str]], prefix: str
 ) -> tuple[list[str], list[str]]:
     """Returns the runs to import, and those that exist already. Raises ConfigError C11 for names of other runs."""
-    new, already, taken = list[str](), list[str](), list[str]()
+    new, already, clashing = list[str](), list[str](), list[str]()
     for name in runs:
         here = find_run(space, prefix + name)
         if not here.folder.exists():
@@ -231,12 +231,12 @@ def _sort_out(
         elif _is_same(here, Run(staging / "runs" / name)):
             already.append(here.name)
         else:
-            taken.append(here.name)
-    if taken:
+            clashing.append(here.name)
+    if clashing:
         raise ConfigError(
-            f"{len(taken)} runs of these names are here already, and are other runs",
+            f"{len(clashing)} runs of these names are here already, and are other runs",
             code="C11",
-            cases=[Case("is another run", f"runs/{name}") for name in taken],
+            cases=[Case("is another run", f"runs/{name}") for name in clashing],
             hint="--prefix anna- names the imported runs anna-...",
         )
     return new, already

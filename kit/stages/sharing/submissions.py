@@ -92,8 +92,8 @@ def _is_same(submissions: Path, one: Entry, folder: Path, other: Entry) -> bool:
 
 
 def _is_free(submissions: Path, board: Board, number: int) -> bool:
-    taken = any(entry.number == number for entry in board.entries)
-    return not taken and not any(submissions.glob(f"{number:04d}-*"))
+    is_taken = any(entry.number == number for entry in board.entries)
+    return not is_taken and not any(submissions.glob(f"{number:04d}-*"))
 
 
 def _next(submissions: Path, board: Board) -> int:

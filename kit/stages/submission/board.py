@@ -203,18 +203,18 @@ class Board:
 
         Raises ConfigError (C22) for an unknown submission, or if several have that number.
         """
-        asked = re.sub(r"\.(csv|json)$", "", Path(str(number)).name)
-        if re.fullmatch(r"[0-9]+", asked):
-            asked = str(int(asked))
-        matching = [entry for entry in self.entries if asked in (str(entry.number), entry.stem)]
+        ref = re.sub(r"\.(csv|json)$", "", Path(str(number)).name)
+        if re.fullmatch(r"[0-9]+", ref):
+            ref = str(int(ref))
+        matching = [entry for entry in self.entries if ref in (str(entry.number), entry.stem)]
         known = ", ".join(map(str, sorted({entry.number for entry in self.entries})))
         if len(matching) == 1:
             return matching[0]
         if matching:
             hint = f"give the name: {', '.join(entry.stem for entry in matching)}"
-            raise ConfigError(f"{len(matching)} submissions have the number {asked}", code="C22", hint=hint)
+            raise ConfigError(f"{len(matching)} submissions have the number {ref}", code="C22", hint=hint)
         hint = f"one of {known}" if known else "kit blend creates one"
-        raise ConfigError(f"no submission {asked} on the board", code="C22", hint=hint)
+        raise ConfigError(f"no submission {ref} on the board", code="C22", hint=hint)
 
     def sort_entries(self) -> tuple[Entry, ...]:
         """Returns the entries, best first within each metric. Those scored on other rows than most come after them."""

@@ -209,15 +209,15 @@ class KaggleSite:
         """Returns R22 for a name that the site does not show, with the nearest of the competitions that the
         user has joined.
         """
-        joined: list[str] = []
+        entered_names: list[str] = []
         with suppress(KitError), talk_to_site(self._secrets):
             entered = self._api.competitions_list(group="entered")
-            joined = [
+            entered_names = [
                 str(competition.ref or competition.url).rstrip("/").rpartition("/")[2]
                 for competition in entered.competitions
             ]
         return RunError(
-            f"Kaggle shows this user no competition {self.name!r}{did_you_mean(self.name, joined)}",
+            f"Kaggle shows this user no competition {self.name!r}{did_you_mean(self.name, entered_names)}",
             code="R22",
             cases=[refusal.summary],
             hint='correct "kaggle" in config.json, which is the last part of the address '

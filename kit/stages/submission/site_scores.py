@@ -44,10 +44,10 @@ class SyncResult(Displayed):
         """Returns what changed on the board, and the submissions without a score with the reason."""
         lines = []
         for one in self.scores:
-            shown = "" if one.score is None else f" {one.score:g}"
+            score_text = "" if one.score is None else f" {one.score:g}"
             detail = f" ({one.detail})" if one.detail else ""
             if one.status != "unchanged":
-                lines.append(f"submission {one.entry.number}: {one.status}{shown}{detail}")
+                lines.append(f"submission {one.entry.number}: {one.status}{score_text}{detail}")
         unchanged = sum(one.status == "unchanged" for one in self.scores)
         if unchanged:
             lines.append(f"unchanged scores: {unchanged}")

@@ -76,12 +76,12 @@ def write(
             if not there.is_file():
                 files.write_text(there, text)
             elif is_changed(there):
-                kept = _move_aside(there)
+                moved = _move_aside(there)
                 files.write_text(there, text)
                 warnings.warn(
                     KitWarning(
                         f"W57 {there} was changed on disk and is restored; the changed file is now "
-                        f"{kept.name}"
+                        f"{moved.name}"
                     ),
                     stacklevel=2,
                 )
@@ -115,8 +115,8 @@ def is_changed(file: Path) -> bool:
 def _move_aside(file: Path) -> Path:
     """Renames a changed submission to a free name."""
     ends = itertools.chain([""], (f"-{number}" for number in itertools.count(2)))
-    kept = next(name for end in ends if not (name := file.with_suffix(f".changed{end}.csv")).exists())
-    return file.replace(kept)
+    free_name = next(name for end in ends if not (name := file.with_suffix(f".changed{end}.csv")).exists())
+    return file.replace(free_name)
 
 
 def text_of(table: pd.DataFrame, sep: str = ",") -> str:
@@ -132,10 +132,10 @@ def read_record(file: Path) -> dict[str, Any]:
     """Returns the record beside a submission: members, ensembler, format. Raises ConfigError C22 for another file."""
     try:
         record = upgrade_record(files.read_json(file))
-        named = all("member" in one for one in record["members"])
+        has_members = all("member" in one for one in record["members"])
     except (OSError, ValueError, KeyError, TypeError):
-        record, named = {}, False
-    if not named or not isinstance(record.get("ensembler"), dict) or "format" not in record:
+        record, has_members = {}, False
+    if not has_members or not isinstance(record.get("ensembler"), dict) or "format" not in record:
         raise ConfigError(
             f"{file} is not a record of a submission",
             code="C22",

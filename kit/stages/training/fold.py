@@ -234,11 +234,11 @@ def _with_row_ids(context: _FoldContext, error: NotFiniteError) -> RunError:
     setting = context.setting
     ids = setting.ids[error.last.rows.numpy()]
     newest = checkpoints.newest(context.folder)
-    kept = f"the last good checkpoint is {newest}" if newest else "no checkpoint exists yet"
+    last_good = f"the last good checkpoint is {newest}" if newest else "no checkpoint exists yet"
     cases = [Case("in the last of these steps", id=str(row)) for row in ids]
     hint = calmer(setting.experiment.clip_grad_norm, setting.precision.train)
     hint += f"; --init-from runs/{setting.run.name} starts from the saved weights" if newest else ""
-    text = f"fold {context.fold}: {error.summary}; {kept}"
+    text = f"fold {context.fold}: {error.summary}; {last_good}"
     return RunError(text, code=error.code, cases=cases, hint=hint)
 
 
@@ -371,8 +371,8 @@ class _EpochLoop:
         """Returns the present epoch: its loss, the scores of the previous epoch, images per second, memory."""
         learner = self.learner
         total, rows = (math.nan, 1) if learner.loss_sum is None else learner.loss_sum.tolist()
-        taken = memory.format_mebibytes(memory.device_memory(learner.device).taken)
-        return self.log.so_far(total / max(rows, 1), self.rows / (now - self.epoch_start), taken)
+        memory_taken = memory.format_mebibytes(memory.device_memory(learner.device).taken)
+        return self.log.so_far(total / max(rows, 1), self.rows / (now - self.epoch_start), memory_taken)
 
     def _after_epoch(self, event: fit.EpochEvent) -> Work[None]:
         """Validates, logs and saves as the config says.

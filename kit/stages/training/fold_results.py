@@ -57,8 +57,8 @@ def predict_held_out(
         return Predictions(table.ids[rows], folds, table.classes, nothing, target=table.target)
     batches = oof_batches(setting, fold) if batches is None else batches
     loss, target = setting.loss_of(fold, setting.techniques.parts.loss), table.target
-    shown = for_predicting(predictor, setting.precision, setting.experiment.image_size)
-    model = Predictor(shown, loss, setting.precision, target)
+    prepared = for_predicting(predictor, setting.precision, setting.experiment.image_size)
+    model = Predictor(prepared, loss, setting.precision, target)
     try:
         (own,) = yield from predict_all(
             [model], batches, [lambda images: images], "mean", len(batches.rows), "validate"

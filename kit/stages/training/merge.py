@@ -174,12 +174,12 @@ def _merge_fold(setting: RunContext, fold: int, head: Checkpoint, source: Embedd
     parts = setting.parts_of(fold).without_pretrained()
     built = network.build(parts, classes, size)
     built.load_state_dict(_join(head.prediction_weights, _source_weights(setting, fold, source)))
-    made = setting.precision.to_device(built.eval(), setting.device)
-    held_out = finish(predict_held_out(setting, fold, made))
+    merged = setting.precision.to_device(built.eval(), setting.device)
+    held_out = finish(predict_held_out(setting, fold, merged))
     before = Predictions.read(heads.fold_predictions_file(fold))
     known = np.isin(before.ids, held_out.ids)
-    found = held_out.align(before.ids[known]) if known.any() else np.zeros((0, classes), np.float32)
-    difference = float(np.abs(found - before.probabilities[known]).mean()) if known.any() else 0.0
+    aligned = held_out.align(before.ids[known]) if known.any() else np.zeros((0, classes), np.float32)
+    difference = float(np.abs(aligned - before.probabilities[known]).mean()) if known.any() else 0.0
     if difference > TOLERANCE:
         raise InvalidError(
             f"fold {fold}: the network of runs/{source.run.name} does not give the predictions of runs/{heads.name}",
@@ -187,7 +187,7 @@ def _merge_fold(setting: RunContext, fold: int, head: Checkpoint, source: Embedd
             cases=[Case(f"probabilities differ by {difference:.3f} on average", f"fold {fold}")],
             hint=f"the weights of the backbone were changed; kit embed again, and train runs/{heads.name} again",
         )
-    path = save_checkpoint(setting, fold, 1, made.state_dict(), None, {})
+    path = save_checkpoint(setting, fold, 1, merged.state_dict(), None, {})
     write_held_out(setting, fold, held_out, path)
     return difference
 

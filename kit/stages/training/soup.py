@@ -110,15 +110,15 @@ def make_soup(
         mode="json"
     )
     space = replace(workspace, raw={**workspace.raw, **shared, "tracker": None})
-    run, asked = find_run(space, name), {"soup": [target.run.name for target in targets], "greedy": greedy}
+    run, request = find_run(space, name), {"soup": [target.run.name for target in targets], "greedy": greedy}
     with run.lock():
         remove_partial_files(run.folder)
-        check_config(run, asked, "soup")
+        check_config(run, request, "soup")
         setting = yield from prepare_run(space, run, like=targets[0].run)
         context = _SoupContext(setting, folds)
         for fold_weights in folds:
             fold_weights.check(setting)
-        setting.begin(asked)
+        setting.begin(request)
         chosen = yield from _choose_ingredients(context, greedy)
         yield from _write_run(context, chosen)
         whole = assemble(setting)
@@ -312,8 +312,8 @@ def _choose_ingredients(context: _SoupContext, greedy: bool) -> Work[dict[int, t
             tuple(context.names) if not greedy else greedy_soup(context, fold_weights.fold)
         )
         if greedy:
-            shown = f"fold {fold_weights.fold}: {', '.join(ingredients[fold_weights.fold])}"
-            yield Progress("choose", number + 1, len(context.folds), shown, line=True)
+            text = f"fold {fold_weights.fold}: {', '.join(ingredients[fold_weights.fold])}"
+            yield Progress("choose", number + 1, len(context.folds), text, line=True)
     return ingredients
 
 
@@ -323,12 +323,12 @@ def greedy_soup(context: _SoupContext, without: int) -> tuple[str, ...]:
     """
     alone = {name: context.score([name], without) for name in context.names}
     order = sorted(context.names, key=lambda name: -alone[name])
-    kept, best = [order[0]], alone[order[0]]
+    ingredients, best = [order[0]], alone[order[0]]
     for name in order[1:]:
-        score = context.score([*kept, name], without)
+        score = context.score([*ingredients, name], without)
         if score >= best:
-            kept, best = [*kept, name], score
-    return tuple(kept)
+            ingredients, best = [*ingredients, name], score
+    return tuple(ingredients)
 
 
 def _write_run(context: _SoupContext, chosen: dict[int, tuple[str, ...]]) -> Work[None]:

@@ -115,7 +115,7 @@ class SweepResult(Displayed):
 @stage
 def run_sweep(
     name: str,
-    asked: Sequence[str],
+    axis_texts: Sequence[str],
     config_sets: Sequence[str] = (),
     trials: int | None = None,
     seed: int = 0,
@@ -152,16 +152,16 @@ def run_sweep(
                 "--preset names its own trials", code="C05", hint="without --config-set and --trials"
             )
         config_sets = _read_sets(file) or preset_sets(
-            Workspace.find(start, (*given, *asked)), preset, _for_trials(seconds)
+            Workspace.find(start, (*given, *axis_texts)), preset, _for_trials(seconds)
         )
     if pruner is not None:
         check_pruner(pruner)
     early: dict[str, Any] = {"pruner": pruner} if pruner else {}
     if stop_folds:
         early["stop_folds"] = True
-    axes, sets = [axis(text) for text in asked], [text.split() for text in config_sets]
+    axes, sets = [axis(text) for text in axis_texts], [text.split() for text in config_sets]
     _remember(
-        file, {"asked": list(asked), "each": list(config_sets), "trials": trials, "seed": seed, **early}
+        file, {"asked": list(axis_texts), "each": list(config_sets), "trials": trials, "seed": seed, **early}
     )
     metric = Metric.open(space.competition.metric, space.root, "metric")
     if trials is None:
@@ -243,23 +243,23 @@ def _read_sets(file: Path) -> list[str]:
         return []
 
 
-def _remember(file: Path, asked: Mapping[str, Any]) -> None:
+def _remember(file: Path, request: Mapping[str, Any]) -> None:
     """Writes the request. Raises ConfigError C11 if the file has another sweep."""
     try:
         known = dict(read_json(file))
     except FileNotFoundError:
-        write_json(file, {"schema": SCHEMA, **asked})
+        write_json(file, {"schema": SCHEMA, **request})
         return
     except (ValueError, TypeError, OSError):
         known = {}
-    more = {**known, "trials": asked["trials"]} if known.get("trials") and asked["trials"] else known
-    if more != {"schema": SCHEMA, **asked}:
+    more = {**known, "trials": request["trials"]} if known.get("trials") and request["trials"] else known
+    if more != {"schema": SCHEMA, **request}:
         raise ConfigError(
             f"{file.name} belongs to another sweep: {' '.join(known.get('asked', ['?']))}",
             code="C11",
             hint="use another name; the same sweep with more --trials continues",
         )
-    write_json(file, {"schema": SCHEMA, **asked})
+    write_json(file, {"schema": SCHEMA, **request})
 
 
 def _together(space: Workspace, count: int, is_search: bool) -> int:

@@ -43,8 +43,8 @@ def train_trials(
     Raises BusyError for a run that another process trains.
     """
     if spaces[0].experiment.executor is not None:
-        asked: list[tuple[Workspace, str | None]] = list(zip(spaces, runs, strict=True))
-        came = yield from train_runs(asked, None, stop, ALONE, share)
+        requests: list[tuple[Workspace, str | None]] = list(zip(spaces, runs, strict=True))
+        came = yield from train_runs(requests, None, stop, ALONE, share)
     else:
         came = []
         for place, (space, run) in enumerate(zip(spaces, runs, strict=True)):

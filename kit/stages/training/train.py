@@ -165,7 +165,7 @@ def _check_alone(ranks: Ranks) -> None:
 
 
 def train_runs(
-    asked: Sequence[tuple[Workspace, str | None]],
+    requests: Sequence[tuple[Workspace, str | None]],
     folds: Sequence[int] | None = None,
     stop: Stop | None = None,
     ranks: Ranks = ALONE,
@@ -177,11 +177,11 @@ def train_runs(
     shares are as in `train_run`.
     """
     _check_alone(ranks)
-    executor, stop = open_executor(asked[0][0], asked[0][0].experiment.device), stop or Stop()
+    executor, stop = open_executor(requests[0][0], requests[0][0].experiment.device), stop or Stop()
     came: dict[int, Run | KitError] = {}
     begun: dict[int, BegunRun] = {}
     with ExitStack() as locks:
-        for place, (space, name) in enumerate(asked):
+        for place, (space, name) in enumerate(requests):
             try:
                 if trains_on_features(space.experiment):
                     came[place] = yield from _train_on_features(space, name, folds, stop, ranks, share)
@@ -204,7 +204,7 @@ def train_runs(
             except KitError as error:
                 came[place] = error
         came |= yield from train_in_parallel(executor, begun, stop)
-    return [came[place] for place in range(len(asked))]
+    return [came[place] for place in range(len(requests))]
 
 
 def _start_run(

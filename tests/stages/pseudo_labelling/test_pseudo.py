@@ -233,7 +233,7 @@ def test_a_training_table_of_other_rows_than_the_teachers_is_refused(school: Pat
         found = read(school, "oof", run)
         found.take(found.ids != "059").write(file_of(school, "oof", run))
     with pytest.raises(DataError, match="D60 the training table has 59 rows, but a was trained on 60"):
-        pseudo(school, ["runs/a", "runs/b"], asked=ALL)
+        pseudo(school, ["runs/a", "runs/b"], request=ALL)
 
 
 def test_a_teacher_that_lacks_a_fold_leaves_that_student_untaught(school: Path) -> None:
@@ -243,7 +243,7 @@ def test_a_teacher_that_lacks_a_fold_leaves_that_student_untaught(school: Path) 
     with pytest.warns(
         KitWarning, match="W23 not all teachers have fold 0: no student can be trained on this fold"
     ):
-        made = pseudo(school, ["runs/a", "runs/b"], asked=ALL)
+        made = pseudo(school, ["runs/a", "runs/b"], request=ALL)
     assert set(made.folds) == {1}
 
 
@@ -261,14 +261,14 @@ def test_test_images_that_changed_since_the_teachers_saw_them_are_refused(school
     images = school / "data" / "images"
     shutil.copy(images / "061.png", images / "060.png")
     with pytest.raises(DataError, match="D65 a@plain predicted other test images than those of the table"):
-        pseudo(school, ["runs/a"], asked=ALL)
+        pseudo(school, ["runs/a"], request=ALL)
 
 
 def test_test_rows_that_changed_since_the_teachers_saw_them_are_refused(school: Path) -> None:
     sample = school / "data" / "sample_submission.csv"
     sample.write_text("\n".join(sample.read_text().splitlines()[:-1]) + "\n")
     with pytest.raises(DataError, match="D65"):
-        pseudo(school, ["runs/a"], asked=ALL)
+        pseudo(school, ["runs/a"], request=ALL)
 
 
 def test_what_networks_say_of_their_training_rows_must_be_there_and_of_the_same_networks(
@@ -277,9 +277,9 @@ def test_what_networks_say_of_their_training_rows_must_be_there_and_of_the_same_
     asked = PseudoRequest(told=("train",))
     plant(school, "train", lambda found: found.probabilities, checkpoints={"0": "0001:x", "1": "0001:y"})
     with pytest.raises(InvalidError, match=r"D43 .*train\.parquet was predicted by other checkpoints"):
-        pseudo(school, ["runs/a"], asked=asked)
+        pseudo(school, ["runs/a"], request=asked)
     file_of(school, "train").unlink()
     with pytest.raises(
         InvalidError, match=r"D41 a@plain has no predictions of its training rows(.|\n)*--rows both"
     ):
-        pseudo(school, ["runs/a"], asked=asked)
+        pseudo(school, ["runs/a"], request=asked)

@@ -69,7 +69,7 @@ def _lowest(probe: ProbeBatch, rows: int) -> tuple[float, float, Tensor]:
     width = probe.loss.width(len(probe.setting.loaded.table.classes))
     free = torch.zeros(rows, width, device=labels.device, requires_grad=True)
     adam, values = torch.optim.Adam([free], lr=ADAM_LR), []
-    kept = free.detach().expand(len(labels), width)
+    best_outputs = free.detach().expand(len(labels), width)
     for _ in range(MAX_STEPS):
         given = (torch.tanh(free) if bounded else free).expand(len(labels), width)
         value = probe.loss.rows(given, labels).mean()
@@ -77,11 +77,11 @@ def _lowest(probe: ProbeBatch, rows: int) -> tuple[float, float, Tensor]:
         if not math.isfinite(values[-1]) or not value.requires_grad or _has_settled(values):
             break
         if values[-1] <= min(values):
-            kept = given.detach().clone()
+            best_outputs = given.detach().clone()
         adam.zero_grad()
         value.backward()
         adam.step()
-    return values[0], min(values), kept
+    return values[0], min(values), best_outputs
 
 
 def _has_settled(values: Sequence[float]) -> bool:

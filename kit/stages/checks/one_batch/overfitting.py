@@ -102,8 +102,8 @@ def largest_lower_lr(probe: ProbeBatch, floor: LossFloor, factor: float) -> floa
     for slower in LOWER_LR_FACTORS:
         if time.monotonic() > end:
             break
-        tried = overfit(probe, floor, factor * slower, STEPS_PER_LOWER_LR)
-        if floor.progress_of(min(tried.losses)) >= LEARNING_PROGRESS and math.isfinite(tried.last):
+        slower_fit = overfit(probe, floor, factor * slower, STEPS_PER_LOWER_LR)
+        if floor.progress_of(min(slower_fit.losses)) >= LEARNING_PROGRESS and math.isfinite(slower_fit.last):
             return factor * slower
     return None
 

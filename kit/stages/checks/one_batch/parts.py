@@ -61,14 +61,16 @@ def find_unchanged_parts(probe: ProbeBatch, fitted: OverfitResult) -> dict[str, 
     for part, module in learner.network.named_children():
         weights = {f"{part}.{name}": weight for name, weight in module.named_parameters()}
         learning = {name: weight for name, weight in weights.items() if weight.requires_grad}
-        held = [rates[id(weight)] for weight in learning.values() if id(weight) in rates]
+        rates_of_part = [rates[id(weight)] for weight in learning.values() if id(weight) in rates]
         moved = any(not torch.equal(weight, fitted.before[name]) for name, weight in learning.items())
         if not learning:
             continue
-        if not held:
+        if not rates_of_part:
             unchanged[part] = "the optimizer does not have its weights"
-        elif max(held) <= MIN_RELATIVE_LR_STEP * usual:
-            unchanged[part] = f"its learning rate is {max(held):.3g}, that of the optimizer {usual:.3g}"
+        elif max(rates_of_part) <= MIN_RELATIVE_LR_STEP * usual:
+            unchanged[part] = (
+                f"its learning rate is {max(rates_of_part):.3g}, that of the optimizer {usual:.3g}"
+            )
         elif not moved:
             reached = any(weight.grad is not None and weight.grad.any() for weight in learning.values())
             unchanged[part] = UNMOVED if reached else "it gets no gradient"
@@ -86,9 +88,9 @@ def check_average(fitted: OverfitResult) -> Iterator[Finding]:
     average = fitted.learner.average
     if not isinstance(average, Ema):
         return
-    shown, own = dict(average.module.named_parameters()), dict(fitted.learner.network.named_parameters())
+    averaged, own = dict(average.module.named_parameters()), dict(fitted.learner.network.named_parameters())
     way = _distance({name: own[name] - fitted.before[name] for name in own})
-    come = _distance({name: shown[name] - fitted.before[name] for name in own})
+    come = _distance({name: averaged[name] - fitted.before[name] for name in own})
     if way > 0 and come < MIN_AVERAGE_PROGRESS * way:
         yield Finding(
             "K28",

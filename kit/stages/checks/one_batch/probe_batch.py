@@ -99,9 +99,9 @@ class ProbeBatch:
         setting, given = self.setting, self.batch.images if images is None else images
         learner.saved_buffers.save()
         torch.manual_seed(0)  # the same dropout for other images
-        shown = setting.precision.to_layout(given, setting.device)
+        on_device = setting.precision.to_layout(given, setting.device)
         side = self.batch.side
-        outputs = step.outputs(learner.network, shown, setting.precision, setting.device, side).float()
+        outputs = step.outputs(learner.network, on_device, setting.precision, setting.device, side).float()
         learner.saved_buffers.restore()
         return outputs
 

@@ -99,16 +99,16 @@ def sanity_check(workspace: Workspace | StrPath, fold: int = 0) -> Work[SanityCh
         low = loss_floor(probe)
         start = float(probe.loss.rows(probe.outputs(probe.learner()), probe.labels()).mean())
         findings += check_loss(probe, low)
-        tried, cause = None, _find_non_finite(probe)
+        fitted, cause = None, _find_non_finite(probe)
         if cause:
             findings.append(_not_finite(cause))
         elif not low.is_stuck:
             findings += check_start_loss(probe, low, start)
             yield Progress("one batch", 2, 4)
-            tried = overfit(probe, low, peak_lr_factor(probe))
-            findings += _of_fit(probe, low, tried)
+            fitted = overfit(probe, low, peak_lr_factor(probe))
+            findings += _of_fit(probe, low, fitted)
             yield Progress("resume", 3, 4)
-            findings += [*check_average(tried), *check_resume(probe, tried)]
+            findings += [*check_average(fitted), *check_resume(probe, fitted)]
     finally:
         for stage in stages:
             stage.batches.close()
@@ -120,9 +120,9 @@ def sanity_check(workspace: Workspace | StrPath, fold: int = 0) -> Work[SanityCh
         low.guessing,
         start,
         low.least,
-        tried.last if tried else start,
-        len(tried.losses) if tried else 0,
-        int(tried.right.sum()) if tried else 0,
+        fitted.last if fitted else start,
+        len(fitted.losses) if fitted else 0,
+        int(fitted.right.sum()) if fitted else 0,
         time.monotonic() - began,
         tuple(findings),
     )
@@ -147,40 +147,40 @@ def _not_finite(cause: str) -> Finding:
     )
 
 
-def _of_fit(probe: ProbeBatch, low: LossFloor, tried: OverfitResult) -> Iterator[Finding]:
+def _of_fit(probe: ProbeBatch, low: LossFloor, fitted: OverfitResult) -> Iterator[Finding]:
     """Yields K25 for parts that do not move.
 
     If the batch is not overfitted, yields the first reason that is found. A part that the optimizer does not
     move may only need a step that is large enough to show.
     """
-    still = find_unchanged_parts(probe, tried)
-    if tried.known:
+    still = find_unchanged_parts(probe, fitted)
+    if fitted.known:
         if still:
             yield check_parts_move(still)
         return
-    if ignores_images(probe, tried.learner):
+    if ignores_images(probe, fitted.learner):
         yield check_images_matter()
         return
     sure = {part: why for part, why in still.items() if why != UNMOVED}
-    rated = None if sure else _of_rate(probe, low, tried)
+    rated = None if sure else _of_rate(probe, low, fitted)
     if sure or (still and (rated is None or rated.code == "K27")):
         yield check_parts_move(sure or still)
     elif rated is not None:
         yield rated
 
 
-def _of_rate(probe: ProbeBatch, low: LossFloor, tried: OverfitResult) -> Finding | None:
+def _of_rate(probe: ProbeBatch, low: LossFloor, fitted: OverfitResult) -> Finding | None:
     """Returns K26 if the rate is too low or too high for the run, K27 if no rate overfits the batch."""
-    share = low.progress_of(tried.last)
-    if math.isfinite(tried.last) and (share >= LEARNING_PROGRESS or tried.right.all()):
+    share = low.progress_of(fitted.last)
+    if math.isfinite(fitted.last) and (share >= LEARNING_PROGRESS or fitted.right.all()):
         return None  # on its way
-    if math.isfinite(tried.last) and len(tried.losses) < MIN_STEPS:
-        return _short_of_time(tried)
-    lr, whole = max(tried.learner.peaks), lr_integral(probe)
-    fell = f"{len(tried.losses)} steps changed the loss from {tried.losses[0]:.4g} to {tried.last:.4g}"
-    needed = find_first_lr(probe, low, tried.factor or MIN_RELATIVE_LR)
-    if needed is not None and math.isfinite(tried.last):
-        needed = min(needed, len(tried.losses) * LEARNING_PROGRESS / max(share, 1e-12))
+    if math.isfinite(fitted.last) and len(fitted.losses) < MIN_STEPS:
+        return _short_of_time(fitted)
+    lr, whole = max(fitted.learner.peaks), lr_integral(probe)
+    fell = f"{len(fitted.losses)} steps changed the loss from {fitted.losses[0]:.4g} to {fitted.last:.4g}"
+    needed = find_first_lr(probe, low, fitted.factor or MIN_RELATIVE_LR)
+    if needed is not None and math.isfinite(fitted.last):
+        needed = min(needed, len(fitted.losses) * LEARNING_PROGRESS / max(share, 1e-12))
         return (
             None
             if needed <= whole
@@ -188,14 +188,14 @@ def _of_rate(probe: ProbeBatch, low: LossFloor, tried: OverfitResult) -> Finding
                 "K26",
                 "problem" if needed > MIN_SPARE_FACTOR * whole else "warning",
                 f"the learning rate {lr:.3g} is too low: {fell}",
-                f"half of the possible decrease of the loss on {len(tried.right)} images needs about "
+                f"half of the possible decrease of the loss on {len(fitted.right)} images needs about "
                 f"{needed:.2g} steps at the full rate, but the run has {whole:.0f}",
                 "run kit plot lr --find, then set optimizer.lr; or use more epochs",
             )
         )
-    lower = largest_lower_lr(probe, low, tried.factor)
+    lower = largest_lower_lr(probe, low, fitted.factor)
     if lower is None:
-        return _unknown(probe, low, tried)
+        return _unknown(probe, low, fitted)
     return Finding(
         "K26",
         "problem",
@@ -205,30 +205,30 @@ def _of_rate(probe: ProbeBatch, low: LossFloor, tried: OverfitResult) -> Finding
     )
 
 
-def _short_of_time(tried: OverfitResult) -> Finding:
+def _short_of_time(fitted: OverfitResult) -> Finding:
     """Returns K27 as a note: the network is slow here, without evidence against it."""
     return Finding(
         "K27",
         "note",
-        f"the time was enough for only {len(tried.losses)} steps, which changed the loss from "
-        f"{tried.losses[0]:.4g} to {tried.last:.4g}",
+        f"the time was enough for only {len(fitted.losses)} steps, which changed the loss from "
+        f"{fitted.losses[0]:.4g} to {fitted.last:.4g}",
         "kit cannot decide whether it learns",
         "use a smaller image_size or network for this check; see kit bench network",
     )
 
 
-def _unknown(probe: ProbeBatch, low: LossFloor, tried: OverfitResult) -> Finding:
+def _unknown(probe: ProbeBatch, low: LossFloor, fitted: OverfitResult) -> Finding:
     """Returns K27: the batch is not overfitted, and the learning rate is not the reason.
 
     It is a note if most weights are frozen.
     """
-    wrong = [name for name, right in zip(probe.ids(), tried.right.tolist(), strict=True) if not right]
+    wrong = [name for name, right in zip(probe.ids(), fitted.right.tolist(), strict=True) if not right]
     return Finding(
         "K27",
         "note" if probe.stage.frozen else "problem",
-        f"{len(tried.losses)} steps over {len(tried.right)} images changed the loss from "
-        f"{tried.losses[0]:.4g} to {tried.last:.4g} (lowest possible {low.least:.4g}); "
-        f"{int(tried.right.sum())} are predicted correctly",
+        f"{len(fitted.losses)} steps over {len(fitted.right)} images changed the loss from "
+        f"{fitted.losses[0]:.4g} to {fitted.last:.4g} (lowest possible {low.least:.4g}); "
+        f"{int(fitted.right.sum())} are predicted correctly",
         "a network that cannot overfit 8 images will not learn from thousands",
         "use a larger network or image_size, less dropout, no clip_grad_norm; then check backbone, "
         "pooling and head one by one",
