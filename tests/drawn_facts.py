@@ -45,9 +45,9 @@ def drawn_facts(
         return album.picture(noise, text, "drawings") or Picture("data:,", text, side, side)
 
     truth = rng.integers(0, len(classes), 4000)
-    told = np.where(rng.random(4000) < 0.6, truth, rng.integers(0, len(classes), 4000))
+    predicted = np.where(rng.random(4000) < 0.6, truth, rng.integers(0, len(classes), 4000))
     counts = np.zeros((len(classes), len(classes)), np.int64)
-    np.add.at(counts, (truth, told), 1)
+    np.add.at(counts, (truth, predicted), 1)
     curves = tuple(
         EpochCurve(
             fold,
@@ -109,7 +109,7 @@ def drawn_facts(
             (AugmentedImage(name, (classes[0],), shown, shown),),
         ),
         runs=runs,
-        judged=MemberEvaluation(
+        evaluation=MemberEvaluation(
             f"{name}@plain",
             4000,
             {"macro_f1": 0.6},

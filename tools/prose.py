@@ -24,8 +24,8 @@ MIN_MESSAGE_WORDS = 4
 PRIVATE_WORDS = {
     r"flatter\w*": "optimistic",
     r"honest\w*": "unbiased",
-    r"(is|are|was|were) told": "predicted, reported",
-    r"told (apart|right|wrong)": "separated, predicted correctly, predicted wrongly",
+    r"(is|are|was|were|be) told": "predicted, reported",
+    r"told (as|apart|by|right|wrong)": "predicted as, separated, predicted correctly, predicted wrongly",
     r"(says?|said) nothing": "has no",
     r"hears?|heard": "receive",
     r"kin": "related rows",
@@ -142,6 +142,23 @@ def prose_of_module(file: Path, root: Path = ROOT) -> Iterator[Prose]:
             yield Prose(f"{file.relative_to(root)}:{node.lineno}", " ".join(text.split()))
 
 
+def prose_of_templates() -> Iterator[Prose]:
+    """Texts between the tags of the report's templates; their expressions are `X`."""
+    for file in sorted((ROOT / "kit" / "stages" / "reporting" / "templates").iterdir()):
+        if file.suffix in (".html", ".md"):
+            yield from prose_of_template(file)
+
+
+def prose_of_template(file: Path, root: Path = ROOT) -> Iterator[Prose]:
+    text = re.sub(r"<!--(.*?)-->", r"<>\1<>", file.read_text(encoding="utf-8"), flags=re.DOTALL)
+    text = re.sub(r"\{\{.*?\}\}", "X", text, flags=re.DOTALL)
+    text = re.sub(r"\{%.*?%\}", "", text, flags=re.DOTALL)
+    text = re.sub(r"</?(code|strong|small|span)[^>]*>", "", text)
+    for part in re.split(r"<[^>]*>|\n", text):
+        if part.strip():
+            yield Prose(str(file.relative_to(root)), " ".join(part.split()))
+
+
 def prose_of_docstrings() -> Iterator[Prose]:
     """Paragraphs and list items of the docstrings of kit/ and plugins/, without examples, trees and tables."""
     for folder in ("kit", "plugins"):
@@ -199,7 +216,8 @@ def main(arguments: Sequence[str]) -> int:
     docstrings = list(prose_of_docstrings())
     findings = [line for page in pages() for line in find_wide_lines(page)]
     findings += find_long_sentences(iter([*docs, *help_texts, *docstrings]))
-    findings += find_private_words(iter([*docs, *help_texts, *docstrings, *prose_of_messages()]))
+    others = [*prose_of_messages(), *prose_of_templates()]
+    findings += find_private_words(iter([*docs, *help_texts, *docstrings, *others]))
     print("\n".join(findings))
     for name, prose in (("README and docs", docs), ("help", help_texts), ("docstrings", docstrings)):
         long = find_long_sentences(iter(prose), LONG_WORDS)

@@ -98,5 +98,5 @@ def test_a_blend_writes_the_numbers_of_the_test_rows(trained: kit.Session, compe
 def test_the_report_plots_numbers(trained: kit.Session, competition: Path) -> None:
     text = page(gather_facts(competition, check=False))
     assert "red: predicted by true values" in text
-    assert "What is taken for what" not in text
+    assert "Confusion matrix" not in text
     assert "Calibration" not in text

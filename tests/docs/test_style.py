@@ -20,6 +20,8 @@ from tools.prose import (
     prose_of_messages,
     prose_of_module,
     prose_of_page,
+    prose_of_template,
+    prose_of_templates,
 )
 
 MAX_ENTRIES = 20
@@ -39,6 +41,11 @@ def test_help_has_short_sentences_and_words_of_the_field() -> None:
 
 def test_messages_use_words_of_the_field() -> None:
     assert not find_private_words(prose_of_messages())
+
+
+def test_the_report_has_short_sentences_and_words_of_the_field() -> None:
+    assert not find_long_sentences(prose_of_templates())
+    assert not find_private_words(prose_of_templates())
 
 
 def test_docstrings_have_short_sentences_and_words_of_the_field() -> None:
@@ -117,6 +124,17 @@ def test_messages_of_a_module_are_its_strings_without_docstrings(tmp_path: Path)
     texts = list(prose_of_module(file, tmp_path))
     assert [each.text for each in texts] == ["run X goes on from here"]
     assert len(find_private_words(iter(texts))) == 1
+
+
+def test_texts_of_a_template_are_read_without_tags_and_expressions(tmp_path: Path) -> None:
+    file = tmp_path / "planted.html"
+    file.write_text(
+        '<p class="kin">{{ luck }} rows are <strong>told</strong> wrong.</p>{% if kin %}<b>Done</b>{% endif %}'
+        "<!-- Whoever hears. -->\n"
+    )
+    texts = list(prose_of_template(file, tmp_path))
+    assert [each.text for each in texts] == ["X rows are told wrong.", "Done", "Whoever hears."]
+    assert len(find_private_words(iter(texts))) == 3
 
 
 def test_docstrings_of_a_module_are_read_without_examples_and_tables(tmp_path: Path) -> None:

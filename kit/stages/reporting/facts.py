@@ -213,7 +213,7 @@ class Facts:
     summary: Summary
     data: DataSection | Missing
     runs: tuple[TrainedRun, ...] | Missing
-    judged: MemberEvaluation | Missing
+    evaluation: MemberEvaluation | Missing
     mistakes: tuple[Mistake, ...] | Missing
     suspects: LabelErrorSection | Missing
     views: tuple[ViewScores, ...] | Missing

@@ -84,7 +84,7 @@ def gather_facts(
         summary=summarise(context.metric, context.best, rows, sections),
         data=data,
         runs=trained_runs,
-        judged=evaluation,
+        evaluation=evaluation,
         mistakes=wrongs,
         suspects=doubted,
         views=views,

@@ -63,7 +63,7 @@ def mistake(subject: EvaluatedMember, row: int, loss: float) -> Mistake:
         id=str(table.ids[row]),
         fold=int(subject.folds[row]),
         labels=table.label_names(row),
-        told=tuple(table.classes[number] for number in given),
+        predicted=tuple(table.classes[number] for number in given),
         confidence=confidence,
         of_truth=of_truth,
         loss=loss,

@@ -29,7 +29,12 @@ MAX_PAGE_BYTES = 5_000_000  # bytes of a page
 MAX_NAME_CHARACTERS = 60  # characters of a displayed name
 CELLS = 25  # classes of a confusion matrix in numbers; a larger one is a picture
 CHARTED = 40  # runs whose curves are drawn
-TOLD_APART = ("backbone", "backbone.arch", "image_size", "epochs")  # settings that have their own columns
+SETTINGS_WITH_COLUMNS = (
+    "backbone",
+    "backbone.arch",
+    "image_size",
+    "epochs",
+)  # settings that have their own columns
 HEAT = (0, 90, 181)  # the colour of a cell, by its share
 
 
@@ -87,7 +92,7 @@ def environment(html: bool) -> Environment:
         "matrix": matrix,
         "CELLS": CELLS,
         "WORST": MAX_MISTAKES,
-        "told_apart": TOLD_APART,
+        "hidden_settings": SETTINGS_WITH_COLUMNS,
     }
     return new
 

@@ -25,8 +25,8 @@ class ClassScore:
     precision: float | None
     recall: float | None
     f1: float | None
-    told_as: str = ""  # the class that its wrong rows are most often predicted as
-    told_rows: int = 0
+    confused_with: str = ""  # the class that its wrong rows are most often predicted as
+    confused_rows: int = 0
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class Confused:
     """How many rows of one class are predicted as another."""
 
     truth: str
-    told: str
+    predicted: str
     rows: int
     share: float  # of the true class's rows
 
@@ -109,7 +109,7 @@ class Mistake:
     id: str
     fold: int
     labels: tuple[str, ...]
-    told: tuple[str, ...]
+    predicted: tuple[str, ...]
     confidence: float | None  # of the predictions; None for numbers and shares
     of_truth: float | None  # the probability of the labels that the row has
     loss: float

@@ -71,11 +71,11 @@ def _mistakes(context: ReportContext, member: EvaluatedMember, cam: bool) -> Wor
     with_pictures = []
     for row, image in zip(rows, images, strict=True):
         case = mistakes.mistake(member, row, float(loss[row]))
-        labelled, answered = ", ".join(case.labels) or "no label", ", ".join(case.told) or "no label"
-        text = f"image {case.id}, labelled {labelled}, told as {answered}"
+        labelled, answered = ", ".join(case.labels) or "no label", ", ".join(case.predicted) or "no label"
+        text = f"image {case.id}, labelled {labelled}, predicted as {answered}"
         picture = None if image is None else context.album.picture(image, text, "mistakes")
         overlay = (
-            context.album.picture(lit[row], f"what spoke for {answered} in image {case.id}", "Grad-CAM")
+            context.album.picture(lit[row], f"Grad-CAM for {answered} in image {case.id}", "Grad-CAM")
             if row in lit
             else None
         )

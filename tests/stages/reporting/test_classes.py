@@ -18,23 +18,23 @@ def as_sklearn(found: tuple[ClassScore, ...]) -> list[list[float]]:
 
 def test_scores_are_scikit_learns() -> None:
     rng = np.random.default_rng(0)
-    truth, told = rng.integers(0, 3, 200), rng.integers(0, 4, 200)  # no row is a dog
-    found = of_confusion(confusion_matrix(truth, told, labels=range(4)), NAMES)
-    wanted = precision_recall_fscore_support(truth, told, labels=range(4), zero_division=0)
+    truth, predicted = rng.integers(0, 3, 200), rng.integers(0, 4, 200)  # no row is a dog
+    found = of_confusion(confusion_matrix(truth, predicted, labels=range(4)), NAMES)
+    wanted = precision_recall_fscore_support(truth, predicted, labels=range(4), zero_division=0)
     np.testing.assert_allclose(as_sklearn(found), np.transpose(wanted))
     assert found[3].recall is None
 
 
 def test_scores_of_several_labels_are_scikit_learns() -> None:
     rng = np.random.default_rng(1)
-    truth, told = rng.integers(0, 2, (50, 4)), rng.integers(0, 2, (50, 4))
-    wanted = precision_recall_fscore_support(truth, told, zero_division=0)
-    np.testing.assert_allclose(as_sklearn(of_questions(truth, told, NAMES)), np.transpose(wanted))
+    truth, predicted = rng.integers(0, 2, (50, 4)), rng.integers(0, 2, (50, 4))
+    wanted = precision_recall_fscore_support(truth, predicted, zero_division=0)
+    np.testing.assert_allclose(as_sklearn(of_questions(truth, predicted, NAMES)), np.transpose(wanted))
 
 
-def test_the_class_that_is_told_most_often_in_its_place_is_named() -> None:
+def test_the_class_that_is_predicted_most_often_instead_is_named() -> None:
     ant, bee = of_confusion(np.array([[5, 2], [0, 7]]), NAMES[:2])
-    assert (ant.told_as, ant.told_rows, bee.told_as) == ("bee", 2, "")
+    assert (ant.confused_with, ant.confused_rows, bee.confused_with) == ("bee", 2, "")
 
 
 def test_pairs_come_by_their_rows_and_the_right_ones_are_none() -> None:

@@ -23,7 +23,7 @@ from tests.stages.reporting.test_report import reported
 Step = Callable[[Path], None]
 
 
-def test_only_settings_in_which_runs_differ_are_told_as_they_are_typed() -> None:
+def test_only_settings_in_which_runs_differ_are_shown_as_typed() -> None:
     same = {"epochs": 20, "loss": {"name": "arcface", "base": {"name": "focal", "gamma": 2}}}
     other = {"epochs": 20, "loss": {"name": "focal", "gamma": 2}, "seed": 1}
     assert find_differing_settings([same, other, same]) == [
@@ -98,7 +98,7 @@ def test_files_that_say_odd_things_are_no_traceback(space: Path, inside: Step) -
         f"{columns}\n1,m,1-m.csv,nan,macro_f1,higher,inf,a@no b@no,mean,5,2026,\n"
     )
     inside(space)
-    told = reported(space, "--no-check")
-    assert told["runs"][0]["differs"] == {}
-    assert told["board"]["submissions"][0]["cv"] is None
-    assert told["blend"]["hint"]
+    report = reported(space, "--no-check")
+    assert report["runs"][0]["differs"] == {}
+    assert report["board"]["submissions"][0]["cv"] is None
+    assert report["blend"]["hint"]

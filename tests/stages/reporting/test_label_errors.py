@@ -20,7 +20,7 @@ from tests.written_runs import competition
 
 @pytest.fixture
 def member(tmp_path: Path) -> EvaluatedMember:
-    """Nine rows of three classes, all told right with .8, a fold a person."""
+    """Nine rows of three classes, all predicted correctly with .8, one fold per person."""
     workspace = competition(tmp_path)
     found = member_module.candidates(all_records(workspace), "accuracy")
     table = train_table(tmp_path, workspace.competition.data)

@@ -41,12 +41,12 @@ def test_it_writes_a_page_and_its_numbers_and_prints_the_path(
     assert "numbers: report.json" in said.err
     found = json.loads((space / "report.json").read_text())
     assert found["summary"]["best"] == "a@plain"
-    assert found["judged"]["rows"] == 60
+    assert found["evaluation"]["rows"] == 60
     assert found["data"]["findings"] is not None
     assert "image 0" in (space / "report.html").read_text()
 
 
-def test_everything_that_was_done_is_told(space: Path, inside: Step) -> None:
+def test_everything_that_was_done_is_reported(space: Path, inside: Step) -> None:
     for views in ("plain", "hflip"):
         tta(space, [space / "runs" / "a"], views=views)
     submitted = submit_blend(Workspace.open(space), ["a", "a@hflip"], name="both")
@@ -58,7 +58,7 @@ def test_everything_that_was_done_is_told(space: Path, inside: Step) -> None:
     assert [one["weight"] for one in found["blend"]["members"]] == [0.5, 0.5]
     assert found["board"]["submissions"][0]["leaderboard"] == 0.75
     assert found["summary"]["leaderboard"] == 0.75
-    counts = found["judged"]["confusion"]
+    counts = found["evaluation"]["confusion"]
     assert sum(map(sum, counts)) == 60
     assert [len(curve["epochs"]) for curve in found["runs"][0]["curves"]] == [2, 2]
     assert {"lr", "train_loss", "images_per_second", "memory_mib"} <= found["runs"][0]["curves"][0][
@@ -88,12 +88,12 @@ def test_the_worst_mistakes_are_those_of_the_highest_loss(space: Path, inside: S
 def test_a_workspace_without_runs_says_what_to_type(competition: Path, inside: Step) -> None:
     inside(competition)
     found = reported(competition, "--no-check")
-    for section in ("runs", "judged", "mistakes", "suspects", "views", "blend", "board"):
+    for section in ("runs", "evaluation", "mistakes", "suspects", "views", "blend", "board"):
         assert found[section]["hint"].startswith("kit "), section
     assert any(step["command"].startswith("kit train") for step in found["summary"]["steps"])
 
 
-def test_tables_that_cannot_be_read_are_told_and_the_runs_all_the_same(space: Path, inside: Step) -> None:
+def test_tables_that_cannot_be_read_are_reported_and_so_are_the_runs(space: Path, inside: Step) -> None:
     (space / "data" / "train.csv").write_text("id,label\n")
     inside(space)
     found = reported(space)
@@ -107,9 +107,9 @@ def test_rows_of_several_labels_have_no_confusion_and_all_the_rest(tmp_path: Pat
     train(root, name="r")
     inside(root)
     found = reported(root, "--no-check")
-    assert found["judged"]["confusion"] == []
-    assert sum(one["rows"] for one in found["judged"]["calibration"]["bins"]) == 24 * 3
-    assert len(found["judged"]["classes"]) == 3
+    assert found["evaluation"]["confusion"] == []
+    assert sum(one["rows"] for one in found["evaluation"]["calibration"]["bins"]) == 24 * 3
+    assert len(found["evaluation"]["classes"]) == 3
 
 
 def test_hostile_classes_of_a_table_are_escaped(tmp_path: Path, inside: Step) -> None:
@@ -125,12 +125,12 @@ def test_hostile_classes_of_a_table_are_escaped(tmp_path: Path, inside: Step) ->
     assert text.count("<script") == 2
 
 
-def test_runs_that_are_named_are_told_alone_and_a_member_is_looked_at(
+def test_named_runs_are_reported_alone_and_a_member_is_evaluated(
     space: Path, inside: Step, capsys: Said
 ) -> None:
     tta(space, [space / "runs" / "a"], views="hflip")
     inside(space)
-    assert reported(space, "--no-check", "runs/a@hflip")["judged"]["member"] == "a@hflip"
+    assert reported(space, "--no-check", "runs/a@hflip")["evaluation"]["member"] == "a@hflip"
     for wrong in ("b@hflip", "b"):
         capsys.readouterr()
         assert run(["report", "--no-check", wrong]) == 2
@@ -148,7 +148,7 @@ def test_grad_cam_is_beside_the_mistakes_on_request(space: Path, inside: Step) -
     assert all(one["cam"] is None for one in reported(space, "--no-check")["mistakes"])
     found = reported(space, "--no-check", "--cam")["mistakes"]
     assert found
-    assert all("what spoke for" in one["cam"]["text"] for one in found)
+    assert all("Grad-CAM for" in one["cam"]["text"] for one in found)
 
 
 def test_without_its_checkpoint_a_mistake_is_shown_all_the_same(

@@ -24,7 +24,7 @@ def candidate(name: str, rows: int, score: float | None) -> Candidate:
 
 
 def sections(facts: Facts) -> Sections:
-    return Sections(facts.data, facts.runs, facts.judged, facts.views, facts.blend, facts.board)
+    return Sections(facts.data, facts.runs, facts.evaluation, facts.views, facts.blend, facts.board)
 
 
 def test_the_best_of_few_rows_does_not_count_beside_those_of_many() -> None:
@@ -46,14 +46,14 @@ def test_a_submission_of_few_rows_is_not_the_best_either() -> None:
     assert found.leaderboard == pytest.approx(0.83)
 
 
-@pytest.mark.parametrize(("score", "told"), [(0.88, False), (0.895, False), (0.92, True)])
-def test_a_member_is_to_be_sent_where_it_is_ahead_by_more_than_the_noise(score: float, told: bool) -> None:
+@pytest.mark.parametrize(("score", "is_advised"), [(0.88, False), (0.895, False), (0.92, True)])
+def test_a_member_is_advised_if_it_is_ahead_by_more_than_the_noise(score: float, is_advised: bool) -> None:
     """The best submission has .89, the noise is .01."""
     found = summarise(F1, candidate("a", 1000, score), [], sections(drawn_facts()))
-    assert any(step.command == "kit blend runs/a@plain" for step in found.steps) is told
+    assert any(step.command == "kit blend runs/a@plain" for step in found.steps) is is_advised
 
 
-def test_a_member_that_makes_the_mean_worse_is_told_and_left_out() -> None:
+def test_a_member_that_makes_the_mean_worse_is_reported_and_left_out() -> None:
     facts = drawn_facts()
     assert not isinstance(facts.blend, Missing)
     one, other = facts.blend.members

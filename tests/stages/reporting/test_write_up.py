@@ -15,8 +15,10 @@ from tests.drawn_facts import HOSTILE, drawn_facts
 def test_names_stay_text_and_stay_in_their_cells() -> None:
     assert cell("a|b\n<i> & `c`") == r"a\|b &lt;i&gt; &amp; \`c\`"
     text = write_up(drawn_facts((HOSTILE, "b", "c"), HOSTILE))
-    told = [line for line in text.splitlines() if not line.startswith("    ")]  # what is indented is code
-    assert not any("<script" in line or "<img" in line for line in told)
+    text_lines = [
+        line for line in text.splitlines() if not line.startswith("    ")
+    ]  # what is indented is code
+    assert not any("<script" in line or "<img" in line for line in text_lines)
     tables = [line.replace(r"\|", "") for line in text.splitlines() if line.startswith("|")]
     assert {line.count("|") for line in tables if "macro" in line} <= {4, 5, 7, 9}
     assert all(line.endswith("|") for line in tables)
@@ -28,9 +30,9 @@ def test_it_tells_the_problem_the_data_what_was_tried_and_the_solution() -> None
     assert headings == [
         "The problem",
         "The data",
-        "What was tried, and what it brought",
+        "Experiments",
         "The solution",
-        "Where it fails",
+        "Weaknesses",
     ]
     assert "4000 labelled images of 3 classes" in text
     assert "| drawn1 | resnet18 | 128 | 40 | 4000 | 0.8000 | -0.1000 | loss=drawn |" in text
