@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.optimize import minimize
+from scipy.special import softmax
 from sklearn.metrics import log_loss
 
 from kit.kinds import Ensembler
@@ -38,6 +40,33 @@ def test_the_shares_are_those_of_the_papers_loop() -> None:
     np.testing.assert_allclose(
         estimate_shares(probabilities, SHARES), saerens(probabilities, SHARES), atol=1e-4
     )
+
+
+def posterior(shares: np.ndarray, probabilities: np.ndarray, alpha: float) -> float:
+    """The log posterior of shares under a Dirichlet prior, up to a constant, as the paper defines it."""
+    likelihoods = (probabilities / SHARES) @ shares
+    return float(np.log(likelihoods).sum() + (alpha - 1) * np.log(shares).sum())
+
+
+def test_the_shares_with_a_prior_have_the_highest_posterior() -> None:
+    probabilities, _ = drawn(np.array([0.0, 0.3, 0.7]), 60, 0)
+    found = minimize(
+        lambda values: -posterior(softmax(np.array([*values, 0.0])), probabilities, 3.0), np.zeros(2)
+    )
+    expected = softmax(np.array([*found.x, 0.0]))
+    np.testing.assert_allclose(estimate_shares(probabilities, SHARES, 3.0), expected, atol=1e-4)
+    assert estimate_shares(probabilities, SHARES)[0] < expected[0]
+
+
+def test_a_prior_keeps_wrongly_sure_rows_from_extreme_shares() -> None:
+    """Rows of other places than those of training: too sure, and often wrong."""
+    rng = np.random.default_rng(0)
+    truth = rng.integers(0, 20, 150)
+    logits = 3 * rng.normal(size=(150, 20)) + 5 * np.eye(20)[truth]
+    made = softmax(logits, axis=1)
+    even = np.full(20, 0.05)
+    far = [np.abs(np.log(estimate_shares(made, even, alpha) / even)).max() for alpha in (1.0, 3.0)]
+    assert far[0] > 2 > far[1]
 
 
 def test_shifted_rows_are_predicted_better_and_others_alike() -> None:
