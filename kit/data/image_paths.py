@@ -39,6 +39,10 @@ class PathList(Sequence[Path]):
         self._text = b"".join(texts)
         self._ends = np.cumsum([0, *map(len, texts)])
 
+    def take(self, places: Iterable[int]) -> PathList:
+        """Returns the paths at these positions from 0 on, in that order."""
+        return PathList(self._at(place) for place in places)
+
     def __len__(self) -> int:
         return len(self._ends) - 1
 

@@ -81,10 +81,11 @@ class Table:
     def take(self, rows: Sequence[int] | np.ndarray) -> Table:
         """Returns the rows at these positions (or in this mask), in that order."""
         index = np.arange(len(self))[np.asarray(rows) if len(rows) else slice(0)]
+        paths = self.paths if isinstance(self.paths, PathList) else PathList(self.paths)
         return replace(
             self,
             ids=self.ids[index],
-            paths=PathList(self.paths[i] for i in index.tolist()),
+            paths=paths.take(index.tolist()),
             labels=None if self.labels is None else self.labels[index],
             groups=None if self.groups is None else self.groups[index],
             answers=None if self.answers is None else self.answers[index],

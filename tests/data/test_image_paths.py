@@ -33,3 +33,9 @@ def test_there_are_no_others(at: int) -> None:
 def test_a_path_takes_little_more_than_its_text() -> None:
     many = PathList(f"/data/images/{number:06d}.jpg" for number in range(10_000))
     assert len(pickle.dumps(many)) < 10_000 * 32
+
+
+def test_some_paths_are_taken_in_their_order() -> None:
+    places = [2, 0, 2]
+    assert list(PathList(PATHS).take(places)) == [Path(PATHS[place]) for place in places]
+    assert list(PathList(PATHS).take([])) == []
