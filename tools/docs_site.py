@@ -184,10 +184,10 @@ def public_names(module: str) -> Mapping[str, str]:
     file = folder / "__init__.py" if folder.is_dir() else folder.with_suffix(".py")
     tree = ast.parse(file.read_text(encoding="utf-8"))
     imported = {
-        each.asname or each.name: f"{node.module}.{each.name}"
+        alias.asname or alias.name: f"{node.module}.{alias.name}"
         for node in ast.walk(tree)
         if isinstance(node, ast.ImportFrom) and node.module and not node.level
-        for each in node.names
+        for alias in node.names
     }
     listed = [
         ast.literal_eval(node.value)
@@ -213,17 +213,19 @@ def api_pages() -> dict[str, str]:
     pages = {}
     for module in API:
         parts = [f"# {module}", f"The public names of `{module}`, from their docstrings."]
-        for name, place in public_names(module).items():
-            home = place.rpartition(".")[0]
+        for name, qualified in public_names(module).items():
+            home = qualified.rpartition(".")[0]
             if home != module and home in API:
                 # the section of the other page is named for the module that defines the name
-                anchor = public_names(home)[place.rpartition(".")[2]]
+                anchor = public_names(home)[qualified.rpartition(".")[2]]
                 parts.append(f"[`{name}`]({home}.md#{anchor}) is in `{home}`.")
             else:
-                parts.append(f"::: {place}")
+                parts.append(f"::: {qualified}")
         pages[f"api/{module}.md"] = "\n\n".join(parts) + "\n"
     helpers = ["# Helpers for plugins", "The other public names, from their docstrings."]
-    pages["api/helpers.md"] = "\n\n".join([*helpers, *(f"::: {place}" for place in find_helpers())]) + "\n"
+    pages["api/helpers.md"] = (
+        "\n\n".join([*helpers, *(f"::: {qualified}" for qualified in find_helpers())]) + "\n"
+    )
     return pages
 
 

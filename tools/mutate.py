@@ -112,10 +112,10 @@ def changes(node: ast.AST) -> Iterator[ast.AST]:
     """The changed versions of one node; the rest of the tree stays."""
     new = copy.deepcopy(node)
     if isinstance(new, ast.Compare):
-        for place, operator in enumerate(new.ops):
+        for index, operator in enumerate(new.ops):
             if type(operator) in SWAPS:
                 other = copy.deepcopy(new)
-                other.ops[place] = SWAPS[type(operator)]()  # type: ignore[call-overload]
+                other.ops[index] = SWAPS[type(operator)]()  # type: ignore[call-overload]
                 yield other
     elif isinstance(new, ast.BinOp | ast.AugAssign | ast.BoolOp) and type(new.op) in SWAPS:
         new.op = SWAPS[type(new.op)]()  # type: ignore[assignment]
@@ -130,9 +130,9 @@ def changes(node: ast.AST) -> Iterator[ast.AST]:
         new.test = ast.UnaryOp(ast.Not(), new.test)
         yield new
     elif isinstance(new, ast.comprehension):
-        for place, test in enumerate(new.ifs):
+        for index, test in enumerate(new.ifs):
             altered = copy.deepcopy(new)
-            altered.ifs[place] = ast.UnaryOp(ast.Not(), test)
+            altered.ifs[index] = ast.UnaryOp(ast.Not(), test)
             yield altered
     elif isinstance(new, ast.Raise) or (isinstance(new, ast.Expr) and isinstance(new.value, ast.Call)):
         yield ast.Pass()
@@ -218,8 +218,8 @@ def ends(
     waiting, running = list(range(len(every)))[::-1], dict[int, int]()
     while waiting or running:
         if waiting and len(running) < jobs:
-            place = waiting.pop()
-            running[start(every[place], tests, seconds)] = place
+            index = waiting.pop()
+            running[start(every[index], tests, seconds)] = index
         else:
             child, status = os.wait()
             yield running.pop(child), os.waitstatus_to_exitcode(status)
@@ -241,11 +241,11 @@ def try_mutants(file: Path, share: float, jobs: int) -> tuple[int, int]:
     seconds = max(LEAST_SECONDS, TIMES_SLOWER * int(time.monotonic() - begin))
     every = list(mutants(file))
     places_drawn = random.Random(0).sample(range(len(every)), round(share * len(every)))
-    chosen, killed = [every[place] for place in sorted(places_drawn)], 0
-    for place, status in ends(chosen, tests, seconds, jobs):
+    chosen, killed = [every[index] for index in sorted(places_drawn)], 0
+    for index, status in ends(chosen, tests, seconds, jobs):
         killed += status != 0
         if status == 0:
-            print(f"  {chosen[place]}", flush=True)
+            print(f"  {chosen[index]}", flush=True)
     print(f"{file}: {killed} of {len(chosen)} mutants killed", flush=True)
     return len(chosen), killed
 

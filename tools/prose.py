@@ -171,30 +171,32 @@ def docstrings_of_module(file: Path, root: Path = ROOT) -> Iterator[Prose]:
     for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
         if not isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             continue
-        place = f"{file.relative_to(root)}:{getattr(node, 'lineno', 1)}"
+        location = f"{file.relative_to(root)}:{getattr(node, 'lineno', 1)}"
         for block in re.split(r"\n\s*\n|\n(?=[-*] )", ast.get_docstring(node) or ""):
             is_layout = "\b" in block or block.startswith(" ") or re.search(r"\S {2,}\S", block)
             if block.strip() and not is_layout:
                 # titles of papers are quoted as they are
                 plain = re.sub(r'"[^"]*"', '"..."', block) if block.startswith("Source:") else block
                 plain = re.sub(r"`[^`]*`", lambda code: code[0].replace(" ", "_"), plain)
-                yield Prose(place, " ".join(plain.split()))
+                yield Prose(location, " ".join(plain.split()))
 
 
 def find_private_words(prose: Iterator[Prose]) -> list[str]:
     """One line per use of a private word outside inline code."""
     lines = []
-    for each in prose:
-        text = re.sub(r"`[^`]*`|\S*[_=/]\S*|--\w[\w-]*", "", each.text)
-        lines += [f"{each.place}: {hit[0]!r} in {each.text[:90]!r}" for hit in DENIED.finditer(text)]
+    for prose_part in prose:
+        text = re.sub(r"`[^`]*`|\S*[_=/]\S*|--\w[\w-]*", "", prose_part.text)
+        lines += [
+            f"{prose_part.place}: {hit[0]!r} in {prose_part.text[:90]!r}" for hit in DENIED.finditer(text)
+        ]
     return lines
 
 
 def find_long_sentences(prose: Iterator[Prose], limit: int = MAX_WORDS) -> list[str]:
     """One line per sentence of more than `limit` words."""
-    sentences = [(each.place, sentence) for each in prose for sentence in each.sentences()]
-    counted = [(place, len(sentence.split()), sentence) for place, sentence in sentences]
-    return [f"{place}: {count} words: {text}" for place, count, text in counted if count > limit]
+    sentences = [(prose_part.place, sentence) for prose_part in prose for sentence in prose_part.sentences()]
+    counted = [(location, len(sentence.split()), sentence) for location, sentence in sentences]
+    return [f"{location}: {count} words: {text}" for location, count, text in counted if count > limit]
 
 
 def find_wide_lines(file: Path) -> list[str]:
@@ -211,7 +213,7 @@ def find_wide_lines(file: Path) -> list[str]:
 
 def main(arguments: Sequence[str]) -> int:
     """Prints all findings, and how many sentences have more than 25 words; 1 if there is a finding."""
-    docs = [each for page in pages() for each in prose_of_page(page)]
+    docs = [part for page in pages() for part in prose_of_page(page)]
     help_texts = list(prose_of_help())
     docstrings = list(prose_of_docstrings())
     findings = [line for page in pages() for line in find_wide_lines(page)]

@@ -37,10 +37,10 @@ def print_overview(overview: Overview) -> None:
 def print_gap(gap: Gap) -> None:
     """Prints how much of the gap sampling noise explains, and the evidence for the rest."""
     _console.echo(gap.describe())
-    for one in gap.evidence:
-        _console.echo(f"  {one.kind}: {one.code} {one.what}")
-        _console.echo(f"    effect: {one.effect}")
-        _console.echo(f"    fix: {one.fix}")
+    for evidence in gap.evidence:
+        _console.echo(f"  {evidence.kind}: {evidence.code} {evidence.what}")
+        _console.echo(f"    effect: {evidence.effect}")
+        _console.echo(f"    fix: {evidence.fix}")
     if gap.unknown:
         _console.echo(f"  {gap.unknown}")
 
@@ -48,10 +48,10 @@ def print_gap(gap: Gap) -> None:
 def advice(advised: Sequence[Recommendation]) -> Table:
     """Returns a table of submissions with the reasons for or against them."""
     rows_table = table("number", "name", "cv", "leaderboard", "why")
-    for one in advised:
-        entry = one.entry
+    for recommendation in advised:
+        entry = recommendation.entry
         rows_table.add_row(
-            str(entry.number), entry.name, number(entry.cv), number(entry.leaderboard), one.why
+            str(entry.number), entry.name, number(entry.cv), number(entry.leaderboard), recommendation.why
         )
     return rows_table
 
@@ -63,8 +63,10 @@ def print_send_plan(sending: SendPlan, left: int) -> None:
         _console.console().print(advice(sending.worth), markup=False)
     else:
         _console.echo("no submission on the board is recommended for today")
-    for one in sending.others:
-        _console.echo(f"  not recommended: {one.entry.number} {one.entry.name}: {one.why}")
+    for recommendation in sending.others:
+        _console.echo(
+            f"  not recommended: {recommendation.entry.number} {recommendation.entry.name}: {recommendation.why}"
+        )
 
 
 def table_of_changes(changes: Sequence[Change], one: str, other: str) -> Table:

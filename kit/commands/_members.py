@@ -31,24 +31,24 @@ def table(diversity: Diversity) -> Table:
         )
     numbers = Text(" ".join(f"{number:>3}" for number in range(1, len(diversity.names) + 1)), style="dim")
     members_table.add_row("", "", "", "", numbers, numbers)
-    for place, name in enumerate(diversity.names):
+    for index, name in enumerate(diversity.names):
         members_table.add_row(
-            str(place + 1),
+            str(index + 1),
             name,
-            f"{diversity.scores[place]:.4f}",
-            _gain(diversity, place),
-            _cells(diversity.correlation, place),
-            _cells(diversity.overlap, place),
+            f"{diversity.scores[index]:.4f}",
+            _gain(diversity, index),
+            _cells(diversity.correlation, index),
+            _cells(diversity.overlap, index),
         )
     return members_table
 
 
-def _gain(diversity: Diversity, place: int) -> str:
+def _gain(diversity: Diversity, index: int) -> str:
     if not diversity.gains:
         return "-"
-    one = diversity.gains[place]
-    interval = "" if one.low is None else f" ({one.low:+.4f} to {one.high:+.4f})"
-    return f"{one.value:+.4f}{interval}"
+    gain = diversity.gains[index]
+    interval = "" if gain.low is None else f" ({gain.low:+.4f} to {gain.high:+.4f})"
+    return f"{gain.value:+.4f}{interval}"
 
 
 def _cells(matrix: np.ndarray, row: int) -> Text:

@@ -58,8 +58,8 @@ def _cell(value: Any) -> str:
 
 
 def _times(table: Any, spent: tuple[RunCost, RunCost]) -> None:
-    seconds = [one.seconds for one in spent]
-    speeds = [one.images_per_second for one in spent]
+    seconds = [cost.seconds for cost in spent]
+    speeds = [cost.images_per_second for cost in spent]
     table.add_row("seconds of epochs", *("-" if value is None else f"{value:.0f}" for value in seconds))
     table.add_row("images/s", *("-" if value is None else f"{value:.0f}" for value in speeds))
 
@@ -74,9 +74,9 @@ def _describe_gain(name: str, compared: Compared) -> str:
         f"{compared.metric} of {name} over {gain.over} on {compared.rows} common rows: {gain.value:+.4f}{interval}, "
         f"which {describe_significance(gain)}"
     ]
-    moved = [one for one in compared.classes if one.one != one.other][:SHOWN_CLASSES]
+    moved = [change for change in compared.classes if change.one != change.other][:SHOWN_CLASSES]
     lines += [
-        f"  {one.name}: {one.one:.1%} of {one.rows} rows predicted correctly, then {one.other:.1%}"
-        for one in moved
+        f"  {change.name}: {change.one:.1%} of {change.rows} rows predicted correctly, then {change.other:.1%}"
+        for change in moved
     ]
     return escape_control("\n".join(lines))

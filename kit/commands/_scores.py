@@ -34,7 +34,7 @@ def gains(comparison: Comparison) -> Table:
     table = _table(f"gain (95 % of {drawn})", "over the best member", "over the mean")
     for score in _rows(comparison):
         best, mean, _ = score.gains
-        cells = [_gain(one, score) for one in (best, mean)]
+        cells = [_gain(gain, score) for gain in (best, mean)]
         if comparison.sole is not None and score.name == BLEND:
             cells = ["-"] * len(cells)  # the row of the member that has all the weight shows it
         table.add_row(score.name, *cells, style=_style(score))
@@ -48,7 +48,7 @@ def recommendation(comparison: Comparison) -> str:
         return f"all weight is on {comparison.sole}, so the blend equals this member and has no gain; {alone}"
     best, mean, top = comparison.blend.gains
     over = [best] if comparison.blend_is_mean else [best, mean]
-    lines = [f"the blend's gain over the {one.over} {describe_significance(one)}" for one in over]
+    lines = [f"the blend's gain over the {gain.over} {describe_significance(gain)}" for gain in over]
     lines.insert(1, f"over {top.over}, the best member on all rows: {_gain(top, comparison.blend)}")
     if comparison.recommended == comparison.best:
         lines.append(f"simpler choice: {comparison.best} alone, kit blend {comparison.best}")

@@ -153,12 +153,16 @@ def choose_final(count: int, as_json: bool) -> None:
         board_overview.other_rows,
     )
     if as_json:
-        _console.print_json([asdict(one) for one in chosen])
+        _console.print_json([asdict(recommendation) for recommendation in chosen])
     elif chosen:
         _console.console().print(advice(chosen), markup=False)
     else:
         _console.echo("no submission has both a CV score and a file")
-    unsent = [str(one.entry.number) for one in chosen if one.entry.leaderboard is None]
+    unsent = [
+        str(recommendation.entry.number)
+        for recommendation in chosen
+        if recommendation.entry.leaderboard is None
+    ]
     if unsent:
         _console.echo(
             f"perhaps not submitted yet, because no leaderboard score is recorded: {', '.join(unsent)}"

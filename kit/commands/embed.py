@@ -67,8 +67,10 @@ def command(
         results = show_progress(embed.with_progress(workspace, checkpoints, spec, device))
     else:
         results = [show_progress(embed_untrained.with_progress(workspace, untrained, spec, device))]
-    for each in results:
-        echo(repr(each))
+    for result in results:
+        echo(repr(result))
     more = "" if index is None else f" --index {index}"
-    echo(f"next: kit retrieve {' '.join(each.member.removesuffix(INDEX_SUFFIX) for each in results)}{more}")
-    print_result([asdict(each) for each in results], [each.member for each in results], as_json)
+    echo(
+        f"next: kit retrieve {' '.join(result.member.removesuffix(INDEX_SUFFIX) for result in results)}{more}"
+    )
+    print_result([asdict(result) for result in results], [result.member for result in results], as_json)

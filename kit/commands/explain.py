@@ -23,14 +23,20 @@ def command(code: str | None, as_json: bool) -> None:
 
     entries = list(codes().values()) if code is None else [explain(code)]
     if as_json:
-        _console.print_json([asdict(one) for one in entries] if code is None else asdict(entries[0]))
+        _console.print_json(
+            [asdict(code_entry) for code_entry in entries] if code is None else asdict(entries[0])
+        )
     elif code is None:
-        for one in entries:
-            click.echo(f"{one.code}  {one.title}")
+        for code_entry in entries:
+            click.echo(f"{code_entry.code}  {code_entry.title}")
     else:
-        (one,) = entries
+        (code_entry,) = entries
         click.echo(
             "\n".join(
-                [f"{one.code} {one.title}", *([one.meaning] if one.meaning else []), f"do: {one.remedy}"]
+                [
+                    f"{code_entry.code} {code_entry.title}",
+                    *([code_entry.meaning] if code_entry.meaning else []),
+                    f"do: {code_entry.remedy}",
+                ]
             )
         )

@@ -106,15 +106,15 @@ def _table(plan: FinalPlan) -> Table:
         jobs_table.add_column(
             heading, justify="left" if heading in ("run", "of", "") else "right", no_wrap=True
         )
-    for unit, note in [*((one, "") for one in plan.units), *((one, "too long") for one in plan.left_out)]:
+    for unit, note in [*((job, "") for job in plan.units), *((job, "too long") for job in plan.left_out)]:
         epochs = f"{unit.epochs_done}/{unit.epochs} done" if unit.epochs_done else str(unit.epochs)
-        each = _span(sum(unit.pace.epochs) / unit.epochs)
-        of = " ".join(one.text for one in unit.members)
+        epoch_time = _span(sum(unit.pace.epochs) / unit.epochs)
+        of = " ".join(job.text for job in unit.members)
         jobs_table.add_row(
             unit.run.name,
             of,
             epochs,
-            each,
+            epoch_time,
             _span(unit.training_seconds),
             _span(unit.prediction_seconds),
             note,
@@ -135,12 +135,12 @@ def _tell(workspace: object, result: FinalResult) -> None:
     from kit.stages.submission.upload import upload_command
 
     assert isinstance(workspace, Workspace)
-    one = result.submitted
-    if fitted := format_recipe(one.ensembler, [score.name for score in one.comparison.members]):
+    submitted = result.submitted
+    if fitted := format_recipe(submitted.ensembler, [score.name for score in submitted.comparison.members]):
         echo(fitted)
     for line in result.describe():
         echo(line)
-    echo(f"upload: {upload_command(workspace, one.number)}")
+    echo(f"upload: {upload_command(workspace, submitted.number)}")
 
 
 def _plan_as_json(plan: FinalPlan) -> dict[str, Any]:
@@ -170,15 +170,15 @@ def _unit_as_json(unit: TrainingJob) -> dict[str, Any]:
 
 
 def _as_json(result: FinalResult) -> dict[str, Any]:
-    one = result.submitted
+    submitted = result.submitted
     return {
-        "path": str(one.path),
-        "number": one.number,
+        "path": str(submitted.path),
+        "number": submitted.number,
         "runs": list(result.runs),
         "left_out": dict(result.left_out),
         "no_weight": list(result.no_weight),
-        "metric": one.metric,
-        "cv_of_members": one.cv,
-        "ensembler": dict(one.ensembler),
-        "test_rows": one.test_rows,
+        "metric": submitted.metric,
+        "cv_of_members": submitted.cv,
+        "ensembler": dict(submitted.ensembler),
+        "test_rows": submitted.test_rows,
     }

@@ -143,27 +143,27 @@ def _root() -> Path | None:
 
 def _list(listed: list[PluginRow], as_json: bool) -> None:
     if as_json:
-        _console.print_json([asdict(one) for one in listed])
+        _console.print_json([asdict(plugin) for plugin in listed])
         return
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False)
     for heading in ("kind", "name", "shelf", "what it is"):
         table.add_column(heading)
-    for one in listed:
-        what = f"cannot be used: {one.error}" if one.error else one.summary
-        table.add_row(one.kind, one.name, "" if one.shelf == "kit" else one.shelf, what)
+    for plugin in listed:
+        what = f"cannot be used: {plugin.error}" if plugin.error else plugin.summary
+        table.add_row(plugin.kind, plugin.name, "" if plugin.shelf == "kit" else plugin.shelf, what)
     _console.console().print(table, markup=False)
 
 
-def _describe(one: PluginInfo, as_json: bool) -> None:
+def _describe(plugin: PluginInfo, as_json: bool) -> None:
     if as_json:
-        _console.print_json(asdict(one))
+        _console.print_json(asdict(plugin))
         return
-    click.echo(f"{one.kind} {one.name}\n\n{one.text}\n")
-    for option in one.options:
+    click.echo(f"{plugin.kind} {plugin.name}\n\n{plugin.text}\n")
+    for option in plugin.options:
         default = "required" if option.required else f"= {json.dumps(option.default, ensure_ascii=False)}"
         limits = f" ({option.limits})" if option.limits else ""
         click.echo(f"  {option.name}: {option.type} {default}{limits}\n      {option.description}")
-    takes = f"Takes: {one.takes}\n" if one.takes else ""
-    click.echo(f"{chr(10) if one.options else ''}{takes}Source: {one.source}\nFile: {one.file}")
+    takes = f"Takes: {plugin.takes}\n" if plugin.takes else ""
+    click.echo(f"{chr(10) if plugin.options else ''}{takes}Source: {plugin.source}\nFile: {plugin.file}")

@@ -138,8 +138,16 @@ def _classes(result: PseudoResult) -> object:
     table = Table(
         "class", "rows per fold", "share", "of training rows", "correct, held out", box=None, pad_edge=False
     )
-    largest_changes = sorted(result.classes, key=lambda one: -abs(one.share - one.prior))[:MAX_LISTED_CLASSES]
-    for one in [one for one in result.classes if one in largest_changes]:
-        right = "-" if one.accuracy is None else f"{one.accuracy:.1%}"
-        table.add_row(one.name, f"{one.rows:.0f}", f"{one.share:.1%}", f"{one.prior:.1%}", right)
+    largest_changes = sorted(
+        result.classes, key=lambda class_share: -abs(class_share.share - class_share.prior)
+    )[:MAX_LISTED_CLASSES]
+    for class_share in [class_share for class_share in result.classes if class_share in largest_changes]:
+        right = "-" if class_share.accuracy is None else f"{class_share.accuracy:.1%}"
+        table.add_row(
+            class_share.name,
+            f"{class_share.rows:.0f}",
+            f"{class_share.share:.1%}",
+            f"{class_share.prior:.1%}",
+            right,
+        )
     return table

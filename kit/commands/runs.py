@@ -67,7 +67,7 @@ def _list(key: str, as_json: bool) -> None:
     workspace = Workspace.find()
     records = sort_records(all_records(workspace), key, workspace.root)
     if as_json:
-        _console.print_json([_values(one) for one in records])
+        _console.print_json([_values(run_record) for run_record in records])
         return
     if not records:
         _console.echo("no runs yet: kit train creates one")
@@ -75,14 +75,22 @@ def _list(key: str, as_json: bool) -> None:
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False)
-    names = list(dict.fromkeys(name for one in records for name in one.scores))
+    names = list(dict.fromkeys(name for run_record in records for name in run_record.scores))
     for heading in ("run", "network", "px", *names, "folds", "state", "other views"):
         table.add_column(heading, justify="right" if heading in (*names, "px") else "left")
-    for one in records:
-        scores = [f"{one.scores[name]:.4f}" if name in one.scores else "" for name in names]
-        views = " ".join(name for name in one.views if name != "plain")
-        folds = f"{len(one.done)}/{one.folds or '?'}"
-        table.add_row(one.run.name, one.network, str(one.image_size or ""), *scores, folds, one.state, views)
+    for run_record in records:
+        scores = [f"{run_record.scores[name]:.4f}" if name in run_record.scores else "" for name in names]
+        views = " ".join(name for name in run_record.views if name != "plain")
+        folds = f"{len(run_record.done)}/{run_record.folds or '?'}"
+        table.add_row(
+            run_record.run.name,
+            run_record.network,
+            str(run_record.image_size or ""),
+            *scores,
+            folds,
+            run_record.state,
+            views,
+        )
     _console.console().print(table, markup=False)
 
 
@@ -99,10 +107,10 @@ def show(run: str, as_json: bool) -> None:
     from kit.config.workspace import Workspace
     from kit.runs.records import record, resolve_run
 
-    one = record(resolve_run(Workspace.find(), run))
-    manifest = one.run.manifest
+    run_record = record(resolve_run(Workspace.find(), run))
+    manifest = run_record.run.manifest
     origin = {key: manifest.get(key) for key in ("started", "git", "asked", "provenance")}
-    values = {**_values(one), **origin, "checkpoints": [str(path) for path in one.checkpoints]}
+    values = {**_values(run_record), **origin, "checkpoints": [str(path) for path in run_record.checkpoints]}
     if as_json:
         _console.print_json(values)
     else:
@@ -136,16 +144,16 @@ def diff(one: str, other: str, as_json: bool) -> None:
         _run_diff.tell(difference)
 
 
-def _values(one: Record) -> dict[str, Any]:
+def _values(run_record: Record) -> dict[str, Any]:
     return {
-        "run": f"runs/{one.run.name}",
-        "state": one.state,
-        "network": one.network,
-        "image_size": one.image_size,
-        "epochs": one.epochs,
-        "folds": one.folds,
-        "done": list(one.done),
-        "views": dict(one.views),
+        "run": f"runs/{run_record.run.name}",
+        "state": run_record.state,
+        "network": run_record.network,
+        "image_size": run_record.image_size,
+        "epochs": run_record.epochs,
+        "folds": run_record.folds,
+        "done": list(run_record.done),
+        "views": dict(run_record.views),
     }
 
 

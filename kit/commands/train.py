@@ -112,7 +112,7 @@ def command(
         for seed in seeded
     ] or [(workspace, name)]
     at_once = len(requests) > 1 and workspace.experiment.executor is not None
-    groups = [requests] if at_once else [[each] for each in requests]
+    groups = [requests] if at_once else [[request] for request in requests]
     with in_group() as ranks:
         results = [result for group in groups for result in _train(group, wanted, restart, ranks, deadline)]
         print_result(results if seeds else results[0], [result["run"] for result in results], as_json)
@@ -170,9 +170,11 @@ def _train(
     run_scores = [_print_scores(run) for run in came if isinstance(run, Run)]
     if run_scores:
         say_decision(requests[0][0])
-    failed = [(run, one) for run, one in zip(runs, came, strict=True) if isinstance(one, KitError)]
-    for run, one in failed[1:]:
-        echo(f"runs/{run.name} failed: {one}")
+    failed = [
+        (run, outcome) for run, outcome in zip(runs, came, strict=True) if isinstance(outcome, KitError)
+    ]
+    for run, outcome in failed[1:]:
+        echo(f"runs/{run.name} failed: {outcome}")
     if failed:
         run, first = failed[0]
         if len(requests) > 1:
@@ -206,9 +208,9 @@ def _print_scores(run: Run) -> dict[str, object]:
 def _set_aside(run: Run) -> None:
     from kit.runs.archive import archive_run
 
-    place = archive_run(run)
-    if place is not None:
-        echo(f"training runs/{run.name} again; the old run is runs/{place.name}")
+    archived = archive_run(run)
+    if archived is not None:
+        echo(f"training runs/{run.name} again; the old run is runs/{archived.name}")
 
 
 def _list_scores(scores: Mapping[str, float]) -> str:

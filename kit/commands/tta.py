@@ -145,25 +145,25 @@ def command(
     with stop.handle_signals():
         work = tta.with_progress(workspace, checkpoints, spec, averaging, device, rows, stop, bn_adapt)
         results = show_progress(work)
-    for each in results:
-        _say(each)
+    for result in results:
+        _say(result)
     say_decision(workspace)
-    if all(each.scores for each in results):
+    if all(result.scores for result in results):
         echo(_next_step(results))
     members = [
         {"member": e.member, "folder": e.folder, "folds": e.folds, "scores": e.scores} for e in results
     ]
-    print_result(members, [each.member for each in results], as_json)
+    print_result(members, [result.member for result in results], as_json)
 
 
 def _next_step(results: Sequence[TtaResult]) -> str:
     """Returns a blend command of the members; of plain predictions instead, if the views lowered the score of each."""
-    if all(each.gain is not None and each.gain.value < 0 for each in results):
+    if all(result.gain is not None and result.gain.value < 0 for result in results):
         from kit.runs.records import split_ref
 
-        runs = " ".join(split_ref(each.member)[0] for each in results)
+        runs = " ".join(split_ref(result.member)[0] for result in results)
         return f"next: kit tta --checkpoints {runs} --views plain    (these views lower the score)"
-    return f"next: kit blend {' '.join(each.member for each in results)}"
+    return f"next: kit blend {' '.join(result.member for result in results)}"
 
 
 def _policy(
@@ -182,11 +182,11 @@ def _policy(
         results = show_progress(
             choose_views.with_progress(workspace, checkpoints, views, recipe, device, stop)
         )
-    for each in results:
-        _say_policy(each)
+    for result in results:
+        _say_policy(result)
     say_decision(workspace)
-    echo(f"next: kit blend {' '.join(each.member for each in results)}")
-    print_result([asdict(each) for each in results], [each.member for each in results], as_json)
+    echo(f"next: kit blend {' '.join(result.member for result in results)}")
+    print_result([asdict(result) for result in results], [result.member for result in results], as_json)
 
 
 def _say_policy(chosen: ViewPolicyResult) -> None:

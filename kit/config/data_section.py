@@ -278,7 +278,7 @@ def change_paths(data: Mapping[str, Any], change: Callable[[str], str]) -> dict[
             return value if value.get(key) is None else {**value, key: change(value[key])}
         if isinstance(value, str):
             return change(value)
-        return None if value is None else type(value)(of(each, key) for each in value)
+        return None if value is None else type(value)(of(location, key) for location in value)
 
     changed = {key: of(data[key]) for key in PATHS if key in data}
     if "join" in data:
@@ -293,7 +293,7 @@ def change_paths(data: Mapping[str, Any], change: Callable[[str], str]) -> dict[
 def below_folder(folder: str, path: str) -> str:
     """Returns a path of config.json relative to the workspace, or absolute."""
     if JOIN in path:
-        return JOIN.join(below_folder(folder, each) for each in path.split(JOIN))
+        return JOIN.join(below_folder(folder, part) for part in path.split(JOIN))
     if Path(path).is_absolute() or path.startswith("./"):
         return path
     path_in_folder = folder if path == "." else posixpath.join(folder, path)

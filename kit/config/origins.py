@@ -71,8 +71,8 @@ def flatten(values: Mapping[str, Any], before: str = "") -> dict[str, Any]:
     """
     flat: dict[str, Any] = {}
     for key, value in values.items():
-        place = before.rstrip(".") if key == "name" and before else f"{before}{key}"
-        flat |= flatten(value, f"{place}.") if isinstance(value, Mapping) and value else {place: value}
+        dotted = before.rstrip(".") if key == "name" and before else f"{before}{key}"
+        flat |= flatten(value, f"{dotted}.") if isinstance(value, Mapping) and value else {dotted: value}
     return flat
 
 
@@ -105,19 +105,19 @@ def _values(workspace: Workspace) -> Iterator[Row]:
 
 def _block(key: str, block: BaseModel, workspace: Workspace) -> Iterator[Row]:
     for name, field in type(block).model_fields.items():
-        value, place = getattr(block, name), f"{key}.{name}"
+        value, dotted = getattr(block, name), f"{key}.{name}"
         if name in DATA_KINDS and value is not None:
-            yield from _plugins(place, name, value, field.get_default(call_default_factory=True), workspace)
+            yield from _plugins(dotted, name, value, field.get_default(call_default_factory=True), workspace)
         elif isinstance(value, BaseModel):
-            yield from _block(place, value, workspace)
+            yield from _block(dotted, value, workspace)
         else:
-            yield _row(place, value, field)
+            yield _row(dotted, value, field)
 
 
 def _plugins(key: str, kind: str, spec: Any, default: Any, workspace: Workspace) -> Iterator[Row]:
     if isinstance(spec, tuple | list):
-        for number, each in enumerate(spec):
-            yield from _plugins(f"{key}.{number}", kind, each, None, workspace)
+        for number, inner in enumerate(spec):
+            yield from _plugins(f"{key}.{number}", kind, inner, None, workspace)
         return
     opened = KINDS[kind].open(spec, workspace.root, key)
     yield from _options(key, opened, default["name"] if isinstance(default, Mapping) else default)

@@ -80,5 +80,5 @@ def complete(workspace: Workspace) -> dict[str, Any]:
 
 def _complete(kind: str, spec: Any, root: Path, where: str) -> Any:
     if isinstance(spec, list):
-        return [_complete(kind, each, root, where) for each in spec]
+        return [_complete(kind, inner, root, where) for inner in spec]
     return KINDS[kind].open(spec, root, where).model_dump(mode="json")

@@ -42,7 +42,7 @@ def config_text(config: Mapping[str, Any]) -> str:
     for key, value in config.items():
         if key == "data" and value:
             inner = ",\n".join(
-                f"    {legible_json(name)}: {legible_json(each)}" for name, each in value.items()
+                f"    {legible_json(name)}: {legible_json(entry)}" for name, entry in value.items()
             )
             lines.append(f'  "data": {{\n{inner}\n  }}')
         else:

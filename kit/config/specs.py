@@ -43,20 +43,20 @@ def respecify(value: Any, current: Any) -> tuple[Any, list[str]]:
 
 def _each(values: list[Any], current: list[Any]) -> tuple[list[Any], list[str]]:
     specs, dropped = [], []
-    for place, value in enumerate(values):
+    for index, value in enumerate(values):
         is_named = isinstance(value, str) or (isinstance(value, Mapping) and "name" in value)
-        beside = current if is_named else (current[place] if place < len(current) else None)
-        one, dropped_inside = respecify(value, beside)
-        specs.append(one)
-        dropped += [f"{place}.{text}" for text in dropped_inside]
+        beside = current if is_named else (current[index] if index < len(current) else None)
+        changed, dropped_inside = respecify(value, beside)
+        specs.append(changed)
+        dropped += [f"{index}.{text}" for text in dropped_inside]
     return specs, dropped
 
 
 def _of_name(name: str, current: Any) -> Mapping[str, Any] | None:
     """Returns the spec of this name: the current one, or the first of a list."""
-    for one in current if isinstance(current, list) else [current]:
-        if isinstance(one, Mapping) and one.get("name") == name:
-            return one
+    for candidate in current if isinstance(current, list) else [current]:
+        if isinstance(candidate, Mapping) and candidate.get("name") == name:
+            return candidate
     return None
 
 

@@ -75,6 +75,8 @@ def law_asked_to_stop_it_asks_the_jobs(executor: Executor) -> None:
         ended += [message] if isinstance(message, JobResult) else []
     assert time.monotonic() - begun < LONG, "the jobs were not asked"
     assert len(ended) == executor.parallelism(99) + 1, f"{len(ended)} jobs ended"
-    wrong = [one for one in ended if not isinstance(one.error, StoppedError)]
+    wrong = [result for result in ended if not isinstance(result.error, StoppedError)]
     assert not wrong, f"jobs ended otherwise: {wrong}"
-    assert all(one.error is not None and one.error.exit_code == 143 for one in ended), "the signal was lost"
+    assert all(result.error is not None and result.error.exit_code == 143 for result in ended), (
+        "the signal was lost"
+    )

@@ -100,11 +100,11 @@ def _cases(plugin: Format) -> Iterator[tuple[Predictions, pd.DataFrame]]:
     yield from _part_cases(plugin)
     for classes in (("cat", "dog"), ("0", "1"), ("ant", "bee", "cat", "dog")):
         rng = generator(0, "laws of formats", len(classes))
-        one = rng.dirichlet(np.ones(len(classes)), len(IDS)).astype(np.float32)
+        probabilities = rng.dirichlet(np.ones(len(classes)), len(IDS)).astype(np.float32)
         several = rng.random((len(IDS), len(classes)), dtype=np.float32)
         folds = np.full(len(IDS), -1)
         numbers = rng.normal(0, 100, several.shape).astype(np.float32)
-        for shares, kind in zip((one, several, numbers, one), PLAIN_TARGETS, strict=True):
+        for shares, kind in zip((probabilities, several, numbers, probabilities), PLAIN_TARGETS, strict=True):
             ids = np.array(IDS[::-1], dtype=str)
             predictions = Predictions(ids, folds, classes, shares, target=PLAIN_TARGETS[kind])
             for sample in samples(classes).values():
@@ -156,8 +156,8 @@ def law_rows_are_joined_by_id(plugin: Format) -> None:
         turned = replace(
             predictions, ids=predictions.ids[::-1], probabilities=predictions.probabilities[::-1]
         )
-        one, other = plugin.write(predictions, sample.copy()), plugin.write(turned, sample.copy())
-        assert one.equals(other), f"{one.iloc[0].tolist()} became {other.iloc[0].tolist()}"
+        written, other = plugin.write(predictions, sample.copy()), plugin.write(turned, sample.copy())
+        assert written.equals(other), f"{written.iloc[0].tolist()} became {other.iloc[0].tolist()}"
 
 
 def law_the_sample_is_left_alone(plugin: Format) -> None:

@@ -73,12 +73,14 @@ def _cases(loss: Loss) -> list[_Case]:
     import torch
 
     numbers, places = torch.arange(ROWS), torch.arange(len(COUNTS))
-    one, several = numbers % len(COUNTS), numbers[:, None] * 4 // 3 >> places & 1  # 0 to 30 in base 2
-    hot = one[:, None] == places
+    classes, several = numbers % len(COUNTS), numbers[:, None] * 4 // 3 >> places & 1  # 0 to 30 in base 2
+    hot = classes[:, None] == places
     soft = 0.7 * hot + 0.3 / len(COUNTS)
-    taught = torch.cat([one[:, None], soft * (numbers[:, None] > 4)], dim=1)  # no teacher saw the first five
+    taught = torch.cat(
+        [classes[:, None], soft * (numbers[:, None] > 4)], dim=1
+    )  # no teacher saw the first five
     kinds: dict[LabelKind, tuple[Tensor, Tensor]] = {
-        "class_index": (one, hot),
+        "class_index": (classes, hot),
         "multi_hot": (several.float(), several == 1),
         "soft": (soft, hot),
         "taught": (taught, hot),
@@ -216,7 +218,7 @@ def law_down_its_gradient_numbers_are_nearer(loss: Loss) -> None:
     """Of numbers: from outputs of 0, a step against the gradient brings predictions nearer to the labels."""
     import torch
 
-    for case in (one for one in _cases(loss) if one.kind == "numbers"):
+    for case in (candidate for candidate in _cases(loss) if candidate.kind == "numbers"):
         leaf = torch.zeros_like(case.logits).requires_grad_()
         case.loss.rows(leaf, case.labels).sum().backward()
         assert leaf.grad is not None, "no gradient reaches the outputs"

@@ -57,8 +57,8 @@ def law_it_draws_nothing(tracker: Tracker) -> None:
         _track(tracker, _run_info(Path(folder)), VALUES)
     drawn = [
         name
-        for name, one, state in zip(("random", "numpy", "torch"), before, states(), strict=True)
-        if one != state
+        for name, earlier, state in zip(("random", "numpy", "torch"), before, states(), strict=True)
+        if earlier != state
     ]
     assert not drawn, f"it drew from {', '.join(drawn)}"
 

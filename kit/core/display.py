@@ -59,16 +59,16 @@ class Results(tuple[OneResult, ...], Displayed):
     __repr__ = Displayed.__repr__
 
     def _lines(self) -> Sequence[str]:
-        return [line for one in self for line in one._lines()]
+        return [line for result in self for line in result._lines()]
 
     def _pictures(self) -> Sequence[bytes]:
-        return [png for one in self for png in one._pictures()]
+        return [png for result in self for png in result._pictures()]
 
     def to_frame(self) -> pd.DataFrame:
         """Returns the tables of all results, one below the other."""
         import pandas as pd
 
-        frames = [one.to_frame() for one in self]
+        frames = [result.to_frame() for result in self]
         return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
 
 

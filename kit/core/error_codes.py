@@ -27,7 +27,7 @@ class Code:
 def codes() -> dict[str, Code]:
     """Returns every code, in the page's order."""
     entries = (Code(code, title, meaning, remedy) for code, title, meaning, remedy in _ENTRY.findall(_page()))
-    return {one.code: one for one in entries}
+    return {entry.code: entry for entry in entries}
 
 
 def _page() -> str:

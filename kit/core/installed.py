@@ -71,13 +71,13 @@ def version(name: str) -> str:
 
 def distribution(name: str) -> tuple[str, str] | None:
     """Returns the installed distribution that provides a package, by its own name or an alias, and its version."""
-    for each in (name, *ALIASES.get(name, ())):
+    for candidate in (name, *ALIASES.get(name, ())):
         try:
-            version_text = importlib.metadata.version(each)
+            version_text = importlib.metadata.version(candidate)
         except importlib.metadata.PackageNotFoundError:
             continue
         if version_text:  # an emptied metadata folder has no version
-            return each, version_text
+            return candidate, version_text
     return None
 
 

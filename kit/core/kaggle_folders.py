@@ -64,10 +64,10 @@ def _levels_below(folder: Path, levels: int) -> list[Path]:
 
 def _folders(folder: Path) -> list[Path]:
     try:
-        return sorted(each for each in folder.iterdir() if each.is_dir() and not each.name.startswith("."))
+        return sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
     except OSError:
         return []
 
 
 def _has_no_files(folder: Path) -> bool:
-    return all(each.is_dir() for each in folder.iterdir())
+    return all(path.is_dir() for path in folder.iterdir())

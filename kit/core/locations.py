@@ -82,7 +82,7 @@ def parts_of(location: str | Path) -> tuple[Part, ...]:
     box = None
     if match := _BOX.fullmatch(text):
         text, box = match[1], Box.parse(match[2])
-    return tuple(_part(each, box) for each in text.split(JOIN))
+    return tuple(_part(part, box) for part in text.split(JOIN))
 
 
 def _part(text: str, box: Box | None) -> Part:

@@ -64,8 +64,8 @@ def nearest(queries: np.ndarray, gallery: np.ndarray, k: int, engine: Engine = "
     if not neighbours_of_chunks:
         return Neighbours(np.empty((0, k), np.float32), np.empty((0, k), np.int64))
     return Neighbours(
-        np.concatenate([one.similarities for one in neighbours_of_chunks]),
-        np.concatenate([one.rows for one in neighbours_of_chunks]),
+        np.concatenate([chunk.similarities for chunk in neighbours_of_chunks]),
+        np.concatenate([chunk.rows for chunk in neighbours_of_chunks]),
     )
 
 
@@ -119,9 +119,9 @@ def _merge_best(best: Neighbours, products: np.ndarray, hits: np.ndarray, start:
     touched = np.flatnonzero(counts)
     shape = (len(touched), int(counts.max()))
     scores, rows = np.full(shape, -np.inf, np.float32), np.zeros(shape, np.int64)
-    place = np.arange(len(hits)) - np.repeat(np.cumsum(counts) - counts, counts)
+    position = np.arange(len(hits)) - np.repeat(np.cumsum(counts) - counts, counts)
     line = (np.cumsum(counts > 0) - 1)[query]
-    scores[line, place], rows[line, place] = products.ravel()[hits], column + start
+    scores[line, position], rows[line, position] = products.ravel()[hits], column + start
     scores = np.concatenate([best.similarities[touched], scores], axis=1)
     rows = np.concatenate([best.rows[touched], rows], axis=1)
     better = _best(scores, rows, k)

@@ -102,7 +102,7 @@ class BoxFile:
                     raise DataError(
                         f"{self.path}: {best[0].file!r} may be the image of several rows",
                         code="D16",
-                        cases=[Case("has this name", each, code="D16") for each in same],
+                        cases=[Case("has this name", file_name, code="D16") for file_name in same],
                         hint="paths with the folders of the images, or a CSV of id, x, y, width and height",
                     )
                 if max(rivals, default=0) < max(depths):
@@ -172,12 +172,12 @@ def _of_yolo(file: Path) -> Box | None:
 
 def _of_coco(content: Mapping[str, Any]) -> dict[BoxEntry, Box | None]:
     """Returns the largest box of each image."""
-    names = {str(each["id"]): str(each["file_name"]) for each in content.get("images", ())}
+    names = {str(annotation["id"]): str(annotation["file_name"]) for annotation in content.get("images", ())}
     largest: dict[str, Box | None] = dict.fromkeys(names)
-    for each in content["annotations"]:
-        if "bbox" not in each:
+    for annotation in content["annotations"]:
+        if "bbox" not in annotation:
             continue
-        box, name = Box.of(map(float, each["bbox"])), str(each["image_id"])
+        box, name = Box.of(map(float, annotation["bbox"])), str(annotation["image_id"])
         known = largest.get(name)
         if known is None or box.width * box.height > known.width * known.height:
             largest[name] = box
@@ -190,11 +190,11 @@ def _of_coco(content: Mapping[str, Any]) -> dict[BoxEntry, Box | None]:
 def _of_megadetector(content: Mapping[str, Any]) -> dict[BoxEntry, Box | None]:
     """Returns the box of the highest confidence of each image, as shares of its sides."""
     best: dict[BoxEntry, Box | None] = {}
-    for each in content["images"]:
-        entry = BoxEntry(_parts(each["file"])[0], str(each["file"]))
+    for image in content["images"]:
+        entry = BoxEntry(_parts(image["file"])[0], str(image["file"]))
         best[entry] = None
-        if detections := each.get("detections"):
-            shares = max(detections, key=lambda one: float(one["conf"]))["bbox"]
+        if detections := image.get("detections"):
+            shares = max(detections, key=lambda detection: float(detection["conf"]))["bbox"]
             best[entry] = Box.of((100 * float(share) for share in shares), is_percent=True)
     return best
 

@@ -70,7 +70,7 @@ def _read_listed(root: Path, data: Data, wanted: Sequence[str], key: str) -> Fac
         return ()
     _check_known(wanted, file.columns, str(file.path), key)
     places = [file.columns.index(name) for name in wanted]
-    return tuple(tuple(row[place] for place in places) for row in file.rows)
+    return tuple(tuple(row[index] for index in places) for row in file.rows)
 
 
 def _check_known(wanted: Sequence[str], columns: Sequence[str], source: str, key: str) -> None:
@@ -135,5 +135,5 @@ def superclasses(root: Path, data: Data) -> tuple[str, ...]:
         hint = f"data.superclasses is one of {', '.join(file.columns[1:])}"
         close = did_you_mean(data.superclasses, file.columns)
         raise ConfigError(f"{file.path} has no column {data.superclasses!r}{close}", code="C07", hint=hint)
-    place = file.columns.index(data.superclasses)
-    return tuple(row[place] for row in file.rows)
+    index = file.columns.index(data.superclasses)
+    return tuple(row[index] for row in file.rows)

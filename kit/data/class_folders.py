@@ -55,7 +55,7 @@ def read_tree(folder: Path, data: Data) -> tuple[Tree, ImageFolder]:
         files += [posixpath.join(name, path.name) for path in image_folder.images_of_folder(name)[0]]
         others |= {posixpath.join(name, entry): what for entry, what in image_folder.others(name).items()}
         inner = [posixpath.join(name, entry) for entry in image_folder.folders(name)]
-        pending += [each for each in inner if not _leads_back(folder, each)]
+        pending += [subfolder for subfolder in inner if not _leads_back(folder, subfolder)]
     outside = [name for name, what in others.items() if what == LINKS["D20"]]
     if outside:
         cases = [
@@ -188,7 +188,7 @@ def describe_unused(tree: Tree) -> list[str]:
     """Returns the unused content of a folder, such as `2 files that are no images (.txt 2): a/x.txt, b/y.txt`."""
     texts = []
     for what in sorted(set(tree.others.values())):
-        names = [name for name, each in tree.others.items() if each == what]
+        names = [name for name, reason in tree.others.items() if reason == what]
         endings = Counter(ending(name) or "no ending" for name in names).most_common(MAX_CASES)
         kinds = ", ".join(f"{name} {count}" for name, count in endings)
         examples = ", ".join(map(legible, names[:MAX_CASES])) + (", …" if len(names) > MAX_CASES else "")

@@ -67,7 +67,7 @@ def _of_columns(
     check_blank(known, data.parents, parents, "parents")
     own = dict(zip(known, parents, strict=False))
     return tuple(
-        Level(name, tuple(own[each][at] if each in own else each for each in classes))
+        Level(name, tuple(own[label][at] if label in own else label for label in classes))
         for at, name in enumerate(data.parents)
     )
 
@@ -78,18 +78,18 @@ def _of_list(root: Path, data: Data, name: str, classes: Sequence[str]) -> tuple
     A class with few ancestors has its last one on the levels above.
     """
     parent = _read_pairs(root, data, name)
-    lacking = [each for each in classes if each not in parent and each != data.unknown_class]
+    lacking = [label for label in classes if label not in parent and label != data.unknown_class]
     if lacking:
         raise DataError(
             f"{len(lacking)} of {len(classes)} classes have no parent in {name}",
             code="D92",
             cases=[
-                Case(f"no row lists it as a child{did_you_mean(each, parent)}", each, code="D92")
-                for each in lacking
+                Case(f"no row lists it as a child{did_you_mean(label, parent)}", label, code="D92")
+                for label in lacking
             ],
             hint="add a row with the parent of each class",
         )
-    paths = [_ancestors(each, parent) for each in classes]
+    paths = [_ancestors(label, parent) for label in classes]
     depth = max(map(len, paths))
     levels = [
         Level(LEVEL.format(at + 1), tuple(path[min(at, len(path) - 1)] for path in paths))
@@ -159,6 +159,6 @@ def _check_nested(levels: Sequence[Level]) -> None:
         for child, parent in zip(lower.parents, upper.parents, strict=True):
             parents_of.setdefault(child, set()).add(parent)
         check_one_parent(
-            {f"{lower.name} {child}": sorted(each) for child, each in parents_of.items()},
+            {f"{lower.name} {child}": sorted(parents) for child, parents in parents_of.items()},
             f"column {upper.name}",
         )

@@ -70,7 +70,7 @@ class FittedColumn:
         A category is its position, -1 if it was not seen.
         """
         if self.kind == "category":
-            places = {value: place for place, value in enumerate(self.values)}
+            places = {value: index for index, value in enumerate(self.values)}
             other = len(self.values) if self.has_rare else -1
             codes = [np.nan if is_blank(cell) else places.get(cell, other) for cell in cells]
             return np.array(codes, np.float32).reshape(-1, 1)
@@ -185,19 +185,19 @@ class ColumnEncoder:
     def from_json(cls, records: Sequence[Mapping[str, Any]]) -> Self:
         """Reads the values of `to_json`. Raises KeyError, TypeError or ValueError for values of another form."""
         columns = []
-        for each in records:
-            kind, mean, deviation = each["kind"], float(each["mean"]), float(each["deviation"])
+        for record in records:
+            kind, mean, deviation = record["kind"], float(record["mean"]), float(record["deviation"])
             if kind not in KINDS or not np.isfinite([mean, deviation]).all():
                 raise ValueError(f"a column of kind {kind!r}")
             columns.append(
                 FittedColumn(
-                    str(each["name"]),
+                    str(record["name"]),
                     kind,
                     mean,
                     deviation,
-                    tuple(map(str, each["values"])),
-                    bool(each["has_rare"]),
-                    bool(each["has_flag"]),
+                    tuple(map(str, record["values"])),
+                    bool(record["has_rare"]),
+                    bool(record["has_flag"]),
                 )
             )
         return cls(tuple(columns))

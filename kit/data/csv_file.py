@@ -172,7 +172,7 @@ def _check_separator(path: Path, text: str, sep: str, fixed: str) -> None:
     if _width(header, sep) > 1:
         return
     widths = {mark: _width(header, mark) for mark in SEPARATORS if mark != sep}
-    mark = max(widths, key=lambda each: widths[each])
+    mark = max(widths, key=lambda separator: widths[separator])
     if widths[mark] < 2:
         return
     first_line = header if len(header) <= 200 else header[:200] + "…"
@@ -216,7 +216,7 @@ def _records(
     last = next((row for row in range(len(rows) - 1, -1, -1) if rows[row]), -1)
     single = first <= last and len(rows[first]) == 1
     data_rows = [row for row in range(first, last + 1) if rows[row] or single]
-    begun = {place: starts[row] + before for place, row in enumerate(data_rows) if ends[row] > starts[row]}
+    begun = {index: starts[row] + before for index, row in enumerate(data_rows) if ends[row] > starts[row]}
     return [rows[row] or ("",) for row in data_rows], [ends[row] + before for row in data_rows], begun
 
 
@@ -226,18 +226,18 @@ def find_misplaced_quote(path: Path, text: str, sep: str, before: int) -> DataEr
     `before` is the number of the file's lines before the text.
     """
     hint = 'remove the quote, or close it; a quote inside a quoted cell is written twice: ""'
-    line, place = 1 + before, 0
+    line, at = 1 + before, 0
     plain = re.compile(f"[^{re.escape(sep)}\r\n]*")
-    while place < len(text):
-        if text[place] == '"':
-            end = _find_closing(text, place)
+    while at < len(text):
+        if text[at] == '"':
+            end = _find_closing(text, at)
             if end < 0:
                 return DataError(
                     f"{path}: a quote opens on line {line} and is never closed", code="D27", hint=hint
                 )
-            opened, line = line, line + line_breaks(text[place:end])
-            place = end + 1
-            if text[place : place + 1] not in ("", sep, "\r", "\n"):
+            opened, line = line, line + line_breaks(text[at:end])
+            at = end + 1
+            if text[at : at + 1] not in ("", sep, "\r", "\n"):
                 where = f" that opens on line {opened}" if opened < line else ""
                 return DataError(
                     f"{path} row {line}: text follows the closing quote of a cell{where}",
@@ -245,21 +245,21 @@ def find_misplaced_quote(path: Path, text: str, sep: str, before: int) -> DataEr
                     hint=hint,
                 )
         else:
-            match = plain.match(text, place)
-            place = match.end() if match else place
-        if match := LINE_END.match(text, place):
-            line, place = line + 1, match.end()
+            match = plain.match(text, at)
+            at = match.end() if match else at
+        if match := LINE_END.match(text, at):
+            line, at = line + 1, match.end()
         else:
-            place += 1
+            at += 1
     return None
 
 
 def _find_closing(text: str, opening: int) -> int:
     """Returns the position at which the quote opened at `opening` closes; -1 if it never does."""
-    place = text.find('"', opening + 1)
-    while place >= 0 and text[place + 1 : place + 2] == '"':
-        place = text.find('"', place + 2)
-    return place
+    quote = text.find('"', opening + 1)
+    while quote >= 0 and text[quote + 1 : quote + 2] == '"':
+        quote = text.find('"', quote + 2)
+    return quote
 
 
 def _ends(text: str, sep: str) -> list[int]:

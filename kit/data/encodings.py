@@ -259,7 +259,7 @@ def _wide(content: bytes) -> str:
     probe = content[: PROBED_BYTES - PROBED_BYTES % 4]
     if b"\0" not in probe or len(probe) < 4:
         return ""
-    nul = [_share_of_nul(probe[place::4]) for place in range(4)]
+    nul = [_share_of_nul(probe[start::4]) for start in range(4)]
     if min(nul[1], nul[2], nul[3]) > 0.5 and nul[0] == 0:
         return "utf-32-le"
     if min(nul[0], nul[1], nul[2]) > 0.5 and nul[3] == 0:

@@ -81,7 +81,10 @@ class Folds:
         numbers = (
             self.numbers if self.related is None else np.concatenate([self.numbers, self.related], axis=1)
         )
-        writer.writerows([row, *each] for row, each in zip(self.ids.tolist(), numbers.tolist(), strict=True))
+        writer.writerows(
+            [row, *folds_of_row]
+            for row, folds_of_row in zip(self.ids.tolist(), numbers.tolist(), strict=True)
+        )
         files.write_text(Path(path), text.getvalue())
 
     @classmethod
@@ -129,14 +132,14 @@ def make_folds(table: Table, splitter: Splitter, seed: int = 0) -> Folds:
     # one row stands for its copies and its answer, so that a splitter without groups cannot split them
     own = np.flatnonzero(table.competition_rows)
     _, first, twin = np.unique(same[own], return_index=True, return_inverse=True)
-    first_rows, place = np.unique(own[first][twin], return_inverse=True)
+    first_rows, unit_of_row = np.unique(own[first][twin], return_inverse=True)
     seen = replace(
         table.take(first_rows), groups=None if table.groups is None else groups[first_rows].astype(str)
     )
     numbers = np.asarray(splitter.split(seen, generator(seed, "folds")))
     _check_numbers(splitter, numbers, len(seen))
     placed = np.full((len(table), numbers.shape[1]), -1, np.int64)
-    placed[own] = numbers[place]
+    placed[own] = numbers[unit_of_row]
     folds = Folds(table.ids, placed, _related(placed, groups, table.competition_rows))
     _check_groups(folds, splitter, groups, table)
     _warn_of_rare(folds, splitter, table, own if table.answers is None else first_rows)

@@ -413,8 +413,8 @@ class ImagePattern:
         reader = self.reader
         endings = image_endings(reader, self.data)
         image_folders = []
-        for each in self.text.split(JOIN):
-            file, mark, key = each.partition(KEY)
+        for part in self.text.split(JOIN):
+            file, mark, key = part.partition(KEY)
             _check_keys(reader, bool(mark), self.text)
             base, pattern = split_pattern(self.root, file)
             image_folders.append((ImageFolder(base, endings, self.data.follow_symlinks), pattern, key))
@@ -431,12 +431,12 @@ class ImagePattern:
         Raises ConfigError C07 if a column is missing, DataError D16 for a box without area.
         """
         columns = {"id": ids, **columns}
-        parts = [self._of_part(*each, columns) for each in self.folders]
+        parts = [self._of_part(*folder, columns) for folder in self.folders]
         if len(parts) == 1 and not self.data.box:
             return parts[0]
-        names = [JOIN.join(each) for each in zip(*(part.names for part in parts), strict=True)]
-        codes = [max(each) for each in zip(*(part.codes for part in parts), strict=True)]
-        texts = [JOIN.join(map(str, each)) for each in zip(*(part.paths for part in parts), strict=True)]
+        names = [JOIN.join(row) for row in zip(*(part.names for part in parts), strict=True)]
+        codes = [max(row) for row in zip(*(part.codes for part in parts), strict=True)]
+        texts = [JOIN.join(map(str, row)) for row in zip(*(part.paths for part in parts), strict=True)]
         if self.data.box:
             boxes = find_boxes(self.root, self.data, columns, ids, texts)
             texts = [with_box(text, box) for text, box in zip(texts, boxes, strict=True)]
@@ -456,9 +456,9 @@ class ImagePattern:
             return Located(paths, codes, names)
         keys = fill(key, columns, "data.images")
         return Located(
-            [Path(f"{path}{KEY}{each}") for path, each in zip(paths, keys, strict=True)],
+            [Path(f"{path}{KEY}{record}") for path, record in zip(paths, keys, strict=True)],
             codes,
-            [f"{name}{KEY}{each}" for name, each in zip(names, keys, strict=True)],
+            [f"{name}{KEY}{record}" for name, record in zip(names, keys, strict=True)],
         )
 
 

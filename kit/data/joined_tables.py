@@ -37,7 +37,7 @@ def join_to_file(root: Path, data: Data, file: CsvFile, split: str) -> CsvFile:
             columns=(*file.columns, *more),
             rows=tuple((*file.rows[row], *(column[row] for column in cells)) for row in rows_to_keep),
             lines=[file.lines[row] for row in rows_to_keep],
-            begun={place: file.begun[row] for place, row in enumerate(rows_to_keep) if row in file.begun},
+            begun={index: file.begun[row] for index, row in enumerate(rows_to_keep) if row in file.begun},
         )
     return file
 
@@ -106,7 +106,7 @@ def _without_rows(
 
 def _places(join: JoinedTable, matching_rows: Sequence[int | None]) -> list[int]:
     """Returns the positions of the rows that stay."""
-    return [place for place, row in enumerate(matching_rows) if row is not None or join.on_missing != "skip"]
+    return [index for index, row in enumerate(matching_rows) if row is not None or join.on_missing != "skip"]
 
 
 def _more_columns(

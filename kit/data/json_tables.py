@@ -39,7 +39,7 @@ def read_json_rows(path: Path) -> Rows:
         return _table(path, _category_rows(file, content["categories"]))
     content = _content(path)
     if isinstance(content, list):
-        return _table(path, [_flat(each) for each in _objects(path, content, "the list")])
+        return _table(path, [_flat(record) for record in _objects(path, content, "the list")])
     if not isinstance(content, Mapping) or "images" not in content:
         raise _unusable(
             path, "it is neither COCO JSON (images, annotations, categories) nor a list of objects"
@@ -171,15 +171,15 @@ def _category_rows(path: Path, categories: Any) -> list[dict[str, str]]:
     """Returns the rows of categories: `category_id`, `category` (the name), and their other values."""
     entries = _objects(path, categories, "categories")
     key = _key_of(path, entries, CATEGORY_KEYS, "categories")
-    flat = [_flat(each) for each in entries]
+    flat = [_flat(record) for record in entries]
     _check_unique(path, [row[key] for row in flat], "category")
     rest = list(dict.fromkeys(name for row in flat for name in row if name != key))
-    name = "name" if "name" in rest else next((each for each in rest if _is_unique(flat, each)), None)
+    name = "name" if "name" in rest else next((record for record in rest if _is_unique(flat, record)), None)
     return [
         {
             "category_id": row[key],
             **({} if name is None else {"category": row.get(name, "")}),
-            **{each: row.get(each, "") for each in rest if each != name},
+            **{record: row.get(record, "") for record in rest if record != name},
         }
         for row in flat
     ]
@@ -193,17 +193,17 @@ def _image_rows(path: Path, content: Object) -> list[dict[str, str]]:
     """Returns one row per image: its values, then those of its annotations and of their categories."""
     entries = _objects(path, content["images"], "images")
     key = _key_of(path, entries, IMAGE_KEYS, "images")
-    rows = [_flat(each) for each in entries]
+    rows = [_flat(record) for record in entries]
     ids = [row[key] for row in rows]
     _check_unique(path, ids, "image")
     if "annotations" not in content:
         return rows
-    annotations = [_flat(each) for each in _objects(path, content["annotations"], "annotations")]
+    annotations = [_flat(record) for record in _objects(path, content["annotations"], "annotations")]
     known = {row["category_id"]: row for row in _category_rows(path, content.get("categories") or [])}
     _check_annotations(path, annotations, set(ids), known)
     of_image: dict[str, list[dict[str, str]]] = defaultdict(list)
-    for each in annotations:
-        of_image[each["image_id"]].append(each)
+    for record in annotations:
+        of_image[record["image_id"]].append(record)
     names_of_rows = set(dict.fromkeys(name for row in rows for name in row))
     more = [dict(_of_annotations(of_image.get(name, ()), known)) for name in ids]
     single_valued = _single_valued(more)
@@ -225,13 +225,14 @@ def _check_annotations(
     for key, known, what in (("image_id", images, "image"), ("category_id", set(categories), "category")):
         if key == "category_id" and not known:
             continue
-        unknown = [each for each in annotations if each.get(key, "") not in known]
+        unknown = [annotation for annotation in annotations if annotation.get(key, "") not in known]
         if unknown:
             cases = [
                 Case(
-                    f"no {what} has the id {each.get(key, '')!r}", f"annotation {each.get('id', '')}".strip()
+                    f"no {what} has the id {annotation.get(key, '')!r}",
+                    f"annotation {annotation.get('id', '')}".strip(),
                 )
-                for each in unknown
+                for annotation in unknown
             ]
             count = f"{len(unknown)} annotation{'s name' if len(unknown) > 1 else ' names'}"
             why = f"{count} {'an' if what == 'image' else 'a'} {what} that does not exist"

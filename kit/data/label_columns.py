@@ -74,7 +74,7 @@ def names_of_ones(
         if digits.count("1") == 1 and digits.count("0") == len(digits) - 1:
             labels.append(wanted[digits.index("1")])
             continue
-        ones = [name for name, each in zip(wanted, digits, strict=True) if each == "1"]
+        ones = [name for name, digit_of_class in zip(wanted, digits, strict=True) if digit_of_class == "1"]
         odd = next((cell for cell in given if digit[cell] not in "01"), None)
         detail = f"holds {odd!r}" if odd is not None else f"has a 1 in {' and '.join(ones) or 'no column'}"
         wrong.append(Case(detail, "", row, "train", "D31"))
@@ -131,7 +131,7 @@ def ranges_of_numbers(
     if cases:
         raise DataError(f"{len(cases)} cells of column {name!r} are not numbers", code="D31", cases=cases)
     places = np.searchsorted(np.asarray(edges), [float(cell) for cell in cells], side="right")
-    return [names[place] for place in places]
+    return [names[index] for index in places]
 
 
 def class_columns(root: Path, data: Data, columns: Mapping[str, Sequence[str]]) -> tuple[str, ...]:

@@ -301,7 +301,9 @@ def labels_of_sample(sample: CsvFile, labels: Collection[str], data: Data) -> tu
 
 def _in_cells(cells: set[str], known: set[str], separator: str | None) -> tuple[str, ...]:
     """Returns the labels among distinct cells, or among their parts; empty if fewer than half are labels."""
-    separators = ([separator] if separator else []) + [each for each in SEPARATORS if each != separator]
+    separators = ([separator] if separator else []) + [
+        candidate for candidate in SEPARATORS if candidate != separator
+    ]
     for parts in (
         cells,
         *({part.strip() for cell in cells for part in cell.split(by)} - {""} for by in separators),

@@ -59,12 +59,12 @@ def split_cell(cell: str, known: Collection[str], separator: str) -> tuple[str, 
 
     It is None if no known class does.
     """
-    place = cell.find(separator, 1)
-    while place > 0:
-        label = cell[place + len(separator) :]
+    at = cell.find(separator, 1)
+    while at > 0:
+        label = cell[at + len(separator) :]
         if label in known:
-            return cell[:place], label
-        place = cell.find(separator, place + 1)
+            return cell[:at], label
+        at = cell.find(separator, at + 1)
     return None
 
 
@@ -86,16 +86,16 @@ def find_endings(cells: Sequence[str]) -> tuple[str, tuple[str, ...]] | None:
     if len(known) < len(cells) or len(cells) < 4:
         return None
     for separator in SEPARATORS:
-        place = cells[0].rfind(separator)
-        while place > 0:
-            start = cells[0][: place + len(separator)]
+        at = cells[0].rfind(separator)
+        while at > 0:
+            start = cells[0][: at + len(separator)]
             endings = tuple(cell[len(start) :] for cell in cells if cell.startswith(start))
             if 1 < len(endings) < len(cells) and len(cells) % len(endings) == 0 and all(endings):
                 pairs = [split_cell(cell, set(endings), separator) for cell in cells]
                 ids = {pair[0] for pair in pairs if pair is not None}
                 if None not in pairs and len(ids) * len(endings) == len(cells):
                     return separator, endings
-            place = cells[0].rfind(separator, 0, place)
+            at = cells[0].rfind(separator, 0, at)
     return None
 
 
@@ -135,7 +135,7 @@ def widen(file: CsvFile, data: Data, split: str) -> CsvFile:
             if name in file.columns
         ),
     }
-    columns_kept = [place for place in range(len(file.columns)) if place not in left_out]
+    columns_kept = [index for index in range(len(file.columns)) if index not in left_out]
     values = file.columns.index(long.value_column) if long.value_column in file.columns else None
     if values is None and split == "train":
         raise ConfigError(
@@ -147,12 +147,12 @@ def widen(file: CsvFile, data: Data, split: str) -> CsvFile:
     wide_rows, lines = [], []
     for name, places in rows.items():
         first = file.rows[min(places)]
-        cells = [] if values is None else [file.rows[place][values] for place in places]
-        wide_rows.append((name, *(first[place] for place in columns_kept), *cells))
+        cells = [] if values is None else [file.rows[index][values] for index in places]
+        wide_rows.append((name, *(first[index] for index in columns_kept), *cells))
         lines.append(file.lines[min(places)])
     columns = (
         data.id,
-        *(file.columns[place] for place in columns_kept),
+        *(file.columns[index] for index in columns_kept),
         *(() if values is None else long.classes),
     )
     return replace(file, columns=columns, rows=tuple(wide_rows), lines=lines, begun={})
@@ -168,7 +168,7 @@ def _pairs(file: CsvFile, data: Data, long: LongTable) -> list[tuple[str, str]] 
     if long.class_column is not None:
         names = file.column(long.class_column)
         ends = [name if name in known else None for name in names]
-        pairs = [(one, end) for one, end in zip(ids, ends, strict=True) if end is not None]
+        pairs = [(row_id, end) for row_id, end in zip(ids, ends, strict=True) if end is not None]
     else:
         pairs = [pair for cell in ids if (pair := split_cell(cell, known, long.separator)) is not None]
     return pairs if len(pairs) == len(file) else None

@@ -27,9 +27,9 @@ class MultiLineCell:
 def multi_line_cells(file: CsvFile) -> Iterator[MultiLineCell]:
     """Yields each cell with line breaks, in the order of the file."""
     for row, line in file.begun.items():
-        for place, cell in enumerate(file.rows[row]):
+        for column, cell in enumerate(file.rows[row]):
             if breaks := line_breaks(cell):
-                yield MultiLineCell(row, place, line, line + breaks)
+                yield MultiLineCell(row, column, line, line + breaks)
                 line += breaks
 
 

@@ -129,7 +129,7 @@ def _block(
     }
     if part.kind == "softmax" and not part.columns:
         hot, classes = _hot(cells[name])
-        return _Block(name, part.kind, hot, [f"{name}{PART_SEPARATOR}{one}" for one in classes])
+        return _Block(name, part.kind, hot, [f"{name}{PART_SEPARATOR}{label}" for label in classes])
     values = np.full((len(ids), len(cells)), np.nan)
     for at, (column, texts) in enumerate(cells.items()):
         for row, text in enumerate(texts):
@@ -204,7 +204,7 @@ def _hot(cells: Sequence[str]) -> tuple[np.ndarray, list[str]]:
         {spelled.get(cell, cell) for cell in known},
         key=lambda name: (not is_number(name), float(name) if is_number(name) else 0.0, name),
     )
-    number = {name: place for place, name in enumerate(classes)}
+    number = {name: index for index, name in enumerate(classes)}
     hot = np.zeros((len(cells), len(classes)), np.int8)
     for row, cell in enumerate(cells):
         if cell in known:

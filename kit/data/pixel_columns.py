@@ -14,11 +14,11 @@ def pixel_columns(names: Sequence[str], wanted: Sequence[str] = ()) -> tuple[str
     if not wanted:
         return longest_series(names)
     pixel_names: list[str] = []
-    for each in wanted:
-        if "*" not in each:
-            pixel_names += [each] if each in names else []
+    for pattern in wanted:
+        if "*" not in pattern:
+            pixel_names += [pattern] if pattern in names else []
             continue
-        before, _, after = each.partition("*")
+        before, _, after = pattern.partition("*")
         numbered = [
             (int(middle), name)
             for name in names

@@ -86,7 +86,7 @@ def check_folder(root: Path, data: Data) -> None:
     folder = root / data.folder
     if folder.is_dir():
         return
-    moved = next((each for each in list_attached() if each.name == folder.name), None)
+    moved = next((attached for attached in list_attached() if attached.name == folder.name), None)
     raise DataError(
         f"data.folder: no folder {folder}",
         code="D67",

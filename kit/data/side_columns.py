@@ -149,9 +149,13 @@ def _categories(name: str, cells: Sequence[Sequence[str]]) -> list[dict[str, pd.
     ordered = sorted(counts.index, key=lambda value: (-counts[value], value))
     often, rare = ordered[:MAX_CATEGORIES], set(ordered[MAX_CATEGORIES:])
     values = [*sorted(often), *([RARE] if rare else [])]
-    place = {value: code for code, value in enumerate(values)} | dict.fromkeys(rare, len(values) - 1)
+    code_of_value = {value: code for code, value in enumerate(values)} | dict.fromkeys(rare, len(values) - 1)
     dtype = pd.CategoricalDtype(values)
     return [
-        {name: pd.Series(pd.Categorical.from_codes([place.get(cell, -1) for cell in column], dtype=dtype))}
+        {
+            name: pd.Series(
+                pd.Categorical.from_codes([code_of_value.get(cell, -1) for cell in column], dtype=dtype)
+            )
+        }
         for column in cells
     ]

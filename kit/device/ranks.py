@@ -161,7 +161,7 @@ class Ranks:
         if len(set(numbers_by_rank)) > 1:
             raise RunError(
                 f"the ranks do not see the same {what}: "
-                + ", ".join(f"rank {n} {one}" for n, one in enumerate(numbers_by_rank)),
+                + ", ".join(f"rank {n} {number}" for n, number in enumerate(numbers_by_rank)),
                 code="R14",
                 hint="put the workspace, with runs/ and cache/, into a folder shared by all machines",
             )

@@ -65,9 +65,9 @@ class BagDataset(ImageDataset):
 
     def image(self, epoch: int, row: int, occurrence: int) -> np.ndarray:
         pixels, channels = np.zeros(self.shape, self.dtype), self.cache.channels
-        for place, each in enumerate(self._choose(epoch, row, occurrence).tolist()):
-            at = slice(place * channels, (place + 1) * channels)
-            pixels[:, :, at] = self._images.image(epoch, each, occurrence)
+        for index, image_row in enumerate(self._choose(epoch, row, occurrence).tolist()):
+            at = slice(index * channels, (index + 1) * channels)
+            pixels[:, :, at] = self._images.image(epoch, image_row, occurrence)
         return pixels
 
     def _choose(self, epoch: int, row: int, occurrence: int) -> np.ndarray:

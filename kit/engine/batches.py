@@ -110,9 +110,9 @@ class _Batches:
         try:
             stacked = _empty((len(keys), *source.shape), source.dtype)
             pixels = stacked.numpy()
-            for place, key in enumerate(keys):
+            for index, key in enumerate(keys):
                 self._note_row(key[1])
-                pixels[place] = source.image(*key)
+                pixels[index] = source.image(*key)
         except KitError as error:
             return error
         self._note_row(-1)

@@ -45,10 +45,10 @@ class Bags:
         by_name: dict[object, list[int]] = {}
         for row, name in zip(rows.tolist(), names[rows].tolist(), strict=True):
             by_name.setdefault(name, []).append(row)
-        bags = [np.array(each, np.int64) for each in by_name.values()]
-        first = np.array([each[0] for each in bags], np.int64)
+        bags = [np.array(bag, np.int64) for bag in by_name.values()]
+        first = np.array([bag[0] for bag in bags], np.int64)
         if order is not None:
-            bags = [each[np.argsort(order[each], kind="stable")] for each in bags]
+            bags = [bag[np.argsort(order[bag], kind="stable")] for bag in bags]
         return cls(first, bags)
 
     def __len__(self) -> int:

@@ -249,7 +249,7 @@ def update_batch_norm(
             images = precision.to_layout(batch.images, device)
             whole = (images,) if batch.side is None else (images, batch.side.to(device))
             for part in even_batches(len(images), plan.micro_batch_size or len(images)):
-                yield tuple(each[part[0] : part[-1] + 1] for each in whole)
+                yield tuple(values[part[0] : part[-1] + 1] for values in whole)
 
     norms = [
         module

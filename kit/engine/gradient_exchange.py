@@ -148,4 +148,4 @@ def _cut(weights: Sequence[nn.Parameter]) -> list[list[nn.Parameter]]:
             bytes_in_list = 0
         lists[-1].append(weight)
         bytes_in_list += 4 * weight.numel()
-    return [each for each in lists if each]
+    return [bucket for bucket in lists if bucket]

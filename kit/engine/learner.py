@@ -68,8 +68,8 @@ def _in_one(buffers: Sequence[Tensor]) -> Tensor:
     step = 64 // buffers[0].element_size()
     places = [-(-buffer.numel() // step) * step for buffer in buffers]
     whole = torch.zeros(sum(places), dtype=buffers[0].dtype, device=buffers[0].device)
-    for buffer, place in zip(buffers, whole.split(places), strict=True):
-        view = place[: buffer.numel()].view(buffer.shape)
+    for buffer, part in zip(buffers, whole.split(places), strict=True):
+        view = part[: buffer.numel()].view(buffer.shape)
         view.copy_(buffer)
         buffer.data = view
     return whole

@@ -56,7 +56,7 @@ class Footprint:
         """Returns the bytes that each block of the network saves for the backward pass, in the order of the
         forward pass.
         """
-        return {name: round(fixed + each * images) for name, (fixed, each) in self.blocks.items()}
+        return {name: round(fixed + per_image * images) for name, (fixed, per_image) in self.blocks.items()}
 
 
 def footprint(learner: Learner, loss: Loss, batch: Batch, plan: StepPlan, precision: Precision) -> Footprint:
@@ -199,7 +199,9 @@ def list_blocks(network: nn.Module) -> list[tuple[str, nn.Module]]:
         within = list(child.named_children()) if name == "backbone" else []
         while len(within) == 1 and list(within[0][1].children()):  # a wrapper around the network
             within = list(within[0][1].named_children())
-        blocks += [each for part, module in within for each in _expand_list(part, module)] or [(name, child)]
+        blocks += [block for part, module in within for block in _expand_list(part, module)] or [
+            (name, child)
+        ]
     return blocks
 
 

@@ -296,7 +296,8 @@ def _halve_micro_batch(learner: Learner, short: OutOfMemory | None, loss: Loss) 
     learner.optimizer.zero_grad(set_to_none=True)
     memory.empty_cache(learner.device)
     least = min(
-        (one for one in learner.ranks.all_gather(short) if one is not None), key=lambda one: one.tried
+        (failure for failure in learner.ranks.all_gather(short) if failure is not None),
+        key=lambda failure: failure.tried,
     )
     if least.tried > 1 and loss.is_splittable():
         learner.micro_batch_size = least.smaller

@@ -94,8 +94,8 @@ def _of_decisions(
     scores = np.empty((draws, len(predicted)))
     for draw, drawn in enumerate(drawing(draws)):
         weights = drawn[units]
-        for place, decisions in enumerate(predicted):
-            scores[draw, place] = score_decisions(metric, truth, decisions, classes, weights)
+        for index, decisions in enumerate(predicted):
+            scores[draw, index] = score_decisions(metric, truth, decisions, classes, weights)
     return scores
 
 
@@ -134,8 +134,8 @@ def _of_weights(
     return np.array(scores)
 
 
-def _of_one(functions: Sequence[Callable[[np.ndarray], float]], weights: np.ndarray, place: int) -> float:
-    return _or_nan(functions[place], weights)
+def _of_one(functions: Sequence[Callable[[np.ndarray], float]], weights: np.ndarray, index: int) -> float:
+    return _or_nan(functions[index], weights)
 
 
 def _of_rows(
@@ -230,24 +230,24 @@ def simplest_not_worse(names: Sequence[T], better: Mapping[tuple[T, T], bool]) -
     """
     return next(
         name
-        for place, name in enumerate(names)
-        if not any(better[later, name] for later in names[place + 1 :])
+        for index, name in enumerate(names)
+        if not any(better[later, name] for later in names[index + 1 :])
     )
 
 
 def compute_gains(
     metric: Metric,
     truth: Targets,
-    one: np.ndarray,
+    probabilities: np.ndarray,
     others: Mapping[str, np.ndarray],
     groups: np.ndarray | None = None,
 ) -> tuple[Gain, ...]:
-    """Returns the gains of `one` (N, K) over each of the others, by name."""
-    drawn = resample_scores(metric, truth, [one, *others.values()], groups)
-    score = metric.score(truth, one)
+    """Returns the gains of `probabilities` (N, K) over each of the others, by name."""
+    drawn = resample_scores(metric, truth, [probabilities, *others.values()], groups)
+    score = metric.score(truth, probabilities)
     return tuple(
-        gain(metric, name, score, metric.score(truth, other), drawn[:, 0], drawn[:, place])
-        for place, (name, other) in enumerate(others.items(), 1)
+        gain(metric, name, score, metric.score(truth, other), drawn[:, 0], drawn[:, column])
+        for column, (name, other) in enumerate(others.items(), 1)
     )
 
 

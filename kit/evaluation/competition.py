@@ -262,7 +262,9 @@ def _check_outermost(recipe: Ensembler) -> None:
 def for_metric(recipe: R, metric: Metric) -> R:
     """Returns the recipe with the competition's metric in each empty option `metric`, including nested recipes."""
     lacks = "metric" in recipe.option_fields() and getattr(recipe, "metric", metric) is None
-    return _with_changes(recipe, {"metric": metric} if lacks else {}, lambda one: for_metric(one, metric))
+    return _with_changes(
+        recipe, {"metric": metric} if lacks else {}, lambda plugin: for_metric(plugin, metric)
+    )
 
 
 def for_labels(
@@ -279,8 +281,8 @@ def _with_changes(recipe: R, own: dict[str, Any], nested: Callable[[Any], Any]) 
         value = getattr(recipe, name)
         if isinstance(value, kind):
             updates[name] = nested(value)
-        elif isinstance(value, tuple) and any(isinstance(one, kind) for one in value):
-            updates[name] = tuple(nested(one) if isinstance(one, kind) else one for one in value)
+        elif isinstance(value, tuple) and any(isinstance(item, kind) for item in value):
+            updates[name] = tuple(nested(item) if isinstance(item, kind) else item for item in value)
     return recipe.model_copy(update=updates) if updates else recipe
 
 
@@ -363,11 +365,11 @@ def _scores(metric: Metric, predictions: Predictions, table: Table) -> dict[str,
     usual = {name: Metric.open(name).with_known(decision=metric.decision, context=known) for name in names}
     # the competition's own options are used if its metric is one of the usual ones
     metrics = {metric.plugin_name(): bind_rows(metric, rows)}
-    metrics |= {name: each for name, each in usual.items() if name not in metrics}
+    metrics |= {name: scorer for name, scorer in usual.items() if name not in metrics}
     scores_by_name: dict[str, float] = {}
-    for name, each in metrics.items():
+    for name, scorer in metrics.items():
         with suppress(InvalidError):
-            scores_by_name[name] = each.score(rows.targets(), predictions.probabilities)
+            scores_by_name[name] = scorer.score(rows.targets(), predictions.probabilities)
     return scores_by_name
 
 

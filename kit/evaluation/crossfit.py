@@ -146,8 +146,8 @@ def _take(oof: np.ndarray | TakesRows, rows: np.ndarray) -> np.ndarray | TakesRo
     if not isinstance(oof, np.ndarray):
         return oof.take(numbers)
     subset = np.empty((len(oof), len(numbers), *oof.shape[2:]), dtype=oof.dtype)
-    for place, member in enumerate(oof):
-        np.take(member, numbers, axis=0, out=subset[place])
+    for index, member in enumerate(oof):
+        np.take(member, numbers, axis=0, out=subset[index])
         drop_pages(oof)  # otherwise memory would hold all rows and a copy of most rows
     return subset
 

@@ -162,9 +162,9 @@ class TrueClassClimb(Climb):
         self.over = np.empty(
             self.members.shape[:2], dtype=np.float32
         )  # excess of a row's sum above 1: almost 0
-        for place, member in enumerate(self.members):
-            self.true[place] = member[rows, self.truth]
-            self.over[place] = member.sum(axis=1, dtype=np.float64) - 1
+        for index, member in enumerate(self.members):
+            self.true[index] = member[rows, self.truth]
+            self.over[index] = member.sum(axis=1, dtype=np.float64) - 1
         self.sum_true, self.sum_whole = np.zeros(len(rows)), np.zeros(len(rows))
 
     def add(self, member: int, share: float = 1.0) -> None:

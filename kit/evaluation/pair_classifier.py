@@ -128,8 +128,8 @@ def best_threshold(probabilities: Probabilities, same: np.ndarray) -> tuple[floa
     hits = np.cumsum(same[order])
     scores = 2 * hits / (np.arange(1, len(order) + 1) + same.sum())
     last = np.append(np.diff(probabilities[order]) != 0, True)  # equal probabilities have equal decisions
-    place = int(np.argmax(np.where(last, scores, -1)))
-    return float(probabilities[order[place]]), float(scores[place])
+    best = int(np.argmax(np.where(last, scores, -1)))
+    return float(probabilities[order[best]]), float(scores[best])
 
 
 def curve(probabilities: Probabilities, same: np.ndarray, points: int = 101) -> Sequence[Mapping[str, float]]:

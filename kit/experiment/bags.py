@@ -105,9 +105,9 @@ def _check_aggregator(scoring: Scoring, table: Table) -> None:
     """Raises ConfigError C84 if the aggregator changes equal predictions, because all images of a bag have
     the bag's.
     """
-    one = table.target.normalise(np.linspace(0.2, 0.6, len(table.classes))[None])
+    prediction = table.target.normalise(np.linspace(0.2, 0.6, len(table.classes))[None])
     recipe = scoring.aggregator
-    if np.allclose(recipe.combine(np.repeat(one[:, None], 3, axis=1)), one, atol=1e-6):
+    if np.allclose(recipe.combine(np.repeat(prediction[:, None], 3, axis=1)), prediction, atol=1e-6):
         return
     raise ConfigError(
         f"aggregator {recipe.plugin_name()!r} changes the prediction of a bag, which each of its images has",
@@ -215,8 +215,8 @@ def check_image_bags(
     Raises what `open_instances` raises, and ConfigError C84 for a large bag without instances.max_instances.
     """
     open_instances(workspace, table, test, scoring)
-    for each in (table, test):
-        _check_size(each, instances)
+    for image_table in (table, test):
+        _check_size(image_table, instances)
 
 
 def _check_size(table: Table, instances: Instances) -> None:

@@ -418,7 +418,7 @@ def _with_batch(setting: RunContext) -> Work[RunContext]:
 def _largest_batch(setting: RunContext) -> int:
     trained = [setting.training_rows(fold) for fold in range(setting.folds.count)]
     bags = setting.image_bags
-    rows = min(len(each if bags is None else bags.first_rows(each)) for each in trained)
+    rows = min(len(part if bags is None else bags.first_rows(part)) for part in trained)
     return largest_batch(
         setting.techniques,
         setting.experiment,

@@ -182,7 +182,7 @@ def _changes(data: Data, test: Table, wanted: set[str], meant: Mapping[str, str]
         for name, other in meant.items()
     }
     if len(meant) == len(set(rows)) and len(around) == 1 and None not in around:
-        before, after = next(each for each in around if each is not None)
+        before, after = next(pair for pair in around if pair is not None)
         pattern = data.id if "{" in data.id else "{" + data.id + "}"
         yield {"id": f"{before}{pattern}{after}"}
 

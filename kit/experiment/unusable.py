@@ -27,8 +27,8 @@ def suggest_settings(cases: Sequence[Case], rows: int) -> str:
             for key, value in _SETTING.findall(text):
                 values.setdefault(key, set()).add(value)
     return " ".join(
-        f"{key}={next(iter(each))}" if len(each) == 1 and "" not in each else key
-        for key, each in values.items()
+        f"{key}={next(iter(options))}" if len(options) == 1 and "" not in options else key
+        for key, options in values.items()
     )
 
 

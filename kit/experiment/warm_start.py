@@ -27,8 +27,8 @@ def initial_checkpoint(workspace: Workspace, path: str, folds: Folds, fold: int)
     other run's folds hold out other rows, because its weights would have seen the rows that they are scored
     on.
     """
-    place = workspace.path(path)
-    match = re.fullmatch(r"(?P<run>.+?)(/fold-(?P<fold>\d+)(/(?P<name>[\d-]+))?)?", place.as_posix())
+    folder = workspace.path(path)
+    match = re.fullmatch(r"(?P<run>.+?)(/fold-(?P<fold>\d+)(/(?P<name>[\d-]+))?)?", folder.as_posix())
     assert match is not None
     run, own = Run(Path(match["run"])), int(match["fold"] or fold)
     if not (run.folder / "folds.csv").is_file():
@@ -49,7 +49,7 @@ def initial_checkpoint(workspace: Workspace, path: str, folds: Folds, fold: int)
             hint="use the same splitter, split_seed and rows; or backbone.weights if it was trained on "
             "other data",
         )
-    newest = checkpoints.newest(run.fold(fold)) if match["name"] is None else place
+    newest = checkpoints.newest(run.fold(fold)) if match["name"] is None else folder
     if newest is None or not newest.is_dir():
         raise ConfigError(f"init_from {path!r} has no checkpoint of fold {fold}", code="C25")
     return newest

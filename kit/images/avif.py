@@ -89,9 +89,9 @@ def _places(content: bytes, start: int, stop: int) -> Iterator[tuple[int, bool, 
         method = take(2) & 15 if version in (1, 2) else 0
         take(2)
         base = take(base_width)
-        place = (0, 0)
+        span = (0, 0)
         for _ in range(take(2)):
             take(index_width)
             offset, length = base + take(offset_width), take(length_width)
-            place = (offset, offset + length)
-        yield number, method == 0, *place
+            span = (offset, offset + length)
+        yield number, method == 0, *span

@@ -105,10 +105,8 @@ class Store:
         """Drops positions beyond the file's end, and bytes without a position, left by a killed process."""
         self.file.touch()
         size = self.file.stat().st_size
-        self.places = {
-            name: place for name, place in self.places.items() if place.end(self.pixel_bytes) <= size
-        }
-        end = max((place.end(self.pixel_bytes) for place in self.places.values()), default=0)
+        self.places = {name: span for name, span in self.places.items() if span.end(self.pixel_bytes) <= size}
+        end = max((span.end(self.pixel_bytes) for span in self.places.values()), default=0)
         if end < size:
             os.truncate(self.file, end)
 
@@ -155,8 +153,8 @@ class Store:
         return wrong
 
 
-def _checksum(view: memoryview, place: PixelSpan, pixel_bytes: int) -> int:
-    with view[place.offset : place.end(pixel_bytes)] as part:
+def _checksum(view: memoryview, span: PixelSpan, pixel_bytes: int) -> int:
+    with view[span.offset : span.end(pixel_bytes)] as part:
         return zlib.crc32(part)
 
 
@@ -374,15 +372,15 @@ def fill_cache(
             cached = frozenset(store.places)
             decoding = decode_files(missing, cached, geometry, source, workers or available_cores())
             with closing(decoding), closing(_store(decoding, store, hashes)) as storing:
-                for number, one in enumerate(storing, 1):
-                    names[os.fspath(one.path)] = one.name
-                    if one.bad or one.notes:
-                        files_with_notes.append(one)
+                for number, file in enumerate(storing, 1):
+                    names[os.fspath(file.path)] = file.name
+                    if file.bad or file.notes:
+                        files_with_notes.append(file)
                     yield Progress("images", len(texts) - len(missing) + number, len(texts))
         del hashes
     finally:
         lock.release()
-    bad = {os.fspath(one.path): one.bad for one in files_with_notes if one.bad}
+    bad = {os.fspath(file.path): file.bad for file in files_with_notes if file.bad}
     _warn(files_with_notes)
     places = _places(store, [names[text] if text not in bad else "" for text in texts])
     by_row = {row: bad[text] for row, text in enumerate(texts) if text in bad}
@@ -442,16 +440,16 @@ def _store(
     waiting: dict[str, np.ndarray] = {}
     size = 0
     try:
-        for one in decoding:
-            if one.pixels is not None and one.name not in store.places:
-                waiting[one.name] = one.pixels
-                size += one.pixels.nbytes
-            if one.stamp and not one.bad:
-                hashes.put(one.path, one.stamp, one.name)
+        for file in decoding:
+            if file.pixels is not None and file.name not in store.places:
+                waiting[file.name] = file.pixels
+                size += file.pixels.nbytes
+            if file.stamp and not file.bad:
+                hashes.put(file.path, file.stamp, file.name)
             if size > CHUNK_BYTES:
                 store.add(waiting)
                 waiting, size = {}, 0
-            yield replace(one, pixels=None)
+            yield replace(file, pixels=None)
     finally:
         if waiting:
             store.add(waiting)
@@ -471,7 +469,7 @@ def _warn_of_space(folder: Path, needed: int) -> None:
 
 def _warn(files_with_notes: Sequence[DecodedFile]) -> None:
     """Warns once per kind of repaired image, with the count."""
-    notes = [(note, one.path) for one in files_with_notes for note in one.notes]
+    notes = [(note, file.path) for file in files_with_notes for note in file.notes]
     for code in sorted({note.code for note, _ in notes}):
         same = [(note, path) for note, path in notes if note.code == code]
         (note, path), more = same[0], len(same) - 1
@@ -486,4 +484,4 @@ def _places(store: Store, names: Sequence[str]) -> np.ndarray:
     """
     nowhere = PixelSpan(-1, -1, -1, 0)
     spans = (store.places[name] if name else nowhere for name in names)
-    return np.array([(place.offset, place.height, place.width) for place in spans], np.int64).reshape(-1, 3)
+    return np.array([(span.offset, span.height, span.width) for span in spans], np.int64).reshape(-1, 3)

@@ -298,14 +298,14 @@ class ImageSource:
         Raises DataError if they cannot be decoded, and D15 for images of different sizes or other channels.
         """
         parts = loaded.parts
-        each = max(1, self.channels // len(parts))
+        channels = max(1, self.channels // len(parts))
         is_whole = self.data.tiles.count or any(part.box for part in parts)
-        rules = ReadRules(each, self.data.max_pixels, 0 if is_whole else least_side, self.data)
+        rules = ReadRules(channels, self.data.max_pixels, 0 if is_whole else least_side, self.data)
         decoded_parts = [
             self._of_part(part, record, rules) for part, record in zip(parts, loaded.records, strict=True)
         ]
-        repairs = tuple(note for one in decoded_parts for note in one.repairs)
-        pixels = self._join([one.pixels for one in decoded_parts])
+        repairs = tuple(note for decoded in decoded_parts for note in decoded.repairs)
+        pixels = self._join([decoded.pixels for decoded in decoded_parts])
         if self.data.tiles.count and not loaded.is_tiled:
             pixels = join_tiles(pixels, self.data.tiles)
         return Decoded(pixels, repairs)
@@ -349,11 +349,11 @@ class ImageSource:
     def fingerprint(self) -> list[object]:
         """Returns the settings that change the pixels of a record: empty for an RGB image of the reader `image`."""
         parts: list[object] = []
-        place = registry.location_of(type(self.reader))
-        if place.name != "image" or self.reader.spec() != type(self.reader)().spec():
+        location = registry.location_of(type(self.reader))
+        if location.name != "image" or self.reader.spec() != type(self.reader)().spec():
             parts += [self.reader.spec(), self.reader.version]
-        if place.source != "kit" and place.file:
-            parts.append(sha256(place.file))
+        if location.source != "kit" and location.file:
+            parts.append(sha256(location.file))
         parts += [["channels", self.channels]] if self.channels != 3 else []
         parts += [["pixels", self.data.pixel_type]] if self.data.pixel_type != "uint8" else []
         parts += [["tiles", self.data.tiles.model_dump()]] if self.data.tiles.count else []
@@ -445,16 +445,16 @@ def _stamp(location: Path) -> list[int]:
         stats = [Path(file).stat() for file in files_of(location)]
     except (OSError, ValueError):  # reading the file reports the error
         return []
-    return _key_of_stats(stats) if all(stat.S_ISREG(each.st_mode) for each in stats) else []
+    return _key_of_stats(stats) if all(stat.S_ISREG(file_stat.st_mode) for file_stat in stats) else []
 
 
 def _key_of_stats(stats: Sequence[os.stat_result]) -> list[int]:
     if len(stats) == 1:
-        (each,) = stats
-        return [each.st_size, each.st_mtime_ns, each.st_ctime_ns, each.st_ino]
+        (file_stat,) = stats
+        return [file_stat.st_size, file_stat.st_mtime_ns, file_stat.st_ctime_ns, file_stat.st_ino]
     return [
-        sum(each.st_size for each in stats),
-        max((each.st_mtime_ns for each in stats), default=0),
-        max((each.st_ctime_ns for each in stats), default=0),
-        sum(each.st_ino for each in stats),
+        sum(file_stat.st_size for file_stat in stats),
+        max((file_stat.st_mtime_ns for file_stat in stats), default=0),
+        max((file_stat.st_ctime_ns for file_stat in stats), default=0),
+        sum(file_stat.st_ino for file_stat in stats),
     ]

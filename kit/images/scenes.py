@@ -115,8 +115,8 @@ def group_scenes(
     for label in np.unique(labels):
         rows = np.flatnonzero(labels == label)
         keypoints: list[Keypoints] = []
-        for one in map_threads(lambda row: read_keypoints(paths[row], source), rows.tolist()):
-            keypoints.append(one)
+        for keypoints_of_image in map_threads(lambda row: read_keypoints(paths[row], source), rows.tolist()):
+            keypoints.append(keypoints_of_image)
             done += 1
             if done % 32 == 0:
                 yield Progress("scenes", done, len(paths))

@@ -106,9 +106,9 @@ def _refuse_compression(tags: Any) -> None:
 def alpha(image: Image) -> int | None:
     """Returns the number of the transparency band, or None: 1 and 2 in ExtraSamples mark it."""
     tags = _tags(image)
-    for place, kind in enumerate(_numbers(tags, _EXTRA)):
+    for index, kind in enumerate(_numbers(tags, _EXTRA)):
         if kind in (1, 2):
-            return _colours(tags) + place
+            return _colours(tags) + index
     return None
 
 

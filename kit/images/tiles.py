@@ -41,19 +41,19 @@ def join_streamed(bands: Iterable[Pixels], height: int, width: int, tiles: TileC
     best: list[
         tuple[float, int, np.ndarray]
     ] = []  # a heap by negative rank and position: the worst is the first
-    place, channels, kind = 0, 3, np.dtype(np.uint8)
+    index, channels, kind = 0, 3, np.dtype(np.uint8)
     for row in _rows_of_tiles(bands, height, width, tiles.size):
         channels, kind = row.shape[3], row.dtype
         for tile, rank in zip(row, _ranks(row, tiles), strict=True):
-            entry = (-rank.item(), -place, tile)
-            place += 1
+            entry = (-rank.item(), -index, tile)
+            index += 1
             if len(best) < tiles.count:
                 heapq.heappush(best, (*entry[:2], tile.copy()))
             elif entry[:2] > best[0][:2]:
                 heapq.heapreplace(best, (*entry[:2], tile.copy()))
     side, size = math.isqrt(tiles.count), tiles.size
     picture = np.full((side, size, side, size, channels), WHITE[kind.name], kind)
-    for number, (_, _, tile) in enumerate(sorted(best, key=lambda each: each[:2], reverse=True)):
+    for number, (_, _, tile) in enumerate(sorted(best, key=lambda ranked: ranked[:2], reverse=True)):
         picture[number // side, :, number % side] = tile
     return picture.reshape(side * size, side * size, channels)
 

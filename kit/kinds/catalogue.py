@@ -73,28 +73,28 @@ class PluginInfo:
 def list_plugins(kinds: Iterable[str], root: Path | None = None) -> list[PluginRow]:
     """Lists all plugins of these kinds. Those outside kit are imported, so that broken ones show their error."""
     return [
-        _row_of(place, len(places))
+        _row_of(location, len(places))
         for kind in kinds
         for places in registry.locations(kind, root).values()
-        for place in places
+        for location in places
     ]
 
 
-def _row_of(place: PluginLocation, count: int) -> PluginRow:
+def _row_of(location: PluginLocation, count: int) -> PluginRow:
     try:
-        summary = registry.summary(place)
+        summary = registry.summary(location)
     except Exception:  # not Python, or its package fails: loading reports the reason
         summary = ""
-    where = str(place.distribution or place.file or place.module)
-    error = f"P03 {count} plugins have this name" if count > 1 else _error(place)
-    return PluginRow(place.kind, place.name, place.source, where, summary, error)
+    where = str(location.distribution or location.file or location.module)
+    error = f"P03 {count} plugins have this name" if count > 1 else _error(location)
+    return PluginRow(location.kind, location.name, location.source, where, summary, error)
 
 
-def _error(place: PluginLocation) -> str:
-    if place.source == "kit":
+def _error(location: PluginLocation) -> str:
+    if location.source == "kit":
         return ""
     try:
-        registry.load_plugin_class(place, KINDS[place.kind])
+        registry.load_plugin_class(location, KINDS[location.kind])
     except PluginError as error:
         cases = "; ".join(str(case) for case in error.cases)
         return f"{error.code} {error.summary}{': ' + cases if cases else ''}"
@@ -103,15 +103,15 @@ def _error(place: PluginLocation) -> str:
 
 def describe(kind: str, name: str, root: Path | None = None) -> PluginInfo:
     """Returns one plugin's text, source and options. Raises PluginError if it is unknown or broken."""
-    place = registry.find(kind, name, root)
-    plugin = registry.load_plugin_class(place, KINDS[kind])
+    location = registry.find(kind, name, root)
+    plugin = registry.load_plugin_class(location, KINDS[kind])
     file = Path(inspect.getfile(plugin))
     text, source = _split_docstring(
         inspect.getdoc(plugin) or "", sys.modules[plugin.__module__].__doc__ or ""
     )
     options = tuple(_option(key, field) for key, field in plugin.option_fields().items())
     summary = text.splitlines()[0] if text else ""
-    return PluginInfo(kind, name, place.source, str(file), summary, text, source, options, _takes(plugin))
+    return PluginInfo(kind, name, location.source, str(file), summary, text, source, options, _takes(plugin))
 
 
 def _takes(plugin: type[Plugin]) -> str:

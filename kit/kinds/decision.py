@@ -85,11 +85,13 @@ def _without_thresholds(spec: Mapping[str, Any]) -> dict[str, Any]:
     for key, value in spec.items():
         if isinstance(value, Mapping):
             inner = {
-                name: one for name, one in value.items() if not (key == "metric" and name == "threshold")
+                name: item for name, item in value.items() if not (key == "metric" and name == "threshold")
             }
             upgraded[key] = _without_thresholds(inner)
         elif isinstance(value, list):
-            upgraded[key] = [_without_thresholds(one) if isinstance(one, Mapping) else one for one in value]
+            upgraded[key] = [
+                _without_thresholds(item) if isinstance(item, Mapping) else item for item in value
+            ]
         else:
             upgraded[key] = value
     return upgraded

@@ -28,8 +28,8 @@ class Level:
     @cached_property
     def numbers(self) -> tuple[int, ...]:
         """Returns the number of each class's parent among `nodes`, in class order."""
-        place = {name: at for at, name in enumerate(self.nodes)}
-        return tuple(place[name] for name in self.parents)
+        index_of = {name: at for at, name in enumerate(self.nodes)}
+        return tuple(index_of[name] for name in self.parents)
 
     def sum_children(self, probabilities: Probabilities) -> np.ndarray:
         """Returns the sum of the classes of each parent, float64 (N, parents), for probabilities (N, K)."""
@@ -47,5 +47,5 @@ class Level:
 def above(levels: Sequence[Level], level: Level) -> tuple[Level, ...]:
     """Returns the levels above one of them, as parents of its nodes."""
     first = [level.numbers.index(at) for at in range(len(level.nodes))]  # a class of each node
-    names = [each.name for each in levels]
-    return tuple(each.of_classes(first) for each in levels[names.index(level.name) + 1 :])
+    names = [known_level.name for known_level in levels]
+    return tuple(known_level.of_classes(first) for known_level in levels[names.index(level.name) + 1 :])

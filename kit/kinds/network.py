@@ -93,7 +93,7 @@ class Backbone(Plugin):
 
         A backbone with an option `weights` loads it itself, in `build`.
         """
-        own = any("weights" in vars(each).get("__annotations__", {}) for each in _below(type(self), Backbone))
+        own = any("weights" in vars(base).get("__annotations__", {}) for base in _below(type(self), Backbone))
         return None if own or not self.weights else (self.home or Path()) / Path(self.weights).expanduser()
 
     def original(self, built: nn.Module) -> Original:
@@ -227,9 +227,9 @@ class ColumnLayout:
     def blank(self) -> list[float]:
         """Returns the W values of a row with all cells missing."""
         return [
-            float(span.has_flag) * (place == span.width)
+            float(span.has_flag) * (index == span.width)
             for span in self.spans
-            for place in range(span.width + 1)
+            for index in range(span.width + 1)
         ]
 
 

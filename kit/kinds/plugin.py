@@ -78,8 +78,8 @@ class Plugin(BaseModel):
     def inner_plugins(self) -> list[Plugin]:
         """Returns the plugins among its options, single ones and those in tuples."""
         fields = [getattr(self, name) for name in type(self).model_fields]
-        inner = [one for value in fields for one in (value if isinstance(value, tuple) else (value,))]
-        return [one for one in inner if isinstance(one, Plugin)]
+        inner = [item for value in fields for item in (value if isinstance(value, tuple) else (value,))]
+        return [item for item in inner if isinstance(item, Plugin)]
 
     def take_rows(self, rows: np.ndarray) -> Self:
         """Returns the same recipe with metrics that know only the rows at these positions or in this mask."""
@@ -149,9 +149,9 @@ class Plugin(BaseModel):
             value = getattr(self, name)
             if isinstance(value, Plugin):
                 updates[name] = value.with_known(**values)
-            elif isinstance(value, tuple) and any(isinstance(one, Plugin) for one in value):
+            elif isinstance(value, tuple) and any(isinstance(item, Plugin) for item in value):
                 updates[name] = tuple(
-                    one.with_known(**values) if isinstance(one, Plugin) else one for one in value
+                    item.with_known(**values) if isinstance(item, Plugin) else item for item in value
                 )
         return self.model_copy(update=updates) if updates else self
 
@@ -176,9 +176,9 @@ class Plugin(BaseModel):
         return hash((type(self), self.model_dump_json()))
 
     def __reduce__(self) -> tuple[Any, ...]:
-        place = registry.location_of(type(self))
+        location = registry.location_of(type(self))
         fields = {name: getattr(self, name) for name in type(self).model_fields}
-        return _rebuild, (place.root, place.kind, place.name, fields)
+        return _rebuild, (location.root, location.kind, location.name, fields)
 
 
 def _no_option(cls: type[Plugin], key: str, fields: Mapping[str, Any], value: Any) -> InitErrorDetails:

@@ -97,10 +97,10 @@ class Ensembler(Plugin):
     def gives_distributions(self) -> bool:
         """Whether each row of a blend sums to 1. A recipe around another one also asks the inner one."""
         values = [getattr(self, name) for name in self.option_fields()]
-        inner = [one for value in values for one in (value if isinstance(value, tuple) else (value,))]
-        nested = [one for one in inner if isinstance(one, Ensembler)]
+        inner = [item for value in values for item in (value if isinstance(value, tuple) else (value,))]
+        nested = [item for item in inner if isinstance(item, Ensembler)]
         own = self.sums_to_one and self.target.sums_to_one
-        return own and all(one.gives_distributions() for one in nested)
+        return own and all(item.gives_distributions() for item in nested)
 
     def needs_fit(self) -> bool:
         """Whether its options, or those of a recipe within, are fitted on out-of-fold rows."""

@@ -73,8 +73,8 @@ def locations(kind: str, root: Path | None = None) -> dict[str, list[PluginLocat
             f"no kind of plugin named {kind!r}{did_you_mean(kind, kinds())}", code="P02", hint="kit plugins"
         )
     by_name: dict[str, list[PluginLocation]] = {}
-    for place in [*_in_workspace(kind, root), *_in_kit(kind), *_find_installed(kind, tuple(sys.path))]:
-        by_name.setdefault(place.name, []).append(place)
+    for location in [*_in_workspace(kind, root), *_in_kit(kind), *_find_installed(kind, tuple(sys.path))]:
+        by_name.setdefault(location.name, []).append(location)
     return dict(sorted(by_name.items()))
 
 
@@ -140,39 +140,41 @@ def find(kind: str, name: str, root: Path | None = None) -> PluginLocation:
             f"{len(known[name])} plugins have the name {kind} {name!r}: rename all but one",
             code="P03",
             cases=[
-                Case(f"plugin source {place.source!r}", str(place.file or place.distribution))
-                for place in known[name]
+                Case(f"plugin source {location.source!r}", str(location.file or location.distribution))
+                for location in known[name]
             ],
         )
     return known[name][0]
 
 
-def load_plugin_class(place: PluginLocation, base: type[T]) -> type[T]:
+def load_plugin_class(location: PluginLocation, base: type[T]) -> type[T]:
     """Imports a plugin's module and returns its one public class of a kind. Raises PluginError, naming the file."""
     try:
-        if place.root is not None:
-            _register_package(place.root, place.kind)
-        module = importlib.import_module(place.module)
+        if location.root is not None:
+            _register_package(location.root, location.kind)
+        module = importlib.import_module(location.module)
     except Exception as error:
         detail = traceback.format_exception_only(error)[-1].strip()
         raise PluginError(
-            f"{place} fails on import", code="P01", cases=[Case(detail, _line_of(error, place))]
+            f"{location} fails on import", code="P01", cases=[Case(detail, _line_of(error, location))]
         ) from error
     classes = [
         value
         for name, value in vars(module).items()
         if inspect.isclass(value)
         and issubclass(value, base)
-        and getattr(value, "kind", "") == place.kind
+        and getattr(value, "kind", "") == location.kind
         and value.__module__ == module.__name__
         and not name.startswith("_")
     ]
     if len(classes) != 1:
         names = ", ".join(sorted({value.__name__ for value in classes})) or "none"
-        raise PluginError(f"{place} must define one public class of its kind, it defines {names}", code="P04")
+        raise PluginError(
+            f"{location} must define one public class of its kind, it defines {names}", code="P04"
+        )
     find_fault: Callable[[], str] = getattr(classes[0], "find_fault", str)
     if fault := find_fault():
-        raise PluginError(f"{place}: {fault}", code="P04")
+        raise PluginError(f"{location}: {fault}", code="P04")
     return classes[0]
 
 
@@ -188,9 +190,9 @@ def _register_package(root: Path, kind: str) -> None:
     importlib.invalidate_caches()
 
 
-def _line_of(error: Exception, place: PluginLocation) -> str:
+def _line_of(error: Exception, location: PluginLocation) -> str:
     """Returns `file:line` of the plugin's own line that failed, else the file."""
-    file = str(place.file or place.module)
+    file = str(location.file or location.module)
     if isinstance(error, SyntaxError) and error.filename:
         return f"{error.filename}:{error.lineno}"
     lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]
@@ -212,9 +214,9 @@ def location_of(plugin: type) -> PluginLocation:
         return PluginLocation(
             kind, name, "workspace", module, home.ROOT / "plugins" / kind / f"{name}.py", home.ROOT
         )
-    for place in _find_installed(kind, tuple(sys.path)):
-        if place.module == module:
-            return place
+    for location in _find_installed(kind, tuple(sys.path)):
+        if location.module == module:
+            return location
     raise PluginError(
         f"{plugin.__name__} ({module}) is not defined in a plugin file, so it has no name",
         code="P05",
@@ -241,11 +243,11 @@ def open_spec(base: type[T], kind: str, spec: Any, root: Path | None) -> T:
     return opened
 
 
-def summary(place: PluginLocation) -> str:
+def summary(location: PluginLocation) -> str:
     """Returns the first line of the docstring of a plugin's class, or of its module, without importing it."""
-    file = place.file
+    file = location.file
     if file is None:
-        spec = importlib.util.find_spec(place.module)
+        spec = importlib.util.find_spec(location.module)
         file = Path(spec.origin) if spec and spec.origin else None
     if file is None:
         return ""

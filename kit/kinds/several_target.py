@@ -84,8 +84,8 @@ class SeveralTarget(Target):
         import numpy as np
 
         is_number = np.zeros(columns, bool)
-        for place in self._places("number"):
-            is_number[place] = True
+        for span in self._places("number"):
+            is_number[span] = True
         return is_number
 
     def find_faults(self, predictions: Probabilities, free: bool = False) -> Faults:
@@ -101,8 +101,8 @@ class SeveralTarget(Target):
         if not free and places:
             with np.errstate(invalid="ignore", over="ignore"):
                 wrong = [
-                    ~(np.abs(predictions[:, place].sum(axis=1, dtype=np.float64) - 1) <= TOLERANCE)
-                    for place in places
+                    ~(np.abs(predictions[:, columns].sum(axis=1, dtype=np.float64) - 1) <= TOLERANCE)
+                    for columns in places
                 ]
             faults.insert(0, ("the sum of a part is not 1", np.logical_or.reduce(wrong)))
         return faults
@@ -111,8 +111,8 @@ class SeveralTarget(Target):
         import numpy as np
 
         normalised = np.array(predictions)
-        for place in self._places("softmax"):
-            normalised[:, place] /= predictions[:, place].sum(axis=1, keepdims=True)
+        for columns in self._places("softmax"):
+            normalised[:, columns] /= predictions[:, columns].sum(axis=1, keepdims=True)
         return normalised
 
     def to_logs(self, predictions: Tensor, least: float) -> Tensor:
@@ -178,8 +178,8 @@ class SeveralTarget(Target):
         soft = [part for part in self.layout if part.kind == "softmax"]
         if not soft:
             return self._part_strata(labels, self.layout[0], folds)
-        place = max(soft, key=lambda part: part.place.stop - part.place.start).place
-        own = labels[:, place]
+        columns = max(soft, key=lambda part: part.place.stop - part.place.start).place
+        own = labels[:, columns]
         return np.asarray(np.where(own.any(axis=1), own.argmax(axis=1), own.shape[1]), dtype=np.int64)
 
     def marks(self, labels: Targets, columns: int, folds: int) -> np.ndarray:
@@ -208,8 +208,8 @@ class SeveralTarget(Target):
 
         sums = np.asarray(np.nansum(labels, axis=0, dtype=np.float64))
         some = np.maximum((labels == labels).sum(axis=0), 1)
-        for place in self._places("softmax"):
-            some[place] = max(sums[place].sum(), 1)
+        for span in self._places("softmax"):
+            some[span] = max(sums[span].sum(), 1)
         return np.asarray(sums / some)
 
     def guess(self, rows: int, columns: int) -> np.ndarray:
@@ -249,8 +249,8 @@ class SeveralTarget(Target):
 
     def find_missing(self, labels: Any) -> Any:
         is_missing = labels != labels
-        for place in self._places("softmax"):
-            is_missing[:, place] |= (labels[:, place].sum(1) == 0)[:, None]
+        for columns in self._places("softmax"):
+            is_missing[:, columns] |= (labels[:, columns].sum(1) == 0)[:, None]
         return is_missing
 
     def to_json(self) -> Any:

@@ -300,7 +300,7 @@ def manifest_of(path: Path) -> dict[str, Any]:
     try:
         manifest = dict(read_json(path / MANIFEST))
         schema, number, step = int(manifest["schema"]), int(manifest["number"]), int(manifest.get("step", 0))
-        manifest["files"] = {str(name): dict(each) for name, each in manifest["files"].items()}
+        manifest["files"] = {str(name): dict(entry) for name, entry in manifest["files"].items()}
         manifest["about"] = dict(manifest["about"])
     except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
         raise CheckpointError(f"{path} has no valid manifest", code="D51", hint=_previous(path)) from error

@@ -26,7 +26,7 @@ def bytes_per_image(reader: NetworkOnDevice, views: Sequence[View], merge: Merge
 
     def count(module: nn.Module, given: Any, output: Any) -> None:
         nonlocal largest
-        tensors = [each for each in tree_leaves((given, output)) if isinstance(each, Tensor)]
+        tensors = [leaf for leaf in tree_leaves((given, output)) if isinstance(leaf, Tensor)]
         largest = max(largest, memory.storage_bytes(tensors))
 
     with ExitStack() as stack:

@@ -95,13 +95,13 @@ def best_match(wanted: Mapping[str, Tensor], state: State, original: Original) -
     if not match.wrong or original.convert is None:
         return match
     matches = [match]
-    for each in (state, *([bare] if (bare := _without_common_prefix(state)) else [])):
+    for weights in (state, *([bare] if (bare := _without_common_prefix(state)) else [])):
         try:
-            converted = original.convert(each)
+            converted = original.convert(weights)
         except Exception:  # the filter was written for weights of its family, and these may be any
             continue
         matches.append(_match(wanted, converted, original))
-    return min(matches, key=lambda each: each.wrong)
+    return min(matches, key=lambda weights: weights.wrong)
 
 
 def check_finite(values: State, source: str) -> None:

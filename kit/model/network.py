@@ -39,7 +39,7 @@ class Parts:
 
     def all(self) -> list[Plugin]:
         """Returns all plugins."""
-        more = [each for each in (self.instances, self.columns) if each is not None]
+        more = [part for part in (self.instances, self.columns) if part is not None]
         return [self.backbone, self.pooling, *more, self.head, self.loss]
 
     def without_pretrained(self) -> Parts:

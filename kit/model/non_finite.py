@@ -37,7 +37,9 @@ def _watch(name: str, messages: list[str]) -> Callable[[nn.Module, Any, Any], No
     def hook(module: nn.Module, inputs: Any, output: Any) -> None:
         if messages or not isinstance(output, Tensor) or not (count := _count_non_finite(output)):
             return
-        largest = max((float(each.abs().max()) for each in inputs if isinstance(each, Tensor)), default=0.0)
+        largest = max(
+            (float(tensor.abs().max()) for tensor in inputs if isinstance(tensor, Tensor)), default=0.0
+        )
         messages.append(
             f"layer {name} ({type(module).__name__}) gives {count} of {output.numel()} values that are not finite, "
             f"for inputs up to {largest:.3g}, in {str(output.dtype).removeprefix('torch.')}"

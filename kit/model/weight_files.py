@@ -153,7 +153,9 @@ def _checkpoint(path: Path) -> Path | None:
     numbered = [fold for fold in path.glob("fold-*") if fold.name.removeprefix("fold-").isdecimal()]
     folds = sorted(numbered, key=lambda fold: int(fold.name.removeprefix("fold-"))) or [path]
     newest_of_folds = [newest for fold in folds if (newest := checkpoints.newest(fold)) is not None]
-    return next((each for each in (*newest_of_folds, path) if (each / checkpoints.MANIFEST).is_file()), None)
+    return next(
+        (folder for folder in (*newest_of_folds, path) if (folder / checkpoints.MANIFEST).is_file()), None
+    )
 
 
 def _of_checkpoint(checkpoint: Path, notes: tuple[str, ...]) -> WeightFile:
@@ -175,7 +177,7 @@ def _snapshot(folder: Path) -> Path:
         current = folder / "snapshots" / (folder / "refs" / "main").read_text().strip()
         if current.is_dir():
             return current
-    versions = sorted(each for each in (folder / "snapshots").iterdir() if each.is_dir())
+    versions = sorted(version for version in (folder / "snapshots").iterdir() if version.is_dir())
     return versions[-1] if versions else folder
 
 
@@ -194,7 +196,7 @@ def _shards(index: Path) -> tuple[Path, ...]:
 
 
 def _candidates(folder: Path) -> list[Path]:
-    return sorted(each for each in folder.iterdir() if each.suffix.lower() in ENDINGS and each.is_file())
+    return sorted(file for file in folder.iterdir() if file.suffix.lower() in ENDINGS and file.is_file())
 
 
 def _relative_name(file: Path, path: Path) -> str:
@@ -345,7 +347,7 @@ def _unwrap(content: Any) -> tuple[dict[str, Any], tuple[str, ...]]:
         )
         if not inner and preferred is None:
             break
-        key = preferred if preferred in inner or not inner else max(inner, key=lambda each: inner[each])
+        key = preferred if preferred in inner or not inner else max(inner, key=lambda name: inner[name])
         assert key is not None
         wrappers, content = (*wrappers, key), content[key]
     if not isinstance(content, Mapping):

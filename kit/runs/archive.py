@@ -17,11 +17,11 @@ def archive_run(run: Run) -> Path | None:
     if not run.folder.is_dir():
         return None
     with run.lock():
-        place = next(place for number in count(1) if not (place := _place(run, number)).exists())
+        target = next(target for number in count(1) if not (target := _place(run, number)).exists())
         (run.folder / BUSY).unlink(missing_ok=True)  # of this process, which has finished with it
-        run.folder.rename(place)
-        sync(place.parent)
-    return place
+        run.folder.rename(target)
+        sync(target.parent)
+    return target
 
 
 def _place(run: Run, number: int) -> Path:

@@ -23,7 +23,7 @@ def check_unchanged(run: Run, provenance: Mapping[str, Any], rows: RowChecksums 
     cases = provenance_diff(started, provenance, "then", "now")
     if rows is not None:
         described = _describe_rows(run, rows, {case.path for case in cases})
-        cases = described + [case for case in cases if case.path not in {one.path for one in described}]
+        cases = described + [case for case in cases if case.path not in {known.path for known in described}]
     raise DataError(
         f"runs/{run.name} was started with different inputs",
         code="D60",

@@ -121,7 +121,7 @@ def _compare(workspace: Workspace, one: Run, other: Run) -> Compared:
     scores = [metric.score(truth, shares) for shares in (before, after)]
     by_class = _classes(truth, before, after, mine.classes, metric.decision)
     moved = sorted(
-        by_class if rows.target.has_decisions else (), key=lambda each: -abs(each.other - each.one)
+        by_class if rows.target.has_decisions else (), key=lambda change: -abs(change.other - change.one)
     )
     return Compared(metric.plugin_name(), len(rows), scores[0], scores[1], gained, tuple(moved))
 
@@ -149,7 +149,7 @@ def _classes(
     for number in np.flatnonzero(hot.any(axis=0)).tolist():
         rows = hot[:, number]
         yield ClassChange(
-            names[number], int(rows.sum()), *(float(each[rows, number].mean()) for each in predicted)
+            names[number], int(rows.sum()), *(float(hits[rows, number].mean()) for hits in predicted)
         )
 
 

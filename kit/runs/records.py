@@ -72,7 +72,7 @@ def sort_records(records: Sequence[Record], key: str, root: Path) -> list[Record
     """
     if key in BY:
         return sorted(records, key=BY[key])
-    names = list(dict.fromkeys(name for one in records for name in one.scores))
+    names = list(dict.fromkeys(name for run_record in records for name in run_record.scores))
     if key not in names:
         known = [*BY, *names]
         raise ConfigError(
@@ -82,7 +82,9 @@ def sort_records(records: Sequence[Record], key: str, root: Path) -> list[Record
         )
     own = Workspace.open(root).competition.metric  # whose options may decide the direction of the score
     sign = -1.0 if Metric.open(own if own["name"] == key else key, root).higher_is_better else 1.0
-    return sorted(records, key=lambda one: (key not in one.scores, sign * one.scores.get(key, 0.0)))
+    return sorted(
+        records, key=lambda run_record: (key not in run_record.scores, sign * run_record.scores.get(key, 0.0))
+    )
 
 
 def resolve_run(workspace: Workspace, text: StrPath) -> Run:
@@ -225,8 +227,8 @@ class RunRef:
 
         Raises ConfigError C15 if this workspace has no such run.
         """
-        place, views = split_ref(text)
-        return cls(resolve_run(workspace, place), views)
+        run_path, views = split_ref(text)
+        return cls(resolve_run(workspace, run_path), views)
 
     @property
     def predictions(self) -> Path:

@@ -58,7 +58,7 @@ class RowChecksums:
                 columns = file.read().to_pydict()
             ids = np.asarray(columns["ids"], dtype=str)
             return cls(
-                ids, *(np.asarray(columns[one], dtype=np.uint32) for one in ("label", "group", "image"))
+                ids, *(np.asarray(columns[column], dtype=np.uint32) for column in ("label", "group", "image"))
             )
         except (pyarrow.ArrowException, OSError, KeyError, TypeError, ValueError, OverflowError):
             return None

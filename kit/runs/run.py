@@ -294,11 +294,11 @@ def plugin_hashes(plugins: Sequence[Plugin]) -> dict[str, str]:
     """
     hashes: dict[str, str] = {}
     for plugin in plugins:
-        place = location_of(type(plugin))
+        location = location_of(type(plugin))
         code = [sha256(file) for file in code_of(type(plugin)) if file.is_file()]
-        hashes[f"{place.kind}/{place.name}"] = fingerprint(code)
+        hashes[f"{location.kind}/{location.name}"] = fingerprint(code)
         read = {file.name: sha256(file) for path in plugin.input_files() for file in _files(path)}
-        hashes |= {f"{place.kind}/{place.name} {name}": mark for name, mark in read.items()}
+        hashes |= {f"{location.kind}/{location.name} {name}": mark for name, mark in read.items()}
         nested = [getattr(plugin, name) for name in type(plugin).model_fields]
         hashes |= plugin_hashes([value for value in nested if isinstance(value, Plugin)])
     return dict(sorted(hashes.items()))

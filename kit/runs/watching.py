@@ -52,12 +52,12 @@ def snapshot(run: Run) -> RunSnapshot:
     folds = tuple(FoldProgress(fold, epochs_of(run, fold), fold in there.done) for fold in range(there.folds))
     lines = [line for one in folds for line in one.lines]
     left = max((there.epochs or 0) * len(folds) - len(lines), 0)
-    each = [float(line["seconds"]) for line in lines if isinstance(line.get("seconds"), int | float)]
+    durations = [float(line["seconds"]) for line in lines if isinstance(line.get("seconds"), int | float)]
     end = _end(run, there.state)
     state = (
         f"the process has ended: {lock_owner(run.folder)}; {there.state}" if end == "gone" else there.state
     )
-    seconds = left * sum(each) / len(each) if each and not end else None
+    seconds = left * sum(durations) / len(durations) if durations and not end else None
     return RunSnapshot(run.name, state, end, there.epochs or 0, folds, seconds)
 
 

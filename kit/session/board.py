@@ -42,7 +42,9 @@ class BoardResult(Displayed):
             f"{len(entries)} submission{'s' * (len(entries) > 1)}, best: {best.number} {best.name}, {score}"
         ]
         if self.plan is not None:
-            numbers = ", ".join(str(one.entry.number) for one in self.plan.worth) or "none"
+            numbers = (
+                ", ".join(str(recommendation.entry.number) for recommendation in self.plan.worth) or "none"
+            )
             lines.append(f"recommended for today: {numbers}")
         if self.overview.agreement.scored:
             lines.append(self.overview.agreement.describe())
@@ -56,8 +58,8 @@ class BoardResult(Displayed):
         """
         plan = self.plan
         advised = () if plan is None else (*plan.worth, *plan.others)
-        why = {one.entry.key: one.why for one in advised}
-        worth = () if plan is None else [one.entry.key for one in plan.worth]
+        why = {recommendation.entry.key: recommendation.why for recommendation in advised}
+        worth = () if plan is None else [recommendation.entry.key for recommendation in plan.worth]
         rows = [
             {
                 "rank": None if self.board.is_apart(entry) else self.board.rank_of(entry),
@@ -112,7 +114,7 @@ class GapResult(Displayed):
     def _lines(self) -> list[str]:
         if self.gap is None:
             return [f"no gap to explain: {self.why}"]
-        evidence = [f"{one.kind}: {one.code} {one.what}" for one in self.gap.evidence]
+        evidence = [f"{cause.kind}: {cause.code} {cause.what}" for cause in self.gap.evidence]
         return [
             self.gap.describe(),
             *evidence,

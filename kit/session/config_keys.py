@@ -141,8 +141,12 @@ FROM_CONFIG = FromConfig()
 def completes(method: Method) -> Method:
     """Lists the keys of config.json in a method's signature, in place of `**config`, so that Tab completes them."""
     signature = inspect.signature(method)
-    own = [one for one in signature.parameters.values() if one.kind is not one.VAR_KEYWORD]
-    own_names = {one.name for one in own}
+    own = [
+        parameter
+        for parameter in signature.parameters.values()
+        if parameter.kind is not parameter.VAR_KEYWORD
+    ]
+    own_names = {parameter.name for parameter in own}
     keys = ConfigKeys.__annotations__
     more = [
         inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=FROM_CONFIG, annotation=kind)

@@ -63,9 +63,9 @@ def _flatten(path: str, value: Any) -> Iterator[tuple[str, Any]]:
         return
     if "name" in value and is_spec:
         yield path, value["name"]
-    for option, one in value.items():
+    for option, option_value in value.items():
         if option != "name" or not is_spec:
-            yield from _flatten(f"{path}.{option}", one)
+            yield from _flatten(f"{path}.{option}", option_value)
 
 
 def _json(key: str, value: Any) -> str:
@@ -101,8 +101,8 @@ def as_axes(given: str | Sequence[str] | Mapping[str, Any], root: Path) -> list[
     for name, value in given.items():
         for key, inner in _flatten(name, value):
             values = inner if isinstance(inner, list | tuple) else [inner]
-            texts = [as_overrides({key: one}, (), root) for one in values]
-            if all(isinstance(one, str) and not _names_network(key, one, root) for one in values):
+            texts = [as_overrides({key: item}, (), root) for item in values]
+            if all(isinstance(item, str) and not _names_network(key, item, root) for item in values):
                 axes.append(f"{key}={','.join(values)}")  # such as a range
             else:
                 axes += [text for text in texts[0][:-1] if text not in axes]
@@ -138,7 +138,7 @@ def as_references(given: Any) -> list[str]:
     if isinstance(given, str | os.PathLike):
         return [os.fspath(cast("StrPath", given))]
     try:
-        return [text for one in given for text in as_references(one)]
+        return [text for reference in given for text in as_references(reference)]
     except TypeError as error:
         raise ConfigError(
             f"{type(given).__name__} is not a run, a path or a result",

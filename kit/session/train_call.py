@@ -44,10 +44,10 @@ def train(call: Call, requests: Asked, folds: Sequence[int] | None, restart: boo
 
 
 def _all_or_raise(came: Sequence[Run | KitError]) -> list[Run]:
-    failed = [one for one in came if isinstance(one, KitError)]
+    failed = [outcome for outcome in came if isinstance(outcome, KitError)]
     if failed:
         raise failed[0]
-    return [one for one in came if isinstance(one, Run)]
+    return [outcome for outcome in came if isinstance(outcome, Run)]
 
 
 def train_on_devices(

@@ -159,7 +159,7 @@ class TrainingMethods(OpenedFolder):
             check_choice("preset", preset, PRESETS)
         with begin_call(progress) as call:
             call.set_time(time)
-            sets = [as_config_set(one, self.folder) for one in config_set]
+            sets = [as_config_set(text, self.folder) for text in config_set]
             seconds = None if time is None else parse_duration(time)
             spec = None if executor is None else as_spec_text(executor)
             work = run_sweep.with_progress(

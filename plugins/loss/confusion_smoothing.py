@@ -47,9 +47,9 @@ class ConfusionSmoothing(Loss):
         return -(torch.from_numpy(targets).to(outputs)[labels] * outputs.log_softmax(1)).sum(1)
 
     def input_files(self) -> tuple[Path, ...]:
-        place, _, views = self.confusions.partition("@")
-        part = "" if place.endswith(".csv") else f"predictions/{views or 'plain'}/oof.parquet"
-        return ((location_of(type(self)).root or Path()) / place / part,) if place else ()
+        path, _, views = self.confusions.partition("@")
+        part = "" if path.endswith(".csv") else f"predictions/{views or 'plain'}/oof.parquet"
+        return ((location_of(type(self)).root or Path()) / path / part,) if path else ()
 
 
 @lru_cache

@@ -51,7 +51,7 @@ class Lora(Adapter):
 
         Raises ConfigError C07 for an unknown name.
         """
-        targets = [each for each in _layers(backbone) if self._fits(each)]
+        targets = [layer for layer in _layers(backbone) if self._fits(layer)]
         known = sorted({part for path, _, _ in targets for part in path.split(".") if not part.isdigit()})
         for name in self.layers:
             if not any(_is_within(path, name) for path, _, _ in targets):
@@ -61,9 +61,9 @@ class Lora(Adapter):
                     code="C07",
                     hint=f"its layers: {', '.join(known[:20])}",
                 )
-        for each in targets:
-            if not self.layers or any(_is_within(each[0], name) for name in self.layers):
-                yield each
+        for layer in targets:
+            if not self.layers or any(_is_within(layer[0], name) for name in self.layers):
+                yield layer
 
     def _fits(self, layer: tuple[str, nn.Module, str]) -> bool:
         """Whether the change has a lower rank than the weight may have."""

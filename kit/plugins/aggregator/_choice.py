@@ -28,5 +28,5 @@ def choose_best(recipes: Sequence[A], metric: Metric | None, images: AnswerImage
             metric.score(truth, combined[0])
             deciding_metric = metric
     sign = -1.0 if deciding_metric.higher_is_better else 1.0
-    costs = [sign * deciding_metric.score(truth, one) for one in combined]
-    return recipes[next(place for place, cost in enumerate(costs) if cost <= min(costs) + MIN_GAIN)]
+    costs = [sign * deciding_metric.score(truth, predictions) for predictions in combined]
+    return recipes[next(index for index, cost in enumerate(costs) if cost <= min(costs) + MIN_GAIN)]

@@ -101,7 +101,7 @@ def _leave_out(group: Any, channels: int, dtype: str) -> list[str]:
 
     rng, shape, names = np.random.default_rng(0), (64, 64, channels), []
     image = rng.integers(0, 256, shape, np.uint8) if dtype == "uint8" else rng.random(shape, np.float32)
-    for place, transform in enumerate(group.transforms):
+    for index, transform in enumerate(group.transforms):
         if hasattr(transform, "transforms"):
             names += _leave_out(transform, channels, dtype)
         elif isinstance(transform, albumentations.ImageOnlyTransform):
@@ -118,7 +118,7 @@ def _leave_out(group: Any, channels: int, dtype: str) -> list[str]:
             transform.p = share
             if not takes:
                 names.append(type(transform).__name__)
-                group.transforms[place] = albumentations.NoOp(p=share)
+                group.transforms[index] = albumentations.NoOp(p=share)
     return names
 
 

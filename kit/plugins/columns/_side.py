@@ -30,8 +30,8 @@ class SideFeatures(nn.Module):
         embedded = [span for span in layout.spans if span.kind == "category" and span.width > embed_above]
         self.embeddings = nn.ModuleList(_make_embedding(span) for span in embedded)
         self.blocks = [(span.start, span.stop) for span in embedded]
-        covered = {place for start, stop in self.blocks for place in range(start, stop)}
-        self.rest = [place for place in range(layout.width) if place not in covered]
+        covered = {column for start, stop in self.blocks for column in range(start, stop)}
+        self.rest = [column for column in range(layout.width) if column not in covered]
         self.width = len(self.rest) + sum(embedding_size(span.width) for span in embedded)
 
     def forward(self, side: Tensor) -> Tensor:

@@ -55,10 +55,10 @@ class WeightedMean(Ensembler):
     def find_used(self, count: int) -> tuple[int, ...]:
         if len(self.weights) != count:
             return super().find_used(count)
-        return tuple(place for place, weight in enumerate(self.weights) if weight)
+        return tuple(index for index, weight in enumerate(self.weights) if weight)
 
     def restrict(self, places: Sequence[int]) -> Self:
-        weights = [self.weights[place] for place in places] if self.weights else []
+        weights = [self.weights[index] for index in places] if self.weights else []
         return self.model_copy(update={"weights": tuple(weights)})
 
 

@@ -58,11 +58,13 @@ class Auto(Ensembler):
     ) -> Self:
         """Returns the recipe with the candidate that wins on these rows, cross-fitted by their folds and groups."""
         metric = metric_or_usual(self.metric, members, truth, self.target)
-        able = [one for one in self.candidates if one.takes_labels(self.target.kind)]
-        recipes = [for_metric(one, metric) for one in able]
+        able = [candidate for candidate in self.candidates if candidate.takes_labels(self.target.kind)]
+        recipes = [for_metric(candidate, metric) for candidate in able]
         candidates = [
-            cross_fit(one, members, truth, folds, groups) if one.needs_fit() else (one.blend(members), one)
-            for one in recipes
+            cross_fit(candidate, members, truth, folds, groups)
+            if candidate.needs_fit()
+            else (candidate.blend(members), candidate)
+            for candidate in recipes
         ]
         scores = [metric.score(truth, blended) for blended, _ in candidates]
         draws = bootstrap.resample_scores(metric, truth, [blended for blended, _ in candidates], groups)
@@ -73,9 +75,9 @@ class Auto(Ensembler):
             for later in range(len(candidates))
             for first in range(later)
         }
-        place = simplest_not_worse(range(len(candidates)), better)
+        index = simplest_not_worse(range(len(candidates)), better)
         return self.model_copy(
-            update={"scores": tuple(scores), "chosen": candidates[place][1], "candidates": tuple(able)}
+            update={"scores": tuple(scores), "chosen": candidates[index][1], "candidates": tuple(able)}
         )
 
     def blend(self, members: Probabilities) -> Probabilities:

@@ -64,8 +64,8 @@ class Boosting(LogitStacking):
             raise ConfigError(f"trees that look at input {most}, of {inputs.shape[1]} there are", code="C21")
         raw = np.tile(np.asarray(self.start), (len(inputs), 1))
         for trees in self.trees:
-            for place, tree in enumerate(trees):
-                raw[:, place] += _values(tree, inputs)
+            for index, tree in enumerate(trees):
+                raw[:, index] += _values(tree, inputs)
         if raw.shape[1] == 1:  # two classes share one tree per round: the second's log odds
             raw = np.concatenate([np.zeros_like(raw), raw], axis=1)
         return softmax(raw)

@@ -87,9 +87,9 @@ def best_factors(metric: Metric, shares: np.ndarray, truth: Targets, most: float
         before = factors.copy()
         for number in range(len(factors)):
             costs = sign * _scores(metric, shares, truth, factors, number, grid)
-            place = int(costs.argmin())
-            if costs[place] < best - MIN_GAIN:
-                best, factors[number] = float(costs[place]), grid[place]
+            index = int(costs.argmin())
+            if costs[index] < best - MIN_GAIN:
+                best, factors[number] = float(costs[index]), grid[index]
         if (factors == before).all():
             break
     return factors
@@ -108,6 +108,6 @@ def _scores(
             np.where((own * factor > height) | ((own * factor == height) & (number < rival)), number, rival)
             for factor in grid
         )
-        return np.array([score_decisions(metric, truth, one, shares.shape[1]) for one in predictions])
+        return np.array([score_decisions(metric, truth, changed, shares.shape[1]) for changed in predictions])
     candidates = (np.where(np.arange(len(factors)) == number, factor, factors) for factor in grid)
-    return np.array([metric.score(truth, weigh(shares, one)) for one in candidates])
+    return np.array([metric.score(truth, weigh(shares, changed)) for changed in candidates])

@@ -111,8 +111,8 @@ def _descend(
         for at in range(len(cuts)):
             low = cuts[at - 1] if at else -np.inf
             high = cuts[at + 1] if at + 1 < len(cuts) else np.inf
-            for place in places[(places >= low) & (places <= high)]:
-                moved = np.concatenate([cuts[:at], [place], cuts[at + 1 :]])
+            for threshold in places[(places >= low) & (places <= high)]:
+                moved = np.concatenate([cuts[:at], [threshold], cuts[at + 1 :]])
                 new_cost = cost(cut(values, moved))
                 if new_cost < best - MIN_GAIN:
                     best, cuts = new_cost, moved

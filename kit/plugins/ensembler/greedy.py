@@ -44,11 +44,11 @@ class Greedy(WeightedMean):
         left, cost = list(range(len(members))), np.inf
         while left:
             costs_with = sums.costs(which=left)
-            place = int(costs_with.argmin())
-            if chosen and costs_with[place] > cost - self.min_gain:
+            index = int(costs_with.argmin())
+            if chosen and costs_with[index] > cost - self.min_gain:
                 break
-            cost = float(costs_with[place])
-            chosen.append(left.pop(place))
+            cost = float(costs_with[index])
+            chosen.append(left.pop(index))
             sums.add(chosen[-1])
         weights = tuple(float(member in chosen) for member in range(len(members)))
         return self.model_copy(update={"weights": weights})

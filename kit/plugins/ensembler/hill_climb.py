@@ -59,7 +59,7 @@ def climb_members(
     costs: list[float] = []
     for _ in range(rounds if len(which) > 1 else 1):
         costs_with = sums.costs(which=which)
-        ties = [which[place] for place in np.flatnonzero(costs_with <= costs_with.min() + TIE).tolist()]
+        ties = [which[index] for index in np.flatnonzero(costs_with <= costs_with.min() + TIE).tolist()]
         best = next((member for member in ties if member in chosen), ties[0])
         sums.add(best)
         chosen.append(best)

@@ -76,5 +76,5 @@ class LinearStacking(Ensembler):
         return tuple(np.flatnonzero(used).tolist()) or (0,)
 
     def restrict(self, places: Sequence[int]) -> Self:
-        coefficients = tuple(tuple(row[place] for place in places) for row in self.coefficients)
+        coefficients = tuple(tuple(row[index] for index in places) for row in self.coefficients)
         return self.model_copy(update={"coefficients": coefficients})

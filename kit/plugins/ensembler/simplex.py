@@ -146,11 +146,11 @@ def search_weights(metric: Metric, members: Probabilities, truth: Targets, start
             if able and weights.sum() > 2 * step:
                 down[able] = sums.costs(-step, able)
             costs = np.concatenate([up, down])
-            place = int(costs.argmin())
-            if costs[place] > best - MIN_GAIN:
+            index = int(costs.argmin())
+            if costs[index] > best - MIN_GAIN:
                 break
-            best = float(costs[place])
-            member, share = place % len(members), step if place < len(members) else -step
+            best = float(costs[index])
+            member, share = index % len(members), step if index < len(members) else -step
             sums.add(member, share)
             weights[member] += share
     weights /= weights.sum()

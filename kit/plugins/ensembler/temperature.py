@@ -48,16 +48,16 @@ class Temperature(Ensembler):
         return self.base.find_used(count)
 
     def restrict(self, places: Sequence[int]) -> Self:
-        temperatures = tuple(self.temperatures[place] for place in places) if self.temperatures else ()
+        temperatures = tuple(self.temperatures[index] for index in places) if self.temperatures else ()
         return self.model_copy(update={"temperatures": temperatures, "base": self.base.restrict(places)})
 
 
 def _calibrate(members: Probabilities, temperatures: tuple[float, ...]) -> np.ndarray:
     """Returns the members (M, N, K) at these temperatures, in their own precision."""
     calibrated = np.empty_like(members)
-    for place, temperature in enumerate(temperatures):
-        calibrated[place] = softmax(
-            np.log(np.maximum(members[place].astype(np.float64), MIN_PROBABILITY)) / temperature
+    for index, temperature in enumerate(temperatures):
+        calibrated[index] = softmax(
+            np.log(np.maximum(members[index].astype(np.float64), MIN_PROBABILITY)) / temperature
         )
     return calibrated
 

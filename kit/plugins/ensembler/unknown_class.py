@@ -58,7 +58,9 @@ class UnknownClass(OpenSet, Ensembler):
         metric = metric_or_usual(self.metric, members, truth, self.target)
         sign = -1.0 if metric.higher_is_better else 1.0
         candidates = self.thresholds_to_try(self._measure(blended, number), truth, number)
-        costs = [sign * metric.score(truth, self._add(blended, number, one)) for one in candidates]
+        costs = [
+            sign * metric.score(truth, self._add(blended, number, threshold)) for threshold in candidates
+        ]
         return fitted.model_copy(
             update={"threshold": float(np.clip(candidates[int(np.argmin(costs))], 0, 1))}
         )

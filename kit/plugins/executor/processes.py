@@ -46,7 +46,7 @@ class Processes(Executor):
 
     def map(self, function: Function, jobs: Sequence[Any], stop: Stop) -> JobEvents:
         count = self.parallelism(len(jobs))
-        pool = _Pool(function, jobs, self.retries, [self._settings(place, count) for place in range(count)])
+        pool = _Pool(function, jobs, self.retries, [self._settings(worker, count) for worker in range(count)])
         try:
             yield from pool.run(stop)
         finally:
@@ -63,12 +63,12 @@ class Processes(Executor):
         devices = os.environ.get("CUDA_VISIBLE_DEVICES")
         return (devices.split(",") if devices else [str(n) for n in range(64)])[: torch.cuda.device_count()]
 
-    def _settings(self, place: int, count: int) -> dict[str, str]:
+    def _settings(self, worker: int, count: int) -> dict[str, str]:
         """Returns the environment of a worker: its cores and threads, and the one GPU that it sees."""
         threads, gpus = str(self.threads or max(1, available_cores() // count)), self._gpus()
         settings = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), threads)
         settings[PART_OF_CORES] = str(max(1, available_cores() // count))
-        return {**settings, "CUDA_VISIBLE_DEVICES": gpus[place % len(gpus)]} if gpus else settings
+        return {**settings, "CUDA_VISIBLE_DEVICES": gpus[worker % len(gpus)]} if gpus else settings
 
 
 @dataclass(eq=False)

@@ -40,8 +40,8 @@ def classes_of_parts(columns: Sequence[str]) -> Classes:
     if not any(PART_SEPARATOR in name for name in columns):
         return {}
     return {
-        part: [name.removeprefix(part + PART_SEPARATOR) for name in columns[place] if PART_SEPARATOR in name]
-        for part, place in SeveralTarget.of(columns).slices.items()
+        part: [name.removeprefix(part + PART_SEPARATOR) for name in columns[span] if PART_SEPARATOR in name]
+        for part, span in SeveralTarget.of(columns).slices.items()
     }
 
 
@@ -54,8 +54,8 @@ def places_of_columns(columns: Sequence[str]) -> dict[str, int]:
     places_by_name: dict[str, set[int]] = {}
     for at, column in enumerate(columns):
         part, separator, name = column.partition(PART_SEPARATOR)
-        for one in {column, name, f"{part}_{name}"} if separator else {column}:
-            places_by_name.setdefault(one, set()).add(at)
+        for key in {column, name, f"{part}_{name}"} if separator else {column}:
+            places_by_name.setdefault(key, set()).add(at)
     return {name: places.pop() for name, places in places_by_name.items() if len(places) == 1}
 
 
@@ -117,6 +117,6 @@ class PartRowsFormat(Format):
     def align(self, predictions: Predictions, rows: PartRows) -> np.ndarray:
         """Returns predictions (rows of the sample, K)."""
         different = list(dict.fromkeys(rows.ids))
-        place = {name: row for row, name in enumerate(different)}
-        values: np.ndarray = predictions.align(different)[np.array([place[name] for name in rows.ids])]
+        row_of = {name: row for row, name in enumerate(different)}
+        values: np.ndarray = predictions.align(different)[np.array([row_of[name] for name in rows.ids])]
         return values

@@ -112,6 +112,6 @@ def _fits(cells: Iterable[Sequence[str]], classes: Sequence[str]) -> bool:
 
 
 def _in_class_order(cells: Iterable[Sequence[str]], classes: Sequence[str]) -> bool:
-    place = {name: number for number, name in enumerate(classes)}
-    numbers = [[place[label] for label in cell] for cell in cells]
+    number_of = {name: number for number, name in enumerate(classes)}
+    numbers = [[number_of[label] for label in cell] for cell in cells]
     return all(row == sorted(row) for row in numbers)

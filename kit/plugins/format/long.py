@@ -56,7 +56,7 @@ class Long(Format):
 
     def write(self, predictions: Predictions, sample: pd.DataFrame) -> pd.DataFrame:
         rows = self._rows(sample, predictions.classes)
-        number = {name: place for place, name in enumerate(predictions.classes)}
+        number = {name: index for index, name in enumerate(predictions.classes)}
         ids = list(dict.fromkeys(rows.ids))
         row_of = {name: row for row, name in enumerate(ids)}
         values = predictions.align(ids)[

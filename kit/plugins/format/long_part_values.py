@@ -63,7 +63,7 @@ class LongPartValues(Format):
         row_of = {name: row for row, name in enumerate(different)}
         values = predictions.align(different)
         cells = np.array(
-            [values[row_of[name], places[one]] for name, one in zip(rows.ids, rows.classes, strict=True)]
+            [values[row_of[name], places[label]] for name, label in zip(rows.ids, rows.classes, strict=True)]
         )
         return sample.assign(**{rows.value: text(cells)})
 

@@ -68,9 +68,9 @@ class GroupSmoothing(Loss):
         of_all = device_tensor(self, "of all", outputs.device, lambda: self._shares()[1])
         # the targets of K classes are K * K numbers; sums over groups give the same
         sums = logs.new_zeros(len(logs), len(set(self.groups))).index_add(1, number, logs)
-        each = (1 - self.smoothing) * logs + of_all * logs.sum(1, keepdim=True)
-        each = each + in_group * (sums[:, number] - logs)
-        return -(labels * each).sum(1) if labels.ndim == 2 else -each.gather(1, labels[:, None])[:, 0]
+        terms = (1 - self.smoothing) * logs + of_all * logs.sum(1, keepdim=True)
+        terms = terms + in_group * (sums[:, number] - logs)
+        return -(labels * terms).sum(1) if labels.ndim == 2 else -terms.gather(1, labels[:, None])[:, 0]
 
     def _group_numbers(self) -> tuple[list[int], list[int]]:
         """Returns the number of each class's group, and its number of classes, both (K,)."""

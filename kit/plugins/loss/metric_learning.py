@@ -84,7 +84,7 @@ def _try_out(loss: Frozen, miner: Frozen | None) -> None:
     vectors.requires_grad_()
     labels = torch.tensor([0, 0, 1, 1])
     criterion, mine = _make("losses", loss), None if miner is None else _make("miners", miner)
-    names = " with ".join(str(dict(one).get("name")) for one in (loss, miner) if one is not None)
+    names = " with ".join(str(dict(options).get("name")) for options in (loss, miner) if options is not None)
     try:
         values = [criterion(vectors, labels)]
         if mine is not None:

@@ -116,20 +116,22 @@ class Several(Loss):
         assert isinstance(self.target, SeveralTarget)
         terms = []
         for part in self.target.layout:
-            weight, place = self.weights.get(part.name, 1.0), part.place
+            weight, columns = self.weights.get(part.name, 1.0), part.place
             if part.kind == "softmax":
-                terms.append(_Term(place, self.base.with_classes(self._classes(place, SOFT)), weight, True))
+                terms.append(
+                    _Term(columns, self.base.with_classes(self._classes(columns, SOFT)), weight, True)
+                )
                 continue
             loss, target = (self.sigmoid, MULTI_HOT) if part.kind == "sigmoid" else (self.number, NUMBERS)
-            for at in range(place.start, place.stop):
+            for at in range(columns.start, columns.stop):
                 own = slice(at, at + 1)
-                share = weight / (place.stop - place.start)
+                share = weight / (columns.stop - columns.start)
                 terms.append(_Term(own, loss.with_classes(self._classes(own, target)), share, False))
         return terms
 
-    def _classes(self, place: slice, target: Target) -> Classes:
+    def _classes(self, columns: slice, target: Target) -> Classes:
         """Returns the information about classes for the loss of these columns."""
-        counts = self.counts[place]
+        counts = self.counts[columns]
         total = sum(counts) if target == SOFT else self.total
-        means, scales = (self.means[place], self.scales[place]) if target == NUMBERS else ((), ())
-        return Classes(self.names[place], counts, total=total, target=target, means=means, scales=scales)
+        means, scales = (self.means[columns], self.scales[columns]) if target == NUMBERS else ((), ())
+        return Classes(self.names[columns], counts, total=total, target=target, means=means, scales=scales)

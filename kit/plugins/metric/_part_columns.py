@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from kit.kinds.several_target import PART_SEPARATOR, AnswerPart
 
 
-def class_names_of(columns: Sequence[str], place: slice) -> tuple[str, ...]:
+def class_names_of(columns: Sequence[str], span: slice) -> tuple[str, ...]:
     """Returns the classes of a softmax part, or the columns of another part, as the training table has them."""
-    return tuple(name.partition(PART_SEPARATOR)[2] or name for name in columns[place])
+    return tuple(name.partition(PART_SEPARATOR)[2] or name for name in columns[span])
 
 
 def places_of(part: AnswerPart) -> list[slice]:

@@ -103,9 +103,9 @@ class AnyPart(InnerMetric):
         """
         missing = self.context.target.find_missing(truth)
         for question in self._questions():
-            place, is_asked = question.place, question.asked
-            own, given = truth[:, place], probabilities[:, place].astype(np.float64)
-            known = ~np.asarray(missing[:, place].any(axis=1))
+            columns, is_asked = question.place, question.asked
+            own, given = truth[:, columns], probabilities[:, columns].astype(np.float64)
+            known = ~np.asarray(missing[:, columns].any(axis=1))
             if question.is_softmax:
                 weights = question.weights[own.argmax(axis=1)]
                 shares = given[:, is_asked].sum(axis=1) / given.sum(axis=1)
@@ -124,9 +124,12 @@ class AnyPart(InnerMetric):
             expand_names(self.parts, [part.name for part in able], "parts", "part") if self.parts else None
         )
         blocks = [
-            (part, place) for part in able if parts is None or part.name in parts for place in places_of(part)
+            (part, columns)
+            for part in able
+            if parts is None or part.name in parts
+            for columns in places_of(part)
         ]
-        names = [class_names_of(self.context.classes, place) for _, place in blocks]
+        names = [class_names_of(self.context.classes, columns) for _, columns in blocks]
         every = list(dict.fromkeys(name for block in names for name in block))
         asked_names = set(expand_names(self.classes, every, "classes"))
         weights = {
@@ -135,12 +138,12 @@ class AnyPart(InnerMetric):
             for name in expand_names([pattern], every, "class_weights")
         }
         questions = []
-        for (part, place), block in zip(blocks, names, strict=True):
+        for (part, columns), block in zip(blocks, names, strict=True):
             chosen = np.array([name in asked_names for name in block])
             if not self.classes:
                 chosen[-1] = True
             own = np.array([weights.get(name, 1.0) for name in block], np.float64)
-            questions.append(_Question(place, chosen, own, part.kind == "softmax"))
+            questions.append(_Question(columns, chosen, own, part.kind == "softmax"))
         if not questions:
             raise ConfigError(
                 "metric.parts: no part has classes or yes and no",

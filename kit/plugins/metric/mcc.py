@@ -27,7 +27,7 @@ class Mcc(DecisionMetric):
         def score(weights: np.ndarray) -> float:
             yes, no, count = weights @ both, weights @ neither, true.shape[1] * weights.sum()
             predicted_yes, true_yes = weights @ given, weights @ own
-            margins = [np.array([count - one, one]) for one in (predicted_yes, true_yes)]
+            margins = [np.array([count - yes_count, yes_count]) for yes_count in (predicted_yes, true_yes)]
             return self.of_margins(np.array([no, yes]), *margins)
 
         return score

@@ -144,7 +144,7 @@ class PartsMetric(InnerMetric):
         self, scored: _Scored, truth: Targets, probabilities: Probabilities, missing: np.ndarray
     ) -> tuple[Metric, float]:
         """Returns the metric of a part or a pool, and its score. Raises InvalidError if no row has a label."""
-        rows = [np.flatnonzero(~missing[:, place].any(axis=1)) for place in scored.places]
+        rows = [np.flatnonzero(~missing[:, columns].any(axis=1)) for columns in scored.places]
         together = np.concatenate(rows)
         if not len(together):
             raise InvalidError(f"no scored row has a label of part {scored.name!r}", code="D45")
@@ -168,15 +168,15 @@ class PartsMetric(InnerMetric):
         if len(scored.places) == 1:
             return np.asarray(values[rows[0], scored.places[0]])
         blocks = []
-        for place, own in zip(scored.places, rows, strict=True):
+        for columns, own in zip(scored.places, rows, strict=True):
             block = np.zeros((len(own), len(names)), values.dtype)
-            at = [0] if scored.kind != "softmax" else self._numbers_in(names, place)
-            block[:, at] = values[own, place]
+            at = [0] if scored.kind != "softmax" else self._numbers_in(names, columns)
+            block[:, at] = values[own, columns]
             blocks.append(block)
         return np.concatenate(blocks)
 
-    def _numbers_in(self, names: tuple[str, ...], place: slice) -> list[int]:
-        return [names.index(name) for name in class_names_of(self.context.classes, place)]
+    def _numbers_in(self, names: tuple[str, ...], columns: slice) -> list[int]:
+        return [names.index(name) for name in class_names_of(self.context.classes, columns)]
 
     def _columns(self) -> Iterator[_Scored]:
         """Yields the columns that have their own score: pools in the order of their first parts, and parts
@@ -193,12 +193,12 @@ class PartsMetric(InnerMetric):
             seen.add(name)
             weight = self.weights.get(name, 1.0)
             parts = pools[name] if part.name in pool_of else [part]
-            places = [place for own in parts for place in places_of(own)]
+            places = [columns for own in parts for columns in places_of(own)]
             if part.name in pool_of or part.kind == "softmax":
                 yield _Scored(name, part.kind, tuple(places), weight)
             else:
-                for place in places:
-                    yield _Scored(name, part.kind, (place,), weight / len(places))
+                for columns in places:
+                    yield _Scored(name, part.kind, (columns,), weight / len(places))
 
     def _pool_parts(self) -> dict[str, list[AnswerPart]]:
         """Returns the parts of each pool.
@@ -262,7 +262,7 @@ class PartsMetric(InnerMetric):
 
     def _names_of(self, scored: _Scored) -> tuple[str, ...]:
         """Returns the names of the columns as in the training table; for a pool all its classes."""
-        names = [name for place in scored.places for name in class_names_of(self.context.classes, place)]
+        names = [name for columns in scored.places for name in class_names_of(self.context.classes, columns)]
         if scored.kind == "softmax":
             return tuple(dict.fromkeys(names))
         return tuple(names) if len(names) == 1 else (scored.name,)

@@ -201,7 +201,11 @@ def _find(name: str) -> _Function:
     if name in known:
         lower = name.endswith(LOWER) or name == "coverage_error"
         return _Function(known[name], _takes(name, known[name]), 1, {}, not lower)
-    scorers = [one for one in metrics.get_scorer_names() if _scores_rows(metrics.get_scorer(one)._score_func)]
+    scorers = [
+        scorer_name
+        for scorer_name in metrics.get_scorer_names()
+        if _scores_rows(metrics.get_scorer(scorer_name)._score_func)
+    ]
     if name not in scorers:
         raise ConfigError(
             f"sklearn.metrics has no function or scorer {name!r} that scores predictions"

@@ -37,14 +37,14 @@ def _values(feature: memoryview) -> Values:
         if isinstance(content, int):
             raise ValueError("a feature is no list")
         if number == 1:
-            return [bytes(each) for each in _messages(content, 1)]
+            return [bytes(value) for value in _messages(content, 1)]
         if number == 2:
-            parts = [each for place, _, each in _fields(content) if place == 1]
-            return np.frombuffer(b"".join(_bytes(each, 4) for each in parts), "<f4")
+            parts = [value for place, _, value in _fields(content) if place == 1]
+            return np.frombuffer(b"".join(_bytes(value, 4) for value in parts), "<f4")
         if number == 3:
-            parts = [each for place, _, each in _fields(content) if place == 1]
+            parts = [value for place, _, value in _fields(content) if place == 1]
             numbers = [
-                np.array([each], np.uint64) if isinstance(each, int) else _varints(each) for each in parts
+                np.array([value], np.uint64) if isinstance(value, int) else _varints(value) for value in parts
             ]
             return np.concatenate([np.zeros(0, np.uint64), *numbers]).view(np.int64)
     return []
@@ -89,10 +89,10 @@ def _fields(content: memoryview) -> Iterator[tuple[int, int, memoryview | int]]:
 def _varint(content: memoryview, at: int) -> tuple[int, int]:
     """Returns the whole number that starts at an offset, and the offset after it."""
     value = 0
-    for place, byte in enumerate(content[at : at + 10]):
-        value |= (byte & 0x7F) << (7 * place)
+    for index, byte in enumerate(content[at : at + 10]):
+        value |= (byte & 0x7F) << (7 * index)
         if byte < 0x80:
-            return value & (2**64 - 1), at + place + 1
+            return value & (2**64 - 1), at + index + 1
     raise ValueError("a number without an end")
 
 

@@ -51,7 +51,7 @@ class TableReader(RecordReader):
         keys_by_column = []
         for name in opened[0].names:
             if name in columns and name not in opened[0].pixels:
-                cells = [cell for each in opened for cell in each.column(name)]
+                cells = [cell for rows in opened for cell in rows.column(name)]
                 if len(keys := frozenset(cells)) == len(cells):
                     keys_by_column.append((f"{name}/", keys))
         return keys_by_column
@@ -68,11 +68,11 @@ class TableReader(RecordReader):
 
     def find(self, file: Path, key: str) -> tuple[Rows, int]:
         """Returns the table that has a row, and the row's number. Raises DataError D02 if no table has the key."""
-        files = [Path(each) for each in Part(str(file)).files()] or [file]
+        files = [Path(path) for path in Part(str(file)).files()] or [file]
         column, slash, value = key.partition("/")
         total = 0
-        for each in files:
-            rows = self.rows(each)
+        for path in files:
+            rows = self.rows(path)
             number = int(key) - total if key.isdecimal() else None
             row = rows.index(column).get(value) if slash else number
             if row is not None and 0 <= row < len(rows):

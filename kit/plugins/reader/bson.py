@@ -118,5 +118,5 @@ def _find_bytes(value: Any) -> Iterator[bytes]:
     if isinstance(value, bytes):
         yield value
     elif isinstance(value, list | dict):
-        for each in value.values() if isinstance(value, dict) else value:
-            yield from _find_bytes(each)
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from _find_bytes(item)

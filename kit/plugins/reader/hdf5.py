@@ -91,33 +91,33 @@ def _find(file: Any, key: str) -> tuple[Any, int | None]:
     """
     from h5py import h5d, h5g, h5l, h5o
 
-    place, parts, links = file, [part for part in key.split("/") if part], 0
+    node, parts, links = file, [part for part in key.split("/") if part], 0
     while parts:
-        if isinstance(place, h5d.DatasetID):
-            length = place.shape[0] if place.shape else 1
-            if len(parts) == 1 and parts[0].isdecimal() and place.shape and int(parts[0]) < length:
-                return place, int(parts[0])
+        if isinstance(node, h5d.DatasetID):
+            length = node.shape[0] if node.shape else 1
+            if len(parts) == 1 and parts[0].isdecimal() and node.shape and int(parts[0]) < length:
+                return node, int(parts[0])
             raise unknown_key(key, length)
         part, *rest = parts
-        kind = _link_kind(place, part, key)
+        kind = _link_kind(node, part, key)
         if kind == h5l.TYPE_EXTERNAL:
             raise DataError(f"record {key!r} is a link to another file", code="D20")
         if kind == h5l.TYPE_SOFT and links < MAX_LINKS:
-            target = place.links.get_val(part.encode()).decode("utf-8", "surrogateescape")
-            place = file if target.startswith("/") else place
+            target = node.links.get_val(part.encode()).decode("utf-8", "surrogateescape")
+            node = file if target.startswith("/") else node
             parts, links = [*(step for step in target.split("/") if step not in ("", ".")), *rest], links + 1
             continue
         if kind != h5l.TYPE_HARD:
-            raise _unknown(key, place)
-        place, parts = h5o.open(place, part.encode()), rest
-    while not key and isinstance(place, h5g.GroupID) and len(place) == 1:  # the only one
-        (name,) = place
-        if place.links.get_info(name).type != h5l.TYPE_HARD:
+            raise _unknown(key, node)
+        node, parts = h5o.open(node, part.encode()), rest
+    while not key and isinstance(node, h5g.GroupID) and len(node) == 1:  # the only one
+        (name,) = node
+        if node.links.get_info(name).type != h5l.TYPE_HARD:
             break
-        place = h5o.open(place, name)
-    if not isinstance(place, h5d.DatasetID):
-        raise _is_group(key, place) if key else _unknown(key, place)
-    return place, None
+        node = h5o.open(node, name)
+    if not isinstance(node, h5d.DatasetID):
+        raise _is_group(key, node) if key else _unknown(key, node)
+    return node, None
 
 
 def _link_kind(group: Any, part: str, key: str) -> int:

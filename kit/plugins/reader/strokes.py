@@ -73,8 +73,8 @@ class Strokes(PixelTable):
                 colour: tuple[int, ...] | int = BRIGHT
                 if self.colour == "time":
                     order = BRIGHT - round(FALL * number / max(1, len(strokes) - 1))
-                    place = BRIGHT - round(FALL * end / max(1, len(places) - 1))
-                    colour = (order, place, BRIGHT)
+                    brightness = BRIGHT - round(FALL * end / max(1, len(places) - 1))
+                    colour = (order, brightness, BRIGHT)
                 pair = places[max(0, end - 1)], places[end]
                 pen.line(pair, colour, self.line)
                 for x, y in pair:  # round ends
@@ -93,10 +93,10 @@ def read_strokes(content: bytes) -> list[np.ndarray]:
     except (ValueError, TypeError, KeyError, IndexError, RecursionError, OverflowError) as error:
         text = str(error).splitlines()[0][:100] if str(error) else type(error).__name__
         raise DataError(f"a cell holds no strokes: {text}", code="D05") from None
-    arrays = [each for each in arrays if len(each)]
+    arrays = [array for array in arrays if len(array)]
     if not arrays:
         raise DataError("a cell holds no strokes", code="D05")
-    if any(each.ndim != 2 or not np.isfinite(each).all() for each in arrays):
+    if any(array.ndim != 2 or not np.isfinite(array).all() for array in arrays):
         raise DataError("a cell holds no strokes: places must be numbers", code="D05")
     if sum(map(len, arrays)) > MAX_POINTS:
         raise DataError(f"has more than {MAX_POINTS:,} points", code="D10")

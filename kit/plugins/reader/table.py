@@ -71,7 +71,7 @@ class CsvRows(Rows):
             names = next(csv.reader(stream, delimiter=sep), [])
         names[:1] = [names[0].removeprefix("\ufeff")] if names else []
         super().__init__(names, wanted)
-        is_series = len(self.pixels) > 1 and any("*" in each for each in wanted or ("*",))
+        is_series = len(self.pixels) > 1 and any("*" in pattern for pattern in wanted or ("*",))
         texts = [name for name in names if not (is_series and name in set(self.pixels))]
         self.table = tables.read_csv(
             file,
@@ -84,7 +84,7 @@ class CsvRows(Rows):
         self.values: np.ndarray | None = None
         if is_series:
             columns = [self.table[name].to_numpy() for name in self.pixels]
-            self.values = np.ascontiguousarray(np.stack([_narrow(each) for each in columns], axis=1))
+            self.values = np.ascontiguousarray(np.stack([_narrow(pattern) for pattern in columns], axis=1))
             self.table = self.table.drop_columns(list(self.pixels))
 
     def __len__(self) -> int:
@@ -142,16 +142,20 @@ def _is_band(cell: Any) -> bool:
 
 def _records(content: Any) -> list[Mapping[str, Any]]:
     """Returns the records of a list of objects, or of an object of columns."""
-    if isinstance(content, Mapping) and content and all(isinstance(each, list) for each in content.values()):
+    if (
+        isinstance(content, Mapping)
+        and content
+        and all(isinstance(record, list) for record in content.values())
+    ):
         return [dict(zip(content, cells, strict=True)) for cells in zip(*content.values(), strict=True)]
     if (
         isinstance(content, Mapping)
         and content
-        and all(isinstance(each, Mapping) for each in content.values())
+        and all(isinstance(record, Mapping) for record in content.values())
     ):
         keys = list(next(iter(content.values())))
         return [{name: column.get(key) for name, column in content.items()} for key in keys]
-    if isinstance(content, list) and all(isinstance(each, Mapping) for each in content):
+    if isinstance(content, list) and all(isinstance(record, Mapping) for record in content):
         return content
     raise DataError("JSON without a list of records", code="D06")
 

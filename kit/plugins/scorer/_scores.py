@@ -62,7 +62,7 @@ def best_of(candidates: Iterable[S], near: RetrievedNeighbours, truth: Targets, 
         shares = recipe.score(near)
         cost = loss.score(truth, shares)
         costs.append((_cost(metric, truth, shares, cost), cost, recipe))
-    return min(costs, key=lambda one: one[:2])[2]
+    return min(costs, key=lambda candidate: candidate[:2])[2]
 
 
 def _cost(metric: Metric | None, truth: Targets, shares: np.ndarray, otherwise: float) -> float:

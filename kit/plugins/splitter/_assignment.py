@@ -25,12 +25,12 @@ def assign_by_class(labels: np.ndarray, folds: int, seed: int) -> np.ndarray:
     Source: sklearn.model_selection.StratifiedKFold(folds, shuffle=True, random_state=seed).
     """
     _, first, inverse = np.unique(labels, return_index=True, return_inverse=True)
-    place = first.argsort().argsort()[inverse]  # classes in the order in which they appear
-    by_class = np.sort(place)
+    order_of_class = first.argsort().argsort()[inverse]  # classes in the order in which they appear
+    by_class = np.sort(order_of_class)
     shares = np.array([np.bincount(by_class[fold::folds], minlength=len(first)) for fold in range(folds)])
     generator, numbers = np.random.RandomState(seed), np.empty((len(labels), 1), np.int64)
     for number in range(len(first)):
         numbers_of_class = np.arange(folds).repeat(shares[:, number])
         generator.shuffle(numbers_of_class)
-        numbers[place == number, 0] = numbers_of_class
+        numbers[order_of_class == number, 0] = numbers_of_class
     return numbers

@@ -22,22 +22,22 @@ def assign_iteratively(
     goes to the part that lacks that label most. Ties are broken by the part that lacks rows most, then at
     random.
     """
-    left, place = counts.sum(axis=0), np.full(len(counts), -1)
+    left, fold_of_unit = counts.sum(axis=0), np.full(len(counts), -1)
     wanted, free = shares[:, None] * left, shares * sizes.sum()
     while (left > 0).any():
         label = int(np.where(left > 0, left, left.max() + 1).argmin())
-        units = np.flatnonzero((place < 0) & (counts[:, label] > 0))
+        units = np.flatnonzero((fold_of_unit < 0) & (counts[:, label] > 0))
         for unit in _large_first(units, counts[units, label], rng):
             part = _most(wanted[:, label], free, rng)
-            place[unit] = part
+            fold_of_unit[unit] = part
             wanted[part] -= counts[unit]
             free[part] -= sizes[unit]
             left = left - counts[unit]
-    unlabelled = np.flatnonzero(place < 0)
+    unlabelled = np.flatnonzero(fold_of_unit < 0)
     for unit in _large_first(unlabelled, sizes[unlabelled], rng):
-        place[unit] = _most(free, free, rng)
-        free[place[unit]] -= sizes[unit]
-    return place
+        fold_of_unit[unit] = _most(free, free, rng)
+        free[fold_of_unit[unit]] -= sizes[unit]
+    return fold_of_unit
 
 
 def _large_first(units: np.ndarray, size: np.ndarray, rng: np.random.Generator) -> list[int]:

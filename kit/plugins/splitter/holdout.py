@@ -44,10 +44,10 @@ class Holdout(Splitter):
             check_groups(table, part.denominator, by_share=True)
         if self.stratified and table.is_multi_label:
             counts, sizes, unit = clusters(table, part.denominator)
-            place = dealt_by_labels(
+            fold_of_unit = dealt_by_labels(
                 counts, sizes, np.array([self.holdout_fraction, 1 - self.holdout_fraction]), rng
             )
-            numbers: np.ndarray = np.where(place == 0, np.int64(0), np.int64(-1))[unit][:, None]
+            numbers: np.ndarray = np.where(fold_of_unit == 0, np.int64(0), np.int64(-1))[unit][:, None]
             return numbers
         numbers = self._numbers(table, part.denominator, random_state(rng))
         return np.where(numbers < part.numerator, np.int64(0), np.int64(-1))

@@ -42,9 +42,11 @@ class MultilabelStratifiedKfold(Splitter):
         if table.groups is not None:
             check_groups(table, self.folds)
         counts, sizes, unit = clusters(table, self.folds)
-        place = assign_iteratively(counts, sizes, np.full(self.folds, 1 / self.folds), rng)
+        fold_of_unit = assign_iteratively(counts, sizes, np.full(self.folds, 1 / self.folds), rng)
         if table.groups is not None:
             some = counts[:, counts.any(axis=0)]
-            place = even_out_groups(some * self.folds / some.sum(axis=0), place, self.folds, rng)
-        numbers: np.ndarray = place[unit].astype(np.int64)[:, None]
+            fold_of_unit = even_out_groups(
+                some * self.folds / some.sum(axis=0), fold_of_unit, self.folds, rng
+            )
+        numbers: np.ndarray = fold_of_unit[unit].astype(np.int64)[:, None]
         return numbers

@@ -44,7 +44,7 @@ class Repeated(Splitter):
                 raise error.replace(hint=error.hint.replace("splitter.", "splitter.base.")) from error
             parts.append(np.where(numbers < 0, numbers, numbers + start))
             start = int(parts[-1].max()) + 1
-        if all((_from_zero(each) == parts[0]).all() for each in parts):
+        if all((_from_zero(part) == parts[0]).all() for part in parts):
             raise ConfigError(
                 f"splitter {self.base.plugin_name()!r} makes the same folds in all {self.repeats} repeats",
                 code="C08",

@@ -52,14 +52,16 @@ class StratifiedGroupKfold(Splitter):
             assignments.append(
                 even_out_groups(shares, fold_numbers(greedy, table, strata)[first, 0], self.folds, rng)
             )
-        return min(assignments, key=lambda place: unevenness(shares, place, self.folds))[group][:, None]
+        return min(assignments, key=lambda assignment: unevenness(shares, assignment, self.folds))[group][
+            :, None
+        ]
 
 
-def unevenness(shares: np.ndarray, place: np.ndarray, folds: int) -> float:
+def unevenness(shares: np.ndarray, fold_of_group: np.ndarray, folds: int) -> float:
     """Returns the mean over folds and classes of (sum of the groups' shares - 1)^2; 0 if all folds are alike."""
     import numpy as np
 
-    sums = np.stack([shares[place == fold].sum(axis=0) for fold in range(folds)])
+    sums = np.stack([shares[fold_of_group == fold].sum(axis=0) for fold in range(folds)])
     return float(((sums - 1) ** 2).mean())
 
 
@@ -72,21 +74,21 @@ def even_out_groups(
     """
     import numpy as np
 
-    place = start.copy()
-    sums = np.stack([shares[place == fold].sum(axis=0) for fold in range(folds)])
+    fold_of_group = start.copy()
+    sums = np.stack([shares[fold_of_group == fold].sum(axis=0) for fold in range(folds)])
     for _ in range(PASSES):
         moved = False
         for group in rng.permutation(len(shares)):
-            here, share = place[group], shares[group]
+            here, share = fold_of_group[group], shares[group]
             # the gain of (sum - 1)^2 in the group's new fold, and the loss in its old one
             cost = (share * (2 * (sums - 1) + share)).sum(axis=1)
             cost[here] = (share * (2 * (sums[here] - 1) - share)).sum()
             there = int(np.argmin(cost))
-            if there == here or cost[there] >= cost[here] - 1e-9 or (place == here).sum() == 1:
+            if there == here or cost[there] >= cost[here] - 1e-9 or (fold_of_group == here).sum() == 1:
                 continue
             sums[here] -= share
             sums[there] += share
-            place[group], moved = there, True
+            fold_of_group[group], moved = there, True
         if not moved:
             break
-    return place
+    return fold_of_group

@@ -29,9 +29,9 @@ class Tensorboard(Tracker):
     def start(self, of: Tracked) -> Iterator[Log]:
         from torch.utils.tensorboard import SummaryWriter
 
-        place = of.folder / "tensorboard" if self.folder is None else of.root / self.folder / of.name
+        folder = of.folder / "tensorboard" if self.folder is None else of.root / self.folder / of.name
         again = of.step + 1 if of.step else None  # steps after the checkpoint are logged again
-        with SummaryWriter(str(place), purge_step=again) as writer:
+        with SummaryWriter(str(folder), purge_step=again) as writer:
             if again is None:
                 text = json.dumps(dict(of.config), indent=2, default=str)
                 writer.add_text("config", "".join(f"    {line}\n" for line in text.splitlines()))

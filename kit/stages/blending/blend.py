@@ -95,8 +95,8 @@ class BlendResult(Displayed):
             []
             if len(self.comparison.members) == 1
             else [
-                f"over the {one.over}: {format_gain(one)}"
-                for one in ([best] if self.comparison.blend_is_mean else [best, mean])
+                f"over the {gain.over}: {format_gain(gain)}"
+                for gain in ([best] if self.comparison.blend_is_mean else [best, mean])
             ]
         )
         return [f"blend: {self.metric} {self.cv:.4f} on {self.rows} out-of-fold rows", *gains]
@@ -131,8 +131,8 @@ class Submitted(BlendResult):
     is_new: bool  # False: the same blend was made before, and this is its submission
 
     def _lines(self) -> list[str]:
-        place = "not ranked" if self.is_apart else f"rank {self.rank}"
-        rows = f"{self.test_rows} rows, format {self.format}, {place} on the board"
+        rank = "not ranked" if self.is_apart else f"rank {self.rank}"
+        rows = f"{self.test_rows} rows, format {self.format}, {rank} on the board"
         file = f"submission {self.number}: {self.path.parent.name}/{self.path.name}"
         return [f"{file}, {rows}", *super()._lines()]
 
@@ -284,7 +284,7 @@ def fit_some(evaluated: CrossValidatedBlend, places: Sequence[int]) -> tuple[np.
 def subset_spec(spec: Mapping[str, Any], places: Sequence[int], count: int) -> dict[str, Any]:
     """Returns an ensembler's spec for some of `count` members. Given weights are reduced to theirs."""
     weights = spec.get("weights") or ()
-    return {**spec, **({"weights": [weights[place] for place in places]} if len(weights) == count else {})}
+    return {**spec, **({"weights": [weights[index] for index in places]} if len(weights) == count else {})}
 
 
 def submit(
@@ -311,7 +311,7 @@ def submit(
     written, board, entry = enter_submission(
         workspace, name, table, record, metric, blended.comparison.blend.cv, notes
     )
-    of_metric = [one for one in board.entries if one.metric == entry.metric]
+    of_metric = [other for other in board.entries if other.metric == entry.metric]
     return Submitted(
         number=written.number,
         path=written.path,
@@ -376,7 +376,7 @@ def _blend(rows: OutOfFold, recipe: Ensembler, metric: Metric) -> tuple[Ensemble
         blended = MemberPredictions(BLEND, honest, honest)
     mean = for_labels(Ensembler.open(MEAN), recipe.target, metric.decision)
     plain = [*zip(rows.names, rows.members, strict=True), (MEAN, mean.blend(rows.members))]
-    predicted = [*(MemberPredictions(name, one, one) for name, one in plain), blended]
+    predicted = [*(MemberPredictions(name, score, score) for name, score in plain), blended]
     sole = sole_member(fitted, rows.members, blended.in_sample)
     sole_name = None if sole is None or len(rows.names) == 1 else rows.names[sole]
     return fitted, compare(metric, rows.truth, rows.folds, rows.groups, predicted, sole_name), honest

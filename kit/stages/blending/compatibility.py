@@ -63,7 +63,7 @@ def _check_labels(members: Sequence[Member], table: Table) -> None:
     for member in members:
         for predictions in (member.oof, member.test):
             if predictions.target != table.target:
-                member_kind, table_kind = (MEANING[each.target.kind] for each in (predictions, table))
+                member_kind, table_kind = (MEANING[source.target.kind] for source in (predictions, table))
                 raise InvalidError(
                     f"{member} was trained for {member_kind}, but the training table has {table_kind}",
                     code="D42",
@@ -77,7 +77,7 @@ def _check_test_sets(members: Sequence[Member]) -> None:
     ids = set(first.test.ids.tolist())
     for member in members[1:]:
         others = ids if member.test.ids is first.test.ids else set(member.test.ids.tolist())
-        marks = {one.test.provenance.ids for one in (first, member)} - {""}
+        marks = {member_of_pair.test.provenance.ids for member_of_pair in (first, member)} - {""}
         if ids == others and len(marks) < 2:
             continue
         cases = [Case(f"only in {first}", id=name) for name in sorted(ids - others)[:MAX_CASES]]

@@ -59,17 +59,17 @@ def measure_diversity(rows: OutOfFold, recipe: Ensembler, metric: Metric) -> Div
     blends = [_honest(recipe, rows, range(count))]
     if count > 1:
         blends += [_honest(recipe, rows, [n for n in range(count) if n != left]) for left in range(count)]
-    scores = [metric.score(rows.truth, one) for one in blends]
+    scores = [metric.score(rows.truth, blend) for blend in blends]
     draws = bootstrap.resample_scores(metric, rows.truth, blends, rows.groups)
     gains = tuple(
-        gain(metric, f"without {name}", scores[0], scores[place], draws[:, 0], draws[:, place])
-        for place, name in enumerate(rows.names, 1)
+        gain(metric, f"without {name}", scores[0], scores[index], draws[:, 0], draws[:, index])
+        for index, name in enumerate(rows.names, 1)
         if count > 1
     )
     return Diversity(
         names=rows.names,
         metric=metric.plugin_name(),
-        scores=tuple(metric.score(rows.truth, one) for one in rows.members),
+        scores=tuple(metric.score(rows.truth, blend) for blend in rows.members),
         correlation=correlation(rows.members),
         overlap=_overlap_of_errors(rows, metric.decision),
         ensembler=recipe.plugin_name(),

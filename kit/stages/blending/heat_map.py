@@ -46,10 +46,10 @@ def png(diversity: Diversity) -> bytes:
     pen.font = font
     for row, text in enumerate(labels):
         pen.text((GAP, (row + 2) * HIGH + 5), text, INK)
-    for place, (title, matrix) in enumerate(
+    for index, (title, matrix) in enumerate(
         (("correlation", diversity.correlation), ("overlap of errors", diversity.overlap))
     ):
-        _matrix(pen, matrix, title, left + place * (side + GAP))
+        _matrix(pen, matrix, title, left + index * (side + GAP))
     if diversity.gains:
         title = f"{diversity.ensembler}: gain in {diversity.metric}"
         _bars(pen, [gain.value for gain in diversity.gains], title, left + 2 * (side + GAP), bars)

@@ -265,8 +265,8 @@ def align(members: Sequence[Member], folder: Path) -> tuple[np.ndarray, np.ndarr
             hint="use members that share folds; kit final blends runs that it trained on all rows",
         )
     stack = empty_or_memmap((len(members), len(ids), len(members[0].oof.classes)), folder)
-    for place, member in enumerate(members):
-        stack[place] = member.oof.mean().align(ids, allow_extra=True)
+    for index, member in enumerate(members):
+        stack[index] = member.oof.mean().align(ids, allow_extra=True)
     return ids, stack
 
 

@@ -76,28 +76,28 @@ def compare(
     the uncertainty of the choice. A blend with all the weight on one member, `sole`, has no interval, because
     it claims no gain.
     """
-    scores = [_score(metric, truth, folds, one) for one in predicted]
-    draws = bootstrap.resample_scores(metric, truth, [one.cross_fitted for one in predicted], groups)
+    scores = [_score(metric, truth, folds, member) for member in predicted]
+    draws = bootstrap.resample_scores(metric, truth, [member.cross_fitted for member in predicted], groups)
     sign = 1.0 if metric.higher_is_better else -1.0
     values = [score.cv for score in scores]
     *members, mean, blend = range(len(values))
-    top = max(members, key=lambda place: sign * values[place])
+    top = max(members, key=lambda index: sign * values[index])
     best_drawn = sign * _highest(sign * draws[:, members])
 
-    def over(place: int, base: int) -> Gain:
+    def over(index: int, base: int) -> Gain:
         drawn_base = best_drawn if base == top else draws[:, base]
         name = {top: BEST, mean: MEAN}.get(base, scores[base].name)
-        member_gain = gain(metric, name, values[place], values[base], draws[:, place], drawn_base)
-        return _without_interval(member_gain) if place == blend and sole else member_gain
+        member_gain = gain(metric, name, values[index], values[base], draws[:, index], drawn_base)
+        return _without_interval(member_gain) if index == blend and sole else member_gain
 
-    def over_top(place: int) -> Gain:
+    def over_top(index: int) -> Gain:
         name = scores[top].name
-        member_gain = gain(metric, name, values[place], values[top], draws[:, place], draws[:, top])
-        return _without_interval(member_gain) if place == blend and sole else member_gain
+        member_gain = gain(metric, name, values[index], values[top], draws[:, index], draws[:, top])
+        return _without_interval(member_gain) if index == blend and sole else member_gain
 
     with_gains = [
-        replace(score, gains=(over(place, top), over(place, mean), over_top(place)))
-        for place, score in enumerate(scores)
+        replace(score, gains=(over(index, top), over(index, mean), over_top(index)))
+        for index, score in enumerate(scores)
     ]
     choices = (top, mean, blend)
     better = {(later, first): over(later, first).is_significant for later in choices for first in choices}
@@ -121,11 +121,11 @@ def sole_member(recipe: Ensembler, members: np.ndarray, blended: np.ndarray) -> 
 
     A recipe that changes probabilities after weighing them, such as thresholds, is more than its one member.
     """
-    place = _only_weight(recipe, len(members))
-    if place is None:
+    index = _only_weight(recipe, len(members))
+    if index is None:
         return None
-    alone = recipe.normalise(members[place].astype(np.float64))
-    return place if np.allclose(alone, blended, rtol=0, atol=EQUAL_WITHIN) else None
+    alone = recipe.normalise(members[index].astype(np.float64))
+    return index if np.allclose(alone, blended, rtol=0, atol=EQUAL_WITHIN) else None
 
 
 def _only_weight(recipe: Ensembler, count: int) -> int | None:
@@ -135,11 +135,13 @@ def _only_weight(recipe: Ensembler, count: int) -> int | None:
     if member is not None:
         return int(member)
     if len(weights) == count:
-        some = [place for place, weight in enumerate(weights) if weight]
+        some = [index for index, weight in enumerate(weights) if weight]
         return some[0] if len(some) == 1 else None
-    inner = [one for key in ("chosen", "base") if isinstance(one := getattr(recipe, key, None), Ensembler)]
+    inner = [
+        nested for key in ("chosen", "base") if isinstance(nested := getattr(recipe, key, None), Ensembler)
+    ]
     return next(
-        (inner_weight for one in inner if (inner_weight := _only_weight(one, count)) is not None), None
+        (inner_weight for nested in inner if (inner_weight := _only_weight(nested, count)) is not None), None
     )
 
 

@@ -94,13 +94,13 @@ class Contents:
             schema, files = int(record.pop("schema")), dict(record.pop("files"))
             members = tuple(
                 Packed(
-                    one["member"],
-                    one["views"],
-                    one["merge"],
-                    tuple(BundledNetwork(**each) for each in one["networks"]),
-                    one.get("aggregator"),
+                    member["member"],
+                    member["views"],
+                    member["merge"],
+                    tuple(BundledNetwork(**network) for network in member["networks"]),
+                    member.get("aggregator"),
                 )
-                for one in record.pop("members")
+                for member in record.pop("members")
             )
             target = read_target(record)
             rest = {key: value for key, value in record.items() if key not in ("target", "multi_label")}
@@ -154,7 +154,7 @@ def _strays(contents: Contents, files: Mapping[str, Any]) -> list[Case]:
             for run in runs
             if not (_below(run) and is_safe_folder_name(run))
         ),
-        *(Case("is not a checkpoint of it", place) for place in places if f"{place}/{MANIFEST}" not in files),
+        *(Case("is not a checkpoint of it", path) for path in places if f"{path}/{MANIFEST}" not in files),
     ]
 
 

@@ -72,7 +72,7 @@ def bundle(
     elif ensembler is not None:
         raise ConfigError("a submission already has a fitted ensembler", code="C05")
     member_records, fitted = _with_weight(workspace, record)
-    packed = [_pack_member(workspace, one, record.get("final")) for one in member_records]
+    packed = [_pack_member(workspace, member, record.get("final")) for member in member_records]
     table = read_labelled_rows(workspace.root, workspace.competition.data)
     if record.get("classes") not in (None, list(table.classes)):
         raise InvalidError(
@@ -81,7 +81,7 @@ def bundle(
             hint="run kit blend again",
         )
     with atomic_folder(out) as part:
-        for run, path in {(n.run, n.checkpoint) for one in packed for n in one.networks}:
+        for run, path in {(n.run, n.checkpoint) for member in packed for n in member.networks}:
             _slim(
                 workspace.root / path, part / path, run, table, workspace.competition.data.label_from.rename
             )
@@ -105,10 +105,10 @@ def bundle(
             tuple(table.prior().tolist()),
             versions(),
         ).write(part)
-    names = tuple(one.member for one in packed)
+    names = tuple(member.member for member in packed)
     size = sum(file.stat().st_size for file in out.rglob("*") if file.is_file())
-    idle = tuple(name for one in record["members"] if (name := str(one["member"])) not in names)
-    return Bundle(out, names, len({n.checkpoint for one in packed for n in one.networks}), size, idle)
+    idle = tuple(name for member in record["members"] if (name := str(member["member"])) not in names)
+    return Bundle(out, names, len({n.checkpoint for member in packed for n in member.networks}), size, idle)
 
 
 def _with_weight(workspace: Workspace, record: Mapping[str, Any]) -> tuple[list[Any], Mapping[str, Any]]:
@@ -118,12 +118,12 @@ def _with_weight(workspace: Workspace, record: Mapping[str, Any]) -> tuple[list[
     members, ensembler = list(record["members"]), record["ensembler"]
     trained = (record.get("final") or {}).get("members", {})
     places_kept = [
-        place for place, member in enumerate(members) if not trained or member["member"] in trained
+        index for index, member in enumerate(members) if not trained or member["member"] in trained
     ]
     if len(places_kept) == len(members):
         return members, ensembler
     recipe = Ensembler.open(ensembler, workspace.root)
-    return [members[place] for place in places_kept], recipe.restrict(places_kept).spec()
+    return [members[index] for index in places_kept], recipe.restrict(places_kept).spec()
 
 
 def _blend_record(
@@ -166,8 +166,10 @@ def _pack_member(workspace: Workspace, record: Mapping[str, Any], final: Mapping
                     code="D43",
                     hint=f"run kit tta and kit blend again, or restore runs/{run.name}",
                 )
-            place = path.relative_to(workspace.root).as_posix()
-            networks.append(BundledNetwork(run.name, int(fold), place, int(fold) if seed is None else seed))
+            checkpoint = path.relative_to(workspace.root).as_posix()
+            networks.append(
+                BundledNetwork(run.name, int(fold), checkpoint, int(fold) if seed is None else seed)
+            )
     first = Run(workspace.runs / networks[0].run)
     member_spec = find_asked(workspace, f"{first.name}@{split_ref(name)[1]}", first)
     return Packed(
@@ -236,11 +238,11 @@ def requirements(workspace: Workspace, packed: Sequence[Packed], ensembler: Any,
     root = workspace.root
     reader = Reader.open(workspace.competition.data.reader, root)
     plugins: list[Plugin] = [Ensembler.open(ensembler, root), Format.open(shape, root), reader]
-    for one in packed:
-        plugins.append(Views.open(one.views, root))
-        if one.aggregator is not None:
-            plugins.append(Aggregator.open(one.aggregator, root))
-        for path in dict.fromkeys(network.checkpoint for network in one.networks):
+    for member in packed:
+        plugins.append(Views.open(member.views, root))
+        if member.aggregator is not None:
+            plugins.append(Aggregator.open(member.aggregator, root))
+        for path in dict.fromkeys(network.checkpoint for network in member.networks):
             trained = checkpoints.provenance_of(root / path)
             parts = open_parts(experiment_of(trained), root, classes_of_checkpoint(trained))
             plugins += parts.all()

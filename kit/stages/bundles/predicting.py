@@ -181,9 +181,9 @@ def _predict_round(
     competition = space.competition
     metric = Metric.open(competition.metric, space.root, "metric")
     scoring = Scoring(metric, Aggregator.open(competition.aggregator, space.root, "aggregator"))
-    place = choose_device(space.experiment.device)
+    device = choose_device(space.experiment.device)
     prior = dict(zip(contents.classes, contents.prior, strict=True))
-    jobs = [job for one in contents.members for job in _jobs(folder, space, one, contents, scoring)]
+    jobs = [job for member in contents.members for job in _jobs(folder, space, member, contents, scoring)]
     groups = group_by_geometry(jobs)
     late = []
     for number, group in enumerate(groups):
@@ -195,7 +195,7 @@ def _predict_round(
         paths = dict.fromkeys(
             sheet.job.checkpoints[fold] for sheet in sheets for fold in sheet.folds_to_predict
         )
-        networks = {path: load_for_prediction(path, space.root, place) for path in paths}
+        networks = {path: load_for_prediction(path, space.root, device) for path in paths}
         if not number:
             yield from device_lines(networks.values(), space)
         steps = predict_groups(sheets, networks, fill_prior=clock.limit is not None)
@@ -210,7 +210,7 @@ def _predict_round(
         for text in describe_predictions(sheets):
             yield Progress("predict", number + 1, len(groups), text, line=True)
         for sheet in sheets:
-            is_late = any(sheet is one for one in late)
+            is_late = any(sheet is member for member in late)
             # a later start must not reuse rows with the prior
             provenance = replace(sheet.provenance, images=UNFINISHED) if is_late else sheet.provenance
             replace(sheet, provenance=provenance).write()
@@ -302,7 +302,9 @@ def _workspace(
 
 def _table_formats(data: Data, given: PredictionInput) -> dict[str, dict[str, str]]:
     """Returns the formats of the given test table and of the tables that are joined to it: the competition's own."""
-    files = {str(_find_joined(data, one.table, given)): one.table for one in data.join if one.rows != "train"}
+    files = {
+        str(_find_joined(data, join.table, given)): join.table for join in data.join if join.rows != "train"
+    }
     if given.test is not None and data.test is not None:
         files[str(given.test.resolve())] = data.test
     formats = {file: format_of(data, name) for file, name in files.items()}
@@ -312,9 +314,9 @@ def _table_formats(data: Data, given: PredictionInput) -> dict[str, dict[str, st
 def _list_joined(data: Data, given: PredictionInput) -> list[dict[str, Any]]:
     """Returns the joined tables of test rows, which are at the competition's paths relative to its test table."""
     return [
-        {**one.model_dump(mode="json"), "table": str(_find_joined(data, one.table, given)), "rows": "test"}
-        for one in data.join
-        if one.rows != "train"
+        {**join.model_dump(mode="json"), "table": str(_find_joined(data, join.table, given)), "rows": "test"}
+        for join in data.join
+        if join.rows != "train"
     ]
 
 
@@ -361,12 +363,12 @@ def below(pattern: str) -> str:
 
 def in_folder(folder: Path, pattern: str) -> str:
     """Returns the pattern of images below a folder, by the result of `below`."""
-    return JOIN.join(f"{folder}/{each}" for each in pattern.split(JOIN))
+    return JOIN.join(f"{folder}/{image}" for image in pattern.split(JOIN))
 
 
 def split_pattern(pattern: str) -> tuple[str, str]:
     """Splits an images pattern into its folder and the part from its first column on."""
-    images = [each.split("/") for each in pattern.split(JOIN)]
+    images = [image.split("/") for image in pattern.split(JOIN)]
     shared = min(map(_first, images))
     same = [len(set(parts)) == 1 for parts in zip(*(parts[:shared] for parts in images), strict=True)]
     depth = next((at for at, is_same in enumerate(same) if not is_same), shared)
@@ -381,7 +383,7 @@ def image_folder(root: Path, data: Data) -> Path:
 
 def _first(parts: Sequence[str]) -> int:
     """Returns the first part of a pattern that names a column or a container."""
-    placeholders = (place for place, part in enumerate(parts) if "{" in part or KEY in part)
+    placeholders = (index for index, part in enumerate(parts) if "{" in part or KEY in part)
     return next(placeholders, len(parts) - 1)
 
 
@@ -396,7 +398,11 @@ def _jobs(
 def _job(
     folder: Path, space: Workspace, packed: Packed, run: str, contents: Contents, scoring: Scoring
 ) -> PredictionJob:
-    paths = {one.fold: folder / one.checkpoint for one in packed.networks if one.run == run}
+    paths = {
+        packed_network.fold: folder / packed_network.checkpoint
+        for packed_network in packed.networks
+        if packed_network.run == run
+    }
     trained = checkpoints.provenance_of(next(iter(paths.values())))
     experiment = experiment_of(trained)
     parts = network.open_parts(experiment, space.root, classes_of_checkpoint(trained))

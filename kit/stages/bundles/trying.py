@@ -124,7 +124,7 @@ def write_trial_rows(workspace: Workspace, rows: int, base: Path) -> tuple[int, 
         rows_table = rows_table.take(_with_images(rows_table.paths, len(rows_table), rows))
     ids = {*rows_table.ids.tolist(), *(() if rows_table.answers is None else rows_table.answers.tolist())}
     names = find_answers(root, sample.frame(), classes, workspace.competition.format)
-    places_kept = [place for place, name in enumerate(names) if name in ids] or list(
+    places_kept = [index for index, name in enumerate(names) if name in ids] or list(
         range(min(rows, len(names)))
     )
     _write(sample, places_kept, base / "sample.csv", data.sep, data.encoding)
@@ -175,7 +175,7 @@ def _write(table: CsvFile, rows: Sequence[int], path: Path, sep: str, encoding: 
 def _draw_images(folder: Path, data: Data, names: Sequence[str]) -> None:
     """Draws PNG images of noise with the names of the rows; kit reads them by content, whatever their ending is."""
     rng = np.random.default_rng(0)
-    for name in (part for each in names for part in each.split(JOIN)):
+    for name in (part for name_parts in names for part in name_parts.split(JOIN)):
         file = folder / name
         if name.endswith(ALL_IMAGES):
             file = file.with_name("photo.png")

@@ -59,10 +59,12 @@ def classify_train_vs_test(
     draws = bootstrap.resample_scores(auc, kind, [_both(predicted)], units)[:, 0]
     whole = auc.score(kind, _both(predicted))
     falls = {}
-    for place, name in enumerate(names if model == "trees" else ()):
+    for column, name in enumerate(names if model == "trees" else ()):
         shuffled = values[rows].copy()
         for _, held_out in fitted:
-            shuffled[held_out, place] = generator(0, "shuffle", place).permutation(shuffled[held_out, place])
+            shuffled[held_out, column] = generator(0, "shuffle", column).permutation(
+                shuffled[held_out, column]
+            )
         falls[name] = whole - auc.score(kind, _both(_predict(fitted, shuffled)))
     shares = np.full(len(is_test), np.nan)
     shares[rows] = predicted

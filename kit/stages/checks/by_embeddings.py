@@ -59,7 +59,7 @@ def check_by_run(member: str, parts: Mapping[int, Path], looked: RowContext) -> 
     separabilities: list[tuple[np.ndarray, Separability]] = []
     count, test = len(looked.train), len(looked.test)
     known = {tuple(pair) for pair in looked.pairs.tolist()}
-    for place, (fold, folder) in enumerate(parts.items()):
+    for index, (fold, folder) in enumerate(parts.items()):
         read = Embeddings.read(folder)
         vectors = np.concatenate([_unit(read.train.vectors), _unit(read.test.vectors)])
         usable = np.asarray(vectors.any(axis=1))
@@ -67,9 +67,9 @@ def check_by_run(member: str, parts: Mapping[int, Path], looked: RowContext) -> 
         others = np.flatnonzero((looked.folds.folds_of_related_rows != fold).all(axis=1) & usable[:count])
         tests = np.flatnonzero(usable[count:]) + count
         across += _alike(vectors, held_out, others)
-        if place == 0:
+        if index == 0:
             pairs += _alike(vectors, tests, np.arange(count)[usable[:count]])
-        rows = np.concatenate([held_out, tests[place :: len(parts)]])
+        rows = np.concatenate([held_out, tests[index :: len(parts)]])
         separability = (
             classify_train_vs_test(vectors[rows], (), rows >= count, looked.groups[rows], "linear")
             if test

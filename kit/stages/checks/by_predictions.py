@@ -32,10 +32,18 @@ def oof_predictions(workspace: Workspace, train: Table, refs: Sequence[str]) -> 
         )
     metric = Metric.open(workspace.competition.metric, workspace.root, "metric")
     name, sign = metric.plugin_name(), 1.0 if metric.higher_is_better else -1.0
-    records = [one for one in all_records(workspace) if one.state == "finished" and name in one.scores]
-    for one in sorted(records, key=lambda one: -sign * one.scores[name]):
+    records = [
+        run_record
+        for run_record in all_records(workspace)
+        if run_record.state == "finished" and name in run_record.scores
+    ]
+    for run_record in sorted(records, key=lambda run_record: -sign * run_record.scores[name]):
         with suppress(KitError):  # a run of other rows or classes has no information about these
-            return _read(train, {f"runs/{one.run.name}": one.run.predictions("plain") / "oof.parquet"}, data)
+            return _read(
+                train,
+                {f"runs/{run_record.run.name}": run_record.run.predictions("plain") / "oof.parquet"},
+                data,
+            )
     return None
 
 
@@ -45,9 +53,9 @@ def _read(train: Table, files: dict[str, Path], data: Data) -> OutOfFold:
         for name, file in files.items()
     }
     other = [
-        Case(", ".join(one.classes[:9]), name)
-        for name, one in predictions.items()
-        if one.classes != train.classes
+        Case(", ".join(member.classes[:9]), name)
+        for name, member in predictions.items()
+        if member.classes != train.classes
     ]
     if other:
         raise InvalidError(
@@ -62,6 +70,6 @@ def _read(train: Table, files: dict[str, Path], data: Data) -> OutOfFold:
     rows = train.take(train.index_of(ids))
     first = next(iter(predictions.values()))
     fold_of = dict(zip(first.ids.tolist(), first.folds.tolist(), strict=True))
-    shares = np.stack([one.mean().align(ids, allow_extra=True) for one in predictions.values()])
+    shares = np.stack([member.mean().align(ids, allow_extra=True) for member in predictions.values()])
     folds = np.array([fold_of[name] for name in ids.tolist()])
     return OutOfFold(tuple(predictions), ids, shares, folds, rows)

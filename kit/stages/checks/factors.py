@@ -61,11 +61,11 @@ def _values(train: Table, names: Sequence[str]) -> Mapping[str, np.ndarray]:
 
 def _split_groups(groups: np.ndarray, values: np.ndarray) -> tuple[dict[str, list[str]], int]:
     """Returns the groups with several values, and how many groups have several rows."""
-    group_names, place, counts = np.unique(groups, return_inverse=True, return_counts=True)
-    pairs = np.unique(np.stack([place, np.unique(values, return_inverse=True)[1]], axis=1), axis=0)
+    group_names, group_of_row, counts = np.unique(groups, return_inverse=True, return_counts=True)
+    pairs = np.unique(np.stack([group_of_row, np.unique(values, return_inverse=True)[1]], axis=1), axis=0)
     different = np.bincount(pairs[:, 0], minlength=len(group_names))
     torn = {
-        str(group_names[at]): sorted(set(values[place == at].tolist()))
+        str(group_names[at]): sorted(set(values[group_of_row == at].tolist()))
         for at in np.flatnonzero(different > 1).tolist()
     }
     return torn, int((counts > 1).sum())
@@ -78,7 +78,7 @@ def _combinations(train: Table, names: Sequence[str], by_factors: bool) -> Itera
     if prod(map(len, values)) > MAX_LISTED:
         return
     counts = dict(zip(train.class_factors, train.counts().tolist(), strict=True))
-    absent = [each for each in product(*values) if not counts.get(each)]
+    absent = [combination for combination in product(*values) if not counts.get(combination)]
     if absent:
         yield Finding(
             "K19",
@@ -90,7 +90,7 @@ def _combinations(train: Table, names: Sequence[str], by_factors: bool) -> Itera
             + ("" if by_factors else "loss=factors, or ")
             + "rows of them",
             tuple(
-                Case("a class without rows" if each in counts else "no class", "/".join(each))
-                for each in absent
+                Case("a class without rows" if combination in counts else "no class", "/".join(combination))
+                for combination in absent
             ),
         )

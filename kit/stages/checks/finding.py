@@ -60,9 +60,9 @@ def findings_frame(findings: Iterable[Finding]) -> pd.DataFrame:
 
 def check_strictly(findings: Iterable[Finding]) -> None:
     """Raises DataError for findings that are problems or warnings."""
-    worse = [one for one in findings if one.level != "note"]
+    worse = [finding for finding in findings if finding.level != "note"]
     if worse:
-        cases = [f"{one.code} {one.level}: {one.summary}" for one in worse]
+        cases = [f"{finding.code} {finding.level}: {finding.summary}" for finding in worse]
         raise DataError(f"{len(worse)} problems or warnings, and strict is set", cases=cases)
 
 

@@ -64,8 +64,8 @@ def _candidates(train: Table, left_out: Sequence[str]) -> dict[str, np.ndarray]:
 
 
 def _is_group(values: np.ndarray, train: Table) -> bool:
-    _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
-    shared = counts[place] > 1
+    _, group_of_row, counts = np.unique(values, return_inverse=True, return_counts=True)
+    shared = counts[group_of_row] > 1
     return bool(
         shared.mean() >= MIN_SHARED
         and counts.max() <= max(MAX_GROUP_SHARE * len(values), MIN_ROWS)

@@ -35,8 +35,8 @@ def last_findings(root: Path) -> LastFindings | None:
     try:
         read = read_json(root / FINDINGS_FILE)
         findings = [
-            Finding(**{**each, "cases": tuple(Case(**case) for case in each["cases"])})
-            for each in read["findings"]
+            Finding(**{**finding, "cases": tuple(Case(**case) for case in finding["cases"])})
+            for finding in read["findings"]
         ]
         return LastFindings(str(read["made"]), str(read["folds"]), tuple(findings))
     except (OSError, ValueError, KeyError, TypeError):

@@ -51,7 +51,7 @@ def make_digits(root: Path) -> Path:
     for name, row in zip(ids, order, strict=True):
         write_bytes(root / "data" / "images" / f"{name}.png", _png(digits.images[row]))
     rows = [(name, str(digits.target[row])) for name, row in zip(ids, order, strict=True)]
-    test, train = rows[::TEST_SHARE], [row for place, row in enumerate(rows) if place % TEST_SHARE]
+    test, train = rows[::TEST_SHARE], [row for index, row in enumerate(rows) if index % TEST_SHARE]
     _write_csv(root / "data" / "train.csv", ("image_id", "digit"), train)
     _write_csv(
         root / "data" / "sample_submission.csv", ("image_id", "digit"), [(name, "0") for name, _ in test]

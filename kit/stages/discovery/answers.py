@@ -101,7 +101,7 @@ def answer_column(
     if sample is None or sample in candidates:
         return None, ""
     ids = sample.values(sample.columns[0])
-    for sheet in [*(each for each in (test,) if each), *seen.sheets]:
+    for sheet in [*(first for first in (test,) if first), *seen.sheets]:
         own = candidates[sheet].column if sheet in candidates else None
         if sheet.name in (sample.name, train.name) or not ids or (own and ids & sheet.values(own)):
             continue

@@ -72,8 +72,8 @@ def sample_table(
             sheet,
             pool.get(sheet),
             train,
-            [other for each, other in ids.items() if each is not sheet],
-            [other for each, other in firsts.items() if each is not sheet],
+            [other for table, other in ids.items() if table is not sheet],
+            [other for table, other in firsts.items() if table is not sheet],
         )
         for sheet in seen.sheets
         if sheet is not train

@@ -73,13 +73,15 @@ def _pixels(sheet: TableFile) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Returns the columns of pixels of a table, and the reader's option that names them; empty for other tables."""
     series = longest_series(sheet.columns)
     probe = sheet.file.rows[:PROBED_ROWS]
-    place = {name: number for number, name in enumerate(sheet.columns)}
-    if len(series) >= MIN_PIXELS and all(is_number(row[place[name]]) for row in probe for name in series):
+    index_of = {name: number for number, name in enumerate(sheet.columns)}
+    if len(series) >= MIN_PIXELS and all(is_number(row[index_of[name]]) for row in probe for name in series):
         return series, ()
     cells = [
         name
         for name in sheet.columns
-        if all(len(row[place[name]]) >= 2 * MIN_PIXELS and _is_pixels(row[place[name]]) for row in probe)
+        if all(
+            len(row[index_of[name]]) >= 2 * MIN_PIXELS and _is_pixels(row[index_of[name]]) for row in probe
+        )
     ]
     return tuple(cells), tuple(cells)
 
@@ -89,8 +91,8 @@ def _drawings(sheet: TableFile) -> tuple[str, ...]:
     probe = sheet.file.rows[:PROBED_ROWS]
     return tuple(
         name
-        for place, name in enumerate(sheet.columns)
-        if probe and all(_is_drawing(row[place]) for row in probe)
+        for index, name in enumerate(sheet.columns)
+        if probe and all(_is_drawing(row[index]) for row in probe)
     )
 
 
@@ -116,9 +118,9 @@ def _is_pixels(cell: str) -> bool:
 def _without(file: CsvFile, columns: set[str]) -> CsvFile:
     columns_kept = [number for number, name in enumerate(file.columns) if name not in columns]
     rows = tuple(
-        (str(number), *(row[place] for place in columns_kept)) for number, row in enumerate(file.rows)
+        (str(number), *(row[index] for index in columns_kept)) for number, row in enumerate(file.rows)
     )
-    return replace(file, columns=(INDEX, *(file.columns[place] for place in columns_kept)), rows=rows)
+    return replace(file, columns=(INDEX, *(file.columns[index] for index in columns_kept)), rows=rows)
 
 
 def find_containers(root: Path, others: Mapping[str, Sequence[str]], columns: set[str]) -> list[Container]:
@@ -159,7 +161,7 @@ class SeveralFiles:
             for name in names:
                 if match := re.fullmatch(r"(.+)([_-][A-Za-z]*\d{0,2}\.\w+)", name):
                     files_by_key[match[1]].add((folder, match[2]))
-        return cls({key: frozenset(each) for key, each in files_by_key.items() if len(each) > 1})
+        return cls({key: frozenset(files) for key, files in files_by_key.items() if len(files) > 1})
 
     def pattern(self, column: str, cells: Sequence[str]) -> tuple[str, float]:
         """Returns the pattern by which a column names several files of each row, and the share of cells that
@@ -171,7 +173,7 @@ class SeveralFiles:
         if not counts:
             return "", 0.0
         files, count = counts.most_common(1)[0]
-        ordered = sorted(files, key=lambda each: (_COLOURS.get(_word(each[1]), 9), each))
+        ordered = sorted(files, key=lambda file: (_COLOURS.get(_word(file[1]), 9), file))
         paths = (posixpath.join(folder, f"{{{column}}}{name}") for folder, name in ordered)
         return " | ".join(paths), count / len(cells)
 

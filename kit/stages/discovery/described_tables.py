@@ -46,7 +46,7 @@ def describe_tables(folder: StrPath) -> DescribedTables:
                 chosen = choose_format(workspace, sample, train.classes, labels=train.label_kind)
             shape = chosen.plugin_name()
             positive = find_written_class(chosen, sample, train.classes)
-            lines += _describe_format(chosen, positive, [str(one.message) for one in warned])
+            lines += _describe_format(chosen, positive, [str(warning.message) for warning in warned])
         if data.is_multi_label:
             rows = read_labelled_rows(workspace.root, data)
             lines.append(f"decision: {explain_decision(workspace, rows)}")

@@ -243,7 +243,7 @@ def _of_train(parts: _Parts, options: Mapping[str, str]) -> Found:
     labelled, used, label_finding = _label(parts, taken, options)
     taken |= {*used, match.column}
     same = [
-        name_matching.pattern(each, row_id, train) for each in name_matching.equally_good(parts.ways, match)
+        name_matching.pattern(way, row_id, train) for way in name_matching.equally_good(parts.ways, match)
     ]
     also = f"; the same names are in {', '.join(same)}: kit init --images takes another" if same else ""
     findings = [count_rows(train, f"id {row_id!r}, {label_finding}"), f"images: {images}{also}"]
@@ -392,13 +392,15 @@ def _of_classes(parts: _Parts, label: str | None, separator: str | None, seen: S
         ]
     labels = parts.train.values(label) if label in parts.train.columns else set()
     if separator is not None:
-        labels = {each for cell in labels for each in labels_in(cell, separator)}
+        labels = {text_part for cell in labels for text_part in labels_in(cell, separator)}
     classes, text = choosing.class_list(seen, labels, parts.sheets, label)
     keys = {"class_list": classes} if classes else {}
     alone = None if separator or classes else parts.sample
     renamed, line = find_underscores(alone, labels)
     if renamed:
-        return {**keys, "label_from": {"rename": renamed}}, [each for each in (text, line) if each]
+        return {**keys, "label_from": {"rename": renamed}}, [
+            text_part for text_part in (text, line) if text_part
+        ]
     unknown, line = find_unknown_class(alone, labels)
     keys |= {"unknown_class": unknown} if unknown else {}
     listed = next((sheet for sheet in seen.sheets if sheet.name == classes), None)
@@ -408,7 +410,7 @@ def _of_classes(parts: _Parts, label: str | None, separator: str | None, seen: S
         keys |= {"superclasses": SUPERCATEGORY} if has_supercategories else {}
     above, tree = _parents(parts, listed, label) if separator is None else ((), "")
     keys_of_classes: dict[str, Any] = {**keys, **({"parents": list(above)} if above else {})}
-    return keys_of_classes, [each for each in (text, line, tree) if each]
+    return keys_of_classes, [text_part for text_part in (text, line, tree) if text_part]
 
 
 def _parents(parts: _Parts, listed: TableFile | None, label: str) -> tuple[tuple[str, ...], str]:

@@ -100,7 +100,7 @@ class Scan:
         """The folders of each file name, with and without its ending."""
         homes: dict[str, list[str]] = defaultdict(list)
         for folder, names in self.folders.items():
-            for name in {nfc(part) for each in names for part in (each, without_ending(each))}:
+            for name in {nfc(part) for file_name in names for part in (file_name, without_ending(file_name))}:
                 homes[name].append(folder)
         return homes
 
@@ -114,7 +114,7 @@ class Scan:
 
     def files_below(self, folder: str) -> int:
         """Returns the number of images in a folder and its subfolders."""
-        return sum(len(names) for each, names in self.folders.items() if _is_below(each, folder))
+        return sum(len(names) for subfolder, names in self.folders.items() if _is_below(subfolder, folder))
 
     @cached_property
     def _endings(self) -> dict[str, Counter[str]]:
@@ -129,14 +129,14 @@ class Scan:
         by the alphabet.
         """
         counts: Counter[str] = Counter()
-        for each, endings in self._endings.items():
-            if _is_below(each, folder):
+        for subfolder, endings in self._endings.items():
+            if _is_below(subfolder, folder):
                 counts.update(endings)
         return min(counts, key=lambda ending: (-counts[ending], ending), default="")
 
     def folders_below(self, folder: str) -> int:
         """Returns the number of folders with images in a folder."""
-        return sum(_is_below(each, folder) and each != folder for each in self.folders)
+        return sum(_is_below(subfolder, folder) and subfolder != folder for subfolder in self.folders)
 
     def names_image(self, cell: str) -> bool:
         """Whether a cell names an image file, with or without its ending."""
@@ -167,10 +167,10 @@ class Scan:
             or self._of_pixels(sheet)
             or self._of_shared_files(sheet)
         )
-        place = {column: number for number, column in enumerate(sheet.columns)}
+        order_of_column = {column: number for number, column in enumerate(sheet.columns)}
         return sorted(
             column_matches,
-            key=lambda match: (-match.covered, -match.used, place[match.column], match.pattern),
+            key=lambda match: (-match.covered, -match.used, order_of_column[match.column], match.pattern),
         )
 
     def _of_files(self, sheet: TableFile, column: str, cells: Sequence[str]) -> list[ColumnMatch]:
@@ -287,7 +287,9 @@ class Scan:
                 pairs = set(zip(cells, owners, strict=True))
                 if len(pairs) == len(cells) and self.names_image(cells[0]):
                     column_matches = self._of_files(sheet, column, cells)
-                    return [replace(each, used=min(each.used, 1.0), beside=beside) for each in column_matches]
+                    return [
+                        replace(match, used=min(match.used, 1.0), beside=beside) for match in column_matches
+                    ]
         return []
 
     def _of_several_files(self, sheet: TableFile) -> list[ColumnMatch]:
@@ -311,13 +313,15 @@ class Scan:
             labels = [name for name in sheet.columns if 1 < len(sheet.values(name)) < len(sheet.file)]
             return [ColumnMatch(own.key, own.locate(own.key), 1.0, 1.0)] if labels else []
         column_matches = []
-        for each in self.sheets:
-            other = self.pixel_tables.get(each.name)
-            if other is None or each is sheet:
+        for pixel_sheet in self.sheets:
+            other = self.pixel_tables.get(pixel_sheet.name)
+            if other is None or pixel_sheet is sheet:
                 continue
             first = sheet.columns[0]
             cells = set(sheet.file.column(first))
-            key_columns = [name for name in each.columns[1:] if set(each.file.column(name)) == cells]
+            key_columns = [
+                name for name in pixel_sheet.columns[1:] if set(pixel_sheet.file.column(name)) == cells
+            ]
             if key_columns:
                 column_matches.append(
                     ColumnMatch(first, f"{other.pattern}{KEY}{key_columns[0]}/{{{first}}}", 1.0, 1.0)
@@ -344,13 +348,15 @@ def split_by_characters(folder: str, name: str, column: str) -> Iterator[tuple[s
     """
     names = folder.split("/")
     for depth in range(1, len(names) + 1):
-        lower, place, parts = names[-depth:], 0, list[str]()
-        for each in lower:
-            if not each or name[place : place + len(each)] != each or len(each) >= len(name):
+        lower, start, parts = names[-depth:], 0, list[str]()
+        for length in lower:
+            if not length or name[start : start + len(length)] != length or len(length) >= len(name):
                 break
-            end = place + len(each)
-            parts.append(f"{{{column}[{place}]}}" if len(each) == 1 else f"{{{column}[{place or ''}:{end}]}}")
-            place = end
+            end = start + len(length)
+            parts.append(
+                f"{{{column}[{start}]}}" if len(length) == 1 else f"{{{column}[{start or ''}:{end}]}}"
+            )
+            start = end
         else:
             yield "/".join(names[:-depth]), "/".join(parts)
 

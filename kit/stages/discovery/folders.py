@@ -42,9 +42,9 @@ def discover_folders(
     folder = folder.rstrip("/")
     to_predict = set() if folder else trees.test_folders(seen)
     others = {
-        each: names
-        for each, names in seen.folders.items()
-        if not trees.is_within(each, folder) or each.partition("/")[0] in to_predict
+        subfolder: names
+        for subfolder, names in seen.folders.items()
+        if not trees.is_within(subfolder, folder) or subfolder.partition("/")[0] in to_predict
     }
     inside = replace(seen, folders=others)
     pool = {}

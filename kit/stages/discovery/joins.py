@@ -111,8 +111,8 @@ def _join_as_asked(seen: Scan, joins: Joins, options: Mapping[str, str]) -> Join
             code="C20",
             hint="kit init --join A.csv --on COLUMN --join B.csv --on COLUMN",
         )
-    for place, name in enumerate(names):
-        given = columns[place] if place < len(columns) else ""
+    for index, name in enumerate(names):
+        given = columns[index] if index < len(columns) else ""
         joins = _join_one_as_asked(joins, choosing.find_table(seen, name, "--join"), given)
     return joins
 
@@ -254,11 +254,11 @@ def _wide(file: CsvFile, sheet: TableFile, on: str, key: str) -> CsvFile:
     """Returns the table with the new columns of another one; missing keys give blank cells."""
     if on not in file.columns:
         return file
-    new = [place for place, name in enumerate(sheet.columns) if name not in file.columns]
+    new = [index for index, name in enumerate(sheet.columns) if name not in file.columns]
     at = dict(zip(sheet.file.column(key), sheet.file.rows, strict=True))
     blank = ("",) * len(sheet.columns)
     rows = tuple(
-        (*row, *(at.get(cell, blank)[place] for place in new))
+        (*row, *(at.get(cell, blank)[index] for index in new))
         for row, cell in zip(file.rows, file.column(on), strict=True)
     )
-    return replace(file, columns=(*file.columns, *(sheet.columns[place] for place in new)), rows=rows)
+    return replace(file, columns=(*file.columns, *(sheet.columns[index] for index in new)), rows=rows)

@@ -122,7 +122,7 @@ def _find_outside(root: Path, options: Mapping[str, str]) -> Path | None:
     texts = [options[key] for key in ("train", "sample", "test") if key in options]
     texts += [_split_folder(options[key])[0] for key in PATTERN_KEYS if key in options]
     for text in texts:
-        path = next((path for place in (root, Path.cwd()) if (path := absolute(place / text)).exists()), None)
+        path = next((path for base in (root, Path.cwd()) if (path := absolute(base / text)).exists()), None)
         if path is not None and name_below(path, root) is None:
             return path
     return None
@@ -139,15 +139,15 @@ def _find_competition() -> Path | None:
     A folder in input/competitions is one. Otherwise a folder with a sample submission is, or the only one
     with images. Outputs of earlier runs of kit are not. Raises ConfigError C20 for several.
     """
-    attached = [each for each in kaggle_folders.list_attached() if not (each / CONFIG_FILE).is_file()]
-    competitions = [each for each in attached if kaggle_folders.is_competition(each)]
-    candidates = competitions or [each for each in attached if _has_sample(each)]
-    candidates = candidates or [each for each in attached if not _is_without_images(each)]
+    attached = [folder for folder in kaggle_folders.list_attached() if not (folder / CONFIG_FILE).is_file()]
+    competitions = [folder for folder in attached if kaggle_folders.is_competition(folder)]
+    candidates = competitions or [folder for folder in attached if _has_sample(folder)]
+    candidates = candidates or [folder for folder in attached if not _is_without_images(folder)]
     if len(candidates) > 1:
         raise ConfigError(
             f"{len(candidates)} folders in {kaggle_folders.input_folder()} could be the competition",
             code="C20",
-            cases=[Case("could be it", str(each)) for each in candidates],
+            cases=[Case("could be it", str(folder)) for folder in candidates],
             hint=f"kit init --data {candidates[0]}",
         )
     return candidates[0] if candidates else None

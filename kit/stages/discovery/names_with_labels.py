@@ -79,7 +79,7 @@ def _compiled(regex: str) -> re.Pattern[str]:
 def _label(match: re.Match[str]) -> str:
     groups = match.groupdict()
     return (
-        (groups.get("label") or "/".join(each or "" for each in groups.values()))
+        (groups.get("label") or "/".join(group or "" for group in groups.values()))
         if groups
         else match[1] or ""
     )

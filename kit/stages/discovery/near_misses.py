@@ -137,10 +137,10 @@ class _Names:
         pieces = text.split("/")
         for dropped in range(len(pieces)):
             path = "/".join(pieces[dropped:])
-            place = (*kinds, *(("address",) if ADDRESS.match(text) else ("folder",))) if dropped else kinds
+            ways = (*kinds, *(("address",) if ADDRESS.match(text) else ("folder",))) if dropped else kinds
             more, file = self._like(path)
             if file:
-                return (*place, *more), file
+                return (*ways, *more), file
         return (), ""
 
     def _like(self, path: str) -> tuple[tuple[str, ...], str]:
@@ -214,9 +214,11 @@ def _of_column(names: _Names, sheet: TableFile, column: str) -> Miss | None:
     ways = Counter(kinds for kinds, file in meant if file)
     kinds, count = ways.most_common(1)[0] if ways else ((), 0)
     if kinds and count >= MIN_SHARE * len(probed):
-        at = next(row for row, (each, file) in enumerate(meant) if each == kinds and file)
+        at = next(row for row, (kinds_of_cell, file) in enumerate(meant) if kinds_of_cell == kinds and file)
         same = [
-            (cell, file) for cell, (each, file) in zip(probed, meant, strict=True) if each == kinds and file
+            (cell, file)
+            for cell, (kinds_of_cell, file) in zip(probed, meant, strict=True)
+            if kinds_of_cell == kinds and file
         ]
         mended = _pandas_repair(sheet.name, column, kinds, same)
         return Miss(sheet.name, column, kinds, probed[at], meant[at][1], count / len(probed), mended)

@@ -41,8 +41,8 @@ def reader_of(root: Path, pattern: str, found_ending: str = "") -> str:
     kind = ending(file) or found_ending
     if kind in Data().extensions and not mark:
         return IMAGE
-    fitting = [each for each in other_readers(root) if kind in each.endings]
-    keyed = [each for each in fitting if mark and each.keys != "none"]
+    fitting = [candidate for candidate in other_readers(root) if kind in candidate.endings]
+    keyed = [candidate for candidate in fitting if mark and candidate.keys != "none"]
     chosen = (keyed or fitting)[:1]
     return chosen[0].plugin_name() if chosen else IMAGE
 
@@ -72,16 +72,18 @@ def fit_reader(
     except ConfigError as error:
         return Reading(_spec(reader), {}, (f"reader {name}: {error.summary}; {error.hint}",))
     fitted, why = reader.suggest(locations)
-    shapes = [shape for each in locations[:8] if (shape := _shape(fitted, each))]
-    parts = max((len(parts_of(each)) for each in locations[:1]), default=1)
+    shapes = [shape for location in locations[:8] if (shape := _shape(fitted, location))]
+    parts = max((len(parts_of(location)) for location in locations[:1]), default=1)
     counts = Counter(shape[2] for shape in shapes if shape[2] > 1) or Counter([1])
-    usual = max(counts, key=lambda each: (counts[each], each))  # grey images fit any
+    usual = max(counts, key=lambda location: (counts[location], location))  # grey images fit any
     channels = parts * usual if parts * usual > 1 else 3
     lines = [f"reader: {name}" + (f", {why}" if why else "")]
     if channels != 3:
         lines.append(f"channels: {channels}, by {len(shapes)} images")
     if len(counts) > 1:
-        others = ", ".join(f"{each} in {counts[each]}" for each in sorted(counts) if each != usual)
+        others = ", ".join(
+            f"{location} in {counts[location]}" for location in sorted(counts) if location != usual
+        )
         lines.append(
             f"images differ in their channels: {usual} in {counts[usual]}, {others}; kit train refuses others"
         )
@@ -116,9 +118,9 @@ def fits_images(root: Path, data: Data, locations: Sequence[Path]) -> bool:
     """Whether the reader of image files opens some of these, or none is refused for its format."""
     source = ImageSource.open(data, root)
     refused = 0
-    for each in locations[:4]:
+    for location in locations[:4]:
         try:
-            source.read(each)
+            source.read(location)
         except DataError as error:
             refused += error.code == "D13"
     return refused < len(locations[:4])

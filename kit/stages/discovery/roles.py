@@ -51,12 +51,12 @@ def choose_best(
 ) -> T:
     """Returns the candidate with most points. Raises ConfigError C20 if two have the most, naming all that do."""
     ranked = sorted(candidates, key=points, reverse=True)
-    ties = [each for each in ranked if points(each) == points(ranked[0])]
+    ties = [candidate for candidate in ranked if points(candidate) == points(ranked[0])]
     if len(ties) > 1:
         raise ConfigError(
             f"{len(ties)} candidates for {what}",
             code="C20",
-            cases=[Case("could be it", name(each)) for each in ties],
+            cases=[Case("could be it", name(candidate)) for candidate in ties],
             hint=f"kit init {option} {name(ties[0])!r}",
         )
     return ranked[0]
@@ -116,7 +116,7 @@ def sample_points(
         + answers
         - 4 * bool(words_of_name & OTHER)
         + (match is not None and match.used > 0.95)
-        - 3 * any(mine < each for each in ids)
+        - 3 * any(mine < ids_of_sheet for ids_of_sheet in ids)
         - 3 * (match is None and mine not in firsts)
     )
 

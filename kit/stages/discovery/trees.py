@@ -60,7 +60,7 @@ def find_trees(
         raise ConfigError(
             f"no validation folder beside {folder}",
             code="C51",
-            cases=[Case(f"{len(names)} images", each) for each, names in seen.folders.items()],
+            cases=[Case(f"{len(names)} images", subfolder) for subfolder, names in seen.folders.items()],
             hint="kit init without --val; data.val=FOLDER names one, splitter=holdout holds out a share of the rows",
         )
     elif beside:
@@ -98,7 +98,7 @@ class _Counted:
 
     def text(self, folder: str, what: str) -> str:
         folders = f" in {len(self.classes)} folders" if self.classes else ""
-        more = "".join(f"; not used: {each}" for each in self.unused)
+        more = "".join(f"; not used: {reason}" for reason in self.unused)
         return f"{folder}: {self.images:,} images{folders}, {what}{more}"
 
 
@@ -233,7 +233,9 @@ def class_folder(seen: Scan, root: Path, may_be_root: bool = False) -> str:
             "labels, kit init --label-from-name REGEX",
         )
     # a class may have folders itself, which are then not classes
-    outer = [each for each in points if not any(_is_train_above(other, each) for other in points)]
+    outer = [
+        candidate for candidate in points if not any(_is_train_above(other, candidate) for other in points)
+    ]
     return roles.choose_best(outer, lambda parent: points[parent], "the folder of classes", "--train", str)
 
 

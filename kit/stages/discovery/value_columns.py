@@ -89,8 +89,8 @@ def find_longer_names(train: TableFile, columns: Sequence[str]) -> tuple[str, ..
         return ()
     first = str(columns[0])
     endings = [name.removeprefix(first) for name in train.columns if name.startswith(first)]
-    fitting = [each for each in endings if all(f"{name}{each}" in train.columns for name in columns)]
-    best = [each for each in fitting if "mean" in each.lower()] or fitting
+    fitting = [ending for ending in endings if all(f"{name}{ending}" in train.columns for name in columns)]
+    best = [ending for ending in fitting if "mean" in ending.lower()] or fitting
     return tuple(f"{name}{best[0]}" for name in columns) if len(best) == 1 else ()
 
 

@@ -71,11 +71,11 @@ def plot_members(workspace: Workspace, members: Sequence[str], out: Path) -> Plo
     rows = [
         {
             "member": name,
-            measured.metric: measured.scores[place],
-            "gain": measured.gains[place].value if measured.gains else None,
+            measured.metric: measured.scores[index],
+            "gain": measured.gains[index].value if measured.gains else None,
             **{f"correlation with {other}": value for other, value in zip(measured.names, line, strict=True)},
         }
-        for place, (name, line) in enumerate(zip(measured.names, measured.correlation.tolist(), strict=True))
+        for index, (name, line) in enumerate(zip(measured.names, measured.correlation.tolist(), strict=True))
     ]
     score = f"{measured.metric} {measured.score:.4f} on {measured.rows} out-of-fold rows"
     line = f"{measured.ensembler} of all members: {score}"
@@ -99,10 +99,10 @@ def plot_retrieve(
     title = f"{member}: {len(page.map.labels)} held-out rows by t-SNE"
     write_figure(beside, embedding_map(page.map, title))
     strips = [
-        [{"id": one.id, "label": one.label, "cosine": one.similarity} for one in query]
+        [{"id": image.id, "label": image.label, "cosine": image.similarity} for image in query]
         for query in page.queries
     ]
-    rows = [{"query": strip[0]["id"], **one} for strip in strips for one in strip[1:]]
+    rows = [{"query": strip[0]["id"], **image} for strip in strips for image in strip[1:]]
     values = {
         "files": [str(out), str(beside)],
         "wrong": page.wrong,

@@ -27,8 +27,8 @@ def draw_curves(
     figure, axes = _blank(title)
     for name, (places, values) in lines.items():
         axes.plot(places, values, label=name, linewidth=1.5 if len(lines) == 1 else 1.2)
-    for number, (name, place) in enumerate((marks or {}).items()):
-        axes.axvline(place, color=f"C{number + len(lines)}", linestyle="--", linewidth=1, label=name)
+    for number, (name, position) in enumerate((marks or {}).items()):
+        axes.axvline(position, color=f"C{number + len(lines)}", linestyle="--", linewidth=1, label=name)
     if log_x:
         axes.set_xscale("log")
     axes.set_xlabel(x)

@@ -62,14 +62,14 @@ class FinalResult(Displayed):
 
     def describe(self) -> list[str]:
         """Returns lines on skipped runs with their reasons, the submission, and the origin of its score."""
-        one = self.submitted
-        members = " ".join(score.name for score in one.comparison.members)
+        submitted = self.submitted
+        members = " ".join(score.name for score in submitted.comparison.members)
         idle = f"not trained, because their weight in the blend is 0: {', '.join(self.no_weight)}"
         return [
             *(f"skipped: {run}, {why}" for run, why in self.left_out.items()),
             *([idle] if self.no_weight else []),
-            f"submission {one.number}: {one.test_rows} rows by {', '.join(self.runs)}",
-            f"{one.metric} {one.cv:.4f} is the cross-validated score of {members}, not of these networks",
+            f"submission {submitted.number}: {submitted.test_rows} rows by {', '.join(self.runs)}",
+            f"{submitted.metric} {submitted.cv:.4f} is the cross-validated score of {members}, not of these networks",
         ]
 
     def _lines(self) -> list[str]:
@@ -163,7 +163,10 @@ def plan_request(
         if runs or ensembler:
             raise ConfigError("--blend already names members and ensembler: omit the others", code="C05")
         submission = read_record(Path(record))
-        runs, ensembler = [f"runs/{one['member']}" for one in submission["members"]], submission["ensembler"]
+        runs, ensembler = (
+            [f"runs/{member['member']}" for member in submission["members"]],
+            submission["ensembler"],
+        )
     if not runs:
         raise ConfigError("no members to train", code="C20", hint="kit final runs/a@d4, or --blend FILE")
     return plan(workspace, runs, ensembler, seeds, hours, top_k)
@@ -194,22 +197,31 @@ def _choose(
     left: float | None,
 ) -> _Choice:
     """Chooses the jobs of the members at some positions for the remaining seconds, the most needed first."""
-    members = [evaluated.members[place] for place in places]
-    specs = [find_asked(workspace, str(one), Run(workspace.runs / one.run)) for one in members]
-    runs = list(dict.fromkeys(one.run for one in specs))
+    members = [evaluated.members[index] for index in places]
+    specs = [
+        find_asked(workspace, str(member_spec), Run(workspace.runs / member_spec.run))
+        for member_spec in members
+    ]
+    runs = list(dict.fromkeys(member_spec.run for member_spec in specs))
     if left is not None:
         runs = [
-            runs[place]
-            for place in rank_by_importance(len(runs), _blend_scorer(evaluated, places, specs, runs))
+            runs[index]
+            for index in rank_by_importance(len(runs), _blend_scorer(evaluated, places, specs, runs))
         ]
     units = [
-        _unit(workspace, run, seed, [one for one in specs if one.run == run], test_rows)
+        _unit(
+            workspace, run, seed, [member_spec for member_spec in specs if member_spec.run == run], test_rows
+        )
         for seed in (*seeds,) or (None,)
         for run in runs
     ]
     chosen_units = units if left is None else select_fitting(units, left)
     late = [unit for unit in units if unit not in chosen_units]
-    ready = [at for at, one in enumerate(specs) if any(unit.member_run == one.run for unit in chosen_units)]
+    ready = [
+        at
+        for at, member_spec in enumerate(specs)
+        if any(unit.member_run == member_spec.run for unit in chosen_units)
+    ]
     if 0 < len(ready) < len(specs):  # the blend of the ready members may give some of them no weight
         fitted = fit_some(evaluated, [places[at] for at in ready])[1]
         ready = [ready[at] for at in fitted.find_used(len(ready))]
@@ -226,7 +238,12 @@ def _blend_scorer(
 ) -> Callable[[tuple[int, ...]], float]:
     """Returns a function for the score of the blend of all members of some runs."""
     return lambda some: score_of(
-        evaluated, [place for place, one in zip(places, specs, strict=True) if runs.index(one.run) in some]
+        evaluated,
+        [
+            index
+            for index, member_spec in zip(places, specs, strict=True)
+            if runs.index(member_spec.run) in some
+        ],
     )
 
 
@@ -294,9 +311,9 @@ def run_final(
     course = Schedule(workspace, plan, stop, clock, list(plan.units))
     yield from course.run()
     ready = [
-        place
-        for place, one in enumerate(plan.asked)
-        if any(unit.member_run == one.run for unit in course.made)
+        index
+        for index, member_spec in enumerate(plan.asked)
+        if any(unit.member_run == member_spec.run for unit in course.made)
     ]
     if not ready:
         raise RunError(
@@ -313,7 +330,7 @@ def run_final(
     fitted_on = plan.fitted_on if len(ready) == len(plan.asked) else tuple(plan.places[at] for at in ready)
     spec = subset_spec(plan.ensembler, fitted_on, len(plan.texts))
     evaluated = cross_validate(
-        workspace, [f"runs/{plan.texts[place]}" for place in fitted_on], spec, plan.top_k
+        workspace, [f"runs/{plan.texts[index]}" for index in fitted_on], spec, plan.top_k
     )
     runs = tuple(unit.run.name for unit in course.made)
     predicting, provenances = _of_all_rows(evaluated, [plan.asked[at] for at in ready], course.made)
@@ -337,9 +354,9 @@ def _of_all_rows(
     A member of weight 0 has no network. It takes another one's predictions, which change nothing.
     """
     tests, provenances = {}, {}
-    for one in specs:
-        tests[one.text], provenances[one.text] = average_seeds(
-            [unit.run for unit in jobs if unit.member_run == one.run], one
+    for member_spec in specs:
+        tests[member_spec.text], provenances[member_spec.text] = average_seeds(
+            [unit.run for unit in jobs if unit.member_run == member_spec.run], member_spec
         )
     any_test = next(iter(tests.values()))
     return [

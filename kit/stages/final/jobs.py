@@ -255,5 +255,9 @@ def _vectors(workspace: Workspace, run: Run, names: Sequence[str]) -> list[str]:
 def average_seeds(unit_runs: Sequence[Run], spec: MemberSpec) -> tuple[Predictions, list[dict[str, Any]]]:
     """Returns test predictions of a member's networks, one fold number per seed, and the provenance of each."""
     read = [Predictions.read(run.predictions(spec.folder) / "test.parquet") for run in unit_runs]
-    numbered = [replace(each, folds=each.folds * 0 + number) for number, each in enumerate(read)]
-    return concat_predictions(numbered, read[0].provenance), [each.provenance.to_json() for each in read]
+    numbered = [
+        replace(predictions, folds=predictions.folds * 0 + number) for number, predictions in enumerate(read)
+    ]
+    return concat_predictions(numbered, read[0].provenance), [
+        predictions.provenance.to_json() for predictions in read
+    ]

@@ -28,8 +28,10 @@ def rank_by_importance(count: int, score: Callable[[tuple[int, ...]], float]) ->
     """
     left, gone = list(range(count)), list[int]()
     while len(left) > 1:
-        without = {one: score(tuple(each for each in left if each != one)) for one in left}
-        least = max(left, key=lambda one: (without[one], one))
+        without = {
+            member: score(tuple(remaining for remaining in left if remaining != member)) for member in left
+        }
+        least = max(left, key=lambda member: (without[member], member))
         left.remove(least)
         gone.append(least)
     return [*left, *reversed(gone)]

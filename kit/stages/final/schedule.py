@@ -61,7 +61,7 @@ class Schedule:
             except StoppedError as error:
                 if error.number != TIME_OVER:
                     raise
-                later = [f"{one.run.name}: about {write_duration(one.cost)}" for one in self.pending]
+                later = [f"{job.run.name}: about {write_duration(job.cost)}" for job in self.pending]
                 left = [f"{unit.run.name}: {case}" for case in error.cases]
                 raise error.replace(cases=[*left, *later]) from error
 
@@ -83,13 +83,13 @@ class Schedule:
             return
         space = self.workspace
         # kit train has predicted the test rows of a run on embeddings
-        for one in () if is_on_embeddings(unit.run) else unit.members:
+        for member in () if is_on_embeddings(unit.run) else unit.members:
             yield from self._in_view(
                 tta.with_progress(
                     space,
                     [unit.run.folder],
-                    one.views.spec(),
-                    one.merge,
+                    member.views.spec(),
+                    member.merge,
                     space.experiment.device,
                     stop=self.stop,
                 )
@@ -140,9 +140,9 @@ class Schedule:
     def _make_room(self, unit: TrainingJob) -> Work[None]:
         """Leaves out pending units after a unit that will not fit at the observed speed."""
         chosen = select_fitting([unit, *self.pending], self.seconds_left / self.slowdown)
-        for other in [one for one in self.pending if one not in chosen]:
+        for other in [job for job in self.pending if job not in chosen]:
             yield from self._leave_out(other, "would miss the deadline")
-        self.pending = [one for one in self.pending if one in chosen]
+        self.pending = [job for job in self.pending if job in chosen]
 
     def _leave_out(self, unit: TrainingJob, why: str) -> Work[None]:
         self.left_out[unit.run.name] = why

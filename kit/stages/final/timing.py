@@ -61,7 +61,7 @@ def measure_pace(run: Run, experiment: Experiment, machine: Mapping[str, str]) -
 
 def _batches(experiment: Experiment) -> list[int]:
     """Returns the rows of a step in each epoch."""
-    return [each.batch_rows() for stage, each in experiment.plan() for _ in range(stage.epochs or 0)]
+    return [part.batch_rows() for stage, part in experiment.plan() for _ in range(stage.epochs or 0)]
 
 
 def _training_seconds(lines: Sequence[Mapping[str, Any]], batches: Sequence[int]) -> list[float]:

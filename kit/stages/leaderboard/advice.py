@@ -44,8 +44,10 @@ def worth_sending(
     best = min((entry for entry in sent if entry.key not in other_rows), key=Entry.place, default=None)
     worth: list[Recommendation] = []
     others: list[Recommendation] = []
-    for entry in sorted((one for one in entries if one.leaderboard is None), key=Entry.place):
-        before = [*sent, *(one.entry for one in worth)]
+    for entry in sorted(
+        (candidate for candidate in entries if candidate.leaderboard is None), key=Entry.place
+    ):
+        before = [*sent, *(candidate.entry for candidate in worth)]
         advised, good = (
             (Recommendation(entry, _of_other_rows(entry)), False)
             if entry.key in other_rows
@@ -101,14 +103,14 @@ def _nearest(
 ) -> tuple[Entry, float] | None:
     """Returns the submission that is most similar to this one, and their distance."""
     distances = [
-        (difference(answers[entry.key], answers[other.key]), place)
-        for place, other in enumerate(others)
+        (difference(answers[entry.key], answers[other.key]), index)
+        for index, other in enumerate(others)
         if other.key in answers
     ]
     if not distances:
         return None
-    apart, place = min(distances)
-    return others[place], apart
+    apart, index = min(distances)
+    return others[index], apart
 
 
 def picks(
@@ -126,18 +128,20 @@ def picks(
     Two submissions that differ rarely fail together, and a difference below the noise is no known cost. Those
     whose score is on other rows come last, with a note.
     """
-    known = sorted((one for one in entries if one.cv is not None and one.key in answers), key=Entry.place)
-    left = [one for one in known if one.key not in other_rows]
-    apart = [Recommendation(one, _of_other_rows(one)) for one in known if one.key in other_rows]
+    known = sorted(
+        (entry for entry in entries if entry.cv is not None and entry.key in answers), key=Entry.place
+    )
+    left = [entry for entry in known if entry.key not in other_rows]
+    apart = [Recommendation(entry, _of_other_rows(entry)) for entry in known if entry.key in other_rows]
     if not left:
         return tuple(apart[:count])
     best = left.pop(0)
     chosen = [Recommendation(best, "the safest: best CV score")]
     while left and len(chosen) < count:
-        near = [one for one in left if noise is not None and -_gain(one, best) <= noise] or left[:1]
-        nearest = {one.key: _nearest(one, [each.entry for each in chosen], answers) for one in near}
+        near = [entry for entry in left if noise is not None and -_gain(entry, best) <= noise] or left[:1]
+        nearest = {entry.key: _nearest(entry, [each.entry for each in chosen], answers) for entry in near}
         distances = {key: nearest_pair[1] if nearest_pair else 0.0 for key, nearest_pair in nearest.items()}
-        pick = max(near, key=lambda one: distances[one.key])
+        pick = max(near, key=lambda entry: distances[entry.key])
         within = noise is not None and -_gain(pick, best) <= noise
         why = (
             f"within the noise of {best.number}, and differs most from the chosen ones"

@@ -136,12 +136,12 @@ def _odd(gaps: np.ndarray, numbers: Sequence[int], noise: Noise | None) -> list[
     """
     if noise is None or len(gaps) < MIN_SUBMISSIONS:
         return []
-    apart = [float(gap - np.median(np.delete(gaps, place))) for place, gap in enumerate(gaps)]
-    place = int(np.argmax(np.abs(apart)))
-    times = abs(apart[place]) / noise.of_leaderboard
+    apart = [float(gap - np.median(np.delete(gaps, index))) for index, gap in enumerate(gaps)]
+    index = int(np.argmax(np.abs(apart)))
+    times = abs(apart[index]) / noise.of_leaderboard
     if times <= OUTLIER_Z:
         return []
-    gap = f"the gap of submission {numbers[place]} differs by {apart[place]:+.4f} from that of the others"
+    gap = f"the gap of submission {numbers[index]} differs by {apart[index]:+.4f} from that of the others"
     return [Disagreement(f"{gap}, {times:.1f} times the noise", OUTLIER_CHECKS)]
 
 

@@ -89,7 +89,7 @@ def boxes(
     workspace = Workspace.of(workspace)
     if not 0 < threshold < 1:
         raise ConfigError(f"the threshold {threshold:g} is not between 0 and 1", code="C07")
-    place, data = choose_device(device), workspace.competition.data
+    torch_device, data = choose_device(device), workspace.competition.data
     targets = find_targets(workspace, path)
     if len(targets) > 1:
         raise ConfigError(
@@ -104,7 +104,7 @@ def boxes(
         for split, table in zip(("train", "test"), tables, strict=True):
             if len(table):
                 splits[split] = yield from load_rows(workspace, table, split, geometry(experiment))
-        totals = yield from _sum_cams(workspace, target, splits, experiment, place)
+        totals = yield from _sum_cams(workspace, target, splits, experiment, torch_device)
     boxes_by_id = [
         (str(name), _of_row(loaded, row, totals[split][row], experiment, threshold))
         for split, loaded in splits.items()

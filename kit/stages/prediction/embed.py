@@ -98,14 +98,14 @@ def embed(
     Raises what `tta` raises, and RunError R09 for a network whose features are zero or not finite.
     """
     workspace = Workspace.of(workspace)
-    opened, place = Views.open(views, workspace.root, "views"), choose_device(device)
+    opened, torch_device = Views.open(views, workspace.root, "views"), choose_device(device)
     data = workspace.competition.data
     train = train_table(workspace.root, data).sort_by_id()
     tables = (train, test_table(workspace, data, train.classes))
     results = []
     for target in find_targets(workspace, paths):
         with target.run.lock():
-            results.append((yield from _of_run(workspace, target, tables, opened, place)))
+            results.append((yield from _of_run(workspace, target, tables, opened, torch_device)))
     return results
 
 
@@ -123,7 +123,7 @@ def embed_index(
     `images` is the path pattern of the index images, by default that of the test rows. Raises what `embed` raises.
     """
     workspace = Workspace.of(workspace)
-    opened, place = Views.open(views, workspace.root, "views"), choose_device(device)
+    opened, torch_device = Views.open(views, workspace.root, "views"), choose_device(device)
     data = workspace.competition.data
     train = train_table(workspace.root, data).sort_by_id()
     pattern = images or data.test_images or data.images
@@ -135,7 +135,7 @@ def embed_index(
     for target in find_targets(workspace, paths):
         with target.run.lock():
             results.append(
-                (yield from _of_run(workspace, target, (train, table), opened, place, INDEX_SUFFIX))
+                (yield from _of_run(workspace, target, (train, table), opened, torch_device, INDEX_SUFFIX))
             )
     return results
 
@@ -272,8 +272,8 @@ class _EmbedContext:
 
     def _of_fold(self, tag: str, loaded: Sequence[Loaded]) -> EmbeddingProvenance:
         """Returns the provenance of a fold's embeddings."""
-        images = {split: each.fingerprint() for split, each in zip(SPLITS, loaded, strict=True)}
-        ids = {split: ids_fingerprint(each.table.ids) for split, each in zip(SPLITS, loaded, strict=True)}
+        images = {split: rows.fingerprint() for split, rows in zip(SPLITS, loaded, strict=True)}
+        ids = {split: ids_fingerprint(rows.table.ids) for split, rows in zip(SPLITS, loaded, strict=True)}
         return replace(self.provenance, checkpoint=tag, ids=ids, images=images)
 
     def _write(

@@ -288,8 +288,8 @@ class _TtaContext:
             for text in describe_predictions(files):
                 yield Progress(TASK, done / total, 1, text, line=True)
             written.append([file.write() for file in files])
-        computed = [any(files[place].made for files in passes) for place in range(len(jobs))]
-        return [self._result(*each) for each in zip(jobs, written[0], computed, strict=True)]
+        computed = [any(files[index].made for files in passes) for index in range(len(jobs))]
+        return [self._result(*work) for work in zip(jobs, written[0], computed, strict=True)]
 
     def _until_stop(self, files: Sequence[PredictionFile], networks: Mapping[Path, Predictor]) -> Work[None]:
         """Runs a pass. Raises StoppedError after the batch at which a stop is requested."""

@@ -114,7 +114,7 @@ def choose_views(
         workspace.competition.data,
     )
     return [
-        job.of_run(run, [single_runs[place] for single_runs in singles]) for place, run in enumerate(runs)
+        job.of_run(run, [single_runs[index] for single_runs in singles]) for index, run in enumerate(runs)
     ]
 
 
@@ -132,8 +132,8 @@ class _PolicyContext:
 
     def of_run(self, run: Run, singles: Sequence[TtaResult]) -> ViewPolicyResult:
         """Fits, writes and scores one run's policy."""
-        oof = [Predictions.read(one.folder / "oof.parquet") for one in singles]
-        first, shares = oof[0], np.stack([one.probabilities for one in oof])
+        oof = [Predictions.read(single.folder / "oof.parquet") for single in singles]
+        first, shares = oof[0], np.stack([single.probabilities for single in oof])
         table = table_of(run.folder, self.table, self.data)
         places = table.index_of(first.ids)
         folds = run.folds().numbers[places, 0]  # a row that several models predicted is one row to choose on
@@ -152,8 +152,8 @@ class _PolicyContext:
         }
         metric, answers, cross_fitted = self.scoring.bind(replace(first, probabilities=honest), table)
         others = {
-            name: self.scoring.bind(replace(first, probabilities=one), table)[2]
-            for name, one in compared.items()
+            name: self.scoring.bind(replace(first, probabilities=single), table)[2]
+            for name, single in compared.items()
         }
         in_sample, truth = others.pop("in-sample"), answers.targets()
         relatives = relatives if table.answers is None else answers.groups
@@ -180,7 +180,7 @@ class _PolicyContext:
 
     def _test(self, singles: Sequence[TtaResult], fitted: Ensembler, oof: Provenance) -> Predictions:
         """Returns each fold's test rows by the policy that was fitted on all out-of-fold rows."""
-        predictions = [Predictions.read(one.folder / "test.parquet") for one in singles]
+        predictions = [Predictions.read(single.folder / "test.parquet") for single in singles]
         provenance = replace(
             predictions[0].provenance,
             views=oof.views,
@@ -191,6 +191,6 @@ class _PolicyContext:
         parts = []
         for fold in sorted(set(predictions[0].folds.tolist())):
             first = predictions[0].take(predictions[0].folds == fold)
-            shares = np.stack([one.take(one.folds == fold).align(first.ids) for one in predictions])
+            shares = np.stack([single.take(single.folds == fold).align(first.ids) for single in predictions])
             parts.append(replace(first, probabilities=fitted.blend(shares).astype(np.float32)))
         return concat_predictions(parts, provenance)

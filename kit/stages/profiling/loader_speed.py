@@ -108,9 +108,9 @@ def measure_loader(
     rows = setting.experiment.batch_rows()
     rigs = [_LoaderRun(setting, count) for count in counts]
     for turn in range(2):
-        for place, rig in enumerate(rigs):
+        for index, rig in enumerate(rigs):
             rig.turn(steps)
-            done = turn * len(rigs) + place + 1
+            done = turn * len(rigs) + index + 1
             yield Progress("bench", done, 2 * len(rigs), f"{rig.workers} workers")
     rates = tuple(WorkerRate(rig.workers, rig.rate(rig.loads), rig.rate(rig.trains)) for rig in rigs)
     return LoaderResult(rows, steps, str(setting.device), used, rates)
@@ -170,6 +170,6 @@ def _time_steps(
         pass
     memory.wait_for(device)
     start = time.perf_counter()
-    images = sum(rows(one) for one in islice(work, steps))
+    images = sum(rows(batch) for batch in islice(work, steps))
     memory.wait_for(device)
     return [(time.perf_counter() - start, images)]

@@ -115,8 +115,8 @@ def pseudo(
     workspace, request = Workspace.of(workspace), request or PseudoRequest()
     yield from write_auto_groups(workspace)
     read = read_members(workspace, members)
-    number = 1 + max(_round(workspace, one) for one in read)
-    place = folder_of(workspace, name or f"round-{number}")
+    number = 1 + max(_round(workspace, item) for item in read)
+    folder = folder_of(workspace, name or f"round-{number}")
     train = train_table(workspace.root, workspace.competition.data).sort_by_id()
     read = with_current_names(workspace, read, train)
     check_made_by(workspace, read)
@@ -132,9 +132,9 @@ def pseudo(
     selections = _select_rows(teachers, request, images) if "test" in request.told else []
     provenance = _provenance(teachers, request, images, number)
     pseudo_labels = PseudoLabels(
-        place,
+        folder,
         concat_predictions(
-            [one.predictions(train.classes) for one in selections] or [_no_predictions(train)], provenance
+            [item.predictions(train.classes) for item in selections] or [_no_predictions(train)], provenance
         ),
         _of_training(teachers, training_predictions, provenance) if training_predictions else None,
     )
@@ -202,7 +202,7 @@ def _of_training(
         {fold: teachers.of_training(fold, training_predictions) for fold in teachers.folds},
         teachers.table.classes,
     )
-    parts = [as_predictions(one, fold, classes) for fold, one in by_fold.items()]
+    parts = [as_predictions(predictions, fold, classes) for fold, predictions in by_fold.items()]
     return concat_predictions(parts, provenance)
 
 
@@ -255,8 +255,8 @@ def _warn(shifted: Sequence[ClassShare], rule: Rule) -> None:
     if not shifted:
         return
     cases = [
-        f"{one.name}: {one.share:.1%} of the selected rows, {one.prior:.1%} of the training rows"
-        for one in shifted
+        f"{share.name}: {share.share:.1%} of the selected rows, {share.prior:.1%} of the training rows"
+        for share in shifted
     ]
     text = f"W22 {len(shifted)} classes are far more or less frequent than among the training rows"
     other = "another --top-fraction" if rule.class_balanced else "--top-fraction 0.5 --class-balanced"

@@ -112,8 +112,11 @@ def class_shares(
 def find_shifted_classes(shares: Sequence[ClassShare], rows: float) -> list[ClassShare]:
     """Returns the classes whose share is far from their prior; `rows` is the number of selected rows per fold."""
     return [
-        one
-        for one in shares
-        if max(one.prior, one.share) * rows >= MIN_EXPECTED_ROWS
-        and (one.share > MAX_SHARE_RATIO * one.prior or MAX_SHARE_RATIO * one.share < one.prior)
+        class_share
+        for class_share in shares
+        if max(class_share.prior, class_share.share) * rows >= MIN_EXPECTED_ROWS
+        and (
+            class_share.share > MAX_SHARE_RATIO * class_share.prior
+            or MAX_SHARE_RATIO * class_share.share < class_share.prior
+        )
     ]

@@ -78,7 +78,7 @@ class Teachers:
         ids = predicted[0].ids[predicted[0].folds == fold]
         pairs = zip(predicted, self.members, strict=True)
         return self._predictions_of(
-            fold, ids, [_of(predictions, fold, ids, str(one)) for predictions, one in pairs]
+            fold, ids, [_of(predictions, fold, ids, str(member)) for predictions, member in pairs]
         )
 
     def _ids_of_held_out(self, fold: int) -> np.ndarray:

@@ -109,8 +109,10 @@ def weights_of(recipe: Mapping[str, Any], members: int) -> list[float | None]:
     if recipe.get("name") in ("mean", "geometric"):
         return [1 / members] * members
     inner = [recipe[key] for key in ("chosen", "base") if isinstance(recipe.get(key), Mapping)]
-    weights_of_inner = [weights_of(one, members) for one in inner]
-    return next((one for one in weights_of_inner if None not in one), [None] * members)
+    weights_of_inner = [weights_of(inner_recipe, members) for inner_recipe in inner]
+    return next(
+        (inner_recipe for inner_recipe in weights_of_inner if None not in inner_recipe), [None] * members
+    )
 
 
 def _finite_or_none(score: float | None) -> float | None:

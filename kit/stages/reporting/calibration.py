@@ -17,7 +17,7 @@ def measure_calibration(confidence: np.ndarray, right: np.ndarray, bins: int = B
 
     The expected error weighs each bin by its answers.
     """
-    place = np.clip(np.ceil(confidence.astype(np.float64) * bins).astype(np.int64) - 1, 0, bins - 1)
+    bin_of_row = np.clip(np.ceil(confidence.astype(np.float64) * bins).astype(np.int64) - 1, 0, bins - 1)
     all_bins = tuple(
         Bin(
             number / bins,
@@ -27,7 +27,9 @@ def measure_calibration(confidence: np.ndarray, right: np.ndarray, bins: int = B
             float(right[inside].mean()),
         )
         for number in range(bins)
-        if (inside := place == number).any()
+        if (inside := bin_of_row == number).any()
     )
-    error = sum(one.rows * abs(one.accuracy - one.confidence) for one in all_bins) / max(len(confidence), 1)
+    error = sum(
+        bin_of_rows.rows * abs(bin_of_rows.accuracy - bin_of_rows.confidence) for bin_of_rows in all_bins
+    ) / max(len(confidence), 1)
     return Calibration(all_bins, float(error))

@@ -44,8 +44,8 @@ def cams(workspace: Workspace, subject: EvaluatedMember, rows: Sequence[int]) ->
         targets = subject.probabilities[mine][usable].argmax(axis=1)
         for part, pixels, maps in cam_batches(predictor, loaded, experiment, "train", usable, targets):
             maps_by_row |= {
-                mine[place]: heat_overlay(to_rgb(image), shares)
-                for place, image, shares in zip(part.tolist(), pixels, maps, strict=True)
+                mine[row_of_table]: heat_overlay(to_rgb(image), shares)
+                for row_of_table, image, shares in zip(part.tolist(), pixels, maps, strict=True)
             }
             yield Progress("grad-cam", len(maps_by_row), len(rows))
     return maps_by_row
@@ -54,9 +54,9 @@ def cams(workspace: Workspace, subject: EvaluatedMember, rows: Sequence[int]) ->
 def _place(subject: EvaluatedMember, fold: int) -> Path:
     """Returns the checkpoint that the subject's fold was predicted with."""
     tag = subject.provenance.checkpoint(fold)
-    place = subject.run.fold(fold) / tag.partition(":")[0]
+    checkpoint = subject.run.fold(fold) / tag.partition(":")[0]
     try:
-        same = checkpoints.tag(place) == tag
+        same = checkpoints.tag(checkpoint) == tag
     except (OSError, ValueError, KeyError):
         same = False
     if not same:
@@ -65,7 +65,7 @@ def _place(subject: EvaluatedMember, fold: int) -> Path:
             code="D51",
             hint="the report without --cam",
         )
-    return place
+    return checkpoint
 
 
 def heat_overlay(image: np.ndarray, shares: np.ndarray) -> np.ndarray:

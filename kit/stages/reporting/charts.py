@@ -141,9 +141,9 @@ def bars(values: Sequence[float], title: str, text: str, y: str) -> Markup:
     gap = 1.0 if wide > 4 else 0.2
     parts = [
         Markup('<rect class="bar" x="{:.2f}" y="{:.1f}" width="{:.2f}" height="{:.1f}"/>').format(
-            axes.x(place), axes.y(value), max(wide - gap, 0.5), axes.y(0) - axes.y(value)
+            axes.x(index), axes.y(value), max(wide - gap, 0.5), axes.y(0) - axes.y(value)
         )
-        for place, value in enumerate(values)
+        for index, value in enumerate(values)
     ]
     scale = [
         _across(axes.y(at)) + _text(LEFT - 5, axes.y(at) + 3.5, _short(at), "end")

@@ -21,9 +21,11 @@ def of_confusion(counts: np.ndarray, names: Sequence[str]) -> tuple[ClassScore, 
     )
 
 
-def _with_confusion(one: ClassScore, names: Sequence[str], wrong: np.ndarray) -> ClassScore:
+def _with_confusion(score: ClassScore, names: Sequence[str], wrong: np.ndarray) -> ClassScore:
     most = int(wrong.argmax())
-    return ClassScore(one.name, one.rows, one.precision, one.recall, one.f1, names[most], int(wrong[most]))
+    return ClassScore(
+        score.name, score.rows, score.precision, score.recall, score.f1, names[most], int(wrong[most])
+    )
 
 
 def of_questions(truth: np.ndarray, predicted: np.ndarray, names: Sequence[str]) -> tuple[ClassScore, ...]:

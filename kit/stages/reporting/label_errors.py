@@ -45,7 +45,7 @@ def _of_questions(
             answer = share[row] if likely else 1 - share[row]
             likely_label = (name if likely else f"not {name}",)
             ranked.append((margin, row, _suspect(subject, row, likely_label, 1 - answer, answer)))
-    return expected, [(row, one) for _, row, one in sorted(ranked, key=lambda each: each[0])]
+    return expected, [(row, suspect) for _, row, suspect in sorted(ranked, key=lambda entry: entry[0])]
 
 
 def _suspect(

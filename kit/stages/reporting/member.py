@@ -95,8 +95,12 @@ def _folds(file: Path) -> list[int]:
 
 def best_member(all_candidates: Sequence[Candidate], metric: Metric) -> Candidate | None:
     """Returns the best by the metric of those that cover most rows."""
-    most = MIN_COVERAGE * max((one.rows for one in all_candidates), default=0)
-    scored = [(one.score, one) for one in all_candidates if one.score is not None and one.rows >= most]
+    most = MIN_COVERAGE * max((candidate.rows for candidate in all_candidates), default=0)
+    scored = [
+        (candidate.score, candidate)
+        for candidate in all_candidates
+        if candidate.score is not None and candidate.rows >= most
+    ]
     sign = 1.0 if metric.higher_is_better else -1.0
     return max(scored, key=lambda pair: sign * pair[0])[1] if scored else None
 
@@ -130,7 +134,14 @@ def read(
 def find_member(all_candidates: Sequence[Candidate], ref: RunRef) -> Candidate:
     """Returns the member for a reference. Raises ConfigError C15 if it has no such predictions."""
     name = ref.run.name
-    chosen = next((one for one in all_candidates if (one.run.name, one.views) == (name, ref.views)), None)
+    chosen = next(
+        (
+            candidate
+            for candidate in all_candidates
+            if (candidate.run.name, candidate.views) == (name, ref.views)
+        ),
+        None,
+    )
     if chosen is None:
         raise ConfigError(
             f"{name} has no out-of-fold predictions of views {ref.views!r}",

@@ -134,14 +134,14 @@ def heat(value: float, low: float = 0.0) -> int:
 
 def weakest(classes: Sequence[ClassScore]) -> list[ClassScore]:
     """Returns the classes, the lowest F1 first; those without rows last."""
-    return sorted(classes, key=lambda one: (not one.rows, one.f1 or 0.0))
+    return sorted(classes, key=lambda of_class: (not of_class.rows, of_class.f1 or 0.0))
 
 
-def curves(run: TrainedRun, name: str, title: str, y: str, one: bool = False) -> Markup:
-    """Draws a run's numbers of one name by epoch, one line per fold; `one`: only the first fold, because all
+def curves(run: TrainedRun, name: str, title: str, y: str, first_only: bool = False) -> Markup:
+    """Draws a run's numbers of one name by epoch, one line per fold; `first_only`: only the first fold, because all
     are alike.
     """
-    shown_curves = run.curves[:1] if one else run.curves
+    shown_curves = run.curves[:1] if first_only else run.curves
     lines_drawn = [
         Line(f"fold {curve.fold}", curve.epochs, curve.values[name])
         for curve in shown_curves
@@ -161,21 +161,21 @@ def class_sizes(data: DataSection) -> Markup:
 
 def reliability(calibration: Calibration) -> Markup:
     """Draws accuracy by confidence; below the diagonal the member is overconfident."""
-    points = [(one.confidence, one.accuracy, "") for one in calibration.bins]
+    points = [(bin_of_rows.confidence, bin_of_rows.accuracy, "") for bin_of_rows in calibration.bins]
     return charts.diagonal(points, "Accuracy by confidence", "confidence", "accuracy", whole=True)
 
 
-def column_scatter(one: ColumnScore) -> Markup:
+def column_scatter(column: ColumnScore) -> Markup:
     """Draws predicted by true values of one column, beside the diagonal."""
-    points = [(truth, given, "") for truth, given in one.points]
-    return charts.diagonal(points, f"{one.name}: predicted by true values", "true", "predicted")
+    points = [(truth, given, "") for truth, given in column.points]
+    return charts.diagonal(points, f"{column.name}: predicted by true values", "true", "predicted")
 
 
-def column_errors(one: ColumnScore) -> Markup:
+def column_errors(column: ColumnScore) -> Markup:
     """Draws how many rows have which error, from too low to too high."""
-    text = f"{len(one.errors)} bins of the error, from -{one.reach:.4g} to {one.reach:.4g}; its mean is {one.bias:.4g}"
-    title = f"{one.name}: rows by error"
-    return charts.bars(one.errors, title, text, f"error from -{one.reach:.4g} to {one.reach:.4g}")
+    limits = f"from -{column.reach:.4g} to {column.reach:.4g}"
+    text = f"{len(column.errors)} bins of the error, {limits}; its mean is {column.bias:.4g}"
+    return charts.bars(column.errors, f"{column.name}: rows by error", text, f"error {limits}")
 
 
 def matrix(counts: Sequence[Sequence[int]]) -> str:

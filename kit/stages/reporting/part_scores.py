@@ -33,11 +33,11 @@ def evaluate_parts(table: Table, predictions: np.ndarray, metric: Metric) -> tup
     scores = _scores_of(metric, truth, predictions)
     evaluations: list[PartEvaluation] = []
     for part in table.target.layout:
-        for place, name in _blocks(part, table.classes):
-            rows = np.asarray(known[:, place].all(axis=1))
+        for columns, name in _blocks(part, table.classes):
+            rows = np.asarray(known[:, columns].all(axis=1))
             if rows.any():
                 scores_of_part = scores.get(name, {})
-                own = (table, part, place, name, truth[rows, place], predictions[rows, place])
+                own = (table, part, columns, name, truth[rows, columns], predictions[rows, columns])
                 evaluations.append(_evaluate(*own, scores_of_part))
     return tuple(evaluations)
 
@@ -54,7 +54,7 @@ def _blocks(part: AnswerPart, names: tuple[str, ...]) -> Iterator[tuple[slice, s
 def _evaluate(
     table: Table,
     part: AnswerPart,
-    place: slice,
+    columns: slice,
     name: str,
     truth: np.ndarray,
     given: np.ndarray,
@@ -64,7 +64,7 @@ def _evaluate(
         column = score_column(name, truth[:, 0], given[:, 0].astype(np.float64))
         return PartEvaluation(name, part.kind, len(truth), scores, None, (), (), column)
     if part.kind == "softmax":
-        names = tuple(one.partition(PART_SEPARATOR)[2] or one for one in table.classes[place])
+        names = tuple(one.partition(PART_SEPARATOR)[2] or one for one in table.classes[columns])
         true, predicted = truth.argmax(axis=1), given.argmax(axis=1)
     else:
         names = YES_NO

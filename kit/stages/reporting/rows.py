@@ -52,15 +52,14 @@ def examine_rows(
 
 def _suspects(context: ReportContext, member: EvaluatedMember) -> Work[LabelErrorSection]:
     expected, suspects = find_suspects(member)
-    first_suspects = suspects[:MAX_LABEL_ERRORS]
-    images = yield from photos(context.workspace, [member.table.paths[row] for row, _ in first_suspects])
+    listed = suspects[:MAX_LABEL_ERRORS]
+    images = yield from photos(context.workspace, [member.table.paths[row] for row, _ in listed])
     rows = []
-    for (_, one), image in zip(first_suspects, images, strict=True):
-        text = (
-            f"image {one.id}, labelled {', '.join(one.labels) or 'nothing'}, probably {', '.join(one.likely)}"
-        )
+    for (_, suspect), image in zip(listed, images, strict=True):
+        label, likely = ", ".join(suspect.labels) or "nothing", ", ".join(suspect.likely)
+        text = f"image {suspect.id}, labelled {label}, probably {likely}"
         picture = None if image is None else context.album.picture(image, text, "doubtful labels")
-        rows.append(replace(one, picture=picture))
+        rows.append(replace(suspect, picture=picture))
     return LabelErrorSection(member.name, expected, len(suspects), tuple(rows))
 
 

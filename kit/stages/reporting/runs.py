@@ -112,16 +112,20 @@ def find_differing_settings(requests: Sequence[Mapping[str, Any]]) -> list[dict[
 
     A run with other settings, such as a soup, lists those and leaves out the settings that it lacks.
     """
-    dotted = [{key: str(value) for key, value in flatten(one).items() if value != {}} for one in requests]
+    dotted = [
+        {key: str(value) for key, value in flatten(request).items() if value != {}} for request in requests
+    ]
     usual = max(
-        (frozenset(one) for one in requests),
-        key=[frozenset(one) for one in requests].count,
+        (frozenset(request) for request in requests),
+        key=[frozenset(request) for request in requests].count,
         default=frozenset(),
     )
     apart = set()
-    for key in {key for one in dotted for key in one}:
+    for key in {key for request in dotted for key in request}:
         section = key.partition(".")[0]
-        values = {one.get(key, "") for one, whole in zip(dotted, requests, strict=True) if section in whole}
+        values = {
+            request.get(key, "") for request, whole in zip(dotted, requests, strict=True) if section in whole
+        }
         if len(values) > 1 or section not in usual:
             apart.add(key)
-    return [{key: one[key] for key in sorted(apart & one.keys())} for one in dotted]
+    return [{key: request[key] for key in sorted(apart & request.keys())} for request in dotted]

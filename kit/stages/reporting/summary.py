@@ -47,8 +47,8 @@ def summarise(
     name, cv = _best(metric, best, dict(rows), sections.board)
     sign = 1.0 if metric.higher_is_better else -1.0
     board = None if isinstance(sections.board, Missing) else sections.board
-    scored = [one.leaderboard for one in board.submissions if one.leaderboard is not None] if board else []
-    wrong = sorted(_find_problems(sections), key=lambda one: LEVELS[one.level])
+    scored = [item.leaderboard for item in board.submissions if item.leaderboard is not None] if board else []
+    wrong = sorted(_find_problems(sections), key=lambda item: LEVELS[item.level])
     return Summary(
         metric=metric.plugin_name(),
         higher_is_better=metric.higher_is_better,
@@ -124,7 +124,7 @@ def _of_rows(evaluation: MemberEvaluation) -> Iterator[Problem]:
 
 def weak_classes(classes: Sequence[ClassScore]) -> list[str]:
     """Returns the classes with rows whose F1 is less than half of the mean, the weakest first."""
-    scores = {one.name: one.f1 or 0.0 for one in classes if one.rows}
+    scores = {score.name: score.f1 or 0.0 for score in classes if score.rows}
     mean = sum(scores.values()) / max(len(scores), 1)
     return sorted(
         (name for name, f1 in scores.items() if f1 < WEAK_CLASS_F1 * mean), key=lambda name: scores[name]
@@ -207,12 +207,12 @@ def _submission_steps(best: Candidate | None, higher: bool, sections: Sections) 
             names = " ".join(f"runs/{run.name}" for run in finished[:MAX_NAMES_PER_LINE])
             yield NextStep("see what a blend brings", f"kit plot members {names}")
     elif worse := harmful_members(sections.blend):
-        rest = [f"runs/{one.name}" for one in sections.blend.members if one.name not in worse]
+        rest = [f"runs/{item.name}" for item in sections.blend.members if item.name not in worse]
         yield NextStep("blend without those that make it worse", f"kit blend {' '.join(rest)}")
     if not sections.board.scored and sections.board.submissions:
         number = sections.board.submissions[0].number
         yield NextStep(
             "send the best submission, and tell what the leaderboard said", f"kit board score {number} SCORE"
         )
-    elif any(one.leaderboard is None for one in sections.board.submissions):
+    elif any(item.leaderboard is None for item in sections.board.submissions):
         yield NextStep("which submissions are worth sending", "kit board --submissions-left 3")

@@ -76,9 +76,9 @@ def example_page(
     strips = tuple(
         tuple(
             _example_image(table, row, images[row], float(similarity))
-            for row, similarity in zip(line, (1.0, *neighbours.similarities[place]), strict=True)
+            for row, similarity in zip(line, (1.0, *neighbours.similarities[index]), strict=True)
         )
-        for place, line in zip(chosen.tolist(), wanted.tolist(), strict=True)
+        for index, line in zip(chosen.tolist(), wanted.tolist(), strict=True)
     )
     return Page(strips, int((~right).sum()), len(held_out), _map(table, held_out, vectors, seed))
 
@@ -93,7 +93,7 @@ def _choose(right: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarr
 def _images(workspace: Workspace, source: EmbeddedRun, rows: np.ndarray) -> Work[dict[int, np.ndarray]]:
     """Returns the rows' images in the run's cache."""
     loaded = yield from load_rows(workspace, source.table.take(rows), "train", geometry(source.experiment))
-    return {row: to_rgb(loaded.cache[place]) for place, row in enumerate(rows.tolist())}
+    return {row: to_rgb(loaded.cache[index]) for index, row in enumerate(rows.tolist())}
 
 
 def _example_image(table: Table, row: int, image: np.ndarray, similarity: float) -> ExampleImage:

@@ -63,11 +63,13 @@ def embedding_map(embedding: Map, title: str) -> Figure:
     figure.suptitle(title, fontsize=10)
     for number, (what, names) in enumerate(panels.items(), 1):
         axes = figure.add_subplot(1, len(panels), number)
-        kinds, place = np.unique(names, return_inverse=True)
-        axes.scatter(embedding.places[:, 0], embedding.places[:, 1], c=place, cmap="turbo", s=9, linewidths=0)
+        kinds, kind_of_point = np.unique(names, return_inverse=True)
+        axes.scatter(
+            embedding.places[:, 0], embedding.places[:, 1], c=kind_of_point, cmap="turbo", s=9, linewidths=0
+        )
         for kind in range(len(kinds) if len(kinds) <= MAX_LEGEND_GROUPS else 0):
             middle, box = (
-                np.median(embedding.places[place == kind], axis=0),
+                np.median(embedding.places[kind_of_point == kind], axis=0),
                 {"fc": "white", "alpha": 0.7, "lw": 0},
             )
             axes.annotate(str(kinds[kind]), middle, fontsize=7, ha="center", bbox=box)

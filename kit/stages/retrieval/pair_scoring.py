@@ -40,9 +40,7 @@ def score_pairs(
         if not numbers:
             continue
         sides = [
-            np.stack(
-                [(embedded.test if is_test else embedded.train).vectors[place] for is_test, place in side]
-            )
+            np.stack([(embedded.test if is_test else embedded.train).vectors[row] for is_test, row in side])
             for side in zip(*(pairs[number].rows for number in numbers), strict=True)
         ]
         given = pair_features(*sides)[None]
@@ -55,9 +53,9 @@ def score_pairs(
 
 def _locate(source: EmbeddedRun, wanted: Sequence[tuple[str, str]]) -> list[_Pair]:
     everyone = frozenset(source.by_fold)
-    train = {name: place for place, name in enumerate(source.table.ids.tolist())}
+    train = {name: row_number for row_number, name in enumerate(source.table.ids.tolist())}
     first = next(iter(source.by_fold.values()))
-    test = {name: place for place, name in enumerate(first.test.ids.tolist())}
+    test = {name: row_number for row_number, name in enumerate(first.test.ids.tolist())}
     held_out_by_fold = [everyone & frozenset(row) for row in source.folds.numbers.tolist()]
     pairs = []
     for one, other in wanted:

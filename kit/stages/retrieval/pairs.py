@@ -151,7 +151,7 @@ def classify_pairs(
             "threshold": threshold,
             "f1": f1,
             "curve": curve(same_probability, same),
-            "judges": {name: one.spec() for name, one in judges.items()},
+            "judges": {name: classifier.spec() for name, classifier in judges.items()},
         },
     )
     probabilities, seen = score_pairs(source, wanted, judges)

@@ -118,7 +118,7 @@ def retrieve(
     metric = scoring.metric
     check_takes((opened_scorer, metric), table.label_kind, root)
     recipe = for_metric(opened_scorer, metric).with_classes(Classes(table.classes))
-    slugs = [one.slug() for one in (opened_scorer, *opened)]
+    slugs = [plugin.slug() for plugin in (opened_scorer, *opened)]
     context = _RetrievalContext(workspace, table, scoring, recipe, opened, slugs)
     read = [read_source(workspace, member, table) for member in members]
     results = []

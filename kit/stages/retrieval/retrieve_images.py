@@ -139,10 +139,10 @@ class ImageAnswers(Displayed):
         ]
         if self.path is None:
             return [*lines, "data.sample is null, so no submission was written"]
-        place = f"{self.path.parent.name}/{self.path.name}"
+        file = f"{self.path.parent.name}/{self.path.name}"
         return [
             *lines,
-            f"submission {self.number}: {place}, {self.rows} rows with {self.images:.1f} images on average",
+            f"submission {self.number}: {file}, {self.rows} rows with {self.images:.1f} images on average",
         ]
 
     def to_frame(self) -> pd.DataFrame:
@@ -183,7 +183,7 @@ def retrieve_images(
     sources = [read_source(workspace, member, table) for member in members]
     _check_folds(sources)
     search = _chain(
-        [Reranker.open(one, workspace.root, "reranker") for one in question.rerankers], workspace.root
+        [Reranker.open(item, workspace.root, "reranker") for item in question.rerankers], workspace.root
     )
     sample, shape = _open_sample(workspace, question)
     yield Progress(TASK, 0, 2, "held-out rows")
@@ -218,11 +218,11 @@ def retrieve_images(
     if hasattr(shape, "write_ranked"):
         filled = shape.write_ranked(lists, sample)
     else:
-        names = {one: [image for image, _ in ranked] for one, ranked in lists.items()}
+        names = {item: [image for image, _ in ranked] for item, ranked in lists.items()}
         filled = shape.write_lists(names, sample)
     check_table(filled, sample, shape, table.classes)
     written = _enter(workspace, answers, question, filled, shape, name)
-    images = float(np.mean([len(lists[one]) for one in wanted]))
+    images = float(np.mean([len(lists[item]) for item in wanted]))
     return replace(answers, number=written.number, path=written.path, rows=len(wanted), images=images)
 
 
@@ -335,7 +335,7 @@ def _answer_test(
         near = nearest_excluding_self(queries, count, search)
     else:
         by_run = [read_index(workspace, source, question.index) for source in sources]
-        names, gallery = _join(reductions, lambda fold: [one[fold] for one in by_run])
+        names, gallery = _join(reductions, lambda fold: [vectors[fold] for vectors in by_run])
         near = search(queries, gallery, min(question.most, len(names)))
     return dict(_list_ids(ids, names, near, question, rule))
 

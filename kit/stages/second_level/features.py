@@ -51,7 +51,9 @@ class FeatureTable:
     def test_folds(self) -> list[int]:
         """Returns the folds whose models predicted the test rows, by all members; [-1] if the members differ."""
         folds_of_members = [sorted(set(member.test.folds.tolist())) for member in self.members]
-        return folds_of_members[0] if all(each == folds_of_members[0] for each in folds_of_members) else [-1]
+        return (
+            folds_of_members[0] if all(folds == folds_of_members[0] for folds in folds_of_members) else [-1]
+        )
 
     def test_features(self, fold: int) -> tuple[pd.DataFrame, np.ndarray]:
         """Returns features of the test rows (T, F) and the members' probabilities (M, T, K), by one fold's
@@ -62,7 +64,7 @@ class FeatureTable:
             member.test.mean() if of_all else member.test.take(member.test.folds == fold)
             for member in self.members
         ]
-        stack = np.stack([each.align(self.test.ids) for each in predictions_of_members])
+        stack = np.stack([predictions.align(self.test.ids) for predictions in predictions_of_members])
         return self._join(stack, self.side[1], self.test), stack
 
     def _join(self, stack: np.ndarray, side: pd.DataFrame, table: Table) -> pd.DataFrame:
@@ -81,7 +83,9 @@ def make_features(
     table = labels(workspace)
     read = with_current_names(workspace, read, table)
     check_together(read, table)
-    other = next((one for one in read if one.folds.fingerprint() != read[0].folds.fingerprint()), None)
+    other = next(
+        (member for member in read if member.folds.fingerprint() != read[0].folds.fingerprint()), None
+    )
     if other is not None:
         raise InvalidError(
             f"{read[0]} and {other} have different folds, so a second level would learn from rows it predicts",
@@ -131,8 +135,8 @@ def join_features(
     `stack` is (M, N, K). The z-score is 0 in a group without spread. The rank is from 0 to 1, ties share the mean.
     """
     columns = {
-        f"{name}|{label}": stack[place, :, number].astype(np.float64)
-        for place, name in enumerate(names)
+        f"{name}|{label}": stack[index, :, number].astype(np.float64)
+        for index, name in enumerate(names)
         for number, label in enumerate(classes)
     }
     with_sides = pd.concat([pd.DataFrame(columns), side.reset_index(drop=True)], axis=1)
@@ -198,10 +202,10 @@ def write_features(
             f"--out {path} is neither .csv nor .parquet", code="C05", hint="--out features.parquet"
         )
     beside = path.with_name(f"{path.stem}-test{path.suffix}")
-    for each in (path, beside):
-        if each.exists():
+    for file in (path, beside):
+        if file.exists():
             raise ConfigError(
-                f"{each} already exists", code="C38", hint="use another --out, or remove the file"
+                f"{file} already exists", code="C38", hint="use another --out, or remove the file"
             )
     yield Progress(TASK, 0, 1, "features")
     all_features = make_features(space, members, group)

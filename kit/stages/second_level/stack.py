@@ -123,8 +123,8 @@ def stack(
         "options": options,
         "seeds": seeds,
         "members": {
-            str(one): fingerprint([one.oof.provenance.to_json(), one.test.provenance.to_json()])
-            for one in features.members
+            str(source): fingerprint([source.oof.provenance.to_json(), source.test.provenance.to_json()])
+            for source in features.members
         },
         "columns": list(space.competition.data.columns),
         "kinds": dict(space.competition.data.column_kinds),
@@ -134,8 +134,8 @@ def stack(
     is_new = check_name(run, manifest)
     if is_new:
         held_out = np.zeros(features.rows.members.shape[1:])
-        for place, fold in enumerate(numbers):
-            yield Progress(TASK, place, len(numbers) + 1, f"fold {fold}")
+        for index, fold in enumerate(numbers):
+            yield Progress(TASK, index, len(numbers) + 1, f"fold {fold}")
             out = features.rows.folds == fold
             fit = features.train[~out], features.rows.truth[~out]
             (held_out[out],) = _predict(
@@ -155,10 +155,10 @@ def stack(
         model=model,
         scores=dict(written.scores or {}),
         member_scores={
-            str(one): scores(
-                scoring, one.oof.mean().take(np.isin(one.oof.mean().ids, features.rows.ids)), table
+            str(source): scores(
+                scoring, source.oof.mean().take(np.isin(source.oof.mean().ids, features.rows.ids)), table
             )
-            for one in features.members
+            for source in features.members
         },
         rows=len(table),
         features=features.train.shape[1],

@@ -192,8 +192,8 @@ def fit_predict(
             raise ConfigError(
                 f"{model}: {first}", code="C02", hint="other --options, or --model scikit-learn"
             ) from error
-        total = [one + other for one, other in zip(total, probabilities, strict=True)]
-    return [np.asarray(one / seeds, np.float64) for one in total]
+        total = [sums + other for sums, other in zip(total, probabilities, strict=True)]
+    return [np.asarray(sums / seeds, np.float64) for sums in total]
 
 
 def _without_missing(features: pd.DataFrame, names: list[str]) -> pd.DataFrame:

@@ -87,13 +87,13 @@ def _unread_images(predictions: Predictions, test: Table) -> list[str]:
 
 def _check_held_out(file: Path, predictions: Predictions, folds: Folds) -> None:
     """Raises InvalidError D43 for a row that its model may have trained on."""
-    place = {name: row for row, name in enumerate(folds.ids.tolist())}
-    unknown = [name for name in predictions.ids.tolist() if name not in place]
+    row_of = {name: row for row, name in enumerate(folds.ids.tolist())}
+    unknown = [name for name in predictions.ids.tolist() if name not in row_of]
     if unknown:
         raise InvalidError(
             f"{file} has {len(unknown)} ids that its folds.csv lacks", code="D41", cases=unknown
         )
-    numbers = folds.numbers[[place[name] for name in predictions.ids.tolist()]]
+    numbers = folds.numbers[[row_of[name] for name in predictions.ids.tolist()]]
     wrong = ~np.asarray((numbers == predictions.folds[:, None]).any(axis=1))
     if wrong.any():
         cases = [

@@ -110,6 +110,6 @@ def _write(folds: Folds, out: Path) -> None:
 def _count_classes(folds: Folds, table: Table) -> dict[str, tuple[int, ...]]:
     """Returns for each class the rows that each fold holds out, without rows that the table now lacks."""
     known = np.isin(folds.ids, table.ids)
-    place = table.index_of(folds.ids[known])
-    counts = [table.counts(place[folds.oof_mask(fold)[known]]) for fold in range(folds.count)]
+    row_of_id = table.index_of(folds.ids[known])
+    counts = [table.counts(row_of_id[folds.oof_mask(fold)[known]]) for fold in range(folds.count)]
     return {name: tuple(int(count[at]) for count in counts) for at, name in enumerate(table.classes)}

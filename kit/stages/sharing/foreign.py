@@ -227,9 +227,9 @@ def _read_folds(space: Workspace, given: StrPath) -> Folds:
 def _of_table(folds: Folds, table: Table) -> Folds:
     """Returns the same folds on the table's rows, in its order. Rows that the folds lack are never held out."""
     numbers = np.full((len(table), folds.numbers.shape[1]), -1, np.int64)
-    place = {name: row for row, name in enumerate(table.ids.tolist())}
-    known = [row for row, name in enumerate(folds.ids.tolist()) if name in place]
-    numbers[[place[str(folds.ids[row])] for row in known]] = folds.numbers[known]
+    row_of = {name: row for row, name in enumerate(table.ids.tolist())}
+    known = [row for row, name in enumerate(folds.ids.tolist()) if name in row_of]
+    numbers[[row_of[str(folds.ids[row])] for row in known]] = folds.numbers[known]
     return Folds(table.ids, numbers)
 
 
@@ -244,7 +244,7 @@ def _folds_of_column(rows: ForeignTable) -> Folds:
         raise InvalidError(
             f"{rows.path}: {len(bad)} ids have no fold, or fewer folds than others",
             code="D43",
-            cases=[Case("has no fold of its own", id=str(each)) for each in bad[:MAX_CASES]],
+            cases=[Case("has no fold of its own", id=str(row_id)) for row_id in bad[:MAX_CASES]],
             hint="write a row for each id and repeat, with the fold of its model",
         )
     order = np.lexsort((rows.folds, number))
@@ -278,8 +278,8 @@ def _member(
     )
     if rows is None or folds is None:
         return Member.unverified(run.name, PLAIN, predicted)
-    place = {name: row for row, name in enumerate(folds.ids.tolist())}
-    at = [place[name] for name in rows.ids.tolist()]
+    row_of = {name: row for row, name in enumerate(folds.ids.tolist())}
+    at = [row_of[name] for name in rows.ids.tolist()]
     held_out = Predictions(
         rows.ids,
         folds.numbers[at, 0] if rows.folds is None else rows.folds,

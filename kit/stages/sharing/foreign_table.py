@@ -68,9 +68,9 @@ def read_foreign_table(path: Path, layout: TableLayout) -> ForeignTable:
     values, notes = _check_values(path, values, ids, lines, layout.target, whole=len(columns) > 1)
     if len(columns) == 1 and len(layout.classes) == 2:
         values = np.concatenate([values, 1 - values], axis=1)
-        columns = {**columns, next(each for each in layout.classes if each not in columns): ""}
-    order = [list(columns).index(each) for each in layout.classes]
-    unread = [each for each in cells if each not in (name, FOLD, *columns.values())]
+        columns = {**columns, next(label for label in layout.classes if label not in columns): ""}
+    order = [list(columns).index(label) for label in layout.classes]
+    unread = [label for label in cells if label not in (name, FOLD, *columns.values())]
     if unread:
         notes = (
             *notes,

@@ -111,8 +111,8 @@ def import_runs(
     D69 for an unsafe or damaged archive, CheckpointError D51 and D52 for damaged files and a newer kit.
     Raises InvalidError D41 and D42 for other ids or classes, BusyError R08 if a process works on a run.
     """
-    place = Path(source)
-    with open_source(place) as opened:
+    folder = Path(source)
+    with open_source(folder) as opened:
         space, has_config = _workspace(workspace, opened)
         chosen = _choose_runs(opened, only)
         with staging_folder(space) as staging:
@@ -123,14 +123,14 @@ def import_runs(
             new, already = _sort_out(space, staging, chosen, prefix)
             for number, name in enumerate(new):
                 yield Progress(TASK, number, len(new), f"checking runs/{name}")
-                with _rename_in_errors(staging, place):
+                with _rename_in_errors(staging, folder):
                     check_run(space, Run(staging / "runs" / name), train, test)
             entries = [] if only else check_submissions(staging / "submissions")
             names = {name: prefix + name for name in chosen}
             runs = tuple(_take_run(space, staging, name, names[name], train) for name in new)
             submissions = take_submissions(space, staging / "submissions", entries, names if prefix else {})
             others = () if prefix or only else tuple(_take_others(space, staging, opened))
-    return ImportResult(place, runs, tuple(already), submissions, others, has_config)
+    return ImportResult(folder, runs, tuple(already), submissions, others, has_config)
 
 
 def _workspace(workspace: Workspace | StrPath, source: Source) -> tuple[Workspace, bool]:

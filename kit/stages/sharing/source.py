@@ -77,7 +77,7 @@ def open_source(path: Path) -> Iterator[Source]:
         yield _open_folder(path)
     elif path.is_file():
         with open_archive(path) as archive:
-            names = [one.filename for one in archive.infolist() if not one.is_dir()]
+            names = [item.filename for item in archive.infolist() if not item.is_dir()]
             prefix = _choose(path, sorted({root for name in names if (root := _root_of(name)) is not None}))
             inner = tuple(name.removeprefix(prefix) for name in names if name.startswith(prefix))
             yield Source(path, inner, archive, prefix)
@@ -141,12 +141,12 @@ def _choose(path: Path, roots: Sequence[str]) -> str:
 def _list(root: Path, folder: str) -> list[str]:
     """Returns the files below a folder. Raises DataError D69 for a link that leads out of `root`."""
     relative = []
-    for place, inner, files in os.walk(root / folder):
+    for directory, inner, files in os.walk(root / folder):
         for name in [*inner, *files]:
-            path = Path(place, name)
+            path = Path(directory, name)
             if path.is_symlink() and not path.resolve().is_relative_to(root.resolve()):
                 raise DataError(
                     f"{path} refused: it is a link out of {root}", code="D69", hint="copy the file there"
                 )
-        relative += [Path(place, name).relative_to(root).as_posix() for name in files]
+        relative += [Path(directory, name).relative_to(root).as_posix() for name in files]
     return sorted(relative)

@@ -61,7 +61,9 @@ def take_submissions(
 
 def _take(submissions: Path, folder: Path, entry: Entry, renamed: Mapping[str, str]) -> ImportedSubmission:
     board = Board.read(submissions)
-    here = next((one for one in board.entries if _is_same(submissions, one, folder, entry)), None)
+    here = next(
+        (own_entry for own_entry in board.entries if _is_same(submissions, own_entry, folder, entry)), None
+    )
     if here is not None:
         is_scored = here.leaderboard is None and entry.leaderboard is not None
         if is_scored and entry.leaderboard is not None:
@@ -111,9 +113,9 @@ def _rename_members(record: dict[str, Any], renamed: Mapping[str, str]) -> dict[
     if not renamed:
         return record
     members = [
-        {**one, "member": _rename(str(one["member"]), renamed)}
-        if isinstance(one, dict) and "member" in one
-        else one
-        for one in record.get("members", [])
+        {**member, "member": _rename(str(member["member"]), renamed)}
+        if isinstance(member, dict) and "member" in member
+        else member
+        for member in record.get("members", [])
     ]
     return {**record, "members": members}

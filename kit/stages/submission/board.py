@@ -226,17 +226,19 @@ class Board:
 
     def rank_of(self, entry: Entry) -> int:
         """Returns an entry's rank, as `rank` does."""
-        return [one.key for one in self.comparable_entries(entry)].index(entry.key) + 1
+        return [candidate.key for candidate in self.comparable_entries(entry)].index(entry.key) + 1
 
     def comparable_entries(self, entry: Entry) -> tuple[Entry, ...]:
         """Returns the submissions of an entry's metric with a score on the same rows, including the entry, best first.
 
         Those without a score come last.
         """
-        alike = [one for one in self.sort_entries() if one.metric == entry.metric]
+        alike = [candidate for candidate in self.sort_entries() if candidate.metric == entry.metric]
         if not self.is_apart(entry):
-            return tuple(one for one in alike if not self.is_apart(one))
-        return tuple(one for one in alike if self.row_sets[one.key] == self.row_sets[entry.key])
+            return tuple(candidate for candidate in alike if not self.is_apart(candidate))
+        return tuple(
+            candidate for candidate in alike if self.row_sets[candidate.key] == self.row_sets[entry.key]
+        )
 
     def is_apart(self, entry: Entry) -> bool:
         """Whether an entry's score is on other rows than those on which scores of its metric are compared."""
@@ -376,7 +378,11 @@ def enter_submission(
         written = write(workspace.submissions, name, table, record, separator, board.last, entered)
         if written.is_new:
             board = board.enter(_new_entry(written, record, metric, cv, notes))
-    return written, board, next(one for one in board.entries if one.file == written.path.name)
+    return (
+        written,
+        board,
+        next(candidate for candidate in board.entries if candidate.file == written.path.name),
+    )
 
 
 def _new_entry(

@@ -89,7 +89,9 @@ class KaggleSite:
                     hint="pip install 'kit-competitions[kaggle]'",
                 ) from None
             api = KaggleApi()
-            api.args = [one for one in api.args if "verbose" not in one]  # it prints credentials
+            api.args = [
+                argument for argument in api.args if "verbose" not in argument
+            ]  # it prints credentials
             api.authenticate()
         return cls(name, api)
 
@@ -127,11 +129,15 @@ class KaggleSite:
         with self._client() as client:
             for _ in range(MAX_PAGES):
                 answer = client.list_submissions(request)
-                submissions += [self._submission(one) for one in answer.submissions or () if one is not None]
+                submissions += [
+                    self._submission(submission)
+                    for submission in answer.submissions or ()
+                    if submission is not None
+                ]
                 if not answer.next_page_token:
                     break
                 request.page_token = answer.next_page_token
-        return tuple(sorted(submissions, key=lambda one: one.sent, reverse=True))
+        return tuple(sorted(submissions, key=lambda submission: submission.sent, reverse=True))
 
     def allowance(self, competition: SiteCompetition, sent: tuple[SiteSubmission, ...]) -> Allowance:
         """Returns how many submissions the team may still send today: from the site, or counted if the site
@@ -140,7 +146,7 @@ class KaggleSite:
         with suppress(LookupError):
             return self._ask_allowance()
         today = datetime.now(UTC).date()
-        count = sum(one.sent.date() == today and one.status != FAILED for one in sent)
+        count = sum(submission.sent.date() == today and submission.status != FAILED for submission in sent)
         limit = competition.daily_limit
         return Allowance(count, None if limit is None else max(0, limit - count))
 
@@ -224,15 +230,19 @@ class KaggleSite:
             "https://www.kaggle.com/competitions/NAME; if the name is right, accept the rules there",
         )
 
-    def _submission(self, one: Any) -> SiteSubmission:
-        sent = one.date if one.date is None or one.date.tzinfo else one.date.replace(tzinfo=UTC)
-        status = {"COMPLETE": COMPLETE, "ERROR": FAILED}.get(one.status.name, PENDING)
+    def _submission(self, submission: Any) -> SiteSubmission:
+        sent = (
+            submission.date
+            if submission.date is None or submission.date.tzinfo
+            else submission.date.replace(tzinfo=UTC)
+        )
+        status = {"COMPLETE": COMPLETE, "ERROR": FAILED}.get(submission.status.name, PENDING)
         return SiteSubmission(
-            int(one.ref),
-            one.file_name or "",
-            one.description or "",
+            int(submission.ref),
+            submission.file_name or "",
+            submission.description or "",
             sent or datetime.fromtimestamp(0, UTC),
             status,
-            float(one.public_score) if status == COMPLETE and one.public_score else None,
-            clean(one.error_description or "", self._secrets()),
+            float(submission.public_score) if status == COMPLETE and submission.public_score else None,
+            clean(submission.error_description or "", self._secrets()),
         )

@@ -165,12 +165,12 @@ def _look_after(plan: PlannedUpload, error: RunError) -> SentSubmission:
 
 def _find_listed(plan: PlannedUpload) -> SiteSubmission | None:
     """Returns the submission in the site's list, other than earlier ones."""
-    known = {one.reference for one in plan.earlier}
+    known = {submission.reference for submission in plan.earlier}
     for delay in LISTING_DELAYS_S:
         time.sleep(delay)
-        for one in find_matches(plan.entry, plan.site.submissions()):
-            if one.reference not in known:
-                return one
+        for submission in find_matches(plan.entry, plan.site.submissions()):
+            if submission.reference not in known:
+                return submission
     return None
 
 
@@ -184,11 +184,16 @@ def _find_earlier(
     """Returns submissions on the site of this entry, or of an entry with the same content; failed ones do not count."""
     digest = _digest(workspace, entry)
     alike = [
-        one
-        for one in Board.read(workspace.submissions).entries
-        if one.key == entry.key or (digest and _digest(workspace, one) == digest)
+        candidate
+        for candidate in Board.read(workspace.submissions).entries
+        if candidate.key == entry.key or (digest and _digest(workspace, candidate) == digest)
     ]
-    return [(one, match) for one in alike for match in find_matches(one, sent) if match.status != FAILED]
+    return [
+        (candidate, match)
+        for candidate in alike
+        for match in find_matches(candidate, sent)
+        if match.status != FAILED
+    ]
 
 
 def _digest(workspace: Workspace, entry: Entry) -> str:

@@ -43,16 +43,18 @@ class SyncResult(Displayed):
     def describe(self) -> list[str]:
         """Returns what changed on the board, and the submissions without a score with the reason."""
         lines = []
-        for one in self.scores:
-            score_text = "" if one.score is None else f" {one.score:g}"
-            detail = f" ({one.detail})" if one.detail else ""
-            if one.status != "unchanged":
-                lines.append(f"submission {one.entry.number}: {one.status}{score_text}{detail}")
-        unchanged = sum(one.status == "unchanged" for one in self.scores)
+        for synced in self.scores:
+            score_text = "" if synced.score is None else f" {synced.score:g}"
+            detail = f" ({synced.detail})" if synced.detail else ""
+            if synced.status != "unchanged":
+                lines.append(f"submission {synced.entry.number}: {synced.status}{score_text}{detail}")
+        unchanged = sum(synced.status == "unchanged" for synced in self.scores)
         if unchanged:
             lines.append(f"unchanged scores: {unchanged}")
         if self.others:
-            names = ", ".join(dict.fromkeys(one.file or str(one.reference) for one in self.others[:5]))
+            names = ", ".join(
+                dict.fromkeys(synced.file or str(synced.reference) for synced in self.others[:5])
+            )
             lines.append(f"not on this board: {len(self.others)} ({names})")
         return lines or ["Kaggle lists no submissions of this team"]
 
@@ -101,8 +103,10 @@ def sync_scores(workspace: Workspace) -> SyncResult:
         if matches:
             board, score = _record(board, entry, matches)
             scores.append(score)
-    known = {one for entry in board.entries for one in find_matches(entry, submissions)}
-    return SyncResult(board, tuple(scores), tuple(one for one in submissions if one not in known))
+    known = {submission for entry in board.entries for submission in find_matches(entry, submissions)}
+    return SyncResult(
+        board, tuple(scores), tuple(submission for submission in submissions if submission not in known)
+    )
 
 
 def find_matches(entry: Entry, sent: Iterable[SiteSubmission]) -> list[SiteSubmission]:
@@ -112,14 +116,14 @@ def find_matches(entry: Entry, sent: Iterable[SiteSubmission]) -> list[SiteSubmi
     entry's name and was sent after the entry was made.
     """
     message = describe_entry(entry)
-    return [one for one in sent if _is_match(entry, message, one)]
+    return [submission for submission in sent if _is_match(entry, message, submission)]
 
 
-def _is_match(entry: Entry, message: str, one: SiteSubmission) -> bool:
-    if KIT_MESSAGE.match(one.message):
-        is_cut = len(one.message) >= MIN_CUT_MESSAGE and message.startswith(one.message)
-        return one.message == message or is_cut
-    return one.file == entry.file and one.sent >= _created(entry)
+def _is_match(entry: Entry, message: str, submission: SiteSubmission) -> bool:
+    if KIT_MESSAGE.match(submission.message):
+        is_cut = len(submission.message) >= MIN_CUT_MESSAGE and message.startswith(submission.message)
+        return submission.message == message or is_cut
+    return submission.file == entry.file and submission.sent >= _created(entry)
 
 
 def _created(entry: Entry) -> datetime:

@@ -132,7 +132,7 @@ def read_record(file: Path) -> dict[str, Any]:
     """Returns the record beside a submission: members, ensembler, format. Raises ConfigError C22 for another file."""
     try:
         record = upgrade_record(files.read_json(file))
-        has_members = all("member" in one for one in record["members"])
+        has_members = all("member" in member for member in record["members"])
     except (OSError, ValueError, KeyError, TypeError):
         record, has_members = {}, False
     if not has_members or not isinstance(record.get("ensembler"), dict) or "format" not in record:

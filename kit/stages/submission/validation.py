@@ -128,7 +128,7 @@ def _sample_order(ids: Sequence[str], wanted: Sequence[str]) -> list[int]:
     """
     if Counter(ids) != Counter(wanted):
         return list(range(len(ids)))
-    places = {name: place for place, name in reversed(list(enumerate(wanted)))}
+    places = {name: index for index, name in reversed(list(enumerate(wanted)))}
     return sorted(range(len(ids)), key=lambda row: places[ids[row]])
 
 
@@ -156,7 +156,7 @@ def _columns(read: CsvFile, sample: pd.DataFrame) -> Iterator[Issue]:
     wanted, line = list(sample.columns), 1
     for name in read.columns:
         if name not in wanted:
-            same = next((each for each in wanted if is_same_text(name, each)), "")
+            same = next((column for column in wanted if is_same_text(name, column)), "")
             meant = (
                 f"; the sample has {same!r}, {describe_difference(name, same)}"
                 if same

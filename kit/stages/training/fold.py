@@ -325,8 +325,8 @@ class _EpochLoop:
         now = time.monotonic()
         if now - self.shown_at > SHOW_EVERY_S:
             self.shown_at, self.done = now, event.number / event.of
-            place = f"fold {self.context.fold} ({self.context.position + 1} of {self.context.count})"
-            text = f"{place} epoch {event.epoch + 1}/{self.epochs}: {self._describe_epoch(now)}"
+            where = f"fold {self.context.fold} ({self.context.position + 1} of {self.context.count})"
+            text = f"{where} epoch {event.epoch + 1}/{self.epochs}: {self._describe_epoch(now)}"
             yield self.context.show(self.done, text)
 
     def _saves_within_epoch(self) -> bool:

@@ -118,10 +118,10 @@ def _train_fold(setting: FeatureContext, fold: int, position: int, count: int, s
             )
     assert held_out is not None, "a run has at least one epoch"
     average = None if new.average_network is None else new.average_network.state_dict()
-    place = save_checkpoint(setting, fold, new.epoch, new.network.state_dict(), average, new.state())
+    checkpoint = save_checkpoint(setting, fold, new.epoch, new.network.state_dict(), average, new.state())
     if setting.reads_test_rows:
         _predict_test(setting, fold, new).write(folder / "test.parquet")
-    write_held_out(setting, fold, held_out, place)
+    write_held_out(setting, fold, held_out, checkpoint)
 
 
 def _show(position: int, count: int, trained: Learner, experiment: Experiment, text: str) -> Progress:
@@ -227,7 +227,7 @@ def _predict(
             inputs.append(torch.from_numpy(side.of(bags.first[done : done + len(part)])))
         done += len(part)
         with setting.precision.autocast_prediction(setting.device):
-            outputs = predictor(*(each.to(setting.device) for each in inputs))
+            outputs = predictor(*(tensor.to(setting.device) for tensor in inputs))
         with torch.inference_mode():
             parts.append(loss.probabilities(outputs.float()).cpu().numpy())
     predictor.train(was_training)

@@ -150,7 +150,7 @@ def train_in_parallel(
         why = f"{TIME_OVER_TEXT}: " if number == TIME_OVER else ""
         error = StoppedError(f"{why}stopped with {len(cut)} folds left; all progress is saved", number)
         raise error.replace(cases=cut)
-    return {key: _came(one, fan.errors[key]) for key, one in begun.items()}
+    return {key: _came(run, fan.errors[key]) for key, run in begun.items()}
 
 
 @dataclass(frozen=True, eq=False)
@@ -168,11 +168,11 @@ class _ParallelFolds:
     def of(cls, begun: Mapping[int, BegunRun], end: float | None = None) -> _ParallelFolds:
         jobs = [
             (key, job)
-            for key, one in begun.items()
-            for job in jobs_of(one.setting, one.folds, end, one.until)
+            for key, run in begun.items()
+            for job in jobs_of(run.setting, run.folds, end, run.until)
         ]
         return cls(
-            {key: one.setting.run for key, one in begun.items()},
+            {key: run.setting.run for key, run in begun.items()},
             jobs,
             [0.0] * len(jobs),
             {key: sum(of == key for of, _ in jobs) for key in begun},
@@ -213,7 +213,9 @@ class _ParallelFolds:
     def number(self) -> int:
         """TIME_OVER if a worker has stopped for the deadline, which it measures by its own steps; else 0."""
         all_errors = [error for pairs in self.errors.values() for _, error in pairs]
-        over = any(isinstance(one, StoppedError) and one.number == TIME_OVER for one in all_errors)
+        over = any(
+            isinstance(failure, StoppedError) and failure.number == TIME_OVER for failure in all_errors
+        )
         return TIME_OVER if over else 0
 
     def cut_short(self) -> list[str]:

@@ -23,13 +23,13 @@ def cut_to_share(setting: RunContext, wanted: Sequence[int], share: float) -> tu
     """The folds that a share of the budget reaches, and the epochs of the last of them; None: it is trained whole."""
     epochs = setting.experiment.epochs
     fold, epoch = pause_point(share, setting.folds.count, epochs)
-    reached = [one for one in wanted if one <= fold]
+    reached = [candidate for candidate in wanted if candidate <= fold]
     return reached, epoch if reached[-1] == fold and epoch < epochs else None
 
 
 def has_reached(run: Run, fold: int, epoch: int) -> bool:
     """Whether a run has so many epochs of a fold, and all earlier folds."""
-    earlier = all(run.fold_predictions_file(one).is_file() for one in range(fold))
+    earlier = all(run.fold_predictions_file(earlier_fold).is_file() for earlier_fold in range(fold))
     done = run.fold_predictions_file(fold).is_file()
     return earlier and (done or is_paused(run, fold, epoch))
 

@@ -177,7 +177,8 @@ def _check_pair(first: str, one: Checkpoint, name: str, other: Checkpoint) -> No
         )
     if one.provenance.classes != other.provenance.classes:
         cases = [
-            Case(", ".join(each.provenance.classes[:8]), run) for run, each in ((first, one), (name, other))
+            Case(", ".join(checkpoint.provenance.classes[:8]), run)
+            for run, checkpoint in ((first, one), (name, other))
         ]
         raise InvalidError(f"{first} and {name} have different classes", code="D42", cases=cases)
     mine, theirs = one.provenance.require_config(), other.provenance.require_config()
@@ -187,12 +188,12 @@ def _check_pair(first: str, one: Checkpoint, name: str, other: Checkpoint) -> No
         if _bare(mine[key]) != _bare(theirs[key])
     ]
     # configs of versions without side columns lack the key
-    fusions = [(each.get("columns") or {}).get("name") for each in (mine, theirs)]
+    fusions = [(checkpoint.get("columns") or {}).get("name") for checkpoint in (mine, theirs)]
     if (fusions[0], one.provenance.columns) != (fusions[1], other.provenance.columns):
         cases.append(
             Case(f"{fusions[0]!r} in {first}, {fusions[1]!r} in {name}, or of other values", "columns")
         )
-    bags = [each.get("instances") for each in (mine, theirs)]
+    bags = [checkpoint.get("instances") for checkpoint in (mine, theirs)]
     if bags[0] != bags[1]:
         cases.append(Case(f"{bags[0]!r} in {first}, {bags[1]!r} in {name}", "instances"))
     if cases:

@@ -182,7 +182,7 @@ def run_sweep(
     together = count if is_one_round else _together(space, count, search is not None or pruner == "median")
     for first in range(0, count, together):
         places = range(first, min(first + together, count))
-        overrides = [plans[place] if search is None else search.ask(place, together) for place in places]
+        overrides = [plans[number] if search is None else search.ask(number, together) for number in places]
         begun = [SweepTrial(f"{name}-{at + 1:03d}", of, of) for at, of in zip(places, overrides, strict=True)]
         spaces = [Workspace.find(start, (*given, *of)) for of in overrides]
         training = (
@@ -196,11 +196,11 @@ def run_sweep(
             is_share = step.task in ("train", TASK)
             yield replace(step, done=first + share, total=count) if is_share else step
         done += [trial for trial, _ in work.result]
-        for place, (trial, reports) in zip(places, work.result, strict=True):
+        for number, (trial, reports) in zip(places, work.result, strict=True):
             if search is not None:
-                search.tell(place, trial.score, reports if trial.pruned else None)
+                search.tell(number, trial.score, reports if trial.pruned else None)
             if not trial.pruned:
-                yield Progress(TASK, place + 1, count, _line(trial), line=True)
+                yield Progress(TASK, number + 1, count, _line(trial), line=True)
     return _compare(space, name, metric, done, None if rounds is None else rounds.budget)
 
 
@@ -274,7 +274,7 @@ def _train_whole(
 ) -> Work[list[tuple[SweepTrial, dict[int, float]]]]:
     """Trains experiments to their ends, or finds them finished. None of them has reports for a pruner."""
     came = yield from train_trials(spaces, [trial.run for trial in begun], stop)
-    return [(with_score(trial, one, metric), {}) for trial, one in zip(begun, came, strict=True)]
+    return [(with_score(trial, outcome, metric), {}) for trial, outcome in zip(begun, came, strict=True)]
 
 
 def _line(trial: SweepTrial) -> str:
@@ -310,8 +310,8 @@ def _compare(
 def _gain(space: Workspace, scoring: Scoring, table: Table, best: Predictions, trial: SweepTrial) -> Gain:
     """Returns the best trial's gain over another, paired; `best` are predictions of answers."""
     other = scoring.answers(read_oof(Run(space.runs / trial.run)), table)[0]
-    rows, one, two = common_rows(best, other, table.by_answer)
+    rows, best_rows, two = common_rows(best, other, table.by_answer)
     (gain,) = compute_gains(
-        bind_rows(scoring.metric, rows), rows.targets(), one, {trial.run: two}, rows.groups
+        bind_rows(scoring.metric, rows), rows.targets(), best_rows, {trial.run: two}, rows.groups
     )
     return gain

@@ -46,7 +46,7 @@ def _rates(experiment: Experiment) -> list[str]:
 
 def _sizes(experiment: Experiment) -> list[str]:
     size = experiment.image_size
-    return [f"image_size={each}" for each in (size - STEP_PX, size, size + STEP_PX) if each >= STEP_PX]
+    return [f"image_size={pixels}" for pixels in (size - STEP_PX, size, size + STEP_PX) if pixels >= STEP_PX]
 
 
 def _epochs(space: Workspace, trials: int, seconds: int | None) -> int:

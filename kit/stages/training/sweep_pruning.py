@@ -40,8 +40,8 @@ class Looks:
         """Optuna's step of a share; None if the pruner does not look there."""
         if share not in self.shares:
             return None
-        place = self.shares.index(share)
-        return FACTOR**place if self.pruner == "halving" else place + 1
+        index = self.shares.index(share)
+        return FACTOR**index if self.pruner == "halving" else index + 1
 
 
 def plan_looks(pruner: str, trials: int | None, budget: int, folds: int) -> Looks:

@@ -103,25 +103,29 @@ class SweepRounds:
             trials.append(_Trial(space, trial, (yield from self._count_folds(space))))
         begin = 0.0
         for share in self._shares(trials, is_search):
-            alive = [one for one in trials if one.is_open]
+            alive = [running for running in trials if running.is_open]
             yield from _rescale(self._advance(alive, share), begin, share)
             begin = share
-            alive = [one for one in alive if one.is_open]
-            for one in alive:
-                self._report(one, share)
+            alive = [running for running in alive if running.is_open]
+            for running in alive:
+                self._report(running, share)
             # a run that was trained by hand meanwhile costs nothing more
-            reasons = ["" if is_finished(one.run) else self._reason(one, trials, share) for one in alive]
-            for one, reason in zip(alive, reasons, strict=True):
+            reasons = [
+                "" if is_finished(running.run) else self._reason(running, trials, share) for running in alive
+            ]
+            for running, reason in zip(alive, reasons, strict=True):
                 if reason:
-                    yield self._prune(one, reason, share)
-        yield from _rescale(self._advance([one for one in trials if one.is_open], None), begin, 1.0)
+                    yield self._prune(running, reason, share)
+        yield from _rescale(
+            self._advance([running for running in trials if running.is_open], None), begin, 1.0
+        )
         self._earlier += trials
-        return [(self._result(one), one.reports) for one in trials]
+        return [(self._result(running), running.reports) for running in trials]
 
     @property
     def budget(self) -> int:
         """The epochs of all folds of all trials so far."""
-        return sum(one.folds * one.epochs for one in self._earlier)
+        return sum(trial.folds * trial.epochs for trial in self._earlier)
 
     def _count_folds(self, space: Workspace) -> Work[int]:
         """Returns the number of folds of a trial; 1 if they cannot be made, for which its training raises the error."""
@@ -155,35 +159,35 @@ class SweepRounds:
     def _advance(self, trials: Sequence[_Trial], share: float | None) -> Work[None]:
         """Trains each trial to a share of its budget; None: to its end."""
         missing = []
-        for one in trials:
+        for trial in trials:
             try:
-                check_same_experiment(one.run, one.space.experiment)
+                check_same_experiment(trial.run, trial.space.experiment)
             except KitError as error:
-                one.came = error
+                trial.came = error
                 continue
-            if share is None or not has_reached(one.run, *pause_point(share, one.folds, one.epochs)):
-                missing.append(one)
+            if share is None or not has_reached(trial.run, *pause_point(share, trial.folds, trial.epochs)):
+                missing.append(trial)
         if not missing:
             return
         came = yield from train_trials(
-            [one.space for one in missing], [one.trial.run for one in missing], self.stop, share
+            [trial.space for trial in missing], [trial.trial.run for trial in missing], self.stop, share
         )
-        for one, each in zip(missing, came, strict=True):
-            if share is None or isinstance(each, KitError):
-                one.came = each
+        for trial, outcome in zip(missing, came, strict=True):
+            if share is None or isinstance(outcome, KitError):
+                trial.came = outcome
 
-    def _report(self, one: _Trial, share: float) -> None:
+    def _report(self, trial: _Trial, share: float) -> None:
         """Notes the mean score of the folds that a trial has begun, each after its last epoch up to the share."""
-        fold, epoch = pause_point(share, one.folds, one.epochs)
-        one.finished_folds = fold + (epoch == one.epochs)
-        one.where = f"in fold {fold} after epoch {epoch} of {one.epochs}"
-        fold_scores = [self._fold_score(one.run, before, one.epochs) for before in range(fold)]
-        fold_scores.append(self._fold_score(one.run, fold, epoch))
+        fold, epoch = pause_point(share, trial.folds, trial.epochs)
+        trial.finished_folds = fold + (epoch == trial.epochs)
+        trial.where = f"in fold {fold} after epoch {epoch} of {trial.epochs}"
+        fold_scores = [self._fold_score(trial.run, before, trial.epochs) for before in range(fold)]
+        fold_scores.append(self._fold_score(trial.run, fold, epoch))
         scores = [score for score in fold_scores if score is not None]
-        one.value = float(np.mean(scores)) if len(scores) == len(fold_scores) else None
+        trial.value = float(np.mean(scores)) if len(scores) == len(fold_scores) else None
         step = None if self._looks is None else self._looks.step(share)
-        if step is not None and one.value is not None:
-            one.reports[step] = one.value
+        if step is not None and trial.value is not None:
+            trial.reports[step] = trial.value
 
     def _fold_score(self, run: Run, fold: int, epoch: int) -> float | None:
         """A fold's logged score after an epoch; None if it was not validated or the score is not defined."""
@@ -191,32 +195,32 @@ class SweepRounds:
         score = lines[-1].get(self.metric.plugin_name()) if lines else None
         return float(score) if isinstance(score, int | float) and math.isfinite(score) else None
 
-    def _reason(self, one: _Trial, trials: Sequence[_Trial], share: float) -> str:
+    def _reason(self, trial: _Trial, trials: Sequence[_Trial], share: float) -> str:
         """Why a trial is stopped after a share, in words; empty if it continues."""
-        others = [*self._earlier, *(other for other in trials if other is not one)]
+        others = [*self._earlier, *(other for other in trials if other is not trial)]
         step = None if self._looks is None else self._looks.step(share)
-        if self.pruner is not None and step is not None and step in one.reports:
+        if self.pruner is not None and step is not None and step in trial.reports:
             reports = [other.to_reports() for other in others]
-            if prunes(self.pruner, self.metric.higher_is_better, reports, one.reports):
+            if prunes(self.pruner, self.metric.higher_is_better, reports, trial.reports):
                 rule = "not in the better half" if self.pruner == "halving" else "worse than the median"
-                return f"{one.where}: {self.metric.plugin_name()} {one.value:.4f} is {rule}"
-        if self.stop_folds and one.finished_folds:
-            return self._excluded_gain(one, others)
+                return f"{trial.where}: {self.metric.plugin_name()} {trial.value:.4f} is {rule}"
+        if self.stop_folds and trial.finished_folds:
+            return self._excluded_gain(trial, others)
         return ""
 
-    def _excluded_gain(self, one: _Trial, others: Sequence[_Trial]) -> str:
+    def _excluded_gain(self, trial: _Trial, others: Sequence[_Trial]) -> str:
         """Why the best of the other trials with the same folds cannot be beaten; empty if it may be."""
-        folds = range(one.finished_folds)
+        folds = range(trial.finished_folds)
         rivals = [
             other
             for other in others
             if not isinstance(other.came, KitError)
-            and other.folds == one.folds
+            and other.folds == trial.folds
             and all(other.run.fold_predictions_file(fold).is_file() for fold in folds)
         ]
         if not rivals:
             return ""
-        own, other_trials = self._answers(one, folds), list[tuple[float, str, Predictions]]()
+        own, other_trials = self._answers(trial, folds), list[tuple[float, str, Predictions]]()
         for other in rivals:
             theirs = self._answers(other, folds)
             lead = self._lead(own, theirs)
@@ -224,15 +228,15 @@ class SweepRounds:
                 other_trials.append((lead, other.trial.run, theirs))
         if not other_trials:
             return ""
-        _, best, theirs = max(other_trials, key=lambda each: each[0])
+        _, best, theirs = max(other_trials, key=lambda candidate: candidate[0])
         gain = self._gain(own, theirs, best)
         if gain.high is None or gain.high >= 0:
             return ""
-        return f"after {len(folds)} of {one.folds} folds: {format_gain(gain)} against {best}"
+        return f"after {len(folds)} of {trial.folds} folds: {format_gain(gain)} against {best}"
 
-    def _answers(self, one: _Trial, folds: range) -> Predictions:
+    def _answers(self, trial: _Trial, folds: range) -> Predictions:
         """A trial's out-of-fold predictions of answers in these folds."""
-        parts = [Predictions.read(one.run.fold_predictions_file(fold)) for fold in folds]
+        parts = [Predictions.read(trial.run.fold_predictions_file(fold)) for fold in folds]
         scoring, table = self._read_scoring()
         return scoring.answers(concat_predictions(parts, Provenance()), table)[0]
 
@@ -240,9 +244,9 @@ class SweepRounds:
         """How much better others score than a trial on the rows that both predict; None if the score is undefined."""
         scoring, table = self._read_scoring()
         try:
-            rows, one, two = common_rows(own, theirs, table.by_answer)
+            rows, own_rows, two = common_rows(own, theirs, table.by_answer)
             metric = bind_rows(scoring.metric, rows)
-            lead = metric.score(rows.targets(), two) - metric.score(rows.targets(), one)
+            lead = metric.score(rows.targets(), two) - metric.score(rows.targets(), own_rows)
         except KitError:
             return None
         return (lead if metric.higher_is_better else -lead) if math.isfinite(lead) else None
@@ -250,9 +254,9 @@ class SweepRounds:
     def _gain(self, own: Predictions, theirs: Predictions, best: str) -> Gain:
         """The paired gain over the best trial on the rows that both predict."""
         scoring, table = self._read_scoring()
-        rows, one, two = common_rows(own, theirs, table.by_answer)
+        rows, own_rows, two = common_rows(own, theirs, table.by_answer)
         metric = bind_rows(scoring.metric, rows)
-        return compute_gains(metric, rows.targets(), one, {best: two}, rows.groups)[0]
+        return compute_gains(metric, rows.targets(), own_rows, {best: two}, rows.groups)[0]
 
     def _read_scoring(self) -> tuple[Scoring, Table]:
         """The competition's metric and its training rows, read once."""
@@ -261,17 +265,17 @@ class SweepRounds:
             self._scored = Scoring.of(self.root, table), table
         return self._scored
 
-    def _prune(self, one: _Trial, reason: str, share: float) -> Progress:
+    def _prune(self, trial: _Trial, reason: str, share: float) -> Progress:
         """Marks a trial as pruned, in its run's folder too."""
-        one.trial = replace(one.trial, pruned=reason, pruned_at=one.value)
-        mark_pruned(one.run, self.name)
-        text = f"{one.trial.run}: {' '.join(one.trial.overrides)}: pruned {reason}"
+        trial.trial = replace(trial.trial, pruned=reason, pruned_at=trial.value)
+        mark_pruned(trial.run, self.name)
+        text = f"{trial.trial.run}: {' '.join(trial.trial.overrides)}: pruned {reason}"
         return Progress(TASK, share, 1, text, line=True)
 
-    def _result(self, one: _Trial) -> SweepTrial:
+    def _result(self, running: _Trial) -> SweepTrial:
         """A trial with the epochs that it was trained, and its score if it is finished."""
-        trial = replace(one.trial, epochs=one.epochs_trained())
-        return trial if one.came is None else with_score(trial, one.came, self.metric)
+        trial = replace(running.trial, epochs=running.epochs_trained())
+        return trial if running.came is None else with_score(trial, running.came, self.metric)
 
 
 def _rescale(work: Work[None], begin: float, end: float) -> Work[None]:

@@ -35,8 +35,8 @@ class Search:
             storage=storage, study_name="sweep", direction=direction, load_if_exists=True
         )
 
-    def ask(self, place: int, together: int = 1) -> tuple[str, ...]:
-        """Returns the overrides of trial `place`, counted from 0.
+    def ask(self, number_of_trial: int, together: int = 1) -> tuple[str, ...]:
+        """Returns the overrides of trial `number_of_trial`, counted from 0.
 
         Those of a trial that was started before stay as they were.
 
@@ -45,43 +45,45 @@ class Search:
         """
         from optuna.samplers import TPESampler
 
-        if place < len(self.study.trials):
-            return self._overrides(self.study.trials[place].params)
+        if number_of_trial < len(self.study.trials):
+            return self._overrides(self.study.trials[number_of_trial].params)
         self.study.sampler = TPESampler(
-            seed=number(self.seed, "sweep", place) % 2**32,
+            seed=number(self.seed, "sweep", number_of_trial) % 2**32,
             **({"constant_liar": True} if together > 1 else {}),
         )
         trial = self.study.ask()
         return self._overrides({axis.key: _suggest(trial, axis) for axis in self.axes})
 
-    def tell(self, place: int, score: float | None, reports: Mapping[int, float] | None = None) -> None:
+    def tell(
+        self, number_of_trial: int, score: float | None, reports: Mapping[int, float] | None = None
+    ) -> None:
         """Records a trial's score; None if it failed or, with `reports` by step, was pruned."""
         from optuna.trial import Trial, TrialState
 
-        known = self.study.trials[place]
+        known = self.study.trials[number_of_trial]
         if known.state != TrialState.RUNNING:
             return
         if score is None and reports:
             trial = Trial(self.study, known._trial_id)
             for step, value in sorted(reports.items()):
                 trial.report(value, step)
-            self.study.tell(place, state=TrialState.PRUNED)
+            self.study.tell(number_of_trial, state=TrialState.PRUNED)
             return
         state = TrialState.FAIL if score is None else TrialState.COMPLETE
-        self.study.tell(place, score, state=state)
+        self.study.tell(number_of_trial, score, state=state)
 
     def _overrides(self, params: dict[str, Any]) -> tuple[str, ...]:
         return as_overrides({axis.key: params[axis.key] for axis in self.axes if axis.key in params})
 
 
-def _suggest(trial: Any, one: Axis) -> Any:
-    if one.range is None:
-        return trial.suggest_categorical(one.key, list(one.values))
-    ask = trial.suggest_int if one.range.whole else trial.suggest_float
+def _suggest(trial: Any, axis: Axis) -> Any:
+    if axis.range is None:
+        return trial.suggest_categorical(axis.key, list(axis.values))
+    ask = trial.suggest_int if axis.range.whole else trial.suggest_float
     low, high = (
-        (int(one.range.low), int(one.range.high)) if one.range.whole else (one.range.low, one.range.high)
+        (int(axis.range.low), int(axis.range.high)) if axis.range.whole else (axis.range.low, axis.range.high)
     )
-    return ask(one.key, low, high, log=one.range.log)
+    return ask(axis.key, low, high, log=axis.range.log)
 
 
 def check_optuna() -> None:

@@ -59,16 +59,16 @@ def axis(text: str) -> Axis:
 def _parts(value: str) -> tuple[str, ...]:
     """Splits the value at commas that are not in a bracket, brace or quote."""
     parts, depth, quoted, start = [], 0, False, 0
-    for place, letter in enumerate(value):
+    for index, letter in enumerate(value):
         quoted ^= letter == '"'
         depth += (letter in "[{") - (letter in "]}") if not quoted else 0
         if letter == "," and not depth and not quoted:
-            parts.append(value[start:place])
-            start = place + 1
+            parts.append(value[start:index])
+            start = index + 1
     return (*parts, value[start:])
 
 
-def expand_grid(axes: Sequence[Axis], each: Sequence[Sequence[str]] = ()) -> list[tuple[str, ...]]:
+def expand_grid(axes: Sequence[Axis], config_sets: Sequence[Sequence[str]] = ()) -> list[tuple[str, ...]]:
     """Returns every combination of the axes' texts, under each of the sets of overrides, as overrides.
 
     Raises ConfigError C05 for a range, whose values are unlimited.
@@ -79,7 +79,7 @@ def expand_grid(axes: Sequence[Axis], each: Sequence[Sequence[str]] = ()) -> lis
             f"{searched[0]} is a range, but a grid needs values", code="C05", hint="--trials 20"
         )
     texts = [[f"{axis.key}={text}" for text in axis.values] for axis in axes]
-    return [(*given, *combined) for given in (each or [()]) for combined in product(*texts)]
+    return [(*given, *combined) for given in (config_sets or [()]) for combined in product(*texts)]
 
 
 def as_overrides(values: Mapping[str, Any]) -> tuple[str, ...]:
@@ -93,4 +93,4 @@ def as_overrides(values: Mapping[str, Any]) -> tuple[str, ...]:
 def find_changes(trials: Sequence[Sequence[str]]) -> list[tuple[str, ...]]:
     """Returns for each trial the overrides that differ between trials."""
     common = set(trials[0]).intersection(*trials[1:]) if len(trials) > 1 else set()
-    return [tuple(one for one in trial if one not in common) for trial in trials]
+    return [tuple(override for override in trial if override not in common) for trial in trials]

@@ -47,10 +47,10 @@ def train_trials(
         came = yield from train_runs(requests, None, stop, ALONE, share)
     else:
         came = []
-        for place, (space, run) in enumerate(zip(spaces, runs, strict=True)):
+        for index, (space, run) in enumerate(zip(spaces, runs, strict=True)):
             work = ResultOf(_train_here(space, run, stop, share))
             for step in work:
-                done = place + step.done / max(step.total, 1)
+                done = index + step.done / max(step.total, 1)
                 yield replace(step, done=done, total=len(runs)) if step.task == "train" else step
             came.append(work.result)
     if busy := [error for error in came if isinstance(error, BusyError)]:

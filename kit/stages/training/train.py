@@ -181,15 +181,15 @@ def train_runs(
     came: dict[int, Run | KitError] = {}
     begun: dict[int, BegunRun] = {}
     with ExitStack() as locks:
-        for place, (space, name) in enumerate(requests):
+        for index, (space, name) in enumerate(requests):
             try:
                 if trains_on_features(space.experiment):
-                    came[place] = yield from _train_on_features(space, name, folds, stop, ranks, share)
+                    came[index] = yield from _train_on_features(space, name, folds, stop, ranks, share)
                     continue
                 run = find_run(space, name)
                 check_same_experiment(run, space.experiment)
                 if is_finished(run, folds):
-                    came[place] = run
+                    came[index] = run
                     continue
                 locks.enter_context(run.lock())
                 setting, wanted = yield from stop.cut(
@@ -198,13 +198,13 @@ def train_runs(
                 until = None
                 if share is not None:
                     wanted, until = cut_to_share(setting, wanted, share)
-                begun[place] = BegunRun(setting, wanted, until)
+                begun[index] = BegunRun(setting, wanted, until)
             except StoppedError:
                 raise
             except KitError as error:
-                came[place] = error
+                came[index] = error
         came |= yield from train_in_parallel(executor, begun, stop)
-    return [came[place] for place in range(len(requests))]
+    return [came[index] for index in range(len(requests))]
 
 
 def _start_run(

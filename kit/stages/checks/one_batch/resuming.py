@@ -38,9 +38,9 @@ def check_resume(probe: ProbeBatch, fitted: OverfitResult) -> Iterator[Finding]:
         checkpoint = checkpoints.load(path)
         other = probe.learner()
         other.load(checkpoint.state(), checkpoint.weights, checkpoint.average)
-    for each in (learner, other):
-        fit.set_lr(each, fitted.factor)
-        one_step(probe, each)
+    for learner_to_step in (learner, other):
+        fit.set_lr(learner_to_step, fitted.factor)
+        one_step(probe, learner_to_step)
     cases = [Case("differs", name) for name in _find_differing(learner, other)]
     if cases:
         yield Finding(
