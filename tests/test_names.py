@@ -36,6 +36,14 @@ TERMS = frozenset({"connected_components"})  # scipy's name
 PROPERTIES = {"property", "cached_property", "setter"}
 
 
+# locals, parameters and fields: a noun or a verb tells more
+VAGUE = frozenset({"found", "made", "told", "judged", "asked", "office", "room"})
+STORED = {  # keys of files that kit wrote before
+    "LabellingRecord.told",
+    "CheckpointProvenance.asked",
+}
+
+
 def definitions(tree: ast.AST, kinds: tuple[type[ast.AST], ...]) -> Iterator[ast.AST]:
     return (node for node in ast.walk(tree) if isinstance(node, kinds))
 
@@ -74,6 +82,34 @@ def test_the_rule_knows_participles_from_verbs_and_nouns() -> None:
     assert not any(
         map(is_participle, ("read_table", "training_rows", "with_scores", "fit", "connected_components"))
     )
+
+
+def vague_names(tree: ast.AST) -> Iterator[tuple[int, str]]:
+    """Line and name of each vague local, parameter and field."""
+    stored = {
+        id(line.target)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ClassDef)
+        for line in node.body
+        if isinstance(line, ast.AnnAssign) and f"{node.name}.{ast.unparse(line.target)}" in STORED
+    }
+    for node in ast.walk(tree):
+        if isinstance(node, ast.arg) and node.arg in VAGUE:
+            yield node.lineno, node.arg
+        is_bound = isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store) and id(node) not in stored
+        if is_bound and isinstance(node, ast.Name) and node.id in VAGUE:
+            yield node.lineno, node.id
+
+
+def test_locals_parameters_and_fields_are_named_by_what_they_hold() -> None:
+    faults = [f"{path}:{line}: {name}" for path, tree in modules() for line, name in vague_names(tree)]
+    assert faults == [], "a local carries meaning (STYLE.md)"
+
+
+def test_a_vague_name_is_noticed() -> None:
+    code = "def f(asked, rows):\n    found = [made for made in rows]\n    return found\n\nclass Run:\n    told: int\n"
+    assert sorted(name for _, name in vague_names(ast.parse(code))) == ["asked", "found", "made", "told"]
+    assert not list(vague_names(ast.parse("class LabellingRecord:\n    told: int\n")))
 
 
 def test_a_class_name_means_one_thing() -> None:

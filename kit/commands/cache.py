@@ -118,6 +118,6 @@ def _show(shelves: Sequence[CacheFolder], as_json: bool) -> None:
             format_size(shelf.bytes),
             when,
             " ".join(shelf.needed_by) or "nothing",
-            "removed" if shelf.removed else shelf.kept,
+            "removed" if shelf.removed else shelf.kept_because,
         )
     _console.console().print(table, markup=False)

@@ -36,11 +36,11 @@ class BoxFile:
 
     @cached_property
     def _by_stem(self) -> dict[str, list[BoxEntry]]:
-        found: dict[str, list[BoxEntry]] = {}
+        entries_by_stem: dict[str, list[BoxEntry]] = {}
         for entry in self.entries:
             if entry.file:
-                found.setdefault(_parts(entry.file)[0], []).append(entry)
-        return found
+                entries_by_stem.setdefault(_parts(entry.file)[0], []).append(entry)
+        return entries_by_stem
 
     def find(self, ids: Sequence[str], files: Sequence[str]) -> list[BoxEntry | None]:
         """Returns the entry of each row, by the file of its image. Ids decide if no file is known, and for entries
@@ -88,11 +88,11 @@ class BoxFile:
         for file in dict.fromkeys(files):
             if (stem := _parts(file)[0]) in self._by_stem:
                 rows.setdefault(stem, []).append(file)
-        found: dict[str, BoxEntry] = {}
+        entry_of_file: dict[str, BoxEntry] = {}
         for stem, same in rows.items():
             entries = self._by_stem[stem]
             if len(same) == len(entries) == 1:
-                found[same[0]] = entries[0]
+                entry_of_file[same[0]] = entries[0]
                 continue
             for file in same:
                 depths = [_common(entry.file, file) for entry in entries]
@@ -106,8 +106,8 @@ class BoxFile:
                         hint="paths with the folders of the images, or a CSV of id, x, y, width and height",
                     )
                 if max(rivals, default=0) < max(depths):
-                    found[file] = best[0]
-        return found
+                    entry_of_file[file] = best[0]
+        return entry_of_file
 
 
 def open_box_file(path: Path) -> BoxFile:

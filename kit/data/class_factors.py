@@ -98,7 +98,11 @@ def _of_rows(
     seen: dict[str, set[tuple[str, ...]]] = {label: set() for label in classes}
     for label, *values in zip(labels, *(_one_spelling(parts[name]) for name in wanted), strict=True):
         seen.setdefault(label, set()).add(tuple(values))
-    wrong = [Case(_fault(found), label, code="D22") for label, found in seen.items() if len(found) != 1]
+    wrong = [
+        Case(_fault(values_of_label), label, code="D22")
+        for label, values_of_label in seen.items()
+        if len(values_of_label) != 1
+    ]
     if wrong:
         raise DataError(
             f"{len(wrong)} of {len(classes)} classes do not have exactly one value of each of "

@@ -89,7 +89,7 @@ def _classes(
             for label in sorted(known & {*class_names.spelled})
         ]
         more = f" and {len(examples) - MAX_CASES} more" if len(examples) > MAX_CASES else ""
-        by = f", spelled as in {class_names.source}" if class_names.shown else ""
+        by = f", spelled as in {class_names.source}" if class_names.sample_labels else ""
         text = (
             f"W40 labels that are equal as numbers are one class{by}: {', '.join(examples[:MAX_CASES])}{more}"
         )
@@ -202,7 +202,7 @@ class ClassNames:
 
     names: tuple[str, ...]
     spelled: Mapping[str, str]  # label -> its class, for labels that are written as another number
-    shown: tuple[str, ...] = ()  # labels with a known spelling
+    sample_labels: tuple[str, ...] = ()  # labels with a known spelling
     source: str = ""  # the file that shows them
     is_complete: bool = False  # whether all classes are shown
 
@@ -362,7 +362,7 @@ def check_labels(class_names: ClassNames, rows: Sequence[Row], data: Data, outsi
 
 def _find_misspelt(class_names: ClassNames, labels: Collection[str]) -> dict[str, str]:
     """Returns the right spelling of each label that is not spelled as in the sample or the class list."""
-    sample_labels = set(class_names.shown)
+    sample_labels = set(class_names.sample_labels)
     by_key: dict[str, set[str]] = defaultdict(set)
     for name in sample_labels:
         by_key[fold_spelling(name)].add(name)

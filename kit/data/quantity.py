@@ -35,7 +35,7 @@ def ranges(table: Table) -> str:
 
     It is empty if the label is not a column of the training table.
     """
-    labels = {spelling.made for spelling in table.spellings}
+    labels = {spelling.label for spelling in table.spellings}
     column = next((str(name) for name in table.frame.columns if set(table.frame[name]) == labels), None)
     values = np.array([float(name) for name in table.classes])[table.targets()]
     edges = sorted({float(f"{edge:.4g}") for edge in np.quantile(values, (0.25, 0.5, 0.75))})

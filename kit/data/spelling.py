@@ -59,7 +59,7 @@ MOJIBAKE_ROUNDS = 3  # maximum number of wrong decodings that are undone
 class Spelled:
     """A label as in the training table, its class, and the number of its rows."""
 
-    made: str
+    label: str
     name: str
     rows: int
 

@@ -367,7 +367,7 @@ def names_now(then: Naming, table: Table, rename: Mapping[str, str]) -> tuple[st
     if not table.spellings:
         return then.classes if set(then.classes) == set(table.classes) else None
     names_by_class: dict[str, set[str]] = {name: set() for name in then.classes}
-    labels = [spelling.made for spelling in table.spellings]
+    labels = [spelling.label for spelling in table.spellings]
     for spelling, label in zip(table.spellings, rename_labels(labels, then.rename), strict=True):
         name = _among(label, then.classes)
         if name is None:

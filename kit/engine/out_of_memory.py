@@ -28,7 +28,7 @@ class OutOfMemory:
     tried: int
     smaller: int
     parts: Mapping[str, int]
-    room: DeviceMemory
+    device_memory: DeviceMemory
     batch_norm: bool
     rank: int = 0
 
@@ -41,7 +41,7 @@ class OutOfMemory:
         differs = ", which batch norm now uses for its statistics" if self.batch_norm else ""
         return (
             f"R02 out of memory ({self.place()}) with {self.tried} images at a time: "
-            f"{memory.describe_parts(self.parts)}; {self.room}; continuing with {self.smaller} at a "
+            f"{memory.describe_parts(self.parts)}; {self.device_memory}; continuing with {self.smaller} at a "
             f"time{differs}, the batch stays {self.batch}"
         )
 
@@ -74,7 +74,7 @@ def sync_batch_norm_oom(short: OutOfMemory) -> RunError:
     """
     return RunError(
         f"out of memory ({short.place()}) with {short.tried} images at a time: "
-        f"{memory.describe_parts(short.parts)}; {short.room}; with sync_batch_norm ranks cannot repeat a "
+        f"{memory.describe_parts(short.parts)}; {short.device_memory}; with sync_batch_norm ranks cannot repeat a "
         "step",
         code="R02",
         hint=f"micro_batch_size={short.smaller} under another --name",

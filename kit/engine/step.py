@@ -309,7 +309,7 @@ def _halve_micro_batch(learner: Learner, short: OutOfMemory | None, loss: Loss) 
     )
     raise learner.ranks.raise_everywhere(
         RunError(
-            f"out of memory ({least.place()}) with {why}: {memory.describe_parts(least.parts)}; {least.room}",
+            f"out of memory ({least.place()}) with {why}: {memory.describe_parts(least.parts)}; {least.device_memory}",
             code="R02",
             hint=advise_less_memory(learner.network, "image_size, network or batch_size"),
         )

@@ -52,7 +52,7 @@ class StepMemory:
     images: int
     scratch: int
     measured: int | None  # the real peak, if the device reports it
-    room: memory.DeviceMemory  # in addition to `held`
+    device_memory: memory.DeviceMemory  # in addition to `held`
     held: int
     exchange: int = 0  # bytes for the exchange of gradients between ranks
     failed: str = ""  # why a real step of `images` failed; empty if it did not, or if none was tried
@@ -78,7 +78,7 @@ class StepMemory:
         """Whether this many images at a time leave a margin, and are fewer than in a real step that failed."""
         if self.failed and images >= self.images:
             return False
-        return self.peak(images) - self.held <= USABLE_MEMORY_SHARE * self.room.free
+        return self.peak(images) - self.held <= USABLE_MEMORY_SHARE * self.device_memory.free
 
     def largest(self) -> int:
         """Returns the largest number of images at a time that fits, 0 if not even one does."""
@@ -244,15 +244,15 @@ def limit_micro_batch(
         raise _none_fits(step_memory)
     learner.micro_batch_size = min(fitting, learner.micro_batch_size or fitting)
     return (
-        f"a step of {images} images needs {memory.format_mebibytes(step_memory.peak(images))}, {step_memory.room}: "
-        f"kit uses {learner.micro_batch_size} at a time, the batch stays {images}"
+        f"a step of {images} images needs {memory.format_mebibytes(step_memory.peak(images))}, "
+        f"{step_memory.device_memory}: kit uses {learner.micro_batch_size} at a time, the batch stays {images}"
     )
 
 
 def _none_fits(step_memory: StepMemory) -> RunError:
     return RunError(
         f"one image at a time needs {memory.format_mebibytes(step_memory.peak(1))} "
-        f"({memory.describe_parts(step_memory.parts(1))}); {step_memory.room}",
+        f"({memory.describe_parts(step_memory.parts(1))}); {step_memory.device_memory}",
         code="R02",
         hint=step_memory.hint,
     )

@@ -231,8 +231,8 @@ class PredictionFile:
     loaded: Loaded
     prior: np.ndarray  # (K,) of the classes, for test rows without an image
     provenance: Provenance
-    kept: Mapping[int, Predictions]
-    made: dict[int, Predictions] = field(default_factory=dict)
+    reused: Mapping[int, Predictions]
+    predictions: dict[int, Predictions] = field(default_factory=dict)
     unfinished: Mapping[int, Predictions] = field(default_factory=dict)
 
     @classmethod
@@ -265,7 +265,7 @@ class PredictionFile:
     @property
     def folds_to_predict(self) -> list[int]:
         """The folds that are not predicted yet."""
-        return [fold for fold in self.job.checkpoints if fold not in self.kept]
+        return [fold for fold in self.job.checkpoints if fold not in self.reused]
 
     @cached_property
     def bags(self) -> ImageBags | None:
@@ -308,7 +308,7 @@ class PredictionFile:
         predictions = _memory_map((len(written), len(table.classes)), job)
         predictions[np.setdiff1d(np.arange(len(written)), places)] = self.prior
         provenance = Provenance(checkpoints={str(fold): self.provenance.checkpoint(fold)})
-        self.made[fold] = Predictions(
+        self.predictions[fold] = Predictions(
             table.ids if len(written) == len(table) else table.ids[written],
             np.full(len(written), fold),
             table.classes,
@@ -329,9 +329,9 @@ class PredictionFile:
 
     def _spread(self, fold: int) -> None:
         """Copies the prediction of each bag from its first row to its other rows."""
-        if self.bags is None or fold not in self.made:
+        if self.bags is None or fold not in self.predictions:
             return
-        predictions, rows = self.made[fold].probabilities, self.rows(fold)
+        predictions, rows = self.predictions[fold].probabilities, self.rows(fold)
         at_first = predictions[np.searchsorted(self._rows_to_write(rows), self.bags.first[rows])]
         predictions[self._places(rows)] = at_first
 
@@ -343,16 +343,17 @@ class PredictionFile:
 
     def _places_with_predictions(self, fold: int) -> np.ndarray:
         """Returns the positions of a fold's rows that have predictions by its network, ascending."""
-        if fold not in self.made:
+        if fold not in self.predictions:
             return np.empty(0, np.int64)
         self._spread(fold)
         places = self._places(self.rows(fold))
-        is_open = np.isnan(self.made[fold].probabilities[places, 0])
+        is_open = np.isnan(self.predictions[fold].probabilities[places, 0])
         return np.asarray(places[~is_open])
 
     def write_unfinished(self) -> None:
         """Writes the predicted rows to their own file, from which the next command continues."""
-        parts = {fold: part.take(self._places_with_predictions(fold)) for fold, part in self.made.items()}
+        places = {fold: self._places_with_predictions(fold) for fold in self.predictions}
+        parts = {fold: part.take(places[fold]) for fold, part in self.predictions.items()}
         parts = {fold: part for fold, part in parts.items() if len(part)}
         if parts:
             provenance = replace(self.provenance, checkpoints=checkpoint_tags(parts))
@@ -363,16 +364,16 @@ class PredictionFile:
 
         Out-of-fold rows are scored even if they are reused, because the labels and the metric may be others.
         """
-        for fold in self.made:
+        for fold in self.predictions:
             self._spread(fold)
-        parts = {**self.kept, **self.made}
+        parts = {**self.reused, **self.predictions}
         provenance = replace(self.provenance, checkpoints=checkpoint_tags(parts))
         ordered = [parts[fold] for fold in sorted(parts)]
         if self.split == "oof":
             whole = concat_predictions(ordered, provenance)
             provenance = with_scores(whole, self.job.scoring, self.loaded.table).provenance
         file = self.job.folder / f"{self.split}.parquet"
-        if self.made or provenance_of(file) != provenance:
+        if self.predictions or provenance_of(file) != provenance:
             write_parts(file, ordered, provenance)
         _unfinished_file(self.job, self.split).unlink(missing_ok=True)
         return provenance

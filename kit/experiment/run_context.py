@@ -91,13 +91,13 @@ class RunContext:
         return self.scoring.metric
 
     @property
-    def asked(self) -> Precision:
+    def requested_precision(self) -> Precision:
         """The precision that the config requests, with its `auto`."""
         return Precision.of(self.workspace.experiment.model_dump())
 
     def config_for_workers(self) -> dict[str, Any]:
         """Returns the resolved config except the dtypes, because a worker chooses `auto` for its own device."""
-        return {**self.resolve_config(), **self.asked.config(), "executor": None}
+        return {**self.resolve_config(), **self.requested_precision.config(), "executor": None}
 
     def device_line(self) -> Progress:
         """Returns the device of the run's training, in words."""

@@ -263,7 +263,7 @@ def _renames(strange: Sequence[str], free: Sequence[str], train: Table) -> dict[
     if len(nearest_names) < len(free) or len(set(nearest_names.values())) < len(nearest_names):
         return {}
     return {
-        spelling.made: nearest_names[spelling.name]
+        spelling.label: nearest_names[spelling.name]
         for spelling in train.spellings
         if spelling.name in nearest_names
     }

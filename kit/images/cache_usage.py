@@ -31,7 +31,7 @@ class CacheFolder:
     current: int | None  # number of its images that the workspace's tables name
     needed_by: tuple[str, ...]  # runs, and `config.json`
     removed: bool = False
-    kept: str = ""  # why it was not removed as requested
+    kept_because: str = ""  # why it was not removed as requested
 
 
 def list_cache(workspace: Workspace) -> tuple[CacheFolder, ...]:
@@ -81,7 +81,7 @@ def _remove(cache: Path, shelf: CacheFolder, dry_run: bool) -> CacheFolder:
     try:
         lock = UsageLock(cache / shelf.name, alone=True)
     except BlockingIOError:
-        return replace(shelf, kept="in use by another process")
+        return replace(shelf, kept_because="in use by another process")
     if not dry_run:
         shutil.rmtree(cache / shelf.name)
     del lock

@@ -408,13 +408,13 @@ class NetworkReader:
     merge: Merge
     rows: np.ndarray  # (N,) int64, positions in the table, ascending
     batch_size: int
-    found: np.ndarray  # (any number of rows, K) of floats, such as probabilities, to be filled
+    predictions: np.ndarray  # (any number of rows, K) of floats, such as probabilities, to be filled
     places: np.ndarray  # (N,) int64, the row of `found` that is filled for each of `rows`
     side: SideValues | None = None  # the table's side columns, as the network takes them
 
     def fill(self, part: slice, predictions: np.ndarray) -> None:
         """Writes the network's predictions of a part of `rows` to their positions."""
-        self.found[self.places[part]] = predictions
+        self.predictions[self.places[part]] = predictions
 
     def side_of(self, part: slice) -> Tensor | None:
         return None if self.side is None else torch.from_numpy(self.side.of(self.rows[part]))

@@ -74,19 +74,18 @@ class CheckMethods(OpenedFolder):
         with begin_call(progress) as call:
             workspace = self._configured(config, CheckMethods.check)
             if pipeline:
-                tried = call.follow(sanity_check.with_progress(workspace))
-                found: CheckResult | SanityCheckResult = tried
+                result: CheckResult | SanityCheckResult = call.follow(sanity_check.with_progress(workspace))
             else:
-                looked = call.follow(
+                checked = call.follow(
                     run_checks.with_progress(workspace, as_references(runs), as_references(checkpoints))
                 )
-                save_findings(workspace.root, looked.folds, looked.findings)
-                found = looked
+                save_findings(workspace.root, checked.folds, checked.findings)
+                result = checked
             if csv is not None:
-                write_cases(Path(csv), found.findings)
+                write_cases(Path(csv), result.findings)
             if strict:
-                check_strictly(found.findings)
-            return found
+                check_strictly(result.findings)
+            return result
 
     @completes
     def memory(

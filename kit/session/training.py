@@ -109,12 +109,12 @@ class TrainingMethods(OpenedFolder):
             workspace = self._configured(keys, TrainingMethods.train, config)
             if dry_run:
                 return call.follow(rehearse.with_progress(workspace, name, folds))
-            asked: list[tuple[Workspace, str | None]] = [
+            requests: list[tuple[Workspace, str | None]] = [
                 (Workspace.of(workspace, f"seed={seed}"), name and f"{name}-seed{seed}")
                 for seed in seeds or ()
             ] or [(workspace, name)]
             if devices is None:
-                runs = train(call, asked, folds, restart)
+                runs = train(call, requests, folds, restart)
             else:
                 options = {
                     "name": name,
@@ -127,7 +127,7 @@ class TrainingMethods(OpenedFolder):
                 train_on_devices(
                     call, workspace, self._overrides(keys, TrainingMethods.train), config, options
                 )
-                runs = [find_run(*one) for one in asked]
+                runs = [find_run(*one) for one in requests]
             return runs[0] if seeds is None else Results(runs)
 
     def sweep(

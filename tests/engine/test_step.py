@@ -172,8 +172,8 @@ def test_batch_norm_s_buffers_count_the_failed_pass_no_time_and_the_message_says
         "continuing with 5 at a time, which batch norm now uses for its statistics, the batch stays 10"
         in str(short)
     )
-    assert short.room.taken > 0
-    assert short.room.free > 0
+    assert short.device_memory.taken > 0
+    assert short.device_memory.free > 0
 
 
 def test_what_the_failed_step_held_is_freed_before_it_begins_again() -> None:

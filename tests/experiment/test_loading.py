@@ -110,7 +110,7 @@ def test_a_test_row_without_an_image_is_left_out(school: Path) -> None:
 def test_a_students_weights_are_the_same_whatever_another_folds_teachers_say(school: Path) -> None:
     """Fold 1's networks trained on what fold 0 holds out: nothing of them may reach fold 0's student."""
     keys = ["loss=distillation", "epochs=1"]
-    asked = PseudoRequest(Rule(0.6), told=("test", "train"))
+    asked = PseudoRequest(Rule(0.6), rows=("test", "train"))
     weights, scored = [], []
     for name in ("before", "after"):
         pseudo(school, ["runs/a"], name, asked)

@@ -105,7 +105,7 @@ def test_what_another_process_uses_stays(workspace: Workspace) -> None:
         assert other.stdout is not None
         assert other.stdout.readline() == b"held\n"
         (shelf,) = prune_cache(workspace)
-        assert (shelf.removed, shelf.kept) == (False, "in use by another process")
+        assert (shelf.removed, shelf.kept_because) == (False, "in use by another process")
         assert folder.exists()
         other.kill()
     assert prune_cache(workspace)[0].removed

@@ -169,27 +169,29 @@ def _unreachable(address: str, why: str) -> RunError:
     )
 
 
-class _EventActor:
+class _StopActor:
     """An actor that jobs ask whether to stop."""
 
     def __init__(self) -> None:
-        self.asked = 0
+        self.signal_number = 0
 
-    def ask(self, number: int) -> None:
-        self.asked = number
+    def request(self, number: int) -> None:
+        self.signal_number = number
 
-    def look(self) -> int:
-        return self.asked
+    def requested(self) -> int:
+        return self.signal_number
 
 
-def _work(function: Function, job: Any, desk: Any, threads: int, settings: dict[str, str]) -> Iterator[Any]:
+def _work(
+    function: Function, job: Any, stop_actor: Any, threads: int, settings: dict[str, str]
+) -> Iterator[Any]:
     """Runs a job in a worker of the cluster: yields None at its start, then its messages."""
     os.environ.update(settings)
     if "torch" in sys.modules:  # the function's module has imported it, before the environment could be set
         sys.modules["torch"].set_num_threads(threads)
     yield None
     stop, done = Stop(), threading.Event()
-    listening = threading.Thread(target=_listen, args=(desk, stop, done), daemon=True)
+    listening = threading.Thread(target=_listen, args=(stop_actor, stop, done), daemon=True)
     listening.start()
     try:
         yield from run_job_in_worker(function, 0, job, stop)
@@ -197,13 +199,13 @@ def _work(function: Function, job: Any, desk: Any, threads: int, settings: dict[
         done.set()
 
 
-def _listen(desk: Any, stop: Stop, done: threading.Event) -> None:
+def _listen(stop_actor: Any, stop: Stop, done: threading.Event) -> None:
     """Asks from its own thread, so that Ray does not lend the job's cores to others meanwhile."""
     import ray
 
     while not stop.requested and not done.wait(ASK):
         try:
-            stop.requested = ray.get(desk.look.remote())
+            stop.requested = ray.get(stop_actor.requested.remote())
         except ray.exceptions.ActorUnavailableError:  # Ray starts it again
             continue
         except ray.exceptions.RayError:  # the command has ended
@@ -223,7 +225,7 @@ class _Tasks:
         # beside the command, so that the end of another node does not end it; Ray restarts a killed one
         here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
         options = {"num_cpus": 0, "max_restarts": -1, "scheduling_strategy": here}
-        self.desk: Any = ray.remote(_EventActor).options(**options).remote()
+        self.stop_actor: Any = ray.remote(_StopActor).options(**options).remote()
         self.task = ray.remote(_work).options(**needs, max_retries=0)
         self.settings = {name: os.environ[name] for name in ("KIT_PLUGINS",) if name in os.environ}
         self.settings[PART_OF_CORES] = str(threads)
@@ -244,7 +246,7 @@ class _Tasks:
             self._start(number)
         while self.streams:
             if stop.requested:  # each time, because a restarted actor has forgotten it
-                self.desk.ask.remote(stop.requested)
+                self.stop_actor.request.remote(stop.requested)
             if stop.requested and not stop_level:
                 stop_level = stop.requested
                 for stream, number in self.streams.items():
@@ -255,7 +257,9 @@ class _Tasks:
                 yield from self._receive(stream, stop)
 
     def _start(self, number: int) -> None:
-        stream = self.task.remote(self.function, self.jobs[number], self.desk, self.threads, self.settings)
+        stream = self.task.remote(
+            self.function, self.jobs[number], self.stop_actor, self.threads, self.settings
+        )
         self.streams[stream] = number
 
     def _receive(self, stream: Any, stop: Stop) -> Iterator[JobProgress | JobResult]:
@@ -305,4 +309,4 @@ class _Tasks:
             with suppress(Exception):
                 ray.cancel(stream, force=True)
         with suppress(Exception):
-            ray.kill(self.desk)
+            ray.kill(self.stop_actor)

@@ -48,8 +48,8 @@ def add_logits(logits: Tensor, numbers: Tensor, parents: int) -> Tensor:
     """
     from kit.plugins.loss._sum_children import LogSumOfChildren
 
-    made: Tensor = LogSumOfChildren.apply(logits, numbers, parents)  # type: ignore[no-untyped-call]
-    return made
+    sums: Tensor = LogSumOfChildren.apply(logits, numbers, parents)  # type: ignore[no-untyped-call]
+    return sums
 
 
 def numbers_of_nodes(levels: Sequence[Level], at: int) -> tuple[int, ...]:

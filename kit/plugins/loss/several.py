@@ -64,9 +64,11 @@ class Several(Loss):
             ("sigmoid", self.sigmoid, "multi_hot", "several labels per row"),
             ("number", self.number, "numbers", "numbers"),
         )
-        for option, loss, labels, words in given:
+        for option, loss, labels, labels_text in given:
             if loss.outputs() != "logits" or loss.width(3) != 3 or not loss.takes_labels(labels):
-                raise ValueError(f"{option} {loss.plugin_name()!r} is no loss of logits that takes {words}")
+                raise ValueError(
+                    f"{option} {loss.plugin_name()!r} is no loss of logits that takes {labels_text}"
+                )
             if option != "base" and not loss.is_splittable():
                 raise ValueError(f"{option} {loss.plugin_name()!r} compares rows, which may lack labels")
         if any(weight < 0 for weight in self.weights.values()):

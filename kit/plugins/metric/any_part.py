@@ -28,7 +28,7 @@ class _Question:
     """Whether one part has one of the classes: the part's columns, those of the classes, and weights of all."""
 
     place: slice
-    asked: np.ndarray  # bool, one for each column of the part
+    is_asked: np.ndarray  # bool, one for each column of the part
     weights: np.ndarray  # float64, one for each column of the part
     is_softmax: bool
 
@@ -103,7 +103,7 @@ class AnyPart(InnerMetric):
         """
         missing = self.context.target.find_missing(truth)
         for question in self._questions():
-            columns, is_asked = question.place, question.asked
+            columns, is_asked = question.place, question.is_asked
             own, given = truth[:, columns], probabilities[:, columns].astype(np.float64)
             known = ~np.asarray(missing[:, columns].any(axis=1))
             if question.is_softmax:

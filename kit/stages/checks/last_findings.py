@@ -18,7 +18,7 @@ FINDINGS_FILE = "checked.json"
 class LastFindings:
     """Findings, each with its first cases. `folds` is the fingerprint of the folds that were checked."""
 
-    made: str  # ISO 8601, UTC
+    checked_at: str  # ISO 8601, UTC
     folds: str
     findings: tuple[Finding, ...]
 

@@ -47,7 +47,7 @@ def _are_letters(names: Sequence[str]) -> bool:
 
 
 def _answer(train: Table, right: Mapping[str, str], rename: Mapping[str, str]) -> str:
-    more = {spelling.made: right[spelling.name] for spelling in train.spellings if spelling.name in right}
+    more = {spelling.label: right[spelling.name] for spelling in train.spellings if spelling.name in right}
     if not more:
         return "list each class once in data.class_list"
     return f"{rename_line(rename, more)}, if they are one class"
@@ -61,8 +61,8 @@ def _of_numbers(train: Table, rename: Mapping[str, str]) -> Iterator[Finding]:
     """Yields K41: labels of one class that the table writes as several numbers."""
     by_name: dict[str, dict[str, int]] = defaultdict(dict)
     for spelling in train.spellings:
-        if spelling.made not in rename and number_of(spelling.made) is not None:
-            by_name[spelling.name][spelling.made] = spelling.rows
+        if spelling.label not in rename and number_of(spelling.label) is not None:
+            by_name[spelling.name][spelling.label] = spelling.rows
     respelled = {name: rows for name, rows in by_name.items() if len(rows) > 1}
     if respelled:
         more = {row: name for name, rows in respelled.items() for row in rows if row != name}

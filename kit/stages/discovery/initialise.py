@@ -123,12 +123,12 @@ def find_data(
     """
     places = locate(root, source, given or {})
     if places.folder.resolve() == root:
-        discovered = discover(root, places.asked, val, places.outside)
+        discovered = discover(root, places.options, val, places.outside)
         note = "the data folder is the workspace: kit writes runs/, cache/ and submissions/ beside the data"
         return (
             replace(discovered, findings=(note, *discovered.findings)) if source is not None else discovered
         )
-    discovered = discover(places.folder, places.asked, val, places.outside, skipped=root)
+    discovered = discover(places.folder, places.options, val, places.outside, skipped=root)
     for key in ("train", "val", "test"):
         train_path = discovered.data.get(key)
         folder = places.folder / (train_path if isinstance(train_path, str) else "train.csv")

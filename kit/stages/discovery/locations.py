@@ -31,7 +31,7 @@ class Locations:
     """
 
     folder: Path
-    asked: dict[str, str] = field(default_factory=dict)
+    options: dict[str, str] = field(default_factory=dict)
     outside: tuple[Path, ...] = ()
     why: str = ""
 

@@ -57,12 +57,12 @@ class Miss:
     file: str
     rate: float  # share of the cells that miss in this way
     mended: str = ""  # the fix
-    words: str = ""  # in place of the kinds'
+    text: str = ""  # in place of the kinds'
 
     @property
     def case(self) -> Case:
         """The case for an error or a finding."""
-        ways = self.words or ", ".join(WORDS[kind] for kind in self.kinds)
+        ways = self.text or ", ".join(WORDS[kind] for kind in self.kinds)
         example = f": {self.cell!r} for {legible(self.file)}" if self.file else f": {self.cell!r}"
         return Case(f"column {self.column!r} has {ways}{example}", self.sheet)
 

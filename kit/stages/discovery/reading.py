@@ -160,7 +160,7 @@ def read_table_images(
 def _read_slides(root: Path, slides: Slides) -> Reading:
     """Returns a level of pyramids, and the option for their tiles."""
     reader = Reader.open({"name": "tiff", "level": slides.level}, root)
-    line = f"reader: tiff, {slides.words}; data.tiles.count=36 joins the 36 tiles with most tissue"
+    line = f"reader: tiff, {slides.text}; data.tiles.count=36 joins the 36 tiles with most tissue"
     return Reading(_spec(reader), {}, (line,), slides.sizes)
 
 

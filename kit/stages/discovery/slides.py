@@ -18,7 +18,7 @@ class Slides:
 
     level: int
     sizes: tuple[tuple[int, int], ...]  # width, height
-    words: str
+    text: str
 
 
 def find_slides(locations: Sequence[Path], max_pixels: int) -> Slides | None:

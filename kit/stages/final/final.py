@@ -126,7 +126,7 @@ def plan(
     idle = [text for text in texts if text not in planned]
     return FinalPlan(
         texts=texts,
-        asked=chosen.asked,
+        specs=chosen.specs,
         places=chosen.places,
         fitted_on=fitted_on,
         units=chosen.units,
@@ -182,7 +182,7 @@ def _of_no_weight(member: str) -> str:
 class _Choice:
     """Members, by their positions in the blend, the jobs that train, and those left out for lack of time."""
 
-    asked: tuple[MemberSpec, ...]
+    specs: tuple[MemberSpec, ...]
     places: tuple[int, ...]
     units: tuple[TrainingJob, ...]
     left_out: tuple[TrainingJob, ...]
@@ -312,8 +312,8 @@ def run_final(
     yield from course.run()
     ready = [
         index
-        for index, member_spec in enumerate(plan.asked)
-        if any(unit.member_run == member_spec.run for unit in course.made)
+        for index, member_spec in enumerate(plan.specs)
+        if any(unit.member_run == member_spec.run for unit in course.trained)
     ]
     if not ready:
         raise RunError(
@@ -327,13 +327,13 @@ def run_final(
         raise StoppedError(text, TIME_OVER).replace(cases=[f"about {write_duration(plan.blending)}"])
     yield Progress(TASK, 1, 1, "blending")
     # if all members with weight are ready, the blend is fitted with those of weight 0 too, as planned
-    fitted_on = plan.fitted_on if len(ready) == len(plan.asked) else tuple(plan.places[at] for at in ready)
+    fitted_on = plan.fitted_on if len(ready) == len(plan.specs) else tuple(plan.places[at] for at in ready)
     spec = subset_spec(plan.ensembler, fitted_on, len(plan.texts))
     evaluated = cross_validate(
         workspace, [f"runs/{plan.texts[index]}" for index in fitted_on], spec, plan.top_k
     )
-    runs = tuple(unit.run.name for unit in course.made)
-    predicting, provenances = _of_all_rows(evaluated, [plan.asked[at] for at in ready], course.made)
+    runs = tuple(unit.run.name for unit in course.trained)
+    predicting, provenances = _of_all_rows(evaluated, [plan.specs[at] for at in ready], course.trained)
     idle = tuple(str(member) for member in evaluated.members if str(member) not in provenances)
     more = {
         "final": {"note": NOTE, "members": provenances, "left_out": course.left_out, "weight_0": list(idle)}

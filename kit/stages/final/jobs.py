@@ -90,7 +90,7 @@ class FinalPlan(Displayed):
     """
 
     texts: tuple[str, ...]
-    asked: tuple[MemberSpec, ...]
+    specs: tuple[MemberSpec, ...]
     places: tuple[int, ...]
     fitted_on: tuple[int, ...]
     units: tuple[TrainingJob, ...]

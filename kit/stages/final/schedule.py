@@ -34,7 +34,7 @@ class Schedule:
     stop: Stop
     clock: Clock
     pending: list[TrainingJob]
-    made: list[TrainingJob] = field(default_factory=list)
+    trained: list[TrainingJob] = field(default_factory=list)
     left_out: dict[str, str] = field(default_factory=dict)
     took: float = 0.0  # seconds of the epochs of this command
     planned: float = 0.0  # their planned seconds
@@ -94,10 +94,10 @@ class Schedule:
                     stop=self.stop,
                 )
             )
-        self.made.append(unit)
+        self.trained.append(unit)
 
     def _in_view(self, work: Work[Any]) -> Work[Any]:
-        done = len(self.made) + len(self.left_out) - len(self.plan.left_out)
+        done = len(self.trained) + len(self.left_out) - len(self.plan.left_out)
         with closing(work):
             outcome = ResultOf(work)
             for step in outcome:

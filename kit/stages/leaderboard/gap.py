@@ -85,12 +85,12 @@ def _evidence(findings: LastFindings, worse: bool, same: bool) -> Iterator[Evide
 def _explain_missing_evidence(findings: LastFindings, worse: bool, same: bool, some: bool) -> str:
     if worse and not same:
         return (
-            f"kit check of {findings.made} used other folds than the scored ones, so it cannot find leaks "
+            f"kit check of {findings.checked_at} used other folds than the scored ones, so it cannot find leaks "
             "between them: run kit check with the run's splitter and data.group"
         )
     if not some:
         return (
-            f"kit check of {findings.made} found neither a leak nor a shift: kit check --checkpoints "
+            f"kit check of {findings.checked_at} found neither a leak nor a shift: kit check --checkpoints "
             "also compares embeddings"
         )
     return ""

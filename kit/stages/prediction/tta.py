@@ -288,7 +288,7 @@ class _TtaContext:
             for text in describe_predictions(files):
                 yield Progress(TASK, done / total, 1, text, line=True)
             written.append([file.write() for file in files])
-        computed = [any(files[index].made for files in passes) for index in range(len(jobs))]
+        computed = [any(files[index].predictions for files in passes) for index in range(len(jobs))]
         return [self._result(*work) for work in zip(jobs, written[0], computed, strict=True)]
 
     def _until_stop(self, files: Sequence[PredictionFile], networks: Mapping[Path, Predictor]) -> Work[None]:
@@ -397,7 +397,7 @@ def predict_groups(
     ]
     if fill_prior:
         for sheet in sheets:
-            for predictions in sheet.made.values():
+            for predictions in sheet.predictions.values():
                 predictions.probabilities[:] = sheet.prior
     readers = [reader for _, _, reader in sheets_and_readers if len(reader.rows)]
     if not readers:

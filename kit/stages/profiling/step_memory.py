@@ -38,7 +38,7 @@ class MemoryResult(Displayed):
 
     def describe_free(self) -> str:
         """Returns the free memory, and what weights, gradients and optimizer use."""
-        free, learner_bytes = format_mebibytes(self.step.room.free), format_mebibytes(self.step.held)
+        free, learner_bytes = format_mebibytes(self.step.device_memory.free), format_mebibytes(self.step.held)
         return f"{self.title}: {free} free, {learner_bytes} used by weights, gradients and optimizer"
 
     def describe(self) -> list[str]:
@@ -62,7 +62,7 @@ class MemoryResult(Displayed):
         step = self.step
         return {
             "network": self.title,
-            "free": step.room.free,
+            "free": step.device_memory.free,
             "held": step.held,
             "sizes": [
                 {
@@ -121,6 +121,6 @@ def measure_memory(
     if out is not None:
         parts = {size: step.parts(size) for size in batch_sizes}
         heading = f"memory of a training step: {title}"
-        limit = step.held + step.room.free
+        limit = step.held + step.device_memory.free
         write_figure(out, draw_stacked_bars(parts, heading, "images at a time", limit))
     return MemoryResult(title, step, batch_sizes, out)

@@ -57,7 +57,7 @@ class PseudoRequest:
     rule: Rule = field(default_factory=Rule)
     labels: Form = "hard"
     ensembler: Any = "mean"
-    told: tuple[str, ...] = ("test",)  # of `test` and `train`
+    rows: tuple[str, ...] = ("test",)  # of `test` and `train`
 
 
 @dataclass(frozen=True, repr=False)
@@ -126,10 +126,10 @@ def pseudo(
     if train.answers is not None:
         read = spread_answers(read, open_aggregator(workspace, train, metric), train, test)
     teachers = Teachers(read, recipe, train)
-    training_predictions = predict_training_rows(workspace, read, train) if "train" in request.told else []
+    training_predictions = predict_training_rows(workspace, read, train) if "train" in request.rows else []
     images = yield from load_images(workspace, read, train, test)
     yield Progress("pseudo", 0, 1)
-    selections = _select_rows(teachers, request, images) if "test" in request.told else []
+    selections = _select_rows(teachers, request, images) if "test" in request.rows else []
     provenance = _provenance(teachers, request, images, number)
     pseudo_labels = PseudoLabels(
         folder,
@@ -152,7 +152,7 @@ def _provenance(teachers: Teachers, request: PseudoRequest, images: LoadedImages
         ensembler=teachers.recipe.spec(),
         rule=asdict(request.rule),
         labels=request.labels,
-        told=tuple(request.told),
+        told=tuple(request.rows),
         folds_taught=tuple(teachers.folds),
         test=images_digest(images.test.table.ids, images.test.cache.hashes),
     )

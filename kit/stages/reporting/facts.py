@@ -39,7 +39,7 @@ class FindingRow:
     fix: str
     cases: tuple[str, ...]
     more: int  # cases that are not listed
-    shown: tuple[FindingCase, ...] = ()
+    shown_cases: tuple[FindingCase, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -87,7 +87,7 @@ def finding_row(
         fix=finding.fix,
         cases=tuple(str(case) for case in finding.cases[:CASES]),
         more=max(len(finding.cases) - CASES, 0),
-        shown=tuple(shown_case for shown_case in cases if shown_case.pictures),
+        shown_cases=tuple(shown_case for shown_case in cases if shown_case.pictures),
     )
 
 

@@ -136,5 +136,5 @@ class LabelErrorSection:
 
     member: str
     expected: float
-    found: int
+    suspected: int
     rows: tuple[Suspect, ...]

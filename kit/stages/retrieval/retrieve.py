@@ -54,7 +54,7 @@ class RerankerGain:
 
     name: str
     gain: Gain
-    kept: bool
+    is_used: bool
 
 
 @dataclass(frozen=True, repr=False)
@@ -83,7 +83,7 @@ class RetrievalResult(Displayed):
         if self.gain is not None:
             lines.append(f"  over the classifier: {format_gain(self.gain)}")
         for reranker in self.rerankers:
-            state = "used" if reranker.kept else "left out"
+            state = "used" if reranker.is_used else "left out"
             lines.append(f"  {reranker.name} {state}: by itself {format_gain(reranker.gain)}")
         return lines
 
@@ -92,7 +92,7 @@ class RetrievalResult(Displayed):
 
     def to_frame(self) -> pd.DataFrame:
         """Returns one row: the member, its scorer and rerankers, its scores, and the gain over the classifier."""
-        used = " ".join(reranker.name for reranker in self.rerankers if reranker.kept)
+        used = " ".join(reranker.name for reranker in self.rerankers if reranker.is_used)
         row = {"member": self.member, "scorer": self.scorer.get("name"), "rerankers": used, **self.scores}
         return frame([row | gain_columns(self.gain)])
 

@@ -132,7 +132,7 @@ def save_checkpoint(
         scales=known.scales,
         target_range=known.target_range,
         config=setting.resolve_config(),
-        asked=setting.asked.config(),
+        asked=setting.requested_precision.config(),
         normalisation=setting.techniques.parts.backbone.normalisation(),
         columns=() if side is None else tuple(side.encoder.to_json()),
         folds=setting.folds.fingerprint(),

@@ -109,13 +109,13 @@ def merge_heads(workspace: Workspace | StrPath, path: StrPath, name: str) -> Wor
     source = _read_source(workspace, heads.run, asked_by_heads, table)
     experiment = _merge_experiments(asked_by_heads, source)
     space = replace(workspace, raw={**workspace.raw, **experiment, "tracker": None})
-    run, asked = find_run(space, name), {"merged": heads.run.name}
+    run, request = find_run(space, name), {"merged": heads.run.name}
     with run.lock():
         remove_partial_files(run.folder)
-        check_config(run, asked, "merged run")
+        check_config(run, request, "merged run")
         setting = yield from prepare_run(space, run, like=heads.run)
         _check_folds(setting, parts, heads.run)
-        setting.begin(asked)
+        setting.begin(request)
         differences = []
         for number, (fold, checkpoint) in enumerate(sorted(parts.items())):
             yield Progress("merge", number, len(parts), f"fold {fold}")

@@ -139,7 +139,7 @@ def patient(job: float, stop: Stop) -> Generator[Progress, None, str]:
 def actors() -> list[int]:
     """The processes of what jobs ask whether to stop."""
     files = Path("/proc").glob("[0-9]*/cmdline")
-    return [int(file.parent.name) for file in files if words(file).startswith("ray::_EventActor")]
+    return [int(file.parent.name) for file in files if words(file).startswith("ray::_StopActor")]
 
 
 def kill_actors() -> None:

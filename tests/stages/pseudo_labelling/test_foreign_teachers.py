@@ -93,7 +93,7 @@ def test_the_distillation_of_soft_labels_is_hintons(foreign: Path) -> None:
 
 def fails(space: Path, code: str, told: tuple[str, ...] = ("test",)) -> KitError:
     with pytest.raises(KitError) as caught:
-        pseudo(space, ["runs/lgbm"], "none", PseudoRequest(RULE, told=told))
+        pseudo(space, ["runs/lgbm"], "none", PseudoRequest(RULE, rows=told))
     assert caught.value.code == code, caught.value
     assert not (space / "pseudo_labels/none").exists()
     return caught.value

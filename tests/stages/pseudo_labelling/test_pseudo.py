@@ -54,7 +54,7 @@ def test_a_fold_is_told_the_same_whatever_another_folds_networks_say(school: Pat
 
 
 def test_a_folds_word_on_training_rows_is_its_own_networks(school: Path) -> None:
-    asked = PseudoRequest(told=("train",))
+    asked = PseudoRequest(rows=("train",))
     before = pseudo(school, ["runs/a"], "before", asked)
     plant(school, "train", another_fold(1))
     after = pseudo(school, ["runs/a"], "after", asked)
@@ -274,7 +274,7 @@ def test_test_rows_that_changed_since_the_teachers_saw_them_are_refused(school: 
 def test_what_networks_say_of_their_training_rows_must_be_there_and_of_the_same_networks(
     school: Path,
 ) -> None:
-    asked = PseudoRequest(told=("train",))
+    asked = PseudoRequest(rows=("train",))
     plant(school, "train", lambda found: found.probabilities, checkpoints={"0": "0001:x", "1": "0001:y"})
     with pytest.raises(InvalidError, match=r"D43 .*train\.parquet was predicted by other checkpoints"):
         pseudo(school, ["runs/a"], request=asked)

@@ -73,8 +73,8 @@ def test_the_rows_that_a_case_names_are_shown_beside_each_other() -> None:
     assert [ids for _, ids in named] == [["a", "b"], ["a", "c (odd)"], ["d", "b"], ["d"]]
     images = {name: np.zeros((9, 9, 3), np.uint8) for name in ("a", "b", "d")}
     made = finding_row(finding, named, images, Album())
-    assert [len(case.pictures) for case in made.shown] == [2, 1, 2, 1]
-    assert made.shown[0].text == "a = b"
+    assert [len(case.pictures) for case in made.shown_cases] == [2, 1, 2, 1]
+    assert made.shown_cases[0].text == "a = b"
     assert len(made.cases) == 5
 
 

@@ -142,7 +142,7 @@ def test_each_reranker_is_shown_and_the_best_set_is_used(embedded: Workspace) ->
     assert [one.name for one in made.rerankers] == ["query_expansion", "database_augmentation"]
     about = read(embedded, made.folder.name, "oof").provenance.retrieval
     assert about is not None
-    kept = [one.name for one in made.rerankers if one.kept]
+    kept = [one.name for one in made.rerankers if one.is_used]
     assert [spec["name"] for spec in about.rerankers] == kept
 
 

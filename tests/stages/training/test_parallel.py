@@ -273,7 +273,7 @@ def test_a_job_is_plain_data_in_which_only_the_dtype_is_left_to_the_workers_devi
     optimizer = setting.techniques.optimizer
     assert isinstance(optimizer, Adamw)
     assert first.config["optimizer"]["lr"] == optimizer.lr
-    assert {first.config[key] for key in setting.asked.config()} == {"auto"}
+    assert {first.config[key] for key in setting.requested_precision.config()} == {"auto"}
     assert first.config["executor"] is None
     assert (second.fold, second.position, second.of) == (1, 1, 2)
 
