@@ -81,7 +81,7 @@ class SweepResult(Displayed):
         """Returns a row per trial, the best first: its settings, score, spread over folds, and the best one's
         gain over it.
 
-        A pruned trial has no score: `pruned_at` is the mean score of its started folds.
+        A pruned trial has no score: `pruned_at` is the mean score of its finished folds, or of its first one so far.
         """
         names = (
             "run",

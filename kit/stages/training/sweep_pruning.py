@@ -5,12 +5,14 @@ A pruner is asked about a trial after all others have reported. So the order of 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from kit.core.installed import require_package
 from kit.errors import ConfigError, did_you_mean
+from kit.stages.training.pausing import ROUNDING
 
 if TYPE_CHECKING:
     from optuna.pruners import BasePruner
@@ -19,6 +21,9 @@ PRUNERS = ("halving", "median")
 FACTOR = 2  # of so many trials at a rung, one goes on
 SEARCH_RUNGS = 4  # of a search, whose number of trials may grow
 LOOKS_PER_FOLD = 4  # of the median rule
+# batch norm's running statistics keep 4 % of their start after 30 steps (torch's momentum of 0.1), and 20 % after 15:
+# a validation score before that depends on the learning rate's first steps
+MIN_STEPS = 30
 
 
 @dataclass(frozen=True)
@@ -44,18 +49,30 @@ class Looks:
         return FACTOR**index if self.pruner == "halving" else index + 1
 
 
-def plan_looks(pruner: str, trials: int | None, budget: int, folds: int) -> Looks:
+def plan_looks(pruner: str, trials: int | None, budget: int, folds: int, earliest: float = 0.0) -> Looks:
     """The looks of a pruner at `trials` of a grid, or of a search (None), with `budget` epochs over all folds.
 
     Successive halving doubles the budget from rung to rung, from 1/n for n trials, and at least one epoch. The median
-    rule looks after each quarter of a fold.
+    rule looks after each quarter of a fold. After the first fold, both look only at the ends of folds, rounded down:
+    the early epochs of another fold would show less than the finished ones. Looks before the share `earliest` of the
+    budget are left out.
     """
     if pruner == "median":
         count = LOOKS_PER_FOLD * folds
-        return Looks(pruner, tuple(look / count for look in range(1, count)))
-    rungs = SEARCH_RUNGS if trials is None else _log2(trials)
-    rungs = min(rungs, _log2(budget))
-    return Looks(pruner, tuple(FACTOR ** float(rung - rungs) for rung in range(rungs)))
+        shares = [look / count for look in range(1, count)]
+    else:
+        rungs = SEARCH_RUNGS if trials is None else _log2(trials)
+        rungs = min(rungs, _log2(budget))
+        shares = [FACTOR ** float(rung - rungs) for rung in range(rungs)]
+    ends = [math.floor(share * folds + ROUNDING) / folds for share in shares]
+    aligned = {end or share for share, end in zip(shares, ends, strict=True)}
+    return Looks(pruner, tuple(sorted(share for share in aligned if share >= earliest - ROUNDING)))
+
+
+def find_earliest_look(steps_per_epoch: int, epochs: int, folds: int) -> float:
+    """The share of a trial's budget after which its first fold has MIN_STEPS steps, or has ended."""
+    needed = min(math.ceil(MIN_STEPS / max(steps_per_epoch, 1)), epochs)
+    return needed / (epochs * folds)
 
 
 def _log2(count: int) -> int:

@@ -30,7 +30,7 @@ from kit.runs.records import mark_pruned
 from kit.runs.run import Run, check_same_experiment, is_finished
 from kit.runs.watching import epochs_of
 from kit.stages.training.pausing import has_reached, pause_point
-from kit.stages.training.sweep_pruning import Looks, Reports, plan_looks, prunes
+from kit.stages.training.sweep_pruning import Looks, Reports, find_earliest_look, plan_looks, prunes
 from kit.stages.training.sweep_trials import SweepTrial, train_trials, with_score
 
 TASK = "sweep"
@@ -43,6 +43,7 @@ class _Trial:
     space: Workspace
     trial: SweepTrial
     folds: int
+    steps_per_epoch: int  # of its first fold
     reports: dict[int, float] = field(default_factory=dict)  # by the pruner's step
     came: Run | KitError | None = None  # None while it is trained, and once it is pruned
     finished_folds: int = 0
@@ -91,7 +92,7 @@ class SweepRounds:
         self.pruner, self.stop_folds = pruner, stop_folds
         self._looks: Looks | None = None
         self._earlier: list[_Trial] = []
-        self._fold_counts: dict[str, int] = {}
+        self._fold_counts: dict[str, tuple[int, int]] = {}
         self._scored: tuple[Scoring, Table] | None = None
 
     def train(
@@ -100,7 +101,8 @@ class SweepRounds:
         """Trains trials at the same time, and returns each with its reports by step."""
         trials = []
         for space, trial in zip(spaces, begun, strict=True):
-            trials.append(_Trial(space, trial, (yield from self._count_folds(space))))
+            folds, steps = yield from self._count_folds(space)
+            trials.append(_Trial(space, trial, folds, steps))
         begin = 0.0
         for share in self._shares(trials, is_search):
             alive = [running for running in trials if running.is_open]
@@ -127,8 +129,11 @@ class SweepRounds:
         """The epochs of all folds of all trials so far."""
         return sum(trial.folds * trial.epochs for trial in self._earlier)
 
-    def _count_folds(self, space: Workspace) -> Work[int]:
-        """Returns the number of folds of a trial; 1 if they cannot be made, for which its training raises the error."""
+    def _count_folds(self, space: Workspace) -> Work[tuple[int, int]]:
+        """Returns the folds of a trial, and the steps of an epoch of its first one; 1 and 1 if they cannot be made.
+
+        Training a trial without folds raises their error. A sampler that draws more or fewer rows is not counted.
+        """
         experiment, data = space.experiment, space.competition.data
         key = fingerprint([experiment.splitter, experiment.split_seed, data.model_dump(mode="json")])
         if key not in self._fold_counts:
@@ -138,10 +143,12 @@ class SweepRounds:
                     warnings.simplefilter("ignore", KitWarning)  # shown where the trial is prepared
                     table = train_table(space.root, data).sort_by_id()
                     splitter = experiment.open(Splitter, space.root)
-                    self._fold_counts[key] = make_folds(table, splitter, experiment.split_seed).count
+                    folds = make_folds(table, splitter, experiment.split_seed)
+                    self._fold_counts[key] = folds.count, int(folds.training_mask(splitter, 0).sum())
             except KitError:
-                return 1
-        return self._fold_counts[key]
+                return 1, 1
+        count, rows = self._fold_counts[key]
+        return count, math.ceil(rows / experiment.batch_rows())
 
     def _shares(self, trials: Sequence[_Trial], is_search: bool) -> list[float]:
         """The shares of the budget after which the trials pause, ascending."""
@@ -150,7 +157,11 @@ class SweepRounds:
             if self._looks is None:
                 budget = min(trial.folds * trial.epochs for trial in trials)
                 folds = max(trial.folds for trial in trials)
-                self._looks = plan_looks(self.pruner, None if is_search else len(trials), budget, folds)
+                earliest = max(
+                    find_earliest_look(trial.steps_per_epoch, trial.epochs, trial.folds) for trial in trials
+                )
+                count = None if is_search else len(trials)
+                self._looks = plan_looks(self.pruner, count, budget, folds, earliest)
             shares.update(self._looks.shares)
         if self.stop_folds:
             shares.update(fold / trial.folds for trial in trials for fold in range(1, trial.folds))
@@ -177,12 +188,15 @@ class SweepRounds:
                 trial.came = outcome
 
     def _report(self, trial: _Trial, share: float) -> None:
-        """Notes the mean score of the folds that a trial has begun, each after its last epoch up to the share."""
+        """Notes the mean score of the folds that a trial has finished, or before that of its first one so far."""
         fold, epoch = pause_point(share, trial.folds, trial.epochs)
         trial.finished_folds = fold + (epoch == trial.epochs)
         trial.where = f"in fold {fold} after epoch {epoch} of {trial.epochs}"
-        fold_scores = [self._fold_score(trial.run, before, trial.epochs) for before in range(fold)]
-        fold_scores.append(self._fold_score(trial.run, fold, epoch))
+        fold_scores = [
+            self._fold_score(trial.run, ended, trial.epochs) for ended in range(trial.finished_folds)
+        ]
+        if not fold_scores:
+            fold_scores = [self._fold_score(trial.run, fold, epoch)]
         scores = [score for score in fold_scores if score is not None]
         trial.value = float(np.mean(scores)) if len(scores) == len(fold_scores) else None
         step = None if self._looks is None else self._looks.step(share)

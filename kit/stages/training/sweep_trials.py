@@ -31,7 +31,7 @@ class SweepTrial:
     gain_of_best: Gain | None = None  # of the best trial over this one; None for the best itself
     failed: str = ""  # the error, in a line
     pruned: str = ""  # where and why it was stopped early, in a line; its folds are not all scored
-    pruned_at: float | None = None  # the mean score of the folds that it had begun
+    pruned_at: float | None = None  # the mean score of the folds that it had finished, or of its first one
     epochs: int | None = None  # trained over all folds; None without a pruner
 
 

@@ -19,10 +19,11 @@ from kit.errors import ConfigError, StoppedError
 from kit.runs.epoch_log import EpochLog
 from kit.runs.records import record
 from kit.runs.run import Run
+from kit.stages.training import sweep_pruning
 from kit.stages.training.fold import FoldDeadline
 from kit.stages.training.pausing import pause_point
 from kit.stages.training.sweep import SweepResult, run_sweep
-from kit.stages.training.sweep_pruning import Reports, plan_looks, prunes
+from kit.stages.training.sweep_pruning import Reports, find_earliest_look, plan_looks, prunes
 from kit.stages.training.train import train_run
 from tests.drawing import draw_competition
 from tests.slow_steps import oof
@@ -32,8 +33,9 @@ RATES = "optimizer.lr=1e-7,1e-6,0.02,1e-5"  # only the third learns anything
 
 
 @pytest.fixture
-def competition(tmp_path: Path) -> Path:
-    """Classes that differ by brightness, and a metric without ties."""
+def competition(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Classes that differ by brightness, a metric without ties, and looks after few steps."""
+    monkeypatch.setattr(sweep_pruning, "MIN_STEPS", 3)
     root = draw_competition(tmp_path / "space", train=36, test=3, **SETTINGS)
     rng = np.random.default_rng(0)
     for file in sorted((root / "data" / "images").glob("*.png")):
@@ -97,11 +99,26 @@ def test_the_better_half_of_a_round_goes_on() -> None:
 
 
 def test_rungs_double_and_are_at_least_an_epoch() -> None:
-    assert plan_looks("halving", 8, 30, 3).shares == (1 / 8, 1 / 4, 1 / 2)
-    assert plan_looks("halving", 1000, 6, 3).shares == (1 / 4, 1 / 2)
-    assert plan_looks("halving", None, 1000, 5).shares == (1 / 16, 1 / 8, 1 / 4, 1 / 2)
+    assert plan_looks("halving", 8, 30, 1).shares == (1 / 8, 1 / 4, 1 / 2)
+    assert plan_looks("halving", 1000, 6, 1).shares == (1 / 4, 1 / 2)
+    assert plan_looks("halving", None, 1000, 2).shares == (1 / 16, 1 / 8, 1 / 4, 1 / 2)
     assert plan_looks("halving", 1, 30, 3).shares == ()
-    assert plan_looks("median", 8, 30, 2).shares == (1 / 8, 2 / 8, 3 / 8, 4 / 8, 5 / 8, 6 / 8, 7 / 8)
+    assert plan_looks("median", 8, 30, 1).shares == (1 / 4, 1 / 2, 3 / 4)
+
+
+def test_looks_after_the_first_fold_are_at_the_ends_of_folds() -> None:
+    assert plan_looks("halving", 8, 30, 3).shares == (1 / 8, 1 / 4, 1 / 3)
+    assert plan_looks("halving", 16, 50, 5).shares == (1 / 16, 1 / 8, 1 / 5, 2 / 5)
+    assert plan_looks("halving", 16, 50, 2).shares == (1 / 16, 1 / 8, 1 / 4, 1 / 2)
+    assert plan_looks("median", 8, 30, 2).shares == (1 / 8, 2 / 8, 3 / 8, 1 / 2)
+
+
+def test_no_look_is_before_30_steps_of_the_first_fold() -> None:
+    assert find_earliest_look(steps_per_epoch=5, epochs=8, folds=3) == 6 / 24
+    assert find_earliest_look(steps_per_epoch=100, epochs=8, folds=3) == 1 / 24
+    assert find_earliest_look(steps_per_epoch=1, epochs=8, folds=3) == 8 / 24  # the fold has ended
+    assert plan_looks("halving", 8, 24, 3, 6 / 24).shares == (1 / 4, 1 / 3)
+    assert plan_looks("median", 8, 24, 3, 6 / 24).shares == (3 / 12, 1 / 3, 2 / 3)
 
 
 @pytest.mark.parametrize(
@@ -167,6 +184,16 @@ def test_halving_keeps_the_winner_and_saves_half_of_the_epochs(
     assert "16 of 32 epochs trained; 3 of 4 trials pruned" in shown.err
     train_run(Workspace.open(competition, ["optimizer.lr=1e-7", "epochs=4"]), "s-001")
     assert record(Run(competition / "runs/s-001")).state == "finished"
+
+
+def test_trials_of_few_steps_are_compared_at_the_end_of_a_fold(
+    competition: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """12 steps a fold, by a batch of 6 of 18 rows and four epochs."""
+    monkeypatch.setattr(sweep_pruning, "MIN_STEPS", 30)
+    found = swept(competition, "s", RATES, pruner="halving")
+    assert found.trials[0].run == "s-003"
+    assert [trial.epochs for trial in found.trials] == [8, 8, 4, 4]
 
 
 def test_an_interrupted_sweep_prunes_the_same(competition: Path, monkeypatch: pytest.MonkeyPatch) -> None:
