@@ -78,9 +78,9 @@ def boxes(
 ) -> Work[BoxesResult]:
     """Writes a box per row, in percent of the image's sides, for `data.box`.
 
-    A box holds the largest connected region in which the Grad-CAM map of the most probable class is at least
-    `threshold` of its maximum. A held-out row has the map of the network that was not trained on it. Test rows, and
-    training rows that no network held out, have the mean of the maps of all networks. No label is used.
+    A box is the square around the largest connected region in which the Grad-CAM map of the most probable class is at
+    least `threshold` of its maximum. A held-out row has the map of the network that was not trained on it. Test rows,
+    and training rows that no network held out, have the mean of the maps of all networks. No label is used.
 
     Raises ConfigError C07 for a threshold outside 0 to 1, for checkpoints of several epochs, for a run on crops, tiles
     or padded images, and for ids that both tables have. Raises C83 for a run on embeddings, and what `tta` raises.
@@ -179,7 +179,7 @@ def _of_row(
     if loaded.bad[row] or not cam.max() > 0:
         return None
     height, width = loaded.cache[row].shape[:2]
-    box = find_box(cam, experiment.image_size, threshold)
+    box = make_square(find_box(cam, experiment.image_size, threshold))
     return in_whole_image(box, experiment.center_crop, height, width)
 
 
@@ -195,6 +195,17 @@ def find_box(cam: np.ndarray, size: int, threshold: float = THRESHOLD) -> tuple[
     down, across = ndimage.find_objects(labels)[largest - 1]
     x, y = across.start / size, down.start / size
     return x, y, across.stop / size - x, down.stop / size - y
+
+
+def make_square(box: tuple[float, float, float, float]) -> tuple[float, float, float, float]:
+    """Returns the square around a box that lies in the unit square, moved inside it.
+
+    A network sees the middle square of a crop. So the ends of a long box would be lost.
+    """
+    x, y, wide, tall = box
+    side = max(wide, tall)
+    left, top = (min(max(at + (length - side) / 2, 0.0), 1 - side) for at, length in ((x, wide), (y, tall)))
+    return left, top, side, side
 
 
 def in_whole_image(box: tuple[float, float, float, float], crop_share: float, height: int, width: int) -> Box:

@@ -15,7 +15,7 @@ from kit.data.table import train_table
 from kit.errors import ConfigError
 from kit.images.reader import ImageSource
 from kit.model import checkpoints
-from kit.stages.prediction.boxes import boxes, find_box, in_whole_image
+from kit.stages.prediction.boxes import boxes, find_box, in_whole_image, make_square
 from kit.stages.prediction.tta import tta
 from kit.stages.training.train import train
 from tests.conftest import Kit
@@ -128,6 +128,30 @@ def test_a_box_is_the_largest_region_of_the_enlarged_map() -> None:
     assert find_box(cam, 8, 0.6) == (6 / 8, 6 / 8, 1 / 8, 1 / 8)
     x, y, wide, tall = find_box(cam, 80, 0.49)
     assert (x + wide / 2, y + tall / 2) == pytest.approx((0.5, 0.25), abs=0.02)
+
+
+@pytest.mark.parametrize(
+    ("box", "square"),
+    [
+        ((0.25, 0.5, 0.5, 0.25), (0.25, 0.375, 0.5, 0.5)),
+        ((0.0, 0.0, 0.25, 0.75), (0.0, 0.0, 0.75, 0.75)),  # at the border the square moves inside
+        ((0.5, 0.75, 0.5, 0.25), (0.5, 0.5, 0.5, 0.5)),
+        ((0.0, 0.25, 1.0, 0.5), (0.0, 0.0, 1.0, 1.0)),
+    ],
+)
+def test_a_square_has_the_whole_box(
+    box: tuple[float, float, float, float], square: tuple[float, float, float, float]
+) -> None:
+    assert make_square(box) == pytest.approx(square)
+
+
+def test_a_row_has_a_square_box(space: Path) -> None:
+    """Images of 3 to 2 px and more: a share of a side is another number of pixels."""
+    for name, (_, _, wide, tall) in read(boxes(space, "runs/a").file).items():
+        image = cv2.imread(str(space / "data" / "images" / f"{name}.png"))
+        assert image is not None
+        height, width = image.shape[:2]
+        assert wide * width == pytest.approx(tall * height, abs=0.02 * max(height, width))
 
 
 def test_a_box_of_the_middle_square_is_that_of_the_whole_image() -> None:
