@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
 import click
@@ -12,6 +12,7 @@ from kit.commands._plugin_options import read_spec
 
 if TYPE_CHECKING:
     from kit.stages.pseudo_labelling.pseudo import PseudoResult
+    from kit.stages.pseudo_labelling.values import ValueEstimate
 
 MAX_LISTED_CLASSES = 20  # classes in the printed table
 
@@ -26,7 +27,8 @@ MAX_LISTED_CLASSES = 20  # classes in the printed table
 @click.option(
     "--top-fraction",
     type=click.FloatRange(0, 1, min_open=True),
-    help="Fraction of the rows of each predicted class, the most confident first.",
+    help="Fraction of the rows of each predicted class, the most confident first. For shares and numbers, of the "
+    "rows on which teachers agree most.",
 )
 @click.option(
     "--class-balanced",
@@ -79,16 +81,18 @@ def command(
     """
     from kit.config.workspace import Workspace
     from kit.stages.pseudo_labelling.pseudo import PseudoRequest, pseudo
-    from kit.stages.pseudo_labelling.rule import DEFAULT_THRESHOLD, Rule
+    from kit.stages.pseudo_labelling.rule import Rule
 
-    sure = threshold if threshold is not None else DEFAULT_THRESHOLD if top_fraction is None else 0.0
+    sure = 0.0 if threshold is None and top_fraction is not None else threshold
     rule = Rule(sure, 1.0 if top_fraction is None else top_fraction, class_balanced, unanimous)
     row_kinds = ("test", "train") if rows == "both" else (rows,)
     request = PseudoRequest(rule, "soft" if soft else "hard", read_spec(ensembler, "--ensembler"), row_kinds)
     pseudo_result = show_progress(pseudo.with_progress(Workspace.find("."), members, name, request))
     _say(pseudo_result)
+    error = pseudo_result.error
     result = {
-        **asdict(pseudo_result),
+        **asdict(replace(pseudo_result, error=None)),
+        "error": None if error is None else error.to_json(),
         "accuracy": pseudo_result.held_out.accuracy,
         "interval": pseudo_result.held_out.interval,
     }
@@ -113,10 +117,14 @@ def _say(result: PseudoResult) -> None:
 
 def _say_test(result: PseudoResult) -> None:
     rows_by_fold = ", ".join(f"fold {fold} {count}" for fold, count in result.folds.items())
-    echo(f"  of {result.test_rows} test rows: {rows_by_fold}; mean confidence {result.confidence:.4f}")
+    sure = "" if result.error else f"; mean confidence {result.confidence:.4f}"
+    echo(f"  of {result.test_rows} test rows: {rows_by_fold}{sure}")
     if any(result.related.values()):
         related = ", ".join(f"fold {fold} {count}" for fold, count in result.related.items())
         echo(f"  not labelled, because they are related to held-out rows of the fold: {related}")
+    if result.error is not None:
+        _say_error(result.error)
+        return
     held, (low, high) = result.held_out, result.held_out.interval
     right = (
         f"{held.accuracy:.2%} of them correctly (95 % {low:.2%} to {high:.2%})"
@@ -130,6 +138,17 @@ def _say_test(result: PseudoResult) -> None:
             "held-out rows"
         )
     console(stderr=True).print(_classes(result))
+
+
+def _say_error(estimate: ValueEstimate) -> None:
+    low, high = estimate.interval
+    unit = f" {estimate.unit}" if estimate.unit else ""
+    if estimate.error is not None:
+        echo(
+            f"  on {len(estimate.all)} held-out rows the same rule labels {estimate.share:.1%}, with the "
+            f"{estimate.measure} {estimate.error:.4g}{unit} (95 % {low:.4g} to {high:.4g}); all of them have "
+            f"{estimate.error_of_all:.4g}"
+        )
 
 
 def _classes(result: PseudoResult) -> object:

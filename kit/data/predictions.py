@@ -69,7 +69,7 @@ class LabellingRecord:
     checkpoints: Mapping[str, Mapping[str, str]]  # of each teacher, by fold
     ensembler: Mapping[str, Any]
     rule: Mapping[str, Any]
-    labels: Literal["hard", "soft"]
+    labels: Literal["hard", "soft", "numbers"]
     told: tuple[str, ...]  # of `test` and `train`
     folds_taught: tuple[int, ...]
     test: str

@@ -24,7 +24,7 @@ from kit.data.predictions import LabellingRecord, Predictions, unreadable
 from kit.errors import ConfigError, DataError, InvalidError
 
 PSEUDO_DIR = "pseudo_labels"
-Form = Literal["hard", "soft"]  # the most probable class, or the probabilities
+Form = Literal["hard", "soft", "numbers"]  # the most probable class, the probabilities or shares, or numbers
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,8 +92,8 @@ class PseudoLabels:
 
     @property
     def label_type(self) -> Form:
-        """Whether a row's label is its most probable class, or its probabilities."""
-        return "soft" if self.record.labels == "soft" else "hard"
+        """Whether a row's label is its most probable class, its probabilities, or its numbers."""
+        return self.record.labels
 
     @property
     def round(self) -> int:

@@ -91,6 +91,8 @@ class PseudoRows:
         """Adds a fold's test rows to its data; `table` has the training rows. Raises ConfigError C36."""
         first, predicted, kind = len(own.labels), self.labels.of(fold), self.kind(loss)
         places = first + self._places(fold)
+        if own.labels.ndim == 2:  # shares or numbers, in the unit of the table
+            return self._add_values(own, fold, predicted.probabilities)
         labels = np.concatenate([own.labels, np.full(len(self.loaded.table), -1)])
         labels[places] = predicted.probabilities.argmax(axis=1)
         rows = np.concatenate([own.rows, first + self.rows(fold)])
@@ -109,8 +111,19 @@ class PseudoRows:
             rows_with_pseudo, targets=np.concatenate([labels[:, None].astype(np.float32), shares], axis=1)
         )
 
+    def _add_values(self, own: TrainingData, fold: int, values: np.ndarray) -> TrainingData:
+        first = len(own.labels)
+        labels = np.concatenate(
+            [own.labels, np.zeros((len(self.loaded.table), own.labels.shape[1]), own.labels.dtype)]
+        )
+        labels[first + self._places(fold)] = values
+        rows = np.concatenate([own.rows, first + self.rows(fold)])
+        return replace(own, cache=ConcatCache((own.cache, self.loaded.cache)), rows=rows, labels=labels)
+
     def kind(self, loss: Loss) -> LabelKind:
         """Returns the kind of labels that a loss receives."""
+        if self.labels.test.target.kind != "class_index":
+            return self.labels.test.target.kind
         if loss.takes_labels("taught"):
             return "taught"
         return "soft" if self.labels.label_type == "soft" else "class_index"

@@ -277,11 +277,11 @@ class PredictionMethods(OpenedFolder):
     ) -> PseudoResult:
         """Creates pseudo-labels from the predictions of runs, for the key `pseudo_labels` of a student."""
         from kit.stages.pseudo_labelling.pseudo import PseudoRequest, pseudo
-        from kit.stages.pseudo_labelling.rule import DEFAULT_THRESHOLD, Rule
+        from kit.stages.pseudo_labelling.rule import Rule
 
         check_choice("rows", rows, ("test", "train", "both"))
         with begin_call(progress) as call:
-            sure = threshold if threshold is not None else DEFAULT_THRESHOLD if top_fraction is None else 0.0
+            sure = 0.0 if threshold is None and top_fraction is not None else threshold
             rule = Rule(sure, 1.0 if top_fraction is None else top_fraction, class_balanced, unanimous)
             row_kinds = ("test", "train") if rows == "both" else (rows,)
             request = PseudoRequest(rule, "soft" if soft else "hard", ensembler, row_kinds)

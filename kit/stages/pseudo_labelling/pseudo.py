@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -45,6 +45,7 @@ from kit.stages.pseudo_labelling.teachers import (
     predict_training_rows,
     spread_answers,
 )
+from kit.stages.pseudo_labelling.values import ValueEstimate, ValueSelection, check_rule, select_fold_values
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -76,14 +77,16 @@ class PseudoResult(Displayed):
     held_out: Estimate
     training_rows: int  # training rows that teachers label too, over all folds
     is_new: bool  # False: the files existed
+    error: ValueEstimate | None = None  # of labels that are shares or numbers
 
     def _lines(self) -> list[str]:
         rows_by_fold = ", ".join(f"fold {fold} {count}" for fold, count in self.folds.items())
         lines = [f"{self.path}: {self.labels} labels from {' '.join(self.teachers)}"]
         if any(self.folds.values()):
-            lines.append(
-                f"of {self.test_rows} test rows: {rows_by_fold}; mean confidence {self.confidence:.4f}"
-            )
+            sure = "" if self.error else f"; mean confidence {self.confidence:.4f}"
+            lines.append(f"of {self.test_rows} test rows: {rows_by_fold}{sure}")
+        if self.error is not None and self.error.error is not None:
+            lines.append(f"on held-out rows such labels have the {self.error.measure} {self.error.error:.4g}")
         if self.held_out.taken:
             lines.append(f"on held-out rows {self.held_out.accuracy:.2%} of such labels are correct")
         if self.training_rows:
@@ -126,6 +129,9 @@ def pseudo(
     if train.answers is not None:
         read = spread_answers(read, open_aggregator(workspace, train, metric), train, test)
     teachers = Teachers(read, recipe, train)
+    if not train.has_one_class:
+        check_rule(request.rule, teachers, request.labels == "soft", request.rows)
+        request = replace(request, labels="numbers" if train.label_kind == "numbers" else "soft")
     training_predictions = predict_training_rows(workspace, read, train) if "train" in request.rows else []
     images = yield from load_images(workspace, read, train, test)
     yield Progress("pseudo", 0, 1)
@@ -144,13 +150,13 @@ def pseudo(
 
 def _provenance(teachers: Teachers, request: PseudoRequest, images: LoadedImages, number: int) -> Provenance:
     """Returns the record of how the rows were labelled."""
-    members = teachers.members
+    members, is_sure = teachers.members, teachers.table.has_one_class
     record = LabellingRecord(
         round=number,
         teachers=tuple(map(str, members)),
         checkpoints={str(member): member.test.provenance.checkpoints for member in members},
         ensembler=teachers.recipe.spec(),
-        rule=asdict(request.rule),
+        rule={**asdict(request.rule), "threshold": request.rule.least if is_sure else 0.0},
         labels=request.labels,
         told=tuple(request.rows),
         folds_taught=tuple(teachers.folds),
@@ -161,9 +167,7 @@ def _provenance(teachers: Teachers, request: PseudoRequest, images: LoadedImages
 
 def _no_predictions(table: Table) -> Predictions:
     """Returns predictions without rows."""
-    return Predictions(
-        table.ids[:0], np.empty(0, np.int64), table.classes, np.empty((0, len(table.classes)), np.float32)
-    )
+    return Predictions.without_rows(table.classes, table.target)
 
 
 def _round(workspace: Workspace, member: Member) -> int:
@@ -171,7 +175,9 @@ def _round(workspace: Workspace, member: Member) -> int:
     return int(Run(workspace.runs / member.run).provenance.get("pseudo", {}).get("round", 0))
 
 
-def _select_rows(teachers: Teachers, request: PseudoRequest, images: LoadedImages) -> list[FoldSelection]:
+def _select_rows(
+    teachers: Teachers, request: PseudoRequest, images: LoadedImages
+) -> list[FoldSelection] | list[ValueSelection]:
     """Returns a selection for each fold that all teachers have. Warns (W23) of folds that some teachers lack."""
     folds, table = teachers.members[0].folds, images.test.table
     lacking = sorted(set(range(folds.count)) - set(teachers.folds))
@@ -181,16 +187,16 @@ def _select_rows(teachers: Teachers, request: PseudoRequest, images: LoadedImage
             "on this fold"
         )
         warnings.warn(KitWarning(text), stacklevel=3)
+    usable = ~images.test.bad
+    related = {fold: is_related_to_held_out(images.units, folds, fold) for fold in teachers.folds}
+    if teachers.table.has_one_class:
+        return [
+            select_fold_rows(teachers, request.rule, fold, table.ids, usable, rows)
+            for fold, rows in related.items()
+        ]
     return [
-        select_fold_rows(
-            teachers,
-            request.rule,
-            fold,
-            table.ids,
-            ~images.test.bad,
-            is_related_to_held_out(images.units, folds, fold),
-        )
-        for fold in teachers.folds
+        select_fold_values(teachers, request.rule, fold, table.ids, usable, rows)
+        for fold, rows in related.items()
     ]
 
 
@@ -223,16 +229,20 @@ def _write(pseudo_labels: PseudoLabels) -> bool:
 
 def _describe(
     pseudo_labels: PseudoLabels,
-    selections: Sequence[FoldSelection],
+    selections: Sequence[FoldSelection | ValueSelection],
     teachers: Teachers,
     is_new: bool,
     rule: Rule,
 ) -> PseudoResult:
     """Returns the description. Warns of classes whose share is far from the training rows' (W22)."""
-    classes = teachers.table.classes
-    shares = class_shares(selections, classes, teachers.table.prior())
-    held_out = sum((selection.held_out for selection in selections), Estimate.is_empty(len(classes)))
-    sure = np.concatenate([np.empty(0), *(selection.confidence for selection in selections)])
+    classes, by_class = (
+        teachers.table.classes,
+        [each for each in selections if isinstance(each, FoldSelection)],
+    )
+    shares = class_shares(by_class, classes, teachers.table.prior()) if teachers.table.has_one_class else ()
+    held_out = sum((selection.held_out for selection in by_class), Estimate.is_empty(len(classes)))
+    sure = np.concatenate([np.empty(0), *(selection.confidence for selection in by_class)])
+    errors = [each.held_out for each in selections if isinstance(each, ValueSelection)]
     _warn(find_shifted_classes(shares, len(sure) / max(len(selections), 1)), rule)
     return PseudoResult(
         path=f"{PSEUDO_DIR}/{pseudo_labels.folder.name}",
@@ -247,6 +257,7 @@ def _describe(
         held_out=held_out,
         training_rows=0 if pseudo_labels.train is None else len(pseudo_labels.train),
         is_new=is_new,
+        error=sum(errors[1:], errors[0]) if errors else None,
     )
 
 

@@ -21,14 +21,19 @@ class Rule:
     Adaptation via Class-Balanced Self-Training", section 4.1.
     """
 
-    threshold: float = DEFAULT_THRESHOLD  # minimum probability of the most probable class
+    threshold: float | None = None  # minimum probability of the most probable class, by default 0.9
     top_fraction: float = 1.0  # share, the most certain first
     class_balanced: bool = False
     unanimous: bool = False  # all teachers predict the same class
 
+    @property
+    def least(self) -> float:
+        """The minimum probability of the most probable class."""
+        return DEFAULT_THRESHOLD if self.threshold is None else self.threshold
+
     def looser(self) -> str:
         """Returns the options of kit pseudo-labels that select more rows, without those that were given."""
-        ways = ["a lower --threshold"] if self.threshold > 0 else []
+        ways = ["a lower --threshold"] if self.least > 0 else []
         ways += ["without --unanimous"] if self.unanimous else []
         if self.top_fraction == 1:
             ways.append("--top-fraction 0.2 without --threshold")
@@ -39,7 +44,7 @@ class Rule:
         predict the same class.
         """
         sure, called = shares.max(axis=1, initial=0), shares.argmax(axis=1)
-        is_selected = np.asarray(sure >= self.threshold)
+        is_selected = np.asarray(sure >= self.least)
         if self.unanimous:
             is_selected &= agreed
         if self.top_fraction < 1 or self.class_balanced:

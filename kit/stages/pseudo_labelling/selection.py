@@ -9,6 +9,7 @@ import numpy as np
 
 from kit.data.predictions import Predictions
 from kit.errors import InvalidError
+from kit.kinds.targets import ONE_CLASS, Target
 from kit.stages.pseudo_labelling.estimate import Estimate, estimate
 from kit.stages.pseudo_labelling.rule import Rule
 from kit.stages.pseudo_labelling.teachers import TeacherPredictions, Teachers
@@ -42,11 +43,12 @@ class FoldSelection:
         return as_predictions(self.predicted, self.fold, classes).take(self.taken)
 
 
-def as_predictions(predicted: TeacherPredictions, fold: int, classes: Sequence[str]) -> Predictions:
+def as_predictions(
+    predicted: TeacherPredictions, fold: int, classes: Sequence[str], target: Target = ONE_CLASS
+) -> Predictions:
     """Returns teachers' predictions, as predictions of a fold."""
-    return Predictions(
-        predicted.ids, np.full(len(predicted.ids), fold), tuple(classes), predicted.probabilities
-    )
+    folds = np.full(len(predicted.ids), fold)
+    return Predictions(predicted.ids, folds, tuple(classes), predicted.probabilities, target=target)
 
 
 def select_fold_rows(
@@ -66,7 +68,7 @@ def select_fold_rows(
         raise InvalidError(
             f"no test row is selected for fold {fold}: the most confident of {len(rows)} has "
             f"{surest:.3f}, and the threshold is "
-            f"{rule.threshold:g}{' if all teachers agree' if rule.unanimous else ''}",
+            f"{rule.least:g}{' if all teachers agree' if rule.unanimous else ''}",
             code="D49",
             hint=rule.looser(),
         )

@@ -27,13 +27,17 @@ from kit.stages.blending.members import Member
 
 @dataclass(frozen=True, eq=False)
 class TeacherPredictions:
-    """The predictions of one fold's teachers: probabilities (N, K), and whether all predict the same class
-    for a row (N,).
+    """The predictions of one fold's teachers: probabilities or numbers (N, K), and their agreement.
+
+    `unanimous` (N,): all predict the same class. `deviation` (N,): the standard deviation of their probabilities or
+    numbers, as the root of its mean square over the columns; numbers are in standard deviations of the labels that the
+    fold trains on.
     """
 
     ids: np.ndarray
     probabilities: np.ndarray
     unanimous: np.ndarray
+    deviation: np.ndarray
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,10 +94,19 @@ class Teachers:
         called = stack.argmax(axis=2)
         recipe = self._recipe_of(fold)
         blended = recipe.blend(stack)
-        if not recipe.gives_distributions():  # soft labels are distributions
+        if (
+            self.table.target.sums_to_one and not recipe.gives_distributions()
+        ):  # soft labels are distributions
             blended = blended / blended.sum(axis=1, keepdims=True)
         blended = blended.astype(np.float32)
-        return TeacherPredictions(ids, blended, np.asarray((called == called[0]).all(axis=0)))
+        scaled = stack.astype(np.float64) / self.scale_of(fold)
+        deviation = np.sqrt(scaled.var(axis=0).mean(axis=1))
+        return TeacherPredictions(ids, blended, np.asarray((called == called[0]).all(axis=0)), deviation)
+
+    def scale_of(self, fold: int) -> np.ndarray:
+        """Returns the deviation of each column of numbers among the rows that a fold trains on, (K,); 1 for shares."""
+        trained = ~self.members[0].folds.oof_mask(fold)
+        return np.asarray(self.table.scale(trained)[1] or np.ones(len(self.table.classes)))
 
     def _recipe_of(self, fold: int) -> Ensembler:
         """Returns the ensembler, fitted on the rows that other folds hold out if it needs a fit.
@@ -156,11 +169,13 @@ def check_teachers(members: Sequence[Member], table: Table) -> None:
     """Raises the faults that would leak a held-out row to its student: DataError D60, D61; InvalidError D42,
     D43; C17.
     """
-    if not table.has_one_class:
+    if table.label_kind not in ("class_index", "soft", "numbers"):
         raise ConfigError(
-            f"kit pseudo-labels needs one label per row, but the table has {MEANING[table.label_kind]}",
+            "kit pseudo-labels needs one class per row, shares of classes, or numbers, but the table has "
+            f"{MEANING[table.label_kind]}",
             code="C17",
-            hint="add external rows yourself: data.external.train",
+            hint="label test rows yourself, and add them by data.external.train; one row is sure of some labels and "
+            "unsure of others, so no rule selects rows",
         )
     check_together(members, table)
     first = members[0].folds.fingerprint()
