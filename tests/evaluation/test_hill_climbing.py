@@ -52,6 +52,17 @@ def test_quick_and_general_costs_are_equal(
         np.testing.assert_allclose(quick.costs(share), general.costs(share), rtol=0, atol=1e-9)
 
 
+@pytest.mark.parametrize("name", QUICK)
+def test_a_share_is_one_unless_it_is_given(name: str) -> None:
+    members, truth = drawn()
+    short, whole = (climb(Metric.open(name), members, truth) for _ in range(2))
+    short.add(1)
+    short.add(2, 0.5)
+    whole.add(1, 1.0)
+    whole.add(2, 0.5)
+    np.testing.assert_array_equal(short.costs(), whole.costs(1.0))
+
+
 @pytest.mark.parametrize("name", ["macro_f1", "log_loss"])
 def test_blocks_and_threads_change_nothing(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     members, truth = drawn(rows=300)

@@ -82,6 +82,20 @@ def test_missing_predictions_name_the_command_that_makes_them(workspace: Workspa
     assert caught.value.exit_code == 4
 
 
+def test_an_import_without_folds_is_read_only_on_request(workspace: Workspace) -> None:
+    folder = workspace.runs / "b"
+    (folder / "folds.csv").unlink()
+    (folder / "predictions" / "plain" / "oof.parquet").unlink()
+    (folder / "manifest.json").write_text('{"asked": {"imported": {}}}')
+    with pytest.raises(InvalidError, match="D43 runs/b was imported without folds"):
+        read_members(workspace, ["runs/b"])
+    (member,) = read_members(workspace, ["runs/b"], allow_unverified=True)
+    assert not member.is_verified
+    assert len(member.oof) == 0
+    assert member.test.ids.tolist() == [*TEST, *TEST]  # of both folds
+    assert read_members(workspace, ["runs/a"])[0].is_verified
+
+
 def test_without_folds_a_leak_cannot_be_ruled_out(workspace: Workspace) -> None:
     (workspace.runs / "b" / "folds.csv").unlink()
     with pytest.raises(InvalidError, match=r"D43 .*folds\.csv is missing"):

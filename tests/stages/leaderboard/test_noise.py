@@ -72,6 +72,29 @@ def test_samples_without_a_score_are_left_out_and_most_must_have_one(monkeypatch
         error(Plain(), TRUTH, SHARES, 3)
 
 
+@pytest.mark.parametrize(
+    ("scores", "expected"),
+    [
+        ([1.0, 3.0, math.nan, math.nan], math.sqrt(2)),  # half of the samples are enough; ddof 1
+        ([1.0, 2.0, 3.0] + [math.nan] * 6, "has no score on most samples of 7 rows"),
+        ([1.0, math.nan, math.nan], "has no score on most samples"),
+        ([0.5, 0.5, 0.5], "is equal on all samples of 7 rows"),
+    ],
+)
+def test_the_error_needs_half_of_the_samples_and_different_scores(
+    scores: list[float], expected: float | str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        "kit.evaluation.bootstrap.resample_scores", lambda *_, **__: np.array(scores)[:, None]
+    )
+    if isinstance(expected, str):
+        with pytest.raises(InvalidError, match=f"D46 accuracy {expected}"):
+            error(Metric.open("accuracy"), TRUTH, SHARES, 7)
+    else:
+        given = error_and_draws(Metric.open("accuracy"), TRUTH, SHARES, 7)
+        assert given == (pytest.approx(expected), len(scores))
+
+
 def test_copies_in_a_group_say_no_more_than_one_row() -> None:
     groups = np.repeat([f"g{n}" for n in range(3000)], 10)
     truth, shares = np.repeat(TRUTH, 10), np.repeat(SHARES, 10, axis=0)
