@@ -104,7 +104,7 @@ def _options() -> frozenset[str]:
 
 @dataclass
 class _Line:
-    """A command as far as a text goes on with words that it could take: `kit tta for it again` is only its name."""
+    """A command as far as a text continues with words that it could take: `kit tta for it again` is only its name."""
 
     text: Text
     rest: str

@@ -1,4 +1,4 @@
-"""Kills a small competition's commands at each of their writes, and looks whether the same commands mend everything.
+"""Kills a small competition's commands at each of their writes, and looks whether the same commands repair everything.
 
     python -m tests.crashing            every write, a line where it goes wrong
     python -m tests.crashing 5          every fifth, spread over the kinds of call

@@ -1,4 +1,4 @@
-"""Members drawn for the tests of blending: they know as much of the truth as they are told."""
+"""Members drawn for the tests of blending: they know as much of the truth as they are given."""
 
 from __future__ import annotations
 

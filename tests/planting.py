@@ -163,7 +163,7 @@ def _pixels(root: Path, name: str) -> np.ndarray:
 
 
 def torn(planted: Planted, kind: str, *overrides: str) -> set[frozenset[str]]:
-    """The planted pairs of a kind that the folds tear: those that chance put into one fold flatter nothing."""
+    """The planted pairs of a kind that the folds tear: those that chance put into one fold do not raise scores."""
     space = Workspace.find(planted.root, list(overrides))
     table = train_table(space.root, space.competition.data).sort_by_id()
     with warnings.catch_warnings():

@@ -36,7 +36,7 @@ def answer(workspace: Workspace, file: str, *labels: str) -> None:
     path.with_suffix(".json").write_text(json.dumps({**record, "sha256": sha256(path)}))
 
 
-def test_the_noise_is_told_with_its_method_and_source(kit: Kit) -> None:
+def test_the_noise_is_reported_with_its_method_and_source(kit: Kit) -> None:
     (line,) = kit("board")[2].splitlines()  # submission 1 is always right, which has no noise
     found = re.fullmatch(
         r"noise of accuracy, one standard error: (0\.\d{4}) on 4 test rows \(1000 bootstrap draws of the out-of-fold "
@@ -47,7 +47,7 @@ def test_the_noise_is_told_with_its_method_and_source(kit: Kit) -> None:
     assert float(found[1]) == pytest.approx((8 / 81 / 4) ** 0.5, rel=0.1)
 
 
-def test_the_parts_of_the_test_set_are_told_apart(kit: Kit, workspace: Workspace) -> None:
+def test_the_parts_of_the_test_set_are_distinguished(kit: Kit, workspace: Workspace) -> None:
     config = json.loads((workspace.root / "config.json").read_text())
     (workspace.root / "config.json").write_text(json.dumps({**config, "public_share": 0.25}))
     assert re.search(
@@ -55,7 +55,7 @@ def test_the_parts_of_the_test_set_are_told_apart(kit: Kit, workspace: Workspace
     )
 
 
-def test_where_predictions_are_gone_another_submission_serves_or_the_reason_is_told(
+def test_where_predictions_are_gone_another_submission_serves_or_the_reason_is_reported(
     kit: Kit, workspace: Workspace
 ) -> None:
     for name in ("a", "b"):
@@ -78,7 +78,7 @@ def test_scores_are_compared_once_there_are_three(kit: Kit) -> None:
     )
 
 
-def test_it_warns_where_cross_validation_and_leaderboard_part_ways(kit: Kit, workspace: Workspace) -> None:
+def test_it_warns_where_cross_validation_and_leaderboard_disagree(kit: Kit, workspace: Workspace) -> None:
     blend(workspace, ["c"], name="again")
     for number, value in (("1", "0.2"), ("2", "0.3"), ("3", "0.4"), ("4", "0.4")):
         err = kit("board", "score", number, value)[2]

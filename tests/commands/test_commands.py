@@ -17,7 +17,7 @@ from kit.core.files import read_json
 Step = Callable[[Path], None]
 
 
-def test_the_road_from_train_to_board(
+def test_the_pipeline_from_train_to_board(
     competition: Path, inside: Step, capsys: pytest.CaptureFixture[str]
 ) -> None:
     inside(competition)

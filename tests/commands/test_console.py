@@ -1,4 +1,4 @@
-"""What a terminal shows of a stage's progress, and what there is without one."""
+"""What a terminal shows of a stage's progress, and what it shows without one."""
 
 from __future__ import annotations
 

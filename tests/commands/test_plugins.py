@@ -1,4 +1,4 @@
-"""`kit plugins`: what there is, what its options are, a new one that works, and which laws one's own breaks."""
+"""`kit plugins`: what exists, what its options are, a new one that works, and which laws one's own breaks."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_a_kind_is_listed_alone(kit: Kit) -> None:
     ]
 
 
-def test_a_broken_plugin_is_shown_with_its_error_and_stops_no_one(kit: Kit, tmp_path: Path) -> None:
+def test_a_broken_plugin_is_shown_with_its_error_and_stops_no_other(kit: Kit, tmp_path: Path) -> None:
     put(tmp_path, "metric", "half")
     put(tmp_path, "metric", "sick", BROKEN)
     put(tmp_path, "metric", "torn", "def def\n")

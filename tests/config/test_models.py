@@ -1,4 +1,4 @@
-"""config.json: what is wrong is told with its line, and overrides follow one grammar."""
+"""config.json: what is wrong is reported with its line, and overrides follow one grammar."""
 
 from __future__ import annotations
 
@@ -33,19 +33,19 @@ def test_an_empty_config_is_all_defaults() -> None:
     assert experiment.backbone == {"name": "timm"}
 
 
-def test_an_unknown_key_is_told_with_its_line_and_the_nearest() -> None:
+def test_an_unknown_key_is_reported_with_its_line_and_the_nearest() -> None:
     error = wrong('{\n  "seed": 1,\n  "epoch": 3\n}')
     assert error.code == "C01"
     assert str(error.cases[0]) == "epoch: unknown key; did you mean 'epochs'? (line 3)"
 
 
-def test_an_unknown_key_of_a_section_is_told_likewise() -> None:
+def test_an_unknown_key_of_a_section_is_reported_likewise() -> None:
     error = wrong('{\n  "data": {\n    "trian": "x.csv"\n  }\n}')
     assert error.code == "C02"
     assert str(error.cases[0]) == "data.trian: unknown key; did you mean 'train'? (line 3)"
 
 
-def test_a_wrong_type_is_told_with_its_line_and_value() -> None:
+def test_a_wrong_type_is_reported_with_its_line_and_value() -> None:
     error = wrong('{\n  "seed": 1,\n  "epochs": "many"\n}')
     assert error.code == "C02"
     assert error.cases[0].path == "epochs"
@@ -60,7 +60,7 @@ def test_a_value_beyond_its_limits_is_refused(text: str) -> None:
     assert wrong(text).code == "C02"
 
 
-def test_a_key_that_is_there_twice_is_told_with_its_line() -> None:
+def test_a_key_that_is_there_twice_is_reported_with_its_line() -> None:
     error = wrong('{\n  "seed": 1,\n  "epochs": 3,\n  "seed": 2\n}')
     assert error.code == "C03"
     assert "'seed' twice (line 4)" in error.summary
@@ -76,7 +76,7 @@ def test_a_key_that_is_there_twice_is_told_with_its_line() -> None:
         ("{\n", 2),
     ],
 )
-def test_text_that_is_no_json_is_told_with_its_line(text: str, line: int) -> None:
+def test_text_that_is_no_json_is_reported_with_its_line(text: str, line: int) -> None:
     error = wrong(text)
     assert error.code == "C04"
     # the parser places a comma too much at the comma in some versions, and at the bracket in others

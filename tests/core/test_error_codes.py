@@ -68,6 +68,6 @@ def test_without_a_code_all_are_listed(capsys: pytest.CaptureFixture[str]) -> No
     assert [line[:3] for line in capsys.readouterr().out.splitlines()] == list(codes())
 
 
-def test_a_code_that_there_is_not_names_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_code_that_does_not_exist_names_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["explain", "D99"]) == 2
     assert "C05 no code 'D99'; did you mean" in capsys.readouterr().err

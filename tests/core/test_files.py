@@ -16,7 +16,7 @@ def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
-def test_an_error_while_writing_leaves_the_old_file_and_no_stump(tmp_path: Path) -> None:
+def test_an_error_while_writing_leaves_the_old_file_and_no_partial_file(tmp_path: Path) -> None:
     file = tmp_path / "a.json"
     files.write_text(file, "old")
     with pytest.raises(KeyError), files.atomic_file(file) as part:
@@ -69,7 +69,7 @@ def test_files_are_readable_as_the_umask_says(tmp_path: Path) -> None:
     assert (tmp_path / "a").stat().st_mode & 0o777 == 0o644
 
 
-def test_a_folder_appears_whole_and_stumps_are_removed(tmp_path: Path) -> None:
+def test_a_folder_appears_whole_and_partial_files_are_removed(tmp_path: Path) -> None:
     with pytest.raises(KeyError), files.atomic_folder(tmp_path / "0001") as part:
         (part / "half").write_text("x")
         raise KeyError

@@ -1,4 +1,4 @@
-"""Signals: one stops after the step and saves, two stop at once; what was saved goes on to the same bits."""
+"""Signals: one stops after the step and saves, two stop at once; what was saved continues to the same bits."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def oof(space: Path, name: str) -> np.ndarray:
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_one_signal_stops_after_the_step_saves_and_the_same_command_goes_on(
+def test_one_signal_stops_after_the_step_saves_and_the_same_command_continues(
     competition: Path,
     inside: Callable[[Path], None],
     capsys: pytest.CaptureFixture[str],

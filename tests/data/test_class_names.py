@@ -145,7 +145,7 @@ def test_ids_stay_byte_for_byte(tmp_path: Path) -> None:
     ],
 )
 @pytest.mark.parametrize("how", ["cells", "columns", "classes"])
-def test_another_spelling_than_the_right_one_is_an_error_whose_hint_mends_it(
+def test_another_spelling_than_the_right_one_is_an_error_whose_hint_corrects_it(
     how: str, wrong: str, right: str, tmp_path: Path
 ) -> None:
     labels, other = [wrong, right, wrong, "other"], ["other", right]

@@ -115,7 +115,9 @@ def test_rows_of_another_length_are_listed(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_a_stray_quote_is_told_with_the_line_where_it_opens(tmp_path: Path, content: str, words: str) -> None:
+def test_a_stray_quote_is_reported_with_the_line_where_it_opens(
+    tmp_path: Path, content: str, words: str
+) -> None:
     error = refused(tmp_path, content)
     assert error.code == "D27"
     assert error.summary.endswith(words)
@@ -139,7 +141,7 @@ def test_excels_separator_line_is_no_row(tmp_path: Path) -> None:
         assert (file.columns, file.rows, list(file.lines)) == (("id", "label"), (("x", "a"),), [3])
 
 
-def test_a_doubled_header_is_told_with_its_lines(tmp_path: Path) -> None:
+def test_a_doubled_header_is_reported_with_its_lines(tmp_path: Path) -> None:
     error = refused(tmp_path, 'id,label\n"id","label"\nx,a\nid,label\ny,b\n')
     assert error.code == "D72"
     assert error.summary.endswith("repeats its header on lines 2, 4")
@@ -156,7 +158,7 @@ def test_byte_order_marks_are_no_part_of_a_cell(tmp_path: Path) -> None:
         assert error.summary.endswith("was joined from several files: row 3 begins with a byte-order mark")
 
 
-def test_nul_bytes_are_told_with_their_line(tmp_path: Path) -> None:
+def test_nul_bytes_are_reported_with_their_line(tmp_path: Path) -> None:
     error = refused(tmp_path, b"id,label\r\nx,a\r\ny,\0\0b\r\n")
     assert error.code == "D71"
     assert error.summary.endswith("has 2 NUL bytes, the first on line 3")
@@ -189,7 +191,7 @@ def test_a_table_without_rows_is_refused(tmp_path: Path, content: str) -> None:
     assert refused(tmp_path, content).code == "D29"
 
 
-def test_a_table_that_is_not_there_is_told_with_those_that_are(tmp_path: Path) -> None:
+def test_a_table_that_is_not_there_is_reported_with_those_that_are(tmp_path: Path) -> None:
     (tmp_path / "trains.csv").write_text("id\nx\n")
     with pytest.raises(DataError, match=r"did you mean 'trains\.csv'") as caught:
         read_csv(tmp_path / "train.csv")
@@ -201,7 +203,7 @@ def test_a_folder_is_no_table(tmp_path: Path) -> None:
         read_csv(tmp_path)
 
 
-def test_a_column_that_is_not_there_is_told_with_the_nearest(tmp_path: Path) -> None:
+def test_a_column_that_is_not_there_is_reported_with_the_nearest(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="did you mean 'label'"):
         read(tmp_path, "id,label\nx,a\n").column("lable")
 

@@ -119,7 +119,7 @@ def test_identical_images_join_the_groups_they_are_in(tmp_path: Path) -> None:
     assert len(set(folds.numbers[[0, 1, 18, 19], 0])) == 1
 
 
-def test_one_image_with_two_labels_is_told(tmp_path: Path) -> None:
+def test_one_image_with_two_labels_is_reported(tmp_path: Path) -> None:
     rows = table([0, 1] + [0, 1] * 9, contents=[b"same", b"same"], folder=tmp_path)
     with pytest.warns(KitWarning) as caught:
         make_folds(rows, Kfold(folds=2), 0)
@@ -129,7 +129,7 @@ def test_one_image_with_two_labels_is_told(tmp_path: Path) -> None:
     )
 
 
-def test_images_in_train_and_test_are_told(tmp_path: Path) -> None:
+def test_images_in_train_and_test_are_reported(tmp_path: Path) -> None:
     rows = table([0, 0, 0], contents=[b"a", b"b", b"a"], folder=tmp_path)
     with pytest.warns(KitWarning, match="W01 1 images are in both train and test"):
         folds.warn_train_test_overlap(rows.take([0, 1]), rows.take([2]))
@@ -166,7 +166,7 @@ def test_fewer_rows_than_folds_is_said_in_kits_words() -> None:
         assert caught.value.code == "D35"
 
 
-def test_a_rare_class_is_told_and_scored_as_wrong() -> None:
+def test_a_rare_class_is_reported_and_scored_as_wrong() -> None:
     with pytest.warns(KitWarning) as caught:
         make_folds(table([0] * 20 + [1] * 2 + [2]), StratifiedKfold(), 0)
     texts = [str(each.message) for each in caught]

@@ -170,7 +170,7 @@ def test_tta_and_the_noise_of_a_submission_go_by_the_rule(trained: Path) -> None
     tta(Workspace.open(trained), ["runs/a"], "flip")
 
 
-def test_a_run_goes_on_by_its_own_config_after_config_json_has_another_metric(
+def test_a_run_continues_by_its_own_config_after_config_json_has_another_metric(
     trained: Path, tmp_path: Path
 ) -> None:
     root = Path(shutil.copytree(trained, tmp_path / "space"))

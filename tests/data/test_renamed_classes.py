@@ -1,4 +1,4 @@
-"""Classes that are renamed after training are the same classes: a run goes on, and submits the new names."""
+"""Classes that are renamed after training are the same classes: a run continues, and submits the new names."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def submitted(space: Path, *members: str) -> list[tuple[str, ...]]:
     return [tuple(row.split(",")) for row in rows]
 
 
-def test_a_run_goes_on_and_its_submission_has_the_new_names(space: Path, tmp_path: Path) -> None:
+def test_a_run_continues_and_its_submission_has_the_new_names(space: Path, tmp_path: Path) -> None:
     tta(space, ["runs/a"])
     (plain,) = tta(space, ["runs/a"], "hflip")
     old = submitted(space, "runs/a@hflip", "runs/a")

@@ -47,7 +47,7 @@ def refused(root: Path, text: str, data: Data = PLAIN) -> DataError:
         ('id,note,label\na,"x\ny","cat\n"\n', "column 'label': a quote opens on line 3 and closes on line 4"),
     ],
 )
-def test_a_line_break_in_an_id_or_label_is_told_with_the_line_where_the_quote_opens(
+def test_a_line_break_in_an_id_or_label_is_reported_with_the_line_where_the_quote_opens(
     text: str, words: str, tmp_path: Path
 ) -> None:
     error = refused(tmp_path, text)
@@ -74,7 +74,7 @@ def test_text_of_several_lines_is_a_cell(tmp_path: Path) -> None:
         assert train_table(tmp_path, PLAIN).frame["note"][0] == "one line\nand, with commas, another"
 
 
-def test_rows_that_another_column_swallows_are_told(tmp_path: Path) -> None:
+def test_rows_that_another_column_swallows_are_reported(tmp_path: Path) -> None:
     make(tmp_path, {**FILES, "train.csv": 'id,label,note\na,cat,"x\nb,dog,y\nc,cat,z"\n'}, THREE)
     words = "W56 .* 2 rows may be lost .* in column 'note' a quote opens on line 2 and closes on line 4"
     with pytest.warns(KitWarning, match=words):

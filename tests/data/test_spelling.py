@@ -249,7 +249,7 @@ def test_two_names_of_one_text_are_left_as_they_are() -> None:
     assert respell([nfd("\u00e9"), "x"], [nfc("\u00e9"), "y"]) == [nfc("\u00e9"), "x"]
 
 
-def test_a_table_in_another_form_is_told(tmp_path: Path) -> None:
+def test_a_table_in_another_form_is_reported(tmp_path: Path) -> None:
     make(tmp_path, {nfd("donn\u00e9es.csv"): "id\nx\n"})
     with pytest.raises(DataError, match="the same text in another Unicode form"):
         read_csv(tmp_path / nfc("donn\u00e9es.csv"))

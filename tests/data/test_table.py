@@ -166,7 +166,7 @@ def test_a_number_that_is_none_is_listed(tmp_path: Path) -> None:
     assert train_error(tmp_path, MASKS).code == "D31"
 
 
-def test_a_folder_without_photos_is_told(tmp_path: Path) -> None:
+def test_a_folder_without_photos_is_reported(tmp_path: Path) -> None:
     mask_competition(tmp_path)
     (tmp_path / "train.csv").write_text(csv("id,gender,age,path", "004,male,3,004_m"))
     error = train_error(tmp_path, MASKS)

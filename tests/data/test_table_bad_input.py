@@ -13,7 +13,7 @@ from kit.errors import ConfigError, DataError, KitWarning
 from tests.drawn_tables import FILES, IMAGES, PLAIN, csv, make, train_error
 
 
-def test_a_missing_image_is_told_with_what_was_tried_and_what_is_there(tmp_path: Path) -> None:
+def test_a_missing_image_is_reported_with_what_was_tried_and_what_is_there(tmp_path: Path) -> None:
     make(tmp_path, FILES, ["images/a.jpg", "images/b.heic"])
     error = train_error(tmp_path)
     assert (error.code, error.exit_code) == ("D02", 3)
@@ -40,7 +40,7 @@ def test_no_test_row_is_dropped_where_images_are_missing(tmp_path: Path) -> None
     assert not train_table(tmp_path, data).paths[0].exists()
 
 
-def test_a_directory_named_as_an_image_is_told(tmp_path: Path) -> None:
+def test_a_directory_named_as_an_image_is_reported(tmp_path: Path) -> None:
     make(tmp_path, FILES, ["images/a.jpg"])
     (tmp_path / "images/b.jpg").mkdir()
     error = train_error(tmp_path)
@@ -108,7 +108,7 @@ def test_the_image_root_itself_may_be_a_link(tmp_path: Path) -> None:
     assert len(train_table(root, PLAIN)) == 2
 
 
-def test_ids_that_differ_only_by_case_are_told(tmp_path: Path) -> None:
+def test_ids_that_differ_only_by_case_are_reported(tmp_path: Path) -> None:
     make(
         tmp_path, {**FILES, "train.csv": csv("id,label", "a,cat", "A,dog")}, ["images/a.jpg", "images/A.jpg"]
     )
@@ -117,14 +117,14 @@ def test_ids_that_differ_only_by_case_are_told(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["", "  "])
-def test_a_blank_id_is_told_with_its_row(tmp_path: Path, name: str) -> None:
+def test_a_blank_id_is_reported_with_its_row(tmp_path: Path, name: str) -> None:
     make(tmp_path, {**FILES, "train.csv": csv("id,label", "a,cat", f"{name},dog")}, IMAGES)
     error = train_error(tmp_path)
     assert error.code == "D23"
     assert "row 3 has no id" in str(error)
 
 
-def test_double_ids_are_told_with_their_rows(tmp_path: Path) -> None:
+def test_double_ids_are_reported_with_their_rows(tmp_path: Path) -> None:
     make(
         tmp_path,
         {

@@ -58,7 +58,7 @@ def test_two_ranks_see_the_batches_of_one(setting: RunContext, sampler: str) -> 
     assert shown > 0
 
 
-def test_a_rank_that_begins_within_an_epoch_goes_on_as_if_it_had_not_stopped(setting: RunContext) -> None:
+def test_a_rank_that_begins_within_an_epoch_continues_as_if_it_had_not_stopped(setting: RunContext) -> None:
     all_of_it = list(batches(setting, "shuffled", 1, 2).epoch(0))
     rest = list(batches(setting, "shuffled", 1, 2).epoch(0, first_step=3))
     assert [batch.rows.tolist() for batch in rest] == [batch.rows.tolist() for batch in all_of_it[3:]]

@@ -258,7 +258,7 @@ def test_a_step_that_is_not_finite_in_one_rank_is_left_out_in_all(space: Path) -
     assert [line.get("left_out") for line in log(space, "r")] == [None, 1]
 
 
-def test_a_signal_to_one_rank_stops_both_and_either_number_of_ranks_goes_on(
+def test_a_signal_to_one_rank_stops_both_and_either_number_of_ranks_continues(
     undisturbed: Path, space: Path
 ) -> None:
     command = ("train", "--name", "r", *FAULTY, "loss.what=term")
@@ -278,7 +278,7 @@ def test_a_signal_to_one_rank_stops_both_and_either_number_of_ranks_goes_on(
     assert_close(undisturbed, "faulty", "r", other)
 
 
-def test_a_rank_that_dies_ends_the_other_at_once_and_the_same_command_goes_on(
+def test_a_rank_that_dies_ends_the_other_at_once_and_the_same_command_continues(
     undisturbed: Path, space: Path
 ) -> None:
     command = ("train", "--name", "r", *FAULTY, "save_every_steps=2", "loss.what=die")
@@ -292,7 +292,7 @@ def test_a_rank_that_dies_ends_the_other_at_once_and_the_same_command_goes_on(
     assert_close(undisturbed, "faulty", "r", space)
 
 
-def test_what_ends_one_rank_is_told_by_the_other(space: Path) -> None:
+def test_what_ends_one_rank_is_reported_by_the_other(space: Path) -> None:
     first, second = ranked(space, "train", "--name", "r", *FAULTY, "loss.what=raise")
     assert (first.status, second.status) == (1, 1)
     assert "R13 one of the 2 ranks has ended or does not respond: rank 1: ValueError of no use" in first.err
@@ -345,7 +345,7 @@ def test_devices_starts_the_ranks_and_ends_with_their_status(undisturbed: Path, 
 
 
 def test_a_signal_to_torchrun_saves_once_and_leaves_no_process(undisturbed: Path, space: Path) -> None:
-    """As Slurm and docker send it, to the launcher; kit train --devices goes on where torchrun stopped."""
+    """As Slurm and docker send it, to the launcher; kit train --devices continues where torchrun stopped."""
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     command = ["train", "--name", "r", *FAULTY, "loss.what=parent"]
     started = subprocess.Popen(

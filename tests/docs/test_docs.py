@@ -90,7 +90,9 @@ def test_a_known_field_is_filled_and_is_no_option(workspace: Path) -> None:
     torch.testing.assert_close(cost, -torch.log(torch.tensor([0.9, 0.1])))
 
 
-def test_the_switch_leaves_the_workspaces_shelf_out(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_switch_leaves_the_workspaces_plugins_out(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert "capped" in locations("loss", workspace)
     monkeypatch.setenv("KIT_PLUGINS", "off")
     assert "capped" not in locations("loss", workspace)

@@ -52,7 +52,7 @@ def test_prediction_sees_images_of_a_large_bag_at_even_distances(cache: Cache) -
     assert greys(batch.images) == [[14]]
 
 
-def test_an_epoch_draws_some_images_of_a_large_bag_anew_and_in_their_order(cache: Cache) -> None:
+def test_an_epoch_draws_some_images_of_a_large_bag_again_and_in_their_order(cache: Cache) -> None:
     bags = ImageBags(ROWS, NUMBER, FIRST, 2)
     batches = TrainBatches(
         cache,

@@ -49,7 +49,7 @@ def test_parts_have_at_most_so_many_bags_and_padded_instances() -> None:
     assert [[len(bag) for bag in part] for part in made.split(9, 6)] == [[6], [3, 2], [1]]
 
 
-def test_an_epoch_draws_some_instances_of_a_large_bag_anew_and_in_their_order() -> None:
+def test_an_epoch_draws_some_instances_of_a_large_bag_again_and_in_their_order() -> None:
     bags = Bags.of_groups(np.arange(12), NAMES)
 
     def epoch(number: int) -> list[list[float]]:

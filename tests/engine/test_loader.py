@@ -1,4 +1,4 @@
-"""Loader processes: one that dies or hangs is told with its image, and all stay within the shared memory."""
+"""Loader processes: one that dies or hangs is reported with its image, and all stay within the shared memory."""
 
 from __future__ import annotations
 

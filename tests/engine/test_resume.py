@@ -228,7 +228,7 @@ class Deadly(Loss):
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-def test_a_run_killed_with_9_within_an_epoch_goes_on_to_the_same_bits(
+def test_a_run_killed_with_9_within_an_epoch_resumes_to_the_same_bits(
     competition: Path, workers: int
 ) -> None:
     (competition / "plugins" / "loss").mkdir(parents=True)

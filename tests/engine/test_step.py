@@ -122,7 +122,9 @@ LOSSES = [
 
 @pytest.mark.parametrize("where", ["forward", "backward"])
 @pytest.mark.parametrize("loss", LOSSES, ids=["smoothing", "cutmix", "arcface", "cutmix-arcface"])
-def test_a_step_that_runs_out_of_memory_goes_on_in_halves_to_the_same_weights(loss: Any, where: str) -> None:
+def test_a_step_that_runs_out_of_memory_continues_in_halves_to_the_same_weights(
+    loss: Any, where: str
+) -> None:
     cosines = "arcface" in str(loss)
     free, tight = new(Tight(10, where, cosines=cosines)), new(Tight(3, where, cosines=cosines))
     undisturbed, events = run(free, loss, clip_grad_norm=1.0), run(tight, loss, clip_grad_norm=1.0)
@@ -220,7 +222,7 @@ def test_a_loss_that_compares_rows_is_not_split() -> None:
         list(fit.fit(new(Tight(5)), [stage], StepPlan(0, 0), FLOAT))
 
 
-def test_memory_that_runs_out_while_weights_move_is_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_memory_that_runs_out_while_weights_move_is_distinguished(monkeypatch: pytest.MonkeyPatch) -> None:
     made = new(Tight(10))
     monkeypatch.setattr(made.optimizer, "step", lambda: (_ for _ in ()).throw(RuntimeError(TOLD)))
     with pytest.raises(

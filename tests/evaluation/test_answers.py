@@ -98,7 +98,7 @@ def test_a_fitted_option_is_cross_fitted_by_fold() -> None:
 
 
 def test_the_cross_fitted_score_of_noise_is_lower_than_the_fitted_one() -> None:
-    """With labels that say nothing, a choice among powers looks better on the rows that it was made on."""
+    """With labels that carry no information, a choice among powers looks better on the rows that it was made on."""
     gaps = []
     for seed in range(12):
         table, made = images(24, seed)

@@ -14,7 +14,7 @@ def test_an_empty_metric_is_the_competitions_and_a_given_one_stays() -> None:
     assert spec["metric"] == {"name": "accuracy"}
 
 
-def test_nested_recipes_are_told_too() -> None:
+def test_nested_recipes_get_it_too() -> None:
     recipe = Ensembler.open({"name": "class_factors", "base": {"name": "temperature", "base": "hill_climb"}})
     spec = for_metric(recipe, Metric.open("macro_f1")).spec()
     assert spec["metric"] == spec["base"]["base"]["metric"] == {"name": "macro_f1", "absent": "zero"}

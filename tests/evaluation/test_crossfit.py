@@ -44,7 +44,7 @@ def marked(rows: int) -> np.ndarray:
     return members
 
 
-def test_each_fold_is_predicted_by_what_the_other_folds_taught() -> None:
+def test_each_fold_is_predicted_by_a_fit_on_the_other_folds() -> None:
     truth, folds = np.array([0, 0, 1, 1]), np.array([0, 1, 0, 1])
     found, fitted = cross_fit(Marked(prior=()), marked(4), truth, folds)
     assert FITTED == [[1, 3], [0, 2], [0, 1, 2, 3]]

@@ -1,4 +1,4 @@
-"""The judge of pairs, against scikit-learn and numbers by hand; which pairs are drawn."""
+"""The classifier of pairs, against scikit-learn and numbers by hand; which pairs are drawn."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_features_by_hand_whichever_comes_first() -> None:
     np.testing.assert_array_equal(pair_features(one, other), pair_features(other, one))
 
 
-def test_a_judge_is_scikit_learns_standardised_logistic_regression(
+def test_a_classifier_is_scikit_learns_standardised_logistic_regression(
     told: tuple[np.ndarray, np.ndarray],
 ) -> None:
     given, same = told
@@ -52,7 +52,9 @@ def test_a_judge_is_scikit_learns_standardised_logistic_regression(
 
 
 @pytest.mark.parametrize("spoiled", [{"weights": [1.0]}, {"intercept": "x"}, {"centre": None}])
-def test_a_spoiled_file_is_no_judge(told: tuple[np.ndarray, np.ndarray], spoiled: dict[str, object]) -> None:
+def test_a_spoiled_file_is_no_classifier(
+    told: tuple[np.ndarray, np.ndarray], spoiled: dict[str, object]
+) -> None:
     spec = {**PairClassifier().fit(told[0][None], told[1]).spec(), **spoiled}
     with pytest.raises((ValueError, TypeError)):
         read_pair_classifiers(json.dumps({"judges": {"test": spec}}))

@@ -1,4 +1,4 @@
-"""Scores of what is fitted are of rows that it was not fitted on: known members show who flatters."""
+"""Scores of what is fitted are of rows that it was not fitted on: known members show which one is optimistic."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def comparison(
 
 
 @pytest.mark.parametrize("spec", [{"name": "hill_climb", "metric": "macro_f1", "rounds": 15}])
-def test_in_sample_flatters_and_nested_does_not(spec: dict[str, object]) -> None:
+def test_in_sample_is_optimistic_and_nested_is_not(spec: dict[str, object]) -> None:
     """Twelve equal members: whatever is chosen among them is noise, and fresh rows say so."""
     flattery, error = [], []
     for seed in range(8):
@@ -70,7 +70,7 @@ def test_the_gain_of_choosing_among_equals_is_not_shown_and_a_simpler_choice_is_
 
 
 def by_hand(right: np.ndarray, base: np.ndarray) -> tuple[float, float, float]:
-    """The gain of accuracy over the best of `base` (M, N), chosen anew in each of 1000 draws, in plain numpy."""
+    """The gain of accuracy over the best of `base` (M, N), chosen again in each of 1000 draws, in plain numpy."""
     rng, count = generator(0, "bootstrap", len(right)), len(right)
     draws = [rng.integers(count, size=count) for _ in range(1000)]
     gains = [right[rows].mean() - base[:, rows].mean(axis=1).max() for rows in draws]

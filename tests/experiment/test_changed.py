@@ -103,7 +103,7 @@ def test_other_versions_are_named(competition: Path) -> None:
         train(competition, ["epochs=1"], name="r", folds=[1])
 
 
-def test_what_makes_no_other_experiment_goes_on(competition: Path) -> None:
+def test_what_makes_no_other_experiment_continues(competition: Path) -> None:
     train(competition, ["epochs=1"], name="r", folds=[0])
     file = competition / "runs" / "r" / "manifest.json"
     manifest = json.loads(file.read_text())

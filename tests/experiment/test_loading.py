@@ -131,7 +131,7 @@ def test_a_students_weights_are_the_same_whatever_another_folds_teachers_say(sch
 # --------------------------------------------------------------------------------------- as a run does
 
 
-def test_a_student_trains_resumes_and_teaches_the_next_round(
+def test_a_student_trains_resumes_and_labels_the_next_round(
     school: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(taught(school))

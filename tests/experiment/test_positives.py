@@ -58,5 +58,5 @@ def test_few_positives_are_a_warning_with_the_sampler_that_helps() -> None:
         describe_positives(stage("contrastive", 3), np.array([0, 1, 2, 0, 1, 2]))
 
 
-def test_other_losses_say_nothing() -> None:
+def test_other_losses_do_not_warn() -> None:
     assert describe_positives(stage("cross_entropy", 3), np.array([0, 1, 2])) == ""

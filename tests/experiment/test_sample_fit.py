@@ -1,4 +1,4 @@
-"""What does not fit the sample is said before training, with what is meant and the line that mends it."""
+"""What does not fit the sample is said before training, with what is meant and the line that repairs it."""
 
 from __future__ import annotations
 
@@ -44,7 +44,9 @@ def test_a_sample_that_fits_is_no_misfit(tmp_path: Path) -> None:
     assert found(tmp_path, files=files) == []
 
 
-def test_ids_with_an_ending_are_told_with_the_row_that_is_meant_and_what_mends_them(tmp_path: Path) -> None:
+def test_ids_with_an_ending_are_reported_with_the_row_that_is_meant_and_what_corrects_them(
+    tmp_path: Path,
+) -> None:
     sample = csv("id,label", "te00.jpg,cat", "te01.jpg,cat", "te02.jpg,cat")
     (misfit,) = found(tmp_path, files={"sample.csv": sample})
     assert misfit.summary == (
@@ -98,7 +100,7 @@ def test_ids_that_only_end_in_numbers_are_not_alike() -> None:
     assert counterparts(["1", "01"], ["001"]) == {}
 
 
-def test_columns_that_are_no_class_are_told_with_the_rename_that_names_them(tmp_path: Path) -> None:
+def test_columns_that_are_no_class_are_reported_with_the_rename_that_names_them(tmp_path: Path) -> None:
     sample = csv("id,cats,dogs,eels", *(f"te0{n},0.3,0.3,0.4" for n in range(3)))
     (misfit,) = found(tmp_path, files={"sample.csv": sample})
     assert misfit.about == "classes"
@@ -107,13 +109,13 @@ def test_columns_that_are_no_class_are_told_with_the_rename_that_names_them(tmp_
     assert mended(tmp_path, misfit) == []
 
 
-def test_a_label_of_the_sample_that_is_no_class_is_told_with_the_nearest(tmp_path: Path) -> None:
+def test_a_label_of_the_sample_that_is_no_class_is_reported_with_the_nearest(tmp_path: Path) -> None:
     sample = csv("id,label", "te00,cat", "te01,dgo", "te02,cat")
     (misfit,) = found(tmp_path, files={"sample.csv": sample})
     assert str(misfit.cases[0]) == "label 'dgo' is not a class; did you mean 'dog'?"
 
 
-def test_a_format_that_the_sample_does_not_have_is_told(tmp_path: Path) -> None:
+def test_a_format_that_the_sample_does_not_have_is_reported(tmp_path: Path) -> None:
     sample = csv("id,label", "te00,cat", "te01,dog", "te02,cat")
     (misfit,) = found(tmp_path, 'format={"name": "binary_probability"}', files={"sample.csv": sample})
     assert misfit.summary.startswith("the sample does not match the 3 classes: ")
@@ -144,7 +146,7 @@ def test_the_commands_say_it_before_anything_is_trained(
     assert "K43 problem: the sample does not match" in told
 
 
-def test_a_sample_that_cannot_be_read_is_told_before_training(
+def test_a_sample_that_cannot_be_read_is_reported_before_training(
     competition: Path, inside: Callable[[Path], None], capsys: pytest.CaptureFixture[str]
 ) -> None:
     sample = competition / "data" / "sample_submission.csv"

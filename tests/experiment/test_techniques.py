@@ -84,7 +84,7 @@ def test_a_frozen_backbone_stays_as_it_began(competition: Path) -> None:
         assert torch.equal(value, began[name]) == name.startswith(("backbone.", "scale", "shift")), name
 
 
-def test_the_rehearsal_shows_the_first_batch_of_every_stage(competition: Path) -> None:
+def test_the_dry_run_shows_the_first_batch_of_every_stage(competition: Path) -> None:
     space = with_stages(competition, [{"epochs": 1, "image_size": 8, "batch_size": 30}, {}], "epochs=3")
     found = dry_run(space, "r", [0])
     assert found.first_batch == (30, 3, 8, 8)

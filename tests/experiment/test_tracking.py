@@ -1,4 +1,4 @@
-"""Trackers get a run's numbers once, and whatever they do, the run goes on as it would without them."""
+"""Trackers get a run's numbers once, and whatever they do, the run continues as it would without them."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ def test_a_finished_run_tells_its_trackers_nothing(noted: Path) -> None:
     assert not (noted / "notes.txt").exists()
 
 
-def test_a_batchs_loss_is_told_every_so_many_steps(noted: Path) -> None:
+def test_a_batchs_loss_is_reported_every_so_many_steps(noted: Path) -> None:
     train(noted, ["tracker=notes", "tracker.every=3"], name="b", folds=[0])
     found = [line for line in notes(noted) if line[0] == "log"]
     assert [(line[2], sorted(line[3])[0]) for line in found] == [  # type: ignore[call-overload]
@@ -180,7 +180,7 @@ class Killed(BaseException):
     """Stands for a kill: nothing in kit catches it."""
 
 
-def test_a_run_that_goes_on_tells_no_epoch_twice_and_has_the_same_key(
+def test_a_run_that_continues_tells_no_epoch_twice_and_has_the_same_key(
     noted: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plain, done = step._apply_gradients, []
@@ -209,7 +209,7 @@ def test_a_run_that_goes_on_tells_no_epoch_twice_and_has_the_same_key(
     assert [line["step"] for line in log(noted, "b", 0)] == [4, 8]
 
 
-def test_a_run_begun_anew_under_the_same_name_has_another_key(noted: Path) -> None:
+def test_a_run_begun_again_under_the_same_name_has_another_key(noted: Path) -> None:
     keys = []
     for fold, began in enumerate(("2024-01-01T00:00:00+00:00", "2024-01-02T00:00:00+00:00")):
         run = train(noted, ["tracker=notes"], name="b", folds=[fold])
@@ -235,7 +235,7 @@ def test_a_tracker_is_no_part_of_a_runs_identity(noted: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["wandb", "tensorboard"])
-def test_a_package_that_is_missing_is_told_before_training(
+def test_a_package_that_is_missing_is_reported_before_training(
     name: str, noted: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda module: None)

@@ -1,4 +1,4 @@
-"""Killed at any of its writes, a command typed again mends everything: a sample of what `make crash` does in full."""
+"""Killed at any of its writes, a command typed again repairs everything: a sample of what `make crash` does in full."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ def found(command: list[str]) -> dict[str, list[str]]:
     return dict(json.loads(made.stdout))
 
 
-def test_at_each_artefact_the_old_stays_the_message_says_so_and_the_same_commands_mend_it(
+def test_at_each_artefact_the_old_stays_the_message_says_so_and_the_same_commands_repair_it(
     tmp_path: Path,
 ) -> None:
     """By a limit on the size of files, which any user may set, or where root may mount one by a disk that is full."""

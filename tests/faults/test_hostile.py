@@ -141,7 +141,7 @@ def test_a_runs_manifest(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("write", [bomb_as_index, claim_as_index])
-def test_an_index_of_the_cache_is_begun_anew(write: Callable[[Path], None], tmp_path: Path) -> None:
+def test_an_index_of_the_cache_is_begun_again(write: Callable[[Path], None], tmp_path: Path) -> None:
     write(tmp_path / "index.npz")
     with small_and_quick():
         assert Store.open(tmp_path).places == {}
@@ -154,7 +154,7 @@ def test_code_in_an_index_of_the_cache_is_not_run(tmp_path: Path) -> None:
     assert not (tmp_path / "trace").exists()
 
 
-def test_hashes_of_the_cache_are_begun_anew(tmp_path: Path) -> None:
+def test_hashes_of_the_cache_are_begun_again(tmp_path: Path) -> None:
     for text in (DEEP, "[1]", '{"a": 7}', '{"a": []}'):
         (tmp_path / "hashes.json").write_text(text)
         with small_and_quick():
@@ -262,7 +262,7 @@ def test_with_plugins_off_a_workspace_has_no_code(
 def test_a_file_that_lacks_what_it_should_say_of_itself(
     space: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], file: str
 ) -> None:
-    """Each key dropped in turn: a command goes on without it, or says in a line what is missing."""
+    """Each key dropped in turn: a command continues without it, or says in a line what is missing."""
     monkeypatch.chdir(space)
     name, whole = Path(file), Path(file).read_bytes()
     if name.suffix == ".json":

@@ -1,4 +1,4 @@
-"""make soak: what grows is told, what does not is not."""
+"""make soak: what grows is reported, what does not is not."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def told(monkeypatch: pytest.MonkeyPatch, rounds: int, **grows: float) -> list[s
     return one.growth()
 
 
-def test_what_grows_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_grows_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     assert told(monkeypatch, 12) == []
     assert told(monkeypatch, 12, rss=1e5) == []
     assert told(monkeypatch, 12, rss=2e7)[0].startswith("rss grew from")

@@ -247,7 +247,7 @@ def test_unreadable_files_are_cases_and_the_others_are_kept(tmp_path: Path, path
     assert caught.value.code == "D02"
 
 
-def test_a_mended_file_is_read_again(tmp_path: Path, paths: list[Path]) -> None:
+def test_a_repaired_file_is_read_again(tmp_path: Path, paths: list[Path]) -> None:
     good = paths[1].read_bytes()
     paths[1].write_bytes(good[:100])
     assert [case.code for case in fill(tmp_path, paths).bad] == ["D05"]
@@ -255,7 +255,7 @@ def test_a_mended_file_is_read_again(tmp_path: Path, paths: list[Path]) -> None:
     assert fill(tmp_path, paths).bad == ()
 
 
-def test_a_kind_of_mended_image_is_warned_of_once(tmp_path: Path) -> None:
+def test_a_kind_of_repaired_image_is_warned_of_once(tmp_path: Path) -> None:
     paths = []
     for n in range(3):
         image = np.random.default_rng(n).integers(0, 256, (40, 40, 4), dtype=np.uint8)

@@ -1,4 +1,4 @@
-"""stock: what the cache holds is told, what nobody needs is removed, what is in use stays."""
+"""stock: what the cache holds is reported, what is not needed is removed, what is in use stays."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_folders_are_listed_with_images_size_use_and_need(workspace: Workspace) 
     assert [shelf.needed_by for shelf in found] == [(), ("config.json",)]
 
 
-def test_images_of_the_tables_are_told_from_others(
+def test_images_of_the_tables_are_distinguished_from_others(
     workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("kit.images.cache.MTIME_SETTLE_NS", -1)

@@ -36,7 +36,7 @@ def test_colours_keep_their_order(ending: str) -> None:
     assert decode(coded(blue_green_red, ending), DEEP).pixels[0, 0].tolist() == [255, 0, 0]
 
 
-def test_twelve_bits_kept_in_sixteen_are_told_and_scaled_by_the_declared_white() -> None:
+def test_twelve_bits_kept_in_sixteen_are_recognised_and_scaled_by_the_declared_white() -> None:
     content = coded(np.array([[0, 2048, 4095]], np.uint16), ".png")
     error = refused(content)
     assert error.code == "D11"
@@ -45,7 +45,7 @@ def test_twelve_bits_kept_in_sixteen_are_told_and_scaled_by_the_declared_white()
     assert decode(content, TWELVE).pixels[0, :, 0].tolist() == [0, 128, 255]
 
 
-def test_full_sixteen_bits_are_told_without_another_white() -> None:
+def test_full_sixteen_bits_are_recognised_without_another_white() -> None:
     error = refused(coded(np.array([[0, 60000]], np.uint16), ".png"))
     assert error.summary == "16-bit PNG (values up to 60000: data.bit_depth=16)"
 

@@ -1,4 +1,4 @@
-"""scenes: photos of one place are told by their details, other photos of the class are not."""
+"""scenes: photos of one place are recognised by their details, other photos of the class are not."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The tree is the registry: three shelves, one plugin a name, and a broken one stops only its users."""
+"""The tree is the registry: three sources, one plugin a name, and a broken one stops only its users."""
 
 from __future__ import annotations
 
@@ -176,7 +176,7 @@ def test_plugins_of_a_workspace_can_be_switched_off(tmp_path: Path, monkeypatch:
     assert "half" not in registry.locations("metric", tmp_path)
 
 
-def test_a_class_on_no_shelf_has_no_name() -> None:
+def test_a_class_in_no_source_has_no_name() -> None:
     class Own(Metric):
         pass
 

@@ -64,7 +64,7 @@ def test_one_flipped_bit_sends_back_to_the_previous_one(tmp_path: Path, name: st
 
 
 @pytest.mark.parametrize("damage", ["empty", "truncated", "missing", "no manifest", "broken manifest"])
-def test_a_stump_does_not_exist(tmp_path: Path, damage: str) -> None:
+def test_a_partial_file_does_not_exist(tmp_path: Path, damage: str) -> None:
     path = write(tmp_path, 1)
     file = path / "model.safetensors"
     if damage == "empty":

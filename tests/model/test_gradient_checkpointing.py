@@ -160,7 +160,7 @@ def test_a_backbone_without_it_is_refused_before_images_are_read(
     assert name in str(raised.value)
 
 
-def test_a_run_goes_on_with_it_and_is_the_same_run(
+def test_a_run_continues_with_it_and_is_the_same_run(
     competition: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     given = ["backbone=timm", "backbone.arch=resnet10t", "image_size=32", "save_every_steps=2"]

@@ -1,4 +1,4 @@
-"""Weights of any names are put into a network, or the message says why they do not fit and how to mend the file."""
+"""Weights of any names are put into a network, or the message says why they do not fit and how to repair the file."""
 
 from __future__ import annotations
 
@@ -131,7 +131,7 @@ def test_a_file_that_names_another_network_says_so(source: Weights) -> None:
         fill(Original(network(), "resnet34"), file)
 
 
-def test_a_file_of_other_channels_is_mended_by_the_lines_that_the_message_shows(
+def test_a_file_of_other_channels_is_repaired_by_the_lines_that_the_message_shows(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     grey = timm.create_model("resnet10t", in_chans=1, num_classes=0).state_dict()
@@ -199,7 +199,7 @@ def test_a_file_without_tensors_lists_its_keys(tmp_path: Path) -> None:
         fill(Original(network(), "small"), read_weights(tmp_path / "w.pth"))
 
 
-def test_safetensors_files_are_mended_with_safetensors(tmp_path: Path) -> None:
+def test_safetensors_files_are_repaired_with_safetensors(tmp_path: Path) -> None:
     safetensors.torch.save_file({"a.b": torch.ones(2)}, tmp_path / "w.safetensors")
     with pytest.raises(
         CheckpointError, match=r"another network, or uses other names(?s:.*)the file begins with a\.b"

@@ -1,4 +1,4 @@
-"""Files of weights are found, recognised and read, whoever wrote them."""
+"""Files of weights are found, recognised and read, from any source."""
 
 from __future__ import annotations
 

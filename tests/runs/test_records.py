@@ -1,4 +1,4 @@
-"""kit runs: what is there, how far it has come, what it was made from; and a run that is begun anew or made again."""
+"""kit runs: what is there, how far it has come, what it was made from; and a run that is begun again or made again."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ def test_a_runs_own_config_under_another_name_gives_the_same_bits(space: Path) -
         assert same(weights(space, "a", fold), weights(space, "b", fold))
 
 
-def test_fresh_keeps_what_was_there_and_trains_anew(workspace: Workspace, kit: Kit) -> None:
+def test_fresh_keeps_what_was_there_and_trains_again(workspace: Workspace, kit: Kit) -> None:
     before = {file.name: file.read_bytes() for file in (workspace.runs / "a").rglob("*.parquet")}
     for number in (1, 2):
         status, _, said = kit("train", "--name", "a", "--restart", f"seed={number}")

@@ -1,4 +1,4 @@
-"""A run's folder: copied, half deleted or damaged, it is refused or mended, and never taken for another one."""
+"""A run's folder: copied, half deleted or damaged, it is refused or repaired, and never taken for another one."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def test_a_run_that_never_trained_may_be_asked_for_with_other_options(competitio
         train(competition, ["backbone=timm"], name="r")
 
 
-def test_a_rehearsal_refuses_what_training_would(space: Path) -> None:
+def test_a_dry_run_refuses_what_training_would(space: Path) -> None:
     with pytest.raises(ConfigError, match="C11"):
         dry_run(Workspace.open(space, ["epochs=9"]), "a")
 
@@ -90,7 +90,7 @@ def test_a_name_that_no_folder_or_member_can_have_is_refused(competition: Path, 
         find_run(Workspace.open(competition), name)
 
 
-def test_going_on_with_images_read_in_another_way_is_refused(space: Path) -> None:
+def test_resuming_with_images_read_in_another_way_is_refused(space: Path) -> None:
     (space / "runs/a/fold-1/oof.parquet").unlink()
     with pytest.raises(DataError, match=r"D60 [\s\S]*images: changed"):
         train(space, ["data.alpha_fill=black"], name="a")

@@ -66,7 +66,7 @@ def test_the_content_of_a_weights_file_counts(tmp_path: Path) -> None:
     assert plugin_hashes([plugin]) != before
 
 
-def test_predicting_needs_no_starting_weights_and_going_on_needs_the_same(tmp_path: Path) -> None:
+def test_predicting_needs_no_starting_weights_and_resuming_needs_the_same(tmp_path: Path) -> None:
     weights = {"name": "timm", "arch": "resnet10t", "weights": "w.pt"}
     space = draw_competition(tmp_path / "space", backbone=weights, image_size=32, epochs=1)
     made = Backbone.open({"name": "timm", "arch": "resnet10t"}).build().state_dict()

@@ -96,7 +96,7 @@ def test_what_is_damaged_of_a_log_is_left_out(half: Run) -> None:
         assert snapshot(half).folds[1].lines == ()
 
 
-def test_a_finished_run_is_told_at_once(workspace: Workspace, kit: Kit) -> None:
+def test_a_finished_run_is_reported_at_once(workspace: Workspace, kit: Kit) -> None:
     status, out, said = kit("watch", "a")
     assert status == 0
     logged = EpochLog.read(workspace.runs / "a/fold-0/log.jsonl").lines[0]

@@ -208,7 +208,7 @@ def test_checkpoints_hold_plain_weights_and_predict_what_training_predicted(spac
 
 
 @pytest.mark.parametrize("start", ["backbone.weights=runs/before", "init_from=runs/r"])
-def test_a_run_that_is_killed_goes_on_to_the_same_bits(
+def test_a_run_that_is_killed_resumes_to_the_same_bits(
     space: Path, monkeypatch: pytest.MonkeyPatch, start: str
 ) -> None:
     overrides = [*LORA, start] if start in LORA else [*(key for key in LORA if "weights" not in key), start]

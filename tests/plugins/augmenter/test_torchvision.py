@@ -53,7 +53,7 @@ def test_a_pipeline_gives_what_torchvision_gives_for_the_same_seed() -> None:
         assert np.array_equal(ours(IMAGE, 32, generator(number)), theirs(reference, number))
 
 
-def test_the_global_generator_goes_on_as_if_nothing_had_been() -> None:
+def test_the_global_generator_continues_as_if_nothing_had_been() -> None:
     augment = opened(CROP, {"name": "RandomErasing", "value": "random"})
     torch.manual_seed(7)
     expected = torch.rand(4)

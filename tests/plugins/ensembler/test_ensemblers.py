@@ -157,7 +157,7 @@ def several(spec: str | dict[str, Any]) -> np.ndarray:
     return recipe.with_known(target=MULTI_HOT).blend(SEVERAL)
 
 
-def test_means_of_several_labels_a_row_are_taken_by_class_and_not_brought_to_sum_one() -> None:
+def test_means_of_several_labels_a_row_are_taken_by_class_and_not_normalised() -> None:
     np.testing.assert_allclose(several("mean"), [[0.75, 0.3], [0.2, 0.5], [0.5, 0.5]])
     weighted = several({"name": "weighted", "weights": [3, 1]})
     np.testing.assert_allclose(weighted[0], [0.75 * 0.9 + 0.25 * 0.6, 0.75 * 0.2 + 0.25 * 0.4])

@@ -64,7 +64,7 @@ def file(folder: Path, *lines: str) -> Path:
     return folder / "-".join(("job", *lines))
 
 
-def test_a_job_whose_worker_is_killed_goes_on_so_often_and_no_oftener(tmp_path: Path) -> None:
+def test_a_job_whose_worker_is_killed_continues_so_often_and_no_oftener(tmp_path: Path) -> None:
     jobs = [file(tmp_path), file(tmp_path, "kill", "7"), file(tmp_path, "kill", "kill", "kill")]
     found = ends(Processes(workers=2, retries=2), dying, *jobs)
     assert [one.result for one in found] == ["job", "job-kill-7", None]
@@ -74,7 +74,7 @@ def test_a_job_whose_worker_is_killed_goes_on_so_often_and_no_oftener(tmp_path: 
     assert not multiprocessing.active_children()
 
 
-def test_a_lost_worker_is_told(tmp_path: Path) -> None:
+def test_a_lost_worker_is_reported(tmp_path: Path) -> None:
     told = list(Processes(retries=1).map(dying, [file(tmp_path, "7")], Stop()))
     lines = [one.step.detail for one in told if isinstance(one, JobProgress) and one.step.line]
     assert lines == ["its process ended with status 7; another worker resumes from the last checkpoint"]

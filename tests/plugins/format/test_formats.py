@@ -98,7 +98,7 @@ def test_a_ranking_may_show_rank_and_probability_in_any_order(first: int) -> Non
     ]
 
 
-def test_labels_that_are_numbers_are_told_from_ranks_by_the_columns_name() -> None:
+def test_labels_that_are_numbers_are_distinguished_from_ranks_by_the_columns_name() -> None:
     made = predictions({"b": [0.2, 0.5, 0.3], "007": [0.7, 0.1, 0.2]}, ("0", "1", "2"))
     shape = several_rows(label=["0", "1"] * 2, rank=["0", "1"] * 2)
     assert written("ranking", made, shape)[1] == ["007", "2", "1"]

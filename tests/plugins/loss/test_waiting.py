@@ -1,4 +1,4 @@
-"""A loss in a step waits for no device, and makes no tensor of a list anew."""
+"""A loss in a step waits for no device, and makes no tensor of a list again."""
 
 from __future__ import annotations
 

@@ -143,7 +143,7 @@ def test_mixup_pixels_and_share_by_hand() -> None:
         )
 
 
-def test_mixing_ends_where_it_is_told_to() -> None:
+def test_mixing_ends_at_the_given_step() -> None:
     loss = Loss.open({"name": "cutmix_or_mixup", "stop_after": 0.6})
     images = torch.rand(4, 3, 8, 8)
     assert len(loss.mix(images, torch.arange(4), generator(0, "mix"), progress=0.59)[1]) == 2

@@ -42,7 +42,7 @@ def repeated(base: Any, repeats: int = 3) -> Repeated:
     return splitter
 
 
-def test_each_repeat_is_its_base_drawn_anew_and_numbers_run_on() -> None:
+def test_each_repeat_is_its_base_drawn_again_and_numbers_run_on() -> None:
     splitter = repeated({"name": "stratified_kfold", "folds": 4})
     numbers = splitter.split(table(), generator(0, "folds"))
     assert numbers.shape == (40, 3)

@@ -1,4 +1,4 @@
-"""Wandb: offline it works without account and network, and a fold that goes on is the same run."""
+"""Wandb: offline it works without account and network, and a fold that continues is the same run."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_without_a_login_auto_is_offline_and_asks_nothing(
     assert Wandb.open("wandb")._mode() is None
 
 
-def test_the_command_leaves_no_process_and_says_nothing_of_its_own(alone: Path) -> None:
+def test_the_command_leaves_no_process_and_prints_nothing_of_its_own(alone: Path) -> None:
     asked = ["train", "--name", "b", "--folds", "0", "tracker=wandb"]
     child = subprocess.Popen(
         [sys.executable, "-m", "kit", *asked],

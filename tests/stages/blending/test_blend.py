@@ -1,4 +1,4 @@
-"""Blending: honest scores, a submission of all rows, an entry on the board, and no torch."""
+"""Blending: unbiased scores, a submission of all rows, an entry on the board, and no torch."""
 
 from __future__ import annotations
 
@@ -138,7 +138,7 @@ def test_partial_members_are_scored_on_what_all_cover(workspace: Workspace) -> N
     assert set(submitted.scores[0].folds) == {0, 1}
 
 
-def test_members_of_as_many_but_other_rows_are_told_so_too(workspace: Workspace) -> None:
+def test_members_of_as_many_but_other_rows_are_reported_so_too(workspace: Workspace) -> None:
     write_run(workspace.root, "a", rows=range(6))
     write_run(workspace.root, "b", rows=range(3, 9))
     with pytest.warns(KitWarning, match="W10 only the 3 rows"):

@@ -1,4 +1,4 @@
-"""A bundle predicts images that nobody has seen as the workspace would, to the bit, without a network."""
+"""A bundle predicts images that it has not seen as the workspace would, to the bit, without a network."""
 
 from __future__ import annotations
 
@@ -357,7 +357,7 @@ def test_a_name_that_leads_out_of_a_bundle_is_refused(
         Contents.read(tmp_path)
 
 
-def test_other_versions_are_told(packed: Path, hidden: PredictionInput, tmp_path: Path) -> None:
+def test_other_versions_are_reported(packed: Path, hidden: PredictionInput, tmp_path: Path) -> None:
     older = Path(shutil.copytree(packed, tmp_path / "b"))
     made = read_json(older / "bundle.json")
     made["versions"]["torch"] = "1.0"
@@ -382,7 +382,7 @@ def test_what_cannot_be_packed_is_refused(blended: Path, tmp_path: Path) -> None
     assert not (tmp_path / "b").exists()
 
 
-def test_wheels_are_fetched_by_pip_and_its_error_is_told(
+def test_wheels_are_fetched_by_pip_and_its_error_is_reported(
     blended: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, inside: Callable[[Path], None]
 ) -> None:
     asked: list[list[str]] = []

@@ -1,4 +1,4 @@
-"""Test rows that can be told from training rows are, with an AUC that scikit-learn confirms; others are not."""
+"""Test rows that differ from training rows are found, with an AUC that scikit-learn confirms; others are not."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ IS_TEST = np.arange(400) % 3 == 0
 ALONE = np.arange(400)
 
 
-def test_an_auc_of_what_is_told_is_sklearns_and_its_interval_holds_it() -> None:
+def test_an_auc_is_sklearns_and_its_interval_holds_it() -> None:
     rng = np.random.default_rng(0)
     values = rng.normal(size=(400, 3))
     values[IS_TEST, 1] += 1.5
@@ -53,7 +53,7 @@ def test_sets_that_are_one_are_no_finding() -> None:
 
 
 def test_groups_stay_whole_so_that_a_persons_look_tells_nothing() -> None:
-    """Each group of four has a look of its own, in one of the sets: rows drawn one by one would be told by it."""
+    """Each group of four has a look of its own, in one of the sets: rows drawn one by one would be recognised by it."""
     rng = np.random.default_rng(3)
     groups = np.repeat(np.arange(100), 4)
     is_test = groups % 2 == 0
@@ -68,7 +68,7 @@ def test_groups_stay_whole_so_that_a_persons_look_tells_nothing() -> None:
     assert whole.interval[1] - whole.interval[0] > 0.15
 
 
-def test_few_rows_or_groups_are_not_judged() -> None:
+def test_few_rows_or_groups_are_not_evaluated() -> None:
     rng = np.random.default_rng(4)
     assert classify_train_vs_test(rng.normal(size=(30, 1)), ("a",), np.arange(30) < 15, np.arange(30)) is None
     assert classify_train_vs_test(rng.normal(size=(400, 1)), ("a",), IS_TEST, IS_TEST.astype(int)) is None

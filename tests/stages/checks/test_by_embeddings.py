@@ -1,4 +1,4 @@
-"""What networks see: copies that pixels do not show, and test rows that are told from rows they did not learn."""
+"""What networks see: copies that pixels do not show, and test rows that differ from rows they did not learn."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def test_rows_that_a_network_has_learnt_do_not_make_test_rows_other(tmp_path: Pa
     assert "K15" not in found(tmp_path, drawn(1, learnt=4.0), [])
 
 
-def test_test_rows_that_networks_see_differently_are_told(tmp_path: Path) -> None:
+def test_test_rows_that_networks_see_differently_are_reported(tmp_path: Path) -> None:
     networks = drawn(2, shift=2.0)
     told = found(tmp_path, networks, [])["K15"]
     auc, low, high = (float(number) for number in re.findall(r"\b\d\.\d{3}\b", told.summary))
@@ -108,7 +108,7 @@ def test_test_rows_that_networks_see_differently_are_told(tmp_path: Path) -> Non
     assert {case.split for case in told.cases} == {"train", "test"}
 
 
-def test_copies_that_networks_see_are_told_but_for_those_that_are_known(tmp_path: Path) -> None:
+def test_copies_that_networks_see_are_reported_but_for_those_that_are_known(tmp_path: Path) -> None:
     made, rng = drawn(3), np.random.default_rng(9)
     for train, test in made:
         for one, other in ((10, 21), (40, 51), (60, 62)):  # the last two are in one fold, and flatter nothing

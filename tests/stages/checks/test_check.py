@@ -80,7 +80,7 @@ def test_near_copies_across_folds_are_a_problem_that_data_group_auto_answers(tmp
     assert groups["025"] == "025"
 
 
-def test_copies_with_other_labels_are_told_apart_exact_and_near(tmp_path: Path) -> None:
+def test_copies_with_other_labels_are_distinguished_exact_and_near(tmp_path: Path) -> None:
     rows = plain(30)
     rows += [("same", "b", rows[0][2]), ("near", "b", brighter(rows[2][2]))]
     told = found(draw(tmp_path, rows, [scene(900)]))
@@ -134,7 +134,7 @@ def test_unequal_classes_and_folds_without_one_are_seen(tmp_path: Path) -> None:
     assert "does not train on b" in str(told["K08"].cases)
 
 
-def test_test_images_of_another_camera_are_told_with_the_numbers(tmp_path: Path) -> None:
+def test_test_images_of_another_camera_are_reported_with_the_numbers(tmp_path: Path) -> None:
     dark = [cv2.resize((scene(number) // 3), (48, 48)) for number in range(900, 940)]
     told = found(draw(tmp_path, plain(60), dark))["K10"]
     cases = {case.path: case.detail for case in told.cases}
@@ -202,7 +202,7 @@ def test_a_run_with_auto_keeps_copies_in_one_fold_and_blends(tmp_path: Path, ins
     assert run(["blend", "runs/r", *AUTO[:1]]) == 0
 
 
-def test_groups_that_people_edit_are_kept_and_those_of_other_rows_made_anew(
+def test_groups_that_people_edit_are_kept_and_those_of_other_rows_made_again(
     tmp_path: Path, inside: Inside
 ) -> None:
     inside(draw(tmp_path, plain(30), [scene(900)]))

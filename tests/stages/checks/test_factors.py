@@ -33,7 +33,7 @@ def test_people_of_one_gender_each_are_no_finding() -> None:
     assert found(people(LABELS, PEOPLE)) == {}
 
 
-def test_a_photo_of_another_gender_than_its_persons_is_told() -> None:
+def test_a_photo_of_another_gender_than_its_persons_is_reported() -> None:
     labels = LABELS.copy()
     labels[4] = 3  # of p01, a man_old, one photo as woman_old
     told = found(people(labels, PEOPLE))["K17"]
@@ -56,7 +56,7 @@ def test_what_varies_within_many_groups_is_meant_to() -> None:
     assert [str(case) for case in found(people(labels, PEOPLE))["K17"].cases] == ["p01: gender is man, woman"]
 
 
-def test_few_groups_and_no_groups_are_not_judged() -> None:
+def test_few_groups_and_no_groups_are_not_evaluated() -> None:
     labels = LABELS[:12].copy()
     labels[0] = 3
     assert "K17" not in found(people(labels, PEOPLE[:12]))

@@ -120,7 +120,7 @@ def workspace(space: Path) -> Workspace:
     return Workspace.open(space)
 
 
-def test_check_judges_labels_by_runs_and_writes_all_cases(workspace: Workspace, kit: Kit) -> None:
+def test_check_checks_labels_by_runs_and_writes_all_cases(workspace: Workspace, kit: Kit) -> None:
     _, out, _ = kit("check", "--json", "--csv", "cases.csv")
     told = {one["code"]: one for one in json.loads(out)["findings"]}
     assert told["K18"]["summary"].startswith("the sampling noise of macro_f1 is 0.")
@@ -131,7 +131,7 @@ def test_check_judges_labels_by_runs_and_writes_all_cases(workspace: Workspace, 
     assert {row["code"] for row in read} == set(told)
 
 
-def test_a_run_that_there_is_not_is_refused(workspace: Workspace, kit: Kit) -> None:
+def test_a_run_that_does_not_exist_is_refused(workspace: Workspace, kit: Kit) -> None:
     status, _, said = kit("check", "--runs", "runs/b")
     assert status == 2
     assert "C15 no run 'runs/b'" in said

@@ -20,7 +20,7 @@ SCENE = ("data.group=scene", "splitter=stratified_group_kfold", "splitter.folds=
 
 
 def competition(root: Path, views: int, **config: Any) -> Path:
-    """120 photos of two classes, `views` of each scene, under names that say nothing."""
+    """120 photos of two classes, `views` of each scene, under names that carry no information."""
     rows: list[tuple[str, str, np.ndarray]] = []
     for number in np.random.default_rng(0).permutation(120).tolist():
         scene, view = divmod(number, views)

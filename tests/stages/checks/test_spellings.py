@@ -48,7 +48,7 @@ def test_classes_of_different_names_are_no_finding(tmp_path: Path) -> None:
         ("1.10", "1.1"),
     ],
 )
-def test_two_spellings_are_told_with_their_rows_and_the_rename_that_merges_them(
+def test_two_spellings_are_reported_with_their_rows_and_the_rename_that_merges_them(
     wrong: str, right: str, tmp_path: Path
 ) -> None:
     table = drawn(tmp_path, [right, right, right, wrong, wrong, "dog"])

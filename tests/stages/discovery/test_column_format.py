@@ -1,4 +1,4 @@
-"""Cells that hold several labels are told from names of several words; if it is unclear, the user is asked."""
+"""Cells that hold several labels are distinguished from names of several words; if it is unclear, the user is asked."""
 
 from __future__ import annotations
 

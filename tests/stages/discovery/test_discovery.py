@@ -76,14 +76,14 @@ def test_other_tables_mislead_nobody(tmp_path: Path) -> None:
     assert "not read: notes.csv: D27" in text
 
 
-def test_names_of_tables_may_say_nothing(tmp_path: Path) -> None:
+def test_names_of_tables_may_do_not_warn(tmp_path: Path) -> None:
     usual(tmp_path)
     (tmp_path / "train.csv").rename(tmp_path / "one.csv")
     (tmp_path / "sample_submission.csv").rename(tmp_path / "two.csv")
     assert holds(found(tmp_path), {**USUAL, "train": "one.csv", "sample": "two.csv"})
 
 
-def test_the_same_ids_in_train_and_test_are_told_apart_by_their_folders(tmp_path: Path) -> None:
+def test_the_same_ids_in_train_and_test_are_distinguished_by_their_folders(tmp_path: Path) -> None:
     train = [f"{number},{ANIMALS[number % 3]}" for number in range(30)]
     files = {
         "train.csv": csv("id,label", *train),
@@ -368,7 +368,7 @@ def test_two_tables_that_could_be_the_training_rows_are_named(tmp_path: Path) ->
     assert found(tmp_path, train="train_b.csv")["train"] == "train_b.csv"
 
 
-def test_a_folder_without_a_competition_is_told_what_is_missing(tmp_path: Path) -> None:
+def test_a_folder_without_a_competition_is_reported_what_is_missing(tmp_path: Path) -> None:
     make(tmp_path, {"notes.csv": csv("a,b", "1,2")}, ["pictures/x.jpg"])
     with pytest.raises(ConfigError, match="no labelled rows found") as caught:
         discover(tmp_path)

@@ -1,4 +1,4 @@
-"""Near misses: kit init says why a table's cells name no image, with one example and what mends them."""
+"""Near misses: kit init says why a table's cells name no image, with one example and what repairs them."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ MISSES = {
 
 
 @pytest.mark.parametrize("kind", MISSES)
-def test_a_near_miss_is_explained_and_what_mends_it_does(tmp_path: Path, kind: str) -> None:
+def test_a_near_miss_is_explained_and_what_corrects_it_does(tmp_path: Path, kind: str) -> None:
     cells, images, said = MISSES[kind]
     error = refused(tables(tmp_path, cells, images))
     assert str(error.cases[0]).startswith(f"train.csv: column 'image' has {said}"), str(error.cases[0])

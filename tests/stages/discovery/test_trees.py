@@ -61,7 +61,7 @@ def flat(folder: Path, count: int) -> None:
         ("TrainImages", "ValImages", "TestImages"),
     ],
 )
-def test_the_folders_of_a_tree_are_told_by_their_names(
+def test_the_folders_of_a_tree_are_reported_by_their_names(
     tmp_path: Path, train: str, val: str | None, test: str | None
 ) -> None:
     draw(tmp_path, *(folder for folder in (train, val, test) if folder))

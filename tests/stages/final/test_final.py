@@ -254,7 +254,7 @@ def test_where_epochs_take_longer_than_planned_the_last_network_is_left_out(fres
     assert len(read_json(final.submitted.record)["members"]) == 1
 
 
-def test_a_network_that_is_half_trained_at_its_time_is_not_used_and_goes_on_with_more(fresh: Path) -> None:
+def test_a_network_that_is_half_trained_at_its_time_is_not_used_and_continues_with_more(fresh: Path) -> None:
     paced(fresh, 100)
     space = Workspace.open(fresh)
     clock = in_epochs(fresh, 1000)
@@ -268,7 +268,7 @@ def test_a_network_that_is_half_trained_at_its_time_is_not_used_and_goes_on_with
     assert run_final(space, planned, clock=clock).runs == ("a-final",)
 
 
-def test_a_member_that_cannot_be_trained_anew_is_refused(fresh: Path) -> None:
+def test_a_member_that_cannot_be_trained_again_is_refused(fresh: Path) -> None:
     space = Workspace.open(fresh)
     train(fresh, ["seed=5"], name="c")
     make_soup(fresh, ["runs/a", "runs/c"], "s")

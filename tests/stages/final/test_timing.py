@@ -53,7 +53,7 @@ def test_folds_are_averaged_and_one_that_did_not_end_is_left_aside(tmp_path: Pat
     assert measure_pace(run, Experiment(epochs=2, batch_size=4), {}) is None
 
 
-def test_times_of_another_machine_or_device_are_told() -> None:
+def test_times_of_another_machine_or_device_are_reported() -> None:
     here = Pace((1.0,), 0.1, {"host": platform.node(), "device": "cpu"})
     assert here.note("cpu") == ""
     assert "(cpu), but this machine is" in here.note("cuda")

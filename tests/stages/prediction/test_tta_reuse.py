@@ -79,7 +79,7 @@ def read(root: Path, split: str, views: str = "plain", run: str = "a") -> Predic
     return Predictions.read(root / "runs" / run / "predictions" / views / f"{split}.parquet")
 
 
-def test_a_mended_test_image_is_predicted_and_keeps_no_prior(space: Path) -> None:
+def test_a_repaired_test_image_is_predicted_and_keeps_no_prior(space: Path) -> None:
     file = space / "data/images/063.png"
     content = file.read_bytes()
     predict(space)

@@ -84,7 +84,7 @@ def test_the_table_marks_what_is_used_and_what_is_fastest(
     assert [line.split()[:2] for line in said.splitlines() if " used" in line] == [["float32", "contiguous"]]
 
 
-def test_a_way_that_fails_is_told_and_left_alone(
+def test_a_way_that_fails_is_reported_and_left_alone(
     competition: Path,
     inside: Callable[[Path], None],
     capsys: pytest.CaptureFixture[str],

@@ -1,4 +1,4 @@
-"""kit pseudo-labels: what a fold's student is told depends on its own teachers alone, by a rule scored by hand."""
+"""kit pseudo-labels: what a fold's student is reported depends on its own teachers alone, by a rule scored by hand."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def labels(space: Path, made: PseudoResult) -> PseudoLabels:
 
 
 def of_fold(space: Path, made: PseudoResult, fold: int, split: str = "test") -> tuple[list[str], bytes]:
-    """What a fold's student is told, to the bit."""
+    """What a fold's student is reported, to the bit."""
     found = Predictions.read(space / made.path / f"{split}.parquet")
     own = found.take(found.folds == fold)
     return own.ids.tolist(), own.probabilities.tobytes()
@@ -43,7 +43,7 @@ def of_fold(space: Path, made: PseudoResult, fold: int, split: str = "test") -> 
 
 
 @pytest.mark.parametrize("split", ["test", "oof"])
-def test_a_fold_is_told_the_same_whatever_another_folds_networks_say(school: Path, split: str) -> None:
+def test_a_fold_is_reported_the_same_whatever_another_folds_networks_say(school: Path, split: str) -> None:
     asked = PseudoRequest(Rule(0.7))
     before = pseudo(school, ["runs/a", "runs/b"], "before", asked)
     for run in ("a", "b"):

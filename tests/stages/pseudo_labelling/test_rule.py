@@ -82,7 +82,7 @@ def test_without_a_row_nothing_is_known() -> None:
     assert wilson(0, 0) == (0.0, 1.0)
 
 
-def test_a_class_is_told_apart_where_its_share_is_twice_its_prior_or_half_of_it() -> None:
+def test_a_class_is_distinguished_where_its_share_is_twice_its_prior_or_half_of_it() -> None:
     found = [
         ClassShare("as it is", 50, 0.5, 0.4, None),
         ClassShare("none", 0, 0.0, 0.1, None),

@@ -56,7 +56,7 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [PHONE, DESK])
-def test_it_fits_says_nothing_asks_nobody_and_axe_finds_no_fault(
+def test_it_fits_prints_nothing_asks_nobody_and_axe_finds_no_fault(
     made: Browser, file: Path, width: int, scheme: Scheme
 ) -> None:
     from axe_playwright_python.sync_playwright import Axe

@@ -195,7 +195,7 @@ def test_a_full_disk_leaves_no_report(
     assert not list(competition.glob("*report*"))
 
 
-def test_a_write_up_is_made_anew_until_it_is_edited(space: Path, inside: Step, capsys: Said) -> None:
+def test_a_write_up_is_made_again_until_it_is_edited(space: Path, inside: Step, capsys: Said) -> None:
     inside(space)
     story = space / "report.md"
     for _ in range(2):

@@ -222,7 +222,7 @@ def test_embeddings_of_a_checkpoint_that_was_trained_again_are_refused(embedded:
     assert "fold 0: another checkpoint of that number" in str(caught.value)
 
 
-def test_a_class_that_a_gallery_lacks_is_told(embedded: Workspace) -> None:
+def test_a_class_that_a_gallery_lacks_is_reported(embedded: Workspace) -> None:
     source, table = source_of(embedded), table_of(embedded)
     labels = table.targets().copy()
     held = np.flatnonzero(source.folds.oof_mask(0))

@@ -314,7 +314,7 @@ def test_a_link_out_of_the_folder_is_refused(one: Path, two: Path, tmp_path: Pat
         import_runs(two, one)
 
 
-def test_a_folder_without_runs_and_one_with_several_workspaces_are_told(
+def test_a_folder_without_runs_and_one_with_several_workspaces_are_reported(
     one: Path, two: Path, tmp_path: Path
 ) -> None:
     with pytest.raises(ConfigError, match="C15 .* has no run and no board"):

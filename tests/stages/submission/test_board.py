@@ -306,7 +306,7 @@ def test_submissions_that_two_clones_entered_are_all_there_after_a_merge(tmp_pat
 
 
 @git
-def test_two_submissions_of_one_number_are_told_apart_by_name(tmp_path: Path) -> None:
+def test_two_submissions_of_one_number_are_distinguished_by_name(tmp_path: Path) -> None:
     board = merged(tmp_path, entered(3, "mine"), entered(3, "yours"))
     assert [entry.name for entry in board.entries] == ["mean-a-b", "mean-a-b", "mine", "yours"]
     with pytest.raises(ConfigError, match="C22 2 submissions have the number 3") as caught:
@@ -327,7 +327,7 @@ def test_scores_that_two_clones_recorded_are_joined(tmp_path: Path) -> None:
 
 
 @git
-def test_two_scores_of_one_submission_are_told(tmp_path: Path) -> None:
+def test_two_scores_of_one_submission_are_reported(tmp_path: Path) -> None:
     with pytest.warns(
         KitWarning, match="W17 submission 0001-mean-a-b has two leaderboard scores, 0.4 and 0.6"
     ):
@@ -360,7 +360,7 @@ def test_marks_of_a_merge_that_git_did_not_finish_are_named(tmp_path: Path) -> N
         Board.read(tmp_path)
 
 
-def test_git_is_told_to_keep_the_lines_of_both_sides(tmp_path: Path) -> None:
+def test_git_is_reported_to_keep_the_lines_of_both_sides(tmp_path: Path) -> None:
     filled(tmp_path, 0.5)
     assert (tmp_path / ".gitattributes").read_text() == "board.csv merge=union\n"
     assert (Path(__file__).parents[3] / ".gitattributes").read_text() == "submissions/board.csv merge=union\n"

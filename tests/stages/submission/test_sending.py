@@ -136,7 +136,7 @@ def test_a_submission_that_is_not_listed_was_not_sent(kit: Kit, workspace: Works
     )
 
 
-def test_a_misspelt_competition_and_one_not_joined_are_told_apart(
+def test_a_misspelt_competition_and_one_not_joined_are_distinguished(
     kit: Kit, workspace: Workspace, site: Site
 ) -> None:
     site.competition["ref"] = "digitz"
@@ -250,7 +250,7 @@ def test_the_board_gets_the_scores_of_the_site(kit: Kit, workspace: Workspace, s
     assert "unchanged scores: 2" in kit("board", "sync")[2]
 
 
-def test_scores_that_are_pending_failed_or_impossible_are_told(
+def test_scores_that_are_pending_failed_or_impossible_are_reported(
     kit: Kit, workspace: Workspace, site: Site
 ) -> None:
     site.add("0001-x.csv", "by hand", status="ERROR", errorDescription="Missing ids")

@@ -40,7 +40,7 @@ def test_other_columns_are_named_and_nothing_else_is_said(tmp_path: Path) -> Non
     ]
 
 
-def test_another_order_of_the_columns_is_told(tmp_path: Path) -> None:
+def test_another_order_of_the_columns_is_reported(tmp_path: Path) -> None:
     lines = ["id,ant,bee,cat", *(f"{name},0.2,0.3,0.5" for name in ("007", "1e5", "NA", '"a,b"'))]
     assert told(tmp_path, lines, header="id,cat,ant,bee", cells=",0.3,0.3,0.4") == [
         (1, "", "the columns of the sample are in the order id, cat, ant, bee")

@@ -135,7 +135,7 @@ def test_a_validation_that_may_not_fit_is_preceded_by_a_checkpoint() -> None:
     assert not FoldDeadline(Stop(), ALONE).saves_before(10.0)
 
 
-def test_a_deadline_in_the_validation_goes_on_from_the_epochs_last_step(
+def test_a_deadline_in_the_validation_continues_from_the_epochs_last_step(
     space: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = [0.0]
@@ -152,7 +152,7 @@ def test_a_deadline_in_the_validation_goes_on_from_the_epochs_last_step(
     assert np.array_equal(oof(space, "r"), oof(space, "a"))
 
 
-def test_what_is_left_is_told_by_fold_and_at_the_pace_of_the_log(space: Path) -> None:
+def test_what_is_left_is_reported_by_fold_and_at_the_pace_of_the_log(space: Path) -> None:
     made = Run(space / "runs" / "a")
     assert describe_remaining(made, 2) == []
     log = made.fold(0) / "log.jsonl"

@@ -136,7 +136,7 @@ def test_one_image_that_decides_is_learned(root: Path) -> None:
     assert predictions(root, "oof", run="long").provenance.require_scores()["auc"] > 0.9
 
 
-def test_a_run_that_was_stopped_goes_on_to_the_same_bits(root: Path) -> None:
+def test_a_run_that_was_stopped_resumes_to_the_same_bits(root: Path) -> None:
     whole, run = predictions(root, "oof"), root / "runs/bags"
     shutil.rmtree(run / "predictions")
     for fold in (0, 1):

@@ -135,7 +135,7 @@ def test_processes_come_to_the_same_bytes_with_a_worker_killed_and_clocks_apart(
     ],
     ids=["error-of-kit", "any-error", "file-size", "lost-folder"],
 )
-def test_a_fold_that_fails_is_told_with_its_code_and_the_others_are_kept(
+def test_a_fold_that_fails_is_reported_with_its_code_and_the_others_are_kept(
     competition: Path,
     inside: Callable[[Path], None],
     capsys: pytest.CaptureFixture[str],
@@ -212,7 +212,7 @@ def test_a_signal_to_the_command_reaches_the_workers_and_what_waits_is_not_begun
     assert list(competition.glob("runs/r/fold-0/*/manifest.json"))
 
 
-def test_a_signal_to_the_group_leaves_no_process_and_the_run_goes_on_without_an_executor(
+def test_a_signal_to_the_group_leaves_no_process_and_the_run_continues_without_an_executor(
     competition: Path, undisturbed: dict[str, str]
 ) -> None:
     odd(competition, "os.killpg(os.getpgid(os.getppid()), signal.SIGTERM); time.sleep(1)")

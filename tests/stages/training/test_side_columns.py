@@ -60,7 +60,7 @@ def oof(root: Path, name: str, views: str = "plain") -> Predictions:
     return Predictions.read(root / "runs" / name / "predictions" / views / "oof.parquet")
 
 
-def test_columns_that_decide_are_learned_and_images_of_noise_say_nothing(root: Path) -> None:
+def test_columns_that_decide_are_learned_and_images_of_noise_do_not_warn(root: Path) -> None:
     assert oof(root, "a").provenance.require_scores()["accuracy"] > 0.9
     train(root, ["columns=null"], name="images", folds=[0])
     truth = pd.read_csv(root / "data" / "train.csv", dtype=str).set_index("id")["label"] == "yes"
@@ -131,7 +131,7 @@ def test_predictions_are_those_of_the_weights_and_of_values_by_hand(root: Path) 
         )
 
 
-def test_a_run_that_was_stopped_goes_on_to_the_same_bits(root: Path) -> None:
+def test_a_run_that_was_stopped_resumes_to_the_same_bits(root: Path) -> None:
     whole, run = oof(root, "a"), root / "runs" / "a"
     shutil.rmtree(run / "predictions")
     for fold in (0, 1):

@@ -49,7 +49,7 @@ def weights(root: Path, run: str, fold: int) -> dict[str, torch.Tensor]:
     return found.prediction_weights
 
 
-def test_the_weights_are_the_mean_and_batch_norm_is_as_torch_takes_it_anew(pantry: Path) -> None:
+def test_the_weights_are_the_mean_and_batch_norm_is_as_torch_takes_it_again(pantry: Path) -> None:
     made = make_soup(pantry, ["runs/a", "runs/b", "runs/c"], "s")
     assert made.ingredients == {0: ("a", "b", "c"), 1: ("a", "b", "c")}
     for fold in (0, 1):

@@ -130,7 +130,7 @@ def test_a_config_that_cannot_be_stops_the_sweep_before_it_trains(competition: P
     assert not list((competition / "runs").glob("s-*"))
 
 
-def test_a_trial_that_fails_is_told_and_others_go_on(
+def test_a_trial_that_fails_is_reported_and_others_go_on(
     competition: Path, inside: Callable[[Path], None], capsys: pytest.CaptureFixture[str]
 ) -> None:
     (competition / "plugins/loss").mkdir(parents=True)
@@ -146,7 +146,7 @@ def test_a_trial_that_fails_is_told_and_others_go_on(
     assert "spoiled" in trials[1]["failed"]
 
 
-def test_a_search_that_was_interrupted_goes_on_as_if_it_had_not_been(competition: Path) -> None:
+def test_a_search_that_was_interrupted_continues_as_if_it_had_not_been(competition: Path) -> None:
     axes = ("optimizer.lr=log:1e-3..1e-1", "loss=cross_entropy,focal")
     whole = swept(competition, "whole", *axes, trials=3)
     first = swept(competition, "part", *axes, trials=2)

@@ -82,7 +82,7 @@ def test_one_trial_after_another_is_pruned_as_by_optuna(pruner: str, direction: 
     assert {one.state for one in told} == {"pruned", "finished"}
 
 
-def test_the_better_half_of_a_round_goes_on() -> None:
+def test_the_better_half_of_a_round_continues() -> None:
     values = [0.5, 0.9, 0.1, 0.7, 0.3, 0.8, 0.2]
     for higher in (True, False):
         kept = [

@@ -189,7 +189,7 @@ def test_another_experiment_under_a_name_is_refused_with_what_differs(competitio
         train(competition, ["epochs=3"], name="r")
 
 
-def test_going_on_with_other_rows_is_refused(competition: Path) -> None:
+def test_resuming_with_other_rows_is_refused(competition: Path) -> None:
     train(competition, name="r", folds=[0])
     file = competition / "data" / "train.csv"
     file.write_text("".join(file.read_text().splitlines(keepends=True)[:-1]))
@@ -197,7 +197,7 @@ def test_going_on_with_other_rows_is_refused(competition: Path) -> None:
         train(competition, name="r", folds=[1])
 
 
-def test_going_on_with_another_image_is_refused(competition: Path) -> None:
+def test_resuming_with_another_image_is_refused(competition: Path) -> None:
     train(competition, name="r", folds=[0])
     images = competition / "data" / "images"
     (images / "007.png").write_bytes((images / "003.png").read_bytes())
@@ -231,7 +231,7 @@ def test_a_fold_that_does_not_exist_is_an_error(competition: Path) -> None:
         train(competition, name="r", folds=[5])
 
 
-def test_a_rehearsal_says_what_a_run_would_be_and_trains_nothing(competition: Path) -> None:
+def test_a_dry_run_says_what_a_run_would_be_and_trains_nothing(competition: Path) -> None:
     found = dry_run(Workspace.open(competition), "r")
     assert (found.rows, found.classes, found.steps_per_epoch, found.steps) == (60, 3, 4, 16)
     assert found.folds == {0: (30, 30), 1: (30, 30)}
@@ -350,7 +350,7 @@ def test_a_checkpoint_is_written_after_so_many_minutes(
     assert same(weights(competition, "r", 0), weights(competition, "rare", 0))
 
 
-def test_a_disk_that_is_full_while_training_goes_on_ends_the_run(
+def test_a_disk_that_is_full_while_training_continues_ends_the_run(
     competition: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_: Any, **__: Any) -> None:

@@ -165,7 +165,7 @@ FAULTY: dict[str, dict[str, str]] = {
 
 
 def plant(root: Path) -> None:
-    """Writes all of them onto a workspace's shelf."""
+    """Writes all of them onto a workspace's plugins."""
     for kind, plugins in FAULTY.items():
         (root / "plugins" / kind).mkdir(parents=True)
         for name, text in plugins.items():

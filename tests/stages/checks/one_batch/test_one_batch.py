@@ -31,7 +31,7 @@ GROUPS = (
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A drawn competition whose shelf is full of faults; all of these tests share its cache."""
+    """A drawn competition whose plugins are full of faults; all of these tests share its cache."""
     made = draw_competition(tmp_path_factory.mktemp("pipeline") / "space", image_size=24, cache_size=24)
     (made / "classes.csv").write_text("label,group,a,b\nblob,x,p,u\ncross,y,p,v\nring,x,q,u\n")
     plant(made)
