@@ -21,7 +21,7 @@ import numpy as np
 
 from benchmarks.gain_answers import ANSWERS, ask_answers
 from benchmarks.gain_data import Photos, cut_to_tail, embed_photos, halve_scenes, in_halves, write_space
-from benchmarks.gain_runs import Part, Question, Technique, ask
+from benchmarks.gain_runs import RATES, Part, Question, Technique, ask
 
 CLASSES = {"class_list": "classes.csv", "superclasses": "group", "parents": ["group"]}
 TAIL_RATIO = 50.0  # asked for between the largest and the smallest class of the training rows
@@ -113,12 +113,10 @@ OPTIMISERS = {
     "`adamw`": Technique(),
     "`adamw`, twice the epochs": Technique(("epochs=40", "validate_every=40")),
     "`sam`": Technique(("optimizer=sam",), BASE_RATE),
-    "`sam` with `radius` 0.2": Technique(("optimizer=sam", "optimizer.radius=0.2"), BASE_RATE),
     "`sam` with `adaptive` and `radius` 1": Technique(
         ("optimizer=sam", "optimizer.adaptive=true", "optimizer.radius=1"), BASE_RATE
     ),
     "`schedule_free_adamw`": Technique(FREE),
-    "`lookahead`": Technique(("optimizer=lookahead",), BASE_RATE),
     "`lookahead` around radam (Ranger)": Technique(RANGER, BASE_RATE),
     "`ema_decay` 0.99": Technique(("ema_decay=0.99",)),
     "`swa_start` 0.75": Technique(("swa_start=0.75",)),
@@ -140,16 +138,17 @@ NUMBER_LOSSES = {
     "`r2`": Technique(("loss=r2",)),
     "`smooth_l1`": Technique(("loss=smooth_l1",)),
 }
-CUT = "cut_points"
+CUT, HIGH_RATES = "cut_points", (*RATES, 0.03)
 GRADE_LOSSES = {
-    "`cross_entropy`": Technique(),
-    "`coral`": Technique(("loss=coral",)),
-    "`coral`, `head=linear`": Technique(("loss=coral", "head=linear")),
-    "`corn`": Technique(("loss=corn",)),
-    "`grade_regression`": Technique(("loss=grade_regression",)),
+    "`cross_entropy`": Technique(rates=HIGH_RATES),
+    "`coral`": Technique(("loss=coral",), rates=HIGH_RATES),
+    "`coral`, `head=linear`": Technique(("loss=coral", "head=linear"), rates=HIGH_RATES),
+    "`corn`": Technique(("loss=corn",), rates=HIGH_RATES),
+    "`grade_regression`": Technique(("loss=grade_regression",), rates=HIGH_RATES),
 }
 GRADE_LOSSES |= {
-    f"{name}, `cut_points`": Technique(each.changes, ensembler=CUT) for name, each in GRADE_LOSSES.items()
+    f"{name}, `cut_points`": Technique(each.changes, rates=HIGH_RATES, ensembler=CUT)
+    for name, each in GRADE_LOSSES.items()
 }
 TABLES = {
     "losses": Question("Losses, all photos", whole, "`cross_entropy`", LOSSES, BOTH_LEVELS),
