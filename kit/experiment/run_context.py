@@ -28,6 +28,7 @@ from kit.device.precision import Precision, choose_device, device_line, resolve_
 from kit.device.ranks import ALONE, Ranks
 from kit.errors import DataError, KitWarning
 from kit.evaluation.competition import Scoring
+from kit.evaluation.unscored_folds import warn_of_unscored_folds
 from kit.experiment.auto_groups import write_auto_groups
 from kit.experiment.batch_size import check_room, largest_batch, scale_lr
 from kit.experiment.loading import Loaded, geometry, load_rows
@@ -287,6 +288,7 @@ def _open(workspace: Workspace, run: Run, like: Run | None, ranks: Ranks) -> Wor
     techniques = with_columns(workspace, techniques, table)
     warn_about_prediction(workspace, now)
     folds = make_folds(table, techniques.splitter, experiment.split_seed)
+    warn_of_unscored_folds(scoring.metric, table, folds)
     # a new run builds its network with its initial weights, so that their faults show before images are read
     is_new = like is None and not run.is_started
     parts = techniques.parts if is_new else techniques.parts.without_pretrained()

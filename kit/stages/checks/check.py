@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,7 +20,7 @@ from kit.core.locations import files_of
 from kit.core.progress import Progress, Work, stage
 from kit.data.folds import Folds, connected_components, make_folds, merge_groups
 from kit.data.table import Table, rows_to_predict, train_table
-from kit.errors import Case, KitWarning
+from kit.errors import Case, ConfigError, KitWarning
 from kit.evaluation.competition import Scoring
 from kit.experiment.auto_groups import write_auto_groups
 from kit.experiment.loading import geometry, open_source
@@ -124,6 +125,8 @@ def run_checks(
     findings += grades.check_constant(train)
     findings += grades.check_grades(train, workspace.competition.metric, loss)
     findings += labels.check_class_counts(train, folds, splitter, workspace.experiment)
+    with suppress(ConfigError):  # kit train explains a metric that does not fit the table
+        findings += score.check_folds_have_scores(Scoring.of(workspace, train).metric, train, folds)
     findings += groups.check_group_columns(train, folds, splitter, data.group, _non_group_columns(workspace))
     findings += factors.check_factors(train, data.label_parts, workspace.experiment.loss["name"])
     findings += parents.check_parents_used(workspace, train)

@@ -6,13 +6,30 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from kit.data.folds import Folds
 from kit.data.predictions import Predictions
 from kit.data.table import Table
 from kit.errors import Case, InvalidError
 from kit.evaluation.competition import Scoring
 from kit.evaluation.standard_error import error
+from kit.evaluation.unscored_folds import find_unscored_folds
+from kit.kinds import Metric
 from kit.stages.blending.members import OutOfFold
 from kit.stages.checks.finding import Finding
+
+
+def check_folds_have_scores(metric: Metric, train: Table, folds: Folds) -> Iterator[Finding]:
+    """Yields K53 for folds whose held-out rows have no score, whatever is predicted."""
+    unscored = find_unscored_folds(metric, train, folds)
+    if unscored:
+        yield Finding(
+            "K53",
+            "warning",
+            f"{len(unscored)} of {folds.count} folds have no {metric.plugin_name()}",
+            "kit cannot compare runs fold by fold; the pooled score uses the rows of all folds",
+            "fewer folds, or a splitter that stratifies",
+            tuple(Case(f"fold {fold}: {reason}") for fold, reason in unscored.items()),
+        )
 
 
 def check_score_noise(
