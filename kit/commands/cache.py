@@ -65,11 +65,11 @@ def prune(keep_bytes: str | None, dry_run: bool, as_json: bool) -> None:
     from kit.config.workspace import Workspace
     from kit.images.cache_usage import prune_cache as pruned
 
-    shelves = pruned(Workspace.find(), None if keep_bytes is None else parse_size(keep_bytes), dry_run)
-    _show(shelves, as_json)
-    gone = [shelf for shelf in shelves if shelf.removed]
+    folders = pruned(Workspace.find(), None if keep_bytes is None else parse_size(keep_bytes), dry_run)
+    _show(folders, as_json)
+    gone = [folder for folder in folders if folder.removed]
     does = "would be removed" if dry_run else "removed"
-    total = format_size(sum(shelf.bytes for shelf in gone))
+    total = format_size(sum(folder.bytes for folder in gone))
     _console.echo(f"{len(gone)} folder{'s' * (len(gone) != 1)} {does}, {total}")
 
 
@@ -93,11 +93,11 @@ def format_size(size: float) -> str:
     return f"{size / UNITS[unit]:.1f} {unit}iB" if unit else f"{size:.0f} bytes"
 
 
-def _show(shelves: Sequence[CacheFolder], as_json: bool) -> None:
+def _show(folders: Sequence[CacheFolder], as_json: bool) -> None:
     if as_json:
-        _console.print_json([asdict(shelf) for shelf in shelves])
+        _console.print_json([asdict(folder) for folder in folders])
         return
-    if not shelves:
+    if not folders:
         _console.echo("the cache is empty")
         return
     from datetime import datetime
@@ -109,15 +109,15 @@ def _show(shelves: Sequence[CacheFolder], as_json: bool) -> None:
         table.add_column(
             heading, justify="right" if heading in ("images", "of the tables", "size") else "left"
         )
-    for shelf in shelves:
-        when = datetime.fromtimestamp(shelf.used).astimezone().strftime("%Y-%m-%d %H:%M")
+    for folder in folders:
+        when = datetime.fromtimestamp(folder.used).astimezone().strftime("%Y-%m-%d %H:%M")
         table.add_row(
-            shelf.name,
-            "damaged" if shelf.images is None else str(shelf.images),
-            "" if shelf.current is None else str(shelf.current),
-            format_size(shelf.bytes),
+            folder.name,
+            "damaged" if folder.images is None else str(folder.images),
+            "" if folder.current is None else str(folder.current),
+            format_size(folder.bytes),
             when,
-            " ".join(shelf.needed_by) or "nothing",
-            "removed" if shelf.removed else shelf.kept_because,
+            " ".join(folder.needed_by) or "nothing",
+            "removed" if folder.removed else folder.kept_because,
         )
     _console.console().print(table, markup=False)

@@ -148,11 +148,13 @@ def _list(listed: list[PluginRow], as_json: bool) -> None:
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False)
-    for heading in ("kind", "name", "shelf", "what it is"):
+    for heading in ("kind", "name", "source", "what it is"):
         table.add_column(heading)
     for plugin in listed:
         what = f"cannot be used: {plugin.error}" if plugin.error else plugin.summary
-        table.add_row(plugin.kind, plugin.name, "" if plugin.shelf == "kit" else plugin.shelf, what)
+        table.add_row(
+            plugin.kind, plugin.name, "" if plugin.plugin_source == "kit" else plugin.plugin_source, what
+        )
     _console.console().print(table, markup=False)
 
 

@@ -83,8 +83,8 @@ def command(
     from kit.stages.pseudo_labelling.pseudo import PseudoRequest, pseudo
     from kit.stages.pseudo_labelling.rule import Rule
 
-    sure = 0.0 if threshold is None and top_fraction is not None else threshold
-    rule = Rule(sure, 1.0 if top_fraction is None else top_fraction, class_balanced, unanimous)
+    least_confidence = 0.0 if threshold is None and top_fraction is not None else threshold
+    rule = Rule(least_confidence, 1.0 if top_fraction is None else top_fraction, class_balanced, unanimous)
     row_kinds = ("test", "train") if rows == "both" else (rows,)
     request = PseudoRequest(rule, "soft" if soft else "hard", read_spec(ensembler, "--ensembler"), row_kinds)
     pseudo_result = show_progress(pseudo.with_progress(Workspace.find("."), members, name, request))
@@ -117,8 +117,8 @@ def _say(result: PseudoResult) -> None:
 
 def _say_test(result: PseudoResult) -> None:
     rows_by_fold = ", ".join(f"fold {fold} {count}" for fold, count in result.folds.items())
-    sure = "" if result.error else f"; mean confidence {result.confidence:.4f}"
-    echo(f"  of {result.test_rows} test rows: {rows_by_fold}{sure}")
+    confidence = "" if result.error else f"; mean confidence {result.confidence:.4f}"
+    echo(f"  of {result.test_rows} test rows: {rows_by_fold}{confidence}")
     if any(result.related.values()):
         related = ", ".join(f"fold {fold} {count}" for fold, count in result.related.items())
         echo(f"  not labelled, because they are related to held-out rows of the fold: {related}")

@@ -149,7 +149,7 @@ def _train(
     finished = on_rank_zero(ranks, lambda: [run.name for run in runs if is_finished(run, folds)])
     for name in finished:
         echo(f"runs/{name} is finished")
-    came: list[Run | KitError] = [*runs]
+    outcomes: list[Run | KitError] = [*runs]
     if len(finished) < len(runs):
         from kit.core.stopping import Stop
         from kit.device.ranks import ALONE
@@ -159,19 +159,21 @@ def _train(
         try:
             with stop.handle_signals():
                 if len(requests) > 1:
-                    came = show_progress(train_runs(requests, folds, stop, ranks or ALONE))
+                    outcomes = show_progress(train_runs(requests, folds, stop, ranks or ALONE))
                 else:
-                    came = [show_progress(train_run.with_progress(*requests[0], folds, stop, ranks or ALONE))]
+                    outcomes = [
+                        show_progress(train_run.with_progress(*requests[0], folds, stop, ranks or ALONE))
+                    ]
         except StoppedError as error:
             if restart:
                 hint = "run the same command without --restart to resume"
                 raise error.replace(hint=hint) from error
             raise
-    run_scores = [_print_scores(run) for run in came if isinstance(run, Run)]
+    run_scores = [_print_scores(run) for run in outcomes if isinstance(run, Run)]
     if run_scores:
         say_decision(requests[0][0])
     failed = [
-        (run, outcome) for run, outcome in zip(runs, came, strict=True) if isinstance(outcome, KitError)
+        (run, outcome) for run, outcome in zip(runs, outcomes, strict=True) if isinstance(outcome, KitError)
     ]
     for run, outcome in failed[1:]:
         echo(f"runs/{run.name} failed: {outcome}")

@@ -76,14 +76,14 @@ def _cases(loss: Loss) -> list[_Case]:
     classes, several = numbers % len(COUNTS), numbers[:, None] * 4 // 3 >> places & 1  # 0 to 30 in base 2
     hot = classes[:, None] == places
     soft = 0.7 * hot + 0.3 / len(COUNTS)
-    taught = torch.cat(
+    with_teacher = torch.cat(
         [classes[:, None], soft * (numbers[:, None] > 4)], dim=1
     )  # no teacher saw the first five
     kinds: dict[LabelKind, tuple[Tensor, Tensor]] = {
         "class_index": (classes, hot),
         "multi_hot": (several.float(), several == 1),
         "soft": (soft, hot),
-        "taught": (taught, hot),
+        "taught": (with_teacher, hot),
         "numbers": (
             NUMBERS_MEAN + 5 * torch.randn(ROWS, len(COUNTS), generator=torch.Generator().manual_seed(2)),
             hot,
@@ -146,8 +146,8 @@ def law_the_right_answer_costs_less(loss: Loss) -> None:
         size = 0.9 if loss.outputs() == "cosines" else 6.0
         right = size * (2 * case.hot.float() - 1)
         wrong = -right if case.several else right.roll(1, dims=1)
-        costs, wrongs = case.loss.rows(right, case.labels), case.loss.rows(wrong, case.labels)
-        assert bool((costs < wrongs).all()), f"right {costs.tolist()}, wrong {wrongs.tolist()}"
+        costs, wrong_costs = case.loss.rows(right, case.labels), case.loss.rows(wrong, case.labels)
+        assert bool((costs < wrong_costs).all()), f"right {costs.tolist()}, wrong {wrong_costs.tolist()}"
 
 
 def law_down_its_gradient_the_true_class_is_likeliest(loss: Loss) -> None:

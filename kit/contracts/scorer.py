@@ -56,14 +56,14 @@ def law_more_neighbours_than_it_looks_at_change_nothing(plugin: Scorer) -> None:
 def law_neighbours_that_agree_win(plugin: Scorer) -> None:
     """If all near neighbours of a row and the classifier agree on a class, the scorer predicts it."""
     bound, _, _ = _draw(plugin)
-    sure = np.full((CLASSES, CLASSES), 0.01, np.float32) + np.eye(CLASSES, dtype=np.float32) * (
+    probabilities = np.full((CLASSES, CLASSES), 0.01, np.float32) + np.eye(CLASSES, dtype=np.float32) * (
         1 - 0.01 * CLASSES
     )
     agreeing = RetrievedNeighbours(
         np.full((CLASSES, K), 0.99, np.float32),
         np.repeat(np.arange(CLASSES)[:, None], K, axis=1),
         CLASSES,
-        sure,
+        probabilities,
     )
     predicted = bound.score(agreeing).argmax(axis=1)
     assert (predicted == np.arange(CLASSES)).all(), (

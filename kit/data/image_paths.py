@@ -378,8 +378,8 @@ def raise_missing(
         details = [f"{text} ({images.paths_to_try(names[row])})" if code == "D02" else text for row in rows]
         cases = [Case(detail, "", ids[row], split, code) for row, detail in zip(rows, details, strict=True)]
         hint = HINTS.get(code) or images.endings_present([names[row] for row in rows])
-        looked = f" ({images.paths_to_try(names[rows[0]])})" if code == "D02" else ""
-        raise DataError(f"{text} for id {ids[rows[0]]!r}{looked}{more}", code=code, cases=cases, hint=hint)
+        tried = f" ({images.paths_to_try(names[rows[0]])})" if code == "D02" else ""
+        raise DataError(f"{text} for id {ids[rows[0]]!r}{tried}{more}", code=code, cases=cases, hint=hint)
 
 
 INDEX = "index"  # the column of a row's position in its table, counted from 0

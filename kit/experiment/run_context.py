@@ -77,7 +77,7 @@ class RunContext:
     precision: Precision
     device: torch.device
     trackers: Trackers
-    taught: PseudoRows | None = None  # by teachers, if the experiment names pseudo-labels
+    pseudo_rows: PseudoRows | None = None  # by teachers, if the experiment names pseudo-labels
     unlabelled: Loaded | None = None  # the test rows, if a loss reads them
     rename: Mapping[str, str] = field(
         default_factory=dict
@@ -120,7 +120,9 @@ class RunContext:
         if loss.reads_unlabelled and self.unlabelled is not None:
             ratio, strong, seed = loss.ratio, loss.strong, self.experiment.seed  # type: ignore[attr-defined]
             own = add_unlabelled(own, self.unlabelled, ratio, strong, seed, fold)
-        return own if self.taught is None else self.taught.add_to(own, self.loaded.table, fold, loss)
+        return (
+            own if self.pseudo_rows is None else self.pseudo_rows.add_to(own, self.loaded.table, fold, loss)
+        )
 
     def loss_of(self, fold: int, loss: Loss) -> Loss:
         """Returns the loss with the scale of the numbers that a fold trains on."""
@@ -146,8 +148,8 @@ class RunContext:
             table = self.loaded.table
             encoder = fit_columns(self.workspace, table, self.training_rows(fold), recipe)
             side = encoder.encode(table, "train")
-            if self.taught is not None:
-                side = side.join(encoder.encode(self.taught.loaded.table, "test"))
+            if self.pseudo_rows is not None:
+                side = side.join(encoder.encode(self.pseudo_rows.loaded.table, "test"))
             self.side_by_fold[fold] = side
         return self.side_by_fold[fold]
 
@@ -169,7 +171,7 @@ class RunContext:
 
         Raises ConfigError C36 if no teacher had the fold.
         """
-        return 0 if self.taught is None else len(self.taught.rows(fold))
+        return 0 if self.pseudo_rows is None else len(self.pseudo_rows.rows(fold))
 
     @property
     def ids(self) -> np.ndarray:
@@ -177,7 +179,7 @@ class RunContext:
         own = self.loaded.table.ids
         if self.unlabelled is not None:
             return np.concatenate([own, self.unlabelled.table.ids, self.unlabelled.table.ids])
-        return own if self.taught is None else np.concatenate([own, self.taught.loaded.table.ids])
+        return own if self.pseudo_rows is None else np.concatenate([own, self.pseudo_rows.loaded.table.ids])
 
     def initial_checkpoint(self, fold: int) -> Path | None:
         """Returns the checkpoint that a fold starts from, if `init_from` names one. Raises as `warm_start` does."""
@@ -194,7 +196,7 @@ class RunContext:
 
     def provenance(self) -> dict[str, Any]:
         """Returns hashes of the rows, images, folds, plugins and versions."""
-        more: dict[str, Any] = {} if self.taught is None else {"pseudo": self.taught.provenance()}
+        more: dict[str, Any] = {} if self.pseudo_rows is None else {"pseudo": self.pseudo_rows.provenance()}
         if self.unlabelled is not None:
             more["unlabelled"] = self.unlabelled.fingerprint()
         if columns := self.columns_digest():
@@ -300,9 +302,9 @@ def _open(workspace: Workspace, run: Run, like: Run | None, ranks: Ranks) -> Wor
         from kit.experiment.bags import find_bags
 
         bags = find_bags(loaded, techniques.parts.instances.max_instances, "training")
-    taught = None
+    pseudo_rows = None
     if experiment.pseudo_labels is not None:
-        taught = yield from load_pseudo_rows(workspace, table, folds, losses)
+        pseudo_rows = yield from load_pseudo_rows(workspace, table, folds, losses)
     setting = RunContext(
         workspace=workspace,
         run=run,
@@ -314,7 +316,7 @@ def _open(workspace: Workspace, run: Run, like: Run | None, ranks: Ranks) -> Wor
         precision=precision,
         device=device,
         trackers=trackers,
-        taught=taught,
+        pseudo_rows=pseudo_rows,
         unlabelled=unlabelled,
         rename=rename,
         ranks=ranks,

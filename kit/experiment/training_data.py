@@ -162,17 +162,17 @@ def load_pseudo_rows(
     test = test_table(workspace, data, table.classes)
     loaded = yield from load_rows(workspace, test, "test", geometry(workspace.experiment))
     labels.check(folds, table.classes, images_digest(test.ids, loaded.cache.hashes))
-    taught = PseudoRows(labels, loaded)
-    _check_losses(taught, losses, workspace)
-    return taught
+    pseudo_rows = PseudoRows(labels, loaded)
+    _check_losses(pseudo_rows, losses, workspace)
+    return pseudo_rows
 
 
-def _check_losses(taught: PseudoRows, losses: Sequence[Loss], workspace: Workspace) -> None:
+def _check_losses(pseudo_rows: PseudoRows, losses: Sequence[Loss], workspace: Workspace) -> None:
     """Raises ConfigError C17 for a loss that does not take soft labels, or if no loss uses the teachers'
     predictions.
     """
-    name = taught.labels.folder.name
-    wrong = [loss for loss in losses if not loss.takes_labels(taught.kind(loss))]
+    name = pseudo_rows.labels.folder.name
+    wrong = [loss for loss in losses if not loss.takes_labels(pseudo_rows.kind(loss))]
     if wrong:
         raise ConfigError(
             f"pseudo_labels {name!r} has soft labels, which loss {wrong[0].plugin_name()!r} does not support",
@@ -180,7 +180,7 @@ def _check_losses(taught: PseudoRows, losses: Sequence[Loss], workspace: Workspa
             cases=[plugins_taking("loss", "soft", workspace.root)],
             hint="use one of these, loss=distillation, or kit pseudo-labels without --soft",
         )
-    if taught.labels.train is not None and not any(loss.takes_labels("taught") for loss in losses):
+    if pseudo_rows.labels.train is not None and not any(loss.takes_labels("taught") for loss in losses):
         raise ConfigError(
             f"pseudo_labels {name!r} also labels training rows, but loss {losses[0].plugin_name()!r} cannot use "
             "teacher predictions",

@@ -38,8 +38,8 @@ def list_cache(workspace: Workspace) -> tuple[CacheFolder, ...]:
     """Returns the cache's folders, most recently used first."""
     folders = [file.parent for file in workspace.cache.glob("*/index.npz")]
     contents, needs = _contents(workspace), _needs(workspace)
-    shelves = [_shelf(folder, contents, needs.get(folder.name, ())) for folder in folders]
-    return tuple(sorted(shelves, key=lambda shelf: (-shelf.used, shelf.name)))
+    cache_folders = [_shelf(folder, contents, needs.get(folder.name, ())) for folder in folders]
+    return tuple(sorted(cache_folders, key=lambda cache_folder: (-cache_folder.used, cache_folder.name)))
 
 
 def prune_cache(
@@ -58,34 +58,35 @@ def prune_cache(
             hint="kit cache prune --keep-bytes 10G",
         )
     with _nobody_fills(workspace.cache):
-        shelves = list_cache(workspace)
-        chosen = {shelf.name for shelf in _select_unneeded(shelves, keep_bytes)}
+        cache_folders = list_cache(workspace)
+        chosen = {cache_folder.name for cache_folder in _select_unneeded(cache_folders, keep_bytes)}
         return tuple(
-            _remove(workspace.cache, shelf, dry_run) if shelf.name in chosen else shelf for shelf in shelves
+            _remove(workspace.cache, cache_folder, dry_run) if cache_folder.name in chosen else cache_folder
+            for cache_folder in cache_folders
         )
 
 
-def _select_unneeded(shelves: Sequence[CacheFolder], keep_bytes: int | None) -> list[CacheFolder]:
+def _select_unneeded(cache_folders: Sequence[CacheFolder], keep_bytes: int | None) -> list[CacheFolder]:
     if keep_bytes is None:
-        return [shelf for shelf in shelves if not shelf.needed_by]
-    left, chosen = sum(shelf.bytes for shelf in shelves), []
-    for shelf in reversed(shelves):
+        return [cache_folder for cache_folder in cache_folders if not cache_folder.needed_by]
+    left, chosen = sum(cache_folder.bytes for cache_folder in cache_folders), []
+    for cache_folder in reversed(cache_folders):
         if left <= keep_bytes:
             break
-        chosen.append(shelf)
-        left -= shelf.bytes
+        chosen.append(cache_folder)
+        left -= cache_folder.bytes
     return chosen
 
 
-def _remove(cache: Path, shelf: CacheFolder, dry_run: bool) -> CacheFolder:
+def _remove(cache: Path, cache_folder: CacheFolder, dry_run: bool) -> CacheFolder:
     try:
-        lock = UsageLock(cache / shelf.name, alone=True)
+        lock = UsageLock(cache / cache_folder.name, alone=True)
     except BlockingIOError:
-        return replace(shelf, kept_because="in use by another process")
+        return replace(cache_folder, kept_because="in use by another process")
     if not dry_run:
-        shutil.rmtree(cache / shelf.name)
+        shutil.rmtree(cache / cache_folder.name)
     del lock
-    return replace(shelf, removed=True)
+    return replace(cache_folder, removed=True)
 
 
 @contextmanager

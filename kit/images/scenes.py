@@ -42,7 +42,7 @@ class Keypoints:
     """The positions of a photo's keypoints, (N, 2) float32 pixels, and their descriptors, (N, 128) uint8."""
 
     places: np.ndarray
-    looks: np.ndarray
+    descriptors: np.ndarray
 
 
 def read_keypoints(path: Path, source: ImageSource) -> Keypoints:
@@ -63,9 +63,11 @@ def read_keypoints(path: Path, source: ImageSource) -> Keypoints:
 def detect_keypoints(grey: np.ndarray) -> Keypoints:
     """Returns the keypoints of a grey picture (height, width) uint8."""
     finder: Any = cv2.SIFT_create(MAX_KEYPOINTS)  # type: ignore[attr-defined]
-    points, looks = finder.detectAndCompute(grey, None)
+    points, descriptors = finder.detectAndCompute(grey, None)
     places = np.array([point.pt for point in points], np.float32).reshape(-1, 2)
-    return Keypoints(places, np.zeros((0, 128), np.uint8) if looks is None else looks.astype(np.uint8))
+    return Keypoints(
+        places, np.zeros((0, 128), np.uint8) if descriptors is None else descriptors.astype(np.uint8)
+    )
 
 
 def count_matches(one: Keypoints, other: Keypoints) -> int:
@@ -75,7 +77,7 @@ def count_matches(one: Keypoints, other: Keypoints) -> int:
     """
     if min(len(one.places), len(other.places)) < 4:
         return 0
-    apart = 2 - 2 * (_unit(one.looks) @ _unit(other.looks).T)  # squared distances of unit vectors
+    apart = 2 - 2 * (_unit(one.descriptors) @ _unit(other.descriptors).T)  # squared distances of unit vectors
     best = np.argpartition(apart, 1, axis=1)[:, :2]
     pair = np.sort(np.take_along_axis(apart, best, axis=1), axis=1)
     distinct = np.flatnonzero(pair[:, 0] < RATIO**2 * pair[:, 1])
@@ -86,8 +88,8 @@ def count_matches(one: Keypoints, other: Keypoints) -> int:
     return 0 if explained is None else int(explained.sum())
 
 
-def _unit(looks: np.ndarray) -> np.ndarray:
-    wide = looks.astype(np.float32)
+def _unit(descriptors: np.ndarray) -> np.ndarray:
+    wide = descriptors.astype(np.float32)
     unit_vectors: np.ndarray = wide / np.maximum(np.linalg.norm(wide, axis=1, keepdims=True), 1e-9)
     return unit_vectors
 
@@ -108,7 +110,7 @@ def group_scenes(
     Photos of several classes are of several scenes.
 
     One class is in memory at a time. In a class of up to 100 photos every pair is compared. In a larger class
-    each photo is compared with those whose small pictures (`pictures`, by near.looks) are most similar to its
+    each photo is compared with those whose small pictures (`pictures`, by compute_thumbnails) are most similar to its
     own.
     """
     groups, done = np.arange(len(paths)), 0

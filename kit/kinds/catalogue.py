@@ -37,7 +37,7 @@ class PluginRow:
 
     kind: str
     name: str
-    shelf: str
+    plugin_source: str
     where: str
     summary: str
     error: str = ""
@@ -61,7 +61,7 @@ class PluginInfo:
 
     kind: str
     name: str
-    shelf: str
+    plugin_source: str
     file: str
     summary: str
     text: str
@@ -122,9 +122,9 @@ def _takes(plugin: type[Plugin]) -> str:
         for field in plugin.option_fields().values()
     )
     known = [MEANING[labels] for labels in plugin.label_kinds if labels in LABEL_KINDS]
-    taught = [MEANING[labels] for labels in plugin.label_kinds if labels not in LABEL_KINDS]
+    teacher_kinds = [MEANING[labels] for labels in plugin.label_kinds if labels not in LABEL_KINDS]
     kinds = _list_words(known) + ", if the inner plugins do too" * wraps
-    return kinds + (f"\nOf pseudo-labels: {_list_words(taught)}" if taught else "")
+    return kinds + (f"\nOf pseudo-labels: {_list_words(teacher_kinds)}" if teacher_kinds else "")
 
 
 def _list_words(items: Sequence[str]) -> str:
@@ -173,11 +173,13 @@ def open_file(file: Path) -> Plugin:
     Raises PluginError (P09) if the file is elsewhere, and other PluginErrors if the plugin is broken.
     """
     file = file.resolve()
-    kind, shelf = file.parent.name, file.parent.parent
-    if not file.is_file() or file.suffix != ".py" or kind not in KINDS or shelf.name != "plugins":
+    kind, plugins_folder = file.parent.name, file.parent.parent
+    if not file.is_file() or file.suffix != ".py" or kind not in KINDS or plugins_folder.name != "plugins":
         raise PluginError(
             f"{file} is not a plugin file" if file.is_file() else f"there is no file {file}",
             code="P09",
             hint="plugins/<kind>/<name>.py of a workspace",
         )
-    return KINDS[kind].open(file.stem, None if shelf == registry.BUILTIN_DIR.resolve() else shelf.parent)
+    return KINDS[kind].open(
+        file.stem, None if plugins_folder == registry.BUILTIN_DIR.resolve() else plugins_folder.parent
+    )

@@ -281,8 +281,10 @@ class PredictionMethods(OpenedFolder):
 
         check_choice("rows", rows, ("test", "train", "both"))
         with begin_call(progress) as call:
-            sure = 0.0 if threshold is None and top_fraction is not None else threshold
-            rule = Rule(sure, 1.0 if top_fraction is None else top_fraction, class_balanced, unanimous)
+            least_confidence = 0.0 if threshold is None and top_fraction is not None else threshold
+            rule = Rule(
+                least_confidence, 1.0 if top_fraction is None else top_fraction, class_balanced, unanimous
+            )
             row_kinds = ("test", "train") if rows == "both" else (rows,)
             request = PseudoRequest(rule, "soft" if soft else "hard", ensembler, row_kinds)
             return call.follow(pseudo.with_progress(self.folder, as_references(members), name, request))

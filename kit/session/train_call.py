@@ -43,11 +43,11 @@ def train(call: Call, requests: Asked, folds: Sequence[int] | None, restart: boo
         return _all_or_raise(call.follow(train_runs(requests, folds, call.stop)))
 
 
-def _all_or_raise(came: Sequence[Run | KitError]) -> list[Run]:
-    failed = [outcome for outcome in came if isinstance(outcome, KitError)]
+def _all_or_raise(outcomes: Sequence[Run | KitError]) -> list[Run]:
+    failed = [outcome for outcome in outcomes if isinstance(outcome, KitError)]
     if failed:
         raise failed[0]
-    return [outcome for outcome in came if isinstance(outcome, Run)]
+    return [outcome for outcome in outcomes if isinstance(outcome, Run)]
 
 
 def train_on_devices(

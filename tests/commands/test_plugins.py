@@ -69,7 +69,7 @@ def test_a_broken_plugin_is_shown_with_its_error_and_stops_no_other(kit: Kit, tm
     found = {one["name"]: one for one in json.loads(out)}
     assert status == 0
     assert found["half"]["error"] == ""
-    assert found["half"]["shelf"] == "workspace"
+    assert found["half"]["plugin_source"] == "workspace"
     assert found["sick"]["error"].startswith("P01 metric 'sick'")
     assert "No module named 'a_module_that_is_missing'" in found["sick"]["error"]
     assert "torn.py:1: SyntaxError" in found["torn"]["error"]
@@ -79,13 +79,13 @@ def test_a_broken_plugin_is_shown_with_its_error_and_stops_no_other(kit: Kit, tm
 def test_two_of_a_name_are_both_shown(kit: Kit, tmp_path: Path) -> None:
     put(tmp_path, "metric", "accuracy")
     found = [one for one in json.loads(kit("metric", "--json")[1]) if one["name"] == "accuracy"]
-    assert [one["shelf"] for one in found] == ["workspace", "kit"]
+    assert [one["plugin_source"] for one in found] == ["workspace", "kit"]
     assert {one["error"] for one in found} == {"P03 2 plugins have this name"}
 
 
 def test_an_installed_package_appears(kit: Kit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     install(tmp_path / "site", monkeypatch, "guest")
-    (one,) = [one for one in json.loads(kit("--json")[1]) if one["shelf"] == "installed"]
+    (one,) = [one for one in json.loads(kit("--json")[1]) if one["plugin_source"] == "installed"]
     assert (one["kind"], one["name"], one["where"]) == ("metric", "guest", "kit-guest")
     assert one["summary"] == "Half, whatever the answer."
 

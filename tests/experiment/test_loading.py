@@ -56,7 +56,7 @@ def test_test_rows_follow_the_training_rows_with_their_images_and_labels(school:
     assert set(batches.order(0).tolist()) == set(made.rows.tolist())
     for row, name in zip(added.tolist(), LESSON, strict=True):
         assert made.cache.paths[row].stem == name
-        assert np.array_equal(made.cache[row], setting.taught.loaded.cache[TEST.index(name)])  # type: ignore[union-attr]
+        assert np.array_equal(made.cache[row], setting.pseudo_rows.loaded.cache[TEST.index(name)])  # type: ignore[union-attr]
     assert (setting.pseudo_row_count(0), plain.pseudo_row_count(0)) == (3, 0)
     held_out = setting.ids[setting.oof_rows(0)]
     assert not set(held_out.tolist()) & set(LESSON)

@@ -55,11 +55,11 @@ class Light(Augmenter):
         warped = warp(image, matrix, size)
         gain, offset = self._light(rng)
         if warped.dtype != np.uint8:
-            lit: np.ndarray = np.clip(warped * np.float32(gain) + np.float32(offset), 0, 255)
-            return lit
+            changed: np.ndarray = np.clip(warped * np.float32(gain) + np.float32(offset), 0, 255)
+            return changed
         values = np.clip(np.rint(np.arange(256) * gain + offset), 0, 255).astype(np.uint8)
-        lit = cv2.LUT(warped, values)
-        return lit if lit.ndim == 3 else lit[:, :, None]
+        changed = cv2.LUT(warped, values)
+        return changed if changed.ndim == 3 else changed[:, :, None]
 
     def matrix(self, height: int, width: int, size: int, rng: np.random.Generator) -> np.ndarray:
         """Returns the affine map, (2, 3), from a pixel (x, y) of the result to the image's pixel that it shows."""

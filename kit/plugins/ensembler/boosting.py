@@ -73,19 +73,19 @@ class Boosting(LogitStacking):
 
 def _nodes(nodes: Any) -> tuple[Node, ...]:
     """Returns a tree of scikit-learn, node by node, the root first. A leaf has no input."""
-    looked = np.where(nodes["is_leaf"], -1, nodes["feature_idx"]).tolist()
+    split_on = np.where(nodes["is_leaf"], -1, nodes["feature_idx"]).tolist()
     threshold = np.where(nodes["is_leaf"], 0.0, nodes["num_threshold"]).tolist()
     rest = (nodes[name].tolist() for name in ("left", "right", "value"))
-    return tuple(zip(looked, threshold, *rest, strict=True))
+    return tuple(zip(split_on, threshold, *rest, strict=True))
 
 
 def _values(tree: tuple[Node, ...], inputs: np.ndarray) -> np.ndarray:
     """Returns the value of the leaf that each row (N, inputs) falls into, (N,)."""
-    looked, threshold, low, high, value = (np.array(column) for column in zip(*tree, strict=True))
+    split_on, threshold, low, high, value = (np.array(column) for column in zip(*tree, strict=True))
     at = np.zeros(len(inputs), dtype=np.int64)
     rows = np.arange(len(inputs))
-    while (inner := looked[at] >= 0).any():
+    while (inner := split_on[at] >= 0).any():
         here = at[inner]
-        below = inputs[rows[inner], looked[here]] <= threshold[here]
+        below = inputs[rows[inner], split_on[here]] <= threshold[here]
         at[inner] = np.where(below, low[here], high[here])
     return np.asarray(value[at])

@@ -97,7 +97,7 @@ def _try_out(loss: Frozen, miner: Frozen | None) -> None:
 
 
 @lru_cache(maxsize=32)
-def _make(shelf: str, spec: Frozen) -> Any:
+def _make(module_name: str, spec: Frozen) -> Any:
     """Returns a loss, miner or part of them of the library, without state.
 
     Raises ConfigError C24 if the library is missing, C07 for an unknown name or argument.
@@ -110,11 +110,11 @@ def _make(shelf: str, spec: Frozen) -> Any:
             code="C24",
             hint="pip install 'kit-competitions[metric-learning]'",
         )
-    module = importlib.import_module(f"pytorch_metric_learning.{shelf}")
-    known = {key: value for key, value in vars(module).items() if key.endswith(ENDINGS[shelf])}
+    module = importlib.import_module(f"pytorch_metric_learning.{module_name}")
+    known = {key: value for key, value in vars(module).items() if key.endswith(ENDINGS[module_name])}
     if name not in known:
         raise ConfigError(
-            f"pytorch-metric-learning has no {name!r} among its {shelf}{did_you_mean(name, known)}",
+            f"pytorch-metric-learning has no {name!r} among its {module_name}{did_you_mean(name, known)}",
             code="C07",
         )
     arguments = _arguments(known[name])

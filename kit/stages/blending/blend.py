@@ -242,9 +242,9 @@ def cross_validate(
         bind_rows(metric, rows.table),
     )
     read = tuple(member.without_oof() for member in read)
-    fitted, comparison, honest = _blend(rows, recipe, metric)
+    fitted, comparison, cross_fitted = _blend(rows, recipe, metric)
     warn_of_partial(read, len(rows.ids))
-    written = _score_written_rows(rows, honest, metric, shape, explain_decision(workspace, answers))
+    written = _score_written_rows(rows, cross_fitted, metric, shape, explain_decision(workspace, answers))
     return CrossValidatedBlend(read, rows, metric, recipe, fitted, comparison, sample, shape, written)
 
 
@@ -349,18 +349,18 @@ def diversity(
 
 
 def _score_written_rows(
-    rows: OutOfFold, honest: np.ndarray, metric: Metric, shape: Format | None, rule: str
+    rows: OutOfFold, cross_fitted: np.ndarray, metric: Metric, shape: Format | None, rule: str
 ) -> WrittenRows:
     """Scores the out-of-fold rows as the file would hold them; without a format those rows themselves."""
     in_file = shape is not None and shape.holds_decisions
-    decided = shape.output_of(honest) if shape is not None and in_file else honest
+    decided = shape.output_of(cross_fitted) if shape is not None and in_file else cross_fitted
     try:
         score = metric.score(rows.truth, decided)
     except InvalidError:
         score = None
     if not rule:
         return WrittenRows(score, "", None, 0, in_file)
-    without = int((~metric.decision.assign_labels(honest).any(axis=1)).sum())
+    without = int((~metric.decision.assign_labels(cross_fitted).any(axis=1)).sum())
     return WrittenRows(score, rule, metric.decision.spec(), without, in_file)
 
 
@@ -369,17 +369,17 @@ def _blend(rows: OutOfFold, recipe: Ensembler, metric: Metric) -> tuple[Ensemble
     its cross-fitted rows.
     """
     if recipe.needs_fit():
-        honest, fitted = cross_fit(recipe, rows.members, rows.truth, rows.folds, rows.row_clusters())
-        blended = MemberPredictions(BLEND, honest, fitted.blend_rows(rows.members))
+        cross_fitted, fitted = cross_fit(recipe, rows.members, rows.truth, rows.folds, rows.row_clusters())
+        blended = MemberPredictions(BLEND, cross_fitted, fitted.blend_rows(rows.members))
     else:
-        fitted, honest = recipe, recipe.blend_rows(rows.members)
-        blended = MemberPredictions(BLEND, honest, honest)
+        fitted, cross_fitted = recipe, recipe.blend_rows(rows.members)
+        blended = MemberPredictions(BLEND, cross_fitted, cross_fitted)
     mean = for_labels(Ensembler.open(MEAN), recipe.target, metric.decision)
     plain = [*zip(rows.names, rows.members, strict=True), (MEAN, mean.blend(rows.members))]
     predicted = [*(MemberPredictions(name, score, score) for name, score in plain), blended]
     sole = sole_member(fitted, rows.members, blended.in_sample)
     sole_name = None if sole is None or len(rows.names) == 1 else rows.names[sole]
-    return fitted, compare(metric, rows.truth, rows.folds, rows.groups, predicted, sole_name), honest
+    return fitted, compare(metric, rows.truth, rows.folds, rows.groups, predicted, sole_name), cross_fitted
 
 
 def _record(

@@ -36,7 +36,7 @@ class RowContext:
 
 
 def check_by_networks(
-    workspace: Workspace, checkpoints: Sequence[str], looked: RowContext
+    workspace: Workspace, checkpoints: Sequence[str], context: RowContext
 ) -> Work[list[Finding]]:
     """Yields K15 and K16 for each run; embeds the images first, if that is not done. Raises what kit embed raises."""
     from kit.stages.prediction.embed import embed
@@ -46,43 +46,43 @@ def check_by_networks(
         yield Progress("check", 0, 1, f"{result.member}: rows with similar features")
         parts = {int(fold): result.folder / fold for fold in result.folds}
         own = Run(result.folder.parents[1]).folds()  # which may differ from those that the config makes now
-        findings += check_by_run(result.member, parts, replace(looked, folds=own))
+        findings += check_by_run(result.member, parts, replace(context, folds=own))
     return findings
 
 
-def check_by_run(member: str, parts: Mapping[int, Path], looked: RowContext) -> Iterator[Finding]:
+def check_by_run(member: str, parts: Mapping[int, Path], context: RowContext) -> Iterator[Finding]:
     """Yields K15 and K16 from the embeddings of each fold's network, in these folders.
 
     A fold's network evaluates the rows that it holds out and one part of the test rows.
     """
     pairs, across = [], []
     separabilities: list[tuple[np.ndarray, Separability]] = []
-    count, test = len(looked.train), len(looked.test)
-    known = {tuple(pair) for pair in looked.pairs.tolist()}
+    count, test = len(context.train), len(context.test)
+    known = {tuple(pair) for pair in context.pairs.tolist()}
     for index, (fold, folder) in enumerate(parts.items()):
         read = Embeddings.read(folder)
         vectors = np.concatenate([_unit(read.train.vectors), _unit(read.test.vectors)])
         usable = np.asarray(vectors.any(axis=1))
-        held_out = np.flatnonzero(looked.folds.oof_mask(fold) & usable[:count])
-        others = np.flatnonzero((looked.folds.folds_of_related_rows != fold).all(axis=1) & usable[:count])
+        held_out = np.flatnonzero(context.folds.oof_mask(fold) & usable[:count])
+        others = np.flatnonzero((context.folds.folds_of_related_rows != fold).all(axis=1) & usable[:count])
         tests = np.flatnonzero(usable[count:]) + count
         across += _alike(vectors, held_out, others)
         if index == 0:
             pairs += _alike(vectors, tests, np.arange(count)[usable[:count]])
         rows = np.concatenate([held_out, tests[index :: len(parts)]])
         separability = (
-            classify_train_vs_test(vectors[rows], (), rows >= count, looked.groups[rows], "linear")
+            classify_train_vs_test(vectors[rows], (), rows >= count, context.groups[rows], "linear")
             if test
             else None
         )
         if separability is not None:
             separabilities.append((rows, separability))
     if separabilities:
-        ids = np.concatenate([looked.train.ids, looked.test.ids])
+        ids = np.concatenate([context.train.ids, context.test.ids])
         yield from adversarial.check_embeddings(_pool(separabilities, len(ids)), member, ids, count)
     new = sorted({tuple(sorted(pair)) for pair in [*across, *pairs]} - known)
     if new:
-        yield _alike_to(member, new, looked)
+        yield _alike_to(member, new, context)
 
 
 def _unit(vectors: np.ndarray) -> np.ndarray:
@@ -121,9 +121,9 @@ def _pool(separabilities: Sequence[tuple[np.ndarray, Separability]], rows: int) 
     return Separability(auc, (auc - half, min(auc + half, 1.0)), shares, {})
 
 
-def _alike_to(member: str, pairs: Sequence[tuple[int, ...]], looked: RowContext) -> Finding:
-    ids = np.concatenate([looked.train.ids, looked.test.ids])
-    count = len(looked.train)
+def _alike_to(member: str, pairs: Sequence[tuple[int, ...]], context: RowContext) -> Finding:
+    ids = np.concatenate([context.train.ids, context.test.ids])
+    count = len(context.train)
     between = sum(other >= count for _, other in pairs)
     rows = {row for pair in pairs if pair[1] < count for row in pair}
     return Finding(

@@ -42,9 +42,9 @@ def find_label_errors(probabilities: np.ndarray, labels: np.ndarray) -> LabelErr
     means = np.bincount(labels, own, minlength=classes) / np.maximum(counts, 1)
     reached = (probabilities >= means - ROUNDING) & (counts > 0)
     confident = np.where(reached, probabilities, -1.0).argmax(axis=1)
-    sure = reached.any(axis=1)
+    is_confident = reached.any(axis=1)
     joint = np.zeros((classes, classes))
-    np.add.at(joint, (labels[sure], confident[sure]), 1)
+    np.add.at(joint, (labels[is_confident], confident[is_confident]), 1)
     np.fill_diagonal(
         joint, joint.diagonal().clip(min=1)
     )  # each class has at least one row, however uncertain models are

@@ -31,7 +31,7 @@ def check_scenes_across_folds(
     of another class.
 
     It is skipped if `data.group` is "scene": remaining matches are then a print that most photos of a class
-    show. `pictures` (rows, 256) are near.looks's, `side` the images' size in the cache.
+    show. `pictures` (rows, 256) are those of near_duplicates.compute_thumbnails, `side` the images' size in the cache.
     """
     held_out, data = np.flatnonzero(folds.oof_mask(0)), source.data
     if data.group == "scene" or not train.has_one_class or side < MIN_SIDE_PX or len(held_out) < SAMPLE_ROWS:

@@ -107,11 +107,11 @@ def sample_points(
     )
     alike = 2 * all(len(sheet.values(column)) <= 1 for column in others)
     answers = 2 * (set(others) <= train_columns or len(set(others) & train_values) * 2 > len(others))
-    called = 4 * bool(words_of_name & SAMPLE) + 2 * bool(words_of_name & SUBMISSION)
-    if not (alike or answers or called):
+    name_points = 4 * bool(words_of_name & SAMPLE) + 2 * bool(words_of_name & SUBMISSION)
+    if not (alike or answers or name_points):
         return -9  # it names images, and so does a table with attributes of the test rows
     return (
-        called
+        name_points
         + alike
         + answers
         - 4 * bool(words_of_name & OTHER)

@@ -308,17 +308,17 @@ def run_final(
     """
     workspace = Workspace.of(workspace)
     stop = stop or Stop()
-    course = Schedule(workspace, plan, stop, clock, list(plan.units))
-    yield from course.run()
+    schedule = Schedule(workspace, plan, stop, clock, list(plan.units))
+    yield from schedule.run()
     ready = [
         index
         for index, member_spec in enumerate(plan.specs)
-        if any(unit.member_run == member_spec.run for unit in course.trained)
+        if any(unit.member_run == member_spec.run for unit in schedule.trained)
     ]
     if not ready:
         raise RunError(
             "no network was ready in time: "
-            + "; ".join(f"{run} {why}" for run, why in course.left_out.items()),
+            + "; ".join(f"{run} {why}" for run, why in schedule.left_out.items()),
             code="R17",
             hint="run the same command with more --hours to resume from the checkpoints",
         )
@@ -332,16 +332,16 @@ def run_final(
     evaluated = cross_validate(
         workspace, [f"runs/{plan.texts[index]}" for index in fitted_on], spec, plan.top_k
     )
-    runs = tuple(unit.run.name for unit in course.trained)
-    predicting, provenances = _of_all_rows(evaluated, [plan.specs[at] for at in ready], course.trained)
+    runs = tuple(unit.run.name for unit in schedule.trained)
+    predicting, provenances = _of_all_rows(evaluated, [plan.specs[at] for at in ready], schedule.trained)
     idle = tuple(str(member) for member in evaluated.members if str(member) not in provenances)
     more = {
-        "final": {"note": NOTE, "members": provenances, "left_out": course.left_out, "weight_0": list(idle)}
+        "final": {"note": NOTE, "members": provenances, "left_out": schedule.left_out, "weight_0": list(idle)}
     }
     kind = Ensembler.open(spec, workspace.root).plugin_name()
     submission_name = name or f"final-{kind}-{'-'.join(member.run for member in evaluated.members)}"
     return FinalResult(
-        submit(workspace, evaluated, predicting, submission_name, more, NOTE), runs, course.left_out, idle
+        submit(workspace, evaluated, predicting, submission_name, more, NOTE), runs, schedule.left_out, idle
     )
 
 

@@ -103,9 +103,9 @@ def choose_views(
     ]
     singles = yield from predict_view_sets.with_progress(workspace, paths, specs, device=device, stop=stop)
     runs = [target.run for target in find_targets(workspace, paths)]
-    called = f"{whole.slug()}-{policy.slug()}"
+    folder_name = f"{whole.slug()}-{policy.slug()}"
     job = _PolicyContext(
-        called,
+        folder_name,
         whole,
         list(names.values()),
         for_labels(for_metric(policy, metric), table.target, metric.decision, table.classes),
@@ -139,9 +139,9 @@ class _PolicyContext:
         folds = run.folds().numbers[places, 0]  # a row that several models predicted is one row to choose on
         rows = OutOfFold(tuple(self.names), first.ids, shares, folds, table.take(places))
         truth, relatives = rows.truth, rows.row_clusters()
-        honest, fitted = cross_fit(bind_rows(self.recipe, rows.table), shares, truth, folds, relatives)
+        policy_shares, fitted = cross_fit(bind_rows(self.recipe, rows.table), shares, truth, folds, relatives)
         provenance, folder = self._provenance(first, singles, fitted), run.predictions(self.name)
-        predictions = replace(first, probabilities=honest.astype(np.float32), provenance=provenance)
+        predictions = replace(first, probabilities=policy_shares.astype(np.float32), provenance=provenance)
         with_scores(predictions, self.scoring, table).write(folder / "oof.parquet")
         if self.data.has_test_rows:
             self._test(singles, fitted, provenance).write(folder / "test.parquet")
@@ -150,7 +150,7 @@ class _PolicyContext:
             self.views.slug(): shares.mean(axis=0),
             "in-sample": fitted.blend(shares),
         }
-        metric, answers, cross_fitted = self.scoring.bind(replace(first, probabilities=honest), table)
+        metric, answers, cross_fitted = self.scoring.bind(replace(first, probabilities=policy_shares), table)
         others = {
             name: self.scoring.bind(replace(first, probabilities=single), table)[2]
             for name, single in compared.items()

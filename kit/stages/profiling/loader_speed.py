@@ -106,13 +106,16 @@ def measure_loader(
     used = worker_count(workspace.experiment.workers, setting.device)
     counts = sorted({*(workers or _powers(available_cores())), used})
     rows = setting.experiment.batch_rows()
-    rigs = [_LoaderRun(setting, count) for count in counts]
+    loader_runs = [_LoaderRun(setting, count) for count in counts]
     for turn in range(2):
-        for index, rig in enumerate(rigs):
-            rig.turn(steps)
-            done = turn * len(rigs) + index + 1
-            yield Progress("bench", done, 2 * len(rigs), f"{rig.workers} workers")
-    rates = tuple(WorkerRate(rig.workers, rig.rate(rig.loads), rig.rate(rig.trains)) for rig in rigs)
+        for index, loader_run in enumerate(loader_runs):
+            loader_run.turn(steps)
+            done = turn * len(loader_runs) + index + 1
+            yield Progress("bench", done, 2 * len(loader_runs), f"{loader_run.workers} workers")
+    rates = tuple(
+        WorkerRate(loader_run.workers, loader_run.rate(loader_run.loads), loader_run.rate(loader_run.trains))
+        for loader_run in loader_runs
+    )
     return LoaderResult(rows, steps, str(setting.device), used, rates)
 
 

@@ -192,10 +192,10 @@ def measure_speed(
         list(dict.fromkeys([*ways, *setups]))
         + [ComputeSetup(used.train, used.memory_format, True)] * compiled
     )
-    rigs = {way: bench.rig(way) for way in ways}
+    runs = {way: bench.rig(way) for way in ways}
     for turn in range(WARM_UP_STEPS + steps):
-        for rig in rigs.values():
-            rig.turn()
+        for run in runs.values():
+            run.turn()
         yield Progress("bench", turn + 1, WARM_UP_STEPS + steps)
     name = str(experiment.backbone.get("arch", bench.parts.backbone.plugin_name()))
     return SpeedResult(
@@ -207,7 +207,7 @@ def measure_speed(
         torch.get_num_threads(),
         len(table),
         used,
-        tuple(rig.rate() for rig in rigs.values()),
+        tuple(run.rate() for run in runs.values()),
     )
 
 
@@ -217,11 +217,11 @@ def measure_throughput(workspace: Workspace, table: Table, steps: int = 3) -> Th
     Raises ConfigError and PluginError for a network that cannot be built, RunError R02 if a step fails.
     """
     bench, _, used = _set_up(workspace, table, None)
-    rig = bench.rig(ComputeSetup(used.train, used.memory_format))
+    run = bench.rig(ComputeSetup(used.train, used.memory_format))
     with memory.retain_freed_memory(bench.device):
         for _ in range(WARM_UP_STEPS + steps):
-            rig.turn()
-    rate = rig.rate()
+            run.turn()
+    rate = run.rate()
     if rate.failed:
         raise RunError(f"a step of {workspace.experiment.image_size} px failed: {rate.failed}", code="R02")
     return rate

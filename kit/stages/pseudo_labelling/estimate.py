@@ -49,12 +49,14 @@ class Estimate:
         return wilson(self.right, self.taken)
 
 
-def estimate(called: np.ndarray, truth: np.ndarray, taken: np.ndarray, classes: int) -> Estimate:
+def estimate(predicted: np.ndarray, truth: np.ndarray, taken: np.ndarray, classes: int) -> Estimate:
     """Returns the estimate from each row's predicted class, its true class, and whether the rule selects it, (N,)."""
-    right = taken & (called == truth)
-    taken_by_class, hits = (np.bincount(called[rows], minlength=classes).tolist() for rows in (taken, right))
+    right = taken & (predicted == truth)
+    taken_by_class, hits = (
+        np.bincount(predicted[rows], minlength=classes).tolist() for rows in (taken, right)
+    )
     return Estimate(
-        len(called), int(taken.sum()), int(right.sum()), tuple(zip(taken_by_class, hits, strict=True))
+        len(predicted), int(taken.sum()), int(right.sum()), tuple(zip(taken_by_class, hits, strict=True))
     )
 
 

@@ -83,8 +83,8 @@ class PseudoResult(Displayed):
         rows_by_fold = ", ".join(f"fold {fold} {count}" for fold, count in self.folds.items())
         lines = [f"{self.path}: {self.labels} labels from {' '.join(self.teachers)}"]
         if any(self.folds.values()):
-            sure = "" if self.error else f"; mean confidence {self.confidence:.4f}"
-            lines.append(f"of {self.test_rows} test rows: {rows_by_fold}{sure}")
+            confidence = "" if self.error else f"; mean confidence {self.confidence:.4f}"
+            lines.append(f"of {self.test_rows} test rows: {rows_by_fold}{confidence}")
         if self.error is not None and self.error.error is not None:
             lines.append(f"on held-out rows such labels have the {self.error.measure} {self.error.error:.4g}")
         if self.held_out.taken:
@@ -241,9 +241,9 @@ def _describe(
     )
     shares = class_shares(by_class, classes, teachers.table.prior()) if teachers.table.has_one_class else ()
     held_out = sum((selection.held_out for selection in by_class), Estimate.is_empty(len(classes)))
-    sure = np.concatenate([np.empty(0), *(selection.confidence for selection in by_class)])
+    confidence = np.concatenate([np.empty(0), *(selection.confidence for selection in by_class)])
     errors = [each.held_out for each in selections if isinstance(each, ValueSelection)]
-    _warn(find_shifted_classes(shares, len(sure) / max(len(selections), 1)), rule)
+    _warn(find_shifted_classes(shares, len(confidence) / max(len(selections), 1)), rule)
     return PseudoResult(
         path=f"{PSEUDO_DIR}/{pseudo_labels.folder.name}",
         round=pseudo_labels.round,
@@ -253,7 +253,7 @@ def _describe(
         folds={selection.fold: int(selection.taken.sum()) for selection in selections},
         related={selection.fold: selection.related for selection in selections},
         classes=shares,
-        confidence=float(sure.mean()) if len(sure) else 0.0,
+        confidence=float(confidence.mean()) if len(confidence) else 0.0,
         held_out=held_out,
         training_rows=0 if pseudo_labels.train is None else len(pseudo_labels.train),
         is_new=is_new,

@@ -43,14 +43,14 @@ class Rule:
         """Returns which rows are selected, bool (N,), by probabilities (N, K); `agreed` (N,): all teachers
         predict the same class.
         """
-        sure, called = shares.max(axis=1, initial=0), shares.argmax(axis=1)
-        is_selected = np.asarray(sure >= self.least)
+        confidence, predicted = shares.max(axis=1, initial=0), shares.argmax(axis=1)
+        is_selected = np.asarray(confidence >= self.least)
         if self.unanimous:
             is_selected &= agreed
         if self.top_fraction < 1 or self.class_balanced:
-            order = np.argsort(-sure, kind="stable")
+            order = np.argsort(-confidence, kind="stable")
             for number, share in enumerate(prior.tolist()):
-                own = called == number
+                own = predicted == number
                 of = len(shares) * share if self.class_balanced else int(own.sum())
                 ranked = order[(own & is_selected)[order]]
                 is_selected[ranked[math.ceil(round(self.top_fraction * of, 9)) :]] = False

@@ -96,14 +96,16 @@ def class_shares(
     selections: Sequence[FoldSelection], classes: Sequence[str], prior: np.ndarray
 ) -> tuple[ClassShare, ...]:
     """Returns the shares of classes among the selected rows, in the order of `classes`."""
-    called = np.concatenate([np.empty(0, np.int64), *(selection.assigned_class for selection in selections)])
-    counts = np.bincount(called, minlength=len(classes)) if selections else np.empty(0)
+    assigned = np.concatenate(
+        [np.empty(0, np.int64), *(selection.assigned_class for selection in selections)]
+    )
+    counts = np.bincount(assigned, minlength=len(classes)) if selections else np.empty(0)
     known = sum((selection.held_out for selection in selections), Estimate.is_empty(len(classes))).by_class
     return tuple(
         ClassShare(
             classes[k],
             count / len(selections),
-            count / len(called),
+            count / len(assigned),
             float(prior[k]),
             known[k][1] / known[k][0] if known[k][0] else None,
         )

@@ -91,7 +91,7 @@ class Teachers:
 
     def _predictions_of(self, fold: int, ids: np.ndarray, shares: Sequence[np.ndarray]) -> TeacherPredictions:
         stack = np.stack(shares)
-        called = stack.argmax(axis=2)
+        classes_of_members = stack.argmax(axis=2)
         recipe = self._recipe_of(fold)
         blended = recipe.blend(stack)
         if (
@@ -101,7 +101,9 @@ class Teachers:
         blended = blended.astype(np.float32)
         scaled = stack.astype(np.float64) / self.scale_of(fold)
         deviation = np.sqrt(scaled.var(axis=0).mean(axis=1))
-        return TeacherPredictions(ids, blended, np.asarray((called == called[0]).all(axis=0)), deviation)
+        return TeacherPredictions(
+            ids, blended, np.asarray((classes_of_members == classes_of_members[0]).all(axis=0)), deviation
+        )
 
     def scale_of(self, fold: int) -> np.ndarray:
         """Returns the deviation of each column of numbers among the rows that a fold trains on, (K,); 1 for shares."""

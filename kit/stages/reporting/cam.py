@@ -71,5 +71,5 @@ def _place(subject: EvaluatedMember, fold: int) -> Path:
 def heat_overlay(image: np.ndarray, shares: np.ndarray) -> np.ndarray:
     """Returns the image (H, W, 3) with a brightness of `shares` (h, w), which works without colours."""
     light = resize(np.ascontiguousarray(shares, np.float32)[:, :, None], *image.shape[:2])
-    lit: np.ndarray = np.rint(image * (DARK + (1 - DARK) * np.clip(light, 0, 1))).astype(np.uint8)
-    return lit
+    overlay: np.ndarray = np.rint(image * (DARK + (1 - DARK) * np.clip(light, 0, 1))).astype(np.uint8)
+    return overlay

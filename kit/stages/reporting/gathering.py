@@ -62,7 +62,7 @@ def gather_facts(
     yield Progress(TASK, 0, PARTS, "runs")
     trained_runs = run_rows(context.records, context.metric)
     yield Progress(TASK, 1, PARTS, "out-of-fold rows")
-    evaluation, wrongs, doubted = yield from examine_rows(context, cam)
+    evaluation, mistakes, suspects = yield from examine_rows(context, cam)
     yield Progress(TASK, 2, PARTS, "data")
     data = yield from _data(context, check, "" if isinstance(evaluation, Missing) else evaluation.member)
     yield Progress(TASK, 4, PARTS, "views")
@@ -85,8 +85,8 @@ def gather_facts(
         data=data,
         runs=trained_runs,
         evaluation=evaluation,
-        mistakes=wrongs,
-        suspects=doubted,
+        mistakes=mistakes,
+        suspects=suspects,
         views=views,
         blend=blend,
         board=ranked,

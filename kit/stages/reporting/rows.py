@@ -66,16 +66,16 @@ def _suspects(context: ReportContext, member: EvaluatedMember) -> Work[LabelErro
 def _mistakes(context: ReportContext, member: EvaluatedMember, cam: bool) -> Work[tuple[Mistake, ...]]:
     rows, loss = mistakes.worst(member), mistakes.costs(member)
     images = yield from photos(context.workspace, [member.table.paths[row] for row in rows])
-    lit = (yield from _overlay_cams(context, member, rows[:CAMS])) if cam and rows else {}
+    overlays = (yield from _overlay_cams(context, member, rows[:CAMS])) if cam and rows else {}
     with_pictures = []
     for row, image in zip(rows, images, strict=True):
         case = mistakes.mistake(member, row, float(loss[row]))
-        labelled, answered = ", ".join(case.labels) or "no label", ", ".join(case.predicted) or "no label"
-        text = f"image {case.id}, labelled {labelled}, predicted as {answered}"
+        labelled, predicted = ", ".join(case.labels) or "no label", ", ".join(case.predicted) or "no label"
+        text = f"image {case.id}, labelled {labelled}, predicted as {predicted}"
         picture = None if image is None else context.album.picture(image, text, "mistakes")
         overlay = (
-            context.album.picture(lit[row], f"Grad-CAM for {answered} in image {case.id}", "Grad-CAM")
-            if row in lit
+            context.album.picture(overlays[row], f"Grad-CAM for {predicted} in image {case.id}", "Grad-CAM")
+            if row in overlays
             else None
         )
         with_pictures.append(replace(case, picture=picture, cam=overlay))

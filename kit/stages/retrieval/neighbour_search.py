@@ -105,16 +105,16 @@ def _concat(parts: Sequence[SplitNeighbours]) -> SplitNeighbours:
     return SplitNeighbours(ids, folds, known, near, rows)
 
 
-def with_classifier(answered: SplitNeighbours, predicted: Predictions) -> SplitNeighbours:
+def with_classifier(neighbours: SplitNeighbours, predicted: Predictions) -> SplitNeighbours:
     """Returns the same neighbours, with the predictions of the same folds' classifier."""
-    probabilities = np.empty((len(answered.neighbours), answered.neighbours.classes), np.float32)
-    folds = answered.folds[answered.known]
+    probabilities = np.empty((len(neighbours.neighbours), neighbours.neighbours.classes), np.float32)
+    folds = neighbours.folds[neighbours.known]
     for fold in np.unique(folds).tolist():
-        ids = answered.ids[answered.known][folds == fold]
+        ids = neighbours.ids[neighbours.known][folds == fold]
         probabilities[folds == fold] = predicted.take(predicted.folds == fold).align(
             ids.tolist(), allow_extra=True
         )
-    return replace(answered, neighbours=replace(answered.neighbours, probabilities=probabilities))
+    return replace(neighbours, neighbours=replace(neighbours.neighbours, probabilities=probabilities))
 
 
 def classifiers(source: EmbeddedRun) -> Iterator[Predictions]:

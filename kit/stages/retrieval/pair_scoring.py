@@ -24,7 +24,7 @@ class _Pair:
 
 
 def score_pairs(
-    source: EmbeddedRun, wanted: Sequence[tuple[str, str]], judges: Mapping[str, PairClassifier]
+    source: EmbeddedRun, wanted: Sequence[tuple[str, str]], classifiers: Mapping[str, PairClassifier]
 ) -> tuple[np.ndarray, int]:
     """Returns the probabilities (pairs,) of one class, and the number of pairs of which every network was
     trained on a row.
@@ -45,7 +45,7 @@ def score_pairs(
         ]
         given = pair_features(*sides)[None]
         trained = np.array([pairs[number].trained for number in numbers])
-        probabilities = [judges[name].blend(given)[:, 1] for name in (str(fold), TEST)]
+        probabilities = [classifiers[name].blend(given)[:, 1] for name in (str(fold), TEST)]
         total[numbers] += np.where(trained, *probabilities)
         counts[numbers] += 1
     return total / np.maximum(counts, 1), sum(pair.seen for pair in pairs)

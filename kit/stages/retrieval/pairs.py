@@ -129,15 +129,19 @@ def classify_pairs(
     source = read_source(workspace, member, table)
     wanted = _read(csv_file, table, source) if csv_file is not None else ()
     features, same, folds = yield from _draw_pairs(source, workspace.experiment.seed)
-    honest, judge = cross_fit(PairClassifier(), features[None], same.astype(np.int64), folds)
-    judges = {
+    cross_fitted, classifier_of_all = cross_fit(
+        PairClassifier(), features[None], same.astype(np.int64), folds
+    )
+    classifiers = {
         str(fold): PairClassifier().fit(features[None, folds != fold], same[folds != fold])
         for fold in np.unique(folds)
     }
-    judges = {**judges, TEST: judge}
-    same_probability = honest[:, 1]
+    classifiers = {**classifiers, TEST: classifier_of_all}
+    same_probability = cross_fitted[:, 1]
     threshold, f1 = best_threshold(same_probability, same)
-    scores = {name: Metric.open(name).score(same.astype(np.int64), honest) for name in ("auc", "log_loss")}
+    scores = {
+        name: Metric.open(name).score(same.astype(np.int64), cross_fitted) for name in ("auc", "log_loss")
+    }
     model = source.run.folder / "pairs" / f"{source.views}.json"
     write_json(
         model,
@@ -151,10 +155,10 @@ def classify_pairs(
             "threshold": threshold,
             "f1": f1,
             "curve": curve(same_probability, same),
-            "judges": {name: classifier.spec() for name, classifier in judges.items()},
+            "judges": {name: classifier.spec() for name, classifier in classifiers.items()},
         },
     )
-    probabilities, seen = score_pairs(source, wanted, judges)
+    probabilities, seen = score_pairs(source, wanted, classifiers)
     level = np.array([threshold])
     if positive_rate is not None:
         probabilities, level = (

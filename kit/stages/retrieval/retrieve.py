@@ -151,7 +151,7 @@ class _SearchVariant:
     rerankers: tuple[Reranker, ...]
     oof: SplitNeighbours
     test: SplitNeighbours
-    honest: np.ndarray  # (known, K)
+    cross_fitted: np.ndarray  # (known, K)
     scorer: Scorer
 
 
@@ -190,14 +190,14 @@ class _RetrievalContext:
     ) -> _SearchVariant:
         rows, folds = self._rows(source, oof)
         held_out = self.table.take(rows)
-        honest, fitted = cross_fit(
+        cross_fitted, fitted = cross_fit(
             _Scoring(bind_rows(self.scorer, held_out)),
             oof.neighbours,
             held_out.targets(),
             folds,
             row_clusters(folds, held_out),
         )
-        return _SearchVariant(chosen, oof, test, honest, fitted.scorer)
+        return _SearchVariant(chosen, oof, test, cross_fitted, fitted.scorer)
 
     def _rows(self, source: EmbeddedRun, oof: SplitNeighbours) -> tuple[np.ndarray, np.ndarray]:
         """Returns the known rows' positions in the table, and the fold that held each out, in the first repeat."""
@@ -207,13 +207,13 @@ class _RetrievalContext:
     def _write(self, source: EmbeddedRun, variants: Sequence[_SearchVariant]) -> RetrievalResult:
         rows, folds = self._rows(source, variants[0].oof)
         held_out = self.table.take(rows)
-        honest, best = self._choose(variants, held_out, folds)
+        chosen_probabilities, best = self._choose(variants, held_out, folds)
         variant = variants[best]
         one_class = self.table.has_one_class
         prior = self.table.counts() / len(self.table) if one_class else self.table.prior()
         name = "-".join([source.views, *self.names])
         folder, made_from = source.run.predictions(name), self._provenance(source, name, variant)
-        shares = variant.oof.scatter_scores(honest, prior)
+        shares = variant.oof.scatter_scores(chosen_probabilities, prior)
         provenance = replace(made_from, rows="oof", folds=source.provenance.folds)
         oof = Predictions(
             variant.oof.ids, variant.oof.folds, self.table.classes, shares, provenance, self.table.target
@@ -258,25 +258,25 @@ class _RetrievalContext:
         the best variant overall.
         """
         if len(variants) == 1:
-            return variants[0].honest, 0
-        stack, truth = np.stack([variant.honest for variant in variants]), held_out.targets()
+            return variants[0].cross_fitted, 0
+        stack, truth = np.stack([variant.cross_fitted for variant in variants]), held_out.targets()
         single = for_labels(
             for_metric(Ensembler.open("single"), bind_rows(self.scoring.metric, held_out)), held_out.target
         )
         try:
-            honest, fitted = cross_fit(single, stack, truth, folds, row_clusters(folds, held_out))
+            cross_fitted, fitted = cross_fit(single, stack, truth, folds, row_clusters(folds, held_out))
         except InvalidError:  # too few rows to choose on some and to score on others
-            return variants[0].honest, 0
-        return honest, int(getattr(fitted, "member", 0))
+            return variants[0].cross_fitted, 0
+        return cross_fitted, int(getattr(fitted, "member", 0))
 
     def _reranker_gains(
         self, variants: Sequence[_SearchVariant], chosen: _SearchVariant, held_out: Table, folds: np.ndarray
     ) -> tuple[RerankerGain, ...]:
-        metric, answers, base = self._bind(held_out, folds, variants[0].honest)
+        metric, answers, base = self._bind(held_out, folds, variants[0].cross_fitted)
         gains = []
         for reranker in self.rerankers:
             alone = next(variant for variant in variants if variant.rerankers == (reranker,))
-            probabilities = self._bind(held_out, folds, alone.honest)[2]
+            probabilities = self._bind(held_out, folds, alone.cross_fitted)[2]
             (gain,) = compute_gains(
                 metric, answers.targets(), probabilities, {"plain search": base}, answers.groups
             )

@@ -273,13 +273,13 @@ def _train_whole(
     spaces: Sequence[Workspace], begun: Sequence[SweepTrial], metric: Metric, stop: Stop | None
 ) -> Work[list[tuple[SweepTrial, dict[int, float]]]]:
     """Trains experiments to their ends, or finds them finished. None of them has reports for a pruner."""
-    came = yield from train_trials(spaces, [trial.run for trial in begun], stop)
-    return [(with_score(trial, outcome, metric), {}) for trial, outcome in zip(begun, came, strict=True)]
+    outcomes = yield from train_trials(spaces, [trial.run for trial in begun], stop)
+    return [(with_score(trial, outcome, metric), {}) for trial, outcome in zip(begun, outcomes, strict=True)]
 
 
 def _line(trial: SweepTrial) -> str:
-    came = f"{trial.score:.4f}" if trial.score is not None else f"failed: {trial.failed or 'no score'}"
-    return f"{trial.run}: {' '.join(trial.overrides)}: {came}"
+    score_text = f"{trial.score:.4f}" if trial.score is not None else f"failed: {trial.failed or 'no score'}"
+    return f"{trial.run}: {' '.join(trial.overrides)}: {score_text}"
 
 
 def _compare(

@@ -180,10 +180,10 @@ class SweepRounds:
                 missing.append(trial)
         if not missing:
             return
-        came = yield from train_trials(
+        outcomes = yield from train_trials(
             [trial.space for trial in missing], [trial.trial.run for trial in missing], self.stop, share
         )
-        for trial, outcome in zip(missing, came, strict=True):
+        for trial, outcome in zip(missing, outcomes, strict=True):
             if share is None or isinstance(outcome, KitError):
                 trial.came = outcome
 

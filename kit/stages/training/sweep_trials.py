@@ -44,18 +44,18 @@ def train_trials(
     """
     if spaces[0].experiment.executor is not None:
         requests: list[tuple[Workspace, str | None]] = list(zip(spaces, runs, strict=True))
-        came = yield from train_runs(requests, None, stop, ALONE, share)
+        outcomes = yield from train_runs(requests, None, stop, ALONE, share)
     else:
-        came = []
+        outcomes = []
         for index, (space, run) in enumerate(zip(spaces, runs, strict=True)):
             work = ResultOf(_train_here(space, run, stop, share))
             for step in work:
                 done = index + step.done / max(step.total, 1)
                 yield replace(step, done=done, total=len(runs)) if step.task == "train" else step
-            came.append(work.result)
-    if busy := [error for error in came if isinstance(error, BusyError)]:
+            outcomes.append(work.result)
+    if busy := [error for error in outcomes if isinstance(error, BusyError)]:
         raise busy[0]
-    return came
+    return outcomes
 
 
 def _train_here(space: Workspace, run: str, stop: Stop | None, share: float | None) -> Work[Run | KitError]:
@@ -70,11 +70,11 @@ def _train_here(space: Workspace, run: str, stop: Stop | None, share: float | No
         return KitError(f"{type(error).__name__}: {error}")
 
 
-def with_score(trial: SweepTrial, came: Run | KitError, metric: Metric) -> SweepTrial:
+def with_score(trial: SweepTrial, outcome: Run | KitError, metric: Metric) -> SweepTrial:
     """Returns a trial with the score of its finished run, or with its error."""
-    if isinstance(came, KitError):
-        return replace(trial, failed=f"{came.code} {came.summary}".strip())
-    provenance = read_oof(came).provenance
+    if isinstance(outcome, KitError):
+        return replace(trial, failed=f"{outcome.code} {outcome.summary}".strip())
+    provenance = read_oof(outcome).provenance
     name = metric.plugin_name()
     folds = [scores[name] for scores in provenance.require_fold_scores().values() if name in scores]
     return replace(

@@ -76,10 +76,10 @@ def train_run(
     if trains_on_features(workspace.experiment):
         return (yield from _train_on_features(workspace, name, folds, stop or Stop(), ranks, share))
     if workspace.experiment.executor is not None:
-        (came,) = yield from train_runs([(workspace, name)], folds, stop, ranks, share)
-        if isinstance(came, KitError):
-            raise came
-        return came
+        (outcome,) = yield from train_runs([(workspace, name)], folds, stop, ranks, share)
+        if isinstance(outcome, KitError):
+            raise outcome
+        return outcome
     run = find_run(workspace, name)
     ranks.on_rank_zero(partial(check_same_experiment, run, workspace.experiment))
     if ranks.on_rank_zero(partial(is_finished, run, folds)):
@@ -178,18 +178,18 @@ def train_runs(
     """
     _check_alone(ranks)
     executor, stop = open_executor(requests[0][0], requests[0][0].experiment.device), stop or Stop()
-    came: dict[int, Run | KitError] = {}
+    outcomes: dict[int, Run | KitError] = {}
     begun: dict[int, BegunRun] = {}
     with ExitStack() as locks:
         for index, (space, name) in enumerate(requests):
             try:
                 if trains_on_features(space.experiment):
-                    came[index] = yield from _train_on_features(space, name, folds, stop, ranks, share)
+                    outcomes[index] = yield from _train_on_features(space, name, folds, stop, ranks, share)
                     continue
                 run = find_run(space, name)
                 check_same_experiment(run, space.experiment)
                 if is_finished(run, folds):
-                    came[index] = run
+                    outcomes[index] = run
                     continue
                 locks.enter_context(run.lock())
                 setting, wanted = yield from stop.cut(
@@ -202,9 +202,9 @@ def train_runs(
             except StoppedError:
                 raise
             except KitError as error:
-                came[index] = error
-        came |= yield from train_in_parallel(executor, begun, stop)
-    return [came[index] for index in range(len(requests))]
+                outcomes[index] = error
+        outcomes |= yield from train_in_parallel(executor, begun, stop)
+    return [outcomes[index] for index in range(len(requests))]
 
 
 def _start_run(

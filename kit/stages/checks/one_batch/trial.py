@@ -161,10 +161,10 @@ def _of_fit(probe: ProbeBatch, low: LossFloor, fitted: OverfitResult) -> Iterato
     if ignores_images(probe, fitted.learner):
         yield check_images_matter()
         return
-    sure = {part: why for part, why in still.items() if why != UNMOVED}
-    rated = None if sure else _of_rate(probe, low, fitted)
-    if sure or (still and (rated is None or rated.code == "K27")):
-        yield check_parts_move(sure or still)
+    stuck = {part: why for part, why in still.items() if why != UNMOVED}
+    rated = None if stuck else _of_rate(probe, low, fitted)
+    if stuck or (still and (rated is None or rated.code == "K27")):
+        yield check_parts_move(stuck or still)
     elif rated is not None:
         yield rated
 
