@@ -231,7 +231,7 @@ def _warn_of_rare(folds: Folds, splitter: Splitter, table: Table, counted: np.nd
                 f"as wrong: {names}"
             )
             warnings.warn(KitWarning(text), stacklevel=3)
-        if table.label_kind in ("numbers", "several"):
+        if table.label_kind in ("numbers", "several", "soft"):
             trained = table.targets()[folds.training_mask(splitter, fold)]
             if lack := table.target.find_lack(trained, table.classes):
                 text = f"W89 fold {fold} has nothing to learn from some of its labels: {lack}"

@@ -112,11 +112,21 @@ def _numbers(cells: Mapping[str, Sequence[str]], ids: Sequence[str]) -> np.ndarr
             f"{len(wrong)} labels are not finite numbers",
             code="D31",
             cases=wrong,
-            hint="correct the cells, or remove their rows",
+            hint=_hint_of_numbers(cells),
         )
     return np.array(
         [[float(cell) for cell in column] for column in cells.values()], dtype=np.float64
     ).T.copy()
+
+
+def _hint_of_numbers(cells: Mapping[str, Sequence[str]]) -> str:
+    """Returns what to do about cells of labels of which some are no numbers."""
+    wrong = [cell for column in cells.values() for cell in column if not is_number(cell)]
+    if all(cell.count(",") == 1 and is_number(cell.replace(",", ".")) for cell in wrong):
+        return "write a point instead of the comma into each number"
+    if len(wrong) == sum(map(len, cells.values())):
+        return "data.target=classes if the labels are names, or another data.label"
+    return "correct the cells, or remove their rows"
 
 
 def _check_range(

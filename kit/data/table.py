@@ -336,7 +336,7 @@ def _weights(rows: SourceRows, column: str) -> np.ndarray:
         )
     cells = rows.columns[column]
     wrong = [
-        Case(f"{cell!r} is not a number of 0 or more", column, row, "train", "D31")
+        Case(f"column {column!r} holds {cell!r}, not a number of 0 or more", "", row, "train", "D31")
         for row, cell in zip(rows.ids, cells, strict=True)
         if not (is_number(cell) and 0 <= float(cell) < float("inf"))
     ]

@@ -322,6 +322,10 @@ class SoftTarget(OneClassTarget):
 
         return np.asarray(labels.mean(axis=0))
 
+    def find_lack(self, labels: Targets, columns: Sequence[str]) -> str:
+        lack = super().find_lack(labels, columns)
+        return lack or ("all rows have the same shares" if (labels == labels[:1]).all() else "")
+
     def strata(self, labels: Targets, folds: int) -> np.ndarray:
         import numpy as np
 

@@ -102,6 +102,21 @@ def test_shares_that_are_none_are_refused(
 @pytest.mark.parametrize(
     ("cells", "hint"),
     [
+        (['"1,5"', "2", '"-0,5"'], "write a point instead of the comma"),
+        (["cat", "dog"], "data.target=classes if the labels are names"),
+        (["1", "dog"], "correct the cells"),
+    ],
+)
+def test_the_hint_about_numbers_fits_the_cells(tmp_path: Path, cells: list[str], hint: str) -> None:
+    with pytest.raises(DataError) as caught:
+        drawn(tmp_path, "y", cells, target="numbers", label="y")
+    assert caught.value.code == "D31"
+    assert caught.value.hint.startswith(hint)
+
+
+@pytest.mark.parametrize(
+    ("cells", "hint"),
+    [
         (["10,90", "99.95,0"], "they are percentages: divide them by 100"),
         (["0.1,0.9", "99.95,0"], "correct the cells"),
         (["0.1,0.9", "-0.5,1.5"], "correct the cells"),

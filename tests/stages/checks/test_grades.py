@@ -10,7 +10,7 @@ import pytest
 
 from kit.data.table import Table
 from kit.kinds import Loss
-from kit.kinds.targets import NUMBERS, ONE_CLASS, Target
+from kit.kinds.targets import NUMBERS, ONE_CLASS, SOFT, Target
 from kit.stages.checks.grades import check_constant, check_grades
 
 QWK = {"name": "cohen_kappa", "weights": "quadratic"}
@@ -55,3 +55,8 @@ def test_a_column_of_one_number_is_no_grade_but_nothing_to_learn() -> None:
     assert found.summary == "all rows have the same number in column 0"
     assert list(check_constant(table(values[:, [1, 2, 1]], target=NUMBERS))) == []
     assert list(check_constant(table(np.arange(6) % 3))) == []
+    shares = np.tile([0.2, 0.3, 0.5], (4, 1))
+    (found,) = check_constant(table(shares, target=SOFT))
+    assert found.summary == "all rows have the same shares"
+    shares[2] = [0.5, 0.3, 0.2]
+    assert list(check_constant(table(shares, target=SOFT))) == []
