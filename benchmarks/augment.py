@@ -63,19 +63,19 @@ NAMED = ("light", "heavy", "retail", "randaugment", "copies")
 def contestants(size: int) -> dict[str, Augment]:
     """Each augmenter by the name that the table shows; the first is what the others are compared with."""
     bare = _torchvision.build(TORCHVISION, size)
-    made: dict[str, Augment] = {
+    contestants_by_name: dict[str, Augment] = {
         "torchvision": Augmenter.open({"name": "torchvision", "transforms": TORCHVISION}),
         "torchvision, PIL": lambda image, size, rng: np.asarray(bare(Image.fromarray(image))),
         "albumentations": Augmenter.open({"name": "albumentations", "transforms": ALBUMENTATIONS}),
     }
-    return made | {f"kit's {name}": Augmenter.open(name) for name in NAMED}
+    return contestants_by_name | {f"kit's {name}": Augmenter.open(name) for name in NAMED}
 
 
 def images_of(side: int, count: int) -> list[np.ndarray]:
     """Smooth images as a cache holds them, the short side at `side`."""
     rng = np.random.default_rng(0)
     coarse = rng.integers(0, 256, (count, 12, 16, 3)).astype(np.uint8)
-    return [cv2.resize(one, (side * 4 // 3, side), interpolation=cv2.INTER_CUBIC) for one in coarse]
+    return [cv2.resize(image, (side * 4 // 3, side), interpolation=cv2.INTER_CUBIC) for image in coarse]
 
 
 def rate(augment: Augment, images: list[np.ndarray], size: int, number: int) -> float:
@@ -99,12 +99,12 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     cv2.setNumThreads(0)
-    images, found = images_of(options.source, options.images), contestants(options.size)
-    for augment in found.values():
+    images, augmenters = images_of(options.source, options.images), contestants(options.size)
+    for augment in augmenters.values():
         rate(augment, images[:20], options.size, 0)
-    rates: dict[str, list[float]] = {name: [] for name in found}
+    rates: dict[str, list[float]] = {name: [] for name in augmenters}
     for number in range(options.rounds):
-        for name, augment in found.items():
+        for name, augment in augmenters.items():
             rates[name].append(rate(augment, images, options.size, number))
     base = next(iter(rates.values()))
     print(f"{options.source} -> {options.size} px, {os.cpu_count()} cores seen, one process, one thread")

@@ -61,8 +61,8 @@ def draw_case(case: str, bags: int, rng: np.random.Generator) -> tuple[np.ndarra
     labels = rng.integers(0, 2, bags)
     noise = rng.normal(size=(bags, INSTANCES, FEATURES))
     if case == "one":
-        shift, place = 3.5, rng.integers(0, INSTANCES, bags)
-        noise[np.arange(bags), place, 0] += shift * labels
+        shift, position = 3.5, rng.integers(0, INSTANCES, bags)
+        noise[np.arange(bags), position, 0] += shift * labels
         exact = np.log(_likelihood(noise[:, :, 0], shift).mean(axis=1))
     elif case == "order":
         shift = 3.5
@@ -115,10 +115,10 @@ def measure_bags(case: str, bags: int, seed: int) -> dict[str, float]:
     vectors, labels, exact = draw_case(case, bags, np.random.default_rng(seed))
     with tempfile.TemporaryDirectory() as folder:
         root = _write(Path(folder) / "space", vectors, labels)
-        found = {"oracle": float(roc_auc_score(labels, exact))}
+        scores = {"oracle": float(roc_auc_score(labels, exact))}
         for name, pooling in POOLINGS.items():
-            found[name] = _train(root, (*BAGS, *pooling, f"seed={seed}"), f"r{len(found)}")
-    return found
+            scores[name] = _train(root, (*BAGS, *pooling, f"seed={seed}"), f"r{len(scores)}")
+    return scores
 
 
 def measure_heads(case: str, rows: int, seed: int) -> dict[str, float]:
@@ -126,11 +126,11 @@ def measure_heads(case: str, rows: int, seed: int) -> dict[str, float]:
     vectors, labels, exact = draw_single_case(case, rows, np.random.default_rng(seed))
     with tempfile.TemporaryDirectory() as folder:
         root = _write(Path(folder) / "space", vectors, labels)
-        found = {"oracle": float(roc_auc_score(labels, exact))}
+        scores = {"oracle": float(roc_auc_score(labels, exact))}
         for name, head in HEADS.items():
-            found[name] = _train(root, (*SETUP, *head, f"seed={seed}"), name)
-        found["LogisticRegression"] = _logistic_regression(root, labels)
-    return found
+            scores[name] = _train(root, (*SETUP, *head, f"seed={seed}"), name)
+        scores["LogisticRegression"] = _logistic_regression(root, labels)
+    return scores
 
 
 def _write(root: Path, vectors: np.ndarray, labels: np.ndarray) -> Path:
@@ -147,15 +147,15 @@ def _train(root: Path, overrides: Iterable[str], name: str) -> float:
 
 def _logistic_regression(root: Path, labels: np.ndarray) -> float:
     """The out-of-fold AUC of scikit-learn on the same standardised vectors, pooled as kit pools folds."""
-    made = Embeddings.read(root / "runs/bare/embeddings/plain/untrained").train
+    embeddings = Embeddings.read(root / "runs/bare/embeddings/plain/untrained").train
     folds = Folds.read(root / "runs/linear/folds.csv")
-    truth = labels[[int(name.partition("_")[0]) for name in made.ids.tolist()]]
-    features, shares = made.vectors.astype(np.float32), np.zeros(len(truth))
+    truth = labels[[int(name.partition("_")[0]) for name in embeddings.ids.tolist()]]
+    features, shares = embeddings.vectors.astype(np.float32), np.zeros(len(truth))
     for fold in range(folds.count):
-        held = folds.oof_mask(fold)
-        shown = (features - features[~held].mean(0)) / features[~held].std(0)
-        model = LogisticRegression(max_iter=1000).fit(shown[~held], truth[~held])
-        shares[held] = model.predict_proba(shown[held])[:, 1]
+        held_out = folds.oof_mask(fold)
+        scaled = (features - features[~held_out].mean(0)) / features[~held_out].std(0)
+        model = LogisticRegression(max_iter=1000).fit(scaled[~held_out], truth[~held_out])
+        shares[held_out] = model.predict_proba(scaled[held_out])[:, 1]
     return float(roc_auc_score(truth, shares))
 
 
@@ -177,22 +177,22 @@ def main() -> None:
     started = time.process_time()
     print("| planted | `instances` | `mean` | this one | oracle | gain (95 %) |\n|---|---|---|---|---|---|")
     for name, case in CASES.items():
-        found = pd.DataFrame([measure_bags(case, options.bags, seed) for seed in range(options.draws)])
-        _print_rows(name, found, "mean", [each for each in POOLINGS if each != "mean"])
+        scores = pd.DataFrame([measure_bags(case, options.bags, seed) for seed in range(options.draws)])
+        _print_rows(name, scores, "mean", [pooling for pooling in POOLINGS if pooling != "mean"])
     print(f"{time.process_time() - started:.0f} s of CPU time", flush=True)
     print(
         "\n| planted | head | LogisticRegression | this one | oracle | gain (95 %) |\n|---|---|---|---|---|---|"
     )
     for name, case in SINGLE_CASES.items():
-        found = pd.DataFrame([measure_heads(case, options.bags, seed) for seed in range(options.draws)])
-        _print_rows(name, found, "LogisticRegression", list(HEADS))
+        scores = pd.DataFrame([measure_heads(case, options.bags, seed) for seed in range(options.draws)])
+        _print_rows(name, scores, "LogisticRegression", list(HEADS))
     print(f"{time.process_time() - started:.0f} s of CPU time", flush=True)
 
 
-def _print_rows(case: str, found: pd.DataFrame, peer: str, names: Iterable[str]) -> None:
+def _print_rows(case: str, scores: pd.DataFrame, peer: str, names: Iterable[str]) -> None:
     for name in names:
-        values = " | ".join(f"{found[key].mean():.3f}" for key in (peer, name, "oracle"))
-        gain = interval(np.asarray(found[name] - found[peer]))
+        values = " | ".join(f"{scores[key].mean():.3f}" for key in (peer, name, "oracle"))
+        gain = interval(np.asarray(scores[name] - scores[peer]))
         print(f"| {case} | `{name}` | {values} | {gain} |", flush=True)
 
 

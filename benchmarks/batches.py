@@ -67,10 +67,10 @@ def bare_batches(cache: Cache, size: int, batch: int) -> Iterator[int]:
     """The pipeline alone on images in memory, a batch a turn; yields how many it made."""
     pipeline = build(PUBLISHED, size)
     images = [cache[row].copy() for row in range(len(cache))]
-    made, row = np.empty((batch, size, size, 3), np.uint8), 0
+    pixels, row = np.empty((batch, size, size, 3), np.uint8), 0
     while True:
-        for place in range(batch):
-            made[place] = pipeline(image=images[row % len(images)])["image"]
+        for index in range(batch):
+            pixels[index] = pipeline(image=images[row % len(images)])["image"]
             row += 1
         yield batch
 
@@ -90,8 +90,8 @@ def kits_batches(cache: Cache, size: int, batch: int) -> Iterator[int]:
     )
     epoch = 0
     while True:
-        for made in batches.epoch(epoch):
-            yield len(made)
+        for images in batches.epoch(epoch):
+            yield len(images)
         epoch += 1
 
 

@@ -49,15 +49,15 @@ def draw(file: Path, members: int, rows: int, classes: int) -> np.ndarray:
     """Writes members (M, N, K) float32 that know the truth to different degrees, and returns the truth (N,)."""
     rng = np.random.default_rng(0)
     truth = rng.integers(classes, size=rows)
-    made = np.lib.format.open_memmap(file, "w+", np.float32, (members, rows, classes))
+    members_map = np.lib.format.open_memmap(file, "w+", np.float32, (members, rows, classes))
     common = 2 * rng.normal(size=(rows, classes)).astype(np.float32)
     common[np.arange(rows), truth] += 4
-    for place in range(members):
-        logits = common + (1.5 + place % 5 / 5) * rng.standard_normal((rows, classes), dtype=np.float32)
+    for index in range(members):
+        logits = common + (1.5 + index % 5 / 5) * rng.standard_normal((rows, classes), dtype=np.float32)
         logits -= logits.max(axis=1, keepdims=True)
         np.exp(logits, out=logits)
-        made[place] = logits / logits.sum(axis=1, keepdims=True)
-    made.flush()
+        members_map[index] = logits / logits.sum(axis=1, keepdims=True)
+    members_map.flush()
     return truth
 
 
@@ -93,7 +93,7 @@ def rounds(options: argparse.Namespace, file: Path, truth: np.ndarray) -> None:
 
 
 def _all(seconds: list[float]) -> str:
-    return "(" + " ".join(f"{one:.4f}" for one in seconds) + ")"
+    return "(" + " ".join(f"{time_s:.4f}" for time_s in seconds) + ")"
 
 
 def _agreement(metric: Metric, members: np.ndarray, truth: np.ndarray, order: list[int]) -> str:
@@ -103,7 +103,7 @@ def _agreement(metric: Metric, members: np.ndarray, truth: np.ndarray, order: li
         costs = sums.costs()
         differences.append(float(costs[member] - costs.min()))
         sums.add(member)
-    same = sum(one <= 1e-9 for one in differences)
+    same = sum(difference <= 1e-9 for difference in differences)
     return f"the same choice in {same} of {len(order)} rounds; the score differs by {max(differences):.1e} at most"
 
 
@@ -112,17 +112,17 @@ def nested(options: argparse.Namespace, file: Path, truth: np.ndarray) -> None:
     members, folds = np.load(file), np.arange(len(truth)) % 5
     for name in THEIRS:
         recipe = Ensembler.open({"name": "hill_climb", "metric": name, "rounds": options.rounds})
-        one, all_of_it = [], []
+        one_fit, all_of_it = [], []
         for _ in range(options.turns):
             start = time.perf_counter()
             recipe.fit(members, truth)
-            one.append(time.perf_counter() - start)
+            one_fit.append(time.perf_counter() - start)
             start = time.perf_counter()
             cross_fit(recipe, members, truth, folds)
             all_of_it.append(time.perf_counter() - start)
-        ratio = min(all_of_it) / min(one)
+        ratio = min(all_of_it) / min(one_fit)
         print(
-            f"{name}: one fit {min(one):.2f} s, five folds and all rows {min(all_of_it):.2f} s: {ratio:.2f} times"
+            f"{name}: one fit {min(one_fit):.2f} s, five folds and all rows {min(all_of_it):.2f} s: {ratio:.2f} times"
         )
 
 
@@ -160,15 +160,15 @@ def large(folder: Path, members: int = 100, rows: int = 1_000_000, classes: int 
     """One climb of 25 rounds and its nested score on members that are larger than is pleasant."""
     file = folder / "large.npy"
     truth = draw(file, members, rows, classes)
-    found = np.load(file, mmap_mode="r")
+    members_map = np.load(file, mmap_mode="r")
     for name in THEIRS:
         start = time.perf_counter()
         recipe = Ensembler.open({"name": "hill_climb", "metric": name})
-        blended, _ = cross_fit(recipe, found, truth, np.arange(rows) % 5)
+        blended, _ = cross_fit(recipe, members_map, truth, np.arange(rows) % 5)
         seconds, score = time.perf_counter() - start, Metric.open(name).score(truth, blended)
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
         print(
-            f"{members} members x {rows} rows x {classes} classes ({found.nbytes / 2**30:.1f} GiB), {name}: "
+            f"{members} members x {rows} rows x {classes} classes ({members_map.nbytes / 2**30:.1f} GiB), {name}: "
             f"nested score {score:.4f} in {seconds:.0f} s, peak so far {peak:.1f} GiB"
         )
 

@@ -43,13 +43,13 @@ def draw(folder: Path, images: int) -> list[Path]:
 
 def bare(paths: list[Path], size: int) -> np.ndarray:
     """Seconds by the clock and of the processor for decoding and resizing alone."""
-    start, made = now(), []
+    start, resized = now(), []
     for path in paths:
         image = cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2RGB)
         height, width = image.shape[:2]
         scale = size / min(height, width)
         shape = (round(width * scale), round(height * scale))
-        made.append(cv2.resize(image, shape, interpolation=cv2.INTER_AREA))
+        resized.append(cv2.resize(image, shape, interpolation=cv2.INTER_AREA))
     return np.asarray(now() - start)
 
 
@@ -82,8 +82,8 @@ def main() -> None:
         os.sched_setaffinity(0, set(list(os.sched_getaffinity(0))[:1]))
     cv2.setNumThreads(0)
     with tempfile.TemporaryDirectory() as root:
-        found = sorted(options.folder.rglob("*.jpg"))[: options.images] if options.folder else []
-        paths = found or draw(Path(root) / "images", options.images)
+        photos = sorted(options.folder.rglob("*.jpg"))[: options.images] if options.folder else []
+        paths = photos or draw(Path(root) / "images", options.images)
         bare(paths, options.size), kits(paths, options.size, options.jpeg_scaling)
         ratios = []
         for number in range(options.rounds):

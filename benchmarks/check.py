@@ -95,73 +95,79 @@ class Line:
 def asked(peer: str, name: str, *arguments: str) -> Any:
     """What a library answers in its own Python."""
     command = [peer, "-c", SHIM + PEERS[name], *arguments]
-    said = subprocess.run(command, capture_output=True, text=True, check=False)
-    if said.returncode:
-        raise SystemExit(f"{name}: {said.stderr.splitlines()[-1:]}")
-    return json.loads(said.stdout.splitlines()[-1])
+    process = subprocess.run(command, capture_output=True, text=True, check=False)
+    if process.returncode:
+        raise SystemExit(f"{name}: {process.stderr.splitlines()[-1:]}")
+    return json.loads(process.stdout.splitlines()[-1])
 
 
 def told(planted: Planted, runs: Sequence[str] = ()) -> tuple[dict[str, Finding], float]:
     """kit check's findings by code, and its seconds with nothing decoded before."""
     start = time.perf_counter()
-    found = run_checks(Workspace.find(planted.root), runs).findings
-    return {finding.code: finding for finding in found}, time.perf_counter() - start
+    findings = run_checks(Workspace.find(planted.root), runs).findings
+    return {finding.code: finding for finding in findings}, time.perf_counter() - start
 
 
 def copies(root: Path, peer: str | None) -> list[Line]:
-    made, lines = plant(root, copies=True), []
-    folder = made.root / "data/images"
-    wanted = {**made.pairs, "leak into test": made.leaks}
+    planted_space, lines = plant(root, copies=True), []
+    folder = planted_space.root / "data/images"
+    wanted = {**planted_space.pairs, "leak into test": planted_space.leaks}
     paths, start = sorted(folder.iterdir()), time.perf_counter()
-    space = Workspace.find(made.root)
+    space = Workspace.find(planted_space.root)
     filled = finish(fill_cache(root / "cold", paths, Geometry.of(space.experiment), space.competition.data))
     pairs = find_near_duplicates(finish(compute_thumbnails(filled.cache)))
     seconds = time.perf_counter() - start
     answers = {"kit": ({frozenset(paths[row].stem for row in pair) for pair in pairs.tolist()}, seconds)}
     for most in (10, 0) if peer else ():
-        took, found = asked(peer or "", "imagededup", str(folder), str(most))
-        named = {frozenset(Path(file).stem for file in pair) for pair in found}
-        answers[f"imagededup PHash, distance <= {most}"] = (named, took)
+        took, pairs_found = asked(peer or "", "imagededup", str(folder), str(most))
+        pairs_of_stems = {frozenset(Path(file).stem for file in pair) for pair in pairs_found}
+        answers[f"imagededup PHash, distance <= {most}"] = (pairs_of_stems, took)
     for kind, planted in wanted.items():
-        for side, (found, took) in answers.items():
-            alarms = false_alarms({name for pair in found for name in pair}, made.clean)
-            lines.append(Line(f"copies: {kind}", side, share(found, planted), alarms, took))
+        for side, (pairs_found, took) in answers.items():
+            alarms = false_alarms({name for pair in pairs_found for name in pair}, planted_space.clean)
+            lines.append(Line(f"copies: {kind}", side, share(pairs_found, planted), alarms, took))
     return lines
 
 
 def labels(root: Path, peer: str | None) -> list[Line]:
-    made = plant(root, wrong=True)
-    shares, ids = predict(made), np.array(sorted(made.labels))
-    clean = {name for name in made.clean if name in made.labels}
-    findings, seconds = told(made, ["runs/knn"])
-    said = [case.id for case in findings["K13"].cases]
+    planted = plant(root, wrong=True)
+    shares, ids = predict(planted), np.array(sorted(planted.labels))
+    clean = {name for name in planted.clean if name in planted.labels}
+    findings, seconds = told(planted, ["runs/knn"])
+    suspects = [case.id for case in findings["K13"].cases]
     lines = [
         Line(
             "wrong labels",
             "kit check, all of it",
-            share(said, made.wrong),
-            false_alarms(said, clean),
+            share(suspects, planted.wrong),
+            false_alarms(suspects, clean),
             seconds,
         )
     ]
     np.save(root / "shares.npy", shares)
-    np.save(root / "labels.npy", np.array([int(made.labels[name]) for name in ids.tolist()]))
+    np.save(root / "labels.npy", np.array([int(planted.labels[name]) for name in ids.tolist()]))
     for way in ("prune_by_noise_rate", "low_normalized_margin", "confident_learning") if peer else ():
         files = (str(root / "shares.npy"), str(root / "labels.npy"))
         took, rows = asked(peer or "", "cleanlab", *files, way)
-        said = ids[rows].tolist()
+        suspects = ids[rows].tolist()
         lines.append(
-            Line("wrong labels", f"cleanlab {way}", share(said, made.wrong), false_alarms(said, clean), took)
+            Line(
+                "wrong labels",
+                f"cleanlab {way}",
+                share(suspects, planted.wrong),
+                false_alarms(suspects, clean),
+                took,
+            )
         )
     return lines
 
 
 def shifts(root: Path, peer: str | None) -> list[Line]:
     """Groups in ids and darker test images are found or not; the AUC stands where both sides have one."""
-    made = plant(root / "moved", groups=True, shift=True)
-    findings, seconds = told(made)
+    moved = plant(root / "moved", groups=True, shift=True)
+    findings, seconds = told(moved)
     lines = [Line("groups in ids", "kit", float("K09" in findings), None, seconds)]
-    for name, planted in (("darker test images", made), ("none (clean digits)", plant(root / "clean"))):
+    for name, planted in (("darker test images", moved), ("none (clean digits)", plant(root / "clean"))):
         findings, seconds = told(planted)
         lines.append(Line(f"shift: {name}", "kit, K14 is told", float("K14" in findings), None, seconds))
         if peer:
@@ -214,8 +220,8 @@ def large(root: Path, images: int) -> None:
     (root / "config.json").write_text("{}")
     for how in ("nothing decoded before", "cache full"):
         start = time.perf_counter()
-        found = run_checks(Workspace.find(root))
-        codes = " ".join(finding.code for finding in found.findings) or "nothing"
+        result = run_checks(Workspace.find(root))
+        codes = " ".join(finding.code for finding in result.findings) or "nothing"
         print(f"{images} images, {how}: {time.perf_counter() - start:.1f} s, found {codes}", flush=True)
 
 

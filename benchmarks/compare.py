@@ -31,10 +31,10 @@ def main() -> None:
     classes = sorted({*truth, *one[truth.index], *other[truth.index]})
     answers = [sure(table[truth.index], classes) for table in (one, other)]
     numbers, metric = pd.Index(classes).get_indexer(pd.Index(truth)), Metric.open(options.metric)
-    (found,) = compute_gains(metric, numbers, answers[0], {options.other.name: answers[1]})
+    (gain,) = compute_gains(metric, numbers, answers[0], {options.other.name: answers[1]})
     for path, answer in zip((options.one, options.other), answers, strict=True):
         print(f"{path.name}: {options.metric} {metric.score(numbers, answer):.4f} on {len(truth)} rows")
-    print(f"difference {found.value:+.4f} (95 % {found.low or np.nan:+.4f} to {found.high or np.nan:+.4f})")
+    print(f"difference {gain.value:+.4f} (95 % {gain.low or np.nan:+.4f} to {gain.high or np.nan:+.4f})")
 
 
 def labels(path: Path) -> pd.Series:

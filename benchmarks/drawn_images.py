@@ -56,8 +56,8 @@ def frame(
     The drawing is in the centre, or elsewhere by at most a share `offset` of the room.
     """
     image, large = rng.normal(0.15, noise, (side, side, 3)), len(drawn)
-    room = (side - large) / 2
-    top, left = (round(room + move * room) for move in rng.uniform(-offset, offset, 2))
+    margin = (side - large) / 2
+    top, left = (round(margin + move * margin) for move in rng.uniform(-offset, offset, 2))
     image[top : top + large, left : left + large] += 0.7 * drawn[:, :, None]
     return image
 
@@ -92,19 +92,21 @@ def write_competition(
     names = [f"i{row:05d}" for row in range(len(train) + len(test))]
     for name, image in zip(names, [*train, *test], strict=True):
         write_image(root / "data" / "images" / f"{name}.png", image)
-    known, asked = names[: len(train)], names[len(train) :]
+    known, test_names = names[: len(train)], names[len(train) :]
     table = pd.DataFrame({"id": known, "label": labels[: len(train)]})
     table.to_csv(root / "data" / "train.csv", index=False)
-    pd.DataFrame({"id": asked, "label": labels[0]}).to_csv(root / "data/sample_submission.csv", index=False)
+    pd.DataFrame({"id": test_names, "label": labels[0]}).to_csv(
+        root / "data/sample_submission.csv", index=False
+    )
     (root / "config.json").write_text(json.dumps({**CONFIG, **config}))
 
 
 def find_accuracy(run: Run, split: str, labels: Sequence[object], member: str = "plain") -> float:
     """Returns the accuracy of a run's predictions of out-of-fold or test rows, by the rows' true labels."""
-    made = Predictions.read(run.predictions(member) / f"{split}.parquet").mean()
-    named = np.array(made.classes)[made.probabilities.argmax(axis=1)]
-    truth = np.array([str(labels[int(name[1:])]) for name in made.ids.tolist()])
-    return float((named == truth).mean())
+    predictions = Predictions.read(run.predictions(member) / f"{split}.parquet").mean()
+    predicted = np.array(predictions.classes)[predictions.probabilities.argmax(axis=1)]
+    truth = np.array([str(labels[int(name[1:])]) for name in predictions.ids.tolist()])
+    return float((predicted == truth).mean())
 
 
 def interval(gains: np.ndarray) -> str:

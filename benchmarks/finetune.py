@@ -94,9 +94,9 @@ def main() -> None:
 def prepare(root: Path, options: argparse.Namespace) -> Path:
     """A workspace of links to the competition's files, with the config of kit init for a file of weights."""
     root.mkdir(parents=True, exist_ok=True)
-    for each in options.competition.resolve().iterdir():
-        if not (root / each.name).exists() and each.name not in ("config.json", "runs", "cache"):
-            (root / each.name).symlink_to(each)
+    for path in options.competition.resolve().iterdir():
+        if not (root / path.name).exists() and path.name not in ("config.json", "runs", "cache"):
+            (root / path.name).symlink_to(path)
     if not (root / "config.json").is_file():
         weights = ["--weights", str(options.weights.resolve()), "--network", options.network]
         kit(root, "init", *weights)
@@ -109,10 +109,10 @@ def prepare(root: Path, options: argparse.Namespace) -> Path:
     return root
 
 
-def kit(root: Path, *words: str) -> float:
+def kit(root: Path, *arguments: str) -> float:
     """Runs a command of kit, and returns its seconds of processor time."""
     before = spent()
-    subprocess.run([sys.executable, "-m", "kit", *words], cwd=root, check=True, capture_output=True)
+    subprocess.run([sys.executable, "-m", "kit", *arguments], cwd=root, check=True, capture_output=True)
     return spent() - before
 
 
@@ -127,8 +127,8 @@ def train(root: Path, name: str, options: argparse.Namespace) -> str:
     recipe, run = RECIPES[name], re.sub(r"[^a-z0-9]+", "-", name)
     epochs = max(1, round(options.epochs / recipe.epoch_time))
     changes = {**recipe.changes, "epochs": epochs}
-    words = [f"{key}={json.dumps(value)}" for key, value in changes.items()]
-    seconds = kit(root, "train", "--name", run, "--folds", "0", *words)
+    overrides = [f"{key}={json.dumps(value)}" for key, value in changes.items()]
+    seconds = kit(root, "train", "--name", run, "--folds", "0", *overrides)
     kit(root, "tta", "--checkpoints", f"runs/{run}", "--views", "hflip")
     score, gain = compared(root, run)
     board = submitted(root, run, options)
@@ -145,8 +145,8 @@ def compared(root: Path, run: str) -> tuple[float, str]:
     score = metric.score(rows.targets(), mine)
     if run == "default":
         return score, ""
-    (found,) = compute_gains(metric, rows.targets(), mine, {"default": default}, rows.groups)
-    return score, f"{found.value:+.4f} ({found.low:+.4f} to {found.high:+.4f})"
+    (gain,) = compute_gains(metric, rows.targets(), mine, {"default": default}, rows.groups)
+    return score, f"{gain.value:+.4f} ({gain.low:+.4f} to {gain.high:+.4f})"
 
 
 def read(root: Path, run: str, part: str) -> Predictions:
@@ -155,19 +155,19 @@ def read(root: Path, run: str, part: str) -> Predictions:
 
 def submitted(root: Path, run: str, options: argparse.Namespace) -> float:
     """The leaderboard's score of a run's labels for the test rows."""
-    made = read(root, run, "test").mean()
-    labels = np.array(made.classes)[made.probabilities.argmax(axis=1)]
+    predictions = read(root, run, "test").mean()
+    labels = np.array(predictions.classes)[predictions.probabilities.argmax(axis=1)]
     file = root / f"{run}.csv"
     sample = pd.read_csv(root / "sample_submission.csv", dtype=str)
-    found = pd.Series(labels, index=made.ids)
-    sample[sample.columns[1]] = found[sample[sample.columns[0]]].to_numpy()
+    label_of_id = pd.Series(labels, index=predictions.ids)
+    sample[sample.columns[1]] = label_of_id[sample[sample.columns[0]]].to_numpy()
     sample.to_csv(file, index=False)
     script = options.score if options.score.is_absolute() else options.competition.resolve() / options.score
-    said = subprocess.run(
+    process = subprocess.run(
         [sys.executable, str(script), str(file)], capture_output=True, text=True, check=True
     )
-    match = re.search(r"macro F1 ([0-9.]+)", said.stdout)
-    assert match, said.stdout
+    match = re.search(r"macro F1 ([0-9.]+)", process.stdout)
+    assert match, process.stdout
     return float(match[1])
 
 

@@ -28,7 +28,7 @@ SCRIPTS = Path(__file__).with_name("peer_scripts")
 TIMM = (
     "{tree} --model {network} --pretrained --pretrained-path {weights} --num-classes {classes} --img-size {size} "
     "--batch-size 32 --epochs {epochs} --opt adamw --lr 0.001 --weight-decay 0.05 --warmup-epochs 1 --smoothing 0.1 "
-    "--device cpu --channels-last --workers 1 --checkpoint-hist 1 --output {room} --predict {out}"
+    "--device cpu --channels-last --workers 1 --checkpoint-hist 1 --output {work_folder} --predict {out}"
 )
 
 
@@ -46,16 +46,16 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=9)
     parser.add_argument("--size", type=int, default=224)
     parser.add_argument("--score", type=Path, default=Path("leaderboard/score.py"))
-    asked = parser.parse_args()
-    asked.workspace, asked.weights = asked.workspace.resolve(), asked.weights.resolve()
+    options = parser.parse_args()
+    options.workspace, options.weights = options.workspace.resolve(), options.weights.resolve()
     with tempfile.TemporaryDirectory() as folder:
-        room = Path(folder)
-        tree = tree_of(asked.workspace, asked.run, room / "tree")
-        out = room / "out.csv"
-        seconds = trained(asked, tree, out, room)
-        made = pd.read_csv(out, index_col="image")
+        work_folder = Path(folder)
+        tree = tree_of(options.workspace, options.run, work_folder / "tree")
+        out = work_folder / "out.csv"
+        seconds = trained(options, tree, out, work_folder)
+        predictions = pd.read_csv(out, index_col="image")
     print(
-        f"| {asked.peer} | {asked.size} px | {asked.epochs} | {seconds:.0f} s | {score(asked, made)} |",
+        f"| {options.peer} | {options.size} px | {options.epochs} | {seconds:.0f} s | {score(options, predictions)} |",
         flush=True,
     )
 
@@ -69,46 +69,52 @@ def tree_of(workspace: Path, run: str, tree: Path) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / f"{name}.jpg").symlink_to((workspace / "images/train" / f"{name}.jpg").resolve())
     (tree / "test").mkdir()
-    for each in (workspace / "images/test").iterdir():
-        (tree / "test" / each.name).symlink_to(each.resolve())
+    for image in (workspace / "images/test").iterdir():
+        (tree / "test" / image.name).symlink_to(image.resolve())
     return tree
 
 
-def trained(asked: argparse.Namespace, tree: Path, out: Path, room: Path) -> float:
+def trained(options: argparse.Namespace, tree: Path, out: Path, work_folder: Path) -> float:
     """Runs the peer's script; its seconds of processor time."""
-    if asked.peer == "timm":
+    if options.peer == "timm":
         classes = len(list((tree / "train").iterdir()))
-        words = TIMM.format(**vars(asked), tree=tree, classes=classes, room=room, out=out).split()
+        arguments = TIMM.format(
+            **vars(options), tree=tree, classes=classes, work_folder=work_folder, out=out
+        ).split()
         script = SCRIPTS / "timm_train.py"
-    elif asked.peer == "fastai":
-        words = [str(tree), str(out), "--arch", asked.network, "--weights", str(asked.weights)]
-        words += ["--epochs", str(asked.epochs), "--size", str(asked.size)]
+    elif options.peer == "fastai":
+        arguments = [str(tree), str(out), "--arch", options.network, "--weights", str(options.weights)]
+        arguments += ["--epochs", str(options.epochs), "--size", str(options.size)]
         script = SCRIPTS / "fastai_finetune.py"
     else:
-        folder = network_folder(asked, room / "network")
-        words = [str(tree), str(out), "--weights", str(folder), "--epochs", str(asked.epochs)]
+        folder = network_folder(options, work_folder / "network")
+        arguments = [str(tree), str(out), "--weights", str(folder), "--epochs", str(options.epochs)]
         script = SCRIPTS / "autogluon_finetune.py"
-    python = asked.env / "bin" / "python"
+    python = options.env / "bin" / "python"
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    found = subprocess.run([str(python), str(SCRIPTS / "start.py"), str(script), *words], cwd=room)
-    if found.returncode:
-        raise SystemExit(f"{asked.peer} ended with {found.returncode}")
+    process = subprocess.run(
+        [str(python), str(SCRIPTS / "start.py"), str(script), *arguments], cwd=work_folder
+    )
+    if process.returncode:
+        raise SystemExit(f"{options.peer} ended with {process.returncode}")
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
-def network_folder(asked: argparse.Namespace, folder: Path) -> Path:
+def network_folder(options: argparse.Namespace, folder: Path) -> Path:
     """The weights as AutoGluon reads a local network: config.json and pytorch_model.bin, without the classifier."""
     folder.mkdir()
     state = {
-        name: value for name, value in load_file(asked.weights).items() if not name.startswith("classifier.")
+        name: value
+        for name, value in load_file(options.weights).items()
+        if not name.startswith("classifier.")
     }
     torch.save(state, folder / "pytorch_model.bin")
     config = {
-        "architecture": asked.network,
+        "architecture": options.network,
         "num_features": 1280,
         "pretrained_cfg": {
-            "input_size": [3, asked.size, asked.size],
+            "input_size": [3, options.size, options.size],
             "mean": [0.5, 0.5, 0.5],
             "std": [0.5, 0.5, 0.5],
             "interpolation": "bicubic",
@@ -120,15 +126,15 @@ def network_folder(asked: argparse.Namespace, folder: Path) -> Path:
     return folder
 
 
-def score(asked: argparse.Namespace, made: pd.DataFrame) -> str:
+def score(options: argparse.Namespace, made: pd.DataFrame) -> str:
     """What the leaderboard's script prints for the labels of highest probability."""
     labels = made.idxmax(axis=1)
     labels.index = pd.Index([Path(str(each)).stem for each in labels.index])
-    sample = pd.read_csv(asked.workspace / "sample_submission.csv", dtype=str)
+    sample = pd.read_csv(options.workspace / "sample_submission.csv", dtype=str)
     sample[sample.columns[1]] = labels[sample[sample.columns[0]]].to_numpy()
-    file = asked.workspace / f"{asked.peer}.csv"
+    file = options.workspace / f"{options.peer}.csv"
     sample.to_csv(file, index=False)
-    script = asked.workspace / asked.score
+    script = options.workspace / options.score
     found = subprocess.run(
         [sys.executable, str(script), str(file)], capture_output=True, text=True, check=True
     )

@@ -87,8 +87,8 @@ def describe_machine(device: torch.device) -> str:
     """The device and versions that the figures depend on."""
     card = name_of(device)
     if device.type == "cuda":
-        found = torch.cuda.get_device_properties(device)
-        card += f", {found.total_memory / 2**30:.0f} GiB, {torch.cuda.device_count()} in all"
+        properties = torch.cuda.get_device_properties(device)
+        card += f", {properties.total_memory / 2**30:.0f} GiB, {torch.cuda.device_count()} in all"
     cudnn = torch.backends.cudnn.version() if device.type == "cuda" else "none"
     versions = f"kit {kit.__version__}, torch {torch.__version__}, CUDA {torch.version.cuda}, cuDNN {cudnn}"
     return f"{card}; {available_cores()} cores; Python {platform.python_version()}, {versions}"

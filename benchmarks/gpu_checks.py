@@ -288,12 +288,12 @@ def check_views(bench: Bench, name: str) -> Outcome:
     bench.require_gpu()
     context = bench.context("backbone.arch=resnet10t", "image_size=64", "precision=float32")
     batch, views = bench.batch(context, 16), open_views(Views.open(name), 64)
-    found = []
+    predictions = []
     for device in (CPU, bench.device):
         network = new_learner(replace(context, device=device), 0).network.eval()
         predictor = Predictor(network, context.techniques.parts.loss, context.precision)
         images = context.precision.to_layout(batch.images, device)
         with without_tf32():
-            found.append(predictor.predict_views(images, views, "mean").cpu())
-    gap = float((found[0] - found[1]).abs().max())
+            predictions.append(predictor.predict_views(images, views, "mean").cpu())
+    gap = float((predictions[0] - predictions[1]).abs().max())
     return Outcome(gap <= MAX_VIEW_GAP, f"gap at most {gap:.1e}")

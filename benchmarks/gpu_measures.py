@@ -141,8 +141,8 @@ def check_resume(bench: Bench) -> Outcome:
     was_cut = newest is not None and not is_finished(find_run(workspace, "cut"))
     train_run(workspace, "cut")
     files = [workspace.runs / name / "predictions/plain/oof.parquet" for name in ("whole", "cut")]
-    found = [Predictions.read(file).probabilities for file in files]
-    gap = float(np.abs(found[0] - found[1]).max())
+    predictions = [Predictions.read(file).probabilities for file in files]
+    gap = float(np.abs(predictions[0] - predictions[1]).max())
     is_close = gap <= MAX_RESUME_GAP if bench.is_gpu else gap == 0
     at = "before a checkpoint" if newest is None else f"after checkpoint {newest.name}"
     return Outcome(was_cut and is_close, f"gap of probabilities {gap:.1e}, cut off {at}")
@@ -155,12 +155,12 @@ def check_other_device(bench: Bench) -> Outcome:
     path = checkpoints.newest(train_run(workspace, "moved").fold(0))
     assert path is not None
     images = random_batch(bench.context(*RESUMED, "image_size=64").loaded.table, 16, 64).images
-    found = []
+    predictions = []
     for device in (CPU, bench.device):
         predictor = load_for_prediction(path, workspace.root, device)
-        found.append(predictor.probabilities(predictor.precision.to_layout(images, device)).cpu())
-    same = float((found[0].argmax(1) == found[1].argmax(1)).float().mean())
-    gap = float((found[0] - found[1]).abs().max())
+        predictions.append(predictor.probabilities(predictor.precision.to_layout(images, device)).cpu())
+    same = float((predictions[0].argmax(1) == predictions[1].argmax(1)).float().mean())
+    gap = float((predictions[0] - predictions[1]).abs().max())
     return Outcome(same >= 0.9, f"{same:.0%} of 16 classes, gap of probabilities {gap:.1e}")
 
 

@@ -69,15 +69,15 @@ def row(root: Path, split: str, name: str, options: argparse.Namespace) -> tuple
     run, _ = trained(root, name, options.steps)
     workspace = kit.Workspace.open(root)
     tta(workspace, [run.folder], "plain")
-    made = blend(workspace, [run.name])
-    assert isinstance(made, Submitted), "a competition with a sample"
+    submitted = blend(workspace, [run.name])
+    assert isinstance(submitted, Submitted), "a competition with a sample"
     score = options.score if options.score.is_absolute() else options.competition / options.score
-    said = subprocess.run(
-        [sys.executable, str(score), str(made.path)], capture_output=True, text=True, check=True
+    text = subprocess.run(
+        [sys.executable, str(score), str(submitted.path)], capture_output=True, text=True, check=True
     ).stdout
-    match = re.search(r"macro F1 ([0-9.]+)", said)
-    assert match, said
-    cv, board = made.cv, float(match[1])
+    match = re.search(r"macro F1 ([0-9.]+)", text)
+    assert match, text
+    cv, board = submitted.cv, float(match[1])
     spent = (time.monotonic() - start) / 60
     print(f"| {split} | {name} | {cv:.3f} | {board:.3f} | {cv - board:+.3f} | {spent:.1f} min |", flush=True)
     return cv, board
@@ -86,11 +86,11 @@ def row(root: Path, split: str, name: str, options: argparse.Namespace) -> tuple
 def summary(split: str, pairs: np.ndarray) -> str:
     """How far cross-validation is above the leaderboard, and how alike both rank."""
     cv, board = pairs.T
-    told = f"{split}: out of fold is {np.median(cv - board):+.3f} above the leaderboard (median of {len(cv)} configs)"
+    text = f"{split}: out of fold is {np.median(cv - board):+.3f} above the leaderboard (median of {len(cv)} configs)"
     if len(cv) > 2:
         spearman, kendall = spearmanr(cv, board).statistic, kendalltau(cv, board).statistic
-        told += f"; rank correlation {spearman:.2f} (Spearman), {kendall:.2f} (Kendall)"
-    return told
+        text += f"; rank correlation {spearman:.2f} (Spearman), {kendall:.2f} (Kendall)"
+    return text
 
 
 if __name__ == "__main__":

@@ -50,7 +50,7 @@ def draw(root: Path, images: int, classes: int = 10) -> None:
 
 def peaks(root: Path, *arguments: str) -> dict[str, float]:
     """Peaks of a kit command in MiB, by the names of /proc/PID/status, and its seconds."""
-    found = {"RssAnon": 0.0, "RssFile": 0.0}
+    peak_mib = {"RssAnon": 0.0, "RssFile": 0.0}
     start = time.perf_counter()
     with subprocess.Popen(
         [sys.executable, "-m", "kit", *arguments],
@@ -64,12 +64,12 @@ def peaks(root: Path, *arguments: str) -> dict[str, float]:
             lines = status.read_text().splitlines() if status.exists() else []
             for line in lines:
                 name, _, value = line.partition(":")
-                if name in found:
-                    found[name] = max(found[name], int(value.split()[0]) / 1024)
+                if name in peak_mib:
+                    peak_mib[name] = max(peak_mib[name], int(value.split()[0]) / 1024)
             time.sleep(SAMPLED)
         if process.returncode:
             raise SystemExit(process.stderr.read() if process.stderr else "")
-    return {**found, "seconds": time.perf_counter() - start}
+    return {**peak_mib, "seconds": time.perf_counter() - start}
 
 
 def measured(root: Path, images: int) -> dict[str, dict[str, float]]:
@@ -95,15 +95,21 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         root = options.keep or Path(folder)
-        found = {images: measured(root / str(images), images) for images in options.images}
-    few, many = min(found), max(found)
-    for name in found[few]:
-        shown = ", ".join(
+        peaks_by_images = {images: measured(root / str(images), images) for images in options.images}
+    few, many = min(peaks_by_images), max(peaks_by_images)
+    for name in peaks_by_images[few]:
+        peaks_text = ", ".join(
             f"{images} images {peak[name]['RssAnon']:.0f} MiB (file pages {peak[name]['RssFile']:.0f})"
-            for images, peak in found.items()
+            for images, peak in peaks_by_images.items()
         )
-        grown = (found[many][name]["RssAnon"] - found[few][name]["RssAnon"]) * 2**20 / max(many - few, 1)
-        print(f"{name}: {shown}; {grown:.0f} bytes an image; {found[many][name]['seconds']:.0f} s")
+        grown = (
+            (peaks_by_images[many][name]["RssAnon"] - peaks_by_images[few][name]["RssAnon"])
+            * 2**20
+            / max(many - few, 1)
+        )
+        print(
+            f"{name}: {peaks_text}; {grown:.0f} bytes an image; {peaks_by_images[many][name]['seconds']:.0f} s"
+        )
 
 
 if __name__ == "__main__":

@@ -52,18 +52,18 @@ CROPS = {  # side of the shapes, and whether the class is their place instead of
 
 def measure_crops(seed: int) -> Scores:
     """Accuracies of whole images, and of crops by `kit boxes` and by the true boxes."""
-    found: Scores = {}
+    scores: Scores = {}
     for case, (side, is_place) in CROPS.items():
         rng = np.random.default_rng(seed)
         names, images, true, labels = rng.choice(SHAPES, ROWS + 2), [], [], []
         for row, name in enumerate(names):
-            top, left = (int(place) for place in rng.integers(0, FRAME - side + 1, 2))
+            top, left = (int(position) for position in rng.integers(0, FRAME - side + 1, 2))
             image = rng.normal(0.15, 0.2, (FRAME, FRAME, 3))
             image[top : top + side, left : left + side] += 0.7 * draw_shape(name, side)[:, :, None]
             images.append(image)
             true.append((f"i{row:05d}", left, top, side, side))
-            place = "top" if top + side / 2 < FRAME / 2 else "bottom"
-            labels.append(place if is_place else name)
+            position = "top" if top + side / 2 < FRAME / 2 else "bottom"
+            labels.append(position if is_place else name)
         with tempfile.TemporaryDirectory() as folder:
             root = Path(folder)
             config = {
@@ -78,12 +78,12 @@ def measure_crops(seed: int) -> Scores:
 
             def take(way: str, *overrides: str, before: float = 0.0) -> float:
                 started = time.process_time()
-                run = train(root, overrides, name=f"r{len(found)}")  # noqa: B023 # called within the round
+                run = train(root, overrides, name=f"r{len(scores)}")  # noqa: B023 # called within the round
                 spent = before + time.process_time() - started
-                found[case, way] = find_accuracy(run, "oof", labels), spent  # noqa: B023 # called within the round
+                scores[case, way] = find_accuracy(run, "oof", labels), spent  # noqa: B023 # called within the round
                 return spent
 
-            first = f"r{len(found)}"
+            first = f"r{len(scores)}"
             spent = take("whole")
             started = time.process_time()
             boxes(root, f"runs/{first}")
@@ -92,7 +92,7 @@ def measure_crops(seed: int) -> Scores:
             take("kit boxes", "data.box=boxes.csv", "data.box_margin=0.1", before=spent)
             take("small boxes", "data.box=small.csv", "data.box_margin=0.1", before=spent)
             take("true boxes", "data.box=true.csv", "data.box_margin=0.1")
-    return found
+    return scores
 
 
 def draw_slices(case: str, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
@@ -104,17 +104,17 @@ def draw_slices(case: str, rng: np.random.Generator) -> tuple[np.ndarray, np.nda
             first = int(rng.integers(0, SLICES - 2))
             labels[study, first : first + 3] = True
             _add_spot(noise[study, first : first + 3], rng, 0.4)
-            outside = [place for place in range(SLICES) if not first - 1 <= place <= first + 3]
-            for place in rng.permutation(outside)[:3]:
-                _add_spot(noise[study, place : place + 1], rng, 0.4)
+            outside = [index for index in range(SLICES) if not first - 1 <= index <= first + 3]
+            for index in rng.permutation(outside)[:3]:
+                _add_spot(noise[study, index : index + 1], rng, 0.4)
         elif case == "study":  # all slices of a study have the same faint spot, or none
             labels[study] = study % 2 == 1
             if study % 2:
                 _add_spot(noise[study], rng, 0.15)
         else:  # each slice has a spot of its own
             labels[study] = rng.random(SLICES) < 0.5
-            for place in np.flatnonzero(labels[study]):
-                _add_spot(noise[study, place : place + 1], rng, 0.14)
+            for index in np.flatnonzero(labels[study]):
+                _add_spot(noise[study, index : index + 1], rng, 0.14)
     return noise, labels
 
 
@@ -132,18 +132,18 @@ SLICE_CASES = {
 
 def measure_slices(seed: int) -> Scores:
     """AUCs of slices alone, and of slices with both neighbours."""
-    found: Scores = {}
+    scores: Scores = {}
     for name, case in SLICE_CASES.items():
         pixels, labels = draw_slices(case, np.random.default_rng(seed))
         with tempfile.TemporaryDirectory() as folder:
             root, rows = Path(folder), []
             for study in range(STUDIES):
-                names = [f"s{study:02d}_{place}" for place in range(SLICES)]
-                for place, each in enumerate(names):
-                    write_image(root / "scans" / f"{each}.png", pixels[study, place])
-                    label = "yes" if labels[study, place] else "no"
-                    before, after = names[max(place - 1, 0)], names[min(place + 1, SLICES - 1)]
-                    rows.append((each, f"s{study:02d}", before, after, label))
+                names = [f"s{study:02d}_{index}" for index in range(SLICES)]
+                for index, name_of_slice in enumerate(names):
+                    write_image(root / "scans" / f"{name_of_slice}.png", pixels[study, index])
+                    label = "yes" if labels[study, index] else "no"
+                    before, after = names[max(index - 1, 0)], names[min(index + 1, SLICES - 1)]
+                    rows.append((name_of_slice, f"s{study:02d}", before, after, label))
             (root / "data").mkdir()
             table = pd.DataFrame(rows, columns=["id", "study", "before", "after", "label"])
             table.to_csv(root / "data" / "train.csv", index=False)
@@ -159,14 +159,14 @@ def measure_slices(seed: int) -> Scores:
             }.items():
                 started = time.process_time()
                 run = train(root, [f"data.images={images}"], name=way)
-                found[name, way] = read_auc(run), time.process_time() - started
-    return found
+                scores[name, way] = read_auc(run), time.process_time() - started
+    return scores
 
 
 def read_auc(run: Run) -> float:
     """The out-of-fold AUC of a run, of its answers."""
-    made = Predictions.read(run.predictions("plain") / "oof.parquet")
-    return made.provenance.require_scores()["auc"]
+    predictions = Predictions.read(run.predictions("plain") / "oof.parquet")
+    return predictions.provenance.require_scores()["auc"]
 
 
 BAG_CASES = {"one digit of five decides": "one", "each image knows a little": "each"}
@@ -174,7 +174,7 @@ BAG_CASES = {"one digit of five decides": "one", "each image knows a little": "e
 
 def measure_bags(seed: int) -> Scores:
     """AUCs of images with the labels of their bags, of heads on frozen features, and of bags end to end."""
-    found: Scores = {}
+    scores: Scores = {}
     for name, case in BAG_CASES.items():
         rng = np.random.default_rng(seed)
         scans, digits = shuffle_digits(rng)
@@ -182,14 +182,14 @@ def measure_bags(seed: int) -> Scores:
         with tempfile.TemporaryDirectory() as folder:
             root, rows = Path(folder), []
             for bag in range(BAGS + 1):  # the last one stands for the test rows
-                shown = rng.choice(np.flatnonzero(digits != 0), IMAGES)
+                rows_of_bag = rng.choice(np.flatnonzero(digits != 0), IMAGES)
                 if labels[bag] and case == "one":
-                    shown[rng.integers(IMAGES)] = rng.choice(np.flatnonzero(digits == 0))
-                for place, row in enumerate(shown.tolist()):
+                    rows_of_bag[rng.integers(IMAGES)] = rng.choice(np.flatnonzero(digits == 0))
+                for index, row in enumerate(rows_of_bag.tolist()):
                     image = frame(enlarge(scans[row], 14), SIDE, rng, 1.0)
                     if case == "each":
                         image += rng.normal(0.08 * labels[bag], 0.1)
-                    key = f"b{bag:03d}_{place}"
+                    key = f"b{bag:03d}_{index}"
                     write_image(root / "data" / "images" / f"{key}.png", image)
                     rows.append((key, f"b{bag:03d}", "yes" if labels[bag] else "no"))
             table = pd.DataFrame(rows, columns=["id", "bag", "label"])
@@ -202,20 +202,20 @@ def measure_bags(seed: int) -> Scores:
             size = {"image_size": SIDE, "cache_size": SIDE, "epochs": 12, "augmenter": "resize"}
             (root / "config.json").write_text(json.dumps({**CONFIG, **config, **size}))
             for way, score in _train_bags(root).items():
-                found[name, way] = score
-    return found
+                scores[name, way] = score
+    return scores
 
 
 def _train_bags(root: Path) -> dict[str, tuple[float, float]]:
     """Scores and CPU seconds by way; those on vectors of a trained network contain its training."""
-    found: dict[str, tuple[float, float]] = {}
+    scores: dict[str, tuple[float, float]] = {}
 
     def take(way: str, overrides: Sequence[str], before: Callable[[], object] | None = None) -> Run:
         started = time.process_time()
         if before is not None:
             before()
         run = train(root, overrides, name=way.replace(" ", "-"))
-        found[way] = read_auc(run), time.process_time() - started
+        scores[way] = read_auc(run), time.process_time() - started
         return run
 
     pooled = ["instances=attention", "instances.hidden=16"]
@@ -227,12 +227,12 @@ def _train_bags(root: Path) -> dict[str, tuple[float, float]]:
         lambda: embed_untrained(Workspace.open(root), "bare"),
     )
     take("trained features", [*cached, "backbone.run=images"], lambda: embed(root, "runs/images"))
-    found["trained features"] = (
-        found["trained features"][0],
-        sum(found[way][1] for way in ("images", "trained features")),
+    scores["trained features"] = (
+        scores["trained features"][0],
+        sum(scores[way][1] for way in ("images", "trained features")),
     )
     take("end to end", [*pooled, "batch_size=8"])
-    return found
+    return scores
 
 
 PARTS: Mapping[str, tuple[Callable[[int], Scores], str, str, Mapping[str, str]]] = {
@@ -263,13 +263,13 @@ PARTS: Mapping[str, tuple[Callable[[int], Scores], str, str, Mapping[str, str]]]
 def print_part(part: str, draws: int) -> None:
     """Prints a row per case and way."""
     measure, score, base, names = PARTS[part]
-    found = [measure(seed) for seed in range(draws)]
+    scores = [measure(seed) for seed in range(draws)]
     print(
         f"| planted | way | {base}: {score} | this one | gain (95 %) | CPU time, s |\n|---|---|---|---|---|---|"
     )
-    for case in dict.fromkeys(each for each, _ in found[0]):
+    for case in dict.fromkeys(each for each, _ in scores[0]):
         for way, label in names.items():
-            peer, own = (np.array([each[case, key] for each in found]) for key in (base, way))
+            peer, own = (np.array([each[case, key] for each in scores]) for key in (base, way))
             gain = interval(own[:, 0] - peer[:, 0])
             spent = f"{own[:, 1].mean():.1f} to {peer[:, 1].mean():.1f}"
             print(

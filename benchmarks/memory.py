@@ -83,8 +83,10 @@ def compare_checkpointing(folder: Path, arch: str, options: argparse.Namespace, 
     )
     peaks = plain["measured"]["peak"], other["measured"]["peak"]
     seconds = time_steps(folder, options.batch, config)
-    told = " | ".join(f"{peak / 2**20:.0f} MiB" for peak in peaks)
-    print(f"| {arch} | {told} | {peaks[1] / peaks[0]:.2f} | {seconds[1] / seconds[0]:.2f} |", flush=True)
+    peaks_text = " | ".join(f"{peak / 2**20:.0f} MiB" for peak in peaks)
+    print(
+        f"| {arch} | {peaks_text} | {peaks[1] / peaks[0]:.2f} | {seconds[1] / seconds[0]:.2f} |", flush=True
+    )
 
 
 def main() -> None:

@@ -77,8 +77,10 @@ class Photos:
         ranks = ranks_of([row[1] for row in table])
         chosen = sorted(range(len(table)), key=lambda number: ranks[number])[:rows]  # of every class as many
         table, places = [table[number] for number in chosen], [ranks[number] % 5 for number in chosen]
-        held = places if folds > 1 else [0 if place == 0 else -1 for place in places]
-        return cls([row[0] for row in table], [row[1] for row in table], held, root / "images" / "train")
+        fold_of_row = places if folds > 1 else [0 if fold == 0 else -1 for fold in places]
+        return cls(
+            [row[0] for row in table], [row[1] for row in table], fold_of_row, root / "images" / "train"
+        )
 
     def file(self, name: str) -> Path:
         """The photo of an id."""
@@ -98,8 +100,8 @@ class Photos:
 
     def tree(self, root: Path, fold: int) -> Path:
         """A folder a split and class, of links, as the peers read them."""
-        for name, label, held in zip(self.ids, self.labels, self.folds, strict=True):
-            folder = root / ("validation" if held == fold else "train") / label
+        for name, label, fold_of_row in zip(self.ids, self.labels, self.folds, strict=True):
+            folder = root / ("validation" if fold_of_row == fold else "train") / label
             folder.mkdir(parents=True, exist_ok=True)
             file = self.file(name)
             (folder / file.name).symlink_to(file)
@@ -109,11 +111,11 @@ class Photos:
 def ranks_of(labels: Sequence[str]) -> list[int]:
     """How many rows of the same label stand before each."""
     seen: Counter[str] = Counter()
-    found = []
+    ranks = []
     for label in labels:
-        found.append(seen[label])
+        ranks.append(seen[label])
         seen[label] += 1
-    return found
+    return ranks
 
 
 def environment(folder: Path) -> Path:
@@ -128,24 +130,26 @@ def environment(folder: Path) -> Path:
 
 def called(command: str, where: Path, **values: object) -> str:
     """Runs a command line and returns its stdout; its stderr is shown where it fails."""
-    words = [word.format(start=SCRIPTS / "start.py", **values) for word in command.split()]
-    environ = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])} if "kit" in words else os.environ
-    found = subprocess.run(words, cwd=where, capture_output=True, text=True, env=environ)
-    if found.returncode:
-        raise SystemExit(f"{' '.join(words)}\n{found.stderr[-2000:]}")
-    return found.stdout
+    arguments = [word.format(start=SCRIPTS / "start.py", **values) for word in command.split()]
+    environ = (
+        {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])} if "kit" in arguments else os.environ
+    )
+    process = subprocess.run(arguments, cwd=where, capture_output=True, text=True, env=environ)
+    if process.returncode:
+        raise SystemExit(f"{' '.join(arguments)}\n{process.stderr[-2000:]}")
+    return process.stdout
 
 
 class Contest:
     """One set of rows, and how each contestant trains on it."""
 
-    def __init__(self, photos: Photos, options: argparse.Namespace, room: Path) -> None:
-        self.photos, self.options, self.room = photos, options, room
+    def __init__(self, photos: Photos, options: argparse.Namespace, work_folder: Path) -> None:
+        self.photos, self.options, self.work_folder = photos, options, work_folder
         self.python = environment(options.env)
         self.train = options.train_py or SCRIPTS / "timm_train.py"
-        self.space = photos.workspace(room / "kit")
+        self.space = photos.workspace(work_folder / "kit")
         self.held = sorted(set(photos.folds) - {-1})
-        self.trees = [photos.tree(room / f"tree-{fold}", fold) for fold in self.held]
+        self.trees = [photos.tree(work_folder / f"tree-{fold}", fold) for fold in self.held]
 
     def kit(self, arch: str, epochs: int) -> float:
         """kit train, all folds, from an empty cache."""
@@ -156,18 +160,18 @@ class Contest:
     def kit_again(self, arch: str, epochs: int) -> float:
         """kit train, all folds, with whatever is in the cache."""
         shutil.rmtree(self.space / "runs", ignore_errors=True)
-        said = called(KIT, self.space, python=sys.executable, arch=arch, epochs=epochs)
-        return float(json.loads(said)["scores"]["accuracy"])
+        text = called(KIT, self.space, python=sys.executable, arch=arch, epochs=epochs)
+        return float(json.loads(text)["scores"]["accuracy"])
 
     def timm(self, command: str, arch: str, epochs: int) -> float:
         """timm's train.py, once a fold; the mean of the folds' last accuracies."""
-        found = []
+        scores = []
         for tree in self.trees:
-            out = self.room / "timm"
+            out = self.work_folder / "timm"
             shutil.rmtree(out, ignore_errors=True)
             called(
                 command,
-                self.room,
+                self.work_folder,
                 python=self.python,
                 train=self.train.resolve(),
                 tree=tree,
@@ -178,16 +182,22 @@ class Contest:
                 workers=self.options.workers,
             )
             with (out / "r" / "summary.csv").open(newline="") as file:
-                found.append(float(list(csv.DictReader(file))[-1]["eval_top1"]) / 100)
-        return statistics.mean(found)
+                scores.append(float(list(csv.DictReader(file))[-1]["eval_top1"]) / 100)
+        return statistics.mean(scores)
 
     def fastai(self, arch: str, epochs: int) -> float:
         """fastai, as its documentation has it."""
         train = SCRIPTS / "fastai_train.py"
-        said = called(
-            FASTAI, self.room, python=self.python, train=train, tree=self.trees[0], arch=arch, epochs=epochs
+        text = called(
+            FASTAI,
+            self.work_folder,
+            python=self.python,
+            train=train,
+            tree=self.trees[0],
+            arch=arch,
+            epochs=epochs,
         )
-        return float(said.split()[-1])
+        return float(text.split()[-1])
 
 
 def contend(sides: Sequence[Side], turns: int, images: int) -> None:
@@ -218,14 +228,14 @@ def spent() -> float:
     return used.ru_utime + used.ru_stime
 
 
-def shown(found: Sequence[float]) -> str:
+def shown(measured: Sequence[float]) -> str:
     """Seconds by the clock and of processors, and the accuracy, in words."""
-    return f"{found[0]:.1f} s, {found[1]:.1f} s of processors, accuracy {found[2]:.3f}"
+    return f"{measured[0]:.1f} s, {measured[1]:.1f} s of processors, accuracy {measured[2]:.3f}"
 
 
-def come(options: argparse.Namespace, room: Path) -> None:
+def come(options: argparse.Namespace, work_folder: Path) -> None:
     """kit, timm's train.py and fastai as they come, a network at a time."""
-    contest = Contest(Photos.read(options.data, 1, options.subset), options, room)
+    contest = Contest(Photos.read(options.data, 1, options.subset), options, work_folder)
     images = options.epochs * contest.photos.folds.count(-1)
     for arch in options.arch or NETWORKS:
         print(f"{arch}, {options.epochs} epochs of {contest.photos.folds.count(-1)} images, as they come")
@@ -237,9 +247,9 @@ def come(options: argparse.Namespace, room: Path) -> None:
         contend(sides, options.turns, images)
 
 
-def best(options: argparse.Namespace, room: Path) -> None:
+def best(options: argparse.Namespace, work_folder: Path) -> None:
     """kit against timm's train.py at its best settings."""
-    contest = Contest(Photos.read(options.data, 1, options.subset), options, room)
+    contest = Contest(Photos.read(options.data, 1, options.subset), options, work_folder)
     for arch in options.arch or NETWORKS[:1]:
         print(
             f"{arch}, {options.epochs} epochs, timm's train.py in bf16 channels-last with {options.workers} workers"
@@ -251,9 +261,9 @@ def best(options: argparse.Namespace, room: Path) -> None:
         contend(sides, options.turns, options.epochs * contest.photos.folds.count(-1))
 
 
-def folds(options: argparse.Namespace, room: Path) -> None:
+def folds(options: argparse.Namespace, work_folder: Path) -> None:
     """5 folds x 2 networks x 1 epoch: one command of kit a network, one of train.py a fold and network."""
-    contest = Contest(Photos.read(options.data, 5, options.subset or 1000), options, room)
+    contest = Contest(Photos.read(options.data, 5, options.subset or 1000), options, work_folder)
     one, other = (options.arch or NETWORKS)[:2]
     rows = len(contest.photos.ids)
     print(f"{one} and {other}, 5 folds of {rows} images, 1 epoch")
@@ -282,8 +292,8 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=2, help="of timm's train.py at its best")
     parser.add_argument("--subset", type=int, help="so many rows instead of all (folds: of 1000)")
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as room:
-        {"come": come, "best": best, "folds": folds}[options.contest](options, Path(room))
+    with tempfile.TemporaryDirectory() as work_folder:
+        {"come": come, "best": best, "folds": folds}[options.contest](options, Path(work_folder))
 
 
 if __name__ == "__main__":

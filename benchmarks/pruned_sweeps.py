@@ -84,20 +84,20 @@ def main() -> None:
     print("| rates | option | epochs | of | same winner | regret, largest |")
     print("|---|---|---|---|---|---|")
     for case in options.cases:
-        found: dict[str, list[tuple[int, int, bool, float]]] = {way: [] for way in WAYS}
+        outcomes: dict[str, list[tuple[int, int, bool, float]]] = {way: [] for way in WAYS}
         for seed in range(options.seeds):
             with tempfile.TemporaryDirectory() as folder:
                 root = Path(folder)
                 draw(root, options.rows, seed, options.batch)
                 whole = sweep(root, "whole", case, {})
                 scores = {trial.overrides: float(trial.score or 0) for trial in whole.trials}
-                for place, (way, pruning) in enumerate(WAYS.items()):
-                    made = sweep(root, f"pruned{place}", case, pruning)
-                    winner = made.trials[0].overrides
+                for index, (way, pruning) in enumerate(WAYS.items()):
+                    pruned = sweep(root, f"pruned{index}", case, pruning)
+                    winner = pruned.trials[0].overrides
                     regret = scores[winner] - scores[whole.trials[0].overrides]
-                    epochs, budget = made.epochs or 0, made.budget or 0
-                    found[way].append((epochs, budget, winner == whole.trials[0].overrides, regret))
-        for way, rows in found.items():
+                    epochs, budget = pruned.epochs or 0, pruned.budget or 0
+                    outcomes[way].append((epochs, budget, winner == whole.trials[0].overrides, regret))
+        for way, rows in outcomes.items():
             mean = sum(row[0] for row in rows) / len(rows)
             same = sum(row[2] for row in rows)
             print(

@@ -34,10 +34,10 @@ def rates(kit: Callable[[], object], bare: Callable[[], object], images: int) ->
     """Images per second of CPU time, of kit and of a bare loop, which take turns; the best of some repeats each."""
     times: tuple[list[float], list[float]] = ([], [])
     for _ in range(REPEATS):
-        for work, found in zip((kit, bare), times, strict=True):
+        for work, seconds_of_work in zip((kit, bare), times, strict=True):
             start = time.process_time()
             work()
-            found.append(time.process_time() - start)
+            seconds_of_work.append(time.process_time() - start)
     return images / min(times[0]), images / min(times[1])
 
 
@@ -125,16 +125,16 @@ def tiles(folder: Path, side: int) -> None:
         across = int(TILES**0.5)
         return chosen.reshape(across, across, TILE_SIDE, TILE_SIDE, 3).swapaxes(1, 2)
 
-    found: dict[str, np.ndarray] = {}
+    pixels_by_way: dict[str, np.ndarray] = {}
     ways: dict[str, Callable[[], np.ndarray]] = {"kit": lambda: source.read(file).pixels, "whole": whole}
     for name, work in ways.items():
         tracemalloc.start()
         start = time.perf_counter()
-        found[name] = np.asarray(work()).ravel()
+        pixels_by_way[name] = np.asarray(work()).ravel()
         took, peak = time.perf_counter() - start, tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
         print(f"tiles    {name:5} {took:6.1f} s, arrays of {peak / 2**20:,.0f} MiB at most")
-    assert np.array_equal(found["kit"], found["whole"])
+    assert np.array_equal(pixels_by_way["kit"], pixels_by_way["whole"])
 
 
 def main() -> None:

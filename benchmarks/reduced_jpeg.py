@@ -44,18 +44,18 @@ def filled(space: Workspace, table: Table, geometry: Geometry, folder: Path, way
 
 def apart(one: Cache, other: Cache, rows: int) -> np.ndarray:
     """Of each of the first rows: mean absolute difference, largest one, and PSNR in dB."""
-    found = []
+    gaps = []
     for row in range(min(rows, len(one))):
         gap = one[row].astype(np.int16) - other[row]
         error = float((gap.astype(np.float64) ** 2).mean())
-        found.append((np.abs(gap).mean(), np.abs(gap).max(), 10 * np.log10(255**2 / max(error, 1e-9))))
-    return np.array(found)
+        gaps.append((np.abs(gap).mean(), np.abs(gap).max(), 10 * np.log10(255**2 / max(error, 1e-9))))
+    return np.array(gaps)
 
 
 def held_out(space: Workspace, run: Run, table: Table, cache: Cache) -> np.ndarray:
     """Each row's probabilities by the network of the fold that held it out."""
     (target,) = find_targets(space, [run.folder])
-    folds, found = run.folds(), np.zeros((len(table), len(table.classes)), np.float32)
+    folds, probabilities = run.folds(), np.zeros((len(table), len(table.classes)), np.float32)
     for fold, path in target.folds.items():
         checkpoint = checkpoints.load(path)
         experiment, rows = experiment_of(checkpoint.provenance), np.flatnonzero(folds.oof_mask(fold))
@@ -63,8 +63,10 @@ def held_out(space: Workspace, run: Run, table: Table, cache: Cache) -> np.ndarr
         batches = PlainBatches(
             cache, rows, experiment.image_size, experiment.center_crop, int(experiment.batch_size), 0
         )
-        (found[rows],) = finish(predict_all([predictor], batches, [lambda x: x], "mean", len(rows), ""))
-    return found
+        (probabilities[rows],) = finish(
+            predict_all([predictor], batches, [lambda x: x], "mean", len(rows), "")
+        )
+    return probabilities
 
 
 def main() -> None:
@@ -87,20 +89,22 @@ def main() -> None:
         size = options.cache_size or experiment.cache_size
         geometry = Geometry.of(experiment.model_copy(update={"cache_size": size}))
         with tempfile.TemporaryDirectory() as folder:
-            made = {way: filled(space, table, geometry, Path(folder), way) for way in WAYS}
-            gaps = apart(made["reduced"][0], made["whole"][0], options.images)
-            found = {way: held_out(space, run, table, cache) for way, (cache, _) in made.items()}
-        speeds = ", ".join(f"{way} {rate:.0f} images/s" for way, (_, rate) in made.items())
+            caches = {way: filled(space, table, geometry, Path(folder), way) for way in WAYS}
+            gaps = apart(caches["reduced"][0], caches["whole"][0], options.images)
+            predictions = {way: held_out(space, run, table, cache) for way, (cache, _) in caches.items()}
+        speeds = ", ".join(f"{way} {rate:.0f} images/s" for way, (_, rate) in caches.items())
         print(f"{name}, cache {geometry.cache_size} px: {speeds}")
         mean, most, psnr = gaps.mean(axis=0)
         largest = f"the largest {gaps[:, 1].max():.0f} (mean {most:.0f})"
         print(f"  levels apart: mean {mean:.2f}, {largest}, PSNR {psnr:.1f} dB")
         truth = table.targets()
         for scored in (metric, Metric.open("log_loss"), Metric.open("accuracy")):
-            (gain,) = compute_gains(scored, truth, found["reduced"], {"whole": found["whole"]}, table.groups)
-            scores = ", ".join(f"{way} {scored.score(truth, found[way]):.4f}" for way in WAYS)
+            (gain,) = compute_gains(
+                scored, truth, predictions["reduced"], {"whole": predictions["whole"]}, table.groups
+            )
+            scores = ", ".join(f"{way} {scored.score(truth, predictions[way]):.4f}" for way in WAYS)
             print(f"  {scored.plugin_name()}: {scores}; reduced over whole {format_gain(gain)}")
-        same = (found["reduced"].argmax(1) == found["whole"].argmax(1)).mean()
+        same = (predictions["reduced"].argmax(1) == predictions["whole"].argmax(1)).mean()
         print(f"  the same answer on {same:.2%} of rows")
 
 

@@ -72,10 +72,10 @@ def runs(root: Path, rows: int, classes: int, members: int) -> None:
         shares[np.arange(rows), truth] += 0.5 + 0.1 * member / members
         shares /= shares.sum(axis=1, keepdims=True)
         about = Provenance(run=run.name, folds=folds.fingerprint(), scores={"macro_f1": 0.5 + member / 1e4})
-        place = run / "predictions" / "plain"
-        Predictions(ids[:rows], folds.numbers[:, 0], names, shares, about).write(place / "oof.parquet")
+        folder = run / "predictions" / "plain"
+        Predictions(ids[:rows], folds.numbers[:, 0], names, shares, about).write(folder / "oof.parquet")
         marks = Provenance(run=run.name, ids=ids_fingerprint(ids[rows:]))
-        Predictions(ids[rows:], np.full(rows, 0), names, shares, marks).write(place / "test.parquet")
+        Predictions(ids[rows:], np.full(rows, 0), names, shares, marks).write(folder / "test.parquet")
 
 
 # ------------------------------------------------------------------------------------ what is measured
@@ -115,9 +115,9 @@ def measure_cache(root: Path, size: int) -> object:
 def measure_predictions(root: Path, size: int) -> object:
     from kit.data.predictions import Predictions
 
-    made = Predictions.read(root / "runs" / "r0000" / "predictions" / "plain" / "oof.parquet")
-    made.write(root / "again.parquet")
-    return made.mean()
+    predictions = Predictions.read(root / "runs" / "r0000" / "predictions" / "plain" / "oof.parquet")
+    predictions.write(root / "again.parquet")
+    return predictions.mean()
 
 
 def measure_blend(root: Path, size: int) -> object:
@@ -215,29 +215,27 @@ def measure(name: str, axis: str, size: int, root: Path) -> dict[str, float]:
 
 
 def in_a_process(step: str, name: str, axis: str, size: int, root: Path) -> dict[str, float]:
-    words = [sys.executable, __file__, "--step", step, name, axis, str(size), str(root)]
-    done = subprocess.run(words, stdout=subprocess.PIPE, text=True, check=True)
+    arguments = [sys.executable, __file__, "--step", step, name, axis, str(size), str(root)]
+    done = subprocess.run(arguments, stdout=subprocess.PIPE, text=True, check=True)
     return dict(json.loads(done.stdout)) if done.stdout else {}
 
 
 def row(name: str, axis: str, sizes: list[int], work: Path) -> str:
     """A line of the table: seconds and MiB at each size, and the exponents between the last two."""
-    found = []
+    measures = []
     for size in sizes:
         with tempfile.TemporaryDirectory(dir=work) as folder:
             in_a_process("prepare", name, axis, size, Path(folder))
-            found.append(in_a_process("measure", name, axis, size, Path(folder)))
-    cells = [f"{one['seconds']:.3g} s, {one['mib']:.0f}" for one in found]
-    return (
-        f"| {name} | {' | '.join(cells)} | {slope(sizes, found, 'seconds')} | {slope(sizes, found, 'mib')} |"
-    )
+            measures.append(in_a_process("measure", name, axis, size, Path(folder)))
+    cells = [f"{one['seconds']:.3g} s, {one['mib']:.0f}" for one in measures]
+    return f"| {name} | {' | '.join(cells)} | {slope(sizes, measures, 'seconds')} | {slope(sizes, measures, 'mib')} |"
 
 
-def slope(sizes: list[int], found: list[dict[str, float]], key: str) -> str:
+def slope(sizes: list[int], measures: list[dict[str, float]], key: str) -> str:
     """The exponent by which a value grew from the last size but one to the last."""
-    if len(sizes) < 2 or min(found[-1][key], found[-2][key]) <= 0:
+    if len(sizes) < 2 or min(measures[-1][key], measures[-2][key]) <= 0:
         return "-"
-    return f"{math.log(found[-1][key] / found[-2][key]) / math.log(sizes[-1] / sizes[-2]):.2f}"
+    return f"{math.log(measures[-1][key] / measures[-2][key]) / math.log(sizes[-1] / sizes[-2]):.2f}"
 
 
 def main() -> None:

@@ -51,10 +51,10 @@ def main() -> None:
     wanted = nearest(queries, gallery, options.k, "numpy").rows
     for _ in range(options.turns):
         for name, side in sides.items():
-            spent, found = timed(side)
+            spent, neighbours = timed(side)
             times[name].append(spent)
-            if found is not None:
-                agree = float((found == wanted).mean())
+            if neighbours is not None:
+                agree = float((neighbours == wanted).mean())
                 assert agree > 0.999, f"{name} finds others: {agree:.4f} agree"
     print(f"{options.gallery} gallery x {options.queries} queries x {options.features}, top {options.k}")
     print("| side | seconds, least | of the bare products, median of turns |\n|---|---|---|")
@@ -65,16 +65,16 @@ def main() -> None:
 
 def drawn(rows: int, features: int, seed: int) -> np.ndarray:
     """Unit vectors (rows, features) float32."""
-    made = np.random.default_rng(seed).standard_normal((rows, features), dtype=np.float32)
-    made /= np.linalg.norm(made, axis=1, keepdims=True)
-    return made
+    vectors = np.random.default_rng(seed).standard_normal((rows, features), dtype=np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    return vectors
 
 
 def timed(side: Callable[[], np.ndarray | None]) -> tuple[float, np.ndarray | None]:
     """Seconds, and what came out."""
     start = time.perf_counter()
-    found = side()
-    return time.perf_counter() - start, found
+    result = side()
+    return time.perf_counter() - start, result
 
 
 def bare(queries: np.ndarray, gallery: np.ndarray) -> None:

@@ -74,11 +74,11 @@ def draw(
         wide[rows:].to_csv(root / f"{name}-test.csv", index=False)
         import_predictions(root, root / f"{name}-test.csv", name, root / f"{name}-oof.csv")
     exact = logit + age * ages + np.where(sites == "arm", site, -site)
-    held = slice(0, rows)
+    training_part = slice(0, rows)
     return {
-        "member": float(roc_auc_score(truth[held], (logit + offset)[held])),
-        "oracle": float(roc_auc_score(truth[held], exact[held])),
-        "oracle of two members": float(roc_auc_score(truth[held], (logit + other)[held])),
+        "member": float(roc_auc_score(truth[training_part], (logit + offset)[training_part])),
+        "oracle": float(roc_auc_score(truth[training_part], exact[training_part])),
+        "oracle of two members": float(roc_auc_score(truth[training_part], (logit + other)[training_part])),
     }
 
 
@@ -86,19 +86,19 @@ def measure(rows: int, seed: int, known: dict[str, float]) -> dict[str, float]:
     """AUCs, cross-fitted: of the member, of the trees on it and the columns, and of its blend with the other member."""
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
-        found = draw(root, rows, seed, **known)
+        scores = draw(root, rows, seed, **known)
         workspace = Workspace.open(root)
-        found["stack"] = stack(workspace, ["runs/m"], "trees").scores["auc"]
-        found["blend"] = _blend(workspace, ["runs/m", "runs/trees"])
-        found["two members"] = _blend(workspace, ["runs/m", "runs/f"])
-    return found
+        scores["stack"] = stack(workspace, ["runs/m"], "trees").scores["auc"]
+        scores["blend"] = _blend(workspace, ["runs/m", "runs/trees"])
+        scores["two members"] = _blend(workspace, ["runs/m", "runs/f"])
+    return scores
 
 
 def _blend(workspace: Workspace, members: list[str]) -> float:
     """The cross-fitted AUC of a blend with weights of least log loss."""
-    made = blend(workspace, members, "simplex")
-    assert isinstance(made, BlendResult)
-    return made.cv
+    result = blend(workspace, members, "simplex")
+    assert isinstance(result, BlendResult)
+    return result.cv
 
 
 def main() -> None:
@@ -112,19 +112,22 @@ def main() -> None:
     warnings.simplefilter("ignore")
     print("| planted | member | kit | oracle | gain |\n|---|---|---|---|---|")
     for case, known in CASES.items():
-        found = pd.DataFrame([measure(options.rows, seed, known) for seed in range(options.seeds)])
-        _print(f"{case}: `kit stack`", found, "stack", "oracle")
-        _print(f"{case}: `kit blend` of both", found, "blend", "oracle")
+        scores = pd.DataFrame([measure(options.rows, seed, known) for seed in range(options.seeds)])
+        _print(f"{case}: `kit stack`", scores, "stack", "oracle")
+        _print(f"{case}: `kit blend` of both", scores, "blend", "oracle")
         if not known:
             _print(
-                "a foreign member knows something: `kit blend`", found, "two members", "oracle of two members"
+                "a foreign member knows something: `kit blend`",
+                scores,
+                "two members",
+                "oracle of two members",
             )
 
 
-def _print(case: str, found: pd.DataFrame, made: str, oracle: str) -> None:
-    gain = found[made] - found["member"]
+def _print(case: str, scores: pd.DataFrame, name_of_score: str, oracle: str) -> None:
+    gain = scores[name_of_score] - scores["member"]
     error = gain.std() / np.sqrt(len(gain))
-    values = " | ".join(f"{found[name].mean():.4f}" for name in ("member", made, oracle))
+    values = " | ".join(f"{scores[name].mean():.4f}" for name in ("member", name_of_score, oracle))
     print(f"| {case} | {values} | {gain.mean():+.4f} ± {error:.4f} |", flush=True)
 
 

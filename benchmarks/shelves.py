@@ -43,8 +43,8 @@ def main() -> None:
     images = options.competition / "images" / "train"
     table["shelf"] = ""
     for label, rows in table.groupby("label"):
-        found = [keypoints(images / f"{name}.jpg") for name in rows["image_id"]]
-        shelves = components(found, options.matches)
+        keypoints_of_photos = [keypoints(images / f"{name}.jpg") for name in rows["image_id"]]
+        shelves = components(keypoints_of_photos, options.matches)
         table.loc[rows.index, "shelf"] = [f"{label}-{shelf}" for shelf in shelves]
     table.to_csv(options.out, index=False, lineterminator="\n")
     sizes = table["shelf"].value_counts()

@@ -73,12 +73,12 @@ def measure(rows: int, seed: int, case: str) -> dict[str, float]:
     """Out-of-fold AUCs: of the network without columns, and with each plugin."""
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
-        found = {"oracle": draw(root, rows, seed, case)}
+        scores = {"oracle": draw(root, rows, seed, case)}
         for plugin in ("null", *PLUGINS):
             run = train(root, [f"columns={plugin}", f"seed={seed}"], name=f"r-{plugin}")
             held_out = Predictions.read(run.predictions("plain") / "oof.parquet")
-            found[plugin] = held_out.provenance.require_scores()["auc"]
-    return found
+            scores[plugin] = held_out.provenance.require_scores()["auc"]
+    return scores
 
 
 def main() -> None:
@@ -92,11 +92,11 @@ def main() -> None:
     warnings.simplefilter("ignore")
     print("| planted | columns | images alone | with columns | oracle | gain |\n|---|---|---|---|---|---|")
     for name, case in CASES.items():
-        found = pd.DataFrame([measure(options.rows, seed, case) for seed in range(options.seeds)])
+        scores = pd.DataFrame([measure(options.rows, seed, case) for seed in range(options.seeds)])
         for plugin in PLUGINS:
-            gain = found[plugin] - found["null"]
+            gain = scores[plugin] - scores["null"]
             error = gain.std() / np.sqrt(len(gain))
-            values = " | ".join(f"{found[key].mean():.3f}" for key in ("null", plugin, "oracle"))
+            values = " | ".join(f"{scores[key].mean():.3f}" for key in ("null", plugin, "oracle"))
             print(f"| {name} | `{plugin}` | {values} | {gain.mean():+.3f} ± {error:.3f} |", flush=True)
 
 

@@ -65,7 +65,7 @@ def draw(root: Path, images: int, train_rows: int = 160, classes: int = 8) -> No
 
 def trained(root: Path, options: argparse.Namespace) -> list[Predictor]:
     """The networks of a run `r` of so many folds, each trained for a few steps."""
-    asked = [
+    overrides = [
         f"backbone.arch={options.arch}",
         f"image_size={options.size}",
         "epochs=4",
@@ -74,7 +74,7 @@ def trained(root: Path, options: argparse.Namespace) -> list[Predictor]:
         "batch_size=32",
         "ema_decay=0",
     ]
-    run = train(root, asked, name="r")
+    run = train(root, overrides, name="r")
     return [network(run.fold(fold) / "0004", root) for fold in range(options.folds)]
 
 
@@ -145,14 +145,14 @@ def against_ttach(root: Path, checkpoint: Path, rows: int) -> tuple[float, float
     wrapper = ttach.ClassificationTTAWrapper(Whole(plain).eval(), ttach.aliases.d4_transform())
     with tempfile.TemporaryDirectory() as folder:
         paths = [table.paths[int(row)] for row in chosen]
-        kept = finish(fill_cache(Path(folder), paths, Geometry.of(experiment), space.competition.data)).cache
-        found = _in_turns(
+        cache = finish(fill_cache(Path(folder), paths, Geometry.of(experiment), space.competition.data)).cache
+        seconds_by_way = _in_turns(
             wrapper,
             ours,
             views,
-            PlainBatches(kept, np.arange(len(paths)), experiment.image_size, experiment.center_crop, 32, 0),
+            PlainBatches(cache, np.arange(len(paths)), experiment.image_size, experiment.center_crop, 32, 0),
         )
-    return found
+    return seconds_by_way
 
 
 def _in_turns(

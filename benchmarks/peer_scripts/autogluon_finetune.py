@@ -19,7 +19,7 @@ def table_of(folder: Path) -> pd.DataFrame:
     """The images of a folder with one subfolder per class."""
     files = sorted(folder.glob("*/*"))
     return pd.DataFrame(
-        {"image": [str(each) for each in files], "label": [each.parent.name for each in files]}
+        {"image": [str(file) for file in files], "label": [file.parent.name for file in files]}
     )
 
 
@@ -31,26 +31,29 @@ def main() -> None:
     parser.add_argument("--weights", required=True)
     parser.add_argument("--epochs", type=int, default=5)
     parser.add_argument("--workers", type=int, default=1)
-    asked = parser.parse_args()
+    options = parser.parse_args()
     predictor = MultiModalPredictor(
-        label="label", problem_type="multiclass", eval_metric="f1_macro", path=str(asked.out.with_suffix(""))
+        label="label",
+        problem_type="multiclass",
+        eval_metric="f1_macro",
+        path=str(options.out.with_suffix("")),
     )
     predictor.fit(
-        table_of(asked.tree / "train"),
-        tuning_data=table_of(asked.tree / "validation"),
+        table_of(options.tree / "train"),
+        tuning_data=table_of(options.tree / "validation"),
         hyperparameters={
             "model.names": ["timm_image"],
-            "model.timm_image.checkpoint_name": asked.weights,
-            "optim.max_epochs": asked.epochs,
+            "model.timm_image.checkpoint_name": options.weights,
+            "optim.max_epochs": options.epochs,
             "env.num_gpus": 0,
-            "env.num_workers": asked.workers,
-            "env.num_workers_inference": asked.workers,
+            "env.num_workers": options.workers,
+            "env.num_workers_inference": options.workers,
         },
     )
-    files = sorted((asked.tree / "test").iterdir())
-    found = predictor.predict_proba(pd.DataFrame({"image": [str(each) for each in files]}))
-    found.insert(0, "image", [each.name for each in files])
-    found.to_csv(asked.out, index=False)
+    files = sorted((options.tree / "test").iterdir())
+    probabilities = predictor.predict_proba(pd.DataFrame({"image": [str(file) for file in files]}))
+    probabilities.insert(0, "image", [file.name for file in files])
+    probabilities.to_csv(options.out, index=False)
 
 
 if __name__ == "__main__":

@@ -32,26 +32,26 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=5)
     parser.add_argument("--size", type=int, default=224)
     parser.add_argument("--workers", type=int, default=1)
-    asked = parser.parse_args()
+    options = parser.parse_args()
     loaders = ImageDataLoaders.from_folder(
-        asked.tree,
+        options.tree,
         train="train",
         valid="validation",
         bs=32,
-        num_workers=asked.workers,
-        item_tfms=Resize(round(asked.size * 8 / 7)),
-        batch_tfms=aug_transforms(size=asked.size, min_scale=0.75),
+        num_workers=options.workers,
+        item_tfms=Resize(round(options.size * 8 / 7)),
+        batch_tfms=aug_transforms(size=options.size, min_scale=0.75),
     )
-    overlay = {"file": asked.weights, "num_classes": 1000}
+    overlay = {"file": options.weights, "num_classes": 1000}
     learner = vision_learner(
-        loaders, asked.arch, pretrained=True, metrics=accuracy, pretrained_cfg_overlay=overlay
+        loaders, options.arch, pretrained=True, metrics=accuracy, pretrained_cfg_overlay=overlay
     )
-    learner.fine_tune(asked.epochs)
-    files = sorted(get_image_files(asked.tree / "test"))
-    found, _ = learner.tta(dl=loaders.test_dl(files))
-    table = pd.DataFrame(found.numpy(), columns=list(loaders.vocab))
-    table.insert(0, "image", [each.name for each in files])
-    table.to_csv(asked.out, index=False)
+    learner.fine_tune(options.epochs)
+    files = sorted(get_image_files(options.tree / "test"))
+    probabilities, _ = learner.tta(dl=loaders.test_dl(files))
+    table = pd.DataFrame(probabilities.numpy(), columns=list(loaders.vocab))
+    table.insert(0, "image", [file.name for file in files])
+    table.to_csv(options.out, index=False)
 
 
 if __name__ == "__main__":

@@ -21,9 +21,9 @@ def main() -> None:
     parser.add_argument("--arch", default="resnet18")
     parser.add_argument("--epochs", type=int, default=2)
     parser.add_argument("--lr", type=float, default=2e-3)
-    asked = parser.parse_args()
+    options = parser.parse_args()
     loaders = ImageDataLoaders.from_folder(
-        asked.tree,
+        options.tree,
         train="train",
         valid="validation",
         bs=32,
@@ -31,9 +31,9 @@ def main() -> None:
         batch_tfms=aug_transforms(size=128),
     )
     learner = vision_learner(
-        loaders, asked.arch, pretrained=False, metrics=accuracy, loss_func=LabelSmoothingCrossEntropy()
+        loaders, options.arch, pretrained=False, metrics=accuracy, loss_func=LabelSmoothingCrossEntropy()
     )
-    learner.fit_one_cycle(asked.epochs, asked.lr)
+    learner.fit_one_cycle(options.epochs, options.lr)
     print(float(learner.recorder.values[-1][-1]))
 
 

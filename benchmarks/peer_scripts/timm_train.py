@@ -56,27 +56,27 @@ def options() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def loaders(asked: argparse.Namespace, config: dict[str, Any]) -> tuple[Any, Any]:
+def loaders(arguments: argparse.Namespace, config: dict[str, Any]) -> tuple[Any, Any]:
     """timm's loaders with train.py's default augmentation, and its prefetcher."""
     shared = {
         "input_size": config["input_size"],
-        "batch_size": asked.batch_size,
-        "num_workers": asked.workers,
+        "batch_size": arguments.batch_size,
+        "num_workers": arguments.workers,
         "mean": config["mean"],
         "std": config["std"],
-        "device": torch.device(asked.device),
+        "device": torch.device(arguments.device),
         "use_prefetcher": True,
     }
     # without --class-map, timm numbers the classes of each folder on its own, and validation/ may lack some
-    names = Path(asked.output) / "classes.txt"
-    names.write_text("".join(f"{each}\n" for each in list_classes(asked)))
-    root, classes = str(asked.data_dir), str(names)
+    names = Path(arguments.output) / "classes.txt"
+    names.write_text("".join(f"{label}\n" for label in list_classes(arguments)))
+    root, classes = str(arguments.data_dir), str(names)
     train = create_dataset("", root=root, split="train", is_training=True, class_map=classes)
-    held = create_dataset("", root=root, split="validation", is_training=False, class_map=classes)
+    validation = create_dataset("", root=root, split="validation", is_training=False, class_map=classes)
     return (
         create_loader(train, is_training=True, interpolation="random", color_jitter=0.4, **shared),
         create_loader(
-            held,
+            validation,
             is_training=False,
             interpolation=config["interpolation"],
             crop_pct=config["crop_pct"],
@@ -85,14 +85,14 @@ def loaders(asked: argparse.Namespace, config: dict[str, Any]) -> tuple[Any, Any
     )
 
 
-def list_classes(asked: argparse.Namespace) -> list[str]:
+def list_classes(arguments: argparse.Namespace) -> list[str]:
     """The names of the folders of train/."""
-    return sorted(each.name for each in (asked.data_dir / "train").iterdir())
+    return sorted(folder.name for folder in (arguments.data_dir / "train").iterdir())
 
 
-def arranged(images: torch.Tensor, asked: argparse.Namespace) -> torch.Tensor:
+def arranged(images: torch.Tensor, arguments: argparse.Namespace) -> torch.Tensor:
     """The batch in the layout that was asked for."""
-    return images.contiguous(memory_format=torch.channels_last) if asked.channels_last else images
+    return images.contiguous(memory_format=torch.channels_last) if arguments.channels_last else images
 
 
 def train_epoch(
@@ -103,19 +103,19 @@ def train_epoch(
     schedule: Any,
     loss_of: Any,
     autocast: Autocast,
-    asked: argparse.Namespace,
+    arguments: argparse.Namespace,
 ) -> float:
     """One epoch; the mean loss."""
     model.train()
     meter = utils.AverageMeter()
     for number, (images, labels) in enumerate(loader):
         with autocast():
-            loss = loss_of(model(arranged(images, asked)), labels)
+            loss = loss_of(model(arranged(images, arguments)), labels)
         loss.backward()
         optimizer.step()
         optimizer.zero_grad()
         schedule.step_update(num_updates=epoch * len(loader) + number + 1)
-        if number % asked.log_interval == 0:
+        if number % arguments.log_interval == 0:
             meter.update(loss.item(), len(images))
             print(f"Train: {epoch} [{number}/{len(loader)}] Loss: {meter.avg:.3f}", flush=True)
     return float(meter.avg)
@@ -123,14 +123,14 @@ def train_epoch(
 
 @torch.no_grad()
 def validate(
-    model: torch.nn.Module, loader: Any, autocast: Autocast, asked: argparse.Namespace
+    model: torch.nn.Module, loader: Any, autocast: Autocast, arguments: argparse.Namespace
 ) -> dict[str, float]:
     """Loss and accuracy of the held-out rows, in per cent."""
     model.eval()
     losses, top1, top5 = utils.AverageMeter(), utils.AverageMeter(), utils.AverageMeter()
     for images, labels in loader:
         with autocast():
-            outputs = model(arranged(images, asked))
+            outputs = model(arranged(images, arguments))
             loss = torch.nn.functional.cross_entropy(outputs, labels)
         first, fifth = utils.accuracy(outputs, labels, topk=(1, 5))
         losses.update(loss.item(), len(images))
@@ -141,50 +141,54 @@ def validate(
 
 def main() -> None:
     """Trains, validates and saves after each epoch, as train.py does."""
-    asked = options()
+    arguments = options()
     utils.random_seed(42, 0)
-    overlay = {"file": asked.pretrained_path} if asked.pretrained_path else None
+    overlay = {"file": arguments.pretrained_path} if arguments.pretrained_path else None
     model = create_model(
-        asked.model,
-        pretrained=asked.pretrained,
-        num_classes=asked.num_classes,
+        arguments.model,
+        pretrained=arguments.pretrained,
+        num_classes=arguments.num_classes,
         pretrained_cfg_overlay=overlay,
     )
-    config = resolve_data_config({"img_size": asked.img_size}, model=model)
-    if asked.channels_last:
+    config = resolve_data_config({"img_size": arguments.img_size}, model=model)
+    if arguments.channels_last:
         model.to(memory_format=torch.channels_last)
-    optimizer = create_optimizer_v2(model, opt=asked.opt, lr=asked.lr, weight_decay=asked.weight_decay)
-    train, held = loaders(asked, config)
+    optimizer = create_optimizer_v2(
+        model, opt=arguments.opt, lr=arguments.lr, weight_decay=arguments.weight_decay
+    )
+    train, validation = loaders(arguments, config)
     schedule, _ = create_scheduler_v2(
         optimizer,
         "cosine",
-        num_epochs=asked.epochs,
-        warmup_epochs=asked.warmup_epochs,
+        num_epochs=arguments.epochs,
+        warmup_epochs=arguments.warmup_epochs,
         updates_per_epoch=len(train),
     )
-    dtype = getattr(torch, asked.amp_dtype)
-    autocast: Autocast = (lambda: torch.autocast(asked.device, dtype=dtype)) if asked.amp else nullcontext
-    out = Path(asked.output) / asked.experiment
+    dtype = getattr(torch, arguments.amp_dtype)
+    autocast: Autocast = (
+        (lambda: torch.autocast(arguments.device, dtype=dtype)) if arguments.amp else nullcontext
+    )
+    out = Path(arguments.output) / arguments.experiment
     out.mkdir(parents=True)
     saver = utils.CheckpointSaver(
         model,
         optimizer,
-        args=asked,
+        args=arguments,
         checkpoint_dir=str(out),
         recovery_dir=str(out),
-        max_history=asked.checkpoint_hist,
+        max_history=arguments.checkpoint_hist,
     )
-    loss_of = LabelSmoothingCrossEntropy(asked.smoothing)
-    for epoch in range(asked.epochs):
-        loss = train_epoch(epoch, model, train, optimizer, schedule, loss_of, autocast, asked)
-        found = validate(model, held, autocast, asked)
-        utils.update_summary(epoch, {"loss": loss}, found, str(out / "summary.csv"), write_header=epoch == 0)
-        saver.save_checkpoint(epoch, metric=found["top1"])
-        schedule.step(epoch + 1, found["top1"])
-    if asked.predict:
+    loss_of = LabelSmoothingCrossEntropy(arguments.smoothing)
+    for epoch in range(arguments.epochs):
+        loss = train_epoch(epoch, model, train, optimizer, schedule, loss_of, autocast, arguments)
+        scores = validate(model, validation, autocast, arguments)
+        utils.update_summary(epoch, {"loss": loss}, scores, str(out / "summary.csv"), write_header=epoch == 0)
+        saver.save_checkpoint(epoch, metric=scores["top1"])
+        schedule.step(epoch + 1, scores["top1"])
+    if arguments.predict:
         best = torch.load(out / "model_best.pth.tar", weights_only=False)
         model.load_state_dict(best["state_dict"])
-        predict(model, list_classes(asked), config, autocast, asked)
+        predict(model, list_classes(arguments), config, autocast, arguments)
 
 
 @torch.no_grad()
@@ -193,11 +197,11 @@ def predict(
     classes: list[str],
     config: dict[str, Any],
     autocast: Autocast,
-    asked: argparse.Namespace,
+    arguments: argparse.Namespace,
 ) -> None:
     """Writes the probabilities of the images in test/ to the file of --predict, as timm's inference.py does."""
     model.eval()
-    files = sorted((asked.data_dir / "test").iterdir())
+    files = sorted((arguments.data_dir / "test").iterdir())
     change = create_transform(
         config["input_size"],
         is_training=False,
@@ -207,15 +211,16 @@ def predict(
         crop_pct=config["crop_pct"],
     )
     lines = [",".join(["image", *classes])]
-    for start in range(0, len(files), asked.batch_size):
-        names = files[start : start + asked.batch_size]
-        images = torch.stack([change(Image.open(each).convert("RGB")) for each in names])
+    for start in range(0, len(files), arguments.batch_size):
+        names = files[start : start + arguments.batch_size]
+        images = torch.stack([change(Image.open(file).convert("RGB")) for file in names])
         with autocast():
-            found = model(arranged(images, asked)).float().softmax(1)
+            probabilities = model(arranged(images, arguments)).float().softmax(1)
         lines += [
-            ",".join([each.name, *map(str, row)]) for each, row in zip(names, found.tolist(), strict=True)
+            ",".join([file.name, *map(str, row)])
+            for file, row in zip(names, probabilities.tolist(), strict=True)
         ]
-    Path(asked.predict).write_text("\n".join(lines) + "\n")
+    Path(arguments.predict).write_text("\n".join(lines) + "\n")
 
 
 if __name__ == "__main__":
