@@ -66,8 +66,8 @@ def command(
     """Train a grid of settings, or search with optuna. Each trial is an ordinary run.
 
     The runs are NAME-001, NAME-002, ... Run the same command again to resume. The table shows the gain of
-    the best trial over each other trial on the same rows, and marks gains that are not significant. ± is the
-    sample standard deviation over folds (ddof 1). A pruned trial has no score. The exit status is 5 if
+    the best trial over each other trial on the same rows. It marks gains that are not significant. The number
+    after ± is the sample standard deviation over folds (ddof 1). A pruned trial has no score. The exit status is 5 if
     a trial failed, and 6 if --time is over.
 
     \b

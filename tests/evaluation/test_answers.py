@@ -185,3 +185,13 @@ def test_a_sample_that_lists_images_gets_each_the_prediction_of_its_answer() -> 
     wanted = frame_of(table, made).groupby("answer")["p"].transform("mean")
     assert np.allclose(spread.align(frame_of(table, made)["id"])[:, 1], wanted, atol=1e-6)
     assert expand_to_images(joined, test, joined.ids.tolist()) is joined
+
+
+def test_predictions_stay_if_the_sample_asks_for_answers_or_rows_are_images() -> None:
+    shares = np.array([[0.4, 0.6]], np.float32)
+    answers = Predictions(np.array(["x"]), np.array([0]), CLASSES, shares)
+    table = Table(np.array(["x", "y"]), [Path("x"), Path("y")], CLASSES, None, answers=np.array(["x", "x"]))
+    assert expand_to_images(answers, table, ["x"]) is answers  # x is an answer and also an image
+    assert expand_to_images(answers, table, ["x", "y"]).ids.tolist() == ["x", "y"]
+    assert expand_to_images(answers, table, ["other"]) is answers
+    assert expand_to_images(answers, replace(table, answers=None), ["x", "y"]) is answers

@@ -13,12 +13,16 @@ from sklearn.metrics import accuracy_score
 
 from kit.commands._menu import run
 from kit.data.predictions import Predictions
+from kit.data.table import Table
 from kit.evaluation.bootstrap import Gain
 from kit.kinds.decision import Decision
+from kit.kinds.targets import NUMBERS
 from kit.stages.blending import diversity as module
 from kit.stages.blending.blend import diversity
 from kit.stages.blending.diversity import Diversity, correlation, error_matrix, overlap
+from kit.stages.blending.diversity import _overlap_of_errors as errors_overlap
 from kit.stages.blending.heat_map import heat_colour, png
+from kit.stages.blending.members import OutOfFold
 from tests.drawn_members import drawn
 from tests.written_runs import LABELS, competition, write_run
 
@@ -40,6 +44,26 @@ def test_overlap_by_hand() -> None:
     # wrong on rows 0 1 2, on 1 2 3, and on none: both 2 of either 4
     errors = np.array([[1, 1, 1, 0, 0], [0, 1, 1, 1, 0], [0, 0, 0, 0, 0]], dtype=bool)
     assert overlap(errors).tolist() == [[1, 0.5, 0], [0.5, 1, 0], [0, 0, 1]]
+
+
+def test_one_error_of_one_member_is_not_shared() -> None:
+    assert overlap(np.array([[True, False], [False, False]])).tolist() == [[1, 0], [0, 1]]
+
+
+def test_the_correlation_of_members_that_vary_little_is_numpys() -> None:
+    members = np.array([[[0.50, 0.50], [0.51, 0.49]], [[0.50, 0.50], [0.49, 0.51]]])
+    np.testing.assert_allclose(correlation(members), [[1, -1], [-1, 1]], atol=1e-9)
+
+
+def test_errors_of_numbers_overlap_by_their_correlation_in_units_of_each_column() -> None:
+    rng = np.random.default_rng(0)
+    truth = rng.normal(0, [1, 1000], (40, 2))  # the second column would hide the first one
+    members = truth + rng.normal(0, [0.5, 1], (3, 40, 2))
+    ids = np.array([f"{row}" for row in range(40)])
+    table = Table(ids, [Path(name) for name in ids], ("a", "b"), truth, target=NUMBERS)
+    rows = OutOfFold(("x", "y", "z"), ids, members, np.zeros(40, int), table)
+    errors = ((members - truth) / truth.std(axis=0)).reshape(3, -1)
+    np.testing.assert_allclose(errors_overlap(rows, Decision()), np.corrcoef(errors), atol=1e-9)
 
 
 def test_a_row_is_wrong_by_its_class_or_by_any_of_its_labels() -> None:
@@ -78,6 +102,7 @@ def test_a_fitted_ensembler_is_cross_fitted_with_and_without(tmp_path: Path) -> 
     assert (found.ensembler, found.score) == ("single", 1)
     # without a: fold 0 goes to c, which is best on the others and wrong on all of it; the others to b, wrong once
     assert [one.value for one in found.gains] == pytest.approx([4 / 9, 0, 0])
+    assert [(one.low, one.high) for one in found.gains[1:]] == [(0, 0), (0, 0)]
 
 
 def test_one_member_alone_brings_nothing_to_compare(tmp_path: Path) -> None:
@@ -124,5 +149,6 @@ def test_the_command_shows_draws_and_writes_no_submission(
     assert run(["plot", "members", "a", "b", "--ensembler", "single", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert (found["ensembler"], found["members"]) == ("single", ["a@plain", "b@plain"])
+    assert len(found["gains"]) == 2
     assert found["overlap"] == [[1, 0], [0, 1]]
     assert run(["plot", "members", "a", "--out", "x.jpg"]) == 2
