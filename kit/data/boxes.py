@@ -53,7 +53,7 @@ def find_boxes(
         raise ConfigError(
             f"data.box: no column and no file {names[0]!r}{did_you_mean(names[0], columns)}",
             code="C07",
-            hint=f"its columns: {', '.join(columns)}",
+            hint=f"the columns are {', '.join(columns)}; a file of boxes would be {path}",
         )
     return _of_file(open_box_file(path), ids, files)
 

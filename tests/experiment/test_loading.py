@@ -77,7 +77,7 @@ def test_a_loss_of_soft_rows_is_given_probabilities_and_ones(school: Path) -> No
 def test_distillation_is_given_the_label_and_the_word_of_the_folds_own_teachers(school: Path) -> None:
     plant(school, "train", lambda found: np.eye(3)[found.folds])  # fold 0 says class 0 of all, fold 1 class 1
     setting = setting_of(
-        taught(school, told=("test", "train")), "pseudo_labels=pseudo_labels/first", "loss=distillation"
+        taught(school, rows=("test", "train")), "pseudo_labels=pseudo_labels/first", "loss=distillation"
     )
     for fold in (0, 1):
         made = setting.training_data(fold, Loss.open("distillation"))
@@ -215,7 +215,7 @@ def test_labels_that_do_not_fit_are_refused_before_anything_is_trained(
 ) -> None:
     taught(school)
     taught(school, "soft", labels="soft")
-    taught(school, "both", told=("test", "train"))
+    taught(school, "both", rows=("test", "train"))
     with pytest.raises(error, match=text):
         setting_of(school, *overrides)
 
@@ -242,7 +242,7 @@ def test_a_damaged_file_of_labels_is_named(school: Path) -> None:
     file.write_bytes(file.read_bytes()[:-50])
     with pytest.raises(InvalidError, match="D40"):
         setting_of(school, "pseudo_labels=pseudo_labels/first")
-    taught(school, "both", told=("test", "train"))
+    taught(school, "both", rows=("test", "train"))
     (school / "pseudo_labels" / "both" / "train.parquet").unlink()
     with pytest.raises(InvalidError, match=r"D40 .*train\.parquet is missing"):
         setting_of(school, "pseudo_labels=pseudo_labels/both", "loss=distillation")
