@@ -86,6 +86,12 @@ def prose_of_page(file: Path) -> Iterator[Prose]:
             yield Prose(str(file.relative_to(ROOT)), " ".join(plain.split()))
 
 
+def lines_of_page(file: Path) -> Iterator[Prose]:
+    """All lines, those of tables and of shown output too."""
+    for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), 1):
+        yield Prose(f"{file.relative_to(ROOT)}:{number}", line)
+
+
 def pages() -> list[Path]:
     return [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
@@ -218,7 +224,11 @@ def main(arguments: Sequence[str]) -> int:
     docstrings = list(prose_of_docstrings())
     findings = [line for page in pages() for line in find_wide_lines(page)]
     findings += find_long_sentences(iter([*docs, *help_texts, *docstrings]))
-    others = [*prose_of_messages(), *prose_of_templates()]
+    others = [
+        *prose_of_messages(),
+        *prose_of_templates(),
+        *(line for page in pages() for line in lines_of_page(page)),
+    ]
     findings += find_private_words(iter([*docs, *help_texts, *docstrings, *others]))
     print("\n".join(findings))
     for name, prose in (("README and docs", docs), ("help", help_texts), ("docstrings", docstrings)):

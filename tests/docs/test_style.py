@@ -14,6 +14,7 @@ from tools.prose import (
     find_long_sentences,
     find_private_words,
     find_wide_lines,
+    lines_of_page,
     pages,
     prose_of_docstrings,
     prose_of_help,
@@ -32,6 +33,7 @@ def test_a_page_is_narrow_and_its_sentences_are_short(page: Path) -> None:
     assert not find_wide_lines(page)
     assert not find_long_sentences(prose_of_page(page))
     assert not find_private_words(prose_of_page(page))
+    assert not find_private_words(lines_of_page(page))
 
 
 def test_help_has_short_sentences_and_words_of_the_field() -> None:
