@@ -13,6 +13,7 @@ import numpy as np
 
 from benchmarks.gain_data import Photos
 from kit.config.workspace import Workspace
+from kit.core.files import fingerprint
 from kit.data.predictions import Predictions
 from kit.data.table import train_table
 from kit.evaluation.bootstrap import resample_scores
@@ -22,6 +23,7 @@ from kit.kinds import Metric
 from kit.stages.training.train import train
 
 RATES = (0.002, 0.008)
+MAX_NAME = 80  # characters of a run's name, before a hash of the rest
 RATE_SEED = 100  # of the runs that choose the rate
 RATE = "optimizer.lr={}"
 
@@ -132,7 +134,9 @@ def predict(
 ) -> Predictions:
     """Out-of-fold predictions of a technique in a competition, by all folds or the given ones."""
     changes = (*question.common, technique.rate.format(rate), *technique.changes)
-    name = "r-" + re.sub(r"[^a-z0-9.]+", "-", f"{' '.join(changes)}".lower())[:80].strip("-.")
+    name = "r-" + re.sub(r"[^a-z0-9.]+", "-", " ".join(changes).lower()).strip("-.")
+    if len(name) > MAX_NAME:
+        name = f"{name[:MAX_NAME]}-{fingerprint(name)[:8]}"
     overrides = [*changes, f"seed={seed}"]
     run = train(part.space.root, overrides, name=name, folds=folds)
     made = Predictions.read(run.predictions("plain") / "oof.parquet")

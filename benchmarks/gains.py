@@ -25,6 +25,7 @@ from benchmarks.gain_runs import RATES, Part, Question, Technique, ask
 
 CLASSES = {"class_list": "classes.csv", "superclasses": "group", "parents": ["group"]}
 TAIL_RATIO = 50.0  # asked for between the largest and the smallest class of the training rows
+HIGH_RATES = (*RATES, 0.03)
 GRADE_SHARES = (0.45, 0.2, 0.2, 0.1, 0.05)
 
 
@@ -108,7 +109,7 @@ BOTH_LEVELS = {
 }
 BASE_RATE = "optimizer.base.lr={}"
 FREE = ("optimizer=schedule_free_adamw", "scheduler=constant", "scheduler.warmup=0.05")
-RANGER = ("optimizer=lookahead", "optimizer.base=timm", "optimizer.base.opt=radam")
+RANGER = ("optimizer=lookahead", "optimizer.base=timm", "optimizer.base.opt=radamw")
 OPTIMISERS = {
     "`adamw`": Technique(),
     "`adamw`, twice the epochs": Technique(("epochs=40", "validate_every=40")),
@@ -117,7 +118,7 @@ OPTIMISERS = {
         ("optimizer=sam", "optimizer.adaptive=true", "optimizer.radius=1"), BASE_RATE
     ),
     "`schedule_free_adamw`": Technique(FREE),
-    "`lookahead` around radam (Ranger)": Technique(RANGER, BASE_RATE),
+    "`lookahead` around radamw (Ranger)": Technique(RANGER, BASE_RATE, HIGH_RATES),
     "`ema_decay` 0.99": Technique(("ema_decay=0.99",)),
     "`swa_start` 0.75": Technique(("swa_start=0.75",)),
 }
@@ -138,7 +139,7 @@ NUMBER_LOSSES = {
     "`r2`": Technique(("loss=r2",)),
     "`smooth_l1`": Technique(("loss=smooth_l1",)),
 }
-CUT, HIGH_RATES = "cut_points", (*RATES, 0.03)
+CUT = "cut_points"
 GRADE_LOSSES = {
     "`cross_entropy`": Technique(rates=HIGH_RATES),
     "`coral`": Technique(("loss=coral",), rates=HIGH_RATES),

@@ -19,7 +19,7 @@ SLOW, STEPS = "slow", "lookahead_steps"  # in a weight's state, and in a group
 class Lookahead(Optimizer):
     """After every `every` steps of `base` the weights return to the slow ones, plus `share` of the difference.
 
-    With `base` timm's radam it is Ranger. The learning rate is the base's.
+    With `base` timm's radamw it is Ranger. The learning rate is the base's.
 
     Source: Zhang et al. 2019, "Lookahead Optimizer: k steps forward, 1 step back", algorithm 1.
     """

@@ -22,7 +22,11 @@ class TimmOptimizer(Optimizer):
 
     opt: str = Field("lamb", description="timm's name, such as lamb, lion, adopt, nadamw or adafactor")
     lr: float = Field(2e-3, gt=0, description="peak learning rate")
-    weight_decay: float = Field(0.05, ge=0, description="as the optimizer means it")
+    weight_decay: float = Field(
+        0.05,
+        ge=0,
+        description="as the optimizer means it; 0.05 is too much if decay is added to the gradient, as in radam",
+    )
     momentum: float = Field(0.9, ge=0, lt=1, description="for those that have one")
 
     def build(self, parameters: Sequence[tuple[str, torch.nn.Parameter]]) -> torch.optim.Optimizer:
