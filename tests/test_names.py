@@ -48,9 +48,10 @@ def definitions(tree: ast.AST, kinds: tuple[type[ast.AST], ...]) -> Iterator[ast
     return (node for node in ast.walk(tree) if isinstance(node, kinds))
 
 
-def modules() -> Iterator[tuple[str, ast.Module]]:
-    for path in sorted((ROOT / "kit").rglob("*.py")):
-        yield str(path.relative_to(ROOT)), ast.parse(path.read_text())
+def modules(*folders: str) -> Iterator[tuple[str, ast.Module]]:
+    for folder in folders or ("kit",):
+        for path in sorted((ROOT / folder).rglob("*.py")):
+            yield str(path.relative_to(ROOT)), ast.parse(path.read_text())
 
 
 def is_property(node: ast.FunctionDef) -> bool:
@@ -102,7 +103,8 @@ def vague_names(tree: ast.AST) -> Iterator[tuple[int, str]]:
 
 
 def test_locals_parameters_and_fields_are_named_by_what_they_hold() -> None:
-    faults = [f"{path}:{line}: {name}" for path, tree in modules() for line, name in vague_names(tree)]
+    trees = modules("kit", "plugins", "tools")
+    faults = [f"{path}:{line}: {name}" for path, tree in trees for line, name in vague_names(tree)]
     assert faults == [], "a local carries meaning (STYLE.md)"
 
 
