@@ -37,7 +37,8 @@ from kit.stages.prediction.tta import predict_view_sets, tta, views_name
 from kit.stages.training.train import train
 
 SIDE, ROWS, EPOCHS = 32, 500, 12
-Draw = tuple[list[np.ndarray], list[np.ndarray], list[object]]  # images to train on, test images, all labels
+
+Accuracies = dict[tuple[str, str], float]  # by case and technique
 SHIFTS: Mapping[str, Callable[[np.ndarray], np.ndarray]] = {
     "the same light": lambda image: image,
     "half of the light": lambda image: image / 2,
@@ -53,12 +54,12 @@ def frame_digits(scans: np.ndarray, rng: np.random.Generator) -> list[np.ndarray
     return [frame(enlarge(scan, int(rng.choice((24, 26, 28)))), SIDE, rng, 0.5) for scan in scans]
 
 
-def measure_bn_adapt(seed: int) -> dict[tuple[str, str], float]:
+def measure_bn_adapt(seed: int) -> Accuracies:
     """Accuracies by case and N of `--bn-adapt`; plain: without it."""
     rng = np.random.default_rng(seed)
     scans, labels = shuffle_digits(rng)
     images = frame_digits(scans[: 2 * ROWS], rng)
-    found: dict[tuple[str, str], float] = {}
+    accuracies: Accuracies = {}
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder) / "trained"
         write_competition(root, images[:ROWS], images[ROWS:], labels.tolist(), {"seed": seed})
@@ -76,8 +77,8 @@ def measure_bn_adapt(seed: int) -> dict[tuple[str, str], float]:
             for prior in (None, *PRIORS):
                 tta(space, run.folder, bn_adapt=prior)
                 member = "plain" if prior is None else f"plain-bn{prior}"
-                found[name, member] = find_accuracy(run, "test", truth.tolist(), member)
-    return found
+                accuracies[name, member] = find_accuracy(run, "test", truth.tolist(), member)
+    return accuracies
 
 
 VIEWS: Mapping[str, Any] = {
@@ -89,24 +90,24 @@ VIEWS: Mapping[str, Any] = {
     "`shift`": "shift",
 }
 CROPS = {"name": "light", "scale": [0.3, 1.0]}
-SCENES: Mapping[str, tuple[Sequence[int], Sequence[int], float, Mapping[str, Any]]] = {
-    # sides of the shapes of training images, of test images, their offset, and the augmenter
-    "whole images; shapes anywhere": ((10,), (10,), 1.0, {"name": "resize"}),
-    "random crops; shapes anywhere": ((10,), (10,), 1.0, CROPS),
-    "random crops; test shapes half as large": ((16,), (8,), 1.0, CROPS),
-    "random crops; sizes vary threefold": ((6, 10, 18), (6, 10, 18), 1.0, CROPS),
+SCENES: Mapping[str, tuple[int | tuple[int, ...], int | tuple[int, ...], float, float, Mapping[str, Any]]] = {
+    # sides of the shapes of training images, of test images, their offset, the noise, and the augmenter
+    "whole images; shapes that fill the frame": (28, 28, 0.0, 2.0, {"name": "resize"}),
+    "whole images; shapes of a third, anywhere": (10, 10, 1.0, 1.0, {"name": "resize"}),
+    "random crops; test shapes smaller by a third": (15, 10, 1.0, 0.4, CROPS),
+    "random crops; sizes vary threefold": ((6, 10, 18), (6, 10, 18), 1.0, 0.5, CROPS),
 }
 
 
-def measure_views(seed: int) -> dict[tuple[str, str], float]:
+def measure_views(seed: int) -> Accuracies:
     """Accuracies by case and views."""
-    found: dict[tuple[str, str], float] = {}
-    for name, (own, theirs, offset, augmenter) in SCENES.items():
+    accuracies: Accuracies = {}
+    for name, (own, theirs, offset, noise, augmenter) in SCENES.items():
         rng = np.random.default_rng(seed)
         labels = rng.choice(SHAPES, 2 * ROWS).tolist()
-        sides = [*rng.choice(own, ROWS), *rng.choice(theirs, ROWS)]
+        sides = [int(rng.choice(np.atleast_1d(each))) for each in (own, theirs) for _ in range(ROWS)]
         images = [
-            frame(draw_shape(label, side), SIDE, rng, offset, noise=0.5)
+            frame(draw_shape(label, side), SIDE, rng, offset, noise)
             for label, side in zip(labels, sides, strict=True)
         ]
         with tempfile.TemporaryDirectory() as folder:
@@ -118,23 +119,23 @@ def measure_views(seed: int) -> dict[tuple[str, str], float]:
             predict_view_sets(root, run.folder, list(sets.values()))
             for label, views in sets.items():
                 member = views_name(Views.open(views, root, "views"), "mean")
-                found[name, label] = find_accuracy(run, "test", labels, member)
-    return found
+                accuracies[name, label] = find_accuracy(run, "test", labels, member)
+    return accuracies
 
 
-def print_table(head: str, found: pd.DataFrame, names: Mapping[str, str]) -> None:
-    """Prints a row per case and technique; the columns of `found` are pairs of them, its rows are draws."""
+def print_table(head: str, accuracies: pd.DataFrame, names: Mapping[str, str]) -> None:
+    """Prints a row per case and technique. Columns are pairs of them, and rows are draws."""
     print(f"| {head} | plain | this one | gain (95 %) |\n|---|---|---|---|---|")
-    for case in found.columns.get_level_values(0).unique():
+    for case in accuracies.columns.get_level_values(0).unique():
         for name, label in names.items():
-            plain, own = found[case, "plain"], found[case, name]
+            plain, own = accuracies[case, "plain"], accuracies[case, name]
             gain = interval(np.asarray(own - plain))
             print(f"| {case} | {label} | {plain.mean():.3f} | {own.mean():.3f} | {gain} |", flush=True)
 
 
-def measure(one: Callable[[int], dict[tuple[str, str], float]], draws: int) -> pd.DataFrame:
-    """A row per draw."""
-    return pd.DataFrame([one(seed) for seed in range(draws)])
+def collect(draws: Sequence[Accuracies]) -> pd.DataFrame:
+    """A row per draw, and a column per pair of case and technique."""
+    return pd.DataFrame({key: [draw[key] for draw in draws] for key in draws[0]})
 
 
 def main() -> None:
@@ -146,14 +147,16 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", choices=("bn-adapt", "views"), default=["bn-adapt", "views"])
     options = parser.parse_args()
     warnings.simplefilter("ignore")
-    started = time.process_time()
+    started, draws = time.process_time(), range(options.draws)
     if "bn-adapt" in options.only:
         names = {f"plain-bn{prior}": f"`--bn-adapt {prior}`" for prior in PRIORS}
-        print_table("test images | option", measure(measure_bn_adapt, options.draws), names)
+        print_table("test images | option", collect([measure_bn_adapt(seed) for seed in draws]), names)
         print(f"{time.process_time() - started:.0f} s of CPU time\n", flush=True)
     if "views" in options.only:
         names = {name: name for name in VIEWS}
-        print_table("trained on; test images | `--views`", measure(measure_views, options.draws), names)
+        print_table(
+            "trained on; test images | `--views`", collect([measure_views(seed) for seed in draws]), names
+        )
         print(f"{time.process_time() - started:.0f} s of CPU time", flush=True)
 
 
