@@ -151,8 +151,8 @@ def test_the_report_evaluates_clips(space: Path) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", KitWarning)
         facts = gather_facts(space, check=False)
-    assert isinstance(facts.judged, MemberEvaluation)
-    assert facts.judged.rows == TRAIN_CLIPS
+    assert isinstance(facts.evaluation, MemberEvaluation)
+    assert facts.evaluation.rows == TRAIN_CLIPS
     data, frames = facts.data, pd.read_csv(space / "data/train.csv")
     assert isinstance(data, DataSection)
     assert (data.train, data.train_answers, data.test_answers) == (len(frames), TRAIN_CLIPS, TEST_CLIPS)
