@@ -126,19 +126,19 @@ def network_folder(options: argparse.Namespace, folder: Path) -> Path:
     return folder
 
 
-def score(options: argparse.Namespace, made: pd.DataFrame) -> str:
+def score(options: argparse.Namespace, predictions: pd.DataFrame) -> str:
     """What the leaderboard's script prints for the labels of highest probability."""
-    labels = made.idxmax(axis=1)
+    labels = predictions.idxmax(axis=1)
     labels.index = pd.Index([Path(str(each)).stem for each in labels.index])
     sample = pd.read_csv(options.workspace / "sample_submission.csv", dtype=str)
     sample[sample.columns[1]] = labels[sample[sample.columns[0]]].to_numpy()
     file = options.workspace / f"{options.peer}.csv"
     sample.to_csv(file, index=False)
     script = options.workspace / options.score
-    found = subprocess.run(
+    process = subprocess.run(
         [sys.executable, str(script), str(file)], capture_output=True, text=True, check=True
     )
-    return re.sub(r"\s+", " ", found.stdout.strip())
+    return re.sub(r"\s+", " ", process.stdout.strip())
 
 
 if __name__ == "__main__":
