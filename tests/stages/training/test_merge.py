@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Sequence
 from dataclasses import replace
@@ -12,6 +13,7 @@ import pytest
 import torch
 from torch import nn
 
+from kit.commands._menu import run
 from kit.config.workspace import Workspace
 from kit.data.predictions import Predictions
 from kit.data.table import train_table
@@ -67,6 +69,20 @@ def test_the_merged_run_predicts_as_the_head_and_is_an_ordinary_run(probed: Path
     assert submitted.rows == 60
     again = merge_heads(probed, "probe", "whole")
     assert again.difference == made.difference
+
+
+def test_the_command_prints_the_run_and_how_to_fine_tune_it(
+    probed: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(probed)
+    assert run(["merge", "runs/probe", "--name", "whole"]) == 0
+    printed = capsys.readouterr()
+    assert printed.out == "runs/whole\n"
+    pooling = '{"name":"standardised","base":{"name":"gem","power":3.0,"learned":true},"features":16}'
+    assert f"init_from=runs/whole 'pooling={pooling}'" in printed.err
+    assert run(["merge", "runs/probe", "--name", "whole", "--json"]) == 0
+    made = json.loads(capsys.readouterr().out)
+    assert (made["run"], made["heads"], made["folds"]) == ("runs/whole", "runs/probe", [0, 1])
 
 
 def test_a_merged_network_is_torchs_backbone_then_the_standardised_head(probed: Path) -> None:
