@@ -49,6 +49,10 @@ RECIPES = {
     "lr 0.0003": Recipe({"optimizer": {"name": "adamw", "lr": 3e-4, "weight_decay": 0.05}}),
     "lr 0.003": Recipe({"optimizer": {"name": "adamw", "lr": 3e-3, "weight_decay": 0.05}}),
     "layer decay 0.9": Recipe({"layer_decay": 0.9}),
+    "body at a third of the rate": Recipe({"optimizer.lr": 3.3e-4, "lr_scales": {"head": 3.0}}),
+    "progressive sizes": Recipe(
+        {"stages": [{"epochs": 1, "image_size": 64}, {"epochs": 1, "image_size": 80}, {"image_size": 96}]}
+    ),
     "heavy": Recipe({"augmenter": {"name": "heavy"}}),
     "randaugment": Recipe({"augmenter": {"name": "randaugment"}}),
     "heavy, mixed": Recipe({"augmenter": {"name": "heavy"}, "loss": MIXED}),
