@@ -31,6 +31,7 @@ FAULTY = '''"""Cross-entropy, and a fault."""
 
 import os
 import signal
+import time
 
 import torch
 
@@ -38,6 +39,16 @@ from kit.kinds import Loss
 from kit.plugins.loss.cross_entropy import CrossEntropy
 
 asked = 0
+
+
+def ask_launcher_to_stop():
+    """Sends torchrun a signal, and waits until it has passed the signal on to this rank."""
+    passed_on, handler = [], signal.getsignal(signal.SIGTERM)
+    signal.signal(signal.SIGTERM, lambda number, frame: (passed_on.append(number), handler(number, frame)))
+    os.kill(os.getppid(), signal.SIGTERM)
+    while not passed_on:
+        time.sleep(0.01)
+    signal.signal(signal.SIGTERM, handler)
 
 
 class Faulty(Loss):
@@ -63,7 +74,7 @@ class Faulty(Loss):
                     case "term":
                         os.kill(os.getpid(), signal.SIGTERM)
                     case "parent" if "TORCHELASTIC_RUN_ID" in os.environ:
-                        os.kill(os.getppid(), signal.SIGTERM)
+                        ask_launcher_to_stop()
                     case "nan":
                         return outputs.sum(1) * float("nan")
         return CrossEntropy().rows(outputs, labels)

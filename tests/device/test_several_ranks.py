@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -359,9 +358,7 @@ def test_a_signal_to_torchrun_saves_once_and_leaves_no_process(undisturbed: Path
     )
     said = started.communicate(timeout=120)[1]
     assert started.returncode != 0
-    # on a busy machine the launcher passes the signal on only after the last step of the epoch
-    assert len(re.findall("R05 stopped (after fold 0 epoch 2|before fold 1)", said)) == 1, said
-    assert said.count("R05") == 1, said
+    assert said.count("R05 stopped after fold 0 epoch 2") == 1, said
     with pytest.raises(ProcessLookupError):
         os.killpg(started.pid, 0)
     assert checkpoints.within(space / "runs" / "r" / "fold-0")
