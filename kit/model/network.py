@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from kit.config.models import Experiment
+from kit.core import randomness
 from kit.device import torch_internals
 from kit.errors import ConfigError, did_you_mean
 from kit.kinds import Backbone, Classes, ColumnLayout, Columns, Head, Instances, Loss, Plugin, Pooling
@@ -250,6 +251,15 @@ def build(parts: Parts, classes: int, image_size: int) -> Network:
     side, features = build_side_input(parts, features)
     head = parts.head.build(features, parts.loss.width(classes))
     return Network(backbone, pooling, head, normalisation, side, bags)
+
+
+def build_untrained(parts: Parts, classes: int, experiment: Experiment) -> Network:
+    """Returns the network of `kit embed --untrained`: its weights are loaded, or drawn from the experiment's seed.
+
+    Raises what `build` raises.
+    """
+    torch.manual_seed(randomness.number(experiment.seed, "weights", 0))
+    return build(parts, classes, experiment.image_size)
 
 
 def build_side_input(parts: Parts, features: int) -> tuple[SideInput | None, int]:

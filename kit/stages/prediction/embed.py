@@ -20,7 +20,6 @@ import torch
 
 from kit.config.models import Experiment
 from kit.config.workspace import Workspace
-from kit.core import randomness
 from kit.core.display import Displayed, frame
 from kit.core.files import StrPath, atomic_folder, remove_folder
 from kit.core.progress import Progress, ResultOf, Work, stage
@@ -232,8 +231,7 @@ def _restore(path: Path, root: Path, device: torch.device) -> Embedder:
 def _initial_embedder(setting: RunContext) -> Embedder:
     """Returns the network with its initial weights, drawn or loaded."""
     experiment = setting.experiment
-    torch.manual_seed(randomness.number(experiment.seed, "weights", 0))
-    built = network.build(setting.parts_of(0), len(setting.loaded.table.classes), experiment.image_size)
+    built = network.build_untrained(setting.parts_of(0), len(setting.loaded.table.classes), experiment)
     placed = setting.precision.to_device(built.eval(), setting.device)
     prepared = for_predicting(placed, setting.precision, experiment.image_size)
     return Embedder(cast(Network, prepared), setting.precision)

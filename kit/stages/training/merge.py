@@ -11,12 +11,10 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from kit.config.models import Experiment
 from kit.config.workspace import Workspace
-from kit.core import randomness
 from kit.core.display import Displayed, frame
 from kit.core.files import StrPath, remove_partial_files
 from kit.core.progress import Progress, Work, finish, stage
@@ -116,10 +114,14 @@ def merge_heads(workspace: Workspace | StrPath, path: StrPath, name: str) -> Wor
         setting = yield from prepare_run(space, run, like=heads.run)
         _check_folds(setting, parts, heads.run)
         setting.begin(request)
-        differences = []
+        differences, weights_by_tag = [], dict[str, Mapping[str, Tensor]]()
         for number, (fold, checkpoint) in enumerate(sorted(parts.items())):
             yield Progress("merge", number, len(parts), f"fold {fold}")
-            differences.append(_merge_fold(setting, fold, checkpoint, source, heads.run))
+            tag = source.tags[str(fold)]
+            if tag not in weights_by_tag:  # all folds of an untrained network have its one tag
+                weights_by_tag = {tag: _source_weights(setting, fold, source)}
+            joined = _join(checkpoint.prediction_weights, weights_by_tag[tag])
+            differences.append(_merge_fold(setting, fold, joined, source, heads.run))
         whole = assemble(setting)
     scores = dict(whole.provenance.require_scores())
     pooling = f"pooling={json.dumps(experiment['pooling'], separators=(',', ':'))}"
@@ -168,18 +170,21 @@ def _check_folds(setting: RunContext, parts: Mapping[int, Checkpoint], heads: Ru
             raise InvalidError(f"runs/{heads.name} was trained on other folds than the table's", code="D43")
 
 
-def _merge_fold(setting: RunContext, fold: int, head: Checkpoint, source: EmbeddedRun, heads: Run) -> float:
+def _merge_fold(
+    setting: RunContext, fold: int, weights: Mapping[str, Tensor], source: EmbeddedRun, heads: Run
+) -> float:
     """Writes a fold's checkpoint and predictions; returns their mean difference from those of the head."""
     classes, size = len(setting.loaded.table.classes), setting.experiment.image_size
     parts = setting.parts_of(fold).without_pretrained()
     built = network.build(parts, classes, size)
-    built.load_state_dict(_join(head.prediction_weights, _source_weights(setting, fold, source)))
+    built.load_state_dict(weights)
     merged = setting.precision.to_device(built.eval(), setting.device)
     held_out = finish(predict_held_out(setting, fold, merged))
     before = Predictions.read(heads.fold_predictions_file(fold))
-    known = np.isin(before.ids, held_out.ids)
-    aligned = held_out.align(before.ids[known]) if known.any() else np.zeros((0, classes), np.float32)
-    difference = float(np.abs(aligned - before.probabilities[known]).mean()) if known.any() else 0.0
+    before = before.take(np.isin(before.ids, held_out.ids))
+    difference = (
+        float(np.abs(held_out.align(before.ids) - before.probabilities).mean()) if len(before) else 0.0
+    )
     if difference > TOLERANCE:
         raise InvalidError(
             f"fold {fold}: the network of runs/{source.run.name} does not give the predictions of runs/{heads.name}",
@@ -200,8 +205,7 @@ def _source_weights(setting: RunContext, fold: int, source: EmbeddedRun) -> Mapp
         return checkpoints.load(path).prediction_weights
     experiment, root = source.experiment, setting.workspace.root
     parts = network.open_parts(experiment, root, network.classes_from_table(setting.loaded.table))
-    torch.manual_seed(randomness.number(experiment.seed, "weights", 0))
-    return network.build(parts, len(source.table.classes), experiment.image_size).state_dict()
+    return network.build_untrained(parts, len(source.table.classes), experiment).state_dict()
 
 
 def _join(head: Mapping[str, Tensor], source: Mapping[str, Tensor]) -> dict[str, Tensor]:
