@@ -162,9 +162,13 @@ class RunContext:
         """Returns the digest of the training rows' side columns or bags; empty if the network takes neither."""
         if self.image_bags is not None:
             return self.image_bags.digest()
+        return self.digest_columns(self.loaded.table, "train")
+
+    def digest_columns(self, table: Table, split: str) -> str:
+        """Returns the digest of the side columns of a table's rows; empty if the network takes none."""
         if self.techniques.parts.columns is None:
             return ""
-        return columns_digest(self.loaded.table, self.workspace.competition.data.columns, "train")
+        return columns_digest(table, self.workspace.competition.data.columns, split)
 
     def pseudo_row_count(self, fold: int) -> int:
         """Returns how many test rows a fold's model also trains on.

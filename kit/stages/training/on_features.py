@@ -20,7 +20,7 @@ from kit.core import randomness
 from kit.core.files import remove_partial_files
 from kit.core.progress import Progress, Work
 from kit.core.stopping import TIME_OVER_TEXT, Stop
-from kit.data.column_encoder import SideValues, columns_digest
+from kit.data.column_encoder import SideValues
 from kit.data.predictions import Predictions, ids_fingerprint, write_parts
 from kit.data.vector_table import VectorTable
 from kit.device import memory
@@ -251,15 +251,13 @@ def _assemble_test(setting: FeatureContext) -> None:
         return
     held_out = {fold: Predictions.read(run.fold_predictions_file(fold)) for fold in there}
     plugins = [Views.open("plain"), *setting.techniques.parts.all()]
-    has_columns = setting.techniques.parts.columns is not None
-    columns = setting.workspace.competition.data.columns if has_columns else ()
     provenance = prediction_provenance(run, "plain", "mean", setting.loaded.table, plugins)
     provenance = replace(
         provenance,
         rows="test",
         ids=ids_fingerprint(setting.test.ids),
         images=setting.loaded.fingerprint(),
-        columns=columns_digest(setting.test, columns, "test"),
+        columns=setting.digest_columns(setting.test, "test"),
         checkpoints=checkpoint_tags(held_out),
     )
     write_parts(run.predictions("plain") / "test.parquet", list(there.values()), provenance)
