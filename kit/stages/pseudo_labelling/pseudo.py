@@ -140,7 +140,9 @@ def pseudo(
     pseudo_labels = PseudoLabels(
         folder,
         concat_predictions(
-            [item.predictions(train.classes) for item in selections] or [_no_predictions(train)], provenance
+            [item.predictions(train.classes, train.target) for item in selections]
+            or [_no_predictions(train)],
+            provenance,
         ),
         _of_training(teachers, training_predictions, provenance) if training_predictions else None,
     )
@@ -204,11 +206,11 @@ def _of_training(
     teachers: Teachers, training_predictions: Sequence[Predictions], provenance: Provenance
 ) -> Predictions:
     """Returns the predictions of each fold's teachers of the rows that they trained on."""
-    by_fold, classes = (
-        {fold: teachers.of_training(fold, training_predictions) for fold in teachers.folds},
-        teachers.table.classes,
-    )
-    parts = [as_predictions(predictions, fold, classes) for fold, predictions in by_fold.items()]
+    table = teachers.table
+    parts = [
+        as_predictions(teachers.of_training(fold, training_predictions), fold, table.classes, table.target)
+        for fold in teachers.folds
+    ]
     return concat_predictions(parts, provenance)
 
 
@@ -235,10 +237,8 @@ def _describe(
     rule: Rule,
 ) -> PseudoResult:
     """Returns the description. Warns of classes whose share is far from the training rows' (W22)."""
-    classes, by_class = (
-        teachers.table.classes,
-        [each for each in selections if isinstance(each, FoldSelection)],
-    )
+    classes = teachers.table.classes
+    by_class = [each for each in selections if isinstance(each, FoldSelection)]
     shares = class_shares(by_class, classes, teachers.table.prior()) if teachers.table.has_one_class else ()
     held_out = sum((selection.held_out for selection in by_class), Estimate.is_empty(len(classes)))
     confidence = np.concatenate([np.empty(0), *(selection.confidence for selection in by_class)])

@@ -9,7 +9,7 @@ import numpy as np
 
 from kit.data.predictions import Predictions
 from kit.errors import InvalidError
-from kit.kinds.targets import ONE_CLASS, Target
+from kit.kinds.targets import Target
 from kit.stages.pseudo_labelling.estimate import Estimate, estimate
 from kit.stages.pseudo_labelling.rule import Rule
 from kit.stages.pseudo_labelling.teachers import TeacherPredictions, Teachers
@@ -19,13 +19,23 @@ MIN_EXPECTED_ROWS = 5  # expected rows of a class by the prior, below which its 
 
 
 @dataclass(frozen=True, eq=False)
-class FoldSelection:
+class SelectedRows:
     """The predictions of one fold's teachers for the test rows, and the rows that the rule selects."""
 
     fold: int
     predicted: TeacherPredictions
     taken: np.ndarray  # (N,) bool
     related: int  # rows left out, because they are related to rows that the fold holds out
+
+    def predictions(self, classes: Sequence[str], target: Target) -> Predictions:
+        """Returns the selected rows, as the fold's."""
+        return as_predictions(self.predicted, self.fold, classes, target).take(self.taken)
+
+
+@dataclass(frozen=True, eq=False)
+class FoldSelection(SelectedRows):
+    """Selected rows of classes, and the accuracy of such labels on held-out rows."""
+
     held_out: Estimate
 
     @property
@@ -38,13 +48,9 @@ class FoldSelection:
         """The probability of that class."""
         return np.asarray(self.predicted.probabilities[self.taken].max(axis=1))
 
-    def predictions(self, classes: Sequence[str]) -> Predictions:
-        """Returns the selected rows, as the fold's."""
-        return as_predictions(self.predicted, self.fold, classes).take(self.taken)
-
 
 def as_predictions(
-    predicted: TeacherPredictions, fold: int, classes: Sequence[str], target: Target = ONE_CLASS
+    predicted: TeacherPredictions, fold: int, classes: Sequence[str], target: Target
 ) -> Predictions:
     """Returns teachers' predictions, as predictions of a fold."""
     folds = np.full(len(predicted.ids), fold)

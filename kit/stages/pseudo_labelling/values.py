@@ -8,13 +8,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from kit.data.predictions import Predictions
 from kit.errors import ConfigError, InvalidError
 from kit.kinds.label_kinds import MEANING
 from kit.kinds.targets import Target
 from kit.stages.pseudo_labelling.estimate import Z
 from kit.stages.pseudo_labelling.rule import Rule
-from kit.stages.pseudo_labelling.selection import as_predictions
+from kit.stages.pseudo_labelling.selection import SelectedRows
 from kit.stages.pseudo_labelling.teachers import TeacherPredictions, Teachers
 
 LEAST_SHARE = 1e-15  # predicted shares below it count as it
@@ -80,19 +79,10 @@ class ValueEstimate:
 
 
 @dataclass(frozen=True, eq=False)
-class ValueSelection:
-    """The predictions of one fold's teachers for the test rows, and the rows that the rule selects."""
+class ValueSelection(SelectedRows):
+    """Selected rows of shares or numbers, and the error of such labels on held-out rows."""
 
-    fold: int
-    predicted: TeacherPredictions
-    taken: np.ndarray  # (N,) bool
-    related: int  # rows left out, because they are related to rows that the fold holds out
     held_out: ValueEstimate
-    target: Target
-
-    def predictions(self, classes: Sequence[str]) -> Predictions:
-        """Returns the selected rows, as the fold's."""
-        return as_predictions(self.predicted, self.fold, classes, self.target).take(self.taken)
 
 
 def check_rule(rule: Rule, teachers: Teachers, soft: bool, rows: Sequence[str]) -> None:
@@ -142,9 +132,7 @@ def select_fold_values(
     truth = teachers.table.targets()[teachers.table.index_of(held.ids)]
     scale = teachers.scale_of(fold) if len(teachers.table.classes) > 1 else np.ones(1)
     estimate = estimate_error(teachers.table.target, held, truth, rule.top_fraction, scale)
-    return ValueSelection(
-        fold, predicted, taken, int((related & usable).sum()), estimate, teachers.table.target
-    )
+    return ValueSelection(fold, predicted, taken, int((related & usable).sum()), estimate)
 
 
 def lowest(deviation: np.ndarray, fraction: float) -> np.ndarray:
