@@ -9,11 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from torch import nn
 
 from kit.config.workspace import Workspace
-from kit.core.batching import even_batches
-from kit.core.randomness import generator, number
 from kit.data.embeddings import Embeddings
 from kit.data.predictions import Predictions
 from kit.data.table import train_table
@@ -24,6 +21,7 @@ from kit.stages.prediction.embed import embed, embed_untrained
 from kit.stages.training.train import train
 from tests.drawing import draw_competition
 from tests.drawn_bags import draw_bags
+from tests.torch_heads import train_layer
 
 PROBE = ("backbone=embeddings", "backbone.run=bare", "epochs=3")
 PLAIN_SGD = (
@@ -72,16 +70,7 @@ def test_a_probe_on_all_rows_equals_torchs_own_training(fresh: Path) -> None:
         torch.as_tensor((each.vectors - mean) / deviation, dtype=torch.float32)
         for each in (found.train, found.test)
     )
-    torch.manual_seed(number(3, "weights", 0))
-    layer = nn.Linear(shown.shape[1], 3)
-    optimizer = torch.optim.SGD(layer.parameters(), lr=0.1)
-    for epoch in range(3):
-        order = generator(3, "order", 0, epoch).permutation(len(labels))
-        for part in even_batches(len(order), 8):
-            optimizer.zero_grad()
-            picked = order[part]
-            nn.functional.cross_entropy(layer(shown[picked]), torch.from_numpy(labels[picked])).backward()
-            optimizer.step()
+    layer = train_layer(shown, labels, np.arange(len(labels)), 3)
     expected = layer(asked).softmax(1).detach().numpy()
     np.testing.assert_allclose(predicted(fresh, "probe-final").align(found.test.ids), expected, atol=2e-5)
     assert len(Predictions.read(fresh / "runs/probe-final/predictions/plain/oof.parquet")) == 0

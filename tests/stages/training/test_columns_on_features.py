@@ -9,11 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from torch import nn
 
 from kit.config.workspace import Workspace
-from kit.core.batching import even_batches
-from kit.core.randomness import generator, number
 from kit.data.embeddings import Embeddings
 from kit.data.folds import Folds
 from kit.data.predictions import Predictions
@@ -25,6 +22,7 @@ from kit.stages.prediction.embed import embed_untrained
 from kit.stages.training.train import train
 from tests.blends import submit_blend
 from tests.drawn_columns import draw_columns
+from tests.torch_heads import train_layer
 
 PROBE = ("backbone=embeddings", "backbone.run=bare", "epochs=3", "columns=concat")
 PLAIN_SGD = (
@@ -78,17 +76,7 @@ def test_a_head_on_vectors_and_columns_equals_torchs_own_training(embedded: Path
             )
             for split, part in (("train", vectors.train), ("test", vectors.test))
         }
-        torch.manual_seed(number(3, "weights", fold))
-        layer = nn.Linear(inputs["train"].shape[1], 2)
-        optimizer = torch.optim.SGD(layer.parameters(), lr=0.1)
-        for epoch in range(3):
-            order = rows[generator(3, "order", fold, epoch).permutation(len(rows))]
-            for part in even_batches(len(order), 8):
-                optimizer.zero_grad()
-                picked = order[part]
-                outputs = layer(inputs["train"][picked])
-                nn.functional.cross_entropy(outputs, torch.from_numpy(labels[picked])).backward()
-                optimizer.step()
+        layer = train_layer(inputs["train"], labels, rows, 2, fold)
         expected = {"oof": inputs["train"][held], "test": inputs["test"]}
         for split, values in expected.items():
             made = files[split].probabilities[files[split].folds == fold]

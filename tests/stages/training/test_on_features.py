@@ -11,11 +11,8 @@ import pytest
 import torch
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
-from torch import nn
 
 from kit.config.workspace import Workspace
-from kit.core.batching import even_batches
-from kit.core.randomness import generator, number
 from kit.data.embeddings import Embeddings
 from kit.data.folds import Folds
 from kit.data.predictions import Predictions
@@ -26,6 +23,7 @@ from kit.stages.prediction.tta import tta
 from kit.stages.training.train import train
 from tests.blends import submit_blend
 from tests.drawing import draw_competition
+from tests.torch_heads import train_layer
 
 PROBE = ("backbone=embeddings", "backbone.run=bare", "epochs=3")
 
@@ -69,17 +67,7 @@ def test_a_probe_equals_torchs_own_training_of_a_linear_layer(embedded: Path) ->
     for fold in range(2):
         rows, held = np.flatnonzero(~folds.oof_mask(fold)), np.flatnonzero(folds.oof_mask(fold))
         shown = torch.from_numpy(standardise(features, rows))
-        torch.manual_seed(number(3, "weights", fold))
-        layer = nn.Linear(shown.shape[1], 3)
-        optimizer = torch.optim.SGD(layer.parameters(), lr=0.1)
-        for epoch in range(3):
-            order = rows[generator(3, "order", fold, epoch).permutation(len(rows))]
-            for part in even_batches(len(order), 8):
-                optimizer.zero_grad()
-                picked = order[part]
-                loss = nn.functional.cross_entropy(layer(shown[picked]), torch.from_numpy(labels[picked]))
-                loss.backward()
-                optimizer.step()
+        layer = train_layer(shown, labels, rows, 3, fold)
         expected = layer(shown[held]).softmax(1).detach().numpy()
         np.testing.assert_allclose(found.probabilities[found.folds == fold], expected, atol=2e-5)
 
