@@ -19,10 +19,10 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from scipy.stats import t as student
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
+from benchmarks.paired import interval
 from kit.data.embeddings import Embeddings
 from kit.data.folds import Folds
 from kit.data.predictions import Predictions
@@ -157,12 +157,6 @@ def _logistic_regression(root: Path, labels: np.ndarray) -> float:
         model = LogisticRegression(max_iter=1000).fit(scaled[~held_out], truth[~held_out])
         shares[held_out] = model.predict_proba(scaled[held_out])[:, 1]
     return float(roc_auc_score(truth, shares))
-
-
-def interval(gains: np.ndarray) -> str:
-    """The mean of paired gains and their 95 % interval by Student's t."""
-    half = student.ppf(0.975, len(gains) - 1) * gains.std(ddof=1) / np.sqrt(len(gains))
-    return f"{gains.mean():+.3f} ({gains.mean() - half:+.3f} to {gains.mean() + half:+.3f})"
 
 
 def main() -> None:

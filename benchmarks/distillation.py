@@ -20,7 +20,8 @@ import numpy as np
 import pandas as pd
 from sklearn.linear_model import LogisticRegression
 
-from benchmarks.gain_data import EMBEDDED, embed_photos, run_kit
+from benchmarks.gain_data import EMBEDDED, embed_photos
+from benchmarks.workspaces import link_competition, run_kit
 from kit.config.workspace import Workspace
 from kit.core.files import read_json, write_json
 from kit.data.embeddings import Embeddings
@@ -72,10 +73,7 @@ def main() -> None:
 
 def prepare(root: Path, options: argparse.Namespace) -> Path:
     """A workspace of links to the competition's files, with the recipe for random weights."""
-    root.mkdir(parents=True)
-    for each in options.competition.resolve().iterdir():
-        if each.name not in ("config.json", "runs", "cache"):
-            (root / each.name).symlink_to(each)
+    link_competition(options.competition, root)
     run_kit(root, "init", "--recipe", "scratch", "--group", options.scene)
     config = read_json(root / "config.json")
     config |= {

@@ -1,4 +1,4 @@
-"""Competitions of drawn images for benchmarks: digits or shapes in frames, tables, accuracies and paired intervals."""
+"""Competitions of drawn images for benchmarks: digits or shapes in frames, tables and accuracies."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from typing import Any
 import cv2
 import numpy as np
 import pandas as pd
-from scipy.stats import t as student
 from sklearn.datasets import load_digits
 
 from kit.data.predictions import Predictions
@@ -107,9 +106,3 @@ def find_accuracy(run: Run, split: str, labels: Sequence[object], member: str = 
     predicted = np.array(predictions.classes)[predictions.probabilities.argmax(axis=1)]
     truth = np.array([str(labels[int(name[1:])]) for name in predictions.ids.tolist()])
     return float((predicted == truth).mean())
-
-
-def interval(gains: np.ndarray) -> str:
-    """Returns the mean of paired gains and their 95 % interval by Student's t."""
-    half = student.ppf(0.975, len(gains) - 1) * gains.std(ddof=1) / np.sqrt(len(gains))
-    return f"{gains.mean():+.3f} ({gains.mean() - half:+.3f} to {gains.mean() + half:+.3f})"

@@ -25,6 +25,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from benchmarks.workspaces import link_competition, run_kit
 from kit.config.workspace import Workspace
 from kit.core.files import read_json, write_json
 from kit.data.predictions import Predictions
@@ -97,10 +98,7 @@ def main() -> None:
 
 def prepare(root: Path, options: argparse.Namespace) -> Path:
     """A workspace of links to the competition's files, with the config of kit init for a file of weights."""
-    root.mkdir(parents=True, exist_ok=True)
-    for path in options.competition.resolve().iterdir():
-        if not (root / path.name).exists() and path.name not in ("config.json", "runs", "cache"):
-            (root / path.name).symlink_to(path)
+    link_competition(options.competition, root)
     if not (root / "config.json").is_file():
         weights = ["--weights", str(options.weights.resolve()), "--network", options.network]
         kit(root, "init", *weights)
@@ -116,7 +114,7 @@ def prepare(root: Path, options: argparse.Namespace) -> Path:
 def kit(root: Path, *arguments: str) -> float:
     """Runs a command of kit, and returns its seconds of processor time."""
     before = spent()
-    subprocess.run([sys.executable, "-m", "kit", *arguments], cwd=root, check=True, capture_output=True)
+    run_kit(root, *arguments)
     return spent() - before
 
 

@@ -22,7 +22,7 @@ import cv2
 import numpy as np
 from sklearn.datasets import load_digits
 
-from benchmarks.drawn_images import interval
+from benchmarks.paired import interval
 from kit.data.predictions import Predictions
 from kit.stages.demo.digits import DEMO_CONFIG
 from kit.stages.prediction.tta import tta

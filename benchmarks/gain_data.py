@@ -7,8 +7,6 @@ trains a head in seconds. Files of images stand in their folder, but they have n
 from __future__ import annotations
 
 import shutil
-import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from benchmarks.workspaces import link_competition, run_kit
 from kit.config.workspace import Workspace
 from kit.core.files import read_json, write_json
 from kit.data.embeddings import Embeddings
@@ -57,10 +56,7 @@ class Photos:
 
 def embed_photos(competition: Path, weights: Path, network: str, scene: str, folder: Path) -> Photos:
     """Embeds the photos of a competition once, by a network with weights of another task, and returns them."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for each in competition.resolve().iterdir():
-        if not (folder / each.name).exists() and each.name not in ("config.json", "runs", "cache"):
-            (folder / each.name).symlink_to(each)
+    link_competition(competition, folder)
     if not (folder / "config.json").is_file():
         run_kit(folder, "init", "--weights", str(weights.resolve()), "--network", network, "--group", scene)
     if not (folder / "runs" / EMBEDDED).is_dir():
@@ -80,11 +76,6 @@ def embed_photos(competition: Path, weights: Path, network: str, scene: str, fol
         }
     )
     return Photos(frame, np.asarray(made.vectors, np.float32))
-
-
-def run_kit(root: Path, *words: str) -> None:
-    """Runs a command of kit."""
-    subprocess.run([sys.executable, "-m", "kit", *words], cwd=root, check=True, capture_output=True)
 
 
 def write_space(

@@ -28,11 +28,11 @@ from benchmarks.drawn_images import (
     enlarge,
     find_accuracy,
     frame,
-    interval,
     shuffle_digits,
     write_competition,
     write_image,
 )
+from benchmarks.paired import interval
 from kit.config.workspace import Workspace
 from kit.data.predictions import Predictions
 from kit.runs.run import Run

@@ -27,10 +27,10 @@ from benchmarks.drawn_images import (
     enlarge,
     find_accuracy,
     frame,
-    interval,
     shuffle_digits,
     write_competition,
 )
+from benchmarks.paired import interval
 from kit.kinds import Views
 from kit.runs.run import Run
 from kit.stages.prediction.tta import predict_view_sets, tta, views_name
