@@ -24,7 +24,7 @@ def check_parents_used(workspace: Workspace, train: Table) -> Iterator[Finding]:
         "K52",
         "note",
         f"nothing uses the parents of the classes ({', '.join(names)})",
-        "rows of rare classes could learn from other classes of the same parent, but the loss does not know them",
+        "rows of rare classes could learn from other classes of the same parent, but the loss ignores the parents",
         f"loss=levels loss.base={losses[-1].plugin_name()}, or metric=level if the competition scores parents; "
         "nothing, if you do not want them",
     )

@@ -53,7 +53,7 @@ def check_side_columns(train: Table, test: Table, data: Data, left_out: tuple[st
         yield Finding(
             "K46",
             "note",
-            f"{len(useful)} columns of both tables say something about the label: {_list(useful)}",
+            f"{len(useful)} columns of both tables predict the label better than chance: {_list(useful)}",
             "kit train columns=mlp learns from them beside the image, and kit stack beside the probabilities",
             f"data.columns=[{','.join(map(json.dumps, [*data.columns, *useful]))}]",
             tuple(Case(f"AUC {auc:.3f} alone", name) for name, auc in useful.items()),
