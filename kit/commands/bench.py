@@ -74,7 +74,7 @@ def network(
 @click.option("--steps", type=click.IntRange(3), default=20, show_default=True, help="Timed steps per turn.")
 @click.option("--json", "as_json", is_flag=True, help="Print all numbers as JSON.")
 def loader(overrides: tuple[str, ...], workers: str | None, steps: int, as_json: bool) -> None:
-    """Time training with different numbers of loader processes. Each number has its turns, and kit recommends
+    """Time training with different numbers of loader processes. The numbers take turns, and kit recommends
     one.
 
     Images come from the cache, which kit fills first if needed. The trained weights are discarded.

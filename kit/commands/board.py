@@ -29,7 +29,7 @@ def command(context: click.Context, submissions_left: int | None, as_json: bool)
 
     \b
     kit board
-    kit board --submissions-left 3    which deserve one of today's last 3 submissions
+    kit board --submissions-left 3    recommends candidates for today's last 3 submissions
     kit board score 7 0.8123          records the leaderboard score of submission 7
     kit board sync                    reads all scores from Kaggle
     kit board explain-gap             explains the gap to the leaderboard
@@ -131,7 +131,8 @@ def sync(as_json: bool) -> None:
 @click.argument("count", type=click.IntRange(min=1))
 @JSON
 def choose_final(count: int, as_json: bool) -> None:
-    """Propose final submissions. The first is the safest by CV, the others are good and differ most from it.
+    """Propose final submissions. The first has the best CV score. The others score about as well and
+    differ most from it.
 
     \b
     kit board choose-final 2

@@ -1,4 +1,4 @@
-"""`kit boxes`: the part of each image that a run looks at."""
+"""`kit boxes`: the region of each image that a run's Grad-CAM map highlights."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from kit.commands._console import echo, print_result, show_progress
 def command(
     run: str, overrides: tuple[str, ...], out: str, threshold: float, device: str, as_json: bool
 ) -> None:
-    """Write a box per image around what a run looks at. A second run then trains on the crops.
+    """Write a box per image from a run's Grad-CAM map. A second run then trains on the crops.
 
     The box holds the largest region of the Grad-CAM map. Each training row has the map of the network that was not
     trained on it. `data.box` names the file, and `data.box_margin` adds a margin.

@@ -12,7 +12,7 @@ from kit.commands._console import echo, print_result, show_progress
 @click.command()
 @click.argument("members", nargs=-1, required=True, metavar="RECORD.json | RUN[@VIEWS]...")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder to create.")
-@click.option("--ensembler", help="Ensembler, if no record names one.")
+@click.option("--ensembler", help="Ensembler of runs. A submission's record already names one.")
 @click.option("--wheels", is_flag=True, help="Download the wheels of requirements.txt into the bundle.")
 @click.option(
     "--try", "tries", is_flag=True, help="Run the bundle on a few test rows, without kit installed."

@@ -18,7 +18,8 @@ from kit.commands import _console
     help="File of the training rows, .csv or .parquet.",
 )
 @click.option(
-    "--group", help="Column whose rows are compared. By default data.group, if both tables have it."
+    "--group",
+    help="Column of the groups for z-scores and ranks. By default data.group, if both tables have it.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def command(members: tuple[str, ...], out: Path, group: str | None, as_json: bool) -> None:

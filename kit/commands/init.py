@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 @click.option(
     "--weights",
     type=click.Path(exists=True),
-    help="Fine-tune from this file of weights, or from a folder with one. It shows the network.",
+    help="Fine-tune from this file of weights, or from a folder with one. kit finds the network.",
 )
 @click.option("--network", metavar="NAME", help="The network's name in timm, if the file does not show it.")
 @click.option(
@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     "--join",
     metavar="FILE",
     multiple=True,
-    help="Table with more columns of the rows, such as their labels. Give it again for a second table.",
+    help="Table with more columns of the rows, such as labels. Can be repeated.",
 )
 @click.option(
     "--on",
@@ -69,7 +69,7 @@ if TYPE_CHECKING:
 @click.option(
     "--target",
     type=click.Choice(["classes", "numbers", "shares"]),
-    help="What labels are: classes, numbers to be predicted as such, or shares such as votes.",
+    help="Type of the labels: classes, numbers, or shares such as votes.",
 )
 @click.option("--images", help="Path of a row's image, such as images/{id}.")
 @click.option("--test-images", help="The same for test rows.")

@@ -35,8 +35,8 @@ def command(
 
     \b
     kit pairs runs/r@hflip
-    kit pairs runs/r pairs.csv > judged.csv
-    kit pairs runs/r pairs.csv --positive-rate 0.05 --out judged.csv
+    kit pairs runs/r pairs.csv > scored.csv
+    kit pairs runs/r pairs.csv --positive-rate 0.05 --out scored.csv
     kit retrieve runs/r --reranker '{"name": "pairs", "model": "runs/r/pairs/plain.json"}'
     """
     from kit.config.workspace import Workspace

@@ -87,7 +87,7 @@ def command(context: click.Context, as_json: bool) -> None:
     type=click.Choice(["classes", "numbers", "shares", "several"]),
     default="classes",
     show_default=True,
-    help="What the labels of a loss, metric or ensembler are, as in data.target.",
+    help="Type of labels of a loss, metric or ensembler, as in data.target.",
 )
 @JSON
 def new(kind: str, name: str, target: str, as_json: bool) -> None:

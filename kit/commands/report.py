@@ -31,9 +31,9 @@ def command(
     """Write an HTML report of data, runs, mistakes and blends. If a part is missing, the page shows the
     command that creates it.
 
-    The page is one file below 5 MB without external resources. With RUNs it covers only these runs. Single
-    rows come from the first RUN with @VIEWS, otherwise from the best run. kit never overwrites an edited
-    write-up.
+    The page is one file below 5 MB without external resources. With RUNs it covers only these runs. Mistakes
+    and label errors come from the first RUN with @VIEWS, otherwise from the best run. kit never overwrites
+    an edited write-up.
 
     \b
     kit report

@@ -25,15 +25,28 @@ from kit.commands._plugin_options import read_spec
 @click.option(
     "--answer",
     type=click.Choice(["ranking", "set"]),
-    help="Of images: a ranked list, or all above a threshold. Default: a set within test, a ranking of an index.",
+    help="Form of an answer: a ranked list of images, or all above a threshold. Default: set with --within, "
+    "ranking with --index.",
 )
-@click.option("--at-least", type=click.IntRange(1), default=1, show_default=True, help="Images in a set.")
 @click.option(
-    "--at-most", type=click.IntRange(1), default=100, show_default=True, help="Images in an answer."
+    "--at-least",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    help="Minimum number of images in a set.",
 )
-@click.option("--threshold", type=float, help="Least cosine of a set. Default: fitted on held-out rows.")
-@click.option("--pca", type=click.IntRange(1), metavar="N", help="Reduce joined embeddings to N numbers.")
-@click.option("--whiten", is_flag=True, help="Give each number of --pca the same variance.")
+@click.option(
+    "--at-most",
+    type=click.IntRange(1),
+    default=100,
+    show_default=True,
+    help="Maximum number of images in an answer.",
+)
+@click.option(
+    "--threshold", type=float, help="Minimum cosine of images in a set. Default: fitted on held-out rows."
+)
+@click.option("--pca", type=click.IntRange(1), metavar="N", help="Reduce joined embeddings to N components.")
+@click.option("--whiten", is_flag=True, help="Give each component of --pca the same variance.")
 @click.option("--name", help="Name of the submission of images.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def command(

@@ -207,8 +207,8 @@ def import_(
 ) -> None:
     """Import runs, or predictions of another framework.
 
-    A folder or zip is the output of an earlier session, a team mate's workspace or an export. The board comes
-    along. Hashes, ids, classes and folds are checked first. Nothing is overwritten. A run that is not
+    A folder or zip is the output of an earlier session, a team mate's workspace or an export. The board is
+    imported too. Hashes, ids, classes and folds are checked first. Nothing is overwritten. A run that is not
     finished continues with the command that started it.
 
     With --as NAME the source is a CSV or parquet table that predicts the test rows. It has an id and one column of
@@ -268,7 +268,7 @@ def export(members: tuple[str, ...], out: Path, weights: bool, as_json: bool) ->
     """Pack runs into a zip for kit runs import.
 
     The zip has predictions, config, folds and logs. RUN@VIEWS packs these predictions and the plain ones,
-    RUN packs all of them. Without --weights, the other side can blend the run and retrain it with kit final,
+    RUN packs all of them. Without --weights, a team mate can blend the run and retrain it with kit final,
     but not predict with it.
 
     \b

@@ -17,7 +17,8 @@ from kit.commands import _console
     help="Library of the trees: scikit-learn, lightgbm, xgboost or catboost.",
 )
 @click.option(
-    "--group", help="Column whose rows are compared. By default data.group, if both tables have it."
+    "--group",
+    help="Column of the groups for z-scores and ranks. By default data.group, if both tables have it.",
 )
 @click.option(
     "--seeds", type=click.IntRange(1), default=1, show_default=True, help="Number of models to average."

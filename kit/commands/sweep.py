@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     help="A set of overrides. Can be repeated.",
 )
 @click.option("--preset", type=click.Choice(["rate", "size", "augmentation"]),
-              help="What to try first of a run that fine-tunes.")  # fmt: skip
+              help="First trials for a run that fine-tunes.")  # fmt: skip
 @click.option(
     "--time",
     "duration",

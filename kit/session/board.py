@@ -81,7 +81,7 @@ class BoardResult(Displayed):
 
 @dataclass(frozen=True, repr=False)
 class FinalChoiceResult(Displayed):
-    """Proposed final submissions, the safest first."""
+    """Proposed final submissions, the best CV score first."""
 
     picks: tuple[Recommendation, ...]
 
@@ -192,7 +192,7 @@ class BoardCommands(OpenedFolder):
             return sync_scores(self._read()[0])
 
     def choose_final(self, count: int) -> FinalChoiceResult:
-        """Proposes final submissions. The first is the safest by CV, the others are good and differ most from it."""
+        """Proposes final submissions. The first has the best CV score, the others are close and differ most from it."""
         from kit.stages.leaderboard.advice import picks
         from kit.stages.leaderboard.overview import overview, readable_answers
 

@@ -122,7 +122,7 @@ class PredictionMethods(OpenedFolder):
         progress: bool = True,
         **config: Unpack[EmbedKeys],
     ) -> BoxesResult:
-        """Writes a box per image around what a run looks at, for `data.box`.
+        """Writes a box per image from a run's Grad-CAM map, for `data.box`.
 
         `threshold` is the share of a Grad-CAM map's maximum that belongs to the box.
         """

@@ -330,7 +330,7 @@ def _refuse_marks(path: Path) -> None:
         raise DataError(
             f"{path} has git conflict markers on lines {', '.join(map(str, lines))}",
             code="D37",
-            hint="keep the lines of both sides and remove the markers; the .gitattributes beside the "
+            hint="keep the lines of both branches and remove the markers; the .gitattributes beside the "
             "board lets git do it",
         )
 
