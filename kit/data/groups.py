@@ -18,7 +18,7 @@ from kit.errors import Case, DataError
 if TYPE_CHECKING:
     from kit.core.arrays import Ids
 
-# data.group: groups that kit finds, by near copies or by scenes, and the file with them
+# data.group: groups that kit finds, by near-duplicates or by scenes, and the file with them
 AUTO_GROUP_FILES = {"auto": "groups.csv", "scene": "scenes.csv"}
 
 

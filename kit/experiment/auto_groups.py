@@ -1,4 +1,4 @@
-"""Automatic groups: finds near copies or photos of one scene, and writes them into a file for data.group."""
+"""Automatic groups: finds near-duplicates or photos of one scene, and writes them into a file for data.group."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from kit.kinds.label_kinds import MEANING
 
 
 def write_auto_groups(workspace: Workspace) -> Work[None]:
-    """Writes groups.csv (near copies) or scenes.csv (those, and photos of one scene) if data.group requests it.
+    """Writes groups.csv (near-duplicates) or scenes.csv (those, and photos of one scene) if data.group requests it.
 
     A file with exactly the table's present rows is not changed, so that a run resumes with its groups, and
     people may edit it. Raises ConfigError C17 for scenes of rows with several labels.

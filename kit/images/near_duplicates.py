@@ -1,4 +1,4 @@
-"""Near copies: similar images, found by perceptual hashes and confirmed on small pictures, and their groups."""
+"""Near-duplicates: similar images, found by perceptual hashes and confirmed on small pictures, and their groups."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ class Classes:
 
     names: tuple[str, ...]
     counts: tuple[int, ...] = ()  # training rows of each class
-    groups: tuple[str, ...] = ()  # the shape group of each class
+    groups: tuple[str, ...] = ()  # the superclass of each class
     factors: tuple[tuple[str, ...], ...] = ()  # the values that make up each class
     total: int = 0  # number of training rows
     target: Target = ONE_CLASS  # the meaning of a row's labels and predictions

@@ -2,7 +2,7 @@
 
 A plugin is a frozen pydantic model: its fields are its options. It is a recipe that can be written down with
 its name, compared, hashed and pickled. Fields marked `bound_field()` are not options: `with_classes` fills
-them from the competition's table (class counts, shape groups).
+them from the competition's table (class counts, superclasses).
 """
 
 from __future__ import annotations

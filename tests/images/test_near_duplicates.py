@@ -1,4 +1,4 @@
-"""Near copies: what people would call the same picture is found, other pictures are not, and chains make groups."""
+"""Near-duplicates: what people would call the same picture is found, other pictures are not, and chains make groups."""
 
 from __future__ import annotations
 

@@ -41,7 +41,7 @@ def practice(space: Path, inside: Step) -> Path:
 def test_check_and_report_need_no_rows_to_predict(tmp_path: Path, inside: Step, capsys: Said) -> None:
     root = without_test_rows(draw_competition(tmp_path / "space"))
     inside(root)
-    assert run(["check"]) == 3  # the drawn images have near copies across folds (K05)
+    assert run(["check"]) == 3  # the drawn images have near-duplicates across folds (K05)
     assert "60 training rows of 3 classes, 0 test rows" in capsys.readouterr().out
     assert run(["report"]) == 0
     found = json.loads((root / "report.json").read_text())["data"]

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class GroupSmoothing(Loss):
-    """Cross-entropy with label smoothing, most of which goes to the classes of the same shape group.
+    """Cross-entropy with label smoothing, most of which goes to the classes of the same superclass.
 
     The true class gets 1 - e. The other classes of its group share e * g evenly, and all classes share e * (1
     - g). If a group has only one class, g is 0. The groups come from the column `data.superclasses` of
@@ -31,7 +31,7 @@ class GroupSmoothing(Loss):
     label_kinds = ("class_index", "soft")
 
     smoothing: float = Field(0.1, ge=0, lt=1, description="e, the share that the true class gives up")
-    within_group: float = Field(0.8, ge=0, le=1, description="g, the part of e that stays in the shape group")
+    within_group: float = Field(0.8, ge=0, le=1, description="g, the part of e that stays in the superclass")
     groups: tuple[str, ...] = bound_field()
 
     def with_classes(self, classes: Classes) -> Self:

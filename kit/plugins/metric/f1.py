@@ -8,7 +8,7 @@ from kit.plugins.metric._class_counts import ClassCountMetric, Ratio
 
 
 class F1(ClassCountMetric):
-    """F1 score, averaged over classes, rows or all decisions as `average` says.
+    """F1 score, averaged over classes, rows or all decisions by `average`.
 
     F1 = 2 hits / (true + predicted). A class without true and predicted rows counts 0, or is left out with
     `absent=skip`. With one label per row, such classes are always left out. A row without true and predicted labels

@@ -9,7 +9,7 @@ from kit.plugins.metric._class_counts import ClassCountMetric, Ratio
 
 
 class Fbeta(ClassCountMetric):
-    """F score with a weight of recall, averaged over classes, rows or all decisions as `average` says.
+    """F score with a weight of recall, averaged over classes, rows or all decisions by `average`.
 
     F = (1 + beta^2) hits / (beta^2 true + predicted). A class without true and predicted rows counts 0, or is left out
     with `absent=skip`. With one label per row, such classes are always left out. A row without true and predicted

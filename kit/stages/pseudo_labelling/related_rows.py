@@ -1,4 +1,4 @@
-"""Related rows: test rows that are copies or near copies of training rows, or share their group or answer."""
+"""Related rows: test rows that are copies or near-duplicates of training rows, or share their group or answer."""
 
 from __future__ import annotations
 

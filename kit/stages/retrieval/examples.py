@@ -34,7 +34,7 @@ class ExampleImage:
 
 @dataclass(frozen=True, eq=False)
 class Map:
-    """The positions of rows in two dimensions (rows, 2), with the class and the shape group of each."""
+    """The positions of rows in two dimensions (rows, 2), with the class and the superclass of each."""
 
     places: np.ndarray
     labels: np.ndarray  # (rows,) of str

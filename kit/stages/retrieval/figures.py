@@ -53,12 +53,10 @@ def _cell(axes: Any, example: ExampleImage, query: ExampleImage) -> None:
 
 
 def embedding_map(embedding: Map, title: str) -> Figure:
-    """Draws the map twice, coloured by class and by shape group; once if there are no shape groups."""
+    """Draws the map twice, coloured by class and by superclass; once if there are no superclasses."""
     from matplotlib.figure import Figure
 
-    panels = {"class": embedding.labels} | (
-        {"shape group": embedding.shapes} if len(embedding.shapes) else {}
-    )
+    panels = {"class": embedding.labels} | ({"superclass": embedding.shapes} if len(embedding.shapes) else {})
     figure = Figure(figsize=(7.5 * len(panels), 7), dpi=100, layout="constrained")
     figure.suptitle(title, fontsize=10)
     for number, (what, names) in enumerate(panels.items(), 1):

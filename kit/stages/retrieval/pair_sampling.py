@@ -73,7 +73,7 @@ def _distinct(pairs: np.ndarray) -> np.ndarray:
 def _of_one_shape(
     labels: np.ndarray, shapes: Sequence[str], rng: np.random.Generator, count: int
 ) -> np.ndarray:
-    """Returns pairs of rows of other classes of one shape group; a class in its own group has none."""
+    """Returns pairs of rows of other classes of one superclass; a class alone in its superclass has none."""
     names = np.unique(np.asarray(shapes), return_inverse=True)[1]
     drawn = rng.integers(0, len(labels), (40 * max(count, 1), 2))
     one, other = labels[drawn[:, 0]], labels[drawn[:, 1]]

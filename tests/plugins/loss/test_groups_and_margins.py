@@ -1,4 +1,4 @@
-"""Losses that know the classes: shape groups, margins by count."""
+"""Losses that know the classes: superclasses, margins by count."""
 
 from __future__ import annotations
 

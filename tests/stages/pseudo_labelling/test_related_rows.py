@@ -1,4 +1,4 @@
-"""Test rows that belong to held-out rows: copies, near copies, groups, and chains of these."""
+"""Test rows that belong to held-out rows: copies, near-duplicates, groups, and chains of these."""
 
 from __future__ import annotations
 

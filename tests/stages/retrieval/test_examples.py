@@ -84,4 +84,4 @@ def test_a_map_of_shape_groups_has_two_panels() -> None:
     places, labels = np.random.default_rng(0).random((30, 2)), np.array(list("abc") * 10)
     assert len(embedding_map(Map(places, labels, np.empty(0, str)), "title").axes) == 1
     panels = embedding_map(Map(places, labels, np.where(labels == "a", "round", "long")), "title").axes
-    assert [axes.get_title() for axes in panels] == ["by class (3)", "by shape group (2)"]
+    assert [axes.get_title() for axes in panels] == ["by class (3)", "by superclass (2)"]
