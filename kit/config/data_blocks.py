@@ -140,7 +140,7 @@ class LongTable(Strict):
 
     classes: tuple[str, ...] = Field(
         (),
-        description="the classes of each id; given, data.train has a row for each id and class, and each class "
+        description="classes of each id; if set, data.train has a row for each id and class, and each class "
         "becomes a column",
     )
     value_column: str | None = Field(None, description="column of the value, such as 0 or 1")

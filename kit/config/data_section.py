@@ -30,7 +30,7 @@ from kit.core.pixel_types import PixelType
 
 
 class Data(Strict):
-    """Where the rows, the labels and the images are.
+    """Where the rows, labels and images are.
 
     config.json's paths are relative to `folder`. In this object they are relative to the workspace.
     """
@@ -70,7 +70,7 @@ class Data(Strict):
     )
     target: Literal["classes", "numbers", "shares", "several"] = Field(
         "classes",
-        description="what labels are: classes; numbers, predicted as numbers; shares of classes, such as votes, a "
+        description="type of the labels: classes; numbers; shares of classes, such as votes, a "
         "column per class; several, one answer for each of several parts",
     )
     parts: dict[str, Annotated[PartBlock, BeforeValidator(read_part)]] = Field(
@@ -126,7 +126,7 @@ class Data(Strict):
     )
     order: str | None = Field(
         None,
-        description="column of the training and test tables with the place of an image in its answer, a number such "
+        description="column of the training and test tables with the position of an image in its answer, a number such "
         "as the slice or the frame; for `instances` that use the order",
     )
     weight: str | None = Field(
@@ -137,7 +137,7 @@ class Data(Strict):
     external: External = Field(External(), description="labelled rows from elsewhere")
     columns: Annotated[tuple[str, ...], BeforeValidator(one_or_several)] = Field(
         (),
-        description="columns of the training and test tables that say more of a row, such as age and site; "
+        description="additional columns of the training and test tables, such as age and site; "
         "columns=mlp and kit stack use them, and kit check looks for leaks in them",
     )
     column_kinds: dict[str, Literal["number", "category", "angle", "latitude", "longitude", "date"]] = Field(

@@ -150,7 +150,7 @@ class Experiment(Strict):
     augmenter: Spec = _spec("light")
     backbone: Spec = _spec("timm")
     adapter: Spec | None = Field(
-        None, description="trains few numbers of a pretrained backbone; by default all weights are trained"
+        None, description="trains few parameters of a pretrained backbone; by default all weights are trained"
     )
     pooling: Spec = _spec("average")
     instances: Spec | None = Field(
@@ -202,7 +202,7 @@ class Experiment(Strict):
     )
     batch_size: Annotated[int, Field(ge=1)] | Literal["auto"] = Field(
         32,
-        description="rows per optimizer step; auto: the most that fit, with optimizer.lr scaled from 32",
+        description="rows per optimizer step; auto: the largest batch that fits, with optimizer.lr scaled from 32",
     )
     micro_batch_size: int | None = Field(None, ge=1, description="rows at a time, with accumulated gradients")
     gradient_checkpointing: bool = Field(

@@ -165,9 +165,7 @@ class Instances(Plugin):
     width: int | None = Field(
         None, ge=1, le=16384, description="width of a linear layer with ReLU that each instance passes first"
     )
-    dropout: float = Field(
-        0.0, ge=0, lt=1, description="share of the values dropped before pooling in training"
-    )
+    dropout: float = Field(0.0, ge=0, lt=1, description="dropout before pooling")
     max_instances: int | None = Field(
         None,
         ge=1,

@@ -21,13 +21,11 @@ class OpenSet(Plugin):
     A plugin also has the option `threshold`, with limits that depend on the compared value.
     """
 
-    label: str = Field("new", description="the class that stands for none of the others")
+    label: str = Field("new", description="class that means none of the others")
     unknown_rate: float | None = Field(
         None, gt=0, lt=1, description="expected fraction of rows of the label, instead of a threshold"
     )
-    metric: Metric | None = Field(
-        None, description="what is made best; where none is named, the competition's"
-    )
+    metric: Metric | None = Field(None, description="metric to optimise; null: the competition's")
 
     names: tuple[str, ...] = bound_field()
 

@@ -136,7 +136,7 @@ def test_one_plugin_speaks_json(kit: Kit) -> None:
             "default": None,
             "required": False,
             "limits": "at least 1",
-            "description": "labels a row; by default as many as the sample shows",
+            "description": "labels per row; by default as many as in the sample",
         }
     ]
 

@@ -24,12 +24,16 @@ class Lora(Adapter):
     Source: Hu et al. 2022, "LoRA: Low-Rank Adaptation of Large Language Models", section 4.1; peft.
     """
 
-    rank: int = Field(8, ge=1, le=1024, description="rank of a change; smaller layers stay as they are")
-    alpha: float = Field(16.0, gt=0, description="scale of a change, times rank")
+    rank: int = Field(
+        8,
+        ge=1,
+        le=1024,
+        description="rank of each weight change; layers with a smaller rank stay as they are",
+    )
+    alpha: float = Field(16.0, gt=0, description="alpha: each weight change is scaled by alpha / rank")
     layers: tuple[str, ...] = Field(
         (),
-        description="names of layers or of parts that hold them, such as qkv; by default all linear layers, "
-        "attentions and convolutions",
+        description="names of layers or modules, such as qkv; by default all linear, attention and convolution layers",
     )
 
     def adapt(self, backbone: nn.Module) -> Collection[str]:

@@ -24,7 +24,7 @@ class ImageVote(Aggregator):
         0.001,
         gt=0,
         lt=0.5,
-        description="weight of the mean probability; below 1 / images it breaks ties and no more",
+        description="weight of the mean probability; below 1 / images it only breaks ties",
     )
 
     def combine(self, images: Probabilities) -> Probabilities:

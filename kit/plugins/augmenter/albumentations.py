@@ -31,7 +31,7 @@ class Albumentations(Augmenter):
     """
 
     transforms: tuple[dict[str, Any], ...] = Field(
-        DEFAULT, min_length=1, description="transforms in their order, {name, arguments}"
+        DEFAULT, min_length=1, description="transforms in order, each {name, arguments}"
     )
 
     @field_validator("transforms")

@@ -47,11 +47,11 @@ class Copies(Augmenter):
     separates offline from online augmentation. The default `base` (rotation, blur, flip) is albumentations'.
     """
 
-    variants: int = Field(6, ge=1, le=1000, description="variants of each row, beside the row's own image")
-    seed: int = Field(0, ge=0, description="of the variants; another one makes other copies")
-    base: Augmenter = Field(
-        default_factory=_build_pipeline, description="what makes the variants, any augmenter"
+    variants: int = Field(
+        6, ge=1, le=1000, description="number of variants of each row, in addition to the row's own image"
     )
+    seed: int = Field(0, ge=0, description="seed of the variants")
+    base: Augmenter = Field(default_factory=_build_pipeline, description="augmenter that makes the variants")
 
     def mirrors(self) -> bool:
         return self.base.mirrors()

@@ -21,8 +21,12 @@ class Flips(Augmenter):
     """
 
     horizontal: bool = Field(True, description="mirror left and right")
-    vertical: bool = Field(False, description="mirror top and bottom; for what has no up, such as cells")
-    quarter_turns: bool = Field(False, description="turn by 0, 90, 180 or 270 degrees, all as likely")
+    vertical: bool = Field(
+        False, description="mirror top and bottom; for images without an up side, such as cells"
+    )
+    quarter_turns: bool = Field(
+        False, description="rotate by 0, 90, 180 or 270 degrees with equal probability"
+    )
 
     def mirrors(self) -> bool:
         return self.horizontal or self.vertical

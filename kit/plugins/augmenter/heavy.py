@@ -30,15 +30,19 @@ class Heavy(Light):
     `light`.
     """
 
-    scale: tuple[float, float] = Field((0.35, 1.0), description="share of the image's area that a crop keeps")
-    rotate: float = Field(15.0, ge=0, le=180, description="largest turn, degrees")
-    brightness: float = Field(0.2, ge=0, le=1, description="largest change of brightness, share of white")
-    contrast: float = Field(0.2, ge=0, lt=1, description="largest change of contrast, share")
-    saturation: float = Field(0.3, ge=0, le=1, description="largest change of saturation, share")
-    hue: float = Field(8.0, ge=0, le=180, description="largest turn of the hue, degrees")
-    cutout_prob: float = Field(0.5, ge=0, le=1, description="share of images that get a hole")
+    scale: tuple[float, float] = Field(
+        (0.35, 1.0), description="range of a crop's area, as a share of the image"
+    )
+    rotate: float = Field(15.0, ge=0, le=180, description="largest rotation in degrees")
+    brightness: float = Field(
+        0.2, ge=0, le=1, description="largest change of brightness, as a share of white"
+    )
+    contrast: float = Field(0.2, ge=0, lt=1, description="largest relative change of contrast")
+    saturation: float = Field(0.3, ge=0, le=1, description="largest relative change of saturation")
+    hue: float = Field(8.0, ge=0, le=180, description="largest shift of the hue in degrees")
+    cutout_prob: float = Field(0.5, ge=0, le=1, description="probability of a cutout hole")
     cutout_size: tuple[float, float] = Field(
-        (0.15, 0.4), description="side of the hole, share of the image's side"
+        (0.15, 0.4), description="side of the hole, as a share of the image's side"
     )
 
     @model_validator(mode="after")

@@ -27,14 +27,20 @@ class Light(Augmenter):
     RandomBrightnessContrast define them.
     """
 
-    scale: tuple[float, float] = Field((0.7, 1.0), description="share of the image's area that a crop keeps")
-    ratio: tuple[float, float] = Field((3 / 4, 4 / 3), description="width to height of a crop")
+    scale: tuple[float, float] = Field(
+        (0.7, 1.0), description="range of a crop's area, as a share of the image"
+    )
+    ratio: tuple[float, float] = Field(
+        (3 / 4, 4 / 3), description="range of a crop's width divided by its height"
+    )
     hflip: bool = Field(True, description="mirror half of the images; false for digits, text, left and right")
-    translate: float = Field(0.03, ge=0, le=1, description="largest shift, share of the crop's side")
-    zoom: float = Field(0.05, ge=0, lt=1, description="largest further zoom in or out, share")
-    rotate: float = Field(8.0, ge=0, le=180, description="largest turn, degrees")
-    brightness: float = Field(0.15, ge=0, le=1, description="largest change of brightness, share of white")
-    contrast: float = Field(0.15, ge=0, lt=1, description="largest change of contrast, share")
+    translate: float = Field(0.03, ge=0, le=1, description="largest shift, as a share of the crop's side")
+    zoom: float = Field(0.05, ge=0, lt=1, description="largest additional zoom in or out, as a share")
+    rotate: float = Field(8.0, ge=0, le=180, description="largest rotation in degrees")
+    brightness: float = Field(
+        0.15, ge=0, le=1, description="largest change of brightness, as a share of white"
+    )
+    contrast: float = Field(0.15, ge=0, lt=1, description="largest relative change of contrast")
 
     @model_validator(mode="after")
     def _ranges(self) -> Self:

@@ -30,11 +30,13 @@ class Randaugment(Augmenter):
     section 3; torchvision.transforms.v2.RandAugment.
     """
 
-    operations: int = Field(2, ge=0, le=14, description="operations on an image, the paper's N")
-    magnitude: int = Field(9, ge=0, le=30, description="strength of each, the paper's M")
-    scale: tuple[float, float] = Field((0.35, 1.0), description="share of the image's area that a crop keeps")
-    hflip: float = Field(0.5, ge=0, le=1, description="share of images that are mirrored")
-    fill: int = Field(128, ge=0, le=255, description="value of pixels from beyond the border")
+    operations: int = Field(2, ge=0, le=14, description="operations per image, the paper's N")
+    magnitude: int = Field(9, ge=0, le=30, description="strength of each operation, the paper's M")
+    scale: tuple[float, float] = Field(
+        (0.35, 1.0), description="range of a crop's area, as a share of the image"
+    )
+    hflip: float = Field(0.5, ge=0, le=1, description="probability of mirroring")
+    fill: int = Field(128, ge=0, le=255, description="value of pixels outside of the image")
 
     @model_validator(mode="after")
     def _ranges(self) -> Self:

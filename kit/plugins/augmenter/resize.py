@@ -20,7 +20,7 @@ class Resize(Augmenter):
     Source: kit.images.reader.center_crop.
     """
 
-    center_crop: float = Field(1.0, gt=0, le=1, description="share of the short side that is kept")
+    center_crop: float = Field(1.0, gt=0, le=1, description="side of the crop, as a share of the short side")
 
     def takes_floats(self) -> bool:
         return True

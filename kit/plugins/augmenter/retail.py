@@ -26,19 +26,19 @@ class Retail(Augmenter):
     these transforms of albumentations with these values; cutout is DeVries and Taylor 2017.
     """
 
-    hflip: float = Field(0.5, ge=0, le=1, description="share of images that are mirrored")
+    hflip: float = Field(0.5, ge=0, le=1, description="probability of mirroring")
     quality: tuple[int, int] = Field(
         (99, 100), description="JPEG quality, 1 to 100; (60, 100) for phone photos"
     )
-    compression_prob: float = Field(0.5, ge=0, le=1, description="share of images that are compressed")
-    translate: float = Field(0.2, ge=0, le=1, description="largest shift, share of the side")
-    zoom: float = Field(0.2, ge=0, lt=1, description="largest zoom in or out, share")
-    rotate: float = Field(10.0, ge=0, le=180, description="largest turn, degrees")
-    affine_prob: float = Field(
-        0.7, ge=0, le=1, description="share of images that are shifted, scaled and rotated"
+    compression_prob: float = Field(0.5, ge=0, le=1, description="probability of JPEG compression")
+    translate: float = Field(0.2, ge=0, le=1, description="largest shift, as a share of the side")
+    zoom: float = Field(0.2, ge=0, lt=1, description="largest zoom in or out, as a share")
+    rotate: float = Field(10.0, ge=0, le=180, description="largest rotation in degrees")
+    affine_prob: float = Field(0.7, ge=0, le=1, description="probability of shift, scale and rotation")
+    cutout_prob: float = Field(0.5, ge=0, le=1, description="probability of a cutout hole")
+    cutout_size: float = Field(
+        0.4, gt=0, lt=1, description="side of the hole, as a share of the image's side"
     )
-    cutout_prob: float = Field(0.5, ge=0, le=1, description="share of images that get a hole")
-    cutout_size: float = Field(0.4, gt=0, lt=1, description="side of the hole, share of the image's side")
 
     @model_validator(mode="after")
     def _quality(self) -> Self:

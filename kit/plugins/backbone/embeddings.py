@@ -25,7 +25,7 @@ class CachedEmbeddings(Backbone):
     """
 
     run: Annotated[tuple[str, ...], BeforeValidator(one_or_several)] = Field(
-        (), description="embedded runs, such as bare or bare@hflip; the vectors of several are joined"
+        (), description="embedded runs, such as dino or dino@hflip; the vectors of several are joined"
     )
     standardise: bool = Field(
         True,

@@ -19,7 +19,9 @@ class Small(Backbone):
     """
 
     width: int = Field(32, ge=1, le=1024, description="channels of the first stage")
-    stages: int = Field(3, ge=1, le=6, description="each after the first halves the resolution")
+    stages: int = Field(
+        3, ge=1, le=6, description="number of stages; each after the first halves the resolution"
+    )
 
     def build(self) -> nn.Module:
         from torch import nn

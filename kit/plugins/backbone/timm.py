@@ -22,12 +22,16 @@ class Timm(Backbone):
     Source: Wightman 2019, "PyTorch Image Models", timm.create_model(num_classes=0, global_pool="").
     """
 
-    arch: str = Field("resnet18", description="timm's name, such as resnet18 or efficientnet_b0")
+    arch: str = Field(
+        "resnet18", description="name of the network in timm, such as resnet18 or efficientnet_b0"
+    )
     pretrained: bool = Field(False, description="start from timm's weights, fetched once from its hub")
     drop_path: float = Field(
-        0.0, ge=0, lt=1, description="stochastic depth: share of the residual paths dropped"
+        0.0, ge=0, lt=1, description="stochastic depth: fraction of the residual paths that is dropped"
     )
-    img_size: int | None = Field(None, ge=8, description="input side, for transformers of a fixed one")
+    img_size: int | None = Field(
+        None, ge=8, description="input side in pixels, for transformers with a fixed input size"
+    )
 
     def build(self) -> nn.Module:
         from kit.plugins.backbone._hub import fetch

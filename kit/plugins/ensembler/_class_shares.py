@@ -25,8 +25,10 @@ class ClassShares(Ensembler):
 
     fitted: ClassVar[bool] = True
 
-    base: Ensembler = Field(Mean(), description="whose probabilities are corrected")
-    shares: tuple[float, ...] = Field((), description="fitted, do not set: of the training rows, one a class")
+    base: Ensembler = Field(Mean(), description="ensembler whose probabilities are corrected")
+    shares: tuple[float, ...] = Field(
+        (), description="fitted, do not set: share of each class in the training rows"
+    )
     other_counts: tuple[int, ...] = (
         bound_field()
     )  # labels of the training rows without out-of-fold predictions

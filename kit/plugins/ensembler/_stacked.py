@@ -21,9 +21,7 @@ class LogitStacking(Ensembler):
 
     fitted: ClassVar[bool] = True
 
-    classes: tuple[int, ...] = Field(
-        (), description="fitted, do not set: class numbers that the fitted rows have"
-    )
+    classes: tuple[int, ...] = Field((), description="fitted, do not set: class numbers of the fitted rows")
 
     def shares(self, members: Probabilities) -> Probabilities:
         """Returns probabilities (N, fitted classes) of members (M, N, K)."""

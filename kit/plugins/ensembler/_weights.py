@@ -25,9 +25,7 @@ class WeightedMean(Ensembler):
 
     label_kinds = ("class_index", "multi_hot", "numbers", "soft", "several")
 
-    weights: tuple[float, ...] = Field(
-        (), description="fitted, do not set: a weight a member, in their order"
-    )
+    weights: tuple[float, ...] = Field((), description="fitted, do not set: one weight per member, in order")
 
     @field_validator("weights")
     @classmethod

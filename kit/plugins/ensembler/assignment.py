@@ -33,17 +33,15 @@ class Assignment(Ensembler):
     Source: Kuhn 1955, "The Hungarian Method for the Assignment Problem", by scipy's linear_sum_assignment.
     """
 
-    base: Ensembler = Field(Mean(), description="whose probabilities are assigned")
+    base: Ensembler = Field(Mean(), description="ensembler whose probabilities are assigned")
     group: tuple[str, ...] = Field(
         (), description="columns of both tables; rows with equal values in all of them are one group"
     )
-    capacity: int = Field(1, ge=1, description="how many rows of a group may have the same class")
+    capacity: int = Field(1, ge=1, description="maximum number of rows of a group with the same class")
     class_sets: bool = Field(
-        False, description="whether a group has only classes that share training groups with one another"
+        False, description="restrict each group to one of the class sets found in the training groups"
     )
-    sets: tuple[int, ...] = Field(
-        (), description="fitted, do not set: the set of each class, or -1 for any set"
-    )
+    sets: tuple[int, ...] = Field((), description="fitted, do not set: set of each class, or -1 for any set")
 
     context: ScoreContext = bound_field(ScoreContext())
 

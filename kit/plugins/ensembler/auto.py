@@ -39,11 +39,13 @@ class Auto(Ensembler):
     candidates: tuple[Ensembler, ...] = Field(
         (Single(), Mean(), Geometric(), Simplex(), HillClimb()),
         min_length=1,
-        description="what is chosen from, the simplest first; of these, what takes the table's labels",
+        description="candidates, the simplest first; those that do not accept the table's labels are skipped",
     )
-    metric: Metric | None = Field(None, description="what decides; where none is named, the competition's")
-    scores: tuple[float, ...] = Field((), description="fitted, do not set: of the candidates, cross-fitted")
-    chosen: Ensembler | None = Field(None, description="fitted, do not set: the candidate chosen")
+    metric: Metric | None = Field(None, description="metric of the choice; null: the competition's")
+    scores: tuple[float, ...] = Field(
+        (), description="fitted, do not set: cross-fitted scores of the candidates"
+    )
+    chosen: Ensembler | None = Field(None, description="fitted, do not set: chosen candidate")
 
     def takes_labels(self, labels: LabelKind) -> bool:
         return labels in self.label_kinds and any(

@@ -26,16 +26,16 @@ class Boosting(LogitStacking):
     Source: Friedman 2001, "Greedy Function Approximation"; sklearn.ensemble.HistGradientBoostingClassifier.
     """
 
-    rounds: int = Field(40, ge=1, le=1000, description="trees a class")
-    learning_rate: float = Field(0.1, gt=0, le=1, description="share of each tree that counts")
-    max_leaves: int = Field(7, ge=2, le=64, description="of a tree, at most")
-    l2: float = Field(1.0, ge=0, description="L2, of the leaves' values")
-    min_rows_per_leaf: int = Field(20, ge=1, description="rows of a leaf, at least")
+    rounds: int = Field(40, ge=1, le=1000, description="boosting rounds; each adds one tree per class")
+    learning_rate: float = Field(0.1, gt=0, le=1, description="factor of each tree")
+    max_leaves: int = Field(7, ge=2, le=64, description="maximum number of leaves of a tree")
+    l2: float = Field(1.0, ge=0, description="L2 penalty of leaf values")
+    min_rows_per_leaf: int = Field(20, ge=1, description="minimum rows per leaf")
     start: tuple[float, ...] = Field(
-        (), description="fitted, do not set: of each such class, before any tree"
+        (), description="fitted, do not set: initial score of each of these classes"
     )
     trees: tuple[tuple[tuple[Node, ...], ...], ...] = Field(
-        (), description="fitted, do not set: by round and class"
+        (), description="fitted, do not set: trees by round and class"
     )
 
     def fit(self, members: Probabilities, truth: Targets) -> Self:

@@ -33,14 +33,10 @@ class ClassFactors(Ensembler):
 
     fitted: ClassVar[bool] = True
 
-    base: Ensembler = Field(Mean(), description="whose probabilities are weighted")
-    metric: Metric | None = Field(
-        None, description="what is made best; where none is named, the competition's"
-    )
-    max_factor: float = Field(
-        4.0, gt=1, le=100, description="the largest factor; the smallest is 1 / max_factor"
-    )
-    factors: tuple[float, ...] = Field((), description="fitted, do not set: one a class")
+    base: Ensembler = Field(Mean(), description="ensembler whose probabilities are weighted")
+    metric: Metric | None = Field(None, description="metric to optimise; null: the competition's")
+    max_factor: float = Field(4.0, gt=1, le=100, description="largest factor; the smallest is 1 / max_factor")
+    factors: tuple[float, ...] = Field((), description="fitted, do not set: one value per class")
 
     def fit(self, members: Probabilities, truth: Targets) -> Self:
         base = self.base.fit(members, truth)

@@ -33,12 +33,12 @@ class ClassThresholds(Ensembler):
     label_kinds = ("multi_hot",)
     fitted: ClassVar[bool] = True
 
-    base: Ensembler = Field(Mean(), description="whose probabilities are moved")
-    metric: Metric | None = Field(
-        None, description="what is made best; where none is named, the competition's"
+    base: Ensembler = Field(Mean(), description="ensembler whose probabilities are moved")
+    metric: Metric | None = Field(None, description="metric to optimise; null: the competition's")
+    steps: int = Field(
+        19, ge=1, le=999, description="number of thresholds to try per class, evenly between 0 and 1"
     )
-    steps: int = Field(19, ge=1, le=999, description="thresholds tried for a class, evenly between 0 and 1")
-    thresholds: tuple[float, ...] = Field((), description="fitted, do not set: one a class")
+    thresholds: tuple[float, ...] = Field((), description="fitted, do not set: one value per class")
 
     def fit(self, members: Probabilities, truth: Targets) -> Self:
         base = self.base.fit(members, truth)

@@ -34,11 +34,9 @@ class CutPoints(Ensembler):
 
     fitted: ClassVar[bool] = True
 
-    base: Ensembler = Field(Mean(), description="whose expected grades are cut")
-    metric: Metric | None = Field(
-        None, description="what is made best; where none is named, the competition's"
-    )
-    cuts: Cuts = Field((), description="fitted, do not set: the expected grade from which each grade begins")
+    base: Ensembler = Field(Mean(), description="ensembler whose expected grades are cut")
+    metric: Metric | None = Field(None, description="metric to optimise; null: the competition's")
+    cuts: Cuts = Field((), description="fitted, do not set: lowest expected grade of each grade")
 
     def fit(self, members: Probabilities, truth: Targets) -> Self:
         base = self.base.fit(members, truth)

@@ -30,8 +30,8 @@ class Greedy(WeightedMean):
 
     fitted: ClassVar[bool] = True
 
-    metric: Metric = Field(LogLoss(), description="what an addition must make better")
-    min_gain: float = Field(1e-9, ge=0, description="gain in the metric that an addition must bring")
+    metric: Metric = Field(LogLoss(), description="metric that an added member must improve")
+    min_gain: float = Field(1e-9, ge=0, description="minimum gain of an added member")
 
     def takes_labels(self, labels: LabelKind) -> bool:
         return labels in self.label_kinds and self._metric(

@@ -30,13 +30,18 @@ class HillClimb(WeightedMean):
 
     fitted: ClassVar[bool] = True
 
-    metric: Metric | None = Field(None, description="what is climbed; where none is named, the competition's")
-    rounds: int = Field(25, ge=1, le=1000, description="members added, each as often as it helps")
-    bags: int = Field(
-        0, ge=0, le=1000, description="climbs over random subsets of the members; 0: one climb over all"
+    metric: Metric | None = Field(None, description="metric to optimise; null: the competition's")
+    rounds: int = Field(
+        25, ge=1, le=1000, description="number of rounds; each adds one member, with repetition"
     )
-    bag_fraction: float = Field(0.5, gt=0, le=1, description="of the members in each bag")
-    seed: int = Field(0, ge=0, description="of the bags")
+    bags: int = Field(
+        0,
+        ge=0,
+        le=1000,
+        description="number of random subsets of the members (bags); 0: one search over all members",
+    )
+    bag_fraction: float = Field(0.5, gt=0, le=1, description="fraction of the members in each bag")
+    seed: int = Field(0, ge=0, description="seed of the bags")
 
     def fit(self, members: Probabilities, truth: Targets) -> Self:
         metric, count = metric_or_usual(self.metric, members, truth, self.target), len(members)

@@ -33,9 +33,9 @@ class LinearStacking(Ensembler):
         description="penalty of differences from equal weights, in units of the columns' variance",
     )
     coefficients: tuple[tuple[float, ...], ...] = Field(
-        (), description="fitted, do not set: of each column, one per member"
+        (), description="fitted, do not set: coefficients of each column, one per member"
     )
-    intercepts: tuple[float, ...] = Field((), description="fitted, do not set: one per column")
+    intercepts: tuple[float, ...] = Field((), description="fitted, do not set: one intercept per column")
 
     def fit(self, members: Probabilities, truth: Targets) -> Self:
         fits = [

@@ -21,7 +21,9 @@ class PowerMean(Ensembler):
 
     label_kinds = ("class_index", "multi_hot", "soft")
 
-    power: float = Field(2.0, ge=-20, le=20, description="above 1 sure members weigh more; not 0")
+    power: float = Field(
+        2.0, ge=-20, le=20, description="exponent; above 1, confident members count more; not 0"
+    )
     floor: float = Field(1e-7, gt=0, lt=0.1, description="smaller probabilities count as this one")
 
     @field_validator("power")

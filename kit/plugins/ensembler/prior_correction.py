@@ -31,12 +31,10 @@ class PriorCorrection(Ensembler):
 
     fitted: ClassVar[bool] = True
 
-    base: Ensembler = Field(Mean(), description="whose probabilities are corrected")
-    metric: Metric | None = Field(
-        None, description="what is made best; where none is named, the competition's"
-    )
-    tau: float | None = Field(None, ge=0, le=3, description="the power; if none is given, fit finds it")
-    shares: tuple[float, ...] = Field((), description="fitted, do not set: of the rows, one a class")
+    base: Ensembler = Field(Mean(), description="ensembler whose probabilities are corrected")
+    metric: Metric | None = Field(None, description="metric to optimise; null: the competition's")
+    tau: float | None = Field(None, ge=0, le=3, description="exponent; null: fitted")
+    shares: tuple[float, ...] = Field((), description="fitted, do not set: share of each class")
 
     def fit(self, members: Probabilities, truth: Targets) -> Self:
         base = self.base.fit(members, truth)

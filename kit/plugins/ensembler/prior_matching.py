@@ -27,7 +27,7 @@ class PriorMatching(ClassShares):
     """
 
     max_factor: float = Field(
-        10.0, gt=1, le=1000, description="the largest factor; the smallest is 1 / max_factor"
+        10.0, gt=1, le=1000, description="largest factor; the smallest is 1 / max_factor"
     )
 
     def blend(self, members: Probabilities) -> Probabilities:

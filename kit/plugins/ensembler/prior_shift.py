@@ -32,7 +32,7 @@ class PriorShift(ClassShares):
     """
 
     alpha: float = Field(
-        3.0, ge=1, le=1000, description="of the Dirichlet prior: alpha - 1 rows are added to each class"
+        3.0, ge=1, le=1000, description="alpha of the Dirichlet prior: alpha - 1 rows are added to each class"
     )
 
     def blend(self, members: Probabilities) -> Probabilities:

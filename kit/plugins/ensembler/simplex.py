@@ -35,10 +35,10 @@ class Simplex(WeightedMean):
     fitted: ClassVar[bool] = True
 
     objective: Literal["log_loss", "metric"] = Field(
-        "log_loss", description="what the weights are fitted to; of numbers log_loss is the squared error"
+        "log_loss", description="objective of the weights; for numbers, log_loss is the squared error"
     )
     metric: Metric | None = Field(
-        None, description="of the objective `metric`; where none is named, the competition's"
+        None, description="metric of the objective `metric`; null: the competition's"
     )
 
     def fit(self, members: Probabilities, truth: Targets) -> Self:

@@ -24,8 +24,8 @@ class Single(Ensembler):
     label_kinds = ("class_index", "multi_hot", "numbers", "soft", "several")
     fitted: ClassVar[bool] = True
 
-    metric: Metric | None = Field(None, description="what decides; where none is named, the competition's")
-    member: int = Field(0, ge=0, description="fitted, do not set: the member, counted from 0")
+    metric: Metric | None = Field(None, description="metric of the choice; null: the competition's")
+    member: int = Field(0, ge=0, description="fitted, do not set: index of the member, from 0")
 
     def fit(self, members: Probabilities, truth: Targets) -> Self:
         costs = climb(metric_or_usual(self.metric, members, truth, self.target), members, truth).costs()

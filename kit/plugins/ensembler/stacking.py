@@ -26,9 +26,9 @@ class Stacking(LogitStacking):
         0.03, gt=0, description="inverse strength of the L2 penalty; smaller is smoother"
     )
     weights_of: tuple[tuple[float, ...], ...] = Field(
-        (), description="fitted, do not set: of each such class, M x K"
+        (), description="fitted, do not set: weights (M, K) of each of these classes"
     )
-    intercepts: tuple[float, ...] = Field((), description="fitted, do not set: one each such class")
+    intercepts: tuple[float, ...] = Field((), description="fitted, do not set: one intercept per class")
 
     def fit(self, members: Probabilities, truth: Targets) -> Self:
         from sklearn.linear_model import LogisticRegression

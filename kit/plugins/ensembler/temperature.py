@@ -28,9 +28,10 @@ class Temperature(Ensembler):
 
     fitted: ClassVar[bool] = True
 
-    base: Ensembler = Field(Mean(), description="what blends the calibrated members")
+    base: Ensembler = Field(Mean(), description="ensembler of the calibrated members")
     temperatures: tuple[float, ...] = Field(
-        (), description="fitted, do not set: one a member, above 1 less sure"
+        (),
+        description="fitted, do not set: one temperature per member; above 1, predictions become less confident",
     )
 
     def fit(self, members: Probabilities, truth: Targets) -> Self:

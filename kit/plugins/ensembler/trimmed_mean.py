@@ -21,7 +21,10 @@ class TrimmedMean(Ensembler):
     label_kinds = ("class_index", "multi_hot", "numbers", "soft")
 
     trim: float = Field(
-        0.5, ge=0, le=0.5, description="part of the members that is left out at each end; 0.5 is the median"
+        0.5,
+        ge=0,
+        le=0.5,
+        description="fraction of the members that is left out at each end; 0.5 is the median",
     )
 
     def blend(self, members: Probabilities) -> Probabilities:

@@ -38,12 +38,14 @@ class UnknownClass(OpenSet, Ensembler):
 
     fitted: ClassVar[bool] = True
 
-    base: Ensembler = Field(Mean(), description="whose probabilities are compared with the threshold")
+    base: Ensembler = Field(
+        Mean(), description="ensembler whose probabilities are compared with the threshold"
+    )
     by: Literal["probability", "entropy"] = Field(
-        "probability", description="what is compared with the threshold"
+        "probability", description="value that is compared with the threshold"
     )
     threshold: float | None = Field(
-        None, ge=0, le=1, description="minimum of a row of a known class; null: fitted"
+        None, ge=0, le=1, description="threshold below which a row has the class `label`; null: fitted"
     )
 
     def needs_fit(self) -> bool:

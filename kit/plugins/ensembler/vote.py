@@ -21,7 +21,7 @@ class MajorityVote(Ensembler):
         0.001,
         gt=0,
         lt=0.5,
-        description="weight of the mean probability; below 1 / members it breaks ties and no more",
+        description="weight of the mean probability; below 1 / members it only breaks ties",
     )
 
     def blend(self, members: Probabilities) -> Probabilities:

@@ -16,5 +16,5 @@ class Weighted(WeightedMean):
     """
 
     weights: tuple[float, ...] = Field(
-        (), description="a weight a member, none below 0, in the order of the members; none given: all equal"
+        (), description="one weight of 0 or more per member, in order; by default all equal"
     )

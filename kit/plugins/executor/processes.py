@@ -32,13 +32,15 @@ class Processes(Executor):
     """
 
     workers: int | None = Field(
-        None, ge=1, description="jobs at once; by default one a GPU, without GPUs one a core"
+        None,
+        ge=1,
+        description="number of worker processes; by default one per GPU, or one per core without GPUs",
     )
     threads: int | None = Field(
-        None, ge=1, description="of torch, a worker; by default the cores, divided among the workers"
+        None, ge=1, description="torch's threads per worker; by default the workers share the cores equally"
     )
     devices: tuple[str, ...] = Field(
-        (), description="GPUs to use, as CUDA_VISIBLE_DEVICES names them; by default all that torch sees"
+        (), description="GPUs to use, as in CUDA_VISIBLE_DEVICES; by default all that torch finds"
     )
     retries: int = Field(
         2, ge=0, description="number of times a job resumes from its checkpoint after its worker was killed"

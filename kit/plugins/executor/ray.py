@@ -48,12 +48,12 @@ class Ray(Executor):
 
     address: str | None = Field(
         None,
-        description="host:port of the cluster's head; by default RAY_ADDRESS, else the cluster of this machine",
+        description="host:port of the cluster's head; by default RAY_ADDRESS, otherwise the cluster of this machine",
     )
-    cpus: int = Field(1, ge=1, description="cores a job, which are torch's threads too")
-    gpus: float | None = Field(None, ge=0, description="GPUs a job; by default one where the cluster has any")
+    cpus: int = Field(1, ge=1, description="cores per job, also the number of torch's threads")
+    gpus: float | None = Field(None, ge=0, description="GPUs per job; by default one if the cluster has GPUs")
     memory: int | None = Field(
-        None, ge=1, description="bytes a job, so that no node takes more than it holds"
+        None, ge=1, description="bytes of memory per job, so that no node runs more jobs than fit"
     )
     retries: int = Field(
         2,

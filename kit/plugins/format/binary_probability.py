@@ -23,7 +23,7 @@ class BinaryProbability(Format):
     """
 
     positive: str | None = Field(
-        None, description="the positive class; by default the one the column is named after, else the second"
+        None, description="positive class; by default the class with the column's name, otherwise the second"
     )
 
     def matches(self, sample: pd.DataFrame, classes: Sequence[str]) -> bool:

@@ -24,7 +24,7 @@ class IdList(Format):
     Google Landmark Retrieval, `id,images`.
     """
 
-    separator: str = Field(" ", min_length=1, description="between ids")
+    separator: str = Field(" ", min_length=1, description="separator between ids")
     images: Literal["sample", "other"] = Field(
         "sample", description="ids are those of the sample's own rows, or of other images such as an index"
     )

@@ -25,7 +25,7 @@ class LabelConfidence(Format):
     """
 
     min_confidence: float = Field(
-        0.0, ge=0, le=1, description="a row has an empty cell if its highest probability is lower"
+        0.0, ge=0, le=1, description="minimum probability of a label; rows below it have an empty cell"
     )
 
     def matches(self, sample: pd.DataFrame, classes: Sequence[str]) -> bool:

@@ -29,7 +29,9 @@ class Labels(MultiLabelFormat):
     """
 
     separator: str | None = Field(
-        None, min_length=1, description="between labels; by default as the sample shows it, else a space"
+        None,
+        min_length=1,
+        description="separator between labels; by default that of the sample, otherwise a space",
     )
 
     def matches(self, sample: pd.DataFrame, classes: Sequence[str]) -> bool:

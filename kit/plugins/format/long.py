@@ -34,7 +34,7 @@ class Long(Format):
     separator: str | None = Field(
         None,
         min_length=1,
-        description="between the id and the class in a cell; by default as the sample shows it",
+        description="separator between the id and the class in a cell; by default that of the sample",
     )
 
     def matches(self, sample: pd.DataFrame, classes: Sequence[str]) -> bool:

@@ -32,7 +32,7 @@ class LongPartValues(Format):
     separator: str | None = Field(
         None,
         min_length=1,
-        description="between the id and the column in a cell; by default as the sample shows it",
+        description="separator between the id and the column in a cell; by default that of the sample",
     )
 
     def ids(self, sample: pd.DataFrame, classes: Sequence[str]) -> list[str]:

@@ -24,7 +24,7 @@ class TopK(Format):
 
     label_kinds = ("class_index", "multi_hot")
 
-    k: int | None = Field(None, ge=1, description="labels a row; by default as many as the sample shows")
+    k: int | None = Field(None, ge=1, description="labels per row; by default as many as in the sample")
 
     def matches(self, sample: pd.DataFrame, classes: Sequence[str]) -> bool:
         known = set(classes)

@@ -20,7 +20,7 @@ class MultiSample(Head):
     """
 
     dropout: float = Field(0.5, ge=0, lt=1, description="share of the features that each sample drops")
-    samples: int = Field(5, ge=1, le=64, description="how many dropouts")
+    samples: int = Field(5, ge=1, le=64, description="number of dropouts")
 
     def build(self, features: int, classes: int) -> nn.Module:
         from kit.plugins.head._dropouts import Dropouts

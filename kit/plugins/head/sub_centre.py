@@ -23,7 +23,7 @@ class SubCentre(Head):
 
     gives: ClassVar[Outputs] = "cosines"
 
-    centres: int = Field(3, ge=1, le=20, description="k, vectors a class; winners used 2 and 3")
+    centres: int = Field(3, ge=1, le=20, description="k, number of vectors per class; winners used 2 and 3")
 
     def build(self, features: int, classes: int) -> nn.Module:
         from kit.plugins.head._cosines import SubCentres

@@ -17,7 +17,7 @@ class RecurrentInstances(Instances):
 
     cell: ClassVar[Literal["gru", "lstm"]]
 
-    hidden: int = Field(128, ge=1, le=8192, description="width of a direction")
+    hidden: int = Field(128, ge=1, le=8192, description="hidden size per direction")
     layers: int = Field(1, ge=1, le=8, description="number of layers")
     bidirectional: bool = Field(True, description="read the sequence from both ends")
     layer_dropout: float = Field(0.0, ge=0, lt=1, description="dropout between layers")

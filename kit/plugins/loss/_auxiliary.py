@@ -23,8 +23,10 @@ class AuxiliaryLoss(Loss):
     splittable: ClassVar[bool] = False
     needs_positives: ClassVar[bool] = True
 
-    base: Loss = Field(CrossEntropy(), description="the classifier's loss, of logits")
-    auxiliary_weight: float = Field(1.0, gt=0, description="of the comparison, beside the classifier's 1")
+    base: Loss = Field(CrossEntropy(), description="classification loss")
+    auxiliary_weight: float = Field(
+        1.0, gt=0, description="weight of the pair loss; the classification loss has weight 1"
+    )
 
     names: tuple[str, ...] = bound_field()
 

@@ -21,12 +21,12 @@ class BatchMixing(Loss):
 
     label_kinds = ("class_index", "multi_hot", "numbers", "soft", "several", "taught")
 
-    base: Loss = Field(CrossEntropy(), description="the loss that both labels are measured with")
-    alpha: float = Field(1.0, gt=0, description="both parameters of the Beta distribution of the share kept")
-    probability: float = Field(1.0, ge=0, le=1, description="share of the batches that are mixed")
-    stop_after: float = Field(
-        1.0, ge=0, le=1, description="share of the run after which nothing is mixed any more"
+    base: Loss = Field(CrossEntropy(), description="loss of both labels")
+    alpha: float = Field(
+        1.0, gt=0, description="alpha of the Beta(alpha, alpha) distribution of the mixing share"
     )
+    probability: float = Field(1.0, ge=0, le=1, description="fraction of the batches that is mixed")
+    stop_after: float = Field(1.0, ge=0, le=1, description="fraction of the run after which mixing stops")
 
     def blend(self, images: Tensor, others: Tensor, rng: np.random.Generator) -> Mixed:
         """Returns images (N, 3, H, W) mixed with others of that shape, and the share of the first ones."""

@@ -24,7 +24,7 @@ class Binary(Loss):
     label_kinds = ("class_index", "multi_hot")
 
     over_classes: Literal["mean", "sum"] = Field(
-        "mean", description="how a row's classes are joined; with sum the loss grows with their number"
+        "mean", description="reduction over the classes of a row; with sum, the loss grows with their number"
     )
     multi_label: bool = bound_field(False)
 

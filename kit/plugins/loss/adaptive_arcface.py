@@ -25,7 +25,7 @@ class AdaptiveArcface(Margin):
     """
 
     low: float = Field(0.05, ge=0, lt=math.pi / 2, description="margin of the most frequent class, radians")
-    high: float = Field(0.5, ge=0, lt=math.pi / 2, description="margin of the rarest class, radians")
+    high: float = Field(0.5, ge=0, lt=math.pi / 2, description="margin of the rarest class in radians")
     power: float = Field(0.25, gt=0, le=2, description="how fast the margin falls with the count")
     counts: tuple[int, ...] = bound_field()
 

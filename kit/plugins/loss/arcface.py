@@ -23,7 +23,7 @@ class Arcface(Margin):
     Source: Deng et al. 2019, "ArcFace: Additive Angular Margin Loss for Deep Face Recognition", equation 3.
     """
 
-    margin: float = Field(0.3, ge=0, lt=math.pi / 2, description="m, radians")
+    margin: float = Field(0.3, ge=0, lt=math.pi / 2, description="margin m in radians")
 
     def marginal(self, cosines: Tensor, labels: Tensor) -> Tensor:
         import torch

@@ -28,7 +28,9 @@ class Asymmetric(Binary):
     gamma_pos: float = Field(
         0.0, ge=0, le=20, description="focusing exponent of correctly predicted positives"
     )
-    clip: float = Field(0.05, ge=0, lt=1, description="m, negatives with a lower probability have no loss")
+    clip: float = Field(
+        0.05, ge=0, lt=1, description="probability margin m: negatives with a lower probability have no loss"
+    )
 
     def costs(self, outputs: Tensor, targets: Tensor) -> Tensor:
         from torch.nn import functional

@@ -25,9 +25,12 @@ class Bce(Binary):
     strikes back", section 4, as timm.loss.BinaryCrossEntropy.
     """
 
-    smoothing: float = Field(0.0, ge=0, lt=1, description="e, how far targets move from certainty")
+    smoothing: float = Field(0.0, ge=0, lt=1, description="smoothing e of the targets")
     balance: float = Field(
-        0.0, ge=0, le=1, description="0 = a yes counts like a no, 1 = all yeses of a class like all its noes"
+        0.0,
+        ge=0,
+        le=1,
+        description="weight of positives: 0 = as negatives; 1 = all positives of a class as all its negatives",
     )
     counts: tuple[int, ...] = bound_field()
     total: int = bound_field(0)

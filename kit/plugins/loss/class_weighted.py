@@ -28,9 +28,12 @@ class ClassWeighted(Loss):
 
     label_kinds = ("class_index", "soft")
 
-    base: Loss = Field(CrossEntropy(), description="the loss that is weighted")
+    base: Loss = Field(CrossEntropy(), description="loss that is weighted")
     power: float = Field(
-        1.0, ge=0, le=2, description="0 weighs all alike, 1 gives classes equal sums, 0.5 is between"
+        1.0,
+        ge=0,
+        le=2,
+        description="exponent of 1 / class frequency: 0 = equal row weights, 1 = equal class sums",
     )
     counts: tuple[int, ...] = bound_field()
 

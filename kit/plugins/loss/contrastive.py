@@ -22,7 +22,9 @@ class Contrastive(AuxiliaryLoss):
     torch.nn.CosineEmbeddingLoss has it.
     """
 
-    margin: float = Field(0.3, ge=-1, lt=1, description="cosine from which unequal images are pushed apart")
+    margin: float = Field(
+        0.3, ge=-1, lt=1, description="cosine above which images of different classes are pushed apart"
+    )
 
     def among(self, vectors: Tensor, labels: Tensor) -> Tensor:
         import torch

@@ -21,7 +21,7 @@ class Cosface(Margin):
     Source: Wang et al. 2018, "CosFace: Large Margin Cosine Loss for Deep Face Recognition", equation 4.
     """
 
-    margin: float = Field(0.2, ge=0, lt=2, description="m, of the cosine")
+    margin: float = Field(0.2, ge=0, lt=2, description="margin m of the cosine")
 
     def marginal(self, cosines: Tensor, labels: Tensor) -> Tensor:
         import torch

@@ -21,9 +21,9 @@ class CutmixOrMixup(BatchMixing):
     Source: Wightman et al. 2021, "ResNet strikes back", section 4 (mixup alpha 0.1 to 0.2, cutmix 1, either a batch).
     """
 
-    cutmix_prob: float = Field(0.5, ge=0, le=1, description="share of the mixed batches that are cut")
-    alpha: float = Field(1.0, gt=0, description="of cutmix")
-    mixup_alpha: float = Field(0.2, gt=0, description="of mixup")
+    cutmix_prob: float = Field(0.5, ge=0, le=1, description="probability of cutmix among the mixed batches")
+    alpha: float = Field(1.0, gt=0, description="alpha of cutmix")
+    mixup_alpha: float = Field(0.2, gt=0, description="alpha of mixup")
 
     def blend(self, images: Tensor, others: Tensor, rng: np.random.Generator) -> Mixed:
         if rng.random() < self.cutmix_prob:

@@ -28,9 +28,11 @@ class Distillation(Loss):
 
     label_kinds = ("class_index", "taught")
 
-    base: Loss = Field(CrossEntropy(), description="the loss of the label")
-    temperature: float = Field(2.0, gt=0, le=100, description="T; above 1 small probabilities count more")
-    teacher_weight: float = Field(0.5, ge=0, le=1, description="w, the teacher's share of the loss")
+    base: Loss = Field(CrossEntropy(), description="loss of the label")
+    temperature: float = Field(
+        2.0, gt=0, le=100, description="temperature T; above 1, small probabilities count more"
+    )
+    teacher_weight: float = Field(0.5, ge=0, le=1, description="weight w of the teacher's term")
 
     def takes_labels(self, labels: LabelKind) -> bool:
         return self.base.takes_labels("class_index") if labels == "taught" else super().takes_labels(labels)

@@ -28,7 +28,7 @@ class Factors(Loss):
     assumes that the factors are independent given the image.
     """
 
-    base: Loss = Field(CrossEntropy(), description="the loss of each factor")
+    base: Loss = Field(CrossEntropy(), description="loss of each factor")
     factors: tuple[tuple[str, ...], ...] = bound_field()
     bases: tuple[Loss, ...] = bound_field()  # the base a factor, knowing that factor's values as its classes
 

@@ -30,8 +30,8 @@ class Fixmatch(Loss):
     splittable: ClassVar[bool] = False
     reads_unlabelled: ClassVar[bool] = True
 
-    base: Loss = Field(CrossEntropy(), description="the loss of labelled rows, and of strong views")
-    threshold: float = Field(0.95, ge=0, le=1, description="smallest probability of a label, tau")
+    base: Loss = Field(CrossEntropy(), description="loss of labelled rows and of strong views")
+    threshold: float = Field(0.95, ge=0, le=1, description="minimum probability of a pseudo-label, tau")
     weight: float = Field(1.0, ge=0, description="weight of the test rows, lambda")
     ratio: int = Field(2, ge=1, le=16, description="test rows per training row, mu; the paper has 7")
     strong: Augmenter = Field(Randaugment(), description="augmenter of strong views")

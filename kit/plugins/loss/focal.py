@@ -18,7 +18,7 @@ class Focal(Loss):
     Source: Lin et al. 2017, "Focal Loss for Dense Object Detection", equation 4, over a softmax.
     """
 
-    gamma: float = Field(2.0, ge=0, le=20, description="how little a sure row counts; 0 is cross-entropy")
+    gamma: float = Field(2.0, ge=0, le=20, description="focusing exponent; 0 is cross-entropy")
 
     def rows(self, outputs: Tensor, labels: Tensor) -> Tensor:
         logs = outputs.log_softmax(1).gather(1, labels[:, None])[:, 0]

@@ -30,7 +30,9 @@ class GroupSmoothing(Loss):
 
     label_kinds = ("class_index", "soft")
 
-    smoothing: float = Field(0.1, ge=0, lt=1, description="e, the share that the true class gives up")
+    smoothing: float = Field(
+        0.1, ge=0, lt=1, description="smoothing e: the probability that the true class gives up"
+    )
     within_group: float = Field(0.8, ge=0, le=1, description="g, the part of e that stays in the superclass")
     groups: tuple[str, ...] = bound_field()
 

@@ -23,7 +23,9 @@ class LabelSmoothing(Loss):
 
     label_kinds = ("class_index", "soft")
 
-    smoothing: float = Field(0.1, ge=0, lt=1, description="e, the share spread evenly over all classes")
+    smoothing: float = Field(
+        0.1, ge=0, lt=1, description="smoothing e: the probability spread evenly over all classes"
+    )
 
     def rows(self, outputs: Tensor, labels: Tensor) -> Tensor:
         from torch.nn import functional

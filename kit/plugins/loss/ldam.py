@@ -23,7 +23,7 @@ class Ldam(Margin):
     Source: Cao et al. 2019, "Learning Imbalanced Datasets with Label-Distribution-Aware Margin Loss", equation 13.
     """
 
-    max_margin: float = Field(0.5, ge=0, lt=2, description="margin of the rarest class, of the cosine")
+    max_margin: float = Field(0.5, ge=0, lt=2, description="margin of the rarest class's cosine")
     counts: tuple[int, ...] = bound_field()
 
     def margins(self, classes: int) -> list[float]:

@@ -27,7 +27,7 @@ class LogitAdjustment(Loss):
     label_kinds = ("class_index", "soft")
 
     base: Loss = Field(CrossEntropy(), description="the loss of the adjusted outputs")
-    tau: float = Field(1.0, ge=0, le=5, description="how much of the shares is given; 0 is the base alone")
+    tau: float = Field(1.0, ge=0, le=5, description="strength of the adjustment; 0 is the base alone")
     counts: tuple[int, ...] = bound_field()
 
     def offsets(self, classes: int) -> list[float]:

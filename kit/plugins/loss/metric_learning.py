@@ -44,9 +44,11 @@ class MetricLearning(AuxiliaryLoss):
     """
 
     loss: Spec = Field(
-        {"name": "MultiSimilarityLoss"}, description="the library's loss, its name and arguments"
+        {"name": "MultiSimilarityLoss"}, description="name and arguments of the library's loss"
     )
-    miner: Spec | None = Field({"name": "MultiSimilarityMiner"}, description="its miner likewise, or null")
+    miner: Spec | None = Field(
+        {"name": "MultiSimilarityMiner"}, description="name and arguments of the library's miner, or null"
+    )
 
     @model_validator(mode="after")
     def _build(self) -> Self:

@@ -21,7 +21,9 @@ class Mixup(BatchMixing):
     Source: Zhang et al. 2018, "mixup: Beyond Empirical Risk Minimization", equation 2.
     """
 
-    alpha: float = Field(0.2, gt=0, description="both parameters of the Beta distribution of the share kept")
+    alpha: float = Field(
+        0.2, gt=0, description="alpha of the Beta(alpha, alpha) distribution of the mixing share"
+    )
 
     def blend(self, images: Tensor, others: Tensor, rng: np.random.Generator) -> Mixed:
         share = float(rng.beta(self.alpha, self.alpha))

@@ -28,7 +28,9 @@ class PairwiseAuc(Loss):
     label_kinds = ("class_index", "multi_hot")
     splittable: ClassVar[bool] = False
 
-    margin: float = Field(1.0, gt=0, le=2, description="by which a yes should score above a no")
+    margin: float = Field(
+        1.0, gt=0, le=2, description="margin by which a positive should score above a negative"
+    )
     multi_label: bool = bound_field(False)
 
     def rows(self, outputs: Tensor, labels: Tensor) -> Tensor:

@@ -19,7 +19,7 @@ class Poly1(Loss):
     equation 4 (Poly-1).
     """
 
-    epsilon: float = Field(1.0, ge=-1, le=10, description="weight of the first term; 0 is cross-entropy")
+    epsilon: float = Field(1.0, ge=-1, le=10, description="weight epsilon of 1 - p; 0 is cross-entropy")
 
     def rows(self, outputs: Tensor, labels: Tensor) -> Tensor:
         logs = outputs.log_softmax(1).gather(1, labels[:, None])[:, 0]

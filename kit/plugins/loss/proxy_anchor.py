@@ -25,7 +25,7 @@ class ProxyAnchor(Loss):
     takes: ClassVar[Outputs] = "cosines"
     splittable: ClassVar[bool] = False
 
-    margin: float = Field(0.1, ge=0, lt=1, description="m, of a cosine")
+    margin: float = Field(0.1, ge=0, lt=1, description="margin m of the cosine")
     scale: float = Field(32.0, gt=0, description="s")
 
     def rows(self, outputs: Tensor, labels: Tensor) -> Tensor:

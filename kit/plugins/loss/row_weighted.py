@@ -26,7 +26,7 @@ class WeighedRows(Loss):
     label_kinds = ("class_index", "multi_hot", "numbers", "soft", "several")
     weighs_rows: ClassVar[bool] = True
 
-    base: Loss = Field(CrossEntropy(), description="the loss that is weighted")
+    base: Loss = Field(CrossEntropy(), description="loss that is weighted")
     names: tuple[str, ...] = bound_field()
     target: Target = bound_field(ONE_CLASS)
 

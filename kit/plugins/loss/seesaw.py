@@ -24,8 +24,15 @@ class Seesaw(Loss):
     Source: Wang et al. 2021, "Seesaw Loss for Long-Tailed Instance Segmentation", equations 4 to 6; mmdet's SeesawLoss.
     """
 
-    p: float = Field(0.8, ge=0, le=5, description="mitigation: how little rare classes are pushed down")
-    q: float = Field(2.0, ge=0, le=5, description="compensation: how much a class that wins wrongly counts")
+    p: float = Field(
+        0.8, ge=0, le=5, description="mitigation exponent p: higher values push rare classes down less"
+    )
+    q: float = Field(
+        2.0,
+        ge=0,
+        le=5,
+        description="compensation exponent q: higher values penalise wrongly predicted classes more",
+    )
     counts: tuple[int, ...] = bound_field()
 
     def rows(self, outputs: Tensor, labels: Tensor) -> Tensor:

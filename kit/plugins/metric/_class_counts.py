@@ -31,7 +31,7 @@ class ClassCountMetric(DecisionMetric):
         None, description="the class that the average binary scores; by default the second of two"
     )
     absent: Literal["zero", "skip"] = Field(
-        "zero", description="what a class without a defined score counts in a mean over classes"
+        "zero", description="score of a class without a defined score, in a mean over classes"
     )
 
     def ratio(self, hits: np.ndarray, predicted: np.ndarray, true: np.ndarray) -> Ratio:

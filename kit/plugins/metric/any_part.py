@@ -48,20 +48,21 @@ class AnyPart(InnerMetric):
     label_kinds = ("several",)
     wants = ("classes",)
 
-    of: Metric = Field(LogLoss(), description="the metric of yes and no, which must take one label per row")
+    of: Metric = Field(LogLoss(), description="metric of yes and no, which must accept one label per row")
     parts: tuple[str, ...] = Field(
         (),
-        description="the parts, names or patterns such as spinal_*; by default all softmax and sigmoid parts",
+        description="names or patterns of the parts, such as spinal_*; by default all softmax and sigmoid parts",
     )
     classes: tuple[str, ...] = Field(
-        (), description="the classes that count as yes, names or patterns; by default each part's last class"
+        (),
+        description="names or patterns of the classes that count as yes; by default each part's last class",
     )
     rule: Literal["max", "noisy_or"] = Field(
         "max", description="max: the largest probability; noisy_or: 1 - the product of 1 - p over the parts"
     )
     class_weights: Mapping[str, Weight] = Field(
         {},
-        description="weights of classes, names or patterns, by default 1; a row has the largest of its labels",
+        description="weights of classes by name or pattern, by default 1; a row has the largest weight of its labels",
     )
 
     @model_validator(mode="after")

@@ -35,7 +35,9 @@ class CostMatrix(DecisionMetric):
     """
 
     file: str | None = Field(None, description="CSV of costs, relative to the workspace")
-    by: Literal["classes", "superclasses"] = Field("classes", description="what the file lists pairs of")
+    by: Literal["classes", "superclasses"] = Field(
+        "classes", description="unit of the file's pairs: classes or superclasses"
+    )
     over: Literal["rows", "costly", "total"] = Field(
         "rows", description="mean over all rows, mean over rows of classes with a cost, or sum"
     )

@@ -21,7 +21,12 @@ class Fbeta(ClassCountMetric):
     Understanding the Amazon from Space.
     """
 
-    beta: float = Field(2.0, gt=0, le=100, description="above 1 missed rows cost more than wrong predictions")
+    beta: float = Field(
+        2.0,
+        gt=0,
+        le=100,
+        description="weight of recall; above 1, missed rows cost more than wrong predictions",
+    )
 
     def ratio(self, hits: np.ndarray, predicted: np.ndarray, true: np.ndarray) -> Ratio:
         weight = self.beta**2

@@ -26,7 +26,7 @@ class KlDivergence(RowMean):
     higher_is_better: ClassVar[bool] = False
     limits = (0, math.inf)
 
-    clip: float = Field(1e-15, gt=0, lt=0.5, description="probabilities are kept this far from 0 and 1")
+    clip: float = Field(1e-15, gt=0, lt=0.5, description="minimum distance of probabilities from 0 and 1")
 
     def by_row(self, truth: Targets, probabilities: Probabilities) -> np.ndarray:
         given = np.clip(probabilities.astype(np.float64), self.clip, 1 - self.clip)

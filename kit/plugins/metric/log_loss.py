@@ -38,12 +38,13 @@ class LogLoss(Metric):
     limits = (0, math.inf)
     wants = ("classes",)
 
-    clip: float = Field(1e-15, gt=0, lt=0.5, description="probabilities are kept this far from 0 and 1")
+    clip: float = Field(1e-15, gt=0, lt=0.5, description="minimum distance of probabilities from 0 and 1")
     class_weights: Literal["equal"] | Mapping[str, Weight] = Field(
-        {}, description="weights of classes or columns by name, by default 1; equal: all classes count alike"
+        {},
+        description="weights of classes or columns by name, by default 1; equal: each class has the same total weight",
     )
     positive_weight: float = Field(
-        1.0, gt=0, description="with several labels per row: factor of the weight of labels that a row has"
+        1.0, gt=0, description="with several labels per row: factor of the weight of positive labels"
     )
 
     def check_context(self) -> None:

@@ -27,7 +27,7 @@ class MacroF1(DecisionMetric):
     limits = (0, 1)
 
     absent: Literal["zero", "skip"] = Field(
-        "zero", description="with several labels a row: what a class without true and given rows counts"
+        "zero", description="with several labels per row: score of a class without true and predicted rows"
     )
 
     def of_confusion(self, counts: np.ndarray) -> float:

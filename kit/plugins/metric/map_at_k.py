@@ -19,7 +19,7 @@ class MapAtK(RowMean):
 
     limits = (0, 1)
 
-    k: int = Field(5, ge=1, description="how many classes are an answer")
+    k: int = Field(5, ge=1, description="number of ranked classes")
 
     def by_row(self, truth: Targets, probabilities: Probabilities) -> np.ndarray:
         rank = true_ranks(truth, probabilities)

@@ -29,7 +29,9 @@ class ProbabilisticF1(Metric):
     limits = (0, 1)
     wants = ("classes",)
 
-    beta: float = Field(1.0, gt=0, le=100, description="above 1 recall counts more than precision")
+    beta: float = Field(
+        1.0, gt=0, le=100, description="weight of recall; above 1, recall counts more than precision"
+    )
     positive: str | None = Field(
         None, description="the positive class; by default the second of two, else each in turn"
     )

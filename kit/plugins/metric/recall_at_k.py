@@ -28,8 +28,8 @@ class RecallAtK(Metric):
     label_kinds = ("class_index", "multi_hot")
     limits = (0, 1)
 
-    k: int = Field(5, ge=1, description="how many classes are an answer")
-    average: Literal["rows", "classes"] = Field("rows", description="what counts alike")
+    k: int = Field(5, ge=1, description="number of ranked classes")
+    average: Literal["rows", "classes"] = Field("rows", description="unit of the mean: rows or classes")
 
     def score(self, truth: Targets, probabilities: Probabilities) -> float:
         return self.score_by_weights(truth, probabilities)(np.ones(len(truth)))

@@ -28,7 +28,7 @@ class SamplesF1(RowMean):
     replaced_options: ClassVar[Mapping[str, str]] = {"threshold": "decision.threshold"}
     limits = (0, 1)
 
-    beta: float = Field(1.0, gt=0, le=10, description="above 1 missed labels cost more")
+    beta: float = Field(1.0, gt=0, le=10, description="weight of recall; above 1, missed labels cost more")
 
     def by_row(self, truth: Targets, probabilities: Probabilities) -> np.ndarray:
         """Returns the F score of each row, (N,)."""

@@ -47,7 +47,7 @@ class Sklearn(Metric):
     wants = ("classes",)
 
     function: str = Field("accuracy_score", description="a function of sklearn.metrics, or a scorer's name")
-    options: Mapping[str, Any] = Field({}, description="its arguments, by name")
+    options: Mapping[str, Any] = Field({}, description="arguments of the function by name")
     complement: bool = Field(
         False, description="score 1 - value, so that a loss from 0 to 1 is better if higher"
     )

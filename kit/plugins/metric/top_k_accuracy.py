@@ -23,7 +23,7 @@ class TopKAccuracy(Metric):
 
     limits = (0, 1)
 
-    k: int = Field(5, ge=1, description="how many classes are an answer")
+    k: int = Field(5, ge=1, description="number of ranked classes")
 
     def score(self, truth: Targets, probabilities: Probabilities) -> float:
         return float((true_ranks(truth, probabilities) <= self.k).mean())

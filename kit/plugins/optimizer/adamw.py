@@ -22,8 +22,12 @@ class Adamw(Optimizer):
     """
 
     lr: float = Field(2e-3, gt=0, description="peak learning rate")
-    weight_decay: float = Field(0.05, ge=0, description="a step takes lr * weight_decay of a weight away")
-    betas: tuple[Decay, Decay] = Field((0.9, 0.999), description="decay of the mean and of the squares")
+    weight_decay: float = Field(
+        0.05, ge=0, description="weight decay: each step subtracts lr * weight_decay times the weight"
+    )
+    betas: tuple[Decay, Decay] = Field(
+        (0.9, 0.999), description="decay of the running means of the gradient and of its square"
+    )
 
     @property
     def state_tensors(self) -> int:

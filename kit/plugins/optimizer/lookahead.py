@@ -25,8 +25,10 @@ class Lookahead(Optimizer):
     """
 
     base: Optimizer = Field(Adamw(), description="the optimizer of the fast weights")
-    every: int = Field(6, ge=1, le=1000, description="k, fast steps for each slow one")
-    share: float = Field(0.5, gt=0, le=1, description="alpha, of the way; 1 is the base alone")
+    every: int = Field(6, ge=1, le=1000, description="k, number of fast steps per slow step")
+    share: float = Field(
+        0.5, gt=0, le=1, description="step size alpha of the slow weights; 1 is the base alone"
+    )
 
     @model_validator(mode="after")
     def _base_has_no_average(self) -> Self:

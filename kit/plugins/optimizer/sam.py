@@ -27,8 +27,8 @@ class Sam(Optimizer):
     """
 
     base: Optimizer = Field(Adamw(), description="the optimizer that moves the weights")
-    radius: float = Field(0.05, gt=0, le=100, description="rho, how far away the gradient is taken")
-    adaptive: bool = Field(False, description="ASAM: each weight's distance is relative to its size")
+    radius: float = Field(0.05, gt=0, le=100, description="radius rho of the weight perturbation")
+    adaptive: bool = Field(False, description="ASAM: the perturbation of a weight is relative to its size")
 
     @property
     def state_tensors(self) -> int:

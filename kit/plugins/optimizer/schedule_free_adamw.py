@@ -26,9 +26,12 @@ class ScheduleFreeAdamw(Optimizer):
     """
 
     lr: float = Field(2.5e-3, gt=0, description="learning rate after the warm-up")
-    weight_decay: float = Field(0.05, ge=0, description="a step takes lr * weight_decay of a weight away")
+    weight_decay: float = Field(
+        0.05, ge=0, description="weight decay: each step subtracts lr * weight_decay times the weight"
+    )
     betas: tuple[Decay, Decay] = Field(
-        (0.9, 0.999), description="share of the average where the gradient is taken, and decay of the squares"
+        (0.9, 0.999),
+        description="weight of the average at the point of the gradient, and decay of the squared gradients",
     )
 
     @property

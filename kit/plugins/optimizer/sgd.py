@@ -20,9 +20,11 @@ class Sgd(Optimizer):
     """
 
     lr: float = Field(0.05, gt=0, description="peak learning rate")
-    momentum: float = Field(0.9, ge=0, lt=1, description="momentum: fraction of the last step that is kept")
-    nesterov: bool = Field(True, description="look ahead before taking the gradient")
-    weight_decay: float = Field(5e-4, ge=0, description="added to the gradient, times the weight")
+    momentum: float = Field(0.9, ge=0, lt=1, description="momentum")
+    nesterov: bool = Field(True, description="use Nesterov momentum")
+    weight_decay: float = Field(
+        5e-4, ge=0, description="L2 penalty: the factor of the weight that is added to the gradient"
+    )
 
     @property
     def state_tensors(self) -> int:

@@ -20,14 +20,16 @@ class TimmOptimizer(Optimizer):
     Source: Wightman 2019, timm.optim.create_optimizer_v2.
     """
 
-    opt: str = Field("lamb", description="timm's name, such as lamb, lion, adopt, nadamw or adafactor")
+    opt: str = Field(
+        "lamb", description="name of the optimizer in timm, such as lamb, lion, adopt, nadamw or adafactor"
+    )
     lr: float = Field(2e-3, gt=0, description="peak learning rate")
     weight_decay: float = Field(
         0.05,
         ge=0,
-        description="as the optimizer means it; 0.05 is too much if decay is added to the gradient, as in radam",
+        description="weight decay of the optimizer; 0.05 is too high if decay is added to the gradient, as in radam",
     )
-    momentum: float = Field(0.9, ge=0, lt=1, description="for those that have one")
+    momentum: float = Field(0.9, ge=0, lt=1, description="momentum, for optimizers that have one")
 
     def build(self, parameters: Sequence[tuple[str, torch.nn.Parameter]]) -> torch.optim.Optimizer:
         from kit.device.torch_internals import prepare_torchvision

@@ -18,7 +18,7 @@ class Gem(Pooling):
     Source: Radenovic et al. 2018, "Fine-tuning CNN Image Retrieval with No Human Annotation", equation 4.
     """
 
-    power: float = Field(3.0, gt=0, le=100, description="p at the start")
+    power: float = Field(3.0, gt=0, le=100, description="initial value of p")
     learned: bool = Field(True, description="whether p is trained")
 
     def build(self) -> nn.Module:

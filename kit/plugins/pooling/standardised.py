@@ -23,7 +23,7 @@ class Standardised(Pooling):
 
     base: Pooling = Field(Average(), description="the pooling before it")
     features: int | None = Field(
-        None, ge=1, description="length of the vector; null: one mean and scale for all"
+        None, ge=1, description="length of the vector; null: one mean and scale for all features"
     )
 
     def build(self) -> nn.Module:

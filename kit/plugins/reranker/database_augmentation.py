@@ -17,8 +17,10 @@ class DatabaseAugmentation(Reranker):
     winners, weights logspace(0, -1.5, 10).
     """
 
-    neighbours_averaged: int = Field(10, ge=2, description="how many images make one, itself among them")
-    decay: float = Field(1.5, ge=0, description="the last one weighs 10^-decay")
+    neighbours_averaged: int = Field(
+        10, ge=2, description="number of images in each sum, including the image itself"
+    )
+    decay: float = Field(1.5, ge=0, description="weight of the last image: 10^-decay")
 
     def search(self, queries: np.ndarray, gallery: np.ndarray, k: int, inner: Search) -> Neighbours:
         top = min(self.neighbours_averaged, len(gallery))

@@ -24,7 +24,7 @@ class Pairs(Reranker):
     Source: Nogueira and Cho 2019, "Passage Re-ranking with BERT": a cheap search, then a classifier of pairs.
     """
 
-    model: str = Field("", description="the file of kit pairs, such as runs/r/pairs/plain.json")
+    model: str = Field("", description="file of kit pairs, such as runs/r/pairs/plain.json")
     top_k: int = Field(50, ge=1, description="number of nearest images to classify")
 
     home: Path | None = bound_field(None)

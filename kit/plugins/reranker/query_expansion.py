@@ -17,8 +17,8 @@ class QueryExpansion(Reranker):
     (alpha-weighted query expansion); alpha 0 is the mean of Chum et al. 2007.
     """
 
-    neighbours_averaged: int = Field(5, ge=1, description="how many images join the query")
-    alpha: float = Field(3.0, ge=0, description="power of their cosines; 0 counts all alike")
+    neighbours_averaged: int = Field(5, ge=1, description="number of images added to the query")
+    alpha: float = Field(3.0, ge=0, description="exponent of their cosines; 0 weighs all equally")
 
     def search(self, queries: np.ndarray, gallery: np.ndarray, k: int, inner: Search) -> Neighbours:
         neighbours = inner(queries, gallery, min(self.neighbours_averaged, len(gallery)))

@@ -24,7 +24,10 @@ class Balanced(Sampler):
     """
 
     power: float = Field(
-        0.0, ge=0, le=1, description="0 = classes equal, 0.5 = square root, 1 = as in the table"
+        0.0,
+        ge=0,
+        le=1,
+        description="exponent of the class frequencies: 0 = equal classes, 0.5 = square root, 1 = as in the table",
     )
 
     def order(self, labels: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -24,7 +24,7 @@ class MPerClass(Sampler):
     Re-Identification", section 2; MPerClassSampler of pytorch-metric-learning.
     """
 
-    rows_per_class: int = Field(4, ge=1, description="rows of a class in a block")
+    rows_per_class: int = Field(4, ge=1, description="rows per class in a block")
     classes_per_block: int = Field(8, ge=1, description="classes in a block")
 
     def order(self, labels: np.ndarray, rng: np.random.Generator) -> np.ndarray:

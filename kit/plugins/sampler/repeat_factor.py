@@ -28,7 +28,7 @@ class RepeatFactor(Sampler):
         None,
         gt=0,
         le=1,
-        description="classes in fewer of the rows repeat; by default the classes' mean share",
+        description="rows of classes below this frequency are repeated; by default the mean class frequency",
     )
 
     def order(self, labels: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -18,7 +18,7 @@ class Undersample(Sampler):
     Source: random undersampling, He and Garcia 2009, "Learning from Imbalanced Data", section 3.1.1.
     """
 
-    fixed: bool = Field(False, description="the same rows in every epoch, so the others are never seen")
+    fixed: bool = Field(False, description="use the same rows in every epoch, and never the others")
 
     def order(self, labels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         import numpy as np

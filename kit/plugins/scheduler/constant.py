@@ -13,7 +13,7 @@ class Constant(Scheduler):
     Source: Goyal et al. 2017, "Accurate, Large Minibatch SGD", section 2.2 (gradual warm-up).
     """
 
-    warmup: float = Field(0.0, ge=0, lt=1, description="share of the run's steps")
+    warmup: float = Field(0.0, ge=0, lt=1, description="fraction of the run's steps with warm-up")
 
     def factor(self, progress: float) -> float:
         return min(progress / self.warmup, 1.0) if self.warmup else 1.0

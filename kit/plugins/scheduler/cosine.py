@@ -15,8 +15,8 @@ class Cosine(Scheduler):
     Source: Loshchilov & Hutter 2017, "SGDR", equation 5; warm-up: Goyal et al. 2017, section 2.2.
     """
 
-    warmup: float = Field(0.1, ge=0, lt=1, description="share of the run's steps")
-    floor: float = Field(0.0, ge=0, le=1, description="factor at the end")
+    warmup: float = Field(0.1, ge=0, lt=1, description="fraction of the run's steps with warm-up")
+    floor: float = Field(0.0, ge=0, le=1, description="factor at the end of the run")
 
     def factor(self, progress: float) -> float:
         if progress < self.warmup:

@@ -15,11 +15,9 @@ class OneCycle(Scheduler):
     Source: Smith & Topin 2018, "Super-Convergence"; torch.optim.lr_scheduler.OneCycleLR with cosine annealing.
     """
 
-    warmup: float = Field(0.3, gt=0, lt=1, description="share of the run's steps that rise")
-    start: float = Field(
-        0.04, ge=0, le=1, description="factor at the start, 1/25 as fastai and torch have it"
-    )
-    end: float = Field(4e-6, ge=0, le=1, description="factor at the end, 1/250,000 as torch has it")
+    warmup: float = Field(0.3, gt=0, lt=1, description="fraction of the run's steps with a rising rate")
+    start: float = Field(0.04, ge=0, le=1, description="factor at the start; 1/25 as in fastai and torch")
+    end: float = Field(4e-6, ge=0, le=1, description="factor at the end; 1/250,000 as in torch")
 
     def factor(self, progress: float) -> float:
         if progress < self.warmup:

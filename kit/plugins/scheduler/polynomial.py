@@ -13,9 +13,11 @@ class Polynomial(Scheduler):
     Source: Liu et al. 2015, "ParseNet", section 4 (the poly policy); torch.optim.lr_scheduler.PolynomialLR.
     """
 
-    power: float = Field(0.9, gt=0, le=10, description="1 is a line, more falls faster at first")
-    warmup: float = Field(0.05, ge=0, lt=1, description="share of the run's steps")
-    floor: float = Field(0.0, ge=0, le=1, description="factor at the end")
+    power: float = Field(
+        0.9, gt=0, le=10, description="exponent; 1 is linear, higher values fall faster at first"
+    )
+    warmup: float = Field(0.05, ge=0, lt=1, description="fraction of the run's steps with warm-up")
+    floor: float = Field(0.0, ge=0, le=1, description="factor at the end of the run")
 
     def factor(self, progress: float) -> float:
         if progress < self.warmup:

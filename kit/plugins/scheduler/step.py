@@ -13,9 +13,11 @@ class Step(Scheduler):
     Source: He et al. 2016, "Deep Residual Learning", section 3.4; torch.optim.lr_scheduler.MultiStepLR.
     """
 
-    milestones: tuple[float, ...] = Field((0.5, 0.75), description="shares of the run's steps")
-    decay: float = Field(0.1, gt=0, lt=1, description="what the rate is multiplied by at each")
-    warmup: float = Field(0.0, ge=0, lt=1, description="share of the run's steps")
+    milestones: tuple[float, ...] = Field(
+        (0.5, 0.75), description="fractions of the run at which the rate drops"
+    )
+    decay: float = Field(0.1, gt=0, lt=1, description="factor of the rate at each milestone")
+    warmup: float = Field(0.0, ge=0, lt=1, description="fraction of the run's steps with warm-up")
 
     def factor(self, progress: float) -> float:
         if progress < self.warmup:

@@ -17,13 +17,9 @@ class PowerWeighted(Scorer):
 
     fitted: ClassVar[bool] = True
 
-    k: int = Field(10, ge=1, description="how many neighbours count")
-    power: float | None = Field(
-        None, gt=0, le=1000, description="of the cosine; fit finds it where none is given"
-    )
-    metric: Metric | None = Field(
-        None, description="what is made best; where none is named, the competition's"
-    )
+    k: int = Field(10, ge=1, description="number of neighbours")
+    power: float | None = Field(None, gt=0, le=1000, description="exponent of the cosine; null: fitted")
+    metric: Metric | None = Field(None, description="metric to optimise; null: the competition's")
 
     def neighbours(self) -> int:
         return self.k

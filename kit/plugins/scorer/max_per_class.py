@@ -19,7 +19,7 @@ class MaxPerClass(PowerWeighted):
     Source: the maximum rule of Kittler et al. 1998, "On Combining Classifiers".
     """
 
-    k: int = Field(50, ge=1, description="how many neighbours are looked at")
+    k: int = Field(50, ge=1, description="number of neighbours")
 
     def by_class(self, near: RetrievedNeighbours, power: float) -> np.ndarray:
         return best_by_class(near, raise_to_power(near, power))

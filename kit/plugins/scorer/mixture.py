@@ -25,13 +25,11 @@ class Mixture(Scorer):
     fitted: ClassVar[bool] = True
     takes_probabilities: ClassVar[bool] = True
 
-    base: Scorer = Field(Power(), description="which scorer's probabilities are mixed in")
+    base: Scorer = Field(Power(), description="scorer whose probabilities are mixed with the classifier's")
     neighbour_weight: float | None = Field(
-        0.5, ge=0, le=1, description="of the neighbours' probabilities; if null, fit finds it"
+        0.5, ge=0, le=1, description="weight of the neighbours' probabilities; null: fitted"
     )
-    metric: Metric | None = Field(
-        None, description="what is made best; where none is named, the competition's"
-    )
+    metric: Metric | None = Field(None, description="metric to optimise; null: the competition's")
 
     def neighbours(self) -> int:
         return self.base.neighbours()

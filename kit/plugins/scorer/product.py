@@ -28,14 +28,14 @@ class Product(Scorer):
     fitted: ClassVar[bool] = True
     takes_probabilities: ClassVar[bool] = True
 
-    k: int = Field(5, ge=1, description="how many neighbours are looked at")
-    cosine_power: float | None = Field(None, ge=0, le=1000, description="a; fit finds it where none is given")
+    k: int = Field(5, ge=1, description="number of neighbours")
+    cosine_power: float | None = Field(
+        None, ge=0, le=1000, description="exponent a of the cosine; null: fitted"
+    )
     probability_power: float | None = Field(
-        None, ge=0, le=1000, description="b; fit finds it where none is given"
+        None, ge=0, le=1000, description="exponent b of the classifier's probability; null: fitted"
     )
-    metric: Metric | None = Field(
-        None, description="what is made best; where none is named, the competition's"
-    )
+    metric: Metric | None = Field(None, description="metric to optimise; null: the competition's")
 
     def neighbours(self) -> int:
         return self.k

@@ -28,11 +28,9 @@ class Unknown(OpenSet, Scorer):
 
     fitted: ClassVar[bool] = True
 
-    threshold: float | None = Field(
-        None, ge=-1, le=1, description="least similarity; fit finds it where none is given"
-    )
-    k: int = Field(50, ge=1, description="how many neighbours are looked at")
-    power: float = Field(9.0, gt=0, le=1000, description="of similarities and threshold")
+    threshold: float | None = Field(None, ge=-1, le=1, description="minimum similarity; null: fitted")
+    k: int = Field(50, ge=1, description="number of neighbours")
+    power: float = Field(9.0, gt=0, le=1000, description="exponent of similarities and threshold")
 
     def neighbours(self) -> int:
         return self.k

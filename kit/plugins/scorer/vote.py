@@ -17,7 +17,7 @@ class Vote(Scorer):
 
     label_kinds = ("class_index", "numbers", "soft")
 
-    k: int = Field(5, ge=1, description="how many neighbours vote")
+    k: int = Field(5, ge=1, description="number of neighbours")
 
     def neighbours(self) -> int:
         return self.k

@@ -34,10 +34,12 @@ class Column(Splitter):
 
     label_kinds = ("class_index", "multi_hot", "numbers", "soft", "several")
 
-    column: str = Field("fold", min_length=1, description="the training table's column with numbers or names")
+    column: str = Field(
+        "fold", min_length=1, description="column of the training table with numbers or names"
+    )
 
     held_out: tuple[str, ...] = Field(
-        (), description="names that are held out, each in a fold of its own; by default all but blank ones"
+        (), description="values that are held out, one fold per value; by default all except blank ones"
     )
 
     def split(self, table: Table, rng: np.random.Generator) -> FoldNumbers:

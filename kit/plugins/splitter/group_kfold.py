@@ -24,7 +24,7 @@ class GroupKfold(Splitter):
 
     label_kinds = ("class_index", "multi_hot", "numbers", "soft", "several")
     needs_groups: ClassVar[bool] = True
-    folds: int = Field(5, ge=2, description="how many parts the groups are split into")
+    folds: int = Field(5, ge=2, description="number of folds")
 
     def split(self, table: Table, rng: np.random.Generator) -> FoldNumbers:
         from sklearn.model_selection import GroupKFold

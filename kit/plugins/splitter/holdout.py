@@ -32,8 +32,10 @@ class Holdout(Splitter):
 
     label_kinds = ("class_index", "multi_hot", "numbers", "soft", "several")
 
-    holdout_fraction: float = Field(0.2, ge=0.05, le=0.95, description="part of the rows that is held out")
-    stratified: bool = Field(True, description="keep the classes' shares")
+    holdout_fraction: float = Field(
+        0.2, ge=0.05, le=0.95, description="fraction of the rows that is held out"
+    )
+    stratified: bool = Field(True, description="keep the class proportions")
 
     def split(self, table: Table, rng: np.random.Generator) -> FoldNumbers:
         import numpy as np

@@ -25,7 +25,7 @@ class Kfold(Splitter):
 
     label_kinds = ("class_index", "multi_hot", "numbers", "soft", "several")
 
-    folds: int = Field(5, ge=2, description="how many parts the rows are split into")
+    folds: int = Field(5, ge=2, description="number of folds")
 
     def split(self, table: Table, rng: np.random.Generator) -> FoldNumbers:
         check_rows(table, self.folds, stratified=False)

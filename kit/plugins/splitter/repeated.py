@@ -29,7 +29,7 @@ class Repeated(Splitter):
     label_kinds = ("class_index", "multi_hot", "numbers", "soft", "several")
 
     base: Splitter = Field(StratifiedKfold(), description="the splitter that is repeated")
-    repeats: int = Field(2, ge=2, le=100, description="how many times")
+    repeats: int = Field(2, ge=2, le=100, description="number of repeats")
 
     def split(self, table: Table, rng: np.random.Generator) -> FoldNumbers:
         import numpy as np

@@ -32,8 +32,8 @@ class StratifiedGroupKfold(Splitter):
 
     label_kinds = ("class_index", "numbers", "soft", "several")
     needs_groups: ClassVar[bool] = True
-    folds: int = Field(5, ge=2, description="how many parts the groups are split into")
-    tries: int = Field(8, ge=1, le=1000, description="random orders of the groups to begin with")
+    folds: int = Field(5, ge=2, description="number of folds")
+    tries: int = Field(8, ge=1, le=1000, description="number of random orders of the groups to try")
 
     def split(self, table: Table, rng: np.random.Generator) -> FoldNumbers:
         import numpy as np

@@ -32,9 +32,9 @@ class Time(Splitter):
     label_kinds = ("class_index", "multi_hot", "numbers", "soft", "several")
 
     column: str = Field(
-        "time", min_length=1, description="the training table's column of numbers or ISO dates"
+        "time", min_length=1, description="column of the training table with numbers or ISO dates"
     )
-    folds: int = Field(5, ge=1, description="how many chunks are held out, one a fold")
+    folds: int = Field(5, ge=1, description="number of folds, which each hold out one chunk")
 
     def split(self, table: Table, rng: np.random.Generator) -> FoldNumbers:
         import numpy as np

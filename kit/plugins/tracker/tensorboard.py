@@ -22,7 +22,7 @@ class Tensorboard(Tracker):
 
     folder: str | None = Field(
         None,
-        description="where <run>/fold-<k> is written, from the workspace on; by default the fold's own folder",
+        description="folder of <run>/fold-<k>, relative to the workspace; by default the fold's own folder",
     )
 
     @contextmanager

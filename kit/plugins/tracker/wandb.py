@@ -24,10 +24,13 @@ class Wandb(Tracker):
     package: ClassVar[str] = "wandb"
     remote: ClassVar[bool] = True
 
-    project: str | None = Field(None, description="by default the name of the workspace's folder")
-    entity: str | None = Field(None, description="a user or a team; by default the account's own")
+    project: str | None = Field(
+        None, description="W&B project; by default the name of the workspace's folder"
+    )
+    entity: str | None = Field(None, description="W&B user or team; by default that of the account")
     mode: Literal["auto", "online", "offline", "disabled"] = Field(
-        "auto", description="auto: as WANDB_MODE says, else online where there is a login, else offline"
+        "auto",
+        description="auto: the value of WANDB_MODE, otherwise online if there is a login, otherwise offline",
     )
 
     @contextmanager

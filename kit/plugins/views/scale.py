@@ -19,7 +19,9 @@ class Scale(Views):
     train-test resolution discrepancy".
     """
 
-    factors: tuple[float, ...] = Field((1.0, 1.25), min_length=1, description="of the side, the first is 1")
+    factors: tuple[float, ...] = Field(
+        (1.0, 1.25), min_length=1, description="factors of the image side; the first is 1"
+    )
 
     @field_validator("factors")
     @classmethod

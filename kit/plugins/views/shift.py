@@ -15,7 +15,7 @@ class Shift(Views):
     Source: the translations of Krizhevsky et al. 2012, section 4.1, as a ttach transform.
     """
 
-    pixels: int = Field(1, ge=1, le=512, description="how far, in pixels of the network's input")
+    pixels: int = Field(1, ge=1, le=512, description="shift in pixels of the network's input")
 
     def views(self) -> list[Any]:
         from kit.plugins.views._shifted import Shifted

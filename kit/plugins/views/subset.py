@@ -19,8 +19,8 @@ class Subset(Views):
     Source: the product of transforms that ttach.Compose makes of a set.
     """
 
-    base: Views = Field(Plain(), description="the set")
-    view_indices: tuple[int, ...] = Field((0,), min_length=1, description="which of its views")
+    base: Views = Field(Plain(), description="views to choose from")
+    view_indices: tuple[int, ...] = Field((0,), min_length=1, description="indices of the chosen views")
 
     def views(self) -> list[Any]:
         import ttach

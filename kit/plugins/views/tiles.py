@@ -20,7 +20,7 @@ class Tiles(Views):
 
     count: int = Field(2, ge=2, le=6, description="tiles in a row and in a column")
     overlap: float = Field(
-        0.25, ge=0, lt=0.9, description="share of a tile's side that its neighbour has too"
+        0.25, ge=0, lt=0.9, description="overlap of neighbouring tiles, as a share of a tile's side"
     )
 
     def views(self) -> list[Any]:
