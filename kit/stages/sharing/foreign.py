@@ -329,7 +329,7 @@ def warn_of_surer_rows(held_out: Predictions, test: Predictions) -> None:
     noise = np.sqrt((len(one) + len(other) + 1) / (12 * len(one) * len(other)))
     if auc - DEVIATIONS * noise > SURER_AUC:
         text = (
-            f"W81 out-of-fold rows are far surer than test rows: mean confidence {one.mean():.3f} against "
+            f"W81 out-of-fold rows are far more confident than test rows: mean confidence {one.mean():.3f} against "
             f"{other.mean():.3f}, AUC {auc:.2f}; the models may have trained on them"
         )
         warnings.warn(KitWarning(text), stacklevel=3)
