@@ -223,7 +223,7 @@ def test_rows_far_surer_than_test_rows_are_a_warning() -> None:
         return Predictions(rows.astype(str), rows * 0, CLASSES, shares.astype(np.float32))
 
     unseen = made(test, forest.predict_proba(signal[test]))
-    with pytest.warns(KitWarning, match="W81 out-of-fold rows are far surer"):
+    with pytest.warns(KitWarning, match="W81 out-of-fold rows are far more confident"):
         warn_of_surer_rows(made(train, forest.predict_proba(signal[train])), unseen)
     warn_of_surer_rows(made(train, cross_fitted), unseen)
 
