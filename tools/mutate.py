@@ -45,6 +45,7 @@ TESTS = {
     "kit/evaluation/bootstrap.py": (*EVALUATION, *BLENDING),
     "kit/evaluation/competition.py": (
         "tests/evaluation/test_competition.py",
+        "tests/evaluation/test_score_context.py",
         "tests/evaluation/test_answers.py",
         "tests/kinds/test_decision.py",
         "tests/kinds/test_registry.py",
@@ -232,14 +233,14 @@ def tests_of(file: Path) -> tuple[str, ...]:
     return tuple(test for tests in test_lists for test in tests)
 
 
-def try_mutants(file: Path, share: float, jobs: int) -> tuple[int, int]:
+def try_mutants(file: Path, share: float, jobs: int, lines: Sequence[int] = ()) -> tuple[int, int]:
     """How many mutants of a module were tried and killed; prints the others."""
     tests = tests_of(file)
     begin = time.monotonic()
     if list(ends([None], tests, 3600, 1)) != [(0, 0)]:
         raise SystemExit(f"{file}: {' '.join(tests)} fail without any change")
     seconds = max(LEAST_SECONDS, TIMES_SLOWER * int(time.monotonic() - begin))
-    every = list(mutants(file))
+    every = [mutant for mutant in mutants(file) if not lines or mutant.line in lines]
     places_drawn = random.Random(0).sample(range(len(every)), round(share * len(every)))
     chosen, killed = [every[index] for index in sorted(places_drawn)], 0
     for index, status in ends(chosen, tests, seconds, jobs):
@@ -253,6 +254,7 @@ def try_mutants(file: Path, share: float, jobs: int) -> tuple[int, int]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("files", nargs="*", type=Path, help="modules; by default all of TESTS")
+    parser.add_argument("--lines", type=int, nargs="+", default=(), help="only the mutants of these lines")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--share", type=float, default=1.0, help="share of the mutants, drawn at random")
     options = parser.parse_args()
@@ -262,7 +264,7 @@ def main() -> None:
     every = sorted(file.relative_to(ROOT) for file in (ROOT / "kit").rglob("*.py"))
     tried = killed = 0
     for file in options.files or [file for file in every if tests_of(file)]:
-        counts = try_mutants(file, options.share, options.jobs)
+        counts = try_mutants(file, options.share, options.jobs, options.lines)
         tried, killed = tried + counts[0], killed + counts[1]
     print(f"{killed} of {tried} mutants killed ({killed / max(tried, 1):.1%})")
 
