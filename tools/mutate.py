@@ -31,6 +31,7 @@ EVALUATION = (
 BLENDING = (
     "tests/stages/blending/test_members.py",
     "tests/stages/blending/test_blend.py",
+    "tests/stages/blending/test_blend_result.py",
     "tests/stages/blending/test_diversity.py",
     "tests/commands/test_blend.py",
 )
@@ -56,6 +57,7 @@ TESTS = {
     "kit/evaluation/pair_classifier.py": ("tests/evaluation/test_pair_classifier.py",),
     "kit/evaluation/standard_error.py": ("tests/stages/leaderboard/test_noise.py",),
     "kit/stages/blending/*.py": BLENDING,
+    "kit/stages/blending/scores.py": ("tests/evaluation/test_unbiased_scores.py",),
 }
 SKIPPED = ("kit/stages/blending/heat_map.py",)  # colours and sizes of a picture
 PREPARED = (

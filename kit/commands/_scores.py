@@ -44,8 +44,7 @@ def gains(comparison: Comparison) -> Table:
 def recommendation(comparison: Comparison) -> str:
     """Returns whether the blend's gains are significant, in lines, and the simpler choice if they are not."""
     if comparison.sole is not None:
-        alone = f"kit blend {comparison.sole}"
-        return f"all weight is on {comparison.sole}, so the blend equals this member and has no gain; {alone}"
+        return f"{comparison.explain_sole()}; kit blend {comparison.sole}"
     best, mean, top = comparison.blend.gains
     over = [best] if comparison.blend_is_mean else [best, mean]
     lines = [f"the blend's gain over the {gain.over} {describe_significance(gain)}" for gain in over]

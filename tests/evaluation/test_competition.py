@@ -18,6 +18,7 @@ from kit.data.table import Table, read_labelled_rows
 from kit.errors import ConfigError, DataError, KitWarning
 from kit.evaluation.competition import (
     Scoring,
+    bind_classes,
     bind_rows,
     for_labels,
     for_metric,
@@ -29,7 +30,8 @@ from kit.evaluation.competition import (
 )
 from kit.kinds import Aggregator, Ensembler, Metric
 from kit.kinds.decision import Decision
-from kit.kinds.score_context import ScoreContext
+from kit.kinds.levels import Level
+from kit.kinds.score_context import ScoreContext, Wanted
 from kit.kinds.targets import MULTI_HOT, NUMBERS, ONE_CLASS
 from tests.written_runs import competition
 
@@ -117,7 +119,7 @@ def test_a_rule_for_related_rows_is_outermost(base: dict[str, object], tmp_path:
 class Wants(Metric):
     """Knows what `wants` names."""
 
-    wants: ClassVar[tuple[str, ...]] = ()
+    wants: ClassVar[tuple[Wanted, ...]] = ()
 
     def score(self, truth: np.ndarray, probabilities: np.ndarray) -> float:
         return 0.0
@@ -135,6 +137,32 @@ class WantsWeights(Wants):
     wants = ("weights",)
 
 
+class WantsSuperclasses(Wants):
+    wants = ("superclasses",)
+
+
+class WantsLevels(Wants):
+    wants = ("levels",)
+
+
+@pytest.mark.parametrize(
+    ("metric", "columns", "key"),
+    [
+        (WantsSuperclasses, {"class_groups": ("x", "y")}, "data.superclasses=COLUMN"),
+        (WantsLevels, {"class_levels": (Level("genus", ("x", "x")),)}, "data.parents=COLUMN"),
+    ],
+)
+def test_a_metric_that_wants_superclasses_or_parents_needs_them_in_the_config(
+    metric: type[Wants], columns: dict[str, object], key: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(metric, "plugin_name", classmethod(lambda cls: "wants"))
+    workspace = competition(tmp_path)
+    assert bind_classes(metric(), workspace, table(**columns), Decision()).context.classes == CLASSES
+    with pytest.raises(ConfigError, match="C47 metric 'wants' needs") as caught:
+        bind_classes(metric(), workspace, table(), Decision())
+    assert caught.value.hint == key
+
+
 @pytest.mark.parametrize(
     ("metric", "field"), [(WantsIds, "ids"), (WantsGroups, "groups"), (WantsWeights, "weights")]
 )
@@ -150,8 +178,9 @@ def test_a_metric_knows_what_it_wants_of_its_rows_and_nothing_else(metric: type[
 def test_a_rule_for_related_rows_reads_their_columns() -> None:
     rows = table(frame=pd.DataFrame({"id": IDS, "plate": list("112233")}))
     recipe = bind_rows(Ensembler.open({"name": "assignment", "group": ["plate"]}), rows)
-    assert recipe.context.columns["plate"].tolist() == list("112233")
-    assert recipe.context.ids is None
+    context = recipe.context  # type: ignore[attr-defined]
+    assert context.columns["plate"].tolist() == list("112233")
+    assert context.ids is None
 
 
 def test_a_column_that_the_table_lacks_is_named_with_those_it_has() -> None:
@@ -202,6 +231,11 @@ def test_a_fold_without_a_score_is_named_with_the_reason() -> None:
     assert text.startswith("W90 fold 1 has no auc: ")
     by_fold = scored.provenance.require_fold_scores()
     assert ["auc" in by_fold[fold] for fold in ("0", "1")] == [True, False]
+    with pytest.warns(KitWarning) as caught:
+        with_scores(
+            predictions(), Scoring(auc, Aggregator.open("mean")), table(labels=np.array([0, 0, 0, 1, 1, 1]))
+        )
+    assert [str(warning.message)[:10] for warning in caught] == ["W90 fold 0", "W90 fold 1"]
 
 
 @pytest.mark.parametrize("rows", [slice(None), slice(0)])
@@ -238,6 +272,7 @@ def test_the_gain_is_on_the_rows_with_views(tmp_path: Path) -> None:
 def test_without_plain_predictions_of_all_rows_there_is_no_gain(tmp_path: Path) -> None:
     file = tmp_path / "oof.parquet"
     assert gain_over_plain(file, predictions(), scoring(), table()) == ({}, None)
+    assert gain_over_plain(file, predictions(rows=slice(3)), scoring(), table()) == ({}, None)  # of fold 0
     predictions(rows=slice(5)).write(file)
     assert gain_over_plain(file, predictions(), scoring(), table()) == ({}, None)
 

@@ -90,16 +90,15 @@ class BlendResult(Displayed):
         return self.comparison.blend.cv
 
     def _lines(self) -> list[str]:
-        best, mean = self.comparison.blend.gains[:2]
-        gains = (
-            []
-            if len(self.comparison.members) == 1
-            else [
-                f"over the {gain.over}: {format_gain(gain)}"
-                for gain in ([best] if self.comparison.blend_is_mean else [best, mean])
-            ]
-        )
-        return [f"blend: {self.metric} {self.cv:.4f} on {self.rows} out-of-fold rows", *gains]
+        comparison = self.comparison
+        first = f"blend: {self.metric} {self.cv:.4f} on {self.rows} out-of-fold rows"
+        if len(comparison.members) == 1:
+            return [first]
+        if comparison.sole is not None:
+            return [first, comparison.explain_sole()]
+        best, mean, _ = comparison.blend.gains
+        gains = [best] if comparison.blend_is_mean else [best, mean]
+        return [first, *(f"over the {gain.over}: {format_gain(gain)}" for gain in gains)]
 
     def to_frame(self) -> pd.DataFrame:
         """Returns a row per member, for the mean and for the blend: its scores, and the gain over the best member."""

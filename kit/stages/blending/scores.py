@@ -61,6 +61,10 @@ class Comparison:
     by_groups: bool
     sole: str | None = None  # the member that has all the weight, so that the blend is this member
 
+    def explain_sole(self) -> str:
+        """Returns why a blend with all the weight on one member has no gain."""
+        return f"all weight is on {self.sole}, so the blend equals this member and has no gain"
+
 
 def compare(
     metric: Metric,
