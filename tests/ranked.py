@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import random
 import socket
 from collections.abc import Callable, Sequence
-from contextlib import closing, redirect_stderr, redirect_stdout
+from contextlib import closing, redirect_stderr, redirect_stdout, suppress
 from dataclasses import dataclass
 from multiprocessing.context import ForkServerContext
 from pathlib import Path
@@ -106,9 +107,12 @@ def fork_server() -> ForkServerContext:
 
 
 def free_port() -> int:
-    with closing(socket.socket()) as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
+    """A port below those that systems give to outgoing connections, which could take it before rank 0 does."""
+    for port in random.SystemRandom().sample(range(15_000, 30_000), 100):
+        with closing(socket.socket()) as trial, suppress(OSError):
+            trial.bind(("127.0.0.1", port))
+            return port
+    raise OSError("no free port")
 
 
 def _rank(
@@ -155,7 +159,7 @@ def ranked(
     for process in processes:
         process.start()
     for process in processes:
-        process.join(60)
+        process.join(120)
         if process.exitcode is None:
             process.kill()
     return [
