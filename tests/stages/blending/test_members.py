@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from kit.config.workspace import Workspace
 from kit.data.table import Table, train_table
 from kit.errors import ConfigError, InvalidError
 from kit.kinds import Ensembler
+from kit.kinds.targets import MULTI_HOT
 from kit.stages.blending.compatibility import check_together
 from kit.stages.blending.members import Member, align, blend_test_rows, read_members, row_clusters
 from tests.written_runs import CLASSES, FOLDS, TEST, competition, write_run
@@ -115,6 +117,23 @@ def test_other_classes_are_refused(workspace: Workspace) -> None:
     assert "differ" in refusal(workspace, classes=("ant", "bee", "dog")).summary
 
 
+@pytest.mark.parametrize(("count", "ends"), [(30, "c28, c29"), (31, "c28, c29, … (31 in total)")])
+def test_thirty_classes_are_listed_at_most(count: int, ends: str, workspace: Workspace) -> None:
+    members = read_members(workspace, ["a"])
+    classes = tuple(f"c{number}" for number in range(count))
+    rows = replace(train_table(workspace.root, workspace.competition.data), classes=classes)
+    with pytest.raises(InvalidError, match="D42") as caught:
+        check_together(members, rows)
+    assert caught.value.cases[1].detail.endswith(ends)
+
+
+def test_labels_are_of_the_kind_of_the_training_table(workspace: Workspace) -> None:
+    members = read_members(workspace, ["a"])
+    rows = train_table(workspace.root, workspace.competition.data)
+    with pytest.raises(InvalidError, match="D42 a@plain was trained for one label per row, but the training"):
+        check_together(members, replace(rows, target=MULTI_HOT))
+
+
 def test_classes_are_those_of_the_training_table(workspace: Workspace) -> None:
     for run in ("a", "b"):
         write_run(workspace.root, run, classes=("cat", "bee", "ant"))
@@ -159,6 +178,15 @@ def test_folds_that_tear_a_group_are_a_leak(workspace: Workspace) -> None:
     assert str(error.cases[0]) == "p0: is in folds [0, 1]"
 
 
+def test_folds_that_separate_the_images_of_an_answer_are_a_leak(workspace: Workspace) -> None:
+    write_run(workspace.root, "b", folds=[0, 0, 1, 1, 1, 1, 2, 2, 2])
+    rows = train_table(workspace.root, workspace.competition.data)
+    rows = replace(rows, groups=None, answers=rows.groups)
+    check_together(read_members(workspace, ["a"]), rows)
+    with pytest.raises(InvalidError, match=r"D43 b@plain: folds separate 1 of 3 answers \(data.answer\)"):
+        check_together(read_members(workspace, ["a", "b"]), rows)
+
+
 def test_without_declared_groups_folds_are_free(tmp_path: Path) -> None:
     workspace = competition(tmp_path, data={"group": None})
     write_run(tmp_path, "b", folds=[0, 1, 2] * 3)
@@ -170,6 +198,17 @@ def test_folds_that_changed_since_are_refused(workspace: Workspace) -> None:
         "folds.csv was changed after b@plain was predicted"
         in refusal(workspace, about={"folds": "0" * 64}).summary
     )
+
+
+def test_changed_folds_of_the_first_member_are_refused_too(workspace: Workspace) -> None:
+    write_run(workspace.root, "a", about={"folds": "0" * 64})
+    with pytest.raises(InvalidError, match=r"D43 runs/a/folds.csv was changed"):
+        checked(workspace, ["a"])
+
+
+def test_a_fold_may_predict_only_out_of_fold_rows_or_only_test_rows(workspace: Workspace) -> None:
+    write_run(workspace.root, "b", about={"checkpoints": {"0": "0012:b", "1": "0011:b"}})
+    assert len(checked(workspace, ["a", "b"])) == 2
 
 
 def test_two_checkpoints_of_one_fold_are_refused(workspace: Workspace) -> None:
