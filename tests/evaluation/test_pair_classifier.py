@@ -74,6 +74,31 @@ def test_the_threshold_is_the_one_of_best_f1() -> None:
     assert drawn[-1]["precision"] == pytest.approx(same.mean())
 
 
+def test_equal_probabilities_are_decided_alike_and_all_may_be_the_same() -> None:
+    threshold, f1 = best_threshold(np.array([0.5, 0.5]), np.array([1, 0]))
+    assert (threshold, f1) == (0.5, pytest.approx(2 / 3))  # both are "same": precision 1/2, recall 1
+    assert best_threshold(np.array([0.9, 0.4]), np.array([1, 1])) == (0.4, 1.0)
+
+
+def test_a_feature_that_never_varies_is_left_as_scikit_learn_leaves_it(
+    told: tuple[np.ndarray, np.ndarray],
+) -> None:
+    given, same = told
+    given = np.concatenate([given, np.full((200, 1), 3.0)], axis=1)
+    fitted = PairClassifier().fit(given[None], same)
+    theirs = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000)).fit(given, same)
+    np.testing.assert_allclose(fitted.blend(given[None]), theirs.predict_proba(given), atol=1e-6)
+
+
+def test_a_curve_has_each_threshold_once_from_the_highest_on() -> None:
+    points = curve(np.array([0.1, 0.9, 0.9, 0.5]), np.array([0, 1, 0, 0]))
+    thresholds = [point["threshold"] for point in points]
+    assert thresholds == sorted(set(thresholds), reverse=True)
+    assert (thresholds[0], thresholds[-1]) == (0.9, 0.1)
+    assert points[0] == {"threshold": 0.9, "precision": 0.5, "recall": 1.0}
+    assert {0.9, 0.5, 0.1} <= {point["threshold"] for point in curve(np.array([0.1, 0.9, 0.5]), np.ones(3))}
+
+
 def test_another_share_moves_the_odds() -> None:
     # odds 3 of pairs half and half: among pairs of which a tenth is the same, 3 * (1/9) = 1/3
     assert adjust_for_prior(np.array([0.75]), 0.5, 0.1).tolist() == pytest.approx([0.25])
