@@ -85,13 +85,30 @@ def test_blend_scores_and_writes_no_file(practice: Path, capsys: Said) -> None:
     assert run(["board"]) == 0
 
 
+def test_embeddings_are_retrieved_from_and_trained_on(practice: Path, capsys: Said) -> None:
+    assert run(["embed", "--checkpoints", "runs/a"]) == 0
+    assert "60 training and 0 test rows" in capsys.readouterr().err
+    for scorer in ("power", "mixture"):
+        assert run(["retrieve", "runs/a", "--scorer", scorer]) == 0
+    capsys.readouterr()
+    folders = sorted(path.name for path in (practice / "runs/a/predictions").glob("plain-*"))
+    assert len(folders) == 2
+    for folder in folders:
+        assert [path.name for path in (practice / "runs/a/predictions" / folder).iterdir()] == ["oof.parquet"]
+        assert run(["blend", f"a@{folder}"]) == 0
+    assert run(["embed", "--untrained", "e"]) == 0
+    overrides = ["backbone=embeddings", "backbone.run=e", "epochs=2"]
+    assert run(["train", "--name", "h", *overrides]) == 0
+    assert not (practice / "runs/h/predictions/plain/test.parquet").exists()
+    assert run(["blend", "h"]) == 0
+
+
 @pytest.mark.parametrize(
     "command",
     [
         ["final", "a"],
         ["bundle", "a", "--out", "bundle"],
         ["pseudo-labels", "a"],
-        ["embed", "--checkpoints", "runs/a"],
     ],
 )
 def test_what_needs_rows_to_predict_names_the_keys(practice: Path, capsys: Said, command: list[str]) -> None:

@@ -26,7 +26,7 @@ from kit.core.progress import Progress, ResultOf, Work, stage
 from kit.data import embeddings
 from kit.data.embeddings import SPLITS, EmbeddingProvenance, Vectors
 from kit.data.predictions import ids_fingerprint
-from kit.data.table import Table, table_of, test_table, train_table
+from kit.data.table import Table, rows_to_predict, table_of, test_table, train_table
 from kit.device.precision import channels_of, choose_device, device_line
 from kit.errors import Case, InvalidError, RunError
 from kit.experiment.loading import (
@@ -100,7 +100,7 @@ def embed(
     opened, torch_device = Views.open(views, workspace.root, "views"), choose_device(device)
     data = workspace.competition.data
     train = train_table(workspace.root, data).sort_by_id()
-    tables = (train, test_table(workspace, data, train.classes))
+    tables = (train, rows_to_predict(workspace, data, train.classes))
     results = []
     for target in find_targets(workspace, paths):
         with target.run.lock():
@@ -191,7 +191,7 @@ def embed_untrained(
         check_config(run, request, "untrained network")
         setting = yield from prepare_run(space, run)
         train = setting.loaded.table
-        tables = (train, test_table(space, space.competition.data, train.classes))
+        tables = (train, rows_to_predict(space, space.competition.data, train.classes))
         setting.check_starts(range(setting.folds.count))
         setting.begin(request)
         parts, experiment = setting.techniques.parts, setting.experiment

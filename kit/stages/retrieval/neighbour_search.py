@@ -44,8 +44,10 @@ def find_neighbours(
     rerankers: Sequence[Reranker] = (),
     ignored: Sequence[str] = (),
     detail: str = "",
-) -> Work[tuple[SplitNeighbours, SplitNeighbours]]:
+) -> Work[tuple[SplitNeighbours, SplitNeighbours | None]]:
     """Returns the k nearest training images of out-of-fold rows, and of test rows, by each fold's network.
+
+    The second is None if there are no test rows.
 
     Raises ConfigError C28 if a fold's gallery has fewer than k images; warns (W21) of classes that it lacks.
     """
@@ -59,8 +61,9 @@ def find_neighbours(
         queries = Vectors(source.table.ids[held_out], embeddings.train.vectors[held_out])
         oof.append(_of_fold(source, fold, queries, gallery, vectors, _chain(rerankers, fold), k))
         yield Progress(TASK, 2 * number + 1, total, f"{source.member} {detail}".strip())
-        test.append(_of_fold(source, fold, embeddings.test, gallery, vectors, _chain(rerankers, None), k))
-    return _concat(oof), _concat(test)
+        if len(embeddings.test):
+            test.append(_of_fold(source, fold, embeddings.test, gallery, vectors, _chain(rerankers, None), k))
+    return _concat(oof), _concat(test) if test else None
 
 
 def _of_fold(
@@ -118,13 +121,13 @@ def with_classifier(neighbours: SplitNeighbours, predicted: Predictions) -> Spli
 
 
 def classifiers(source: EmbeddedRun) -> Iterator[Predictions]:
-    """Yields the run's own out-of-fold and test predictions by the same views.
+    """Yields the run's own predictions by the same views: out of fold, then of the test rows if there are any.
 
     Raises InvalidError D41 if there are none, D48 if they come from other checkpoints than the embeddings.
     """
     folder = source.run.predictions(source.views)
     hint = predict_command(source.run.name, source.views)
-    for split in ("oof", "test"):
+    for split in ("oof", "test") if source.has_test_rows else ("oof",):
         file = folder / f"{split}.parquet"
         if not file.is_file():
             raise InvalidError(

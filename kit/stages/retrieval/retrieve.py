@@ -150,7 +150,7 @@ class _SearchVariant:
 
     rerankers: tuple[Reranker, ...]
     oof: SplitNeighbours
-    test: SplitNeighbours
+    test: SplitNeighbours | None  # None: there are no test rows
     cross_fitted: np.ndarray  # (known, K)
     scorer: Scorer
 
@@ -176,17 +176,19 @@ class _RetrievalContext:
         variants: list[_SearchVariant] = []
         for chosen in _subsets(self.rerankers):
             detail = " ".join(reranker.plugin_name() for reranker in chosen)
-            answers = yield from find_neighbours(source, self.scorer.neighbours(), chosen, ignored, detail)
+            oof, test = yield from find_neighbours(source, self.scorer.neighbours(), chosen, ignored, detail)
             if own_predictions:
-                answers = (
-                    with_classifier(answers[0], own_predictions[0]),
-                    with_classifier(answers[1], own_predictions[1]),
-                )
-            variants.append(self._search(source, chosen, *answers))
+                oof = with_classifier(oof, own_predictions[0])
+                test = None if test is None else with_classifier(test, own_predictions[1])
+            variants.append(self._search(source, chosen, oof, test))
         return self._write(source, variants)
 
     def _search(
-        self, source: EmbeddedRun, chosen: tuple[Reranker, ...], oof: SplitNeighbours, test: SplitNeighbours
+        self,
+        source: EmbeddedRun,
+        chosen: tuple[Reranker, ...],
+        oof: SplitNeighbours,
+        test: SplitNeighbours | None,
     ) -> _SearchVariant:
         rows, folds = self._rows(source, oof)
         held_out = self.table.take(rows)
@@ -220,17 +222,9 @@ class _RetrievalContext:
         )
         oof = with_scores(oof, self.scoring, self.table)
         oof.write(folder / "oof.parquet")
-        test_shares = variant.test.scatter_scores(variant.scorer.score(variant.test.neighbours), prior)
-        test = replace(
-            made_from,
-            rows="test",
-            ids=source.provenance.ids["test"],
-            images=source.provenance.images["test"],
-        )
-        predicted = Predictions(
-            variant.test.ids, variant.test.folds, self.table.classes, test_shares, test, self.table.target
-        )
-        predicted.write(folder / "test.parquet")
+        if variant.test is not None:
+            shares = variant.test.scatter_scores(variant.scorer.score(variant.test.neighbours), prior)
+            self._predict_test(source, variant.test, shares, made_from).write(folder / "test.parquet")
         metric, answers, probabilities = self._bind(
             held_out, folds, variant.scorer.score(variant.oof.neighbours)
         )
@@ -243,6 +237,13 @@ class _RetrievalContext:
             *gain_over_plain(source.run.predictions("plain") / "oof.parquet", oof, self.scoring, self.table),
             self._reranker_gains(variants, variant, held_out, folds),
         )
+
+    def _predict_test(
+        self, source: EmbeddedRun, test: SplitNeighbours, shares: np.ndarray, made_from: Provenance
+    ) -> Predictions:
+        ids, images = source.provenance.ids["test"], source.provenance.images["test"]
+        provenance = replace(made_from, rows="test", ids=ids, images=images)
+        return Predictions(test.ids, test.folds, self.table.classes, shares, provenance, self.table.target)
 
     def _bind(
         self, held_out: Table, folds: np.ndarray, shares: np.ndarray

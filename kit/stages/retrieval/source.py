@@ -14,7 +14,7 @@ from kit.config.workspace import Workspace
 from kit.data.embeddings import EmbeddingProvenance, Embeddings
 from kit.data.folds import Folds
 from kit.data.predictions import ids_fingerprint, provenance_of
-from kit.data.table import Table, table_of, test_table
+from kit.data.table import Table, rows_to_predict, table_of
 from kit.errors import Case, ConfigError, InvalidError
 from kit.kinds import Splitter
 from kit.kinds.advice import predict_command
@@ -43,6 +43,11 @@ class EmbeddedRun:
     def provenance(self) -> EmbeddingProvenance:
         """The provenance of the first fold's embeddings. All folds share everything except the checkpoint."""
         return next(iter(self.by_fold.values())).provenance
+
+    @property
+    def has_test_rows(self) -> bool:
+        """Whether there are rows to predict."""
+        return any(len(embeddings.test) for embeddings in self.by_fold.values())
 
     @property
     def tags(self) -> dict[str, str]:
@@ -99,7 +104,7 @@ def read_source(workspace: Workspace, text: str, table: Table) -> EmbeddedRun:
     anywhere = workspace.competition.data.model_copy(
         update={"on_unreadable_test": "class_prior"}
     )  # the images may be missing here
-    _check(source, test_table(workspace, anywhere, table.classes).ids.tolist())
+    _check(source, rows_to_predict(workspace, anywhere, table.classes).ids.tolist())
     return source
 
 
