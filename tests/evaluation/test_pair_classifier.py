@@ -76,7 +76,8 @@ def test_the_threshold_is_the_one_of_best_f1() -> None:
 
 def test_equal_probabilities_are_decided_alike_and_all_may_be_the_same() -> None:
     threshold, f1 = best_threshold(np.array([0.5, 0.5]), np.array([1, 0]))
-    assert (threshold, f1) == (0.5, pytest.approx(2 / 3))  # both are "same": precision 1/2, recall 1
+    assert threshold == 0.5
+    assert f1 == pytest.approx(2 / 3)  # both are "same": precision 1/2, recall 1
     assert best_threshold(np.array([0.9, 0.4]), np.array([1, 1])) == (0.4, 1.0)
 
 
