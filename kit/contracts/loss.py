@@ -250,4 +250,6 @@ def law_mixed_shares_sum_to_one(loss: Loss) -> None:
         assert torch.equal(mixed, again), "the same draws give another mixture"
         total = sum(share for share, _ in shares)
         assert abs(total - 1) < 1e-9, f"the shares sum to {total}"
-        assert all(labels.shape == given.shape for _, labels in shares), "a share's labels are not one a row"
+        assert all(labels.shape == given.shape for _, labels in shares), (
+            "a share's labels are not one per row"
+        )

@@ -85,7 +85,7 @@ def _wrong_probabilities(truth: np.ndarray, shares: np.ndarray) -> np.ndarray:
 
 
 def _what(truth: np.ndarray, shares: np.ndarray) -> str:
-    return f"{shares.shape[1]} classes{', values a row' * (truth.ndim == 2)}"
+    return f"{shares.shape[1]} classes{', values per row' * (truth.ndim == 2)}"
 
 
 def law_perfect_predictions_are_best(plugin: Metric) -> None:

@@ -1,6 +1,6 @@
 """Device, precision and layout by a fixed rule, and the line that describes them.
 
-Measured on 2 cores with bf16 units, in images a second for resnet18 / mobilenetv3_large_100 / efficientnet_b0
+Measured on 2 cores with bf16 units, in images per second for resnet18 / mobilenetv3_large_100 / efficientnet_b0
 at 128 px. Training in float32 54 / 60 / 35, in bf16 channels-last 125 / 65 / 40, in float32 channels-last 61
 / 75 / 51. Prediction in bf16 channels-last 632 / 662 / 392, in float32 180 / 296 / 210. So on a CPU light
 depthwise networks with batch norm train in float32. benchmarks/README.md has the table of 24 networks behind

@@ -34,7 +34,7 @@ class LabelConfidence(Format):
         rows, known = _rows(cell for cell in sample.iloc[:, 1] if cell), set(classes)
         if not rows or not all(label in known and are_shares([share]) for label, share in rows):
             return False
-        return any(share not in known or share == label for label, share in rows)  # else two labels a row
+        return any(share not in known or share == label for label, share in rows)  # else two labels per row
 
     def empty_cells(self) -> tuple[str, ...]:
         return ("",)

@@ -38,7 +38,7 @@ class RankedColumns(Format):
     def write(self, predictions: Predictions, sample: pd.DataFrame) -> pd.DataFrame:
         count, classes = sample.shape[1] - 1, np.asarray(predictions.classes, dtype=object)
         if count > len(classes):
-            raise ConfigError(f"{count} labels a row of {len(classes)} classes", code="C21")
+            raise ConfigError(f"{count} labels per row of {len(classes)} classes", code="C21")
         order = np.argsort(-predictions.align(sample.iloc[:, 0]), axis=1, kind="stable")
         ranks = {name: classes[order[:, rank]] for rank, name in enumerate(sample.columns[1:])}
         return pd.DataFrame({sample.columns[0]: sample.iloc[:, 0], **ranks})

@@ -48,7 +48,7 @@ class TopK(Format):
     def write(self, predictions: Predictions, sample: pd.DataFrame) -> pd.DataFrame:
         k = self._k(sample)
         if k > len(predictions.classes):
-            raise ConfigError(f"{k} labels a row of {len(predictions.classes)} classes", code="C21")
+            raise ConfigError(f"{k} labels per row of {len(predictions.classes)} classes", code="C21")
         best = np.argsort(-predictions.align(sample.iloc[:, 0]), axis=1, kind="stable")[:, :k]
         cells = [" ".join(predictions.classes[number] for number in row) for row in best]
         return pd.DataFrame({sample.columns[0]: sample.iloc[:, 0], sample.columns[1]: cells})

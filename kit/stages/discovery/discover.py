@@ -245,7 +245,7 @@ def _of_train(parts: _Parts, options: Mapping[str, str]) -> Found:
     same = [
         name_matching.pattern(way, row_id, train) for way in name_matching.equally_good(parts.ways, match)
     ]
-    also = f"; the same names are in {', '.join(same)}: kit init --images takes another" if same else ""
+    also = f"; the same names are in {', '.join(same)}: kit init --images sets another folder" if same else ""
     findings = [count_rows(train, f"id {row_id!r}, {label_finding}"), f"images: {images}{also}"]
     if group := _group(parts, row_id, taken, options):
         findings.append(f"group: {group[0]!r}, {group[1]}")
@@ -286,7 +286,7 @@ def _label(
         return (
             {"label": None},
             set(columns),
-            f"{len(columns)} columns of 0 and 1, several labels a row or none",
+            f"{len(columns)} columns of 0 and 1, several labels per row or none",
         )
     if hot:
         return (
@@ -353,10 +353,10 @@ def _of_cells(parts: _Parts, label: str | None, options: Mapping[str, str]) -> F
     if not cells.is_clear:
         text = f"unclear whether the cells of {label!r} hold several labels each ({cells.why} if {cells.separator!r} "
         text += (
-            f"separates them): read as one label a row; else kit init --label-separator {cells.separator!r}"
+            f"separates them): read as one label per row; else kit init --label-separator {cells.separator!r}"
         )
         return {}, [text]
-    text = f"several labels a row, separated by {cells.separator!r}: {cells.why}; "
+    text = f"several labels per row, separated by {cells.separator!r}: {cells.why}; "
     text += "data.label_separator=null if they are names"
     return {"label_separator": cells.separator}, [text]
 

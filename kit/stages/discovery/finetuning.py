@@ -114,7 +114,7 @@ def choose_start(root: Path, recipe: str, weights: StrPath | None, network: str 
 
     identified = identify(file)
     others = ", ".join(identified.others[:5])
-    also = f"; the same tensors: {others}; kit init --network NAME takes another" if others else ""
+    also = f"; the same tensors: {others}; kit init --network NAME sets another one" if others else ""
     return Start(identified.arch, identified.why + also, name)
 
 

@@ -108,7 +108,7 @@ def initialise(
         for key, value in scored.items()
         if key != "name"
     )
-    chosen = f"metric: {scored['name']}{settings_text} ({reason}); kit init --metric NAME takes another"
+    chosen = f"metric: {scored['name']}{settings_text} ({reason}); kit init --metric NAME sets another one"
     large = advise_tiles(sizes, Data(**discovered.data).max_pixels)
     findings = (*discovered.findings, *large, chosen, *attached, *reasons, cache.finding)
     return InitResult(path, name, why, findings, scored)

@@ -128,12 +128,12 @@ def _by_format(root: Path, sample: pd.DataFrame, classes: tuple[str, ...], label
         return {"name": "log_loss"}, "the sample has a row for each id and class, read as probabilities"
     ranks = _ranks(names[0], sample)
     if ranks and labels == "class_index":
-        return {"name": "map_at_k", "k": ranks}, f"the sample ranks {ranks} labels a row"
+        return {"name": "map_at_k", "k": ranks}, f"the sample ranks {ranks} labels per row"
     if ranks:
         return {"name": "average_precision"}, "the sample ranks labels, of which a row has several"
     if names[0] == "labels":
         return {"name": "samples_f1"}, "the sample has any number of labels in a cell"
-    return {"name": LABELS}, f"the sample is of format {names[0]}, one label a row"
+    return {"name": LABELS}, f"the sample is of format {names[0]}, one label per row"
 
 
 def _ranks(name: str, sample: pd.DataFrame) -> int:

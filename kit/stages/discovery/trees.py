@@ -47,7 +47,7 @@ def find_trees(
     """
     train = _count(seen, root, folder, test_folders(seen) if not folder else set())
     data: dict[str, Any] = {"train": folder or "."}
-    findings = [train.text(folder or ".", "one a class")]
+    findings = [train.text(folder or ".", "one per class")]
     used, splitter = [folder], None
     beside = _beside(seen, folder, "val")
     shares = bool(beside) and bool(set(_count(seen, root, beside).classes) & set(train.classes))

@@ -55,7 +55,7 @@ def test_top_k_writes_as_many_labels_as_the_sample_shows() -> None:
 def test_top_k_writes_as_many_labels_as_asked_for() -> None:
     shape = sample(label="ant bee")
     assert written({"name": "top_k", "k": 3}, THREE, shape)[0] == ["007", "ant cat bee"]
-    with pytest.raises(ConfigError, match="4 labels a row of 3 classes"):
+    with pytest.raises(ConfigError, match="4 labels per row of 3 classes"):
         written({"name": "top_k", "k": 4}, THREE, shape)
 
 
@@ -108,7 +108,7 @@ def test_labels_that_are_numbers_are_distinguished_from_ranks_by_the_columns_nam
 
 def test_more_labels_an_id_than_classes_are_refused() -> None:
     two = predictions({"007": [0.7, 0.3], "b": [0.5, 0.5]}, ("ant", "bee"))
-    with pytest.raises(ConfigError, match="3 labels a row of 2 classes"):
+    with pytest.raises(ConfigError, match="3 labels per row of 2 classes"):
         written("ranked_columns", two, sample(a="ant", b="bee", c="ant"))
     shape = pd.DataFrame({"id": ["007"] * 3 + ["b"] * 3, "label": ["ant", "bee", "ant"] * 2})
     with pytest.raises(ConfigError, match="C21"):
@@ -142,7 +142,7 @@ def test_small_probabilities_are_written_in_full_without_exponents() -> None:
 
 
 def matching(shape: pd.DataFrame, classes: tuple[str, ...]) -> list[str]:
-    """The formats for one label a row that know a sample."""
+    """The formats for one label per row that know a sample."""
     return [name for name in registry.locations("format") if matches(Format.open(name), shape, classes)]
 
 
@@ -338,7 +338,7 @@ def test_multi_hot_knows_no_other_cells_and_leaves_zeros_to_probabilities(row: l
 
 
 def known(shape: pd.DataFrame, classes: tuple[str, ...] = CLASSES) -> list[str]:
-    """The formats for several labels a row that know a sample, as a blend asks for them."""
+    """The formats for several labels per row that know a sample, as a blend asks for them."""
     return [one.plugin_name() for one in find_formats(None, shape, classes, "multi_hot")]
 
 

@@ -185,7 +185,7 @@ def test_a_training_column_a_class_is_one_label(tmp_path: Path) -> None:
 def test_rows_of_several_classes_are_not_made_rows_of_one(tmp_path: Path) -> None:
     discovery = discover(one_hot(tmp_path, second="1"))
     assert (discovery.data["label"], "label_from" in discovery.data) == (None, False)
-    assert "3 columns of 0 and 1, several labels a row or none" in discovery.findings[0]
+    assert "3 columns of 0 and 1, several labels per row or none" in discovery.findings[0]
     train = train_table(tmp_path, Data(**discovery.data))
     assert (train.classes, train.is_multi_label) == (ANIMALS, True)
     assert train.targets()[:2].tolist() == [[1, 1, 0], [0, 1, 0]]
@@ -205,7 +205,7 @@ def test_several_labels_in_a_cell_are_found_and_said(separator: str, tmp_path: P
     discovery = discover(several(tmp_path, cells))
     mark = separator.strip() or " "
     assert (discovery.data["label"], discovery.data["label_separator"]) == ("labels", mark)
-    said = f"several labels a row, separated by {mark!r}: 3 labels in 5 different cells, up to 3 in one"
+    said = f"several labels per row, separated by {mark!r}: 3 labels in 5 different cells, up to 3 in one"
     assert any(line.startswith(said) for line in discovery.findings)
     train = train_table(tmp_path, Data(**discovery.data))
     assert train.classes == ANIMALS

@@ -92,7 +92,7 @@ def test_the_images_to_predict_are_no_class_beside_folders_of_classes(
     assert train_table(space).classes == CLASSES
     assert len(train_table(space)) == 6
     assert len(rows_to_predict(space.root, space.competition.data, CLASSES)) == 4
-    assert any("6 images in 3 folders, one a class" in line for line in made.findings)
+    assert any("6 images in 3 folders, one per class" in line for line in made.findings)
 
 
 def test_equal_file_names_are_rows_of_their_own(tmp_path: Path) -> None:
