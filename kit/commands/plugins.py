@@ -167,5 +167,5 @@ def _describe(plugin: PluginInfo, as_json: bool) -> None:
         default = "required" if option.required else f"= {json.dumps(option.default, ensure_ascii=False)}"
         limits = f" ({option.limits})" if option.limits else ""
         click.echo(f"  {option.name}: {option.type} {default}{limits}\n      {option.description}")
-    takes = f"Takes: {plugin.takes}\n" if plugin.takes else ""
+    takes = f"Accepts: {plugin.takes}\n" if plugin.takes else ""
     click.echo(f"{chr(10) if plugin.options else ''}{takes}Source: {plugin.source}\nFile: {plugin.file}")

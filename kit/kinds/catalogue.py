@@ -124,7 +124,7 @@ def _takes(plugin: type[Plugin]) -> str:
     known = [MEANING[labels] for labels in plugin.label_kinds if labels in LABEL_KINDS]
     teacher_kinds = [MEANING[labels] for labels in plugin.label_kinds if labels not in LABEL_KINDS]
     kinds = _list_words(known) + ", if the inner plugins do too" * wraps
-    return kinds + (f"\nOf pseudo-labels: {_list_words(teacher_kinds)}" if teacher_kinds else "")
+    return kinds + (f"\nWith pseudo-labels: {_list_words(teacher_kinds)}" if teacher_kinds else "")
 
 
 def _list_words(items: Sequence[str]) -> str:

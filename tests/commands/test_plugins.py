@@ -121,8 +121,8 @@ def test_one_plugin_is_shown_with_options_limits_and_source(kit: Kit) -> None:
     assert out.startswith("loss cutmix\n\nReplaces a box of each image by another image's")
     assert "  alpha: float = 1.0 (above 0)\n" in out
     assert '  base: loss = {"name": "cross_entropy"}\n' in out
-    assert "\n\nTakes: one label per row, any number of labels per row, numbers" in out
-    assert ", if the inner plugins do too\nOf pseudo-labels: " in out
+    assert "\n\nAccepts: one label per row, any number of labels per row, numbers" in out
+    assert ", if the inner plugins do too\nWith pseudo-labels: " in out
     assert "\nSource: Yun et al. 2019" in out
     assert str(registry.BUILTIN_DIR / "loss" / "cutmix.py") in out
 
