@@ -27,7 +27,7 @@ from kit.stages.blending.blend import (
     subset_spec,
 )
 from tests.blends import submit_blend
-from tests.written_runs import CLASSES, TEST, competition, write_run
+from tests.written_runs import CLASSES, TEST, answer_competition, competition, write_run
 
 WEIGHTED = {"name": "weighted", "weights": [3, 1]}
 
@@ -88,6 +88,14 @@ def test_a_score_on_other_rows_is_not_ranked_and_other_metrics_do_not_count(work
     assert submit_blend(other, ["a"], name="loss").elsewhere == 0
 
 
+def test_answers_are_scored_and_not_their_images(tmp_path: Path) -> None:
+    scored = submit_blend(answer_competition(tmp_path), ["a"])
+    assert (scored.rows, scored.test_rows) == (3, 2)
+    # the three images of a person say .8 for another class each: their mean is even, so the first class
+    assert scored.cv == pytest.approx(1 / 3)
+    assert [spec["name"] for spec in scored.aggregators] == ["mean"]
+
+
 # scores of some of the members
 
 
@@ -120,6 +128,7 @@ def test_written_labels_are_scored_as_the_file_has_them(tmp_path: Path) -> None:
     assert labels.cv == pytest.approx(-(8 * np.log(0.7) + np.log(0.5)) / 9, abs=1e-6)
     assert labels.written.score == pytest.approx(0, abs=1e-6)  # every label is right
     assert (labels.written.in_file, labels.written.rule, labels.written.decision) == (True, "", None)
+    assert labels.written.without_label == 0
     shares = competition(tmp_path / "y", metric="log_loss", header="id,ant,bee,cat", cells=",0.3,0.3,0.4")
     probabilities = submit_blend(shares, ["a", "b"])
     assert probabilities.written.score == probabilities.cv

@@ -16,8 +16,16 @@ from kit.errors import ConfigError, InvalidError
 from kit.kinds import Ensembler
 from kit.kinds.targets import MULTI_HOT
 from kit.stages.blending.compatibility import check_together
-from kit.stages.blending.members import Member, align, blend_test_rows, read_members, row_clusters
-from tests.written_runs import CLASSES, FOLDS, TEST, competition, write_run
+from kit.stages.blending.members import (
+    Member,
+    OutOfFold,
+    align,
+    blend_test_rows,
+    read_members,
+    read_test_rows,
+    row_clusters,
+)
+from tests.written_runs import CLASSES, FOLDS, TEST, answer_competition, competition, write_run
 
 
 @pytest.fixture
@@ -269,6 +277,32 @@ def test_two_folds_keep_groups_alone_and_no_image_is_read(tmp_path: Path) -> Non
     two = np.array([0, 1, 1, 0])
     assert row_clusters(two, table(missing, None)) is None
     assert same_part(row_clusters(two, table(missing, ["a", "b", "b", "c"]))) == {(1, 2)}
+
+
+def test_answers_of_one_group_are_one_cluster() -> None:
+    images = table([Path("nowhere")] * 6, list("ggghhh"))
+    images = replace(images, answers=np.array(list("xxyyzz")))
+    ids = np.array(["x", "y", "z"])
+    rows = OutOfFold(("a",), ids, np.zeros((1, 3, 2)), np.array([0, 0, 1]), table([Path()] * 3, None), images)
+    # y has an image of both groups, so all are linked
+    assert same_part(rows.row_clusters()) == {(0, 1), (0, 2), (1, 2)}
+    rows = replace(rows, images=replace(images, groups=np.array(list("gghhii"))))
+    assert same_part(rows.row_clusters()) == set()
+
+
+def test_test_rows_are_read_only_if_answers_or_columns_need_them(tmp_path: Path) -> None:
+    mean, rule = Ensembler.open("mean"), Ensembler.open({"name": "assignment", "group": ["person"]})
+    plain = competition(tmp_path / "plain")
+    assert read_test_rows(plain, CLASSES, mean) is None
+    with pytest.raises(ConfigError, match="C07 .*'person', and the test table has none"):
+        read_test_rows(plain, CLASSES, rule)
+    answers = answer_competition(tmp_path / "answers")
+    for recipe in (mean, rule):
+        rows = read_test_rows(answers, CLASSES, recipe)
+        assert rows is not None
+        assert rows.ids.tolist() == list(TEST)
+        assert rows.answers is not None
+        assert rows.answers.tolist() == ["x", "x", "y", "y"]
 
 
 DOUBLED = {"name": "class_factors", "factors": [1, 1, 2]}

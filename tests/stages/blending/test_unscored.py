@@ -15,7 +15,7 @@ from kit.errors import ConfigError, DataError, InvalidError
 from kit.stages.blending.blend import blend
 from kit.stages.blending.unscored import UnscoredSubmission
 from kit.stages.submission.board import Board
-from tests.written_runs import TEST, competition, write_run
+from tests.written_runs import TEST, answer_competition, competition, write_run
 
 
 @pytest.fixture
@@ -99,22 +99,8 @@ def test_a_board_that_cannot_be_read_stops_the_blend_before_it_writes(workspace:
     assert [file.name for file in workspace.submissions.iterdir()] == ["board.csv"]
 
 
-def by_person(root: Path, **config: Any) -> Workspace:
-    """The competition, with one label and one answer for the three images of a person."""
-    workspace = competition(root, data={"answer": "person", "group": None}, **config)
-    lines = [f"t{row},{('ant', 'bee', 'cat')[row // 3]},p{row // 3}" for row in range(9)]
-    (root / "data" / "train.csv").write_text("\n".join(["id,label,person", *lines]) + "\n")
-    (root / "data" / "test.csv").write_text('id,person\n007,x\n1e5,x\nNA,y\n"a,b",y\n')
-    (root / "data" / "sample_submission.csv").write_text("person,ant,bee,cat\nx,0.2,0.3,0.5\ny,0.2,0.3,0.5\n")
-    path = root / "config.json"
-    written = json.loads(path.read_text())
-    written["data"]["test"] = "data/test.csv"
-    path.write_text(json.dumps(written))
-    return without_folds(Workspace.open(workspace.root))
-
-
 def test_images_are_joined_into_answers(tmp_path: Path) -> None:
-    submitted = submit(by_person(tmp_path, aggregator="max"))
+    submitted = submit(without_folds(answer_competition(tmp_path, aggregator="max")))
     assert submitted.test_rows == 2
     # x: a says ant .8, bee .8, cat .1 by one fold, and bee and cat swapped by the other; b .6 .6 .2
     row = pd.read_csv(submitted.path).iloc[0]
@@ -124,7 +110,7 @@ def test_images_are_joined_into_answers(tmp_path: Path) -> None:
 
 
 def test_an_aggregator_with_a_fitted_option_is_refused(tmp_path: Path) -> None:
-    workspace = by_person(tmp_path, aggregator="top_k_mean")
+    workspace = without_folds(answer_competition(tmp_path, aggregator="top_k_mean"))
     with pytest.raises(
         ConfigError, match=r"C80 aggregator 'top_k_mean' has an option .* and b@plain has none"
     ):
