@@ -144,6 +144,7 @@ def test_files_of_equal_size_and_other_content_are_not_identical(tmp_path: Path)
 def test_rows_are_joined_through_others() -> None:
     joined = folds.merge_groups([1, 2, 2, 3, 4], ["a", "a", "b", "b", "c"])
     assert joined.tolist() == [0, 0, 0, 0, 4]
+    assert folds.merge_groups([7, 8, 7]).tolist() == [0, 1, 0]
 
 
 def test_a_group_splitter_without_groups_is_refused() -> None:
@@ -172,6 +173,38 @@ def test_a_rare_class_is_reported_and_scored_as_wrong() -> None:
     texts = [str(each.message) for each in caught]
     assert any(text.startswith("W04") and "c1 2, c2 1" in text for text in texts)
     assert any(text.startswith("W06") and text.endswith(": c2") for text in texts)
+
+
+def rare_classes(rows: Table, splitter: Splitter) -> list[str]:
+    """What W04 and W06 say of the folds."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        make_folds(rows, splitter, 0)
+    return [text for each in caught if (text := str(each.message))[:3] in ("W04", "W06")]
+
+
+def test_a_class_is_rare_if_it_has_fewer_rows_than_folds() -> None:
+    assert rare_classes(table([0] * 8 + [1] * 2), StratifiedKfold(folds=2)) == []
+    assert rare_classes(table([0] * 8 + [1] * 2), StratifiedKfold(folds=3)) == [
+        "W04 1 classes have fewer rows than the 3 folds: c1 2"
+    ]
+    # a row of another source is never held out, so it does not count
+    rows = replace(table([0] * 9 + [1] * 3), sources=np.array([""] * 9 + ["", "", "web"]))
+    assert rare_classes(rows, StratifiedKfold(folds=3))[0].endswith("the 3 folds: c1 2")
+
+
+def test_images_of_one_answer_are_one_row_of_their_class() -> None:
+    rows = replace(table([0] * 8 + [1] * 8), answers=np.array([*"abcdefgh", *"iiiiiijk"]))
+    assert rare_classes(rows, Kfold(folds=4))[0] == "W04 1 classes have fewer rows than the 4 folds: c1 3"
+
+
+def test_a_class_without_rows_is_reported_if_it_is_not_the_unknown_one() -> None:
+    rows = replace(table([0, 1] * 10), classes=("c0", "c1", "c2"))
+    texts = rare_classes(rows, StratifiedKfold(folds=2))
+    assert texts[0] == "W04 1 classes have fewer rows than the 2 folds: c2 0"
+    assert [text[:10] for text in texts[1:]] == ["W06 fold 0", "W06 fold 1"]
+    few = replace(table([0] * 19 + [1]), unknown_class="c1")  # with rows it is a class as others
+    assert rare_classes(few, StratifiedKfold(folds=2))[0].endswith("the 2 folds: c1 1")
 
 
 def test_a_fold_that_trains_on_one_number_is_named() -> None:
@@ -228,6 +261,22 @@ def test_a_splitter_that_breaks_its_promise_is_named(
     assert caught.value.code == "P07"
     assert words in caught.value.summary
     assert caught.value.hint == "kit plugins check plugins/splitter/wrong.py"
+
+
+class _HoldsNothingOut(_Wrong):
+    """Says that it holds no row out."""
+
+    holds_out = False
+
+
+def test_a_splitter_that_holds_nothing_out_keeps_its_word() -> None:
+    rows = replace(table([0, 1, 0, 1]), classes=("c0", "c1", "c2"))
+    answer = ((-1,), (-1,), (-1,), (-1,))
+    with pytest.warns(KitWarning) as caught:
+        assert make_folds(rows, _HoldsNothingOut(answer=answer), 0).count == 1
+    assert [str(each.message)[:10] for each in caught] == ["W06 fold 0"]  # c2, and no number of folds
+    with pytest.raises(PluginError, match="P07 .*holds rows out although its `holds_out` is False"):
+        make_folds(rows, _HoldsNothingOut(answer=((0,), *answer[1:])), 0)
 
 
 def test_folds_are_read_as_they_were_written(tmp_path: Path) -> None:

@@ -178,6 +178,27 @@ def test_the_bootstrap_draws_groups_where_there_are_some() -> None:
     assert widths[1] > 1.8 * widths[0]
 
 
+def test_the_best_member_is_the_one_with_the_lowest_loss() -> None:
+    truth, folds = np.arange(60) % 2, np.arange(60) // 20
+    sure, unsure = (np.where(truth[:, None] == [0, 1], share, 1 - share) for share in (0.8, 0.6))
+    plain = [MemberPredictions(name, each, each) for name, each in (("a", sure), ("b", unsure))]
+    both = [MemberPredictions(name, (sure + unsure) / 2, (sure + unsure) / 2) for name in (MEAN, BLEND)]
+    result = compare(Metric.open("log_loss"), truth, folds, None, [*plain, *both])
+    assert result.best == result.recommended == "a"
+    over_best, over_mean, over_top = result.blend.gains
+    assert over_best.value == over_top.value == pytest.approx(np.log(0.7) - np.log(0.8))
+    assert (over_best.low, over_best.high) == pytest.approx((over_best.value, over_best.value))
+    assert over_mean.value == 0
+
+
+def test_a_single_member_has_all_the_weight_and_equal_members_do_not() -> None:
+    members, _ = drawn(members=1, rows=40)
+    mean = Ensembler.open("mean")
+    assert sole_member(mean, members, members[0].astype(np.float64)) == 0
+    twice = np.concatenate([members, members])
+    assert sole_member(mean, twice, members[0].astype(np.float64)) is None
+
+
 def test_a_fold_without_a_score_is_left_open() -> None:
     members, truth = drawn(members=2, classes=2, rows=40)
     folds = truth.copy()  # each fold has one class, so no AUC
