@@ -22,7 +22,7 @@ def table(diversity: Diversity) -> Table:
         "",
         "member",
         diversity.metric,
-        "gain of having it (95 %)",
+        "gain over the blend without it (95 %)",
         "correlation, %",
         "error overlap, %",
     ):

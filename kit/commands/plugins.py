@@ -148,7 +148,7 @@ def _list(listed: list[PluginRow], as_json: bool) -> None:
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False)
-    for heading in ("kind", "name", "source", "what it is"):
+    for heading in ("kind", "name", "source", "description"):
         table.add_column(heading)
     for plugin in listed:
         what = f"cannot be used: {plugin.error}" if plugin.error else plugin.summary

@@ -161,7 +161,8 @@ def _tell(values: dict[str, Any]) -> None:
     git = values.pop("git")
     if git:
         values["git"] = git["commit"] + (" with uncommitted changes" if git["dirty"] else "")
-    for key, value in values.items():
+    for name, value in values.items():
+        key = "request" if name == "asked" else name  # the manifest's key
         if isinstance(value, dict):
             click.echo(key.replace("_", " "))
             for line in _lines(value, "  "):
