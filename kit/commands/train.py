@@ -229,4 +229,16 @@ def _dry_run(workspace: Workspace, name: str | None, folds: list[int] | None, as
         print_json(values)
         return
     for key, value in values.items():
-        click.echo(f"{key.replace('_', ' '):18} {value}")
+        name = "loss of equal outputs" if key == "guessing_loss" else key.replace("_", " ")
+        click.echo(f"{name:21} {_value_text(value)}")
+
+
+def _value_text(value: object) -> str:
+    """Returns a value of a dry run for people: losses with four decimals, folds in words."""
+    if isinstance(value, dict):
+        return "; ".join(
+            f"{fold}: {rows} train, {held_out} held out" for fold, (rows, held_out) in value.items()
+        )
+    if isinstance(value, tuple):
+        return " x ".join(map(str, value))
+    return f"{value:.4f}" if isinstance(value, float) else str(value)

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, repr=False)
 class DryRunResult(Displayed):
-    """A run's properties, and the first batch's loss before training, beside the loss of guessing."""
+    """A run's properties, and the first batch's loss before training, beside the loss of equal outputs."""
 
     run: str
     rows: int
@@ -52,7 +52,7 @@ class DryRunResult(Displayed):
         return [
             f"runs/{self.run}: {self.rows} rows of {self.labels}, {len(self.folds)} folds",
             f"{self.steps} steps, {self.parameters:,} parameters, {self.device}",
-            f"loss of the first batch {self.first_loss:.4f}, of guessing {self.guessing_loss:.4f}",
+            f"loss of the first batch {self.first_loss:.4f}, of equal outputs {self.guessing_loss:.4f}",
         ]
 
     def to_frame(self) -> pd.DataFrame:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -78,6 +79,12 @@ def test_a_dry_run_prints_what_a_run_would_be(
     assert found["rows"] == 60
     assert found["steps"] == 16
     assert found["parameters"] > 1000
+    assert run(["train", "--dry-run"]) == 0
+    lines = dict(
+        re.split(r"  +| (?=\d+\.\d{4}$)", line, maxsplit=1) for line in capsys.readouterr().out.splitlines()
+    )
+    assert lines["folds"] == "0: 30 train, 30 held out; 1: 30 train, 30 held out"
+    assert lines["loss of equal outputs"] == "1.0986"  # log(3)
 
 
 @pytest.mark.parametrize(
