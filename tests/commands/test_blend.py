@@ -92,8 +92,8 @@ def test_options_of_the_ensembler_follow_its_name(kit: Kit, workspace: Workspace
     ],
 )
 def test_mistakes_have_their_exit_status(arguments: list[str], status: int, words: str, kit: Kit) -> None:
-    found, out, err = kit("blend", *arguments)
-    assert (found, out) == (status, "")
+    exit_status, out, err = kit("blend", *arguments)
+    assert (exit_status, out) == (status, "")
     assert words in err
     assert "Traceback" not in err
 

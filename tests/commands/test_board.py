@@ -38,13 +38,13 @@ def answer(workspace: Workspace, file: str, *labels: str) -> None:
 
 def test_the_noise_is_reported_with_its_method_and_source(kit: Kit) -> None:
     (line,) = kit("board")[2].splitlines()  # submission 1 is always right, which has no noise
-    found = re.fullmatch(
+    match = re.fullmatch(
         r"noise of accuracy, one standard error: (0\.\d{4}) on 4 test rows \(1000 bootstrap draws of the out-of-fold "
         r"rows of submission 2; public_share in config.json splits the test rows\)",
         line,
     )
-    assert found is not None
-    assert float(found[1]) == pytest.approx((8 / 81 / 4) ** 0.5, rel=0.1)
+    assert match is not None
+    assert float(match[1]) == pytest.approx((8 / 81 / 4) ** 0.5, rel=0.1)
 
 
 def test_the_parts_of_the_test_set_are_distinguished(kit: Kit, workspace: Workspace) -> None:

@@ -28,8 +28,8 @@ def test_the_pipeline_from_train_to_board(
     assert talk.out.split() == ["runs/a", "runs/b"]
     assert "fold 1 epoch 2/2" in talk.err
     assert run(["tta", "--checkpoints", "runs/a", "runs/b", "--views", "flip", "--json"]) == 0
-    made = json.loads(capsys.readouterr().out)
-    assert [each["member"] for each in made] == ["runs/a@flip", "runs/b@flip"]
+    members = json.loads(capsys.readouterr().out)
+    assert [each["member"] for each in members] == ["runs/a@flip", "runs/b@flip"]
     assert run(["blend", "runs/a@flip", "runs/b@flip", "--name", "first"]) == 0
     rows = list(csv.reader((competition / "submissions" / "0001-first.csv").read_text().splitlines()))
     assert rows[0] == ["id", "label"]
@@ -75,10 +75,10 @@ def test_a_dry_run_prints_what_a_run_would_be(
 ) -> None:
     inside(competition)
     assert run(["train", "--dry-run", "--json"]) == 0
-    found = json.loads(capsys.readouterr().out)
-    assert found["rows"] == 60
-    assert found["steps"] == 16
-    assert found["parameters"] > 1000
+    report = json.loads(capsys.readouterr().out)
+    assert report["rows"] == 60
+    assert report["steps"] == 16
+    assert report["parameters"] > 1000
     assert run(["train", "--dry-run"]) == 0
     lines = dict(
         re.split(r"  +| (?=\d+\.\d{4}$)", line, maxsplit=1) for line in capsys.readouterr().out.splitlines()

@@ -31,11 +31,11 @@ def test_json_names_file_and_rows_and_the_seed_decides_which(
     competition: Path, inside: Step, capsys: pytest.CaptureFixture[str]
 ) -> None:
     inside(competition)
-    found = []
+    results = []
     for seed in ("0", "1", "0"):
         assert run(["plot", "augment", "--seed", seed, "--out", f"{seed}.png", "--rows", "4", "--json"]) == 0
-        found.append((json.loads(capsys.readouterr().out), Path(f"{seed}.png").read_bytes()))
-    (first, picture), (other, another), again = found
+        results.append((json.loads(capsys.readouterr().out), Path(f"{seed}.png").read_bytes()))
+    (first, picture), (other, another), again = results
     assert first["file"] == "0.png"
     assert first["variants"] == 6
     assert len(first["rows"]) == 4
@@ -88,8 +88,8 @@ def test_the_range_test_is_drawn_and_given_as_json(
     inside(competition)
     assert run(["plot", "lr", "--find", "--steps", "12", "--from", "1e-4", "--to", "0.01", "--json"]) == 0
     said = capsys.readouterr()
-    found = json.loads(said.out)
-    assert [len(found["trials"]), found["file"]] == [12, "lr.png"]
+    report = json.loads(said.out)
+    assert [len(report["trials"]), report["file"]] == [12, "lr.png"]
     assert "try optimizer.lr between them" in said.err
     assert cv2.imread("lr.png") is not None
 

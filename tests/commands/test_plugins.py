@@ -66,21 +66,21 @@ def test_a_broken_plugin_is_shown_with_its_error_and_stops_no_other(kit: Kit, tm
     put(tmp_path, "metric", "sick", BROKEN)
     put(tmp_path, "metric", "torn", "def def\n")
     status, out, _ = kit("metric", "--json")
-    found = {one["name"]: one for one in json.loads(out)}
+    plugins = {one["name"]: one for one in json.loads(out)}
     assert status == 0
-    assert found["half"]["error"] == ""
-    assert found["half"]["plugin_source"] == "workspace"
-    assert found["sick"]["error"].startswith("P01 metric 'sick'")
-    assert "No module named 'a_module_that_is_missing'" in found["sick"]["error"]
-    assert "torn.py:1: SyntaxError" in found["torn"]["error"]
+    assert plugins["half"]["error"] == ""
+    assert plugins["half"]["plugin_source"] == "workspace"
+    assert plugins["sick"]["error"].startswith("P01 metric 'sick'")
+    assert "No module named 'a_module_that_is_missing'" in plugins["sick"]["error"]
+    assert "torn.py:1: SyntaxError" in plugins["torn"]["error"]
     assert "cannot be used: P01" in kit()[1]
 
 
 def test_two_of_a_name_are_both_shown(kit: Kit, tmp_path: Path) -> None:
     put(tmp_path, "metric", "accuracy")
-    found = [one for one in json.loads(kit("metric", "--json")[1]) if one["name"] == "accuracy"]
-    assert [one["plugin_source"] for one in found] == ["workspace", "kit"]
-    assert {one["error"] for one in found} == {"P03 2 plugins have this name"}
+    rows = [one for one in json.loads(kit("metric", "--json")[1]) if one["name"] == "accuracy"]
+    assert [one["plugin_source"] for one in rows] == ["workspace", "kit"]
+    assert {one["error"] for one in rows} == {"P03 2 plugins have this name"}
 
 
 def test_an_installed_package_appears(kit: Kit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -205,9 +205,9 @@ OF_LABELS = {"numbers": "numbers", "shares": "soft", "several": "several"}  # da
 @pytest.mark.parametrize("kind", ["loss", "metric", "ensembler"])
 def test_a_new_plugin_for_other_labels_keeps_all_laws(kind: str, target: str, tmp_path: Path) -> None:
     plugin, _ = new_plugin(tmp_path, kind, "my_own", target)
-    made = open_file(plugin)
-    assert [finding for finding in contracts.check(made) if not finding.holds] == []
-    taken = [labels for labels in LABEL_KINDS if made.takes_labels(labels)]
+    instance = open_file(plugin)
+    assert [finding for finding in contracts.check(instance) if not finding.holds] == []
+    taken = [labels for labels in LABEL_KINDS if instance.takes_labels(labels)]
     assert taken == [OF_LABELS[target]]
     assert describe(kind, "my_own", tmp_path).options
 

@@ -208,18 +208,18 @@ def test_an_object_that_leaves_options_out_resets_them_and_says_which(
 
 
 def test_an_object_and_its_options_beside_it_drop_nothing() -> None:
-    made = apply_overrides({"loss": SMOOTHED}, ['loss={"name": "label_smoothing"}', "loss.smoothing=0.5"])
-    assert made == {"loss": {"name": "label_smoothing", "smoothing": 0.5}}
+    config = apply_overrides({"loss": SMOOTHED}, ['loss={"name": "label_smoothing"}', "loss.smoothing=0.5"])
+    assert config == {"loss": {"name": "label_smoothing", "smoothing": 0.5}}
 
 
 def test_a_stage_that_names_the_experiment_s_plugin_has_its_options() -> None:
     stages = [{"epochs": 2, "loss": "label_smoothing"}, {"loss": "focal", "augmenter": "light"}]
-    made = Experiment.model_validate(
+    experiment = Experiment.model_validate(
         {"loss": SMOOTHED, "augmenter": {"name": "light", "rotate": 5}, "stages": stages, "epochs": 5}
     )
-    assert [stage.loss for stage in made.stages] == [SMOOTHED, {"name": "focal"}]
-    assert made.stages[1].augmenter == {"name": "light", "rotate": 5}
-    assert [part.loss["name"] for _, part in made.plan()] == ["label_smoothing", "focal"]
+    assert [stage.loss for stage in experiment.stages] == [SMOOTHED, {"name": "focal"}]
+    assert experiment.stages[1].augmenter == {"name": "light", "rotate": 5}
+    assert [part.loss["name"] for _, part in experiment.plan()] == ["label_smoothing", "focal"]
 
 
 @pytest.mark.parametrize(
@@ -295,6 +295,6 @@ def test_a_schema_is_to_be_had_without_a_workspace(tmp_path: Path, monkeypatch: 
 def test_columns_of_a_table_are_no_plugin_of_the_kind_of_the_same_name() -> None:
     """The key `columns` names a plugin, and data.columns lists names."""
     raw = {"data": {"columns": ["age"]}, "columns": "mlp"}
-    found = apply_overrides(raw, ["data.columns=site", "columns.hidden=8"])
-    assert found["data"]["columns"] == "site"
-    assert found["columns"] == {"name": "mlp", "hidden": 8}
+    config = apply_overrides(raw, ["data.columns=site", "columns.hidden=8"])
+    assert config["data"]["columns"] == "site"
+    assert config["columns"] == {"name": "mlp", "hidden": 8}

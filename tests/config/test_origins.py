@@ -35,30 +35,30 @@ def by_key(root: Path, *overrides: str) -> dict[str, Setting]:
 
 
 def test_each_source_is_named(root: Path) -> None:
-    found = by_key(root, "epochs=3", "loss.base=label_smoothing")
-    assert found["data.train"] == Setting("data.train", "train.csv", "data/train.csv", "config.json")
-    assert found["data.id"] == Setting("data.id", "id", "id", "default")
-    assert found["loss"] == Setting("loss", "cutmix", "cross_entropy", "recipe scratch")
-    assert found["loss.probability"] == Setting("loss.probability", 0.5, 1.0, "recipe scratch")
-    assert found["loss.base"] == Setting("loss.base", "label_smoothing", "cross_entropy", "command line")
-    assert found["loss.base.smoothing"] == Setting("loss.base.smoothing", 0.1, 0.1, "default")
-    assert found["optimizer.lr"].source == "config.json"
-    assert found["optimizer"].source == "recipe scratch"
-    assert found["epochs"] == Setting("epochs", 3, 20, "command line")
+    by_name = by_key(root, "epochs=3", "loss.base=label_smoothing")
+    assert by_name["data.train"] == Setting("data.train", "train.csv", "data/train.csv", "config.json")
+    assert by_name["data.id"] == Setting("data.id", "id", "id", "default")
+    assert by_name["loss"] == Setting("loss", "cutmix", "cross_entropy", "recipe scratch")
+    assert by_name["loss.probability"] == Setting("loss.probability", 0.5, 1.0, "recipe scratch")
+    assert by_name["loss.base"] == Setting("loss.base", "label_smoothing", "cross_entropy", "command line")
+    assert by_name["loss.base.smoothing"] == Setting("loss.base.smoothing", 0.1, 0.1, "default")
+    assert by_name["optimizer.lr"].source == "config.json"
+    assert by_name["optimizer"].source == "recipe scratch"
+    assert by_name["epochs"] == Setting("epochs", 3, 20, "command line")
 
 
 def test_an_option_that_is_an_object_has_the_source_of_its_keys(root: Path) -> None:
-    found = by_key(root, "metric=log_loss", 'metric.class_weights={"cat": 2}')
-    assert found["metric.class_weights"].source == "command line"
-    assert found["metric.class_weights"].value == {"cat": 2}
+    by_name = by_key(root, "metric=log_loss", 'metric.class_weights={"cat": 2}')
+    assert by_name["metric.class_weights"].source == "command line"
+    assert by_name["metric.class_weights"].value == {"cat": 2}
     assert by_key(root, "metric=log_loss")["metric.class_weights"].source == "default"
 
 
 def test_every_key_and_option_is_shown(root: Path) -> None:
-    found = by_key(root)
-    assert {key.partition(".")[0] for key in found} == set(keys())
+    by_name = by_key(root)
+    assert {key.partition(".")[0] for key in by_name} == set(keys())
     whole = flatten(complete(Workspace.open(root)))
-    assert {key: one.value for key, one in found.items()} == whole
+    assert {key: one.value for key, one in by_name.items()} == whole
 
 
 def test_the_environment_replaces_the_cache_folder(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -68,21 +68,22 @@ class FirstMember(Ensembler):
 
 
 def test_findings_name_the_law_and_the_numbers() -> None:
-    found = broken(NoMetric())
+    findings = broken(NoMetric())
     assert (
-        "perfect predictions score nan" in found["Perfect predictions score at least as well as any other."]
+        "perfect predictions score nan"
+        in findings["Perfect predictions score at least as well as any other."]
     )
-    assert "The order of the rows does not change the score." in found
-    assert found[
+    assert "The order of the rows does not change the score." in findings
+    assert findings[
         "The docstring of its class or module contains `Source: ...` with the paper, equation or library."
     ]
 
 
 def test_an_ensembler_that_gives_no_probabilities_is_found() -> None:
-    found = broken(FirstMember())
+    findings = broken(FirstMember())
     rows = "A blend (N, K) is finite and not negative, and its rows sum to 1."
-    assert "the least probability is -" in found[rows]
-    assert "Unfitted and without weights: the order of the members does not change the blend." in found
+    assert "the least probability is -" in findings[rows]
+    assert "Unfitted and without weights: the order of the members does not change the blend." in findings
 
 
 class ByPosition(Format):
@@ -97,9 +98,9 @@ class ByPosition(Format):
 
 
 def test_a_format_that_goes_by_position_is_found() -> None:
-    found = broken(ByPosition())
-    assert "The order of the predictions does not change the submission." in found
-    assert "The given sample is not changed." in found
+    findings = broken(ByPosition())
+    assert "The order of the predictions does not change the submission." in findings
+    assert "The given sample is not changed." in findings
 
 
 def test_an_error_of_the_plugin_is_a_law_that_does_not_hold() -> None:
@@ -154,5 +155,5 @@ def test_plugins_that_know_no_parts_are_found() -> None:
 
 @pytest.mark.parametrize("name", registry.locations("format"))
 def test_a_format_of_parts_is_held_against_samples_of_its_own(name: str) -> None:
-    made = Format.open(name)
-    assert bool(list(_part_cases(made))) == made.takes_labels("several")
+    submission_format = Format.open(name)
+    assert bool(list(_part_cases(submission_format))) == submission_format.takes_labels("several")

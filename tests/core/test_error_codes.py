@@ -29,10 +29,10 @@ def texts(file: Path) -> Iterator[str]:
 
 
 def used() -> set[str]:
-    found = (
+    matches = (
         re.match(r"[CDKPRW]\d\d\b", text) for file in (ROOT / "kit").rglob("*.py") for text in texts(file)
     )
-    return {match[0] for match in found if match}
+    return {match[0] for match in matches if match}
 
 
 def test_each_code_of_the_source_has_an_entry_and_each_entry_a_code() -> None:

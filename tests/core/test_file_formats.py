@@ -89,8 +89,8 @@ def test_an_avif_may_name_another_brand_first() -> None:
 @pytest.mark.parametrize("kind", ["P1", "P2", "P3"])
 def test_a_plain_text_pnm_is_read(kind: str) -> None:
     text = {"P1": "2 1\n1 0\n", "P2": "2 1\n255\n0 255\n", "P3": "2 1\n255\n0 0 0 255 255 255\n"}[kind]
-    made = decode(f"{kind}\n{text}".encode(), DATA).pixels
-    assert made[0, :, 0].tolist() == [0, 255]
+    pixels = decode(f"{kind}\n{text}".encode(), DATA).pixels
+    assert pixels[0, :, 0].tolist() == [0, 255]
 
 
 def test_a_packed_bitmap_is_read() -> None:

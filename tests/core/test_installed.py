@@ -92,8 +92,8 @@ def test_what_a_team_s_plugin_imports_is_required(tmp_path: Path) -> None:
     folder = tmp_path / "plugins" / "views"
     folder.mkdir(parents=True)
     (folder / "own.py").write_text(OWN)
-    found = packages_of([Views.open("own", tmp_path)])
-    assert found == {"hypothesis": importlib.metadata.version("hypothesis")}
+    packages = packages_of([Views.open("own", tmp_path)])
+    assert packages == {"hypothesis": importlib.metadata.version("hypothesis")}
 
 
 def test_a_missing_package_is_installed_from_an_attached_wheel(

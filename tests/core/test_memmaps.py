@@ -28,28 +28,28 @@ def mapped(array: np.ndarray) -> bool:
 
 
 def test_a_small_array_is_a_plain_one_and_no_file_is_made(tmp_path: Path) -> None:
-    made = empty_or_memmap((2, 3, 4), tmp_path / "cache")
-    assert (made.shape, mapped(made)) == ((2, 3, 4), False)
-    assert made.dtype == np.float32
+    array = empty_or_memmap((2, 3, 4), tmp_path / "cache")
+    assert (array.shape, mapped(array)) == ((2, 3, 4), False)
+    assert array.dtype == np.float32
     assert not (tmp_path / "cache").exists()
 
 
 def test_a_large_array_is_mapped_to_a_file_without_a_name(tmp_path: Path) -> None:
-    made = empty_or_memmap((2, 3, 4), tmp_path / "cache", large=96)
-    made[:] = 7
-    assert mapped(made)
-    assert made.sum() == 7 * 24
-    assert type(made) is np.ndarray
+    array = empty_or_memmap((2, 3, 4), tmp_path / "cache", large=96)
+    array[:] = 7
+    assert mapped(array)
+    assert array.sum() == 7 * 24
+    assert type(array) is np.ndarray
     assert list((tmp_path / "cache").iterdir()) == []
 
 
 @pytest.mark.parametrize("mode", ["r+", "c"])
 def test_what_was_written_is_there_after_a_release(tmp_path: Path, mode: str) -> None:
     np.full((3, 5000), 1, dtype=np.float32).tofile(tmp_path / "file")
-    made = np.memmap(tmp_path / "file", dtype=np.float32, mode=mode, shape=(3, 5000))  # type: ignore[call-overload]
-    made[1] = 2
-    drop_pages(np.asarray(made)[0:2])
-    assert (made[:, 0] == [1, 2, 1]).all()
+    array = np.memmap(tmp_path / "file", dtype=np.float32, mode=mode, shape=(3, 5000))  # type: ignore[call-overload]
+    array[1] = 2
+    drop_pages(np.asarray(array)[0:2])
+    assert (array[:, 0] == [1, 2, 1]).all()
     drop_pages(np.zeros(3))  # a plain array has nothing to give back
 
 
@@ -59,11 +59,11 @@ def test_large_members_blend_as_small_ones_do(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr(members, "MEMMAP_FROM_BYTES_PER_MEMBER", 1)
     workspace = competition(tmp_path / "large")
     assert mapped(read_members(workspace, ["a"])[0].oof.probabilities)
-    found = blend(workspace, ["a", "b"], "hill_climb")
+    submission = blend(workspace, ["a", "b"], "hill_climb")
     assert isinstance(small, Submitted)
-    assert isinstance(found, Submitted)
-    assert found.path.read_text() == small.path.read_text()
-    assert found.comparison == small.comparison
+    assert isinstance(submission, Submitted)
+    assert submission.path.read_text() == small.path.read_text()
+    assert submission.comparison == small.comparison
     assert list((workspace.root / "cache").iterdir()) == []
 
 
@@ -100,6 +100,6 @@ def test_cross_fit_hands_over_members_each_in_one_piece() -> None:
             first: np.ndarray = members[0]
             return first
 
-    found, truth = drawn(members=3, rows=40)
-    cross_fit(Watching(), found, truth, np.arange(40) % 4)
+    probabilities, truth = drawn(members=3, rows=40)
+    cross_fit(Watching(), probabilities, truth, np.arange(40) % 4)
     assert seen == [True] * 9

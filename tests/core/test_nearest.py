@@ -36,24 +36,24 @@ def test_the_nearest_are_those_of_the_whole_product_sorted(
     queries, gallery = drawn(40, 0, clusters), drawn(331, 1, clusters)
     whole = queries.astype(np.float64) @ gallery.astype(np.float64).T
     rows = np.argsort(-whole, axis=1, kind="stable")[:, :k]
-    found = nearest(queries, gallery, k, engine)
-    np.testing.assert_array_equal(found.rows, rows)
-    np.testing.assert_allclose(found.similarities, np.take_along_axis(whole, rows, 1), atol=1e-6)
+    neighbours = nearest(queries, gallery, k, engine)
+    np.testing.assert_array_equal(neighbours.rows, rows)
+    np.testing.assert_allclose(neighbours.similarities, np.take_along_axis(whole, rows, 1), atol=1e-6)
 
 
 def test_of_equals_the_earlier_row_comes_first(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(nearest_module, "GALLERY_CHUNK", 8)
     monkeypatch.setattr(nearest_module, "FIRST_CHUNK", 4)
     gallery = np.tile(np.eye(3, dtype=np.float32), (20, 1))
-    found = nearest(np.eye(3, dtype=np.float32), gallery, 5)
-    assert found.rows.tolist() == [[n, n + 3, n + 6, n + 9, n + 12] for n in range(3)]
+    neighbours = nearest(np.eye(3, dtype=np.float32), gallery, 5)
+    assert neighbours.rows.tolist() == [[n, n + 3, n + 6, n + 9, n + 12] for n in range(3)]
 
 
 def test_float16_vectors_are_compared_as_float32() -> None:
     queries, gallery = drawn(5, 0).astype(np.float16), drawn(50, 1).astype(np.float16)
     whole = queries.astype(np.float32) @ gallery.astype(np.float32).T
-    found = nearest(queries, gallery, 3)
-    np.testing.assert_allclose(found.similarities, -np.sort(-whole, axis=1)[:, :3], atol=1e-6)
+    neighbours = nearest(queries, gallery, 3)
+    np.testing.assert_allclose(neighbours.similarities, -np.sort(-whole, axis=1)[:, :3], atol=1e-6)
 
 
 def test_no_query_has_no_answer() -> None:

@@ -31,18 +31,18 @@ def test_every_part_of_the_name_counts() -> None:
 
 
 def test_numbers_seed_torch_and_numpy() -> None:
-    found = [number(0, "step", step) for step in range(1000)]
-    assert len(set(found)) == 1000
-    assert 0 <= min(found) <= max(found) < 2**63
+    seeds = [number(0, "step", step) for step in range(1000)]
+    assert len(set(seeds)) == 1000
+    assert 0 <= min(seeds) <= max(seeds) < 2**63
 
 
 def test_draws_are_the_same_in_another_process() -> None:
     """Python's own hash of text is salted a process."""
     code = "from kit.core.randomness import number; print(number(7, 'order', 2))"
-    told = {
+    outputs = {
         subprocess.check_output([sys.executable, "-c", code], env={"PYTHONHASHSEED": str(n)}) for n in (1, 2)
     }
-    assert told == {f"{number(7, 'order', 2)}\n".encode()}
+    assert outputs == {f"{number(7, 'order', 2)}\n".encode()}
 
 
 def test_draws_of_neighbours_are_not_alike() -> None:

@@ -115,7 +115,7 @@ def test_signals_to_the_whole_group_leave_no_process_and_what_was_saved(
     signalled(competition, 2, send)
     command = [sys.executable, "-m", "kit", "train", "--name", "r", "loss=signalled", "workers=1"]
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
-    made = subprocess.run(
+    process = subprocess.run(
         command,
         cwd=competition,
         env=environment,
@@ -124,8 +124,8 @@ def test_signals_to_the_whole_group_leave_no_process_and_what_was_saved(
         start_new_session=True,
         timeout=120,
     )
-    assert made.returncode == status, made.stderr
-    assert "Traceback" not in made.stderr
+    assert process.returncode == status, process.stderr
+    assert "Traceback" not in process.stderr
     assert checkpoints.within(competition / "runs" / "r" / "fold-0") == saved
     left = [entry for entry in Path("/proc").glob("[0-9]*/cwd") if works_in(entry) == competition.resolve()]
     assert not left
