@@ -63,8 +63,8 @@ def detections(kind: str) -> Any:
         ]
         images = [{"id": 1, "file_name": "sub/a.png"}, {"id": 2, "file_name": "b.png"}]
         return {"images": images, "annotations": annotations}
-    found = [{"conf": 0.3, "bbox": [0, 0, 1, 1]}, {"conf": 0.9, "bbox": [1 / 6, 0.1, 1 / 3, 0.75]}]
-    return {"images": [{"file": "sub/a.png", "detections": found}, {"file": "b.png", "detections": []}]}
+    boxes = [{"conf": 0.3, "bbox": [0, 0, 1, 1]}, {"conf": 0.9, "bbox": [1 / 6, 0.1, 1 / 3, 0.75]}]
+    return {"images": [{"file": "sub/a.png", "detections": boxes}, {"file": "b.png", "detections": []}]}
 
 
 @pytest.mark.parametrize("kind", ["coco", "megadetector", "yolo"])
@@ -122,8 +122,10 @@ def test_a_detectors_box_without_an_area_is_refused(tmp_path: Path, bbox: list[f
     images = [{"id": "b", "file_name": "b.png"}]
     coco = {"images": images, "annotations": [{"image_id": "a", "bbox": bbox}]}
     (tmp_path / "coco.json").write_text(json.dumps(coco))
-    found = {"images": [{"file": "a.png", "detections": [{"conf": 1, "bbox": shares}]}, {"file": "b.png"}]}
-    (tmp_path / "mega.json").write_text(json.dumps(found))
+    detections_json = {
+        "images": [{"file": "a.png", "detections": [{"conf": 1, "bbox": shares}]}, {"file": "b.png"}]
+    }
+    (tmp_path / "mega.json").write_text(json.dumps(detections_json))
     (tmp_path / "yolo").mkdir()
     (tmp_path / "yolo" / "a.txt").write_text("0 " + " ".join(map(str, shares)))
     (tmp_path / "yolo" / "b.txt").write_text("")
@@ -254,8 +256,8 @@ def test_names_that_no_row_has_are_listed(tmp_path: Path, kind: str) -> None:
     unknown, count = names_without_row(tmp_path, data, [train, test])
     assert [Path(name).stem for name in unknown] == ["x"]
     assert count == (5 if kind == "yolo" else 4)
-    (found,) = check_box_names(tmp_path, data, train, test)
-    assert (found.code, len(found.cases)) == ("K50", 1)
+    (finding,) = check_box_names(tmp_path, data, train, test)
+    assert (finding.code, len(finding.cases)) == ("K50", 1)
     assert list(check_box_names(tmp_path, Data(sample=None), train, test)) == []
     (tmp_path / "config.json").write_text(json.dumps({"data": {"box": [box], "sample": None}}))
     with pytest.warns(KitWarning, match=f"^W91 2 of {count} names in {box} .* no training or test row: '"):

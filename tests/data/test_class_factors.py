@@ -31,16 +31,16 @@ def table_of(root: Path, *rows: str, **keys: object) -> tuple[tuple[str, ...], .
 
 def test_factors_are_columns_of_the_list_of_classes(tmp_path: Path) -> None:
     (tmp_path / "classes.csv").write_text(csv(*LISTED))
-    found = table_of(tmp_path, *ROWS, class_list="classes.csv", label_parts=("old", "gender"))
-    assert found == (("no", "male"), ("yes", "male"), ("no", "female"), ("yes", "female"))
+    factors = table_of(tmp_path, *ROWS, class_list="classes.csv", label_parts=("old", "gender"))
+    assert factors == (("no", "male"), ("yes", "male"), ("no", "female"), ("yes", "female"))
 
 
 def test_factors_are_else_the_parts_that_labels_are_made_of(tmp_path: Path) -> None:
     names = {"male_<60": "0", "male_>=60": "1", "female_<60": "2", "female_>=60": "3"}
-    made = DATA.label_from.model_copy(update={"rename": names})
-    keys = {"label": "{gender}_{age}", "label_from": made, "label_parts": ("gender", "age")}
-    found = table_of(tmp_path, *ROWS, **keys)
-    assert found == (("male", "<60"), ("male", ">=60"), ("female", "<60"), ("female", ">=60"))
+    label_pattern = DATA.label_from.model_copy(update={"rename": names})
+    keys = {"label": "{gender}_{age}", "label_from": label_pattern, "label_parts": ("gender", "age")}
+    factors = table_of(tmp_path, *ROWS, **keys)
+    assert factors == (("male", "<60"), ("male", ">=60"), ("female", "<60"), ("female", ">=60"))
 
 
 def test_photos_of_a_row_give_the_word_of_their_file(tmp_path: Path) -> None:
@@ -112,10 +112,10 @@ def test_a_competition_of_factors_trains_predicts_and_blends(factored: Path) -> 
     train(factored, ["loss=factors", "loss.base=arcface", "pooling=gem"], name="b")
     train(factored, ["loss=cross_entropy"], name="c")
     for name in "abc":
-        (made,) = tta(factored, [f"runs/{name}"], "hflip")
-        found = Predictions.read(made.folder / "test.parquet").mean()
-        assert found.probabilities.shape == (12, 3)
-        np.testing.assert_allclose(found.probabilities.sum(axis=1), 1, atol=1e-5)
+        (tta_result,) = tta(factored, [f"runs/{name}"], "hflip")
+        predictions = Predictions.read(tta_result.folder / "test.parquet").mean()
+        assert predictions.probabilities.shape == (12, 3)
+        np.testing.assert_allclose(predictions.probabilities.sum(axis=1), 1, atol=1e-5)
     written = submit_blend(Workspace.open(factored), ["runs/a@hflip", "runs/b@hflip", "runs/c@hflip"])
     assert (written.rows, written.test_rows) == (60, 12)
 

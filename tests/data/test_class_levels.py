@@ -47,25 +47,25 @@ FAMILIES = {"oak": "Fagaceae", "beech": "Fagaceae", "elm": "Ulmaceae"}
 def test_parents_are_columns_of_the_list_of_classes_or_of_the_training_table(tmp_path: Path) -> None:
     (tmp_path / "classes.csv").write_text(csv(*LISTED))
     for keys in ({"class_list": "classes.csv"}, {}):
-        found = levels_of(tmp_path, *ROWS, parents=["genus", "family"], **keys)
-        assert found == {"genus": GENERA, "family": FAMILIES}
-        assert list(found) == ["genus", "family"]
+        levels = levels_of(tmp_path, *ROWS, parents=["genus", "family"], **keys)
+        assert levels == {"genus": GENERA, "family": FAMILIES}
+        assert list(levels) == ["genus", "family"]
     assert levels_of(tmp_path, *ROWS, parents="family") == {"family": FAMILIES}
     assert levels_of(tmp_path, *ROWS) == {}
 
 
 def test_parents_of_a_list_have_a_level_each_without_the_root_of_all(tmp_path: Path) -> None:
     (tmp_path / "tree.csv").write_text(csv(*PAIRS))
-    found = levels_of(tmp_path, *ROWS, parent_list="tree.csv")
-    assert found == {"level_1": {**GENERA, "elm": "Ulmaceae"}, "level_2": {**FAMILIES, "elm": "plants"}}
+    levels = levels_of(tmp_path, *ROWS, parent_list="tree.csv")
+    assert levels == {"level_1": {**GENERA, "elm": "Ulmaceae"}, "level_2": {**FAMILIES, "elm": "plants"}}
 
 
 def test_the_class_without_training_rows_is_its_own_parent(tmp_path: Path) -> None:
     (tmp_path / "tree.csv").write_text(csv(*PAIRS))
-    found = levels_of(tmp_path, *ROWS, parents=["genus"], unknown_class="other")
-    assert found == {"genus": {**GENERA, "other": "other"}}
-    found = levels_of(tmp_path, *ROWS, parent_list="tree.csv", unknown_class="other")
-    assert found["level_2"]["other"] == "other"
+    levels = levels_of(tmp_path, *ROWS, parents=["genus"], unknown_class="other")
+    assert levels == {"genus": {**GENERA, "other": "other"}}
+    levels = levels_of(tmp_path, *ROWS, parent_list="tree.csv", unknown_class="other")
+    assert levels["level_2"]["other"] == "other"
 
 
 @pytest.mark.parametrize(

@@ -27,19 +27,19 @@ ABOUT = {
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     for split in ("train", "test"):
-        made = create_memmap(tmp_path, split, np.array([f"{split}-1"]), 2)
-        made[:] = [[0.6, 0.8]]
-        assert isinstance(made, np.memmap)
-        made.flush()
+        vectors = create_memmap(tmp_path, split, np.array([f"{split}-1"]), 2)
+        vectors[:] = [[0.6, 0.8]]
+        assert isinstance(vectors, np.memmap)
+        vectors.flush()
     write_manifest(tmp_path, EmbeddingProvenance.from_json(ABOUT))
     return tmp_path
 
 
 def test_a_manifest_has_the_keys_of_earlier_versions(folder: Path) -> None:
     assert json.loads((folder / "manifest.json").read_text())["about"] == ABOUT
-    found = Embeddings.read(folder)
-    assert (found.provenance.classes, found.provenance.checkpoint) == (("cat", "dog"), "0002:ab")
-    assert found.provenance == EmbeddingProvenance.from_json(ABOUT)
+    embeddings = Embeddings.read(folder)
+    assert (embeddings.provenance.classes, embeddings.provenance.checkpoint) == (("cat", "dog"), "0002:ab")
+    assert embeddings.provenance == EmbeddingProvenance.from_json(ABOUT)
 
 
 @pytest.mark.parametrize("key", sorted(ABOUT))

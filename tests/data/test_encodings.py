@@ -240,7 +240,7 @@ def test_a_pointer_is_no_table(content: bytes, hint: str, tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize(
-    ("content", "made"),
+    ("content", "output_name"),
     [
         (zipped("inside.csv"), "train.unpacked/inside.csv"),
         (gzip.compress(CSV), "train.unpacked.csv"),
@@ -250,12 +250,12 @@ def test_a_pointer_is_no_table(content: bytes, hint: str, tmp_path: Path) -> Non
     ],
     ids=in_words,
 )
-def test_the_hint_is_a_command_that_gives_the_table(content: bytes, made: str, tmp_path: Path) -> None:
+def test_the_hint_is_a_command_that_gives_the_table(content: bytes, output_name: str, tmp_path: Path) -> None:
     folder = tmp_path / "a folder"
     folder.mkdir()
     command = refused_as_other(folder, content).hint.replace("python", sys.executable, 1)
     subprocess.run(command, shell=True, check=True, env={**os.environ, "PYTHONWARNINGS": "ignore"})
-    assert read_csv(folder / made).rows == ROWS
+    assert read_csv(folder / output_name).rows == ROWS
 
 
 @pytest.mark.parametrize(

@@ -61,14 +61,14 @@ def test_what_is_written_is_spelled_as_the_sample(
     shares = np.full((3, count), 0.1 / count, np.float32)
     shares[[0, 1, 2], [0, 1, 0]] += 0.7  # then the last class, which is the second for two classes
     shares[:, -1] += 0.2
-    made = Predictions(np.array(IDS), np.full(3, -1), table.classes, shares)
+    predictions = Predictions(np.array(IDS), np.full(3, -1), table.classes, shares)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", KitWarning)
         shape = choose_format(space, sample, table.classes)
     assert shape.plugin_name() == name
     if name == "one_hot":
-        made = Predictions(made.ids, made.folds, table.classes, shares[:, [2, 1, 0]])
-    text = text_of(make_table(made, sample, shape))
+        predictions = Predictions(predictions.ids, predictions.folds, table.classes, shares[:, [2, 1, 0]])
+    text = text_of(make_table(predictions, sample, shape))
     assert text.splitlines()[1:] == [f"{row},{cell}" for row, cell in zip(IDS, written, strict=True)]
     (tmp_path / "mine.csv").write_text(text)
     assert check_submission(space, tmp_path / "mine.csv").faults == ()

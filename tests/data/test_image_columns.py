@@ -48,21 +48,21 @@ def test_each_column_is_an_image_of_the_rows_answer(tmp_path: Path) -> None:
 
 
 def test_a_row_without_an_image_is_named(tmp_path: Path) -> None:
-    found = error(tmp_path, train_csv=TRAIN.replace("p2,c.png,", "p2, ,"))
-    assert found.code == "D02"
-    assert str(found).startswith("D02 1 train rows have no image in left, right")
-    assert "row 3 names no image" in str(found)
+    failure = error(tmp_path, train_csv=TRAIN.replace("p2,c.png,", "p2, ,"))
+    assert failure.code == "D02"
+    assert str(failure).startswith("D02 1 train rows have no image in left, right")
+    assert "row 3 names no image" in str(failure)
 
 
 def test_a_column_that_does_not_exist_is_named_with_the_nearest(tmp_path: Path) -> None:
-    found = error(tmp_path, EYES.model_copy(update={"images": "images/{left|rigth}"}))
-    assert found.code == "C07"
-    assert "no column 'rigth'; did you mean 'right'?" in found.summary
+    failure = error(tmp_path, EYES.model_copy(update={"images": "images/{left|rigth}"}))
+    assert failure.code == "C07"
+    assert "no column 'rigth'; did you mean 'right'?" in failure.summary
 
 
 def test_two_lists_of_columns_in_one_pattern_are_refused(tmp_path: Path) -> None:
-    found = error(tmp_path, EYES.model_copy(update={"images": "{left|right}/{right|left}"}))
-    assert found.code == "C07"
+    failure = error(tmp_path, EYES.model_copy(update={"images": "{left|right}/{right|left}"}))
+    assert failure.code == "C07"
 
 
 def test_one_image_in_two_columns_is_a_double_id(tmp_path: Path) -> None:
@@ -70,6 +70,6 @@ def test_one_image_in_two_columns_is_a_double_id(tmp_path: Path) -> None:
 
 
 def test_a_missing_image_is_named_as_elsewhere(tmp_path: Path) -> None:
-    found = error(tmp_path, train_csv=TRAIN.replace("c.png", "lost.png"))
-    assert found.code == "D02"
-    assert "lost.png" in str(found)
+    failure = error(tmp_path, train_csv=TRAIN.replace("c.png", "lost.png"))
+    assert failure.code == "D02"
+    assert "lost.png" in str(failure)

@@ -13,15 +13,15 @@ PATHS = [Path("/a/b.jpg"), Path("c"), Path("/d/é 你.png"), Path("/e/\udcff.jpg
 
 
 def test_paths_come_back_by_position_and_in_order() -> None:
-    made = PathList(PATHS)
-    assert list(made) == PATHS
-    assert [made[at] for at in range(-5, 5)] == PATHS + PATHS
-    assert made == PATHS
-    assert made == PathList(PATHS)
-    assert made[1:4] == PATHS[1:4]
-    assert made != PATHS[:4]
+    paths = PathList(PATHS)
+    assert list(paths) == PATHS
+    assert [paths[at] for at in range(-5, 5)] == PATHS + PATHS
+    assert paths == PATHS
+    assert paths == PathList(PATHS)
+    assert paths[1:4] == PATHS[1:4]
+    assert paths != PATHS[:4]
     assert list(PathList()) == []
-    assert pickle.loads(pickle.dumps(made)) == PATHS
+    assert pickle.loads(pickle.dumps(paths)) == PATHS
 
 
 @pytest.mark.parametrize("at", [5, -6])

@@ -68,7 +68,7 @@ def test_rows_of_other_classes_and_unknown_columns_are_errors() -> None:
 
 
 @pytest.mark.parametrize(
-    ("cells", "found"),
+    ("cells", "endings"),
     [
         (["ID_1_a_b", "ID_1_c", "ID_2_c", "ID_2_a_b"], ("_", ("a_b", "c"))),
         (["x__a", "x__b", "y__a", "y__b"], ("__", ("a", "b"))),
@@ -78,6 +78,6 @@ def test_rows_of_other_classes_and_unknown_columns_are_errors() -> None:
     ],
 )
 def test_endings_are_found_where_each_id_has_each_of_them(
-    cells: list[str], found: tuple[str, tuple[str, ...]] | None
+    cells: list[str], endings: tuple[str, tuple[str, ...]] | None
 ) -> None:
-    assert find_endings(cells) == found
+    assert find_endings(cells) == endings

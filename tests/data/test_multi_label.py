@@ -51,23 +51,23 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_predictions_are_a_question_a_class(trained: Path) -> None:
     for views in ("plain", "flip", "hflip-geometric"):
-        made = Predictions.read(trained / "runs" / "a" / "predictions" / views / "oof.parquet")
-        assert made.multi_label
-        assert (len(made), made.classes) == (60, CLASSES)
-        assert np.abs(made.probabilities.sum(axis=1) - 1).max() > 0.1
+        predictions = Predictions.read(trained / "runs" / "a" / "predictions" / views / "oof.parquet")
+        assert predictions.multi_label
+        assert (len(predictions), predictions.classes) == (60, CLASSES)
+        assert np.abs(predictions.probabilities.sum(axis=1) - 1).max() > 0.1
     assert Predictions.read(trained / "runs" / "b" / "predictions" / "flip" / "test.parquet").multi_label
 
 
 def test_scores_are_those_of_several_labels(trained: Path) -> None:
     from sklearn.metrics import f1_score
 
-    made = Predictions.read(trained / "runs" / "a" / "predictions" / "plain" / "oof.parquet")
+    predictions = Predictions.read(trained / "runs" / "a" / "predictions" / "plain" / "oof.parquet")
     table = train_table(trained, Workspace.open(trained).competition.data)
-    said = made.align(table.ids) >= 0.5
+    said = predictions.align(table.ids) >= 0.5
     expected = f1_score(table.labels, said, average="macro", zero_division=0)
-    assert made.provenance.scores is not None
-    assert made.provenance.scores["macro_f1"] == pytest.approx(expected)
-    assert set(made.provenance.scores) == {"macro_f1", "log_loss", "accuracy"}
+    assert predictions.provenance.scores is not None
+    assert predictions.provenance.scores["macro_f1"] == pytest.approx(expected)
+    assert set(predictions.provenance.scores) == {"macro_f1", "log_loss", "accuracy"}
 
 
 @pytest.mark.parametrize(
@@ -86,24 +86,29 @@ def test_scores_are_those_of_several_labels(trained: Path) -> None:
 )
 def test_members_blend_into_a_submission_on_the_board(trained: Path, ensembler: str | dict[str, Any]) -> None:
     space = Workspace.open(trained)
-    made = submit_blend(space, ["runs/a@flip", "runs/b@flip"], ensembler)
-    assert (made.format, made.metric, made.rows, made.test_rows) == ("labels", "macro_f1", 60, 12)
-    table = pd.read_csv(made.path, dtype=str, keep_default_na=False)
+    submission = submit_blend(space, ["runs/a@flip", "runs/b@flip"], ensembler)
+    assert (submission.format, submission.metric, submission.rows, submission.test_rows) == (
+        "labels",
+        "macro_f1",
+        60,
+        12,
+    )
+    table = pd.read_csv(submission.path, dtype=str, keep_default_na=False)
     assert list(table.columns) == ["id", "shapes"]
     for cell in table["shapes"]:
         labels = cell.split(" ") if cell else []  # training rows have no label, so a row may have none
         assert labels == [name for name in CLASSES if name in labels]
-    assert json.loads(made.record.read_text())["target"] == "multi_hot"
-    assert made.number in {entry.number for entry in Board.read(space.submissions).entries}
+    assert json.loads(submission.record.read_text())["target"] == "multi_hot"
+    assert submission.number in {entry.number for entry in Board.read(space.submissions).entries}
 
 
 def test_the_submission_holds_what_reaches_the_threshold(trained: Path) -> None:
     space = Workspace.open(trained)
-    made = submit_blend(space, ["runs/a@hflip-geometric"])
+    submission = submit_blend(space, ["runs/a@hflip-geometric"])
     test = Predictions.read(
         trained / "runs" / "a" / "predictions" / "hflip-geometric" / "test.parquet"
     ).mean()
-    table = pd.read_csv(made.path, dtype=str, keep_default_na=False)
+    table = pd.read_csv(submission.path, dtype=str, keep_default_na=False)
     for cell, shares in zip(table["shapes"], test.align(table["id"]), strict=True):
         reach = [name for name, share in zip(CLASSES, shares, strict=True) if share >= 0.5]
         assert cell == " ".join(reach)
@@ -126,7 +131,7 @@ def test_what_is_scored_is_what_is_written_and_another_rule_is_another_submissio
 
     keys = [f"decision.{key}={value}" for key, value in rule.items()]
     space = Workspace.find(trained, keys)
-    made = submit_blend(space, ["runs/a@flip", "runs/b@flip"], "mean", name="rule")
+    submission = submit_blend(space, ["runs/a@flip", "runs/b@flip"], "mean", name="rule")
     files = [trained / "runs" / name / "predictions" / "flip" for name in "ab"]
     oof = [Predictions.read(file / "oof.parquet").mean() for file in files]
     table = train_table(trained, space.competition.data)
@@ -137,36 +142,36 @@ def test_what_is_scored_is_what_is_written_and_another_rule_is_another_submissio
     for row in np.flatnonzero(decided.sum(axis=1) > rule.get("max_labels", len(CLASSES))):
         decided[row, np.argsort(shares[row])[: -int(rule["max_labels"])]] = False
     expected = f1_score(table.labels, decided, average="macro", zero_division=0)
-    assert made.cv == made.written.score == pytest.approx(expected)
-    assert made.written.without_label == (~decided.any(axis=1)).sum()
-    record = json.loads(made.record.read_text())
+    assert submission.cv == submission.written.score == pytest.approx(expected)
+    assert submission.written.without_label == (~decided.any(axis=1)).sum()
+    record = json.loads(submission.record.read_text())
     assert record["decision"] == {"threshold": 0.5, "min_labels": 0, **rule}
-    cells = pd.read_csv(made.path, dtype=str, keep_default_na=False)["shapes"]
+    cells = pd.read_csv(submission.path, dtype=str, keep_default_na=False)["shapes"]
     counts = [len(cell.split()) for cell in cells]
     assert min(counts) >= rule.get("min_labels", 0)
     assert max(counts) <= rule.get("max_labels", len(CLASSES))
     again = submit_blend(space, ["runs/a@flip", "runs/b@flip"], "mean", name="rule")
-    assert (again.number, again.is_new) == (made.number, False)
+    assert (again.number, again.is_new) == (submission.number, False)
     other = submit_blend(
         Workspace.find(trained, ["decision.threshold=0.111"]), ["runs/a@flip", "runs/b@flip"], "mean", "rule"
     )
-    assert other.number != made.number
+    assert other.number != submission.number
 
 
 def test_tta_and_the_noise_of_a_submission_go_by_the_rule(trained: Path) -> None:
     space = Workspace.find(trained, ["decision.threshold=0.35"])
-    (made,) = tta(space, ["runs/a"], "flip")
+    (tta_result,) = tta(space, ["runs/a"], "flip")
     table = train_table(trained, space.competition.data)
-    shares = Predictions.read(made.folder / "oof.parquet").mean().align(table.ids)
+    shares = Predictions.read(tta_result.folder / "oof.parquet").mean().align(table.ids)
     right = ((shares >= 0.35) == (table.targets() == 1)).all(axis=1)
-    assert made.scores["accuracy"] == pytest.approx(right.mean())
-    asked = Workspace.find(trained, ["decision.threshold=0.35", "metric=accuracy"])
-    number = submit_blend(asked, ["runs/a@flip"], name="noise").number
-    found = noise(
+    assert tta_result.scores["accuracy"] == pytest.approx(right.mean())
+    other_workspace = Workspace.find(trained, ["decision.threshold=0.35", "metric=accuracy"])
+    number = submit_blend(other_workspace, ["runs/a@flip"], name="noise").number
+    score_noise = noise(
         Workspace.open(trained), Board.read(space.submissions).entry(number)
     )  # by its record, not by config
     by_chance = np.sqrt(right.mean() * (1 - right.mean()) / 60)
-    assert found.of_cv == pytest.approx(by_chance, rel=0.1)
+    assert score_noise.of_cv == pytest.approx(by_chance, rel=0.1)
     tta(Workspace.open(trained), ["runs/a"], "flip")
 
 
@@ -291,21 +296,23 @@ def test_a_test_row_without_an_image_gets_each_label_s_share(trained: Path, tmp_
     space = Workspace.find(root, ["data.on_unreadable_test=class_prior"])
     with pytest.warns(KitWarning, match="1 of 12 test images are unusable"):
         tta(space, ["runs/a"], "plain")
-    made = Predictions.read(root / "runs" / "a" / "predictions" / "plain" / "test.parquet").mean()
+    predictions = Predictions.read(root / "runs" / "a" / "predictions" / "plain" / "test.parquet").mean()
     table = train_table(root, space.competition.data)
-    np.testing.assert_allclose(made.align([name.stem], allow_extra=True)[0], table.counts() / 60, rtol=1e-6)
+    np.testing.assert_allclose(
+        predictions.align([name.stem], allow_extra=True)[0], table.counts() / 60, rtol=1e-6
+    )
 
 
 def test_a_soup_and_a_foreign_submission_know_of_several_labels(trained: Path, tmp_path: Path) -> None:
     root = Path(shutil.copytree(trained, tmp_path / "space"))
-    made = make_soup(root, ["runs/a", "runs/b"], "s")
-    assert Predictions.read(made.run.predictions("plain") / "oof.parquet").multi_label
+    soup = make_soup(root, ["runs/a", "runs/b"], "s")
+    assert Predictions.read(soup.run.predictions("plain") / "oof.parquet").multi_label
     lines = (root / "data" / "sample_submission.csv").read_text().splitlines()
     for place, cell in enumerate(("cross", "blobb", "ring ring"), start=1):
         lines[place] = f"{lines[place].split(',')[0]},{cell}"
     (root / "mine.csv").write_text("\n".join(lines) + "\n")
-    found = check_submission(Workspace.open(root), root / "mine.csv")
-    assert [(fault.line, fault.detail) for fault in found.faults] == [
+    submission_check = check_submission(Workspace.open(root), root / "mine.csv")
+    assert [(fault.line, fault.detail) for fault in submission_check.faults] == [
         (3, "'blobb' is not a class; did you mean 'blob'?"),
         (4, "'ring' is there twice"),
     ]
@@ -355,14 +362,16 @@ def test_the_submission_separates_as_the_sample_does_or_else_as_the_training_tab
     frame = pd.DataFrame({"id": ["x", "y"], "labels": ["bee", sample]}, dtype=str)
     chosen = choose_format(Workspace.open(tmp_path), frame, ("ant", "bee", "cat"), labels="multi_hot")
     shares = np.array([[0.9, 0.1, 0.8], [0.1, 0.9, 0.1]], np.float32)
-    made = Predictions(np.array(["x", "y"]), np.full(2, -1), ("ant", "bee", "cat"), shares, target=MULTI_HOT)
-    assert chosen.write(made, frame)["labels"].tolist() == [f"ant{separator}cat", "bee"]
+    predictions = Predictions(
+        np.array(["x", "y"]), np.full(2, -1), ("ant", "bee", "cat"), shares, target=MULTI_HOT
+    )
+    assert chosen.write(predictions, frame)["labels"].tolist() == [f"ant{separator}cat", "bee"]
 
 
 def test_a_policy_of_views_learns_from_several_labels_too(trained: Path) -> None:
-    (made,) = choose_views(trained, ["runs/a"], "flip", "simplex")
-    found = Predictions.read(made.folder / "oof.parquet")
-    assert found.probabilities.sum(axis=1).max() > 1.001
-    assert set(made.others) == {"plain", "flip"}
+    (policy,) = choose_views(trained, ["runs/a"], "flip", "simplex")
+    predictions = Predictions.read(policy.folder / "oof.parquet")
+    assert predictions.probabilities.sum(axis=1).max() > 1.001
+    assert set(policy.others) == {"plain", "flip"}
     with pytest.raises(ConfigError, match="C17"):
         choose_views(trained, ["runs/a"], "flip", "stacking")

@@ -53,8 +53,8 @@ def competition(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def trained(competition: Path) -> kit.Session:
     session = kit.init(competition, recipe="scratch", metric="r2", progress=False)
-    found = json.loads((competition / "config.json").read_text())
-    assert (found["data"]["target"], found["data"]["label"], found["loss"]) == ("numbers", None, "mse")
+    config = json.loads((competition / "config.json").read_text())
+    assert (config["data"]["target"], config["data"]["label"], config["loss"]) == ("numbers", None, "mse")
     session.train("r", **SMALL)
     return session
 
@@ -72,26 +72,26 @@ def test_predictions_are_in_the_labels_unit_and_scaled_by_the_folds_own_rows(
         own = frame[folds != fold][["green", "red"]]
         assert np.allclose(known.means, own.mean())
         assert np.allclose(known.scales, own.std(ddof=0))
-    made = Predictions.read(run.predictions("plain") / "oof.parquet")
-    assert (made.target, made.classes) == (NUMBERS, ("green", "red"))
-    assert made.provenance.scores is not None
-    assert set(made.provenance.scores) == {"r2", "rmse", "mae"}
+    predictions = Predictions.read(run.predictions("plain") / "oof.parquet")
+    assert (predictions.target, predictions.classes) == (NUMBERS, ("green", "red"))
+    assert predictions.provenance.scores is not None
+    assert set(predictions.provenance.scores) == {"r2", "rmse", "mae"}
     from sklearn.metrics import r2_score
 
-    truth = frame.loc[made.ids.tolist(), ["green", "red"]].to_numpy()
-    assert made.provenance.scores["r2"] == pytest.approx(r2_score(truth, made.probabilities))
+    truth = frame.loc[predictions.ids.tolist(), ["green", "red"]].to_numpy()
+    assert predictions.provenance.scores["r2"] == pytest.approx(r2_score(truth, predictions.probabilities))
 
 
 def test_a_blend_writes_the_numbers_of_the_test_rows(trained: kit.Session, competition: Path) -> None:
     trained.tta("runs/r", views="hflip")
-    made = trained.blend("runs/r@hflip", ensembler="linear")
-    assert isinstance(made, Submitted)
-    written = pd.read_csv(made.path)
+    submission = trained.blend("runs/r@hflip", ensembler="linear")
+    assert isinstance(submission, Submitted)
+    written = pd.read_csv(submission.path)
     assert list(written.columns) == ["id", "green", "red"]
-    assert made.format == "numbers"
+    assert submission.format == "numbers"
     test = Predictions.read(competition / "runs/r/predictions/hflip/test.parquet").mean()
     assert written["id"].tolist() == sorted(test.ids.tolist())
-    record = json.loads(made.record.read_text())
+    record = json.loads(submission.record.read_text())
     assert record["target"] == "numbers"
 
 

@@ -16,7 +16,7 @@ from kit.errors import InvalidError
 from kit.kinds.targets import MULTI_HOT, ONE_CLASS
 
 
-def made(ids: list[str], rows: list[list[float]], folds: list[int] | None = None) -> Predictions:
+def new_predictions(ids: list[str], rows: list[list[float]], folds: list[int] | None = None) -> Predictions:
     return Predictions(
         np.array(ids, dtype=str),
         np.array(folds or [0] * len(ids)),
@@ -28,7 +28,7 @@ def made(ids: list[str], rows: list[list[float]], folds: list[int] | None = None
 
 @pytest.fixture
 def predictions() -> Predictions:
-    return made(["007", "1e5", "NA"], [[0.25, 0.75], [1, 0], [0.5, 0.5]], [1, 0, 1])
+    return new_predictions(["007", "1e5", "NA"], [[0.25, 0.75], [1, 0], [0.5, 0.5]], [1, 0, 1])
 
 
 def test_what_is_written_is_read_to_the_bit(predictions: Predictions, tmp_path: Path) -> None:
@@ -75,7 +75,7 @@ def test_a_class_may_be_called_id(predictions: Predictions, tmp_path: Path) -> N
     ],
 )
 def test_a_row_that_is_no_distribution_is_named(row: list[float], words: str, tmp_path: Path) -> None:
-    bad = made(["a", "b", "c"], [[0.5, 0.5], row, [0.5, 0.5]])
+    bad = new_predictions(["a", "b", "c"], [[0.5, 0.5], row, [0.5, 0.5]])
     with pytest.raises(InvalidError) as caught:
         bad.write(tmp_path / "oof.parquet")
     assert (caught.value.code, caught.value.exit_code) == ("D40", 4)
@@ -90,23 +90,23 @@ def test_files_are_written_checked_and_read_a_row_group_at_a_time(
 ) -> None:
     monkeypatch.setattr(module, "ROW_GROUP_BYTES", size)
     predictions.write(tmp_path / "oof.parquet")
-    asked = []
+    shapes = []
 
     def empty(shape: tuple[int, int]) -> np.ndarray:
-        asked.append(shape)
+        shapes.append(shape)
         return np.empty(shape, np.float32)
 
     read = Predictions.read(tmp_path / "oof.parquet", empty)
-    assert asked == [predictions.probabilities.shape]
+    assert shapes == [predictions.probabilities.shape]
     assert np.array_equal(read.probabilities, predictions.probabilities)
     assert read.ids.tolist() == predictions.ids.tolist()
     assert provenance_of(tmp_path / "oof.parquet") == predictions.provenance
     with pytest.raises(InvalidError, match="row 2, id 'c': NaN"):
-        made(["a", "b", "c"], [[0.5, 0.5], [0.5, 0.5], [np.nan, 0.5]]).check()
+        new_predictions(["a", "b", "c"], [[0.5, 0.5], [0.5, 0.5], [np.nan, 0.5]]).check()
 
 
 def test_sums_may_be_off_by_rounding() -> None:
-    made(["a"], [[0.5, 0.5009]]).check()
+    new_predictions(["a"], [[0.5, 0.5009]]).check()
 
 
 def test_a_file_that_another_tool_damaged_is_refused_on_reading(
@@ -174,16 +174,18 @@ def test_a_missing_file_is_an_error_that_names_it(tmp_path: Path) -> None:
 
 def test_an_id_with_two_rows_of_one_fold_is_refused() -> None:
     with pytest.raises(InvalidError, match="D41 1 ids have several rows of one fold"):
-        made(["a", "b", "a"], [[1, 0]] * 3).check()
+        new_predictions(["a", "b", "a"], [[1, 0]] * 3).check()
 
 
 def test_shapes_that_do_not_fit_are_refused() -> None:
     with pytest.raises(InvalidError, match=r"do not match probabilities of shape \(1, 3\)"):
-        made(["a"], [[0.2, 0.3, 0.5]]).check()
+        new_predictions(["a"], [[0.2, 0.3, 0.5]]).check()
 
 
 def test_the_mean_joins_folds_in_first_seen_order() -> None:
-    mean = made(["b", "a", "b", "a"], [[1, 0], [0.5, 0.5], [0.5, 0.5], [0, 1]], [0, 0, 1, 1]).mean()
+    mean = new_predictions(
+        ["b", "a", "b", "a"], [[1, 0], [0.5, 0.5], [0.5, 0.5], [0, 1]], [0, 0, 1, 1]
+    ).mean()
     assert mean.ids.tolist() == ["b", "a"]
     assert mean.probabilities.tolist() == [[0.75, 0.25], [0.25, 0.75]]
     assert mean.folds.tolist() == [-1, -1]
@@ -206,7 +208,7 @@ def test_missing_and_extra_ids_are_counted_and_named(predictions: Predictions) -
 
 
 def test_five_examples_of_each_are_kept() -> None:
-    many = made([f"i{n}" for n in range(9)], [[1, 0]] * 9)
+    many = new_predictions([f"i{n}" for n in range(9)], [[1, 0]] * 9)
     with pytest.raises(InvalidError) as caught:
         many.align([f"x{n}" for n in range(9)])
     assert len(caught.value.cases) == 10
@@ -220,11 +222,11 @@ def test_extra_ids_may_be_allowed_but_missing_ones_not(predictions: Predictions)
 
 def test_rows_of_several_folds_are_not_aligned() -> None:
     with pytest.raises(InvalidError, match="average their folds"):
-        made(["a", "a"], [[1, 0], [1, 0]], [0, 1]).align(["a"])
+        new_predictions(["a", "a"], [[1, 0], [1, 0]], [0, 1]).align(["a"])
 
 
 def test_common_ids_do_not_depend_on_the_order_of_members() -> None:
-    one, two = made(["c", "a", "b"], [[1, 0]] * 3), made(["b", "c", "d"], [[1, 0]] * 3)
+    one, two = new_predictions(["c", "a", "b"], [[1, 0]] * 3), new_predictions(["b", "c", "d"], [[1, 0]] * 3)
     assert common_ids([one, two]).tolist() == common_ids([two, one]).tolist() == ["b", "c"]
 
 
@@ -233,7 +235,9 @@ def test_a_fingerprint_is_of_the_set_of_ids() -> None:
 
 
 def test_rows_of_several_labels_need_not_sum_to_one_and_say_so_when_read(tmp_path: Path) -> None:
-    several = replace(made(["a", "b", "a"], [[0.9, 0.8], [0, 0], [0.1, 0.2]], [0, 0, 1]), target=MULTI_HOT)
+    several = replace(
+        new_predictions(["a", "b", "a"], [[0.9, 0.8], [0, 0], [0.1, 0.2]], [0, 0, 1]), target=MULTI_HOT
+    )
     several.write(tmp_path / "oof.parquet")
     read = Predictions.read(tmp_path / "oof.parquet")
     assert read.multi_label
@@ -248,5 +252,5 @@ def test_rows_of_several_labels_need_not_sum_to_one_and_say_so_when_read(tmp_pat
 )
 def test_probabilities_of_several_labels_are_from_zero_to_one(row: list[float], fault: str) -> None:
     with pytest.raises(InvalidError) as caught:
-        replace(made(["a", "b"], [[0.9, 0.8], row]), target=MULTI_HOT).check("x.parquet")
+        replace(new_predictions(["a", "b"], [[0.9, 0.8], row]), target=MULTI_HOT).check("x.parquet")
     assert str(caught.value.cases[0]) == f"x.parquet: row 1, id 'b': {fault}"

@@ -57,22 +57,22 @@ LABELLED = {
 FILES = {"fold": FOLD, "pooled": POOLED, "retrieved": RETRIEVED, "labelled": LABELLED, "empty": {}}
 
 
-@pytest.mark.parametrize("found", FILES.values(), ids=list(FILES))
-def test_what_earlier_versions_wrote_is_read_and_written_alike(found: dict[str, Any]) -> None:
-    made = Provenance.from_json(json.loads(json.dumps(found)))
-    assert made.to_json() == found
-    assert Provenance.from_json(made.to_json()) == made
-    assert made.other == {}
+@pytest.mark.parametrize("stored", FILES.values(), ids=list(FILES))
+def test_what_earlier_versions_wrote_is_read_and_written_alike(stored: dict[str, Any]) -> None:
+    provenance = Provenance.from_json(json.loads(json.dumps(stored)))
+    assert provenance.to_json() == stored
+    assert Provenance.from_json(provenance.to_json()) == provenance
+    assert provenance.other == {}
 
 
 def test_values_stand_in_typed_fields() -> None:
-    made = Provenance.from_json(POOLED)
-    assert made.classes == ("cat", "dog")
-    assert made.checkpoint(1) == "0002:cd"
-    assert made.policy is not None
-    assert made.policy.names == ("plain", "hflip-1")
-    assert made.list_fitted_records() == ["policy"]
-    assert made.require_scores() == {}
+    provenance = Provenance.from_json(POOLED)
+    assert provenance.classes == ("cat", "dog")
+    assert provenance.checkpoint(1) == "0002:cd"
+    assert provenance.policy is not None
+    assert provenance.policy.names == ("plain", "hflip-1")
+    assert provenance.list_fitted_records() == ["policy"]
+    assert provenance.require_scores() == {}
     labelled = Provenance.from_json(LABELLED).labelling
     assert labelled is not None
     assert (labelled.round, labelled.folds_taught) == (1, (0, 1))
@@ -80,8 +80,8 @@ def test_values_stand_in_typed_fields() -> None:
 
 
 def test_keys_of_another_version_are_kept() -> None:
-    made = Provenance.from_json({**FOLD, "weather": "rain"})
-    assert replace(made, run="b").to_json() == {**FOLD, "run": "b", "weather": "rain"}
+    provenance = Provenance.from_json({**FOLD, "weather": "rain"})
+    assert replace(provenance, run="b").to_json() == {**FOLD, "run": "b", "weather": "rain"}
 
 
 def test_a_key_of_before_the_first_release_is_left_out() -> None:
@@ -91,11 +91,11 @@ def test_a_key_of_before_the_first_release_is_left_out() -> None:
 @pytest.mark.parametrize("missing", ["checkpoints", "scores", "fold_scores"])
 def test_a_missing_key_that_is_needed_names_the_file(missing: str) -> None:
     less = {key: value for key, value in POOLED.items() if key != missing}
-    made = Provenance.from_json(less, "runs/a/oof.parquet")
+    provenance = Provenance.from_json(less, "runs/a/oof.parquet")
     needed = {
-        "checkpoints": lambda: made.checkpoint(0),
-        "scores": made.require_scores,
-        "fold_scores": made.require_fold_scores,
+        "checkpoints": lambda: provenance.checkpoint(0),
+        "scores": provenance.require_scores,
+        "fold_scores": provenance.require_fold_scores,
     }
     with pytest.raises(InvalidError, match=rf"D40 runs/a/oof.parquet[\s\S]*{missing}"):
         needed[missing]()
@@ -149,18 +149,18 @@ def lacks(key: str) -> CheckpointError:
     ids=str,
 )
 def test_a_checkpoints_json_is_that_of_earlier_versions(more: dict[str, Any]) -> None:
-    found = CHECKPOINT | more
-    made = CheckpointProvenance.from_json(json.loads(json.dumps(found)), lacks)
-    assert json.loads(json.dumps(made.to_json())) == found
-    assert made.class_factors == (("fur", "small"), ("fur", "large"))
-    assert made.require_normalisation() == ((0.5,) * 3, (0.25,) * 3)
-    assert made.require_fold() == 0
+    stored = CHECKPOINT | more
+    provenance = CheckpointProvenance.from_json(json.loads(json.dumps(stored)), lacks)
+    assert json.loads(json.dumps(provenance.to_json())) == stored
+    assert provenance.class_factors == (("fur", "small"), ("fur", "large"))
+    assert provenance.require_normalisation() == ((0.5,) * 3, (0.25,) * 3)
+    assert provenance.require_fold() == 0
 
 
 def test_a_checkpoint_of_a_kit_that_recorded_less_is_read() -> None:
-    made = CheckpointProvenance.from_json({"classes": ["cat"]}, lacks)
-    assert made == CheckpointProvenance(classes=("cat",))
-    for needed in (made.require_config, made.require_fold, made.require_normalisation):
+    provenance = CheckpointProvenance.from_json({"classes": ["cat"]}, lacks)
+    assert provenance == CheckpointProvenance(classes=("cat",))
+    for needed in (provenance.require_config, provenance.require_fold, provenance.require_normalisation):
         with pytest.raises(CheckpointError, match="D51 lacks"):
             needed()
 
@@ -172,6 +172,6 @@ def test_a_checkpoints_value_of_another_form_is_an_error(key: str) -> None:
 
 
 def test_a_key_that_a_checkpoints_config_lacks_is_an_error() -> None:
-    made = CheckpointProvenance.from_json(CHECKPOINT, lacks)
+    provenance = CheckpointProvenance.from_json(CHECKPOINT, lacks)
     with pytest.raises(CheckpointError, match="D51 lacks epochs"):
-        made.require_config()["epochs"]
+        provenance.require_config()["epochs"]

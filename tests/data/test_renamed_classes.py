@@ -27,13 +27,13 @@ NAMES = {"blob": "zebra", "cross": "ant", "ring": "bee"}
 
 def table(*spellings: tuple[str, str], labels: list[int] | None = None, names: tuple[str, ...] = ()) -> Table:
     names = names or tuple(sorted({name for _, name in spellings}))
-    made = labels if labels is not None else list(range(len(names)))
-    ids = np.array([f"r{row}" for row in range(len(made))])
+    row_labels = labels if labels is not None else list(range(len(names)))
+    ids = np.array([f"r{row}" for row in range(len(row_labels))])
     return Table(
         ids,
         [Path(name) for name in ids],
         names,
-        np.array(made),
+        np.array(row_labels),
         class_groups=tuple(f"g{name}" for name in names),
         class_levels=(Level("genus", tuple(f"p{name}" for name in names)),),
         spellings=tuple(Spelled(label, name, 1) for label, name in spellings),
@@ -60,9 +60,9 @@ def test_the_names_of_now_are_known_by_the_labels_of_the_table(
 
 
 def test_a_listed_class_without_a_row_is_known_by_the_rename() -> None:
-    made = table(("a", "A"), names=("A", "B"), labels=[0])
-    assert names_now(Naming(("b", "a"), {}), made, {"a": "A", "b": "B"}) == ("B", "A")
-    assert names_now(Naming(("b", "a"), {}), made, {"a": "A"}) is None
+    rows = table(("a", "A"), names=("A", "B"), labels=[0])
+    assert names_now(Naming(("b", "a"), {}), rows, {"a": "A", "b": "B"}) == ("B", "A")
+    assert names_now(Naming(("b", "a"), {}), rows, {"a": "A"}) is None
 
 
 def test_labels_and_columns_move_with_the_names() -> None:
@@ -75,8 +75,8 @@ def test_labels_and_columns_move_with_the_names() -> None:
     assert old.class_levels == (Level("genus", ("pzebra", "pant", "pbee")),)
     assert [old.label_names(row) for row in range(3)] == [("cross",), ("ring",), ("blob",)]
     shares = np.array([[0.7, 0.2, 0.1]], dtype=np.float32)
-    made = Predictions(np.array(["t"]), np.array([0]), then.classes, shares)
-    named = as_now(made, then, now, NAMES)
+    predictions = Predictions(np.array(["t"]), np.array([0]), then.classes, shares)
+    named = as_now(predictions, then, now, NAMES)
     assert named.classes == ("ant", "bee", "zebra")
     np.testing.assert_array_equal(named.probabilities, shares[:, [1, 2, 0]])
 
@@ -107,10 +107,10 @@ def test_a_run_continues_and_its_submission_has_the_new_names(space: Path, tmp_p
     assert again.scores == plain.scores
     assert again.plain == plain.plain
     assert submitted(space, "runs/a@hflip", "runs/a") == [(name, NAMES[label]) for name, label in old]
-    made = Predictions.read(again.folder / "oof.parquet")
-    assert made.classes == ("blob", "cross", "ring")
-    found = {one.code for one in run_checks(Workspace.open(space), ["runs/a"]).findings}
-    assert "K18" in found
+    predictions = Predictions.read(again.folder / "oof.parquet")
+    assert predictions.classes == ("blob", "cross", "ring")
+    codes = {one.code for one in run_checks(Workspace.open(space), ["runs/a"]).findings}
+    assert "K18" in codes
 
 
 def test_a_run_that_was_stopped_ends_with_the_same_bits(space: Path) -> None:
@@ -120,9 +120,9 @@ def test_a_run_that_was_stopped_ends_with_the_same_bits(space: Path) -> None:
         shutil.rmtree(path) if path.is_dir() else path.unlink()
     rename(space)
     train(space, name="a")
-    found = Predictions.read(space / "runs/a/predictions/plain/oof.parquet")
-    assert found.classes == whole.classes
-    np.testing.assert_array_equal(found.align(whole.ids), whole.align(whole.ids))
+    predictions = Predictions.read(space / "runs/a/predictions/plain/oof.parquet")
+    assert predictions.classes == whole.classes
+    np.testing.assert_array_equal(predictions.align(whole.ids), whole.align(whole.ids))
     assert submitted_names(space) <= set(NAMES.values())
 
 

@@ -102,24 +102,24 @@ def read(root: Path, external: dict[str, Any] | None = None, **keys: Any) -> Tab
 
 
 def test_a_second_table_adds_rows_whose_source_is_named_or_the_files(tmp_path: Path) -> None:
-    made = read(tmp_path)
-    assert made.ids.tolist() == ["a", "b", "c", "w1", "w2", "v"]
-    assert made.sources is not None
-    assert made.sources.tolist() == ["", "", "", "web", "web", "more"]
-    assert made.competition_rows.tolist() == [True] * 3 + [False] * 3
-    assert [str(source) for source in made.external_rows()] == [
+    rows = read(tmp_path)
+    assert rows.ids.tolist() == ["a", "b", "c", "w1", "w2", "v"]
+    assert rows.sources is not None
+    assert rows.sources.tolist() == ["", "", "", "web", "web", "more"]
+    assert rows.competition_rows.tolist() == [True] * 3 + [False] * 3
+    assert [str(source) for source in rows.external_rows()] == [
         "1 rows, no licence",
         "2 rows, licence CC-BY-4.0, from https://x",
     ]
-    assert made.prior().tolist() == [2 / 3, 1 / 3]  # of the competition's own rows
-    assert made.take([3, 0]).competition_rows.tolist() == [False, True]
+    assert rows.prior().tolist() == [2 / 3, 1 / 3]  # of the competition's own rows
+    assert rows.take([3, 0]).competition_rows.tolist() == [False, True]
 
 
 def test_a_column_of_the_one_table_names_sources_too(tmp_path: Path) -> None:
     rows = ("id,label,from", "a,cat,", "b,dog, ", "c,cat,web")
     make(tmp_path, {"train.csv": csv(*rows)}, EXTERNAL_IMAGES)
-    made = train_table(tmp_path, DATA.model_copy(update={"external": External(source_column="from")}))
-    assert made.competition_rows.tolist() == [True, True, False]
+    all_rows = train_table(tmp_path, DATA.model_copy(update={"external": External(source_column="from")}))
+    assert all_rows.competition_rows.tolist() == [True, True, False]
     with pytest.raises(
         ConfigError, match=r"data\.external\.source_column: no column 'form'; did you mean 'from'"
     ):
@@ -133,17 +133,17 @@ def test_a_column_of_that_name_is_no_other_source_unless_the_config_says_so(
 ) -> None:
     rows = (f"id,label,{column}", "a,cat,CC-BY-NC-4.0", "b,dog,", "c,cat,No known copyright")
     make(tmp_path, {"train.csv": csv(*rows)}, EXTERNAL_IMAGES)
-    made = train_table(tmp_path, Data.model_validate({**DATA.model_dump(), "external": {"policy": rule}}))
-    assert made.ids.tolist() == ["a", "b", "c"]
-    assert made.sources is None
-    assert made.external_rows() == ()
-    assert made.frame[column].tolist() == ["CC-BY-NC-4.0", "", "No known copyright"]
+    all_rows = train_table(tmp_path, Data.model_validate({**DATA.model_dump(), "external": {"policy": rule}}))
+    assert all_rows.ids.tolist() == ["a", "b", "c"]
+    assert all_rows.sources is None
+    assert all_rows.external_rows() == ()
+    assert all_rows.frame[column].tolist() == ["CC-BY-NC-4.0", "", "No known copyright"]
 
 
 def test_images_of_another_folder_are_found_by_their_own_pattern(tmp_path: Path) -> None:
     make(tmp_path, images=["web/w1.jpg", "web/w2.jpg", "web/v.jpg"])
-    made = read(tmp_path, {"images": "web/{id}"})
-    assert [path.parent.name for path in made.paths] == ["images"] * 3 + ["web"] * 3
+    rows = read(tmp_path, {"images": "web/{id}"})
+    assert [path.parent.name for path in rows.paths] == ["images"] * 3 + ["web"] * 3
 
 
 def test_an_id_of_both_tables_is_refused(tmp_path: Path) -> None:
@@ -153,9 +153,9 @@ def test_an_id_of_both_tables_is_refused(tmp_path: Path) -> None:
 
 
 def test_an_external_row_without_a_group_is_one_of_its_own(tmp_path: Path) -> None:
-    made = read(tmp_path, group="person")
-    assert made.groups is not None
-    assert made.groups.tolist() == ["p", "q", "q", "web w1", "web w2", "more v"]
+    rows = read(tmp_path, group="person")
+    assert rows.groups is not None
+    assert rows.groups.tolist() == ["p", "q", "q", "web w1", "web w2", "more v"]
 
 
 # ----------------------------------------------------------------------------------------------- rules
@@ -318,8 +318,8 @@ def test_a_run_trains_on_external_rows_and_predicts_none_of_them(workspace: Work
     assert folds.folds_of_related_rows[at["w1"]].tolist() == [-1]
     assert kit("tta", "--checkpoints", "runs/r", *MORE_ROWS[:1], *grouped[:1])[0] == 0
     assert kit("blend", "runs/r", *MORE_ROWS[:1], *grouped[:1])[0] == 0
-    _, told, _ = kit("runs", "show", "r")
-    assert "web  6 rows, licence CC0, from https://x" in told
+    _, output, _ = kit("runs", "show", "r")
+    assert "web  6 rows, licence CC0, from https://x" in output
     assert run.manifest["provenance"]["sources"] == {"web": "6 rows, licence CC0, from https://x"}
 
 
@@ -345,14 +345,17 @@ def test_a_refused_source_ends_the_command_with_3(workspace: Workspace, kit: Kit
 
 
 def test_check_lists_the_sources_and_warns_where_one_is_silent(workspace: Workspace) -> None:
-    def found() -> tuple[str, str]:
+    def sources_finding() -> tuple[str, str]:
         space = Workspace.find(workspace.root, MORE_ROWS)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", KitWarning)
             finding = next(one for one in run_checks(space).findings if one.code == "K12")
         return finding.level, finding.summary
 
-    assert found() == ("note", "6 rows are from 1 external sources")
+    assert sources_finding() == ("note", "6 rows are from 1 external sources")
     file = workspace.root / "data/more.csv"
     file.write_text(file.read_text().replace("CC0", ""))
-    assert found() == ("warning", "6 rows are from 1 external sources, 1 of them without licence or origin")
+    assert sources_finding() == (
+        "warning",
+        "6 rows are from 1 external sources, 1 of them without licence or origin",
+    )

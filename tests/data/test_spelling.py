@@ -26,7 +26,7 @@ from tests.drawn_tables import PLAIN, csv, make
 
 
 @pytest.mark.parametrize(
-    ("labels", "reference", "found"),
+    ("labels", "reference", "mapping"),
     [
         (["0.0", "1.0"], ["0"], {"0.0": "0", "1.0": "1"}),
         (["0.", "1."], ["1", "0"], {"0.": "0", "1.": "1"}),
@@ -43,9 +43,9 @@ from tests.drawn_tables import PLAIN, csv, make
     ],
 )
 def test_equal_numbers_are_one_class_in_the_references_spelling(
-    labels: list[str], reference: list[str], found: dict[str, str]
+    labels: list[str], reference: list[str], mapping: dict[str, str]
 ) -> None:
-    assert as_numbers(labels, reference) == found
+    assert as_numbers(labels, reference) == mapping
 
 
 @pytest.mark.parametrize(
@@ -223,8 +223,8 @@ def test_rows_of_a_test_table_are_called_as_the_sample_calls_them(tmp_path: Path
         },
         [f"images/{nfd(name)}.jpg" for name in NAMES],
     )
-    found = test_table(tmp_path, PLAIN.model_copy(update={"test": "test.csv"}), ("0", "1"))
-    assert found.ids.tolist() == [sample(name) for name in NAMES]
+    rows = test_table(tmp_path, PLAIN.model_copy(update={"test": "test.csv"}), ("0", "1"))
+    assert rows.ids.tolist() == [sample(name) for name in NAMES]
 
 
 def test_kit_init_finds_the_images(tmp_path: Path, forms: Forms) -> None:

@@ -32,10 +32,10 @@ def test_groups_are_in_the_order_of_the_classes(grouped: Path) -> None:
 
 def test_a_loss_that_needs_groups_trains_and_predicts(grouped: Path) -> None:
     train(grouped, name="g")
-    (made,) = tta(grouped, ["runs/g"], "hflip")
-    found = Predictions.read(made.folder / "test.parquet")
-    assert len(found.mean()) == 12
-    assert np.isfinite(found.probabilities).all()
+    (tta_result,) = tta(grouped, ["runs/g"], "hflip")
+    predictions = Predictions.read(tta_result.folder / "test.parquet")
+    assert len(predictions.mean()) == 12
+    assert np.isfinite(predictions.probabilities).all()
 
 
 def test_a_column_that_is_not_there_is_named_with_the_nearest(grouped: Path) -> None:

@@ -146,10 +146,10 @@ def test_every_photo_of_a_rows_folder_is_a_row(tmp_path: Path) -> None:
     assert train.groups is not None
     assert train.groups.tolist() == ["001"] * 4 + ["002"] * 4 + ["003"] * 4
     assert train.labels is not None
-    made = [train.classes[label] for label in train.labels]
-    assert made[:4] == ["incorrect_male_<30", "0", "0", "not_male_<30"]
-    assert made[4:8] == ["incorrect_female_>=60", "wear_female_>=60", "wear_female_>=60", "11"]
-    assert made[8] == "incorrect_male_30-60"
+    labels = [train.classes[label] for label in train.labels]
+    assert labels[:4] == ["incorrect_male_<30", "0", "0", "not_male_<30"]
+    assert labels[4:8] == ["incorrect_female_>=60", "wear_female_>=60", "wear_female_>=60", "11"]
+    assert labels[8] == "incorrect_male_30-60"
     assert train.frame["file"].tolist()[:2] == ["incorrect_mask", "mask1"]
 
 

@@ -84,8 +84,8 @@ def test_a_key_that_is_no_column_is_an_error(keys: dict[str, str], tmp_path: Pat
 def test_a_table_may_be_for_the_rows_to_predict_too(tmp_path: Path) -> None:
     make(tmp_path, {"test.csv": csv("photo,shop", "t,s2")})
     root, data = shops(tmp_path, rows="all")
-    found = test_table(root, data.model_copy(update={"test": "test.csv"}), ("cheap", "dear"))
-    assert found.frame["city"].tolist() == ["Ulm"]
+    rows = test_table(root, data.model_copy(update={"test": "test.csv"}), ("cheap", "dear"))
+    assert rows.frame["city"].tolist() == ["Ulm"]
 
 
 def test_rows_of_class_folders_join_by_the_name_of_the_file(tmp_path: Path) -> None:
@@ -237,7 +237,7 @@ def test_a_class_column_that_is_missing_is_an_error(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("pattern", "made"),
+    ("pattern", "path"),
     [
         ("{id[0]}/{id[1]}/{id}.jpg", "4/a/4abc9.jpg"),
         ("{id[:2]}/{id[2:4]}/{id}", "4a/bc/4abc9"),
@@ -245,8 +245,8 @@ def test_a_class_column_that_is_missing_is_an_error(tmp_path: Path) -> None:
         ("{id[9]}x", "x"),
     ],
 )
-def test_a_pattern_may_name_characters_of_a_column(pattern: str, made: str) -> None:
-    assert fill(pattern, {"id": ["4abc9"]}, "data.images") == [made]
+def test_a_pattern_may_name_characters_of_a_column(pattern: str, path: str) -> None:
+    assert fill(pattern, {"id": ["4abc9"]}, "data.images") == [path]
     assert set(columns_of(pattern)) == {"id"}
 
 
