@@ -39,12 +39,12 @@ def backend(monkeypatch: pytest.MonkeyPatch) -> list[torch.Size]:
 def test_a_compiled_run_has_the_plain_runs_weights_and_a_graph_for_each_size(
     tmp_path: Path, backend: list[torch.Size]
 ) -> None:
-    found = []
+    weights = []
     for name in ("plain", "compiled"):
         root = draw_competition(tmp_path / name, compile=name == "compiled", epochs=1, batch_size=8)
-        made = train(root, name="r", folds=[0])
-        found.append(load_file(made.fold(0) / "0001" / "model.safetensors"))
-    plain, compiled = found
+        finished_run = train(root, name="r", folds=[0])
+        weights.append(load_file(finished_run.fold(0) / "0001" / "model.safetensors"))
+    plain, compiled = weights
     assert plain.keys() == compiled.keys()
     assert all(torch.equal(plain[key], compiled[key]) for key in plain)
     assert {shape[0] for shape in backend} == {7, 8}  # 30 rows in 4 batches
@@ -115,12 +115,12 @@ def test_a_batch_that_is_mixed_or_not_needs_one_graph_for_its_shape(
     tmp_path: Path, backend: list[torch.Size]
 ) -> None:
     loss = {"name": "mixup", "probability": 0.5}  # mixed images are float32, others bytes
-    found = []
+    weights = []
     for name in ("plain", "compiled"):
         options: dict[str, Any] = {"compile": name == "compiled", "epochs": 3, "batch_size": 8, "loss": loss}
-        made = train(draw_competition(tmp_path / name, **options), name="r", folds=[0])
-        found.append(load_file(made.fold(0) / "0003" / "model.safetensors"))
-    assert all(torch.equal(found[0][key], found[1][key]) for key in found[0])
+        finished_run = train(draw_competition(tmp_path / name, **options), name="r", folds=[0])
+        weights.append(load_file(finished_run.fold(0) / "0003" / "model.safetensors"))
+    assert all(torch.equal(weights[0][key], weights[1][key]) for key in weights[0])
     assert sorted(shape[0] for shape in backend) == [7, 8]
 
 

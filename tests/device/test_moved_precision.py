@@ -62,7 +62,7 @@ def newest(root: Path, run: str = "r", fold: int = 0) -> Path:
     return path
 
 
-def told(caught: list[warnings.WarningMessage]) -> list[str]:
+def settings_in(caught: list[warnings.WarningMessage]) -> list[str]:
     return [str(one.message) for one in caught if "W61" in str(one.message)]
 
 
@@ -71,7 +71,7 @@ def test_a_run_of_auto_predicts_in_the_dtype_of_the_device_and_says_so_once(move
         KitWarning, match="W61 run r was started with bfloat16; predicting on cpu uses float32"
     ) as caught:
         tta(moved, ["runs/r"], "hflip")
-    assert len(set(told(list(caught)))) == 1
+    assert len(set(settings_in(list(caught)))) == 1
     with pytest.warns(KitWarning, match="W61"):
         assert load_for_prediction(newest(moved), moved, CPU).precision.predict == "float32"
 
@@ -135,8 +135,8 @@ def test_kit_final_and_a_soup_ask_for_what_the_run_asked_for(moved: Path) -> Non
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         train(moved, ["seed=1"], name="s")
-        made = make_soup(moved, ["runs/r", "runs/s"], "both")
-    about = checkpoints.load(newest(moved, made.run.name)).provenance
+        soup = make_soup(moved, ["runs/r", "runs/s"], "both")
+    about = checkpoints.load(newest(moved, soup.run.name)).provenance
     assert about.require_config()["precision"] == "float32"
     assert (about.asked or {})["precision"] == "auto"
 

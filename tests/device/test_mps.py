@@ -43,8 +43,8 @@ def test_auto_is_mps_where_there_is_no_cuda(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(precision, "_check_computes", lambda device: None)
     assert choose_device("auto") == MPS
     network = nn.Sequential(nn.Conv2d(3, 8, 3))
-    asked = Precision("auto", "auto", "auto")
-    assert resolve_auto(network, MPS, asked) == Precision("float32", "float32", "channels_last")
+    auto = Precision("auto", "auto", "auto")
+    assert resolve_auto(network, MPS, auto) == Precision("float32", "float32", "channels_last")
     monkeypatch.setattr(precision, "available_cores", lambda: 8)
     assert precision.worker_count("auto", MPS) == 7
 

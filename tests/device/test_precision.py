@@ -142,12 +142,12 @@ def test_auto_avoids_wrong_gradients_of_bfloat16_on_a_cpu_without_amx(
     monkeypatch.setattr(precision, "has_bfloat16_units", lambda: True)
     monkeypatch.setattr(precision, "has_amx", lambda: False)
     network, named = strided(*layers).train(), Precision("bfloat16", "auto", "contiguous")
-    asked = Precision("auto", "auto", "contiguous")
+    auto = Precision("auto", "auto", "contiguous")
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        chosen = resolve_auto(network, CPU, asked, side)
+        chosen = resolve_auto(network, CPU, auto, side)
         assert resolve_auto(network, CPU, named, side).train == "bfloat16"
-        assert resolve_auto(network, CPU, asked).train == "bfloat16"  # predicting needs no gradients
+        assert resolve_auto(network, CPU, auto).train == "bfloat16"  # predicting needs no gradients
     assert (chosen.train, chosen.predict) == ("bfloat16" if right else "float32", "bfloat16")
     assert network.training
     expected = [] if right else ["kit trains in float32", "Use precision=float32, or larger images"]
@@ -180,9 +180,9 @@ def test_cuda_without_a_gpu_is_an_error_with_torchs_reason(monkeypatch: pytest.M
     monkeypatch.setattr(torch.version, "cuda", None)
     with pytest.raises(
         ConfigError, match="C10 device 'cuda' cannot be used: torch .* is built without CUDA"
-    ) as told:
+    ) as raised:
         choose_device("cuda")
-    assert told.value.hint == "device=auto or device=cpu"
+    assert raised.value.hint == "device=auto or device=cpu"
 
 
 def old_driver() -> None:

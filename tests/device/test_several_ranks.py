@@ -69,11 +69,11 @@ def oof(root: Path, name: str) -> Predictions:
 
 
 def weights(root: Path, name: str) -> list[Tensor]:
-    found = []
+    tensors = []
     for fold in (0, 1):
         last = checkpoints.load(checkpoints.place(root / "runs" / name / f"fold-{fold}", 2))
-        found += [value for _, value in sorted({**last.weights, **(last.average or {})}.items())]
-    return found
+        tensors += [value for _, value in sorted({**last.weights, **(last.average or {})}.items())]
+    return tensors
 
 
 def assert_close(root: Path, one: str, two: str, other: Path | None = None) -> None:
@@ -172,24 +172,24 @@ def _goes_on_where_a_backward_pass_fails_in_the_middle() -> int:
         network = Cast(
             nn.Sequential(nn.Conv2d(3, 6, 3), Fails(most), nn.Tanh(), nn.Flatten(), nn.Linear(216, 4))
         )
-        made = learner(network, recipe.build(list(network.named_parameters())), precision, ranks=ranks)
-        told = 0
+        trainer = learner(network, recipe.build(list(network.named_parameters())), precision, ranks=ranks)
+        step_count = 0
         for _ in range(3):
             whole = rows if len(mine) < len(rows) else None
             steps = optimizer_step(
-                made, loss, batch(PIXELS[mine], mine, rows % 4, whole), StepPlan(0, 0), precision, 0.0
+                trainer, loss, batch(PIXELS[mine], mine, rows % 4, whole), StepPlan(0, 0), precision, 0.0
             )
-            told += len(list(steps))
-            made.step += 1
-        return list(network.parameters()), told
+            step_count += len(list(steps))
+            trainer.step += 1
+        return list(network.parameters()), step_count
 
     with process_group() as ranks:
         mine = np.array_split(rows, 2)[ranks.rank]
-        found, told = trained(mine, 4 if ranks.is_zero else 2, ranks)
-        assert told == 2  # six images at a time, then three, then two
-        assert len(set(ranks.all_gather(tuple(float(one.sum()) for one in found)))) == 1
+        parameters, steps_run = trained(mine, 4 if ranks.is_zero else 2, ranks)
+        assert steps_run == 2  # six images at a time, then three, then two
+        assert len(set(ranks.all_gather(tuple(float(one.sum()) for one in parameters)))) == 1
         wanted, _ = trained(rows, 99, ALONE)
-        for one, two in zip(found, wanted, strict=True):
+        for one, two in zip(parameters, wanted, strict=True):
             torch.testing.assert_close(one, two, atol=1e-6, rtol=1e-5)
     return 0
 
@@ -202,8 +202,8 @@ class Fails(nn.Module):
         self.most = most
 
     def forward(self, values: Tensor) -> Tensor:
-        found: Tensor = Failing.apply(values, self.most)  # type: ignore[no-untyped-call]  # exclude does not reach subclasses
-        return found
+        outputs: Tensor = Failing.apply(values, self.most)  # type: ignore[no-untyped-call]  # exclude does not reach subclasses
+        return outputs
 
 
 class Cast(nn.Module):
@@ -336,11 +336,11 @@ ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), "OMP_
 
 def test_devices_starts_the_ranks_and_ends_with_their_status(undisturbed: Path, space: Path) -> None:
     command = [sys.executable, "-m", "kit", "train", "--name", "r", "--devices", "2", *FAULTY]
-    made = subprocess.run(command, cwd=space, env=ENVIRONMENT, capture_output=True, text=True, timeout=120)
-    assert made.returncode == 0, made.stderr
-    assert made.stdout == "runs/r\n"
-    assert "Traceback" not in made.stderr
-    assert "torch" not in made.stderr
+    process = subprocess.run(command, cwd=space, env=ENVIRONMENT, capture_output=True, text=True, timeout=120)
+    assert process.returncode == 0, process.stderr
+    assert process.stdout == "runs/r\n"
+    assert "Traceback" not in process.stderr
+    assert "torch" not in process.stderr
     assert_same(undisturbed, "faulty2", "r", space)
 
 
@@ -386,13 +386,13 @@ def test_devices_beside_another_number_of_ranks_is_refused(
 def test_synchronised_batch_norm_keeps_its_weights_and_is_for_gpus() -> None:
     from timm.layers import BatchNormAct2d
 
-    made = nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4), BatchNormAct2d(4))
-    before = made.state_dict()
-    network.convert_sync_batch_norm(made, torch.device("cuda"))
-    assert [isinstance(each, nn.SyncBatchNorm) for each in made] == [False, True, True]
-    assert made.state_dict().keys() == before.keys()
+    network_on_cpu = nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4), BatchNormAct2d(4))
+    before = network_on_cpu.state_dict()
+    network.convert_sync_batch_norm(network_on_cpu, torch.device("cuda"))
+    assert [isinstance(each, nn.SyncBatchNorm) for each in network_on_cpu] == [False, True, True]
+    assert network_on_cpu.state_dict().keys() == before.keys()
     with pytest.raises(ConfigError, match="C35 sync_batch_norm needs GPUs"):
-        network.convert_sync_batch_norm(made, torch.device("cpu"))
+        network.convert_sync_batch_norm(network_on_cpu, torch.device("cpu"))
 
 
 def test_alone_everything_is_as_it_is() -> None:

@@ -44,13 +44,13 @@ def test_tensors_move_as_lerp_does() -> None:
     assert all(map(torch.equal, targets, expected))
 
 
-@pytest.mark.parametrize(("value", "found"), [(1.0, [0.0]), (float("inf"), [1.0]), (float("nan"), [1.0])])
-def test_gradients_that_are_not_finite_are_found(value: float, found: list[float]) -> None:
+@pytest.mark.parametrize(("value", "flags"), [(1.0, [0.0]), (float("inf"), [1.0]), (float("nan"), [1.0])])
+def test_gradients_that_are_not_finite_are_found(value: float, flags: list[float]) -> None:
     weight = nn.Parameter(torch.ones(2))
     optimizer, scaler = torch.optim.SGD([weight]), torch.amp.GradScaler("cpu", init_scale=2.0)
     scaler.scale((weight * torch.tensor([value, 1.0])).sum()).backward()
     scaler.unscale_(optimizer)
-    assert [float(each) for each in overflow_flags(scaler, optimizer)] == found
+    assert [float(each) for each in overflow_flags(scaler, optimizer)] == flags
 
 
 @pytest.mark.parametrize("value", [1.0, float("inf"), float("nan")])
@@ -81,9 +81,9 @@ def test_a_dispatch_mode_sees_operations_and_their_tensors() -> None:
 
     class Mode(TorchDispatchMode):
         def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-            made = func(*args, **(kwargs or {}))
-            seen.extend(leaf for leaf in tree_leaves(made) if isinstance(leaf, torch.Tensor))
-            return made
+            outputs = func(*args, **(kwargs or {}))
+            seen.extend(leaf for leaf in tree_leaves(outputs) if isinstance(leaf, torch.Tensor))
+            return outputs
 
     with Mode():  # type: ignore[no-untyped-call]  # exclude does not reach subclasses
         values, _ = torch.ones(2, 3).max(dim=1)
@@ -99,7 +99,7 @@ def test_a_plain_network_is_not_compiled() -> None:
 
 def private_names(file: Path) -> list[str]:
     """Imports and attributes of torch and numpy in a file whose name begins with one underscore."""
-    found = []
+    faults = []
     for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
         if isinstance(node, ast.ImportFrom):
             paths = [f"{node.module}.{each.name}" for each in node.names]
@@ -112,8 +112,8 @@ def private_names(file: Path) -> list[str]:
         for path in paths:
             root, *parts = path.split(".")
             if root in ("torch", "numpy", "np", "nn") and any(re.match("_[^_]", part) for part in parts):
-                found.append(f"line {node.lineno}: {path}")
-    return found
+                faults.append(f"line {node.lineno}: {path}")
+    return faults
 
 
 def test_private_names_of_torch_and_numpy_stand_in_one_module() -> None:
