@@ -27,9 +27,9 @@ def test_a_slice_has_its_neighbours_by_place_and_an_outer_one_itself(
         (tmp_path / name).write_text("\n".join(lines) + "\n")
     exec(SLICES, {})
     for name in ("train.csv", "test.csv"):
-        made = pd.read_csv(name, index_col="id")
-        assert made["before"].to_dict() == {"a": "a", "b": "a", "c": "b", "z": "z"}
-        assert made["after"].to_dict() == {"a": "b", "b": "c", "c": "c", "z": "z"}
+        table = pd.read_csv(name, index_col="id")
+        assert table["before"].to_dict() == {"a": "a", "b": "a", "c": "b", "z": "z"}
+        assert table["after"].to_dict() == {"a": "b", "b": "c", "c": "c", "z": "z"}
 
 
 def test_frames_of_a_video_are_saved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -41,10 +41,10 @@ def test_frames_of_a_video_are_saved(tmp_path: Path, monkeypatch: pytest.MonkeyP
         writer.write(np.full((48, 64, 3), 10 * number, np.uint8))
     writer.release()
     exec(FRAMES, {})
-    made = sorted((tmp_path / "frames").iterdir())
-    assert [file.name for file in made] == [f"a_{number:05d}.jpg" for number in range(0, 16, 2)]
+    frames = sorted((tmp_path / "frames").iterdir())
+    assert [file.name for file in frames] == [f"a_{number:05d}.jpg" for number in range(0, 16, 2)]
     source = ImageSource.open(Data())
-    levels = [source.read(file).pixels.mean() for file in made]
+    levels = [source.read(file).pixels.mean() for file in frames]
     assert levels == pytest.approx(np.arange(0, 160, 20), abs=4)
 
 

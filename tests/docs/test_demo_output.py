@@ -31,9 +31,9 @@ SMALLER = {
 
 def block(page: str, pattern: str) -> list[str]:
     """The lines of a page's fenced block."""
-    found = re.search(pattern, page, flags=re.DOTALL | re.MULTILINE)
-    assert found is not None, pattern
-    return found[1].splitlines()
+    match = re.search(pattern, page, flags=re.DOTALL | re.MULTILINE)
+    assert match is not None, pattern
+    return match[1].splitlines()
 
 
 def shown_in_tutorial() -> list[str]:
@@ -55,7 +55,7 @@ SCORES_DECIDE = ("simpler choice: ", "over MEMBER, the best member on all rows: 
 
 def shapes(lines: Iterable[str]) -> set[str]:
     """Lines without what depends on scans or machine: numbers, device, better member, and sign of a gain."""
-    found = set()
+    lines_of_shape = set()
     for line in lines:
         text = re.sub(r"^device: .+ loader processes$", "device: MACHINE", line)
         text = re.sub(r"\b(small|resnet)@shift", "MEMBER", text)
@@ -63,8 +63,8 @@ def shapes(lines: Iterable[str]) -> set[str]:
         text = re.sub(r"( 0 \(0 to 0\)| -)(?= |$)", " GAIN", re.sub(r"\s+", " ", text.rstrip()))
         text = re.sub(f"({'|'.join(VERDICTS)})$", "VERDICT", text)
         if not text.strip().startswith(SCORES_DECIDE):
-            found.add(text)
-    return found - {"", "..."}
+            lines_of_shape.add(text)
+    return lines_of_shape - {"", "..."}
 
 
 def printed(folder: Path, capsys: pytest.CaptureFixture[str]) -> list[str]:
@@ -84,9 +84,9 @@ def test_the_tutorial_shows_the_lines_that_the_demo_prints(
     assert quick != demo.COMMANDS
     monkeypatch.setattr(demo, "COMMANDS", quick)
     monkeypatch.chdir(tmp_path)
-    made, shown = shapes(printed(tmp_path / "digits", capsys)), shapes(shown_in_tutorial())
-    assert shown - made == set(), "the tutorial shows lines that kit demo does not print"
-    assert made - shown == set(), "kit demo prints lines that the tutorial does not show"
+    printed_shapes, shown = shapes(printed(tmp_path / "digits", capsys)), shapes(shown_in_tutorial())
+    assert shown - printed_shapes == set(), "the tutorial shows lines that kit demo does not print"
+    assert printed_shapes - shown == set(), "kit demo prints lines that the tutorial does not show"
 
 
 def test_the_tutorial_shows_the_output_of_each_command_of_the_demo() -> None:

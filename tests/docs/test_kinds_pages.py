@@ -18,14 +18,14 @@ LINES = [(kind, line) for kind, text in PAGES.items() for line in commands(text)
 
 
 def section(kind: str, title: str) -> str:
-    found = re.search(rf"^## {title}\n(.*?)(?=^## |\Z)", PAGES[kind], flags=re.DOTALL | re.MULTILINE)
-    assert found is not None, f"docs/kinds/{kind}.md has no section {title!r}"
-    return found[1]
+    match = re.search(rf"^## {title}\n(.*?)(?=^## |\Z)", PAGES[kind], flags=re.DOTALL | re.MULTILINE)
+    assert match is not None, f"docs/kinds/{kind}.md has no section {title!r}"
+    return match[1]
 
 
 def points(kind: str, title: str) -> list[str]:
-    found = re.findall(r"^- (.*(?:\n  .*)*)", section(kind, title), flags=re.MULTILINE)
-    return [" ".join(point.split()) for point in found]
+    bullets = re.findall(r"^- (.*(?:\n  .*)*)", section(kind, title), flags=re.MULTILINE)
+    return [" ".join(point.split()) for point in bullets]
 
 
 def test_each_kind_has_a_page_and_nothing_else_has() -> None:

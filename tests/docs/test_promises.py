@@ -25,14 +25,14 @@ ROWS = re.findall(rf"^\| {CELL} \| (?:(\S+(?: \S+)*) \| )?([\w/]+)::(\w+) \|$", 
 @lru_cache
 def definitions(file: Path) -> Mapping[str, ast.stmt]:
     """The functions, classes and constants of a test module by name."""
-    found: dict[str, ast.stmt] = {}
+    nodes: dict[str, ast.stmt] = {}
     for node in ast.parse(file.read_text()).body:
         if isinstance(node, ast.FunctionDef | ast.ClassDef):
-            found[node.name] = node
+            nodes[node.name] = node
         elif isinstance(node, ast.Assign | ast.AnnAssign):
             for target in node.targets if isinstance(node, ast.Assign) else [node.target]:
-                found |= {name.id: node for name in ast.walk(target) if isinstance(name, ast.Name)}
-    return found
+                nodes |= {name.id: node for name in ast.walk(target) if isinstance(name, ast.Name)}
+    return nodes
 
 
 def text_of(file: Path, test: str) -> str:
@@ -123,15 +123,15 @@ def environment(**more: str) -> dict[str, str]:
 
 def test_a_reader_that_leaves_early_gets_no_traceback() -> None:
     command = f"{sys.executable} -m kit explain | head -1"
-    made = subprocess.run(
+    process = subprocess.run(
         ["bash", "-c", f"{command}; exit ${{PIPESTATUS[0]}}"],
         capture_output=True,
         text=True,
         env=environment(),
     )
-    assert made.stdout.startswith("C01 ")
-    assert made.returncode in (0, 1)  # 0: all of it went into the pipe before head left
-    assert "Traceback" not in made.stderr
+    assert process.stdout.startswith("C01 ")
+    assert process.returncode in (0, 1)  # 0: all of it went into the pipe before head left
+    assert "Traceback" not in process.stderr
     closed = subprocess.run(
         ["bash", "-c", f"{sys.executable} -m kit explain >&-"],
         capture_output=True,
@@ -156,8 +156,8 @@ def test_without_a_home_and_a_network_the_menu_works(competition: Path) -> None:
     offline = "import socket\ndef refuse(*a): raise OSError('offline')\nsocket.socket.connect = refuse\n"
     code = f"{offline}from kit.commands._menu import run\nrun(['--help'])\n"
     code += "raise SystemExit(run(['config', 'show', '--json']))"
-    made = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-c", code], cwd=competition, env=environment(), capture_output=True, text=True
     )
-    assert made.returncode == 0, made.stderr
-    assert '"image_size": 16' in made.stdout
+    assert process.returncode == 0, process.stderr
+    assert '"image_size": 16' in process.stdout

@@ -53,10 +53,10 @@ def test_each_command_of_the_readme_parses(line: str) -> None:
     with click.Context(menu) as context:
         while isinstance(command, click.Group):
             name, *rest = arguments or [""]
-            found = command.get_command(context, name)
-            if found is None:  # such as `kit board` or `kit plugins loss`, where no command follows
+            subcommand = command.get_command(context, name)
+            if subcommand is None:  # such as `kit board` or `kit plugins loss`, where no command follows
                 break
-            command, arguments = found, rest
+            command, arguments = subcommand, rest
     assert command is not menu
     assert command.make_context("kit", list(arguments), resilient_parsing=False)
 

@@ -64,16 +64,16 @@ def targets(loss: Loss) -> np.ndarray:
     outputs = torch.zeros(3, 3, requires_grad=True)
     rows = []
     for label in range(3):
-        (found,) = torch.autograd.grad(loss.rows(outputs, torch.full((3,), label))[0], outputs)
-        rows.append(1 / 3 - found[0].numpy())  # the gradient of cross-entropy is p - target
+        (gradients,) = torch.autograd.grad(loss.rows(outputs, torch.full((3,), label))[0], outputs)
+        rows.append(1 / 3 - gradients[0].numpy())  # the gradient of cross-entropy is p - target
     return np.array(rows)
 
 
 def test_mistakes_of_a_table_share_what_the_true_class_gives_up(space: Path) -> None:
     (space / "c.csv").write_text("class,cat,ant,bee\nbee,3,1,96\nant,10,80,10\ncat,5,0,0\n")
-    found = targets(opened(space, confusions="c.csv", smoothing=0.2))
+    loss_targets = targets(opened(space, confusions="c.csv", smoothing=0.2))
     expected = [[0.8, 0.1, 0.1], [0.05, 0.8, 0.15], [0.1, 0.1, 0.8]]  # a cat was never mistaken: evenly
-    np.testing.assert_allclose(found, expected, atol=1e-6)
+    np.testing.assert_allclose(loss_targets, expected, atol=1e-6)
 
 
 def test_every_target_sums_to_one_and_the_loss_is_its_cross_entropy(space: Path) -> None:
@@ -81,13 +81,13 @@ def test_every_target_sums_to_one_and_the_loss_is_its_cross_entropy(space: Path)
 
     (space / "c.csv").write_text("class,ant,bee,cat\nant,8,2,0\nbee,1,9,0\ncat,3,1,6\n")
     loss = opened(space, confusions="c.csv", smoothing=0.4)
-    made = targets(loss)
-    np.testing.assert_allclose(made.sum(axis=1), 1, atol=1e-6)
-    np.testing.assert_allclose(made[2], [0.3, 0.1, 0.6], atol=1e-6)
+    loss_targets = targets(loss)
+    np.testing.assert_allclose(loss_targets.sum(axis=1), 1, atol=1e-6)
+    np.testing.assert_allclose(loss_targets[2], [0.3, 0.1, 0.6], atol=1e-6)
     outputs = torch.randn(5, 3, generator=torch.Generator().manual_seed(0))
     labels = torch.tensor([0, 1, 2, 2, 0])
     soft = torch.nn.functional.cross_entropy(
-        outputs, torch.from_numpy(made[labels.numpy()]).float(), reduction="none"
+        outputs, torch.from_numpy(loss_targets[labels.numpy()]).float(), reduction="none"
     )
     assert torch.allclose(loss.rows(outputs, labels), soft, atol=1e-6)
 
@@ -99,9 +99,9 @@ def test_without_confusions_it_smooths_evenly_over_the_others(space: Path) -> No
 def test_a_run_gives_the_mean_out_of_fold_probabilities_of_each_class(space: Path) -> None:
     # of the three ants two are told with .8 ant .1 bee .1 cat, one with .8 bee .1 ant .1 cat
     write_run(space, "m", views="d4", wrong=[0])
-    found = targets(opened(space, confusions="runs/m@d4", smoothing=0.1))
-    np.testing.assert_allclose(found[0], [0.9, 0.1 * 1.0 / 1.3, 0.1 * 0.3 / 1.3], atol=1e-6)
-    np.testing.assert_allclose(found[1], [0.05, 0.9, 0.05], atol=1e-6)
+    loss_targets = targets(opened(space, confusions="runs/m@d4", smoothing=0.1))
+    np.testing.assert_allclose(loss_targets[0], [0.9, 0.1 * 1.0 / 1.3, 0.1 * 0.3 / 1.3], atol=1e-6)
+    np.testing.assert_allclose(loss_targets[1], [0.05, 0.9, 0.05], atol=1e-6)
 
 
 def test_what_is_missing_is_said(space: Path) -> None:
@@ -137,10 +137,10 @@ def test_rows_of_a_camera_share_a_fold() -> None:
     names = [f"cam{n % 6}_{n:03d}" for n in range(60)]
     rows = Table(np.array(names), tuple(Path("no") / n for n in names), ("a",), np.zeros(60, int))
     splitter = Splitter.open({"name": "by_prefix", "folds": 3}, ROOT)
-    made = make_folds(rows, splitter, 0)
-    cameras = np.array([name.split("_")[0] for name in made.ids.tolist()])
-    assert [len(set(cameras[made.oof_mask(fold)].tolist())) for fold in range(3)] == [2, 2, 2]
-    assert all(len(set(made.numbers[cameras == camera, 0])) == 1 for camera in set(cameras.tolist()))
+    folds = make_folds(rows, splitter, 0)
+    cameras = np.array([name.split("_")[0] for name in folds.ids.tolist()])
+    assert [len(set(cameras[folds.oof_mask(fold)].tolist())) for fold in range(3)] == [2, 2, 2]
+    assert all(len(set(folds.numbers[cameras == camera, 0])) == 1 for camera in set(cameras.tolist()))
 
 
 # ------------------------------------------------------------------------------------------- median
@@ -148,16 +148,16 @@ def test_rows_of_a_camera_share_a_fold() -> None:
 
 def test_the_median_of_three_members_is_not_moved_by_one() -> None:
     members = np.array([[[0.6, 0.3, 0.1]], [[0.5, 0.3, 0.2]], [[0.0, 0.0, 1.0]]])
-    found = Ensembler.open("median", ROOT).blend(members)
-    np.testing.assert_allclose(found, [[0.5, 0.3, 0.2]], atol=1e-9)  # medians .5 .3 .2 sum to 1
+    medians = Ensembler.open("median", ROOT).blend(members)
+    np.testing.assert_allclose(medians, [[0.5, 0.3, 0.2]], atol=1e-9)  # medians .5 .3 .2 sum to 1
 
 
 def test_medians_are_brought_back_to_one_and_blend_by_name(space: Path) -> None:
     members = np.array([[[0.9, 0.1, 0.0]], [[0.1, 0.9, 0.0]], [[0.0, 0.0, 1.0]]])
-    found = Ensembler.open("median", ROOT).blend(members)
-    np.testing.assert_allclose(found, [[0.5, 0.5, 0.0]], atol=1e-9)  # medians .1 .1 0
+    medians = Ensembler.open("median", ROOT).blend(members)
+    np.testing.assert_allclose(medians, [[0.5, 0.5, 0.0]], atol=1e-9)  # medians .1 .1 0
     from kit.config.workspace import Workspace
 
-    made = blend(Workspace.open(space), ["a", "b"], "median")
-    assert isinstance(made, BlendResult)
-    assert made.scores[-1].cv == 1
+    result = blend(Workspace.open(space), ["a", "b"], "median")
+    assert isinstance(result, BlendResult)
+    assert result.scores[-1].cv == 1
