@@ -32,8 +32,8 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Cache:
 
 def greys(images: object) -> list[list[int]]:
     """The grey of each image of each bag."""
-    found = np.asarray(images)
-    return [bag.reshape(-1, 3, 4, 4)[:, 0, 0, 0].tolist() for bag in found]
+    pixels = np.asarray(images)
+    return [bag.reshape(-1, 3, 4, 4)[:, 0, 0, 0].tolist() for bag in pixels]
 
 
 def test_a_bag_has_its_images_in_their_order_and_zeros_behind_them(cache: Cache) -> None:

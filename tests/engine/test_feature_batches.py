@@ -30,31 +30,33 @@ def test_vectors_are_joined_by_id_over_sources() -> None:
 
 def test_a_bag_has_the_rows_of_its_name_in_the_order_of_their_places() -> None:
     rows = np.array([0, 1, 3, 4, 5, 10])
-    made = Bags.of_groups(rows, NAMES, order=-np.arange(12.0))
-    assert made.first.tolist() == [0, 1, 3]
-    assert [bag.tolist() for bag in made.rows] == [[4, 0], [5, 1], [10, 3]]
-    found, values = made.expand(np.array([[1.0], [2.0], [3.0]]))
-    assert found.tolist() == rows.tolist()
+    bags = Bags.of_groups(rows, NAMES, order=-np.arange(12.0))
+    assert bags.first.tolist() == [0, 1, 3]
+    assert [bag.tolist() for bag in bags.rows] == [[4, 0], [5, 1], [10, 3]]
+    expanded_rows, values = bags.expand(np.array([[1.0], [2.0], [3.0]]))
+    assert expanded_rows.tolist() == rows.tolist()
     assert values[:, 0].tolist() == [1, 2, 3, 1, 2, 3]
 
 
 def test_smaller_bags_are_filled_up_with_zeros() -> None:
-    made = pad_bags(vectors(), [np.array([2, 0]), np.array([7])])
-    assert made.tolist() == [[[5, 6], [1, 2]], [[15, 16], [0, 0]]]
+    batch = pad_bags(vectors(), [np.array([2, 0]), np.array([7])])
+    assert batch.tolist() == [[[5, 6], [1, 2]], [[15, 16], [0, 0]]]
 
 
 def test_parts_have_at_most_so_many_bags_and_padded_instances() -> None:
-    made = Bags.of_groups(np.arange(12), NAMES)
-    assert [[len(bag) for bag in part] for part in made.split(2, 100)] == [[6, 3], [2, 1]]
-    assert [[len(bag) for bag in part] for part in made.split(9, 6)] == [[6], [3, 2], [1]]
+    bags = Bags.of_groups(np.arange(12), NAMES)
+    assert [[len(bag) for bag in part] for part in bags.split(2, 100)] == [[6, 3], [2, 1]]
+    assert [[len(bag) for bag in part] for part in bags.split(9, 6)] == [[6], [3, 2], [1]]
 
 
 def test_an_epoch_draws_some_instances_of_a_large_bag_again_and_in_their_order() -> None:
     bags = Bags.of_groups(np.arange(12), NAMES)
 
     def epoch(number: int) -> list[list[float]]:
-        made = FeatureBatches(vectors(), bags, np.zeros(12, np.int64), Shuffled(), 4, seed=1, max_instances=3)
-        (batch,) = made.epoch(number)
+        batches = FeatureBatches(
+            vectors(), bags, np.zeros(12, np.int64), Shuffled(), 4, seed=1, max_instances=3
+        )
+        (batch,) = batches.epoch(number)
         order = batch.rows.numpy().argsort()
         return [bag[:, 0].tolist() for bag in batch.images.numpy()[order]]
 

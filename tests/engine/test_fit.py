@@ -81,10 +81,10 @@ def fitted(
     ema: float = 0.0,
     begun: Learner | None = None,
 ) -> Learner:
-    made = begun or new(ema_decay=ema)
-    for _ in fit.fit(made, [stage(epochs, loss)], plan, FLOAT):
+    trainer = begun or new(ema_decay=ema)
+    for _ in fit.fit(trainer, [stage(epochs, loss)], plan, FLOAT):
         pass
-    return made
+    return trainer
 
 
 def test_it_is_the_loop_one_would_write_by_hand() -> None:
@@ -147,7 +147,9 @@ def test_no_micro_batch_is_left_with_a_single_row(rows: int, size: int, seen: li
 def test_gradients_are_clipped_to_the_norm_that_is_asked() -> None:
     free, tight = fitted(1, StepPlan(0, 0)), fitted(1, StepPlan(0, 0, clip_grad_norm=1e-4))
     start = Flat().inner.weight
-    moved = [(made.network.get_parameter("inner.weight") - start).norm().item() for made in (free, tight)]
+    moved = [
+        (trainer.network.get_parameter("inner.weight") - start).norm().item() for trainer in (free, tight)
+    ]
     assert moved[1] < 1e-3 * moved[0] + 1e-4
 
 
@@ -233,10 +235,10 @@ def test_a_frozen_part_keeps_its_weights_and_its_batch_norms_statistics_until_it
     before = {name: value.clone() for name, value in network.state_dict().items()}
     stages = [stage(1, frozen=("below",)), stage(1)]
     moved = []
-    made = new(network)
-    set_layerwise_lr(made.optimizer, network, freezes=[stage.frozen for stage in stages])
-    made.peaks = [0.1] * len(made.optimizer.param_groups)
-    for event in fit.fit(made, stages, StepPlan(0, 0, clip_grad_norm=1.0), FLOAT):
+    trainer = new(network)
+    set_layerwise_lr(trainer.optimizer, network, freezes=[stage.frozen for stage in stages])
+    trainer.peaks = [0.1] * len(trainer.optimizer.param_groups)
+    for event in fit.fit(trainer, stages, StepPlan(0, 0, clip_grad_norm=1.0), FLOAT):
         if isinstance(event, fit.EpochEvent):
             state = network.state_dict()
             moved.append({name for name in state if not torch.equal(state[name], before[name])})

@@ -38,30 +38,30 @@ class Two(nn.Module):
         return outputs
 
 
-def made(network: nn.Module, ema: float = 0.5, name: str = "adamw") -> Learner:
+def new_learner(network: nn.Module, ema: float = 0.5, name: str = "adamw") -> Learner:
     optimizer = Optimizer.open({"name": name, "lr": 0.1}).build(list(network.named_parameters()))
     return learner(network, optimizer, PRECISION, ema)
 
 
 def watched(network: nn.Module, loss: str = "cross_entropy") -> tuple[Learner, Footprint, Batch]:
     rows = batch(32, 6)
-    one = made(network)
+    one = new_learner(network)
     return one, footprint(one, Loss.open(loss), rows, StepPlan(0, 0), PRECISION), rows
 
 
 def test_the_parts_are_those_counted_by_hand() -> None:
-    _, found, _ = watched(Two())
+    _, memory, _ = watched(Two())
     weights = 4 * (100 * 50 + 50 * 4)
-    parts = found.parts(1000)
+    parts = memory.parts(1000)
     assert parts["weights"] == weights
     assert parts["average"] == weights
     assert parts["optimizer"] == 2 * weights + 2 * 4  # two moments, and the step count of each matrix
     assert parts["batch"] == pytest.approx(1000 * (108 + 8), abs=2)  # pixels of a byte, labels of eight
     # an image's 100 floats for the first matrix, 50 for the ReLU and the second, 4 log-probabilities and a label
-    assert found.activations(1000)["first"] == 400_000
-    assert found.activations(1000)["act"] == 200_000
-    assert found.activations(1000)["second"] == 0  # what it takes is what the ReLU saved
-    assert sum(parts.values()) == found.peak(1000)
+    assert memory.activations(1000)["first"] == 400_000
+    assert memory.activations(1000)["act"] == 200_000
+    assert memory.activations(1000)["second"] == 0  # what it takes is what the ReLU saved
+    assert sum(parts.values()) == memory.peak(1000)
 
 
 @pytest.mark.parametrize("images", [3, 8, 32])
@@ -76,10 +76,10 @@ def test_any_size_is_foretold_from_two_small_steps(arch: str, images: int) -> No
     torch.manual_seed(0)
     loss = Loss.open({"name": "cutmix", "probability": 1.0})
     parts = Parts(Backbone.open(spec), Pooling.open("average"), Head.open("linear"), loss)
-    one, rows = made(build(parts, 4, side)), batch(32, side)
-    found = footprint(one, loss, rows, StepPlan(0, 0), PRECISION)
+    one, rows = new_learner(build(parts, 4, side)), batch(32, side)
+    memory = footprint(one, loss, rows, StepPlan(0, 0), PRECISION)
     moments = _record_steps(one, loss, _of(rows, images), StepPlan(0, 0), PRECISION).moments
-    assert found.peak(images) == pytest.approx(max(sum(moment) for moment in moments), rel=0.03)
+    assert memory.peak(images) == pytest.approx(max(sum(moment) for moment in moments), rel=0.03)
 
 
 def test_the_peak_is_where_it_is_highest_at_that_size() -> None:

@@ -33,8 +33,8 @@ def create(name: str, **options: Any) -> nn.Module:
     torch_internals.prepare_torchvision()
     import timm
 
-    made: nn.Module = timm.create_model(name, num_classes=4, **options)
-    return made
+    network: nn.Module = timm.create_model(name, num_classes=4, **options)
+    return network
 
 
 class Counter(TorchDispatchMode):
@@ -71,26 +71,26 @@ def test_a_step_has_at_most_a_tenth_more_operations_than_a_bare_one(
     monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     monkeypatch.setattr(step, "_waits", lambda learner: False)  # what a GPU does with a fused optimizer
-    made, loss, rows = built(name), Loss.open("cross_entropy"), torch.arange(2)
+    trainer, loss, rows = built(name), Loss.open("cross_entropy"), torch.arange(2)
     images = torch.randint(0, 256, (2, 64, 64, 3), dtype=torch.uint8).permute(0, 3, 1, 2)
-    shown, looks = images.float() / 255, _FiniteChecker(made, 5)
+    shown, looks = images.float() / 255, _FiniteChecker(trainer, 5)
 
     def ours() -> None:
         batch = Batch(shown, rows, rows)
-        value, finite = finish(optimizer_step(made, loss, batch, StepPlan(0, 0), BFLOAT, 0.0))
+        value, finite = finish(optimizer_step(trainer, loss, batch, StepPlan(0, 0), BFLOAT, 0.0))
         looks.add(batch, 0.001, value, finite)
-        made.step += 1
+        trainer.step += 1
 
     def bare() -> None:
-        made.optimizer.zero_grad(set_to_none=True)
-        with BFLOAT.autocast_training(made.device):
-            outputs = made.network(shown)
+        trainer.optimizer.zero_grad(set_to_none=True)
+        with BFLOAT.autocast_training(trainer.device):
+            outputs = trainer.network(shown)
         loss.rows(outputs.float(), rows).mean().backward()
-        made.optimizer.step()
+        trainer.optimizer.step()
 
     ours()
     bare()
-    del made.optimizer.found_inf  # type: ignore[attr-defined]
+    del trainer.optimizer.found_inf  # type: ignore[attr-defined]
     mine, theirs = counted(ours), counted(bare)
     print(name, mine, theirs, mine / theirs)
     assert mine <= 1.10 * theirs, f"{mine} beside {theirs}"
@@ -117,12 +117,12 @@ def test_buffers_in_one_tensor_are_saved_and_restored_to_the_bit() -> None:
 def test_one_number_that_is_not_finite_is_found_by_either_look(
     monkeypatch: pytest.MonkeyPatch, bad: float
 ) -> None:
-    made = learner(torch.nn.Linear(2, 2), torch.optim.SGD([torch.zeros(1)]), BFLOAT)
+    trainer = learner(torch.nn.Linear(2, 2), torch.optim.SGD([torch.zeros(1)]), BFLOAT)
     for gpu in (False, True):
         monkeypatch.setattr(step, "_waits", lambda learner, gpu=gpu: not gpu)
         gradients = [torch.randn(3, 5), torch.randn(7), torch.randn(2, 2).bfloat16()]
         kept: list[Tensor] = [gradient.clone() for gradient in gradients]
-        assert step._all_finite(made, gradients)
+        assert step._all_finite(trainer, gradients)
         assert all(torch.equal(one, other) for one, other in zip(gradients, kept, strict=True))
         gradients[1][3] = bad
-        assert not step._all_finite(made, gradients)
+        assert not step._all_finite(trainer, gradients)

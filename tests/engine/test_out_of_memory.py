@@ -133,9 +133,9 @@ def test_memory_that_ends_while_the_weights_move_costs_the_steps_since_the_last_
     said = capsys.readouterr().err
     assert "R02 out of memory (optimizer, epoch 1, step 3): weights" in said
     assert "resuming from the checkpoint of epoch 0, step 2, one tensor at a time" in said
-    made = sys.modules[type(Optimizer.open("short", competition)).__module__].made
-    assert made[:3] == [None, None, None]
-    assert made[3] is False  # a tensor at a time, from the checkpoint on
+    states = sys.modules[type(Optimizer.open("short", competition)).__module__].made
+    assert states[:3] == [None, None, None]
+    assert states[3] is False  # a tensor at a time, from the checkpoint on
     assert all(not (abs(w) > 50).any() for w in weights(competition, "r", 0).values())
 
 

@@ -56,12 +56,12 @@ def without_average(state: State, learned: Weights, average: Weights | None) -> 
 
 def without_statistics(state: State, learned: Weights, average: Weights | None) -> Parts:
     fresh = {"running_mean": torch.zeros_like, "running_var": torch.ones_like, "tracked": torch.zeros_like}
-    made = {
+    cleared = {
         key: next((new(value) for word, new in fresh.items() if word in key), value)
         for key, value in learned.items()
     }
-    assert any(not torch.equal(made[key], learned[key]) for key in learned)
-    return state, made, average
+    assert any(not torch.equal(cleared[key], learned[key]) for key in learned)
+    return state, cleared, average
 
 
 def without_weights(state: State, learned: Weights, average: Weights | None) -> Parts:
@@ -185,9 +185,9 @@ def test_with_all_of_its_state_it_comes_to_the_same(
 
 def test_the_state_has_no_part_that_is_not_tried_above(competition: Path) -> None:
     run = train(competition, ["epochs=1"], name="r", folds=[0])
-    found = checkpoints.latest(run.fold(0))
-    assert found is not None
-    assert set(found.state()) == {
+    checkpoint = checkpoints.latest(run.fold(0))
+    assert checkpoint is not None
+    assert set(checkpoint.state()) == {
         "optimizer",
         "scaler",
         "average",
@@ -237,8 +237,8 @@ def test_a_run_killed_with_9_within_an_epoch_resumes_to_the_same_bits(
     (competition / "kill").write_text("7")
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
     command = [sys.executable, "-m", "kit", "train", "--name", "r", "--folds", "0", *overrides]
-    made = subprocess.run(command, cwd=competition, env=environment, capture_output=True, timeout=120)
-    assert made.returncode == -signal.SIGKILL, made.stderr
+    process = subprocess.run(command, cwd=competition, env=environment, capture_output=True, timeout=120)
+    assert process.returncode == -signal.SIGKILL, process.stderr
     assert checkpoints.within(competition / "runs" / "r" / "fold-0") == [(1, 2)]
     (competition / "kill").unlink()
     train(competition, overrides, name="r", folds=[0])

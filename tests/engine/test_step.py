@@ -97,19 +97,21 @@ def new(network: nn.Module, ema: float = 0.9, **options: Any) -> Learner:
     return learner(network, optimizer, FLOAT, ema_decay=ema)
 
 
-def tight_network(made: Learner) -> Tight:
+def tight_network(trainer: Learner) -> Tight:
     """The learner's network."""
-    assert isinstance(made.network, Tight)
-    return made.network
+    assert isinstance(trainer.network, Tight)
+    return trainer.network
 
 
 def opened(spec: Any) -> Loss:
     return Loss.open(spec).with_classes(Classes(tuple("abcd"), (9, 7, 8, 6), (), (), 30))
 
 
-def run(made: Learner, loss: Any = "cross_entropy", precision: Precision = FLOAT, **plan: Any) -> list[Any]:
+def run(
+    trainer: Learner, loss: Any = "cross_entropy", precision: Precision = FLOAT, **plan: Any
+) -> list[Any]:
     stage = fit.FitStage(2, Drawn(), opened(loss), Scheduler.open("cosine"))
-    return list(fit.fit(made, [stage], StepPlan(3, 0, **plan), precision))
+    return list(fit.fit(trainer, [stage], StepPlan(3, 0, **plan), precision))
 
 
 LOSSES = [
@@ -190,9 +192,9 @@ def test_what_the_failed_step_held_is_freed_before_it_begins_again() -> None:
             return super().forward(images) + big.sum() * 0
 
     alive = []
-    made = new(Holding(5))
+    trainer = new(Holding(5))
     stage = fit.FitStage(1, Drawn(), opened("cross_entropy"), Scheduler.open("constant"))
-    for event in fit.fit(made, [stage], StepPlan(3, 0), FLOAT):
+    for event in fit.fit(trainer, [stage], StepPlan(3, 0), FLOAT):
         if isinstance(event, OutOfMemory):
             alive = [reference() is not None for reference in held]
     assert alive == [False]
@@ -223,12 +225,12 @@ def test_a_loss_that_compares_rows_is_not_split() -> None:
 
 
 def test_memory_that_runs_out_while_weights_move_is_distinguished(monkeypatch: pytest.MonkeyPatch) -> None:
-    made = new(Tight(10))
-    monkeypatch.setattr(made.optimizer, "step", lambda: (_ for _ in ()).throw(RuntimeError(TOLD)))
+    trainer = new(Tight(10))
+    monkeypatch.setattr(trainer.optimizer, "step", lambda: (_ for _ in ()).throw(RuntimeError(TOLD)))
     with pytest.raises(
         OptimizerShortError, match=r"R02 .*\(optimizer, epoch 1, step 1\): weights .*gradients"
     ):
-        run(made)
+        run(trainer)
 
 
 def test_another_error_of_the_network_is_no_shortage_of_memory() -> None:
@@ -267,15 +269,15 @@ def test_a_step_that_is_not_finite_leaves_everything_as_it_was(
     monkeypatch.setattr(
         "kit.engine.step._waits", lambda learner: not fused
     )  # what a GPU does with a fused optimizer
-    made = new(Spoilt({1}, gradient))
-    for group in made.optimizer.param_groups:
+    trainer = new(Spoilt({1}, gradient))
+    for group in trainer.optimizer.param_groups:
         group["fused"] = fused or None
         group["foreach"] = not fused
     stage = fit.FitStage(1, Drawn(), opened("cross_entropy"), Scheduler.open("constant"))
     kept: list[Any] = []
-    for event in fit.fit(made, [stage], StepPlan(0, 0), FLOAT):
-        state = {name: value.clone() for name, value in made.network.state_dict().items()}
-        moments = [value.clone() for entry in made.optimizer.state.values() for value in entry.values()]
+    for event in fit.fit(trainer, [stage], StepPlan(0, 0), FLOAT):
+        state = {name: value.clone() for name, value in trainer.network.state_dict().items()}
+        moments = [value.clone() for entry in trainer.optimizer.state.values() for value in entry.values()]
         kept.append((event, state, moments))
     first, skipped, after, *_ = kept
     assert isinstance(skipped[0], SkippedStep)
@@ -285,7 +287,7 @@ def test_a_step_that_is_not_finite_leaves_everything_as_it_was(
     torch.testing.assert_close(skipped[2], first[2], rtol=0, atol=0)
     assert isinstance(after[0], fit.StepEvent)
     assert after[0].number == 2
-    assert all(torch.isfinite(value).all() for value in made.predictor.state_dict().values())
+    assert all(torch.isfinite(value).all() for value in trainer.predictor.state_dict().values())
     (epoch,) = [event for event, *_ in kept if isinstance(event, fit.EpochEvent)]
     losses = [float(event.loss) for event, *_ in kept if isinstance(event, fit.StepEvent)]
     assert epoch.loss == pytest.approx((losses[0] + losses[2]) / 2, rel=1e-6)
@@ -295,9 +297,9 @@ def test_the_fit_gives_up_after_so_many_in_a_row_and_not_of_so_many_in_all() -> 
     assert sum(isinstance(event, SkippedStep) for event in run(new(Spoilt({0, 1, 3, 4})), skips=3)) == 4
     with pytest.raises(
         fit.NotFiniteError, match=r"R01 the loss is nan .*step 3, .*as were the 2 steps before"
-    ) as told:
+    ) as raised:
         run(new(Spoilt({0, 1, 2})), skips=3)
-    assert told.value.last.rows.tolist() == list(range(20, 30))
+    assert raised.value.last.rows.tolist() == list(range(20, 30))
 
 
 def test_what_was_left_out_of_an_epoch_is_counted_apart_from_what_float16_overflowed() -> None:
@@ -305,14 +307,14 @@ def test_what_was_left_out_of_an_epoch_is_counted_apart_from_what_float16_overfl
     assert [(epoch.skipped, epoch.overflowed) for epoch in epochs] == [(1, 0), (1, 0)]
     network = Tight(10)
     optimizer = Optimizer.open({"name": "sgd", "lr": 0.01}).build(list(network.named_parameters()))
-    made = learner(network, optimizer, HALF)
-    made.scaler = torch.amp.GradScaler(
+    trainer = learner(network, optimizer, HALF)
+    trainer.scaler = torch.amp.GradScaler(
         "cpu", init_scale=2.0**40
     )  # far more than float16 can hold: the first steps overflow, each halves it
-    events = run(made, precision=HALF)
+    events = run(trainer, precision=HALF)
     assert not [event for event in events if isinstance(event, SkippedStep)]
     assert [event.overflowed for event in events if isinstance(event, fit.EpochEvent)] == [3, 3]
-    assert made.scaler.get_scale() == 2.0**34
+    assert trainer.scaler.get_scale() == 2.0**34
 
 
 @pytest.fixture
@@ -326,36 +328,36 @@ def uninitialised_memory_is_nan() -> Iterator[None]:
 @pytest.mark.usefixtures("uninitialised_memory_is_nan")
 @pytest.mark.parametrize("nesterov", [False, True])
 def test_momentum_starts_at_zeros_even_if_the_first_step_overflows(nesterov: bool) -> None:
-    made = new(Tight(10), name="sgd", nesterov=nesterov)
+    trainer = new(Tight(10), name="sgd", nesterov=nesterov)
     # the first step overflows, and the scale of the next ones is 1
-    made.scaler = torch.amp.GradScaler("cpu", init_scale=2.0**40, backoff_factor=2.0**-40)
-    epochs = [event for event in run(made, precision=HALF) if isinstance(event, fit.EpochEvent)]
+    trainer.scaler = torch.amp.GradScaler("cpu", init_scale=2.0**40, backoff_factor=2.0**-40)
+    epochs = [event for event in run(trainer, precision=HALF) if isinstance(event, fit.EpochEvent)]
     assert [epoch.overflowed for epoch in epochs] == [1, 0]
-    assert all(torch.isfinite(weight).all() for weight in made.network.parameters())
+    assert all(torch.isfinite(weight).all() for weight in trainer.network.parameters())
 
 
 def test_zeros_as_the_first_momentum_change_no_bit_of_the_weights() -> None:
-    made, plain = new(Tight(10), name="sgd"), new(Tight(10), name="sgd")
+    trainer, plain = new(Tight(10), name="sgd"), new(Tight(10), name="sgd")
     plain.optimizer.state.clear()
-    run(made), run(plain)
-    for one, other in zip(made.network.parameters(), plain.network.parameters(), strict=True):
+    run(trainer), run(plain)
+    for one, other in zip(trainer.network.parameters(), plain.network.parameters(), strict=True):
         assert torch.equal(one, other)
     assert all(
         torch.equal(
-            made.optimizer.state[one]["momentum_buffer"], plain.optimizer.state[other]["momentum_buffer"]
+            trainer.optimizer.state[one]["momentum_buffer"], plain.optimizer.state[other]["momentum_buffer"]
         )
-        for one, other in zip(made.network.parameters(), plain.network.parameters(), strict=True)
+        for one, other in zip(trainer.network.parameters(), plain.network.parameters(), strict=True)
     )
 
 
 @pytest.mark.parametrize("optimizer", [{"name": "adamw"}, {"name": "timm", "opt": "adamw"}], ids=str)
 def test_float16_with_clipping_continues_after_a_loss_that_is_nan(optimizer: dict[str, Any]) -> None:
     network = Spoilt({1})
-    made = learner(network, Optimizer.open(optimizer).build(list(network.named_parameters())), HALF)
-    events = run(made, precision=HALF, clip_grad_norm=1.0)
+    trainer = learner(network, Optimizer.open(optimizer).build(list(network.named_parameters())), HALF)
+    events = run(trainer, precision=HALF, clip_grad_norm=1.0)
     assert [event.step for event in events if isinstance(event, SkippedStep)] == [1]
     assert sum(isinstance(event, fit.StepEvent) for event in events) == 6
-    assert made.scaler.get_scale() == 2.0**15  # half of what it begins with: the gradients were not finite
+    assert trainer.scaler.get_scale() == 2.0**15  # half of what it begins with: the gradients were not finite
 
 
 def test_an_epoch_of_nothing_but_such_steps_ends_the_fit() -> None:
@@ -445,16 +447,16 @@ def test_onednn_s_one_text_for_everything_is_out_of_memory_where_memory_is_scarc
 
 
 def test_what_a_learner_holds_is_counted_by_hand() -> None:
-    made = new(Tight(10))
+    trainer = new(Tight(10))
     weights = 4 * (108 * 16 + 16 + 16 * 4)
-    assert memory.learner_bytes(made) == {
+    assert memory.learner_bytes(trainer) == {
         "weights": weights,
         "gradients": 0,
         "optimizer": 0,
         "average": weights,
     }
-    run(made)
-    assert memory.learner_bytes(made) == {
+    run(trainer)
+    assert memory.learner_bytes(trainer) == {
         "weights": weights,
         "gradients": weights,
         "optimizer": 2 * weights + 3 * 4,  # two moments, and the step count of each of three tensors
