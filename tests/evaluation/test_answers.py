@@ -35,46 +35,52 @@ def images(answers: int = 40, seed: int = 0) -> tuple[Table, Predictions]:
         ids, [Path(f"/nowhere/{name}") for name in ids], CLASSES, truth[owners], answers=names[owners]
     )
     shares = np.stack([1 - positive, positive], axis=1).astype(np.float32)
-    made = Predictions(ids, owners % 4, CLASSES, shares)
-    return table, made.take(order)
+    predictions = Predictions(ids, owners % 4, CLASSES, shares)
+    return table, predictions.take(order)
 
 
 def scoring(spec: object = "mean", metric: str = "auc") -> Scoring:
-    judge = Metric.open(metric)
-    return Scoring(judge, for_metric(Aggregator.open(spec), judge))
+    metric_plugin = Metric.open(metric)
+    return Scoring(metric_plugin, for_metric(Aggregator.open(spec), metric_plugin))
 
 
-def frame_of(table: Table, made: Predictions) -> pd.DataFrame:
+def frame_of(table: Table, predictions: Predictions) -> pd.DataFrame:
     """The positive class's probability, the answer and the label of each image, as pandas has them."""
-    frame = pd.DataFrame({"id": made.ids, "fold": made.folds, "p": made.probabilities[:, 1].astype(float)})
+    frame = pd.DataFrame(
+        {"id": predictions.ids, "fold": predictions.folds, "p": predictions.probabilities[:, 1].astype(float)}
+    )
     known = pd.DataFrame({"id": table.ids, "answer": table.answers, "label": table.labels})
     return frame.merge(known, on="id")
 
 
 def test_scores_are_those_of_scikit_learn_on_the_rows_that_pandas_joins() -> None:
-    table, made = images()
-    joined = frame_of(table, made).groupby("answer").agg(p=("p", "mean"), label=("label", "first"))
-    found = scores(scoring(), made, table)
-    assert found["auc"] == pytest.approx(roc_auc_score(joined["label"], joined["p"]), abs=1e-9)
-    assert found["log_loss"] == pytest.approx(log_loss(joined["label"], joined["p"]), abs=1e-6)
-    assert found["accuracy"] == pytest.approx(((joined["p"] > 0.5) == joined["label"]).mean())
+    table, predictions = images()
+    joined = frame_of(table, predictions).groupby("answer").agg(p=("p", "mean"), label=("label", "first"))
+    metric_scores = scores(scoring(), predictions, table)
+    assert metric_scores["auc"] == pytest.approx(roc_auc_score(joined["label"], joined["p"]), abs=1e-9)
+    assert metric_scores["log_loss"] == pytest.approx(log_loss(joined["label"], joined["p"]), abs=1e-6)
+    assert metric_scores["accuracy"] == pytest.approx(((joined["p"] > 0.5) == joined["label"]).mean())
 
 
 def test_each_folds_score_is_of_the_answers_that_it_held_out() -> None:
-    table, made = images()
-    found = with_scores(made, scoring("max"), table).provenance.require_fold_scores()
-    joined = frame_of(table, made).groupby("answer").agg(fold=("fold", "first"), label=("label", "first"))
-    largest = frame_of(table, made).assign(n=lambda f: 1 - f["p"]).groupby("answer")[["n", "p"]].max()
+    table, predictions = images()
+    fold_scores = with_scores(predictions, scoring("max"), table).provenance.require_fold_scores()
+    joined = (
+        frame_of(table, predictions).groupby("answer").agg(fold=("fold", "first"), label=("label", "first"))
+    )
+    largest = frame_of(table, predictions).assign(n=lambda f: 1 - f["p"]).groupby("answer")[["n", "p"]].max()
     joined["p"] = largest["p"] / largest.sum(axis=1)
     for fold, rows in joined.groupby("fold"):
-        assert found[str(fold)]["auc"] == pytest.approx(roc_auc_score(rows["label"], rows["p"]), abs=1e-9)
+        assert fold_scores[str(fold)]["auc"] == pytest.approx(
+            roc_auc_score(rows["label"], rows["p"]), abs=1e-9
+        )
 
 
 def test_a_fitted_option_is_cross_fitted_by_fold() -> None:
-    table, made = images()
+    table, predictions = images()
     recipe = scoring("top_k_mean", "log_loss")
-    joined, fitted = recipe.answers(made, table)
-    frame = frame_of(table, made)
+    joined, fitted = recipe.answers(predictions, table)
+    frame = frame_of(table, predictions)
 
     def top(rows: pd.DataFrame, k: int) -> pd.DataFrame:
         def mean_of_largest(column: pd.Series) -> float:
@@ -101,26 +107,28 @@ def test_the_cross_fitted_score_of_noise_is_lower_than_the_fitted_one() -> None:
     """With labels that carry no information, a choice among powers looks better on the rows that it was made on."""
     gaps = []
     for seed in range(12):
-        table, made = images(24, seed)
+        table, predictions = images(24, seed)
         rng = np.random.default_rng(seed)
         drawn = {name: int(rng.random() < 0.5) for name in np.unique(np.asarray(table.answers)).tolist()}
         table = replace(table, labels=np.array([drawn[name] for name in np.asarray(table.answers).tolist()]))
         recipe = scoring("confidence_weighted", "log_loss")
-        joined, fitted = recipe.answers(made, table)
-        again, _ = Scoring(recipe.metric, fitted).answers(made, table)
+        joined, fitted = recipe.answers(predictions, table)
+        again, _ = Scoring(recipe.metric, fitted).answers(predictions, table)
         truth = table.by_answer.take(table.by_answer.index_of(joined.ids)).targets()
         gaps.append(log_loss(truth, joined.probabilities) - log_loss(truth, again.probabilities))
     assert np.mean(gaps) > 0
 
 
 def test_repeats_have_a_row_an_answer_and_fold_and_are_scored_by_their_mean() -> None:
-    table, made = images()
-    second = replace(made, folds=made.folds + 4, probabilities=made.probabilities[:, ::-1].copy())
+    table, predictions = images()
+    second = replace(
+        predictions, folds=predictions.folds + 4, probabilities=predictions.probabilities[:, ::-1].copy()
+    )
     both = replace(
-        made,
-        ids=np.concatenate([made.ids, second.ids]),
-        folds=np.concatenate([made.folds, second.folds]),
-        probabilities=np.concatenate([made.probabilities, second.probabilities]),
+        predictions,
+        ids=np.concatenate([predictions.ids, second.ids]),
+        folds=np.concatenate([predictions.folds, second.folds]),
+        probabilities=np.concatenate([predictions.probabilities, second.probabilities]),
     )
     joined, _ = scoring().answers(both, table)
     assert len(joined) == 2 * 40
@@ -130,60 +138,64 @@ def test_repeats_have_a_row_an_answer_and_fold_and_are_scored_by_their_mean() ->
 
 
 def test_too_few_answers_to_cut_are_joined_by_the_mean() -> None:
-    table, made = images()
-    one = made.take(np.isin(made.ids, table.ids[np.asarray(table.answers) == "a00"]))
+    table, predictions = images()
+    one = predictions.take(np.isin(predictions.ids, table.ids[np.asarray(table.answers) == "a00"]))
     joined, fitted = scoring("top_k_mean").answers(one, table)
     assert np.allclose(joined.probabilities, one.probabilities.mean(axis=0), atol=1e-6)
     assert fitted.needs_fit()
 
 
 def test_without_answers_predictions_stay_as_they_are() -> None:
-    table, made = images()
+    table, predictions = images()
     plain = replace(table, answers=None)
-    assert scoring("top_k_mean").answers(made, plain)[0] is made
-    assert join_test_images(made, plain, Aggregator.open("max")) is made
+    assert scoring("top_k_mean").answers(predictions, plain)[0] is predictions
+    assert join_test_images(predictions, plain, Aggregator.open("max")) is predictions
 
 
 def test_several_labels_are_joined_column_by_column() -> None:
-    table, made = images()
+    table, predictions = images()
     rng = np.random.default_rng(3)
     hot = {name: rng.integers(0, 2, 2) for name in np.unique(np.asarray(table.answers)).tolist()}
     table = replace(
         table, labels=np.stack([hot[n] for n in np.asarray(table.answers).tolist()]).astype(np.int8)
     )
-    shares = rng.random((len(made), 2)).astype(np.float32)
-    made = replace(made, probabilities=shares, target=MULTI_HOT)
-    judge = Metric.open({"name": "f1", "average": "macro"})
+    shares = rng.random((len(predictions), 2)).astype(np.float32)
+    predictions = replace(predictions, probabilities=shares, target=MULTI_HOT)
+    metric = Metric.open({"name": "f1", "average": "macro"})
     recipe = Aggregator.open("noisy_or").with_known(target=MULTI_HOT)
-    joined, _ = Scoring(judge, recipe).answers(made, table)
+    joined, _ = Scoring(metric, recipe).answers(predictions, table)
     frame = pd.DataFrame(1 - shares.astype(float)).assign(
-        answer=[np.asarray(table.answers)[table.index_of([name])[0]] for name in made.ids.tolist()]
+        answer=[np.asarray(table.answers)[table.index_of([name])[0]] for name in predictions.ids.tolist()]
     )
     wanted = 1 - frame.groupby("answer").prod()
     assert np.allclose(joined.align(wanted.index), wanted.to_numpy(), atol=1e-6)
     truth = np.stack([hot[name] for name in joined.ids.tolist()])
-    score = scores(Scoring(judge, recipe), made, table)["f1"]
+    score = scores(Scoring(metric, recipe), predictions, table)["f1"]
     assert score == pytest.approx(f1_score(truth, joined.probabilities >= 0.5, average="macro"))
 
 
 def test_test_images_are_joined_by_fold_and_a_stranger_is_refused() -> None:
-    table, made = images()
+    table, predictions = images()
     test = replace(table, labels=None)
-    joined = join_test_images(made, test, Aggregator.open("mean"))
-    wanted = frame_of(table, made).groupby("answer")["p"].mean()
+    joined = join_test_images(predictions, test, Aggregator.open("mean"))
+    wanted = frame_of(table, predictions).groupby("answer")["p"].mean()
     assert np.allclose(joined.align(wanted.index)[:, 1], wanted, atol=1e-6)
     with pytest.raises(InvalidError, match="1 predicted images are not in the test table") as caught:
-        join_test_images(replace(made, ids=np.append(made.ids[:-1], "zzz")), test, Aggregator.open("mean"))
+        join_test_images(
+            replace(predictions, ids=np.append(predictions.ids[:-1], "zzz")), test, Aggregator.open("mean")
+        )
     assert caught.value.code == "D41"
 
 
 def test_a_sample_that_lists_images_gets_each_the_prediction_of_its_answer() -> None:
-    table, made = images()
+    table, predictions = images()
     test = replace(table, labels=None)
-    joined = join_test_images(replace(made, folds=made.folds * 0), test, Aggregator.open("mean"))
+    joined = join_test_images(
+        replace(predictions, folds=predictions.folds * 0), test, Aggregator.open("mean")
+    )
     spread = expand_to_images(joined, test, test.ids.tolist())
-    wanted = frame_of(table, made).groupby("answer")["p"].transform("mean")
-    assert np.allclose(spread.align(frame_of(table, made)["id"])[:, 1], wanted, atol=1e-6)
+    wanted = frame_of(table, predictions).groupby("answer")["p"].transform("mean")
+    assert np.allclose(spread.align(frame_of(table, predictions)["id"])[:, 1], wanted, atol=1e-6)
     assert expand_to_images(joined, test, joined.ids.tolist()) is joined
 
 

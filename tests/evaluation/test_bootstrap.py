@@ -109,14 +109,14 @@ DRAWN = np.arange(101) / 100  # 0 to 1: the 2.5th percentile is .025
 
 
 def test_the_interval_holds_95_per_cent_of_the_differences() -> None:
-    found = gain(Metric.open("accuracy"), "x", 0.9, 0.4, DRAWN + 0.5, np.full(101, 0.5))
-    assert found == Gain("x", 0.5, approx(0.025), approx(0.975))
-    assert found.is_significant
+    result = gain(Metric.open("accuracy"), "x", 0.9, 0.4, DRAWN + 0.5, np.full(101, 0.5))
+    assert result == Gain("x", 0.5, approx(0.025), approx(0.975))
+    assert result.is_significant
 
 
 def test_lower_is_a_gain_where_lower_is_better() -> None:
-    found = gain(Metric.open("log_loss"), "x", 0.4, 0.9, -DRAWN, np.zeros(101))
-    assert (found.value, found.is_significant) == (0.5, True)
+    result = gain(Metric.open("log_loss"), "x", 0.4, 0.9, -DRAWN, np.zeros(101))
+    assert (result.value, result.is_significant) == (0.5, True)
     assert not gain(Metric.open("log_loss"), "x", 0.9, 0.4, DRAWN, np.zeros(101)).is_significant
 
 
@@ -135,14 +135,14 @@ def test_draws_without_a_score_are_left_out_and_too_few_give_no_interval() -> No
     some = np.where(np.arange(101) % 3 == 0, np.nan, DRAWN + 0.1)
     assert gain(Metric.open("auc"), "x", 0.9, 0.4, some, np.zeros(101)).is_significant
     few = np.where(np.arange(101) % 3 == 0, DRAWN + 0.1, np.nan)
-    found = gain(Metric.open("auc"), "x", 0.9, 0.4, few, np.zeros(101))
-    assert (found.low, found.high, found.is_significant) == (None, None, False)
+    result = gain(Metric.open("auc"), "x", 0.9, 0.4, few, np.zeros(101))
+    assert (result.low, result.high, result.is_significant) == (None, None, False)
 
 
 def test_half_of_the_draws_are_enough_for_an_interval() -> None:
     half = np.array([0.1, 0.2, np.nan, np.nan])
-    found = gain(Metric.open("auc"), "x", 0.9, 0.4, half, np.zeros(4))
-    assert (found.low, found.high) == (approx(0.1025), approx(0.1975))
+    result = gain(Metric.open("auc"), "x", 0.9, 0.4, half, np.zeros(4))
+    assert (result.low, result.high) == (approx(0.1025), approx(0.1975))
     assert gain(Metric.open("auc"), "x", 0.9, 0.4, np.append(half, np.nan), np.zeros(5)).low is None
 
 

@@ -46,17 +46,17 @@ def marked(rows: int) -> np.ndarray:
 
 def test_each_fold_is_predicted_by_a_fit_on_the_other_folds() -> None:
     truth, folds = np.array([0, 0, 1, 1]), np.array([0, 1, 0, 1])
-    found, fitted = cross_fit(Marked(prior=()), marked(4), truth, folds)
+    probabilities, fitted = cross_fit(Marked(prior=()), marked(4), truth, folds)
     assert FITTED == [[1, 3], [0, 2], [0, 1, 2, 3]]
-    assert found.tolist() == [[0.5, 0.5]] * 4
+    assert probabilities.tolist() == [[0.5, 0.5]] * 4
     assert fitted.prior == (0.5, 0.5)
 
 
 def test_a_row_has_no_part_in_its_own_prediction() -> None:
     truth, folds = np.array([0, 0, 0, 1]), np.array([0, 1, 2, 3])
-    found, fitted = cross_fit(Marked(), marked(4), truth, folds)
-    assert found[3].tolist() == [1, 0]
-    assert found[0].tolist() == pytest.approx([2 / 3, 1 / 3])
+    probabilities, fitted = cross_fit(Marked(), marked(4), truth, folds)
+    assert probabilities[3].tolist() == [1, 0]
+    assert probabilities[0].tolist() == pytest.approx([2 / 3, 1 / 3])
     assert fitted.prior == (0.75, 0.25)
 
 

@@ -25,8 +25,8 @@ from tests.drawn_families import Family, File, write_family
 
 STOCK = sorted(
     name
-    for name, found in locations("ensembler", None).items()
-    if found[0].source == "kit" and Ensembler.open(name).takes_labels("class_index")
+    for name, sources in locations("ensembler", None).items()
+    if sources[0].source == "kit" and Ensembler.open(name).takes_labels("class_index")
 )
 FAMILIES = st.builds(
     Family,
@@ -247,10 +247,10 @@ def test_a_metric_without_a_score_in_a_fold_leaves_that_cell_open(tmp_path: Path
 
     table = (tmp_path / "data" / "train.csv").read_text().splitlines()[1:]
     folds = np.array([int(line.split(",")[1] == "c1") for line in table])
-    made = Folds(files[0][0].ids, folds[:, None])
+    assignment = Folds(files[0][0].ids, folds[:, None])
     for place, (oof, _) in enumerate(files):
-        made.write(tmp_path / "runs" / f"m{place}" / "folds.csv")
-        oof.write(folds=folds, about={**oof.about, "folds": made.fingerprint()})
+        assignment.write(tmp_path / "runs" / f"m{place}" / "folds.csv")
+        oof.write(folds=folds, about={**oof.about, "folds": assignment.fingerprint()})
     submitted = submit_blend(workspace, ["m0", "m1"])
     assert submitted.comparison.blend.folds == {0: None, 1: None}
     assert np.isfinite(submitted.cv)
@@ -264,9 +264,9 @@ def test_a_metric_without_a_score_in_a_fold_leaves_that_cell_open(tmp_path: Path
 def test_diversity_is_finite_and_symmetric(family: Family) -> None:
     with tempfile.TemporaryDirectory() as folder:
         workspace, _ = write_family(Path(folder), family)
-        found = diversity(workspace, [f"m{number}" for number in range(family.members)])
-        for matrix in (found.correlation, found.overlap):
+        result = diversity(workspace, [f"m{number}" for number in range(family.members)])
+        for matrix in (result.correlation, result.overlap):
             assert np.isfinite(matrix).all()
             np.testing.assert_allclose(matrix, matrix.T)
             assert (matrix.diagonal() == 1).all()
-        assert len(found.gains) == (family.members if family.members > 1 else 0)
+        assert len(result.gains) == (family.members if family.members > 1 else 0)

@@ -16,9 +16,9 @@ def ranked(similarities: list[list[float]], relevant: list[list[int]], wanted: l
 
 def test_average_precision_by_hand() -> None:
     # (1/1 + 2/3) / 2, 1/2 / min(5, 3), and a query that wants nothing
-    found = ranked([[0.9, 0.8, 0.7]] * 3, [[1, 0, 1], [0, 1, 0], [0, 0, 0]], [2, 5, 0])
-    assert mean_average_precision(found, 3) == pytest.approx((5 / 6 + 1 / 6) / 2)
-    assert mean_average_precision(found, 1) == pytest.approx((1 + 0) / 2)
+    images = ranked([[0.9, 0.8, 0.7]] * 3, [[1, 0, 1], [0, 1, 0], [0, 0, 0]], [2, 5, 0])
+    assert mean_average_precision(images, 3) == pytest.approx((5 / 6 + 1 / 6) / 2)
+    assert mean_average_precision(images, 1) == pytest.approx((1 + 0) / 2)
     assert np.isnan(mean_average_precision(ranked([[0.9]], [[0]], [0]), 1))
 
 
@@ -34,7 +34,7 @@ def test_the_f1_of_sets_is_that_of_python_sets(with_self: bool) -> None:
     cosines = vectors @ vectors.T
     np.fill_diagonal(cosines, -2)
     order = np.argsort(-cosines, axis=1)[:, :39]
-    found = RankedImages(
+    images = RankedImages(
         np.take_along_axis(cosines, order, axis=1),
         groups[order] == groups[:, None],
         np.bincount(groups)[groups] - 1,
@@ -46,10 +46,10 @@ def test_the_f1_of_sets_is_that_of_python_sets(with_self: bool) -> None:
         for row in range(40)
     ]
     rule = SetRule(0.4, 0, 40, with_self)
-    rows = rule.score_rows(found)
+    rows = rule.score_rows(images)
     assert rows.mean() == pytest.approx(brute_f1(sets, right))
-    fitted = SetRule(0, 0, 40, with_self).fit(found)
-    assert fitted.score_rows(found).mean() >= rows.mean()
+    fitted = SetRule(0, 0, 40, with_self).fit(images)
+    assert fitted.score_rows(images).mean() >= rows.mean()
 
 
 def test_a_set_has_at_least_and_at_most_so_many_images() -> None:
@@ -62,11 +62,11 @@ def test_a_set_has_at_least_and_at_most_so_many_images() -> None:
 def test_a_threshold_is_scored_on_other_folds_than_it_was_fitted_on() -> None:
     # fold 0 is right above .6 alone, fold 1 above .2
     similarities = [[0.9, 0.5], [0.8, 0.4], [0.3, 0.1], [0.35, 0.15]]
-    found = ranked(similarities, [[1, 0], [1, 0], [1, 0], [1, 0]], [1, 1, 1, 1])
+    images = ranked(similarities, [[1, 0], [1, 0], [1, 0], [1, 0]], [1, 1, 1, 1])
     folds = np.array([0, 0, 1, 1])
     rule = SetRule(0, 1, 50, True)
-    first, second = rule.fit(found.take(folds == 0)), rule.fit(found.take(folds == 1))
-    score, fitted = cross_fit_sets(rule, found, folds)
-    by_hand = [*second.score_rows(found.take(folds == 0)), *first.score_rows(found.take(folds == 1))]
+    first, second = rule.fit(images.take(folds == 0)), rule.fit(images.take(folds == 1))
+    score, fitted = cross_fit_sets(rule, images, folds)
+    by_hand = [*second.score_rows(images.take(folds == 0)), *first.score_rows(images.take(folds == 1))]
     assert score == pytest.approx(np.mean(by_hand))
-    assert score < fitted.score_rows(found).mean()
+    assert score < fitted.score_rows(images).mean()

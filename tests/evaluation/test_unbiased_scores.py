@@ -39,10 +39,10 @@ def test_in_sample_is_optimistic_and_nested_is_not(spec: dict[str, object]) -> N
     flattery, error = [], []
     for seed in range(8):
         members, truth = drawn(seed, 12, 8 * ROWS, 4, signal=1.0)
-        found, fitted = comparison(Ensembler.open(spec), members[:, :ROWS], truth[:ROWS])
+        result, fitted = comparison(Ensembler.open(spec), members[:, :ROWS], truth[:ROWS])
         fresh = F1.score(truth[ROWS:], fitted.blend(members[:, ROWS:]))
-        flattery.append(found.blend.in_sample - fresh)
-        error.append(found.blend.cv - fresh)
+        flattery.append(result.blend.in_sample - fresh)
+        error.append(result.blend.cv - fresh)
     assert np.mean(flattery) > 0.02  # every time, by far more than it wavers
     assert np.mean(flattery) > 3 * np.std(flattery) / np.sqrt(8)
     assert abs(np.mean(error)) < 2 * np.std(error) / np.sqrt(8) + 0.005
@@ -51,20 +51,22 @@ def test_in_sample_is_optimistic_and_nested_is_not(spec: dict[str, object]) -> N
 
 def test_what_is_not_fitted_scores_the_same_in_sample() -> None:
     members, truth = drawn(members=3)
-    found, _ = comparison(Ensembler.open("geometric"), members, truth)
-    assert found.blend.in_sample == pytest.approx(found.blend.cv)
-    for score in (*found.members, found.mean):
+    result, _ = comparison(Ensembler.open("geometric"), members, truth)
+    assert result.blend.in_sample == pytest.approx(result.blend.cv)
+    for score in (*result.members, result.mean):
         assert score.in_sample == score.cv
 
 
 def test_the_gain_of_choosing_among_equals_is_not_shown_and_a_simpler_choice_is_named() -> None:
     members, truth = drawn(3, 12, ROWS, 4, signal=1.0)
-    found, _ = comparison(
+    result, _ = comparison(
         Ensembler.open({"name": "hill_climb", "metric": "macro_f1", "rounds": 10}), members, truth
     )
-    assert found.blend.in_sample > found.mean.cv
-    assert not any(one.is_significant for one in found.blend.gains)
-    assert found.recommended == found.best  # of 300 rows no gain of the mean over the best of twelve is shown
+    assert result.blend.in_sample > result.mean.cv
+    assert not any(one.is_significant for one in result.blend.gains)
+    assert (
+        result.recommended == result.best
+    )  # of 300 rows no gain of the mean over the best of twelve is shown
     members, truth = drawn(3, 12, 8 * ROWS, 4, signal=1.0)
     assert comparison(Ensembler.open("geometric"), members, truth)[0].recommended == MEAN
 
@@ -83,12 +85,12 @@ def test_the_best_member_is_chosen_again_in_every_draw_and_the_one_of_all_rows_s
     folds, mean = np.arange(200) % 5, members.mean(axis=0)
     plain = [MemberPredictions(f"m{number}", one, one) for number, one in enumerate(members)]
     both = [MemberPredictions(MEAN, mean, mean), MemberPredictions(BLEND, mean, mean)]
-    found = compare(Metric.open("accuracy"), truth, folds, None, [*plain, *both])
+    result = compare(Metric.open("accuracy"), truth, folds, None, [*plain, *both])
     right, base = mean.argmax(axis=1) == truth, members.argmax(axis=2) == truth
-    gain, _, over_top = found.blend.gains
+    gain, _, over_top = result.blend.gains
     assert (gain.value, gain.low, gain.high) == pytest.approx(by_hand(right, base))
     top = int(base.mean(axis=1).argmax())
-    assert over_top.over == found.best == f"m{top}"
+    assert over_top.over == result.best == f"m{top}"
     assert (over_top.value, over_top.low, over_top.high) == pytest.approx(by_hand(right, base[[top]]))
     assert gain.value == over_top.value
     assert gain.low is not None
@@ -106,9 +108,9 @@ def test_a_near_tie_in_one_fold_does_not_change_what_the_gain_is_over() -> None:
     mean = members.mean(axis=0)
     plain = [MemberPredictions(f"m{number}", one, one) for number, one in enumerate(members)]
     both = [MemberPredictions(MEAN, mean, mean), MemberPredictions(BLEND, mean, mean)]
-    found = compare(Metric.open("accuracy"), truth, folds, None, [*plain, *both])
-    assert found.best == "m0"
-    assert found.blend.gains[0].value == pytest.approx((mean.argmax(axis=1) == truth).mean() - 54 / 60)
+    result = compare(Metric.open("accuracy"), truth, folds, None, [*plain, *both])
+    assert result.best == "m0"
+    assert result.blend.gains[0].value == pytest.approx((mean.argmax(axis=1) == truth).mean() - 54 / 60)
 
 
 @pytest.mark.parametrize(
@@ -123,12 +125,12 @@ def test_a_near_tie_in_one_fold_does_not_change_what_the_gain_is_over() -> None:
 def test_a_blend_with_all_weight_on_one_member_claims_no_gain(spec: dict[str, object]) -> None:
     members, truth = drawn(0, 3, 200, 4, signal=1.0)
     members[1] = drawn(0, 1, 200, 4, signal=4.0)[0][0]
-    found, _ = comparison(Ensembler.open(spec), members, truth)
-    assert found.sole == found.best == found.recommended == "m1"
-    assert not any(one.is_significant for one in found.blend.gains)
-    assert all(one.low is None for one in found.blend.gains)
-    assert "all weight is on m1" in recommendation(found)
-    assert "shown" not in recommendation(found)
+    result, _ = comparison(Ensembler.open(spec), members, truth)
+    assert result.sole == result.best == result.recommended == "m1"
+    assert not any(one.is_significant for one in result.blend.gains)
+    assert all(one.low is None for one in result.blend.gains)
+    assert "all weight is on m1" in recommendation(result)
+    assert "shown" not in recommendation(result)
 
 
 def test_thresholds_on_one_member_are_more_than_the_member() -> None:
@@ -147,19 +149,19 @@ def test_a_real_gain_is_shown() -> None:
     good, truth = drawn(0, 3, 600, 4, signal=2.0)
     poor = drawn(1, 6, 600, 4, signal=0.0, shared=4.0)[0]
     members = np.concatenate([good, poor])
-    found, _ = comparison(Ensembler.open({"name": "simplex"}), members, truth)
-    assert found.blend.gains[1].over == MEAN
-    assert all(one.is_significant for one in found.blend.gains)
-    assert found.recommended == BLEND
+    result, _ = comparison(Ensembler.open({"name": "simplex"}), members, truth)
+    assert result.blend.gains[1].over == MEAN
+    assert all(one.is_significant for one in result.blend.gains)
+    assert result.recommended == BLEND
 
 
 def test_one_good_member_is_simpler_than_its_mean_with_noise() -> None:
     good, truth = drawn(0, 1, 400, 4, signal=3.0)
     members = np.concatenate([good, drawn(1, 2, 400, 4, signal=0.0)[0]])
-    found, _ = comparison(Ensembler.open("mean"), members, truth)
-    assert found.best == found.recommended == "m0"
-    assert found.mean.gains[0].high is not None
-    assert found.mean.gains[0].high < 0
+    result, _ = comparison(Ensembler.open("mean"), members, truth)
+    assert result.best == result.recommended == "m0"
+    assert result.mean.gains[0].high is not None
+    assert result.mean.gains[0].high < 0
 
 
 def width(gain: Gain) -> float:
@@ -203,6 +205,6 @@ def test_a_fold_without_a_score_is_left_open() -> None:
     members, truth = drawn(members=2, classes=2, rows=40)
     folds = truth.copy()  # each fold has one class, so no AUC
     plain = [MemberPredictions(name, members[0], members[0]) for name in ("m0", MEAN, BLEND)]
-    found = compare(Metric.open("auc"), truth, folds, None, plain)
-    assert found.blend.folds == {0: None, 1: None}
-    assert found.blend.cv > 0.5
+    result = compare(Metric.open("auc"), truth, folds, None, plain)
+    assert result.blend.folds == {0: None, 1: None}
+    assert result.blend.cv > 0.5

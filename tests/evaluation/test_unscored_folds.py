@@ -30,8 +30,8 @@ def opened(metric: object, rows: Table) -> Metric:
 
 def test_a_fold_of_one_class_has_no_auc_but_an_accuracy() -> None:
     rows = table(np.array([0, 1, 1, 1, 0, 1]), ("no", "yes"))
-    found = find_unscored_folds(opened("auc", rows), rows, FOLDS)
-    assert list(found) == [1]
+    reasons = find_unscored_folds(opened("auc", rows), rows, FOLDS)
+    assert list(reasons) == [1]
     assert find_unscored_folds(opened("accuracy", rows), rows, FOLDS) == {}
     with pytest.warns(KitWarning, match="^W90 fold 1 will have no auc: "):
         warn_of_unscored_folds(opened("auc", rows), rows, FOLDS)
@@ -48,8 +48,8 @@ def test_a_fold_without_a_label_of_a_part_has_no_score() -> None:
     )
     classes = ("root=x", "root=y", "vowel=u", "vowel=v")
     rows = table(labels, classes, SeveralTarget((("root", 2), ("vowel", 2))))
-    found = find_unscored_folds(opened("parts", rows), rows, FOLDS)
-    assert found == {1: "no scored row has a label of part 'vowel'"}
+    reasons = find_unscored_folds(opened("parts", rows), rows, FOLDS)
+    assert reasons == {1: "no scored row has a label of part 'vowel'"}
 
 
 def test_every_fold_of_numbers_has_an_error() -> None:
