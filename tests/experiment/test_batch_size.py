@@ -122,11 +122,11 @@ def test_kit_memory_prints_draws_and_gives_numbers(
     assert "largest batch that fits: " in said
     assert (competition / "m.png").read_bytes().startswith(b"\x89PNG")
     assert run(["memory", "--batch-size", "8,16", "--json"]) == 0
-    found = json.loads(capsys.readouterr().out)
-    small, large = found["sizes"]
+    report = json.loads(capsys.readouterr().out)
+    small, large = report["sizes"]
     assert large["parts"]["activations"] > small["parts"]["activations"]
     assert small["peak"] == sum(small["parts"].values())
-    assert found["measured"]["images"] == 16
+    assert report["measured"]["images"] == 16
 
 
 def test_kit_memory_reads_no_image(competition: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -152,10 +152,10 @@ def test_a_real_step_that_runs_out_of_memory_is_reported_and_does_not_fit(
 
     monkeypatch.setattr(torch.nn.Conv2d, "forward", short)
     assert run(["memory", "--batch-size", "8,32", "--json"]) == 0
-    made = json.loads(capsys.readouterr().out)
-    assert [size["fits"] for size in made["sizes"]] == [True, False]
-    assert made["largest"] == 31
-    assert made["measured"]["failed"].startswith("R02 out of memory (forward")
+    report = json.loads(capsys.readouterr().out)
+    assert [size["fits"] for size in report["sizes"]] == [True, False]
+    assert report["largest"] == 31
+    assert report["measured"]["failed"].startswith("R02 out of memory (forward")
     assert run(["memory", "--batch-size", "32"]) == 0
     assert "a real step of 32 images failed: R02 out of memory (forward" in capsys.readouterr().out
 
@@ -163,8 +163,8 @@ def test_a_real_step_that_runs_out_of_memory_is_reported_and_does_not_fit(
 def test_several_ranks_need_their_buckets_too() -> None:
     network = torch.nn.Linear(3, 5)
     network.bias.requires_grad_(False)
-    made = Learner(network, torch.optim.SGD(network.parameters()), None, torch.amp.GradScaler("cpu"))
-    assert _exchange_bytes(made) == 4 * 15
+    learner = Learner(network, torch.optim.SGD(network.parameters()), None, torch.amp.GradScaler("cpu"))
+    assert _exchange_bytes(learner) == 4 * 15
     shared = replace(sized(100 * MIB), exchange=10 * MIB)
     assert shared.largest() == 10
     assert shared.parts(1)["gradients"] == sized(100 * MIB).parts(1)["gradients"] + 10 * MIB

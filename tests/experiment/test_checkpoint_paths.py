@@ -15,7 +15,7 @@ from kit.stages.prediction.tta import tta
 from kit.stages.training.train import train
 
 
-def found(root: Path, *paths: str) -> list[tuple[str, str, dict[int, str]]]:
+def checkpoint_groups(root: Path, *paths: str) -> list[tuple[str, str, dict[int, str]]]:
     """Run, suffix, and the checkpoint a fold."""
     return [
         (target.run.name, target.epoch_suffix, {fold: path.name for fold, path in target.folds.items()})
@@ -24,23 +24,25 @@ def found(root: Path, *paths: str) -> list[tuple[str, str, dict[int, str]]]:
 
 
 def test_a_run_a_fold_and_a_checkpoint_are_targets(space: Path) -> None:
-    assert found(space, "runs/a") == [("a", "", {0: "0002", 1: "0002"})]
-    assert found(space, "runs/a/fold-1") == [("a", "", {1: "0002"})]
-    assert found(space, "runs/a/fold-1/0002", "runs/a/fold-0") == [("a", "", {1: "0002", 0: "0002"})]
-    assert found(space, "runs/a/fold-1/0001") == [("a", "-0001", {1: "0001"})]
+    assert checkpoint_groups(space, "runs/a") == [("a", "", {0: "0002", 1: "0002"})]
+    assert checkpoint_groups(space, "runs/a/fold-1") == [("a", "", {1: "0002"})]
+    assert checkpoint_groups(space, "runs/a/fold-1/0002", "runs/a/fold-0") == [
+        ("a", "", {1: "0002", 0: "0002"})
+    ]
+    assert checkpoint_groups(space, "runs/a/fold-1/0001") == [("a", "-0001", {1: "0001"})]
 
 
 def test_the_newest_checkpoint_of_an_unfinished_fold_is_marked(space: Path) -> None:
     (space / "runs/a/fold-1/oof.parquet").unlink()
-    assert found(space, "runs/a/fold-1/0002") == [("a", "-0002", {1: "0002"})]
+    assert checkpoint_groups(space, "runs/a/fold-1/0002") == [("a", "-0002", {1: "0002"})]
     with pytest.raises(ConfigError, match="C15"):
-        found(space, "runs/a/fold-1")
+        checkpoint_groups(space, "runs/a/fold-1")
 
 
 def test_a_run_with_an_unfinished_fold_says_so(space: Path) -> None:
     train(space, name="b", folds=[1])
     with pytest.warns(KitWarning, match="W13 b is not finished, so kit predicts without fold 0"):
-        assert found(space, "runs/b") == [("b", "", {1: "0002"})]
+        assert checkpoint_groups(space, "runs/b") == [("b", "", {1: "0002"})]
 
 
 @pytest.mark.parametrize("name", ["best", "0007", "2", "\u00b2"])
@@ -72,6 +74,6 @@ def test_folders_with_other_names_are_no_checkpoints(space: Path) -> None:
 def test_a_renamed_run_predicts_as_itself(space: Path) -> None:
     tta(space, ["runs/a"], "hflip")
     (space / "runs/a").rename(space / "runs/z")
-    (made,) = tta(space, ["runs/z"], "hflip")
-    assert made.member == "runs/z@hflip"
-    assert made.computed
+    (tta_result,) = tta(space, ["runs/z"], "hflip")
+    assert tta_result.member == "runs/z@hflip"
+    assert tta_result.computed

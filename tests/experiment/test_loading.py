@@ -33,10 +33,10 @@ def setting_of(space: Path, *overrides: str, name: str = "student") -> RunContex
     return finish(prepare_run(Workspace.find(space, overrides), Run(space / "runs" / name)))
 
 
-def taught(space: Path, name: str = "first", **asked: object) -> Path:
+def taught(space: Path, name: str = "first", **options: object) -> Path:
     """Pseudo-labels of three test rows, by teachers that are sure of nothing else."""
     plant(space, "test", sure(LESSON))
-    pseudo(space, ["runs/a"], name, PseudoRequest(**asked))  # type: ignore[arg-type]
+    pseudo(space, ["runs/a"], name, PseudoRequest(**options))  # type: ignore[arg-type]
     return space
 
 
@@ -45,18 +45,18 @@ def taught(space: Path, name: str = "first", **asked: object) -> Path:
 
 def test_test_rows_follow_the_training_rows_with_their_images_and_labels(school: Path) -> None:
     setting, plain = setting_of(taught(school), "pseudo_labels=pseudo_labels/first"), setting_of(school)
-    made, own = setting.training_data(0, Loss.open("focal")), plain.training_data(0, Loss.open("focal"))
-    added = made.rows[len(own.rows) :]
-    assert made.rows[: len(own.rows)].tolist() == own.rows.tolist()
+    data, own = setting.training_data(0, Loss.open("focal")), plain.training_data(0, Loss.open("focal"))
+    added = data.rows[len(own.rows) :]
+    assert data.rows[: len(own.rows)].tolist() == own.rows.tolist()
     assert setting.ids[added].tolist() == list(LESSON)
-    assert made.labels[added].tolist() == list(LESSON.values())
-    assert made.targets is None
+    assert data.labels[added].tolist() == list(LESSON.values())
+    assert data.targets is None
     (batches,) = [stage.batches for stage in train_stages(setting, 0)]
     assert isinstance(batches, TrainBatches)
-    assert set(batches.order(0).tolist()) == set(made.rows.tolist())
+    assert set(batches.order(0).tolist()) == set(data.rows.tolist())
     for row, name in zip(added.tolist(), LESSON, strict=True):
-        assert made.cache.paths[row].stem == name
-        assert np.array_equal(made.cache[row], setting.pseudo_rows.loaded.cache[TEST.index(name)])  # type: ignore[union-attr]
+        assert data.cache.paths[row].stem == name
+        assert np.array_equal(data.cache[row], setting.pseudo_rows.loaded.cache[TEST.index(name)])  # type: ignore[union-attr]
     assert (setting.pseudo_row_count(0), plain.pseudo_row_count(0)) == (3, 0)
     held_out = setting.ids[setting.oof_rows(0)]
     assert not set(held_out.tolist()) & set(LESSON)
@@ -64,29 +64,31 @@ def test_test_rows_follow_the_training_rows_with_their_images_and_labels(school:
 
 def test_a_loss_of_soft_rows_is_given_probabilities_and_ones(school: Path) -> None:
     setting = setting_of(taught(school, labels="soft"), "pseudo_labels=pseudo_labels/first")
-    made = setting.training_data(1, Loss.open("cross_entropy"))
-    assert made.targets is not None
-    own = made.rows[:-3]
-    assert made.targets[own].argmax(1).tolist() == made.labels[own].tolist()
-    assert set(made.targets[own].ravel().tolist()) == {0.0, 1.0}
+    data = setting.training_data(1, Loss.open("cross_entropy"))
+    assert data.targets is not None
+    own = data.rows[:-3]
+    assert data.targets[own].argmax(1).tolist() == data.labels[own].tolist()
+    assert set(data.targets[own].ravel().tolist()) == {0.0, 1.0}
     np.testing.assert_allclose(
-        made.targets[made.rows[-3:]], [[0.96, 0.02, 0.02], [0.02, 0.96, 0.02], [0.02, 0.02, 0.96]]
+        data.targets[data.rows[-3:]], [[0.96, 0.02, 0.02], [0.02, 0.96, 0.02], [0.02, 0.02, 0.96]]
     )
 
 
 def test_distillation_is_given_the_label_and_the_word_of_the_folds_own_teachers(school: Path) -> None:
-    plant(school, "train", lambda found: np.eye(3)[found.folds])  # fold 0 says class 0 of all, fold 1 class 1
+    plant(
+        school, "train", lambda predictions: np.eye(3)[predictions.folds]
+    )  # fold 0 says class 0 of all, fold 1 class 1
     setting = setting_of(
         taught(school, rows=("test", "train")), "pseudo_labels=pseudo_labels/first", "loss=distillation"
     )
     for fold in (0, 1):
-        made = setting.training_data(fold, Loss.open("distillation"))
-        assert made.targets is not None
-        own = made.rows[:-3]
-        assert made.targets[made.rows, 0].tolist() == made.labels[made.rows].tolist()
-        assert made.targets[own, 1:].tolist() == np.eye(3)[[fold] * len(own)].tolist()
-        assert made.targets[made.rows[-3:], 1:].argmax(1).tolist() == [0, 1, 2]
-        assert not made.targets[setting.oof_rows(fold), 1:].any()  # of these nobody says anything
+        data = setting.training_data(fold, Loss.open("distillation"))
+        assert data.targets is not None
+        own = data.rows[:-3]
+        assert data.targets[data.rows, 0].tolist() == data.labels[data.rows].tolist()
+        assert data.targets[own, 1:].tolist() == np.eye(3)[[fold] * len(own)].tolist()
+        assert data.targets[data.rows[-3:], 1:].argmax(1).tolist() == [0, 1, 2]
+        assert not data.targets[setting.oof_rows(fold), 1:].any()  # of these nobody says anything
 
 
 def test_a_test_row_without_an_image_is_left_out(school: Path) -> None:
@@ -97,8 +99,8 @@ def test_a_test_row_without_an_image_is_left_out(school: Path) -> None:
         tta(space, ["runs/a"])
     plant(school, "test", sure(LESSON))
     with pytest.warns(UserWarning, match="predicted as the class prior"):
-        made = pseudo(space, ["runs/a"], "first")
-    assert made.folds == {0: 2, 1: 2}
+        pseudo_labels = pseudo(space, ["runs/a"], "first")
+    assert pseudo_labels.folds == {0: 2, 1: 2}
     with pytest.warns(UserWarning, match="predicted as the class prior"):
         setting = setting_of(school, "pseudo_labels=pseudo_labels/first", *bad)
     assert setting.ids[setting.training_data(0, Loss.open("focal")).rows[-2:]].tolist() == ["060", "065"]
@@ -110,13 +112,13 @@ def test_a_test_row_without_an_image_is_left_out(school: Path) -> None:
 def test_a_students_weights_are_the_same_whatever_another_folds_teachers_say(school: Path) -> None:
     """Fold 1's networks trained on what fold 0 holds out: nothing of them may reach fold 0's student."""
     keys = ["loss=distillation", "epochs=1"]
-    asked = PseudoRequest(Rule(0.6), rows=("test", "train"))
+    request = PseudoRequest(Rule(0.6), rows=("test", "train"))
     weights, scored = [], []
     for name in ("before", "after"):
-        pseudo(school, ["runs/a"], name, asked)
+        pseudo(school, ["runs/a"], name, request)
         train(school, [*keys, f"pseudo_labels=pseudo_labels/{name}"], name=name)
-        found = [checkpoints.latest(school / "runs" / name / f"fold-{fold}") for fold in (0, 1)]
-        weights.append([one.prediction_weights for one in found if one is not None])
+        latest = [checkpoints.latest(school / "runs" / name / f"fold-{fold}") for fold in (0, 1)]
+        weights.append([one.prediction_weights for one in latest if one is not None])
         scored.append(Predictions.read(school / "runs" / name / "fold-0" / "oof.parquet").probabilities)
         for split in ("test", "oof", "train"):
             plant(school, split, another_fold(1))
@@ -135,11 +137,11 @@ def test_a_student_trains_resumes_and_labels_the_next_round(
     school: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(taught(school))
-    asked = ["train", "--name", "student", "pseudo_labels=pseudo_labels/first", "epochs=1"]
-    assert command([*asked, "--dry-run"]) == 0
+    arguments = ["train", "--name", "student", "pseudo_labels=pseudo_labels/first", "epochs=1"]
+    assert command([*arguments, "--dry-run"]) == 0
     assert "{0: (33, 30), 1: (33, 30)}" in capsys.readouterr().out
-    assert command(asked) == 0
-    assert command(asked) == 0
+    assert command(arguments) == 0
+    assert command(arguments) == 0
     assert "runs/student is finished" in capsys.readouterr().err
     assert command(["train", "--name", "student", "epochs=1"]) == 2  # without them it is another experiment
     assert Run(school / "runs" / "student").manifest["provenance"]["pseudo"]["round"] == 1
@@ -153,31 +155,31 @@ def test_a_student_trains_resumes_and_labels_the_next_round(
 
 
 def test_a_run_does_not_go_on_with_other_labels(school: Path) -> None:
-    asked = ["pseudo_labels=pseudo_labels/first", "epochs=1"]
-    train(taught(school), asked, name="student", folds=[0])
+    overrides = ["pseudo_labels=pseudo_labels/first", "epochs=1"]
+    train(taught(school), overrides, name="student", folds=[0])
     plant(school, "test", sure({"061": 1}))
     shutil.rmtree(school / "pseudo_labels")
     pseudo(school, ["runs/a"], "first")
     with pytest.raises(DataError, match=r"D60(.|\n)*pseudo labels"):
-        train(school, asked, name="student")
+        train(school, overrides, name="student")
 
 
 def test_a_fold_whose_teachers_were_not_trained_is_refused_and_the_other_trained(school: Path) -> None:
     plant(school, "test", sure(LESSON))
     for split in ("oof", "test"):
-        found = read(school, split)
-        found.take(found.folds == 1).write(
+        predictions = read(school, split)
+        predictions.take(predictions.folds == 1).write(
             school / "runs" / "a" / "predictions" / "plain" / f"{split}.parquet"
         )
     with pytest.warns(UserWarning, match="W23"):
         pseudo(school, ["runs/a"], "half")
-    asked = ["pseudo_labels=pseudo_labels/half", "epochs=1"]
+    overrides = ["pseudo_labels=pseudo_labels/half", "epochs=1"]
     with pytest.raises(
         ConfigError, match=r"C36 pseudo_labels 'half' has no labels for fold 0(.|\n)*--folds 1"
     ):
-        train(school, asked, name="student")
+        train(school, overrides, name="student")
     assert not list((school / "runs" / "student").glob("fold-*/*/manifest.json"))
-    train(school, asked, name="student", folds=[1])
+    train(school, overrides, name="student", folds=[1])
 
 
 @pytest.mark.parametrize(

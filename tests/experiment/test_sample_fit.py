@@ -23,7 +23,7 @@ DATA = '{"data": {"train": "train.csv", "sample": "sample.csv", "images": "image
 TEST = csv("id,place,file", "te00,x,te00.jpg", "te01,y,te01.jpg", "te02,x,te02.jpg")
 
 
-def found(root: Path, *overrides: str, files: dict[str, str] | None = None) -> list[Misfit]:
+def sample_findings(root: Path, *overrides: str, files: dict[str, str] | None = None) -> list[Misfit]:
     if files is not None:
         make(root, {"config.json": DATA, "train.csv": TRAIN, "test.csv": TEST, **files}, IMAGES)
     space = Workspace.open(root, overrides)
@@ -36,19 +36,19 @@ def found(root: Path, *overrides: str, files: dict[str, str] | None = None) -> l
 
 def mended(root: Path, misfit: Misfit) -> list[Misfit]:
     (line,) = shlex.split(misfit.hint)
-    return found(root, line)
+    return sample_findings(root, line)
 
 
 def test_a_sample_that_fits_is_no_misfit(tmp_path: Path) -> None:
     files = {"sample.csv": csv("id,label", "te01,cat", "te00,dog", "te02,cat")}
-    assert found(tmp_path, files=files) == []
+    assert sample_findings(tmp_path, files=files) == []
 
 
 def test_ids_with_an_ending_are_reported_with_the_row_that_is_meant_and_what_corrects_them(
     tmp_path: Path,
 ) -> None:
     sample = csv("id,label", "te00.jpg,cat", "te01.jpg,cat", "te02.jpg,cat")
-    (misfit,) = found(tmp_path, files={"sample.csv": sample})
+    (misfit,) = sample_findings(tmp_path, files={"sample.csv": sample})
     assert misfit.summary == (
         "3 of 3 rows of test.csv are not in sample.csv, and 3 of its 3 ids are not in test.csv"
     )
@@ -60,14 +60,14 @@ def test_ids_with_an_ending_are_reported_with_the_row_that_is_meant_and_what_cor
 def test_where_the_images_need_the_test_table_its_ids_are_given_the_ending(tmp_path: Path) -> None:
     sample = csv("id,label", "te00.jpg,cat", "te01.jpg,cat", "te02.jpg,cat")
     config = DATA.replace('"test"', '"test_images": "images/{file}", "test"')
-    (misfit,) = found(tmp_path, files={"sample.csv": sample, "config.json": config})
+    (misfit,) = sample_findings(tmp_path, files={"sample.csv": sample, "config.json": config})
     assert misfit.hint == "'data.id={id}.jpg'"
     assert mended(tmp_path, misfit) == []
 
 
 def test_rows_that_are_missing_and_too_many_are_counted_and_named(tmp_path: Path) -> None:
     sample = csv("id,label", "te00,cat", "te01,cat", "te03,cat", "te04,cat")
-    (misfit,) = found(tmp_path, files={"sample.csv": sample})
+    (misfit,) = sample_findings(tmp_path, files={"sample.csv": sample})
     assert (
         misfit.summary
         == "1 of 3 rows of test.csv are not in sample.csv, and 2 of its 4 ids are not in test.csv"
@@ -102,7 +102,7 @@ def test_ids_that_only_end_in_numbers_are_not_alike() -> None:
 
 def test_columns_that_are_no_class_are_reported_with_the_rename_that_names_them(tmp_path: Path) -> None:
     sample = csv("id,cats,dogs,eels", *(f"te0{n},0.3,0.3,0.4" for n in range(3)))
-    (misfit,) = found(tmp_path, files={"sample.csv": sample})
+    (misfit,) = sample_findings(tmp_path, files={"sample.csv": sample})
     assert misfit.about == "classes"
     assert str(misfit.cases[0]) == "column 'cats' is not a class; did you mean 'cat'?"
     assert misfit.hint == """'data.label_from.rename={"cat": "cats", "dog": "dogs", "eel": "eels"}'"""
@@ -111,19 +111,21 @@ def test_columns_that_are_no_class_are_reported_with_the_rename_that_names_them(
 
 def test_a_label_of_the_sample_that_is_no_class_is_reported_with_the_nearest(tmp_path: Path) -> None:
     sample = csv("id,label", "te00,cat", "te01,dgo", "te02,cat")
-    (misfit,) = found(tmp_path, files={"sample.csv": sample})
+    (misfit,) = sample_findings(tmp_path, files={"sample.csv": sample})
     assert str(misfit.cases[0]) == "label 'dgo' is not a class; did you mean 'dog'?"
 
 
 def test_a_format_that_the_sample_does_not_have_is_reported(tmp_path: Path) -> None:
     sample = csv("id,label", "te00,cat", "te01,dog", "te02,cat")
-    (misfit,) = found(tmp_path, 'format={"name": "binary_probability"}', files={"sample.csv": sample})
+    (misfit,) = sample_findings(
+        tmp_path, 'format={"name": "binary_probability"}', files={"sample.csv": sample}
+    )
     assert misfit.summary.startswith("the sample does not match the 3 classes: ")
 
 
 def test_a_ranking_of_many_rows_is_tried_with_whole_ids(tmp_path: Path) -> None:
     rows = [f"te0{n},{label}" for n in range(3) for label in ("cat", "dog")]
-    assert found(tmp_path, files={"sample.csv": csv("id,label", *rows)}) == []
+    assert sample_findings(tmp_path, files={"sample.csv": csv("id,label", *rows)}) == []
 
 
 def test_the_commands_say_it_before_anything_is_trained(
@@ -141,9 +143,9 @@ def test_the_commands_say_it_before_anything_is_trained(
     assert "W42 kit blend will stop: the sample does not match the 3 classes: C21" in said
     assert "label 'blobb' is not a class; did you mean 'blob'?" in said
     assert run(["check", "data.test=data/test.csv"]) == 3
-    told = capsys.readouterr().out
-    assert "K42 problem: 12 of 12 rows" in told
-    assert "K43 problem: the sample does not match" in told
+    output = capsys.readouterr().out
+    assert "K42 problem: 12 of 12 rows" in output
+    assert "K43 problem: the sample does not match" in output
 
 
 def test_a_sample_that_cannot_be_read_is_reported_before_training(

@@ -69,26 +69,26 @@ def test_a_run_of_stages_trains_predicts_and_is_written_down_whole(competition: 
     assert [stage["epochs"] for stage in written] == [1, 1]
     assert written[0]["loss"]["alpha"] == 0.2
     assert written[1]["loss"] is None
-    (made,) = tta(competition, [run.folder], "hflip")
-    assert set(made.scores) == {"macro_f1", "log_loss", "accuracy"}
+    (tta_result,) = tta(competition, [run.folder], "hflip")
+    assert set(tta_result.scores) == {"macro_f1", "log_loss", "accuracy"}
 
 
 def test_a_frozen_backbone_stays_as_it_began(competition: Path) -> None:
     space = with_stages(competition, [{"freeze": ["backbone"]}], "ema_decay=0")
     run = train(space, name="r", folds=[0])
-    found = checkpoints.load(run.fold(0) / "0002")
+    checkpoint = checkpoints.load(run.fold(0) / "0002")
     from kit.experiment.fold_training import new_learner
 
     began = new_learner(prepared(space), 0).network.state_dict()
-    for name, value in found.weights.items():
+    for name, value in checkpoint.weights.items():
         assert torch.equal(value, began[name]) == name.startswith(("backbone.", "scale", "shift")), name
 
 
 def test_the_dry_run_shows_the_first_batch_of_every_stage(competition: Path) -> None:
     space = with_stages(competition, [{"epochs": 1, "image_size": 8, "batch_size": 30}, {}], "epochs=3")
-    found = dry_run(space, "r", [0])
-    assert found.first_batch == (30, 3, 8, 8)
-    assert found.steps == 1 + 2 * 4
+    report = dry_run(space, "r", [0])
+    assert report.first_batch == (30, 3, 8, 8)
+    assert report.steps == 1 + 2 * 4
 
 
 @pytest.mark.parametrize(

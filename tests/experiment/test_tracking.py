@@ -98,14 +98,16 @@ def same(root: Path, one: str, other: str) -> bool:
         pairs = [(a.weights, b.weights), (a.prediction_weights, b.prediction_weights)]
         if not all(torch.equal(x[key], y[key]) for x, y in pairs for key in x):
             return False
-    made = [Predictions.read(root / "runs" / name / "predictions/plain/oof.parquet") for name in (one, other)]
-    return np.array_equal(made[0].probabilities, made[1].probabilities)
+    predictions = [
+        Predictions.read(root / "runs" / name / "predictions/plain/oof.parquet") for name in (one, other)
+    ]
+    return np.array_equal(predictions[0].probabilities, predictions[1].probabilities)
 
 
 def test_a_tracker_gets_each_epoch_the_config_and_the_pooled_scores(noted: Path) -> None:
     run = train(noted, ["tracker=notes"], name="b")
-    found = notes(noted)
-    assert [line[:3] for line in found if line[0] != "end"] == [
+    lines = notes(noted)
+    assert [line[:3] for line in lines if line[0] != "end"] == [
         ["start", "b/fold-0", 0],
         ["log", "b/fold-0", 4],
         ["log", "b/fold-0", 8],
@@ -115,11 +117,11 @@ def test_a_tracker_gets_each_epoch_the_config_and_the_pooled_scores(noted: Path)
         ["start", "b", 0],
         ["log", "b", 2],
     ]
-    assert [line[1] for line in found if line[0] == "end"] == ["b/fold-0", "b/fold-1", "b"]
-    assert [line[3] for line in found if line[:2] == ["log", "b/fold-1"]] == log(noted, "b", 1)
-    assert found[0][4] == 2
+    assert [line[1] for line in lines if line[0] == "end"] == ["b/fold-0", "b/fold-1", "b"]
+    assert [line[3] for line in lines if line[:2] == ["log", "b/fold-1"]] == log(noted, "b", 1)
+    assert lines[0][4] == 2
     whole = Predictions.read(run.predictions("plain") / "oof.parquet")
-    assert found[-2] == ["log", "b", 2, whole.provenance.scores]
+    assert lines[-2] == ["log", "b", 2, whole.provenance.scores]
 
 
 def test_a_finished_run_tells_its_trackers_nothing(noted: Path) -> None:
@@ -129,8 +131,8 @@ def test_a_finished_run_tells_its_trackers_nothing(noted: Path) -> None:
 
 def test_a_batchs_loss_is_reported_every_so_many_steps(noted: Path) -> None:
     train(noted, ["tracker=notes", "tracker.every=3"], name="b", folds=[0])
-    found = [line for line in notes(noted) if line[0] == "log"]
-    assert [(line[2], sorted(line[3])[0]) for line in found] == [  # type: ignore[call-overload]
+    lines = [line for line in notes(noted) if line[0] == "log"]
+    assert [(line[2], sorted(line[3])[0]) for line in lines] == [  # type: ignore[call-overload]
         (3, "batch_loss"),
         (4, "accuracy"),
         (6, "batch_loss"),
@@ -195,8 +197,8 @@ def test_a_run_that_continues_tells_no_epoch_twice_and_has_the_same_key(
     with pytest.raises(Killed):
         train(noted, ["tracker=notes"], name="b", folds=[0])
     train(noted, ["tracker=notes"], name="b", folds=[0])
-    found = notes(noted)
-    assert [line[:3] for line in found[:-3]] == [
+    lines = notes(noted)
+    assert [line[:3] for line in lines[:-3]] == [
         ["start", "b/fold-0", 0],
         ["log", "b/fold-0", 4],
         ["broken", "b/fold-0"],
@@ -204,8 +206,8 @@ def test_a_run_that_continues_tells_no_epoch_twice_and_has_the_same_key(
         ["log", "b/fold-0", 8],
         ["end", "b/fold-0"],
     ]
-    assert found[0][3] == found[3][3]
-    assert found[0][3] != found[-3][3]
+    assert lines[0][3] == lines[3][3]
+    assert lines[0][3] != lines[-3][3]
     assert [line["step"] for line in log(noted, "b", 0)] == [4, 8]
 
 

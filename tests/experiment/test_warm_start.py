@@ -37,19 +37,24 @@ def first_learner(setting: RunContext, fold: int) -> Learner:
 def test_a_fold_begins_with_the_other_run_s_weights_and_a_new_optimizer(inside: Path, start: str) -> None:
     workspace = Workspace.find(inside, [f"init_from={start}", "optimizer.lr=0.001"])
     setting = finish(prepare_run(workspace, Run(inside / "runs" / "b")))
-    learner, found = first_learner(setting, 1), checkpoints.load(inside / "runs" / "a" / "fold-1" / "0002")
-    assert all(torch.equal(value, found.weights[key]) for key, value in learner.network.state_dict().items())
+    learner, checkpoint = (
+        first_learner(setting, 1),
+        checkpoints.load(inside / "runs" / "a" / "fold-1" / "0002"),
+    )
     assert all(
-        torch.equal(value, found.prediction_weights[key])
+        torch.equal(value, checkpoint.weights[key]) for key, value in learner.network.state_dict().items()
+    )
+    assert all(
+        torch.equal(value, checkpoint.prediction_weights[key])
         for key, value in learner.predictor.state_dict().items()
     )
     assert (learner.step, learner.epoch, len(learner.optimizer.state)) == (0, 0, 0)
 
 
 def test_it_trains_resumes_and_is_another_run(inside: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    asked = ["train", "--name", "b", "--init-from", "runs/a", "optimizer.lr=0.001", "epochs=1"]
-    assert run(asked) == 0
-    assert run(asked) == 0
+    arguments = ["train", "--name", "b", "--init-from", "runs/a", "optimizer.lr=0.001", "epochs=1"]
+    assert run(arguments) == 0
+    assert run(arguments) == 0
     assert "runs/b is finished" in capsys.readouterr().err
     assert (
         run(["train", "--name", "b", "optimizer.lr=0.001", "epochs=1"]) == 2
@@ -83,23 +88,23 @@ def test_initial_weights_of_a_run_that_saw_held_out_rows_are_refused(
 ) -> None:
     for path in ("runs/a", "runs/a/fold-1", "runs/a/fold-0/0001"):
         assert run(["train", "--name", "b", f"backbone.weights={path}", "epochs=1"]) == 3
-        told = capsys.readouterr().err
-        assert "D61 backbone.weights: " in told
-        assert "try: init_from=runs/a" in told
+        output = capsys.readouterr().err
+        assert "D61 backbone.weights: " in output
+        assert "try: init_from=runs/a" in output
 
 
 def test_a_fold_may_begin_with_a_run_s_weights_that_never_saw_its_rows(inside: Path) -> None:
     workspace = Workspace.find(inside, ["backbone.weights=runs/a/fold-1", "optimizer.lr=0.001"])
-    told = r"W71 .*a/fold-1/0002: file 0002/.*safetensors; without the prefix backbone\."
-    with pytest.warns(KitWarning, match=told):
+    message = r"W71 .*a/fold-1/0002: file 0002/.*safetensors; without the prefix backbone\."
+    with pytest.warns(KitWarning, match=message):
         setting = finish(prepare_run(workspace, Run(inside / "runs" / "b")))
     setting.check_starts([1])
-    with pytest.warns(KitWarning, match=told):
+    with pytest.warns(KitWarning, match=message):
         learner = first_learner(setting, 1)
-    found = checkpoints.load(inside / "runs" / "a" / "fold-1" / "0002").prediction_weights
+    weights = checkpoints.load(inside / "runs" / "a" / "fold-1" / "0002").prediction_weights
     taken = {key: value for key, value in learner.network.state_dict().items() if key.startswith("backbone.")}
     assert taken
-    assert all(torch.equal(value, found[key]) for key, value in taken.items())
+    assert all(torch.equal(value, weights[key]) for key, value in taken.items())
 
 
 def test_another_workspace_s_run_of_other_classes_gives_its_weights(inside: Path, tmp_path: Path) -> None:
@@ -123,7 +128,7 @@ def test_an_earlier_notebook_s_run_starts_folds_and_leaks_no_rows(inside: Path, 
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "message"),
     [
         (["init_from=runs/none"], "C25 init_from 'runs/none' is not a run"),
         (["init_from=runs/a", "split_seed=1"], "D61 runs/a was trained with other folds"),
@@ -132,7 +137,7 @@ def test_an_earlier_notebook_s_run_starts_folds_and_leaks_no_rows(inside: Path, 
     ],
 )
 def test_a_dry_run_checks_where_the_weights_come_from(
-    options: list[str], told: str, inside: Path, capsys: pytest.CaptureFixture[str]
+    options: list[str], message: str, inside: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(["train", "--name", "b", "--dry-run", *options]) in (2, 3)
-    assert told in capsys.readouterr().err
+    assert message in capsys.readouterr().err

@@ -23,11 +23,11 @@ ROOT = Path(__file__).parents[2]
 Usage = namedtuple("Usage", "total used free")
 
 
-def found(command: list[str]) -> dict[str, list[str]]:
+def measure(command: list[str]) -> dict[str, list[str]]:
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    made = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=400, cwd=ROOT)
-    assert made.stdout, made.stderr
-    return dict(json.loads(made.stdout))
+    process = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=400, cwd=ROOT)
+    assert process.stdout, process.stderr
+    return dict(json.loads(process.stdout))
 
 
 def test_at_each_artefact_the_old_stays_the_message_says_so_and_the_same_commands_repair_it(
@@ -44,19 +44,19 @@ def test_at_each_artefact_the_old_stays_the_message_says_so_and_the_same_command
                 ["unshare", "-m", "sh", "-c", 'mount -t tmpfs none "$1"', "sh", folder], capture_output=True
             ).returncode
         )
-        wrong = found(mounting if allowed else [*here, folder, "limit"])
+        wrong = measure(mounting if allowed else [*here, folder, "limit"])
     assert list(wrong) == [*ARTEFACTS, "at the end"]
     assert not any(wrong.values()), wrong
 
 
-def room(monkeypatch: pytest.MonkeyPatch, bytes_free: int) -> None:
+def limit_space(monkeypatch: pytest.MonkeyPatch, bytes_free: int) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda path: Usage(10**12, 0, bytes_free))
 
 
 def test_a_run_that_surely_will_not_fit_is_not_begun(
     competition: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    room(monkeypatch, 10_000)
+    limit_space(monkeypatch, 10_000)
     with pytest.raises(
         RunError, match=r"R06 the disk is too small for the run: .*checkpoints .* 10 kB are free"
     ):
@@ -70,7 +70,7 @@ def test_a_run_that_may_not_fit_is_warned_of_and_begun(
     train(competition, name="b", folds=[0])
     tensors = (competition / "runs" / "b" / "fold-0" / "0001" / "model.safetensors").stat().st_size
     # weights, their average and two tensors of the optimizer: two folds keep two each, and one is written beside them
-    room(monkeypatch, int(4.5 * 4 * tensors))
+    limit_space(monkeypatch, int(4.5 * 4 * tensors))
     with pytest.warns(KitWarning, match=r"W20 the disk may be too small .*checkpoints .*predictions"):
         train(competition, ["image_size=12"], name="r")
 
@@ -81,14 +81,14 @@ def test_all_folds_checkpoints_are_counted_before_training(
     train(competition, name="b", folds=[0])
     checkpoint = competition / "runs" / "b" / "fold-0" / "0001"
     size = sum(file.stat().st_size for file in checkpoint.iterdir())
-    room(monkeypatch, 3 * size)
+    limit_space(monkeypatch, 3 * size)
     with pytest.raises(RunError, match=r"R06 the disk is too small for the run: .*checkpoints "):
         train(competition, ["image_size=12"], name="r")
 
 
 def test_the_cache_counts_too(competition: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pixels = 60 * 3 * 500 * 500  # images of the training table, one square each
-    room(monkeypatch, pixels)
+    limit_space(monkeypatch, pixels)
     with pytest.raises(
         RunError, match=rf"R06 .*cache {format_bytes(pixels)}\), and {format_bytes(pixels)} are"
     ):
@@ -96,7 +96,7 @@ def test_the_cache_counts_too(competition: Path, monkeypatch: pytest.MonkeyPatch
     assert not (competition / "cache").exists()
     monkeypatch.undo()
     train(competition, ["epochs=1"], name="small")
-    room(monkeypatch, 5_000_000)  # what is cached already is not counted
+    limit_space(monkeypatch, 5_000_000)  # what is cached already is not counted
     train(competition, ["epochs=1"], name="again")
 
 
@@ -130,14 +130,14 @@ def test_enough_room_is_not_spoken_of_and_is_what_was_written(
     wide = Workspace.open(competition, ["backbone.width=64"])
     setting = finish(prepare_run(wide, Run(competition / "runs" / "r")))
     network = new_learner(setting, 0).network
-    told = estimate_disk(setting.run, setting.experiment, network, [0, 1])
+    estimate = estimate_disk(setting.run, setting.experiment, network, [0, 1])
     train(wide, name="r")
     files = [
         *(competition / "runs" / "r").rglob("*.safetensors"),
         *(competition / "runs" / "r").rglob("state.pt"),
     ]
     written = sum(file.stat().st_size for file in files)
-    assert told.checkpoints == pytest.approx(written * 5 / 4, rel=0.01)  # one more is being written
+    assert estimate.checkpoints == pytest.approx(written * 5 / 4, rel=0.01)  # one more is being written
     assert estimate_disk(setting.run, setting.experiment, network, [0, 1]).checkpoints == 0
 
 

@@ -144,7 +144,7 @@ def pictures() -> list[bytes]:
     """A small image of each format and mode; the JPEGs lie on their side."""
     pixels = np.random.default_rng(0).integers(0, 256, (12, 16, 3), dtype=np.uint8)
     endings = (".jpg", ".png", ".webp", ".bmp", ".ppm", ".tiff")
-    found = [cv2.imencode(ending, pixels)[1].tobytes() for ending in endings]
+    files = [cv2.imencode(ending, pixels)[1].tobytes() for ending in endings]
     exif = Image.Exif()
     exif[0x0112] = 6
     for form, mode in [(form, mode) for form, modes in MODES.items() for mode in modes]:
@@ -152,20 +152,20 @@ def pictures() -> list[bytes]:
         image = Image.new(mode, (4, 4)) if mode == "I;16" else grey.convert(mode)
         content = io.BytesIO()
         image.save(content, form, **({"exif": exif} if form == "JPEG" else {}))
-        found.append(content.getvalue())
-    return found
+        files.append(content.getvalue())
+    return files
 
 
 def with_checksums(content: bytes) -> bytes:
     """A damaged PNG whose chunks have the right checksums, so that decoders look further."""
-    made, at = bytearray(content), 8
-    while content.startswith(b"\x89PNG") and at + 12 <= len(made):
-        end = at + 12 + int.from_bytes(made[at : at + 4], "big")
-        if end > len(made):
+    data, at = bytearray(content), 8
+    while content.startswith(b"\x89PNG") and at + 12 <= len(data):
+        end = at + 12 + int.from_bytes(data[at : at + 4], "big")
+        if end > len(data):
             break
-        made[end - 4 : end] = zlib.crc32(made[at + 4 : end - 4]).to_bytes(4, "big")
+        data[end - 4 : end] = zlib.crc32(data[at + 4 : end - 4]).to_bytes(4, "big")
         at = end
-    return bytes(made)
+    return bytes(data)
 
 
 @fuzzed
@@ -222,14 +222,14 @@ def test_boards(content: bytes) -> None:
 def written(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     """Files of each kind as kit writes them."""
     folder = tmp_path_factory.mktemp("written")
-    made = Predictions(
+    predictions = Predictions(
         np.array(["a", "b"]),
         np.array([0, 1]),
         ("x", "y"),
         np.full((2, 2), 0.5, np.float32),
         Provenance(run="r"),
     )
-    made.write(folder / "oof.parquet")
+    predictions.write(folder / "oof.parquet")
     weights = {"w": torch.ones(2, 3), "b": torch.zeros(3)}
     path = checkpoints.save(
         folder, 1, weights, None, {"step": 1, "moments": [weights]}, CheckpointProvenance()

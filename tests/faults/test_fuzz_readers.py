@@ -113,15 +113,15 @@ def test_a_damaged_container_gives_an_image_or_an_error(
             Data(reader=spec, max_pixels=1_000_000), channels=4 if kind == "tiff" else 3
         )
         refused: DataError | None = None
-        made = None
+        pixels = None
         try:
-            made = source.read(Path(f"{file}{key}")).pixels
+            pixels = source.read(Path(f"{file}{key}")).pixels
         except DataError as error:
             refused = error
         if refused is None:
-            assert made is not None
-            assert made.dtype == np.uint8
-            assert made.ndim == 3
+            assert pixels is not None
+            assert pixels.dtype == np.uint8
+            assert pixels.ndim == 3
         else:
             assert refused.code in codes()
             assert folder not in refused.summary

@@ -268,14 +268,14 @@ def test_a_file_that_lacks_what_it_should_say_of_itself(
     if name.suffix == ".json":
         about = json.loads(whole)["about"]
     else:
-        made = Predictions.read(name)
-        about = made.provenance.to_json()
+        predictions = Predictions.read(name)
+        about = predictions.provenance.to_json()
     for key in about:
         less = {each: value for each, value in about.items() if each != key}
         if name.suffix == ".json":
             name.write_text(json.dumps({**json.loads(whole), "about": less}))
         else:
-            replace(made, provenance=Provenance.from_json(less)).write(name)
+            replace(predictions, provenance=Provenance.from_json(less)).write(name)
         for command in (["tta", "--checkpoints", "runs/a"], ["runs", "show", "a"], ["train", "--name", "a"]):
             assert run(command) in (0, 3, 4), (key, command, capsys.readouterr().err)
 

@@ -36,11 +36,11 @@ def read_only(tmp_path: Path) -> Iterator[Path]:
 
 def contents(folder: Path) -> dict[str, tuple[int, str]]:
     """The time of the last change and the content's hash of everything in a folder."""
-    found = {}
+    state = {}
     for path in (folder, *sorted(folder.rglob("*"))):
         content = b"" if path.is_dir() else path.read_bytes()
-        found[str(path)] = (path.stat().st_mtime_ns, hashlib.sha256(content).hexdigest())
-    return found
+        state[str(path)] = (path.stat().st_mtime_ns, hashlib.sha256(content).hexdigest())
+    return state
 
 
 def test_no_command_writes_beside_the_data(

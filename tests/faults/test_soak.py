@@ -10,7 +10,7 @@ import pytest
 from tests.soak import Resident
 
 
-def told(monkeypatch: pytest.MonkeyPatch, rounds: int, **grows: float) -> list[str]:
+def problems(monkeypatch: pytest.MonkeyPatch, rounds: int, **grows: float) -> list[str]:
     monkeypatch.setattr(subprocess, "Popen", lambda *words, **named: None)
     one = Resident()
     base: dict[str, Any] = {"rss": 500e6, "handles": 4, "threads": 3, "children": 0}
@@ -21,8 +21,8 @@ def told(monkeypatch: pytest.MonkeyPatch, rounds: int, **grows: float) -> list[s
 
 
 def test_what_grows_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert told(monkeypatch, 12) == []
-    assert told(monkeypatch, 12, rss=1e5) == []
-    assert told(monkeypatch, 12, rss=2e7)[0].startswith("rss grew from")
-    assert told(monkeypatch, 12, handles=1)[0].startswith("handles grew from")
-    assert told(monkeypatch, 12, children=1)[0].startswith("children grew from")
+    assert problems(monkeypatch, 12) == []
+    assert problems(monkeypatch, 12, rss=1e5) == []
+    assert problems(monkeypatch, 12, rss=2e7)[0].startswith("rss grew from")
+    assert problems(monkeypatch, 12, handles=1)[0].startswith("handles grew from")
+    assert problems(monkeypatch, 12, children=1)[0].startswith("children grew from")

@@ -124,16 +124,16 @@ def test_the_geometry_gives_the_shape(geometry: Geometry, shape: tuple[int, int]
 
 
 def test_padding_keeps_the_whole_image_in_the_middle() -> None:
-    made = Geometry(32, "pad").apply(np.full((50, 100, 3), 200, np.uint8))
-    assert (made[8:24] == 200).all()
-    assert (made[:8] == 0).all()
-    assert (made[24:] == 0).all()
+    pixels = Geometry(32, "pad").apply(np.full((50, 100, 3), 200, np.uint8))
+    assert (pixels[8:24] == 200).all()
+    assert (pixels[:8] == 0).all()
+    assert (pixels[24:] == 0).all()
 
 
 @pytest.mark.parametrize("resize", ["short_side", "pad"])
 def test_a_thin_image_does_not_blow_up(resize: str) -> None:
-    made = Geometry(32, resize).apply(np.zeros((1, 9000, 3), np.uint8))  # type: ignore[arg-type]
-    assert made.nbytes <= 3 * 9000
+    pixels = Geometry(32, resize).apply(np.zeros((1, 9000, 3), np.uint8))  # type: ignore[arg-type]
+    assert pixels.nbytes <= 3 * 9000
     assert Geometry(32).apply(np.zeros((2, 100, 3), np.uint8)).shape == (5, 256, 3)  # 8 times 32
 
 

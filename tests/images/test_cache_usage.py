@@ -26,9 +26,9 @@ def fill(space: Workspace, size: int, used: float | None = None, rows: int | Non
     """The store of a size, last used at some time."""
     data = space.competition.data
     paths = list(train_table(space.root, data).paths)[:rows]
-    made = finish(fill_cache(space.cache, paths, Geometry(size), data))
-    folder = made.cache.file.parent
-    del made
+    result = finish(fill_cache(space.cache, paths, Geometry(size), data))
+    folder = result.cache.file.parent
+    del result
     if used is not None:
         os.utime(folder / "used", (used, used))
     return folder
@@ -47,13 +47,13 @@ def by_size(shelves: tuple[CacheFolder, ...]) -> dict[str, CacheFolder]:
 def test_folders_are_listed_with_images_size_use_and_need(workspace: Workspace) -> None:
     fill(workspace, 20, used=1000)
     fill(workspace, 28, used=3000, rows=7)
-    found = list_cache(workspace)
-    assert [(shelf.name.split("-")[1], shelf.images, shelf.used) for shelf in found] == [
+    caches = list_cache(workspace)
+    assert [(shelf.name.split("-")[1], shelf.images, shelf.used) for shelf in caches] == [
         ("28", 7, 3000),
         ("20", 60, 1000),
     ]
-    assert found[1].bytes > 60 * 20 * 20 * 3
-    assert [shelf.needed_by for shelf in found] == [(), ("config.json",)]
+    assert caches[1].bytes > 60 * 20 * 20 * 3
+    assert [shelf.needed_by for shelf in caches] == [(), ("config.json",)]
 
 
 def test_images_of_the_tables_are_distinguished_from_others(

@@ -54,10 +54,10 @@ def test_augmenters_treat_channels_alike(name: str) -> None:
     plugin = Augmenter.open(name)
     grey = resize(RNG.integers(0, 256, (9, 9, 1), dtype=np.uint8), 40, 40)
     for channels in (1, 5):
-        made = plugin(np.repeat(grey, channels, axis=2), 24, generator(1, "x"))
-        assert made.shape == (24, 24, channels)
-        assert made.dtype == np.uint8
-        assert (made == made[:, :, :1]).all()
+        output = plugin(np.repeat(grey, channels, axis=2), 24, generator(1, "x"))
+        assert output.shape == (24, 24, channels)
+        assert output.dtype == np.uint8
+        assert (output == output[:, :, :1]).all()
 
 
 def test_transforms_for_rgb_are_left_out_and_named() -> None:
@@ -69,8 +69,8 @@ def test_transforms_for_rgb_are_left_out_and_named() -> None:
     plugin = Augmenter.open({"name": "albumentations", "transforms": recipe})
     image = RNG.integers(0, 256, (24, 24, 5), dtype=np.uint8)
     with pytest.warns(KitWarning, match="W84 images have 5 channels, .* left out: HueSaturationValue"):
-        made = plugin(image, 24, generator(0, "x"))
-    assert np.array_equal(made, image[::-1])
+        output = plugin(image, 24, generator(0, "x"))
+    assert np.array_equal(output, image[::-1])
 
 
 @pytest.mark.parametrize("channels", [1, 2, 4, 7])

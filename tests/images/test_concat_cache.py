@@ -28,12 +28,12 @@ def cache(root: Path, greys: list[int]) -> Cache:
 
 def test_rows_of_all_parts_follow_one_another(tmp_path: Path) -> None:
     parts = (cache(tmp_path, [10, 20]), cache(tmp_path, [30]), cache(tmp_path, [40, -1]))
-    for made in (ConcatCache(parts), pickle.loads(pickle.dumps(ConcatCache(parts)))):
-        assert len(made) == 5
-        assert [int(made[row].mean()) for row in range(4)] == [10, 20, 30, 40]
-        assert [path.stem for path in made.paths] == ["10", "20", "30", "40", "-1"]
+    for concat_cache in (ConcatCache(parts), pickle.loads(pickle.dumps(ConcatCache(parts)))):
+        assert len(concat_cache) == 5
+        assert [int(concat_cache[row].mean()) for row in range(4)] == [10, 20, 30, 40]
+        assert [path.stem for path in concat_cache.paths] == ["10", "20", "30", "40", "-1"]
         with pytest.raises(DataError, match="D01"):
-            made[4]
+            concat_cache[4]
         for row in (-1, 5):
             with pytest.raises(IndexError):
-                made[row]
+                concat_cache[row]

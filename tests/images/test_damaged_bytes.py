@@ -31,17 +31,17 @@ def encoded(form: str, mode: str = "RGB", **options: Any) -> bytes:
 
 def damaged(content: bytes, rng: random.Random) -> bytes:
     """A few bytes changed, lost or added, most of them where the header is."""
-    made = bytearray(content)
+    data = bytearray(content)
     for _ in range(rng.choice([1, 2, 5, 20])):
-        at = rng.randrange(min(len(made), rng.choice([60, 200, len(made)])))
+        at = rng.randrange(min(len(data), rng.choice([60, 200, len(data)])))
         change = rng.random()
         if change < 0.7:
-            made[at] = rng.randrange(256)
+            data[at] = rng.randrange(256)
         elif change < 0.85:
-            del made[at + 1 : at + rng.randrange(2, 9)]
+            del data[at + 1 : at + rng.randrange(2, 9)]
         else:
-            made[at:at] = rng.randbytes(4)
-    return bytes(made)
+            data[at:at] = rng.randbytes(4)
+    return bytes(data)
 
 
 @pytest.mark.parametrize(

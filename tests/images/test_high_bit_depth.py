@@ -23,10 +23,10 @@ def coded(values: np.ndarray, ending: str) -> bytes:
 @pytest.mark.parametrize("ending", [".png", ".tiff"])
 def test_a_value_becomes_its_share_of_white(ending: str) -> None:
     grey = np.array([[0, 257, 32768, 65535]], np.uint16)
-    made = decode(coded(grey, ending), DEEP).pixels
-    assert made.shape == (1, 4, 3)
-    assert made[0, :, 0].tolist() == [0, 1, 128, 255]  # 255 * v / 65535, rounded
-    assert np.array_equal(made[:, :, 0], made[:, :, 2])
+    pixels = decode(coded(grey, ending), DEEP).pixels
+    assert pixels.shape == (1, 4, 3)
+    assert pixels[0, :, 0].tolist() == [0, 1, 128, 255]  # 255 * v / 65535, rounded
+    assert np.array_equal(pixels[:, :, 0], pixels[:, :, 2])
 
 
 @pytest.mark.parametrize("ending", [".png", ".tiff"])
@@ -57,9 +57,9 @@ def test_what_is_beyond_white_is_white() -> None:
 def test_transparency_is_laid_on_the_declared_colour() -> None:
     pixels = np.zeros((1, 2, 4), np.uint16)
     pixels[0, :, :3], pixels[0, 0, 3], pixels[0, 1, 3] = 65535, 65535, 0
-    made = decode(coded(pixels, ".png"), Data(bit_depth=16, alpha_fill="#204060"))
-    assert made.pixels[0].tolist() == [[255, 255, 255], [32, 64, 96]]
-    assert [note.code for note in made.repairs if note.code == "W08"] == ["W08"]
+    image = decode(coded(pixels, ".png"), Data(bit_depth=16, alpha_fill="#204060"))
+    assert image.pixels[0].tolist() == [[255, 255, 255], [32, 64, 96]]
+    assert [note.code for note in image.repairs if note.code == "W08"] == ["W08"]
 
 
 def test_floats_are_of_white_1_unless_another_is_declared() -> None:

@@ -131,9 +131,11 @@ def test_an_interrupted_copy_is_refused_or_has_all_its_pixels(kind: str) -> None
                 if tail and length < least:
                     continue
                 copy = whole[:-length] + tail
-                made, code = accepted(copy)
-                refusals[code] += made is None and copy != whole
-                assert made is None or np.array_equal(made, expected), f"{length} bytes became {tail[:1]!r}"
+                pixels, code = accepted(copy)
+                refusals[code] += pixels is None and copy != whole
+                assert pixels is None or np.array_equal(pixels, expected), (
+                    f"{length} bytes became {tail[:1]!r}"
+                )
     # a few bytes that are left may look like another format (D06), or a TIFF may lose its list of pages (D13)
     promised = "D03" if kind.startswith("JPEG") else "D05"
     others = {"D06", "D13"} if kind.startswith("TIFF") else {"D06"}
@@ -172,9 +174,9 @@ def test_a_webp_may_end_in_zeros_by_right(quality: int, lossless: bool) -> None:
 def test_what_is_appended_to_an_image_does_not_matter(kind: str) -> None:
     content = KINDS[kind](photo(3))
     for more in (b"\0" * 4096, random.Random(0).randbytes(5000), b"SEFH", encoded(drawn(30, 30), "JPEG")):
-        made = decode(content + more, DATA)
-        assert np.array_equal(made.pixels, decode(content, DATA).pixels)
-        assert {note.code for note in made.repairs} <= {"W08"}
+        image = decode(content + more, DATA)
+        assert np.array_equal(image.pixels, decode(content, DATA).pixels)
+        assert {note.code for note in image.repairs} <= {"W08"}
 
 
 def test_the_tail_of_zeros_is_named() -> None:
@@ -202,15 +204,15 @@ def test_scans_that_are_missing_altogether_are_noticed() -> None:
 def test_data_that_end_in_a_stuffed_byte_lose_nothing(last: bytes) -> None:
     """A last data byte of FF is followed by 00, which is no tail of zeros."""
     noise = np.random.default_rng(7).integers(0, 256, (STUFFED, 8, 8), dtype=np.uint8)
-    found = 0
+    has_stuffed_end = 0
     for pixels in noise:
         content = encoded(pixels, "JPEG", quality=100)
         if content[-4:-2] == b"\xff\x00":
-            found += 1
-            made = decode(content[:-2] + last, DATA)
-            assert "D04" in [note.code for note in made.repairs]
-            assert np.array_equal(made.pixels, decode(content, DATA).pixels)
-    assert found
+            has_stuffed_end += 1
+            image = decode(content[:-2] + last, DATA)
+            assert "D04" in [note.code for note in image.repairs]
+            assert np.array_equal(image.pixels, decode(content, DATA).pixels)
+    assert has_stuffed_end
 
 
 def test_a_phones_trailer_does_not_hide_that_the_photo_is_cut() -> None:

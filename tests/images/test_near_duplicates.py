@@ -59,9 +59,9 @@ def test_a_changed_copy_is_near_and_other_pictures_are_not(
     originals = [scene(seed) for seed in range(20)]
     pairs = find_near_duplicates(seen(tmp_path, [*originals, *(change(image) for image in originals)]))
     wanted = {(row, row + 20) for row in range(20)}
-    found = {tuple(pair) for pair in pairs.tolist()}
-    assert found <= wanted  # two different scenes are never near
-    assert len(found) >= 18
+    near_pairs = {tuple(pair) for pair in pairs.tolist()}
+    assert near_pairs <= wanted  # two different scenes are never near
+    assert len(near_pairs) >= 18
 
 
 def test_the_hash_is_the_one_worked_out_by_hand() -> None:
@@ -83,7 +83,7 @@ def test_every_pair_is_compared_across_chunks(monkeypatch: pytest.MonkeyPatch) -
     hashes = np.array([0, 2**40, 7, 2**63, 1, 2**40 + 1, 0], np.uint64)
     pictures = np.ones((7, 256), np.float32) / 16
     bad = np.array([0, 0, 0, 0, 0, 0, 1], bool)
-    found = {
+    near_pairs = {
         tuple(pair) for pair in find_near_duplicates(Thumbnails(hashes, pictures, bad), most_bits=1).tolist()
     }
     by_hand = {
@@ -92,7 +92,7 @@ def test_every_pair_is_compared_across_chunks(monkeypatch: pytest.MonkeyPatch) -
         for j in range(i + 1, 6)
         if bin(int(hashes[i]) ^ int(hashes[j])).count("1") <= 1
     }
-    assert found == by_hand
+    assert near_pairs == by_hand
     assert by_hand
 
 
@@ -109,8 +109,11 @@ def test_chains_are_one_group_named_by_their_first_row(tmp_path: Path) -> None:
 
 
 def test_a_row_without_an_image_is_like_no_other(tmp_path: Path) -> None:
-    found = seen(tmp_path, [scene(1), scene(1)])
-    assert find_near_duplicates(found).tolist() == [[0, 1]]
+    thumbnails = seen(tmp_path, [scene(1), scene(1)])
+    assert find_near_duplicates(thumbnails).tolist() == [[0, 1]]
     assert (
-        find_near_duplicates(Thumbnails(found.hashes, found.pictures, np.array([False, True]))).tolist() == []
+        find_near_duplicates(
+            Thumbnails(thumbnails.hashes, thumbnails.pictures, np.array([False, True]))
+        ).tolist()
+        == []
     )

@@ -94,9 +94,9 @@ def test_a_dicom_window_keeps_its_fractions() -> None:
     reader = {"name": "dicom", "window": [40, 400]}
     for pixel_type, scale, error in (("float32", 1.0, 1e-3), ("uint16", 257.0, 0.51)):
         data = Data.model_validate({"reader": reader, "pixel_type": pixel_type})
-        made = ImageSource.open(data, channels=1).read(file).pixels
-        assert made.dtype == pixel_type
-        assert np.abs(made[:, :, 0] - wanted * scale).max() <= error
+        pixels = ImageSource.open(data, channels=1).read(file).pixels
+        assert pixels.dtype == pixel_type
+        assert np.abs(pixels[:, :, 0] - wanted * scale).max() <= error
 
 
 # ---------------------------------------------------------------------------------------- the cache
@@ -136,9 +136,9 @@ def test_statistics_are_those_of_the_16_bits(tmp_path: Path) -> None:
 def test_batches_are_float32_with_white_at_255(tmp_path: Path) -> None:
     cache, rows = deep_cache(tmp_path), np.arange(4)
     wanted = torch.from_numpy(DEEP / np.float32(257)).permute(0, 3, 1, 2)
-    found = next(iter(PlainBatches(cache, rows, 16, workers=0))).images
-    assert found.dtype == torch.float32
-    assert torch.allclose(found, wanted, atol=1e-3)
+    images = next(iter(PlainBatches(cache, rows, 16, workers=0))).images
+    assert images.dtype == torch.float32
+    assert torch.allclose(images, wanted, atol=1e-3)
     sampler, augmenter = Sampler.open("shuffled"), Augmenter.open("resize")
     batches = TrainBatches(cache, np.arange(4), rows, sampler, augmenter, 16, 4, workers=0)
     for batch in batches.epoch(0):
@@ -148,10 +148,10 @@ def test_batches_are_float32_with_white_at_255(tmp_path: Path) -> None:
 def test_a_loader_process_shares_floats(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("torch.utils.data.get_worker_info", lambda: SimpleNamespace(id=0))
     for dtype in (np.uint8, np.float32):
-        made = _empty((2, 5, 5, 3), np.dtype(dtype))
-        assert made.numpy().dtype == dtype
-        assert made.shape == (2, 5, 5, 3)
-        assert made.is_shared()
+        batch = _empty((2, 5, 5, 3), np.dtype(dtype))
+        assert batch.numpy().dtype == dtype
+        assert batch.shape == (2, 5, 5, 3)
+        assert batch.is_shared()
 
 
 @pytest.mark.parametrize("channels", [1, 3, 5])
@@ -178,18 +178,18 @@ def test_albumentations_leaves_out_what_takes_bytes_alone() -> None:
     image = RNG.random((30, 30, 3), np.float32) * 255
     augmenter = Augmenter.open({"name": "albumentations", "transforms": transforms})
     with pytest.warns(KitWarning, match="W84 images have 3 channels of float32.*RGB of 8 bits") as caught:
-        made = augmenter(image, 16, generator(0, "x"))
-    assert made.dtype == np.float32
-    assert made.max() > 200
+        output = augmenter(image, 16, generator(0, "x"))
+    assert output.dtype == np.float32
+    assert output.max() > 200
     assert str(caught[0].message).endswith("are left out: Equalize, Posterize")
 
 
 def test_torchvision_takes_floats() -> None:
     transforms = [{"name": "Resize"}, {"name": "RandomHorizontalFlip", "p": 1.0}, {"name": "ColorJitter"}]
     image = RNG.random((16, 16, 3), np.float32) * 255
-    made = Augmenter.open({"name": "torchvision", "transforms": transforms})(image, 16, generator(0, "x"))
-    assert made.dtype == np.float32
-    assert np.abs(made - image[:, ::-1]).max() < 1e-3
+    output = Augmenter.open({"name": "torchvision", "transforms": transforms})(image, 16, generator(0, "x"))
+    assert output.dtype == np.float32
+    assert np.abs(output - image[:, ::-1]).max() < 1e-3
 
 
 @pytest.mark.parametrize("name", ["randaugment", "retail"])

@@ -37,8 +37,8 @@ def test_a_jpeg_has_the_pixels_that_pillow_gives(options: dict[str, Any]) -> Non
 @pytest.mark.parametrize("form", ["WEBP", "GIF", "AVIF"])
 def test_other_formats_come_near_what_was_written(form: str) -> None:
     smooth = cv2.resize(drawn(6, 8), (128, 96))
-    made = decode(encoded(smooth, form), DATA).pixels
-    assert np.abs(made.astype(int) - smooth).mean() < 12
+    pixels = decode(encoded(smooth, form), DATA).pixels
+    assert np.abs(pixels.astype(int) - smooth).mean() < 12
 
 
 def test_a_cmyk_jpeg_is_seen_in_rgb() -> None:
@@ -51,15 +51,15 @@ def test_a_cmyk_jpeg_is_seen_in_rgb() -> None:
 def test_grey_is_the_same_in_three_channels() -> None:
     grey = drawn()[:, :, 0]
     for form in ("PNG", "JPEG"):
-        made = decode(encoded(grey, form), DATA).pixels
-        assert made.shape == (96, 128, 3)
-        assert (made == made[:, :, :1]).all()
+        pixels = decode(encoded(grey, form), DATA).pixels
+        assert pixels.shape == (96, 128, 3)
+        assert (pixels == pixels[:, :, :1]).all()
 
 
 def test_one_bit_images_are_black_and_white() -> None:
     bits = np.random.default_rng(0).random((20, 30)) < 0.5
-    made = decode(encoded(Image.fromarray(bits), "PNG"), DATA).pixels
-    assert np.array_equal(made[:, :, 1], bits * np.uint8(255))
+    pixels = decode(encoded(Image.fromarray(bits), "PNG"), DATA).pixels
+    assert np.array_equal(pixels[:, :, 1], bits * np.uint8(255))
 
 
 def test_the_content_decides_not_the_ending(tmp_path: Path) -> None:
@@ -79,8 +79,8 @@ def test_every_orientation_is_turned_upright(form: str, orientation: int) -> Non
 
 def test_a_big_endian_orientation_is_read_too() -> None:
     block = b"Exif\0\0MM\0*" + struct.pack(">IHHHIHH", 8, 1, 0x0112, 3, 1, 6, 0)
-    made = decode(encoded(drawn(24, 40), "JPEG", exif=block), DATA).pixels
-    assert made.shape == (40, 24, 3)
+    pixels = decode(encoded(drawn(24, 40), "JPEG", exif=block), DATA).pixels
+    assert pixels.shape == (40, 24, 3)
 
 
 @pytest.mark.parametrize("order", ["<", ">"])
@@ -111,9 +111,9 @@ def test_stray_bytes_between_a_jpegs_segments_are_skipped(stray: bytes, options:
         at += 2 + int.from_bytes(content[at + 2 : at + 4], "big")
     assert len(starts) > 4
     for start in starts[1:]:  # decoders want FF after the first marker
-        made = decode(content[:start] + stray + content[start:], DATA)
-        assert np.array_equal(made.pixels, expected)
-        assert made.repairs == ()
+        result = decode(content[:start] + stray + content[start:], DATA)
+        assert np.array_equal(result.pixels, expected)
+        assert result.repairs == ()
 
 
 @pytest.mark.parametrize(
@@ -148,9 +148,9 @@ def test_palettes_may_be_transparent() -> None:
     image = Image.new("P", (10, 10), 1)
     image.putpalette([9, 9, 9, 200, 100, 50])
     image.putpixel((0, 0), 0)
-    made = decode(encoded(image, "PNG", transparency=0), DATA).pixels
-    assert made[0, 0].tolist() == [255, 255, 255]
-    assert made[5, 5].tolist() == [200, 100, 50]
+    pixels = decode(encoded(image, "PNG", transparency=0), DATA).pixels
+    assert pixels[0, 0].tolist() == [255, 255, 255]
+    assert pixels[5, 5].tolist() == [200, 100, 50]
 
 
 def test_an_opaque_alpha_channel_is_no_matter() -> None:
@@ -173,9 +173,9 @@ def test_an_image_that_is_transparent_everywhere_is_refused(form: str, mode: str
     with pytest.raises(DataError, match=r"data\.alpha_fill=none") as caught:
         decode(content, DATA)
     assert caught.value.code == "D14"
-    made = decode(content, Data(alpha_fill="none"))
-    assert np.array_equal(made.pixels, np.asarray(image.convert("RGB")))
-    assert made.repairs == ()
+    result = decode(content, Data(alpha_fill="none"))
+    assert np.array_equal(result.pixels, np.asarray(image.convert("RGB")))
+    assert result.repairs == ()
 
 
 def test_transparency_of_16_bits_that_is_0_everywhere_is_refused_too() -> None:
@@ -190,9 +190,9 @@ def test_transparency_of_16_bits_that_is_0_everywhere_is_refused_too() -> None:
 
 @pytest.mark.parametrize(("height", "width"), [(1, 1), (1, 300), (300, 1)])
 def test_thin_images_are_read_and_noted(height: int, width: int) -> None:
-    made = decode(encoded(drawn(height, width), "PNG"), DATA)
-    assert made.pixels.shape == (height, width, 3)
-    assert [note.code for note in made.repairs] == ["W09"]
+    result = decode(encoded(drawn(height, width), "PNG"), DATA)
+    assert result.pixels.shape == (height, width, 3)
+    assert [note.code for note in result.repairs] == ["W09"]
 
 
 def test_a_large_jpeg_may_come_smaller_but_never_below_what_is_needed() -> None:
@@ -270,5 +270,5 @@ def test_growing_keeps_a_plain_image_plain() -> None:
 
 
 def test_padding_is_black_and_even() -> None:
-    made = pad_to_square(np.full((2, 4, 3), 9, np.uint8), 4)
-    assert made[:, 0, 0].tolist() == [0, 9, 9, 0]
+    pixels = pad_to_square(np.full((2, 4, 3), 9, np.uint8), 4)
+    assert pixels[:, 0, 0].tolist() == [0, 9, 9, 0]

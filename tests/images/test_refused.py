@@ -35,9 +35,9 @@ def test_a_cut_cmyk_jpeg_is_truncated() -> None:
 @pytest.mark.parametrize("lacking", [1, 2])
 def test_a_jpeg_lacking_only_its_end_mark_is_accepted_with_a_note(lacking: int) -> None:
     content = encoded(drawn(), "JPEG")
-    made = decode(content[:-lacking], DATA)
-    assert np.array_equal(made.pixels, decode(content, DATA).pixels)
-    assert [note.code for note in made.repairs] == ["D04"]
+    result = decode(content[:-lacking], DATA)
+    assert np.array_equal(result.pixels, decode(content, DATA).pixels)
+    assert [note.code for note in result.repairs] == ["D04"]
 
 
 def test_what_follows_the_end_mark_does_not_matter() -> None:
@@ -77,8 +77,8 @@ def _adam7(height: int, width: int) -> list[tuple[int, int]]:
         ]
     )  # fmt: skip
     which = np.tile(grid, (height // 8 + 1, width // 8 + 1))[:height, :width]
-    found = [np.argwhere(which == number) for number in range(1, 8)]
-    return [(len(set(at[:, 0])), len(set(at[:, 1]))) for at in found if len(at)]
+    passes = [np.argwhere(which == number) for number in range(1, 8)]
+    return [(len(set(at[:, 0])), len(set(at[:, 1]))) for at in passes if len(at)]
 
 
 @pytest.mark.parametrize(

@@ -60,9 +60,9 @@ def photos(tmp_path: Path) -> tuple[list[Path], np.ndarray]:
 
 
 def pictures(count: int) -> np.ndarray:
-    made = np.random.default_rng(0).standard_normal((count, 256)).astype(np.float32)
-    made /= np.linalg.norm(made, axis=1, keepdims=True)
-    return made
+    directions = np.random.default_rng(0).standard_normal((count, 256)).astype(np.float32)
+    directions /= np.linalg.norm(directions, axis=1, keepdims=True)
+    return directions
 
 
 def test_photos_of_one_place_from_other_sides_are_one_group(photos: tuple[list[Path], np.ndarray]) -> None:
@@ -84,12 +84,12 @@ def test_what_most_of_a_class_shows_is_no_scene(tmp_path: Path) -> None:
 
 
 def test_a_large_class_is_compared_with_the_most_similar_pictures_alone() -> None:
-    made = pictures(COMPARE_ALL_UP_TO + 20)
-    made[7] = made[90]
-    near = nearest_thumbnails(np.arange(len(made)), made, np.arange(len(made)), 3)
+    vectors = pictures(COMPARE_ALL_UP_TO + 20)
+    vectors[7] = vectors[90]
+    near = nearest_thumbnails(np.arange(len(vectors)), vectors, np.arange(len(vectors)), 3)
     assert near.shape == (COMPARE_ALL_UP_TO + 20, 3)
     assert near[7, 0] == 90
-    assert (near != np.arange(len(made))[:, None]).all()
+    assert (near != np.arange(len(vectors))[:, None]).all()
 
 
 def test_an_image_without_details_matches_nothing(tmp_path: Path) -> None:

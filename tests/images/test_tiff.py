@@ -46,35 +46,35 @@ def tiff(bands: np.ndarray, extra: list[int] | None, photometric: int = 2) -> by
 def test_a_fourth_band_is_transparency_only_if_the_file_says_so() -> None:
     four = np.dstack([RGB, FOURTH])
     for extra in (None, [0], [999]):
-        made = decode(tiff(four, extra), DATA)
-        assert np.array_equal(made.pixels, RGB)
-        assert [note.code for note in made.repairs if note.code != "W09"] == ["W29"]
-    made = decode(tiff(four, [2]), DATA)
+        result = decode(tiff(four, extra), DATA)
+        assert np.array_equal(result.pixels, RGB)
+        assert [note.code for note in result.repairs if note.code != "W09"] == ["W29"]
+    result = decode(tiff(four, [2]), DATA)
     expected = Image.alpha_composite(Image.new("RGBA", (5, 6), "white"), Image.fromarray(four))
-    assert np.array_equal(made.pixels, np.asarray(expected.convert("RGB")))
-    assert [note.code for note in made.repairs if note.code != "W09"] == ["W08"]
+    assert np.array_equal(result.pixels, np.asarray(expected.convert("RGB")))
+    assert [note.code for note in result.repairs if note.code != "W09"] == ["W08"]
 
 
 def test_premultiplied_colours_are_not_multiplied_again() -> None:
     colours = np.minimum(RGB, 51)  # no more than their transparency
     for bands in (np.dstack([colours, FOURTH]), np.dstack([colours, FOURTH]).astype(np.uint16) * 257):
-        made = decode(tiff(bands, [1]), Data(bit_depth=16)).pixels
+        pixels = decode(tiff(bands, [1]), Data(bit_depth=16)).pixels
         expected = colours.astype(int) + 204  # and four fifths of white
-        assert np.abs(made.astype(int) - expected).max() <= 1
+        assert np.abs(pixels.astype(int) - expected).max() <= 1
 
 
 @pytest.mark.parametrize("extra", [None, [0]])
 def test_near_infrared_of_16_bits_is_left_out(extra: list[int] | None) -> None:
     four = np.dstack([RGB, np.zeros((6, 5, 1), np.uint8)]).astype(np.uint16) * 257
-    made = decode(tiff(four, extra), Data(bit_depth=16))
-    assert np.array_equal(made.pixels, RGB)
-    assert "W29" in [note.code for note in made.repairs]
+    result = decode(tiff(four, extra), Data(bit_depth=16))
+    assert np.array_equal(result.pixels, RGB)
+    assert "W29" in [note.code for note in result.repairs]
 
 
 def test_transparency_of_16_bits_is_kept() -> None:
     four = np.dstack([RGB, FOURTH]).astype(np.uint16) * 257
-    made = decode(tiff(four, [2]), Data(bit_depth=16)).pixels
-    assert np.abs(made.astype(float) - (RGB * 0.2 + 204)).max() <= 1
+    pixels = decode(tiff(four, [2]), Data(bit_depth=16)).pixels
+    assert np.abs(pixels.astype(float) - (RGB * 0.2 + 204)).max() <= 1
 
 
 def test_more_bands_than_pillow_opens_are_named_with_the_way_out() -> None:
@@ -93,6 +93,6 @@ def test_more_bands_than_pillow_opens_are_named_with_the_way_out() -> None:
 @pytest.mark.skipif(Version(PIL.__version__) < Version("12"), reason="older Pillow does not read it: D13")
 def test_two_bands_of_grey_and_something_are_grey() -> None:
     two = np.dstack([RGB[:, :, 0], FOURTH])
-    made = decode(tiff(two, [0], photometric=1), DATA)
-    assert np.array_equal(made.pixels[:, :, 1], RGB[:, :, 0])
-    assert "W29" in [note.code for note in made.repairs]
+    result = decode(tiff(two, [0], photometric=1), DATA)
+    assert np.array_equal(result.pixels[:, :, 1], RGB[:, :, 0])
+    assert "W29" in [note.code for note in result.repairs]

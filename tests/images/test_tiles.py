@@ -59,8 +59,8 @@ def by_hand(image: np.ndarray, count: int, size: int, rank: str = "dark") -> np.
 @pytest.mark.parametrize("rank", ["dark", "colourful"])
 def test_tiles_equal_a_grid_by_hand(height: int, width: int, count: int, size: int, rank: Any) -> None:
     image = slide(height, width) if min(height, width) > 5 else RNG.integers(0, 9, (5, 5, 3), dtype=np.uint8)
-    made = join_tiles(image, TileChoice(count=count, size=size, rank=rank))
-    assert np.array_equal(made, by_hand(image, count, size, rank))
+    tiles = join_tiles(image, TileChoice(count=count, size=size, rank=rank))
+    assert np.array_equal(tiles, by_hand(image, count, size, rank))
 
 
 def test_bands_of_any_height_give_the_same_picture() -> None:
@@ -76,8 +76,8 @@ def test_bands_of_any_height_give_the_same_picture() -> None:
 def test_tissue_on_a_black_ground_is_ranked_by_colour() -> None:
     image = np.zeros((40, 40, 3), np.uint8)
     image[20:30, 10:20] = (180, 60, 120)
-    made = join_tiles(image, TileChoice(count=1, size=10, rank="colourful"))
-    assert np.array_equal(made, image[20:30, 10:20])
+    tiles = join_tiles(image, TileChoice(count=1, size=10, rank="colourful"))
+    assert np.array_equal(tiles, image[20:30, 10:20])
     with pytest.raises(DataError, match="no colours") as caught:
         join_tiles(image[:, :, :1], TileChoice(count=1, size=10, rank="colourful"))
     assert caught.value.code == "D15"
@@ -137,10 +137,10 @@ def test_the_cache_holds_pictures_of_tiles_apart_from_whole_images(tmp_path: Pat
     Image.fromarray(image).save(tmp_path / "a.png")
     tiles, geometry = {"count": 4, "size": 10}, Geometry(20)
     whole, cut = Data(), Data.model_validate({"tiles": tiles})
-    found = {}
+    pictures = {}
     for name, data in (("whole", whole), ("cut", cut)):
         filled = finish(fill_cache(tmp_path / "cache", [tmp_path / "a.png"], geometry, data))
-        found[name] = filled.cache[0]
-    assert np.array_equal(found["cut"], by_hand(image, 4, 10))
-    assert found["whole"].shape == (24, 20, 3)
+        pictures[name] = filled.cache[0]
+    assert np.array_equal(pictures["cut"], by_hand(image, 4, 10))
+    assert pictures["whole"].shape == (24, 20, 3)
     assert len(list((tmp_path / "cache").glob("*/index.npz"))) == 2

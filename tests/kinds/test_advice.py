@@ -23,8 +23,8 @@ from tests.advised import faults
 
 
 def test_every_command_and_key_that_kit_advises_is_taken() -> None:
-    found = [fault for text in every_text() for fault in faults(text)]
-    assert not found, "\n".join(found)
+    problems = [fault for text in every_text() for fault in faults(text)]
+    assert not problems, "\n".join(problems)
 
 
 def test_the_texts_are_those_of_messages_help_and_pages() -> None:
@@ -134,10 +134,10 @@ def test_wrong_advice_is_found_in_a_module(tmp_path: Path) -> None:
         '    return f"kit tta --checkpoint runs/{name} --views {best}", f"batch_sizes={best}", f"loss={name}"\n'
     )
     texts = list(texts_of_module(file, tmp_path))
-    found = [fault for text in texts for fault in faults(text)]
-    assert len(found) == 5, found
+    problems = [fault for text in texts for fault in faults(text)]
+    assert len(problems) == 5, problems
     for part in ("kit blends", "--names", "splitter.fold={best}", "--checkpoint ", "batch_sizes"):
-        assert sum(part in fault for fault in found) == 1, part
+        assert sum(part in fault for fault in problems) == 1, part
 
 
 def test_wrong_advice_is_found_in_a_page(tmp_path: Path) -> None:
@@ -148,8 +148,8 @@ def test_wrong_advice_is_found_in_a_page(tmp_path: Path) -> None:
         'kit.opens("x")\ncomp.train("x", label="y")\ncomp.tta(["r"])\ncomp.trains("x")\n```\n'
     )
     texts = [*texts_of_page(file, tmp_path), *python_of_page(file, tmp_path)]
-    found = [fault for text in texts for fault in faults(text)]
-    assert [fault.split(": ")[0] for fault in found] == [
+    problems = [fault for text in texts for fault in faults(text)]
+    assert [fault.split(": ")[0] for fault in problems] == [
         "page.md:4",
         "page.md:1",
         "page.md:1",

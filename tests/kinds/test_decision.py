@@ -62,8 +62,8 @@ def competition(
     (root / "data").mkdir(parents=True)
     lines = [f"r{number},{cell}" for number, cell in enumerate(cells)]
     (root / "data" / "train.csv").write_text("\n".join(["id,label", *lines]) + "\n")
-    made = {"data": {"label_separator": separator, "sample": None}, **config}
-    (root / "config.json").write_text(json.dumps(made))
+    full_config = {"data": {"label_separator": separator, "sample": None}, **config}
+    (root / "config.json").write_text(json.dumps(full_config))
     return Workspace.open(root)
 
 
@@ -81,11 +81,11 @@ def test_an_empty_answer_is_allowed_if_a_training_row_has_no_label(tmp_path: Pat
         "labels with probability 0.5 or more, a row may have no label (1 of 4 training rows have no label; "
     )
     assert explain_decision(some, table).startswith(text)
-    asked = Workspace.find(
+    workspace = Workspace.find(
         some.root, ["decision.min_labels=2", "decision.threshold=0.3", "decision.max_labels=2"]
     )
-    assert rule_of(asked) == Decision(0.3, 2, 2)
-    assert metric_of(asked, table).decision == Decision(0.3, 2, 2)
+    assert rule_of(workspace) == Decision(0.3, 2, 2)
+    assert metric_of(workspace, table).decision == Decision(0.3, 2, 2)
 
 
 def test_rows_of_other_sources_do_not_decide_whether_a_row_may_be_empty(tmp_path: Path) -> None:

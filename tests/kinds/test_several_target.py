@@ -34,11 +34,11 @@ def test_the_loss_is_the_weighted_mean_over_parts_without_missing_ones() -> None
     classes = Classes(NAMES, (1, 2, 1, 0, 1), target=TARGET)
     loss = Loss.open({"name": "several", "weights": {"a": 2}}).with_classes(classes)
     outputs = torch.randn(3, 5, generator=torch.Generator().manual_seed(0))
-    found = loss.rows(outputs, torch.from_numpy(LABELS).float())
+    losses = loss.rows(outputs, torch.from_numpy(LABELS).float())
     first = functional.cross_entropy(outputs[:, :2], torch.tensor([0, 1, 1]), reduction="none")
     second = functional.cross_entropy(outputs[:, 2:], torch.tensor([2, 0, 0]), reduction="none")
     second[2] = 0
-    assert torch.allclose(found, (2 * first + second) / 3)
+    assert torch.allclose(losses, (2 * first + second) / 3)
     parts = loss.probabilities(outputs)
     assert torch.allclose(parts[:, 2:], outputs[:, 2:].softmax(1))
     with pytest.raises(ConfigError, match="no part 'c'"):

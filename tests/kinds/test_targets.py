@@ -10,8 +10,8 @@ from kit.kinds.targets import MULTI_HOT, NUMBERS, ONE_CLASS, PLAIN_TARGETS, SOFT
 
 
 def faults(target: Target, *row: float) -> list[str]:
-    found = target.find_faults(np.array([row], np.float32))
-    return [text for text, wrong in found if wrong[0]]
+    checks = target.find_faults(np.array([row], np.float32))
+    return [text for text, wrong in checks if wrong[0]]
 
 
 def test_each_kind_refuses_the_rows_that_it_cannot_have() -> None:
@@ -54,8 +54,8 @@ def test_several_columns_are_stratified_by_their_first_principal_component() -> 
     values = np.cumsum(rng.normal(size=(64, 3)), axis=1)
     ranks = values.argsort(axis=0).argsort(axis=0).astype(float)
     first = PCA(1).fit_transform(ranks)[:, 0]
-    found = NUMBERS.strata(values, 2)
-    means = [first[found == stratum].mean() for stratum in range(found.max() + 1)]
+    strata = NUMBERS.strata(values, 2)
+    means = [first[strata == stratum].mean() for stratum in range(strata.max() + 1)]
     assert means in (sorted(means), sorted(means, reverse=True))
 
 

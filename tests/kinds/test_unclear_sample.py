@@ -72,8 +72,8 @@ def test_a_workspaces_own_metric_needs_no_declaration(tmp_path: Path) -> None:
     broken = "1 / 0"
     files = {"kappa": ("Kappa", kappa), "partial": ("Partial", partial), "broken": ("Broken", broken)}
     make(tmp_path, {f"plugins/metric/{name}.py": text.format(*parts) for name, parts in files.items()})
-    found = {name: detect_scored_input(Metric.open(name, tmp_path), "class_index", 2) for name in files}
-    assert found == {"kappa": "labels", "partial": "probabilities", "broken": None}
+    inputs = {name: detect_scored_input(Metric.open(name, tmp_path), "class_index", 2) for name in files}
+    assert inputs == {"kappa": "labels", "partial": "probabilities", "broken": None}
 
 
 @pytest.mark.parametrize("metric", ["auc", "log_loss", "average_precision"])

@@ -74,15 +74,15 @@ def events(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def test_results_are_read_when_the_next_batch_is_queued(events: list[str]) -> None:
-    found = np.zeros((6, 2))
+    sums = np.zeros((6, 2))
     rows = np.arange(6)
-    reader = NetworkReader(Remote("a", events), [lambda images: images], "mean", rows, 2, found, rows)
+    reader = NetworkReader(Remote("a", events), [lambda images: images], "mean", rows, 2, sums, rows)
     finish(predict_shared([reader], stream(range(6), 2), "x", ""))
     assert events == [
         *("a predicts 2", "copy 1", "a predicts 2", "copy 2", "wait for 1"),
         *("a predicts 2", "copy 3", "wait for 2", "wait for 3"),
     ]
-    assert found[:, 0].tolist() == [1, 1, 2, 2, 3, 3]
+    assert sums[:, 0].tolist() == [1, 1, 2, 2, 3, 3]
 
 
 def test_networks_that_share_a_pass_share_the_images_on_the_device(
@@ -96,11 +96,11 @@ def test_networks_that_share_a_pass_share_the_images_on_the_device(
         return move(images, device)
 
     monkeypatch.setattr(predict_module, "_move", noted)
-    found, rows, some = np.zeros((6, 2)), np.arange(6), np.array([1, 4])
+    sums, rows, some = np.zeros((6, 2)), np.arange(6), np.array([1, 4])
     readers = [
-        NetworkReader(Remote("a", events), [lambda images: images], "mean", rows, 3, found, rows),
-        NetworkReader(Remote("b", events), [lambda images: images], "mean", rows, 3, found, rows),
-        NetworkReader(Remote("c", events), [lambda images: images], "mean", some, 2, found, some),
+        NetworkReader(Remote("a", events), [lambda images: images], "mean", rows, 3, sums, rows),
+        NetworkReader(Remote("b", events), [lambda images: images], "mean", rows, 3, sums, rows),
+        NetworkReader(Remote("c", events), [lambda images: images], "mean", some, 2, sums, some),
     ]
     finish(predict_shared(readers, stream(range(6), 3), "x", ""))
     assert moved == [3, 3]
@@ -162,5 +162,5 @@ def test_images_that_the_device_has_no_memory_for_stay_where_they_are(
     member = Predictor(
         predictor(0).network, Loss.open("cross_entropy"), Precision("float32", "float32", "contiguous")
     )
-    (found,) = finish(predict_all([member], Counted(), [lambda images: images], "mean", 10, "x"))
-    np.testing.assert_allclose(found, whole, rtol=1e-6)
+    (probabilities,) = finish(predict_all([member], Counted(), [lambda images: images], "mean", 10, "x"))
+    np.testing.assert_allclose(probabilities, whole, rtol=1e-6)

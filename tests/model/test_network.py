@@ -27,12 +27,12 @@ def built(**keys: object) -> network.Network:
 
 
 def test_pixels_are_normalised_by_the_backbones_mean_and_deviation() -> None:
-    made = built(backbone="small")
-    made.backbone, made.pooling, made.head = torch.nn.Identity(), torch.nn.Identity(), torch.nn.Identity()
+    model = built(backbone="small")
+    model.backbone, model.pooling, model.head = torch.nn.Identity(), torch.nn.Identity(), torch.nn.Identity()
     images = torch.randint(0, 256, (2, 3, 4, 4), dtype=torch.uint8)
     mean, deviation = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
     expected = (images / 255 - mean.view(1, 3, 1, 1)) / deviation.view(1, 3, 1, 1)
-    torch.testing.assert_close(made(images), expected, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(model(images), expected, rtol=1e-5, atol=1e-5)
 
 
 def test_timms_normalisation_is_that_of_its_weights() -> None:
@@ -57,8 +57,8 @@ def test_timms_normalisation_is_that_of_its_weights() -> None:
 )
 @pytest.mark.parametrize("pooling", ["average", "gem"])
 def test_every_family_gives_an_output_a_class(backbone: object, pooling: str) -> None:
-    made = built(backbone=backbone, pooling=pooling).eval()
-    outputs = made(torch.randint(0, 256, (2, 3, 32, 32), dtype=torch.uint8))
+    model = built(backbone=backbone, pooling=pooling).eval()
+    outputs = model(torch.randint(0, 256, (2, 3, 32, 32), dtype=torch.uint8))
     assert outputs.shape == (2, 3)
     assert torch.isfinite(outputs).all()
 
@@ -112,8 +112,8 @@ def test_a_bare_recipe_forgets_where_its_weights_came_from() -> None:
 def test_a_small_network_starts_from_a_file(tmp_path: Path) -> None:
     wanted = built(backbone="small").backbone.state_dict()
     torch.save(wanted, tmp_path / "w.pt")
-    found = built(backbone={"name": "small", "weights": str(tmp_path / "w.pt")}).backbone.state_dict()
-    assert all(torch.equal(found[name], wanted[name]) for name in wanted)
+    state = built(backbone={"name": "small", "weights": str(tmp_path / "w.pt")}).backbone.state_dict()
+    assert all(torch.equal(state[name], wanted[name]) for name in wanted)
 
 
 TEAMS = """
@@ -142,13 +142,13 @@ def test_a_teams_backbone_starts_from_a_file_by_the_same_option(tmp_path: Path) 
     wanted = opened_team(TEAMS, tmp_path).backbone.state_dict()
     torch.save({"module." + name: value for name, value in wanted.items()}, tmp_path / "w.pt")
     with pytest.warns(KitWarning, match=r"W71 .*w\.pt: without the prefix module\.$"):
-        found = opened_team(TEAMS, tmp_path, weights="w.pt").backbone.state_dict()
-    assert all(torch.equal(found[name], wanted[name]) for name in wanted)
+        state = opened_team(TEAMS, tmp_path, weights="w.pt").backbone.state_dict()
+    assert all(torch.equal(state[name], wanted[name]) for name in wanted)
 
 
 def test_a_teams_backbone_may_have_an_option_of_that_name(tmp_path: Path) -> None:
-    found = opened_team(OWN, tmp_path, weights=3.0).backbone.state_dict()
-    assert bool((found["0.weight"] == 3).all())
+    state = opened_team(OWN, tmp_path, weights=3.0).backbone.state_dict()
+    assert bool((state["0.weight"] == 3).all())
 
 
 def opened_team(source: str, root: Path, **options: object) -> network.Network:
@@ -163,13 +163,13 @@ def test_a_file_trained_with_another_mean_says_so(tmp_path: Path) -> None:
     torch.save(
         {name.removeprefix("model."): value for name, value in wanted.items()}, tmp_path / "pytorch_model.bin"
     )
-    for mean, told in (
+    for mean, detail in (
         ([0.5, 0.5, 0.5], "; trained with mean"),
         ([0.485, 0.456, 0.406], "file pytorch_model.bin$"),
     ):
         config = {"architecture": "resnet10t", "pretrained_cfg": {"mean": mean, "std": [0.229, 0.224, 0.225]}}
         (tmp_path / "config.json").write_text(json.dumps(config))
-        with pytest.warns(KitWarning, match=f"W71 .*{told}"):
+        with pytest.warns(KitWarning, match=f"W71 .*{detail}"):
             built(backbone={"name": "timm", "arch": "resnet10t", "weights": str(tmp_path)})
 
 
@@ -183,20 +183,20 @@ def built_param_groups(backbone: str | dict[str, Any]) -> network.Network:
 
 
 def rates(
-    made: nn.Module, layer_decay: float = 1.0, lr_scales: Mapping[str, float] | None = None
+    model: nn.Module, layer_decay: float = 1.0, lr_scales: Mapping[str, float] | None = None
 ) -> dict[str, tuple[float, float]]:
     """Learning rate and weight decay of each weight, by name."""
-    optimizer = Optimizer.open({"name": "adamw", "lr": 1.0}).build(list(made.named_parameters()))
-    set_layerwise_lr(optimizer, made, layer_decay, lr_scales)
-    names = {id(weight): name for name, weight in made.named_parameters()}
-    found = {
+    optimizer = Optimizer.open({"name": "adamw", "lr": 1.0}).build(list(model.named_parameters()))
+    set_layerwise_lr(optimizer, model, layer_decay, lr_scales)
+    names = {id(weight): name for name, weight in model.named_parameters()}
+    group_rates = {
         names[id(weight)]: (group["lr"], group["weight_decay"])
         for group in optimizer.param_groups
         for weight in group["params"]
     }
-    assert sorted(found) == sorted(names.values())
+    assert sorted(group_rates) == sorted(names.values())
     assert sum(len(group["params"]) for group in optimizer.param_groups) == len(names)
-    return {name: found[name] for name in names.values()}
+    return {name: group_rates[name] for name in names.values()}
 
 
 @pytest.mark.parametrize(
@@ -229,19 +229,19 @@ def test_layer_decay_is_timms(arch: str, head: str, size: dict[str, int]) -> Non
 
 
 def test_a_network_of_a_teams_own_has_a_layer_a_child_with_kernels() -> None:
-    found = rates(
+    group_rates = rates(
         built_param_groups({"name": "small", "stages": 2}), layer_decay=0.5
     )  # four convolutions, each with its norm
-    assert found[HEAD][0] == 1
-    kernels = [value for name, (value, _) in found.items() if name.startswith("backbone.")]
+    assert group_rates[HEAD][0] == 1
+    kernels = [value for name, (value, _) in group_rates.items() if name.startswith("backbone.")]
     assert kernels == [1 / 16] * 3 + [1 / 8] * 3 + [1 / 4] * 3 + [1 / 2] * 3
 
 
 def test_a_part_has_its_own_rate_and_the_longest_one_counts() -> None:
-    found = rates(built_param_groups("small"), lr_scales={"backbone": 0.1, "backbone.0": 0.01})
-    assert {value for name, (value, _) in found.items() if name.startswith("backbone.0.")} == {0.01}
-    assert {value for name, (value, _) in found.items() if name.startswith("backbone.1.")} == {0.1}
-    assert found[HEAD][0] == 1
+    group_rates = rates(built_param_groups("small"), lr_scales={"backbone": 0.1, "backbone.0": 0.01})
+    assert {value for name, (value, _) in group_rates.items() if name.startswith("backbone.0.")} == {0.01}
+    assert {value for name, (value, _) in group_rates.items() if name.startswith("backbone.1.")} == {0.1}
+    assert group_rates[HEAD][0] == 1
 
 
 def test_weight_decay_stays_where_it_was() -> None:
@@ -256,36 +256,36 @@ def test_weight_decay_stays_where_it_was() -> None:
 
 
 def test_weights_that_thaw_at_different_times_share_no_group() -> None:
-    made = built_param_groups("small")
-    optimizer = Optimizer.open("sgd").build(list(made.named_parameters()))
-    set_layerwise_lr(optimizer, made, freezes=[("backbone",), ()])
-    backbone = {id(weight) for weight in made.backbone.parameters()}
+    model = built_param_groups("small")
+    optimizer = Optimizer.open("sgd").build(list(model.named_parameters()))
+    set_layerwise_lr(optimizer, model, freezes=[("backbone",), ()])
+    backbone = {id(weight) for weight in model.backbone.parameters()}
     for group in optimizer.param_groups:
         assert len({id(weight) in backbone for weight in group["params"]}) == 1
 
 
 def test_a_part_that_is_not_there_is_refused_with_the_nearest_one() -> None:
-    made = built_param_groups("small")
+    model = built_param_groups("small")
     with pytest.raises(
         ConfigError, match=r"lr_scales: the network has no part 'bakbone'; did you mean 'backbone'"
     ):
-        rates(made, lr_scales={"bakbone": 0.1})
+        rates(model, lr_scales={"bakbone": 0.1})
     with pytest.raises(ConfigError, match=r"stages.0.freeze: the network has no part 'haed'"):
-        check_frozen(made, ("haed",), "stages.0.freeze")
+        check_frozen(model, ("haed",), "stages.0.freeze")
     with pytest.raises(ConfigError, match="freezes all parts of the network"):
-        check_frozen(made, ("backbone", "pooling", "head"), "stages.0.freeze")
+        check_frozen(model, ("backbone", "pooling", "head"), "stages.0.freeze")
 
 
 def test_what_is_frozen_can_thaw() -> None:
-    made = built_param_groups("small")
-    freeze(made, ("backbone",))
-    assert {weight.requires_grad for weight in made.backbone.parameters()} == {False}
-    assert not any(module.training for module in made.backbone.modules())
-    assert all(weight.requires_grad for weight in made.head.parameters())
-    freeze(made, ())
-    assert all(weight.requires_grad for weight in made.parameters())
-    assert all(module.training for module in made.modules())
-    assert isinstance(made(torch.zeros(2, 3, 32, 32)), torch.Tensor)
+    model = built_param_groups("small")
+    freeze(model, ("backbone",))
+    assert {weight.requires_grad for weight in model.backbone.parameters()} == {False}
+    assert not any(module.training for module in model.backbone.modules())
+    assert all(weight.requires_grad for weight in model.head.parameters())
+    freeze(model, ())
+    assert all(weight.requires_grad for weight in model.parameters())
+    assert all(module.training for module in model.modules())
+    assert isinstance(model(torch.zeros(2, 3, 32, 32)), torch.Tensor)
 
 
 class Patches(Backbone):

@@ -65,52 +65,54 @@ def predictor(seed: int, loss: str = "cross_entropy") -> Predictor:
 @pytest.mark.parametrize("name", ["plain", "hflip", "flip", "d4"])
 def test_the_mean_is_ttachs_mean_of_probabilities(name: str) -> None:
     batches, member = Counted(), predictor(0)
-    (found,) = finish(predict_all([member], batches, open_views(Views.open(name), 6), "mean", 10, "x"))
+    (probabilities,) = finish(
+        predict_all([member], batches, open_views(Views.open(name), 6), "mean", 10, "x")
+    )
     model = nn.Sequential(member.network, nn.Softmax(1))
     transforms = ttach.Compose(Views.open(name).views())
     reference = ttach.ClassificationTTAWrapper(model, transforms, merge_mode="mean")
     with torch.inference_mode():
         expected = reference(batches.images).numpy()
-    np.testing.assert_allclose(found, expected, atol=1e-6)
+    np.testing.assert_allclose(probabilities, expected, atol=1e-6)
 
 
 def test_the_geometric_mean_is_that_of_probabilities_brought_back_to_sum_one() -> None:
     batches, member = Counted(), predictor(0)
     views = open_views(Views.open("flip"), 6)
-    (found,) = finish(predict_all([member], batches, views, "geometric", 10, "x"))
+    (probabilities,) = finish(predict_all([member], batches, views, "geometric", 10, "x"))
     with torch.inference_mode():
         each = np.stack([member.network(view(batches.images)).softmax(1).numpy() for view in views])
     product = each.astype(np.float64).prod(0) ** (1 / 4)
-    np.testing.assert_allclose(found, product / product.sum(1, keepdims=True), atol=1e-6)
+    np.testing.assert_allclose(probabilities, product / product.sum(1, keepdims=True), atol=1e-6)
 
 
 def test_each_batch_is_read_once_for_all_networks_and_views() -> None:
     batches = Counted()
     views = open_views(Views.open("d4"), 6)
-    found = finish(predict_all([predictor(0), predictor(1)], batches, views, "mean", 10, "x"))
+    probabilities = finish(predict_all([predictor(0), predictor(1)], batches, views, "mean", 10, "x"))
     assert batches.reads == 3
-    assert [each.shape for each in found] == [(10, 4), (10, 4)]
-    assert not np.allclose(found[0], found[1])
+    assert [each.shape for each in probabilities] == [(10, 4), (10, 4)]
+    assert not np.allclose(probabilities[0], probabilities[1])
 
 
 def test_a_zero_in_one_view_does_not_make_a_geometric_mean_not_finite() -> None:
     member = predictor(0)
     nn.init.constant_(member.network.get_parameter("inner.weight"), 1e4)
-    (found,) = finish(
+    (probabilities,) = finish(
         predict_all([member], Counted(), open_views(Views.open("flip"), 6), "geometric", 10, "x")
     )
-    assert np.isfinite(found).all()
-    np.testing.assert_allclose(found.sum(1), 1, atol=1e-5)
+    assert np.isfinite(probabilities).all()
+    np.testing.assert_allclose(probabilities.sum(1), 1, atol=1e-5)
 
 
 def test_the_geometric_mean_of_several_labels_is_that_of_yes_and_no_for_each_class() -> None:
     loss = Loss.open("bce").with_classes(Classes(tuple("abcd"), target=MULTI_HOT))
     member = Predictor(Skewed(0).eval(), loss, PLAIN, target=MULTI_HOT)
     batches, views = Counted(), open_views(Views.open("flip"), 6)
-    (found,) = finish(predict_all([member], batches, views, "geometric", 10, "x"))
+    (probabilities,) = finish(predict_all([member], batches, views, "geometric", 10, "x"))
     yes = torch.stack([member.probabilities(view(batches.images)) for view in views])
     by_hand, no = yes.log().mean(0).exp(), (1 - yes).log().mean(0).exp()
-    np.testing.assert_allclose(found, (by_hand / (by_hand + no)).numpy(), rtol=1e-4)
+    np.testing.assert_allclose(probabilities, (by_hand / (by_hand + no)).numpy(), rtol=1e-4)
     (mean,) = finish(predict_all([member], Counted(), views, "mean", 10, "x"))
     np.testing.assert_allclose(mean, yes.mean(0).numpy(), rtol=1e-5)
 
@@ -147,14 +149,14 @@ def stream(rows: Sequence[int], size: int) -> Iterator[Batch]:
 
 
 def cut(wanted: Sequence[int], size: int, batches: Iterator[Batch]) -> list[list[int]]:
-    cutter, found, begun = Rebatcher(np.array(wanted, dtype=np.int64), size), [], 0
+    cutter, batch_pixels, begun = Rebatcher(np.array(wanted, dtype=np.int64), size), [], 0
     for batch in batches:
         for part, images in cutter.rebatch(batch):
             assert part == slice(begun, begun + len(images))
             assert images.shape[1:] == (3, 1, 2)
             begun += len(images)
-            found.append(images[:, 0, 0, 0].tolist())
-    return found
+            batch_pixels.append(images[:, 0, 0, 0].tolist())
+    return batch_pixels
 
 
 @pytest.mark.parametrize("read", [1, 3, 4, 7, 100])
@@ -210,15 +212,15 @@ def test_a_fused_network_gives_the_same_and_is_another_one(arch: str, left: int)
         Backbone.open({"name": "timm", "arch": arch, **({"img_size": 64} if "vit" in arch else {})}).build()
     )
     before = {key: value.clone() for key, value in network.state_dict().items()}
-    made = fuse(network.train(), 64)
+    fused_network = fuse(network.train(), 64)
     assert network.training
     assert all(torch.equal(value, before[key]) for key, value in network.state_dict().items())
-    assert (made is network) == (norms(network) == 0)
-    assert norms(made) == left
+    assert (fused_network is network) == (norms(network) == 0)
+    assert norms(fused_network) == left
     images = torch.rand(4, 3, 64, 64, generator=torch.Generator().manual_seed(1)) * 255
     with torch.inference_mode():
-        found, wanted = made.eval()(images), network.eval()(images)
-    assert (found - wanted).abs().max() <= 1e-4 * wanted.abs().max()
+        outputs, wanted = fused_network.eval()(images), network.eval()(images)
+    assert (outputs - wanted).abs().max() <= 1e-4 * wanted.abs().max()
 
 
 class Twice(nn.Module):

@@ -103,17 +103,17 @@ class Pixels(nn.Module):
 
 def test_at_the_end_of_a_run_batch_norms_statistics_are_torchs_for_the_averaged_weights() -> None:
     network, batches = Pixels(), Drawn()
-    made = learner(network, torch.optim.SGD(network.parameters(), lr=0.1), FLOAT, swa_start=0.3)
+    trainer = learner(network, torch.optim.SGD(network.parameters(), lr=0.1), FLOAT, swa_start=0.3)
     stages = [fit.FitStage(4, batches, Loss.open("cross_entropy"), Scheduler.open("constant"))]
-    list(fit.fit(made, stages, StepPlan(0, 0), FLOAT))
+    list(fit.fit(trainer, stages, StepPlan(0, 0), FLOAT))
     reference = Pixels()
-    reference.load_state_dict(made.predictor.state_dict())
+    reference.load_state_dict(trainer.predictor.state_dict())
     nn.init.constant_(reference.get_buffer("inner.1.running_mean"), 9.0)
     update_bn((batch.images for batch in batches.epoch(4)), reference)
-    assert made.average_network is not None
+    assert trainer.average_network is not None
     for name in ("inner.1.running_mean", "inner.1.running_var"):
-        assert torch.equal(reference.get_buffer(name), made.average_network.get_buffer(name))
-    assert not made.average_network.training
+        assert torch.equal(reference.get_buffer(name), trainer.average_network.get_buffer(name))
+    assert not trainer.average_network.training
 
 
 class TwoNorms(Pixels):
@@ -131,12 +131,12 @@ class TwoNorms(Pixels):
 def test_parts_frozen_in_all_averaged_epochs_keep_their_statistics() -> None:
     network, batches = TwoNorms(), Drawn()
     nn.init.constant_(network.get_buffer("inner.1.running_mean"), 9.0)
-    made = learner(network, torch.optim.SGD(network.parameters(), lr=0.1), FLOAT, swa_start=0.3)
+    trainer = learner(network, torch.optim.SGD(network.parameters(), lr=0.1), FLOAT, swa_start=0.3)
     stages = [
         fit.FitStage(4, batches, Loss.open("cross_entropy"), Scheduler.open("constant"), frozen=("inner",))
     ]
-    list(fit.fit(made, stages, StepPlan(0, 0), FLOAT))
-    average = made.average_network
+    list(fit.fit(trainer, stages, StepPlan(0, 0), FLOAT))
+    average = trainer.average_network
     assert isinstance(average, TwoNorms)
     assert average.get_buffer("inner.1.running_mean").tolist() == [9.0] * 4
     with torch.no_grad():  # the frozen part as it predicts

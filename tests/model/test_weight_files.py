@@ -24,8 +24,8 @@ STATE = {"conv.weight": torch.ones(2, 3, 1, 1), "conv.bias": torch.zeros(2)}
 AVERAGE = {name: value + 1 for name, value in STATE.items()}
 
 
-def same(found: dict[str, Any], wanted: dict[str, Tensor]) -> bool:
-    return found.keys() == wanted.keys() and all(torch.equal(found[name], wanted[name]) for name in wanted)
+def same(state: dict[str, Any], wanted: dict[str, Tensor]) -> bool:
+    return state.keys() == wanted.keys() and all(torch.equal(state[name], wanted[name]) for name in wanted)
 
 
 @pytest.mark.parametrize(
@@ -46,9 +46,9 @@ def same(found: dict[str, Any], wanted: dict[str, Tensor]) -> bool:
 def test_weights_are_found_below_a_key(key: str, tmp_path: Path) -> None:
     optimizer = {"state": {0: {"exp_avg": torch.ones(9)}}, "param_groups": [{"lr": 0.1}]}
     torch.save({"epoch": 3, key: STATE, "optimizer": optimizer}, tmp_path / "w.pth")
-    found = read_weights(tmp_path / "w.pth")
-    assert same(found.state, STATE)
-    assert (found.wrappers, found.notes) == ((key,), (f"below {key}",))
+    weight_file = read_weights(tmp_path / "w.pth")
+    assert same(weight_file.state, STATE)
+    assert (weight_file.wrappers, weight_file.notes) == ((key,), (f"below {key}",))
 
 
 @pytest.mark.parametrize("key", ["state_dict_ema", "model_ema", "ema", "params_ema", "teacher"])
@@ -59,9 +59,9 @@ def test_averaged_weights_are_preferred(key: str, tmp_path: Path) -> None:
 
 def test_weights_are_found_below_several_keys(tmp_path: Path) -> None:
     torch.save({"ema": {"decay": 0.9, "module": AVERAGE}, "loss": torch.tensor(3.0)}, tmp_path / "w.pth")
-    found = read_weights(tmp_path / "w.pth")
-    assert same(found.state, AVERAGE)
-    assert found.notes == ("below ema.module",)
+    weight_file = read_weights(tmp_path / "w.pth")
+    assert same(weight_file.state, AVERAGE)
+    assert weight_file.notes == ("below ema.module",)
 
 
 def test_a_file_with_another_ending_is_read_by_its_content(tmp_path: Path) -> None:
@@ -77,10 +77,10 @@ def test_a_folder_of_hugging_face_is_read_with_its_network(tmp_path: Path) -> No
     torch.save(AVERAGE, tmp_path / "pytorch_model.bin")
     config = {"architecture": "resnet18", "pretrained_cfg": {"mean": [0.5] * 3, "std": [0.25] * 3}}
     (tmp_path / "config.json").write_text(json.dumps(config))
-    found = read_weights(tmp_path)
-    assert same(found.state, STATE)
-    assert found.notes == ("file model.safetensors",)
-    assert (found.architecture, found.normalisation) == ("resnet18", ((0.5,) * 3, (0.25,) * 3))
+    weight_file = read_weights(tmp_path)
+    assert same(weight_file.state, STATE)
+    assert weight_file.notes == ("file model.safetensors",)
+    assert (weight_file.architecture, weight_file.normalisation) == ("resnet18", ((0.5,) * 3, (0.25,) * 3))
 
 
 def test_the_current_version_in_the_hubs_cache_is_read(tmp_path: Path) -> None:
@@ -92,9 +92,9 @@ def test_the_current_version_in_the_hubs_cache_is_read(tmp_path: Path) -> None:
         (repository / "snapshots" / version / "model.safetensors").symlink_to(blob)
     (repository / "refs").mkdir()
     (repository / "refs" / "main").write_text("bbb")
-    found = read_weights(repository)
-    assert same(found.state, STATE)
-    assert found.notes == ("file snapshots/bbb/model.safetensors",)
+    weight_file = read_weights(repository)
+    assert same(weight_file.state, STATE)
+    assert weight_file.notes == ("file snapshots/bbb/model.safetensors",)
 
 
 def test_shards_are_joined_and_a_missing_one_is_named(tmp_path: Path) -> None:
@@ -204,11 +204,11 @@ def test_a_run_is_read_from_its_lowest_folds_newest_checkpoint(tmp_path: Path) -
     for fold in (1, 10, 2):
         for number in (1, 2):
             written_checkpoint(run / f"fold-{fold}", number, AVERAGE)
-    found = read_weights(run)
-    assert same(found.state, AVERAGE)
-    assert found.path == run / "fold-1" / "0002"
-    assert found.notes == ("file fold-1/0002/ema.safetensors",)
-    assert found.architecture == "resnet18"
+    weight_file = read_weights(run)
+    assert same(weight_file.state, AVERAGE)
+    assert weight_file.path == run / "fold-1" / "0002"
+    assert weight_file.notes == ("file fold-1/0002/ema.safetensors",)
+    assert weight_file.architecture == "resnet18"
     for path in (run / "fold-10", run / "fold-10" / "0001"):
         assert read_weights(path).path.parent == run / "fold-10"
 
