@@ -38,31 +38,31 @@ def backbone() -> nn.Sequential:
 
 
 def network() -> Network:
-    made = Network(
+    model = Network(
         backbone(), nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten()), nn.Linear(8, 3), torch.ones(2, 3)
     )
-    return made
+    return model
 
 
-def move(made: nn.Module) -> None:
+def move(model: nn.Module) -> None:
     """Gives every number that trains another value."""
     draws = torch.Generator().manual_seed(1)
     with torch.no_grad():
-        for weight in made.parameters():
+        for weight in model.parameters():
             if weight.requires_grad:
                 weight.add_(torch.randn(weight.shape, generator=draws))
 
 
 def test_a_changed_weight_is_that_of_the_formula() -> None:
-    made = backbone()
-    Lora(rank=4, alpha=6.0).adapt(made)
-    move(made)
+    model = backbone()
+    Lora(rank=4, alpha=6.0).adapt(model)
+    move(model)
     for at in (0, 3):
-        parts: Any = made[at].parametrizations.weight  # type: ignore[union-attr]
+        parts: Any = model[at].parametrizations.weight  # type: ignore[union-attr]
         before = parts.original.detach()
         down, up = parts[0].down.detach(), parts[0].up.detach()
         change = torch.einsum("or,rc->oc", up, down).reshape(before.shape)
-        assert torch.allclose(made[at].weight, before + 6.0 / 4 * change, atol=1e-6)  # type: ignore[arg-type]
+        assert torch.allclose(model[at].weight, before + 6.0 / 4 * change, atol=1e-6)  # type: ignore[arg-type]
         bound = math.sqrt(6 / ((1 + 5) * math.prod(before.shape[1:])))  # kaiming_uniform_ with a = sqrt(5)
         Lora(rank=4).adapt(fresh := backbone())
         drawn: Any = fresh[at].parametrizations.weight  # type: ignore[union-attr]
@@ -99,37 +99,37 @@ def test_an_attention_is_changed_however_it_reads_its_matrix() -> None:
 
 
 def test_layers_are_chosen_by_the_parts_of_their_names() -> None:
-    made = nn.ModuleDict({"block": nn.ModuleDict({"qkv": nn.Linear(9, 9), "proj": nn.Linear(9, 9)})})
-    assert {name.split(".")[1] for name in Lora(rank=2, layers=("qkv",)).adapt(made)} == {"qkv"}
+    model = nn.ModuleDict({"block": nn.ModuleDict({"qkv": nn.Linear(9, 9), "proj": nn.Linear(9, 9)})})
+    assert {name.split(".")[1] for name in Lora(rank=2, layers=("qkv",)).adapt(model)} == {"qkv"}
     with pytest.raises(ConfigError, match="no layer 'qvk'.*did you mean") as caught:
         Lora(rank=2, layers=("qvk",)).adapt(nn.ModuleDict({"qkv": nn.Linear(9, 9)}))
     assert caught.value.code == "C07"
 
 
 def test_only_what_the_adapter_names_and_the_head_train() -> None:
-    made = network()
-    adapters.adapt(made, Bitfit())
-    freeze(made, ())
-    named = {name for name, weight in made.named_parameters() if weight.requires_grad}
+    model = network()
+    adapters.adapt(model, Bitfit())
+    freeze(model, ())
+    named = {name for name, weight in model.named_parameters() if weight.requires_grad}
     assert named == {"backbone.0.bias", "backbone.1.bias", "backbone.3.bias", "head.weight", "head.bias"}
-    assert not made.backbone[1].training  # type: ignore[index]
-    freeze(made, ["head"])
-    assert not made.head.weight.requires_grad
+    assert not model.backbone[1].training  # type: ignore[index]
+    freeze(model, ["head"])
+    assert not model.head.weight.requires_grad
 
 
 def test_a_merged_copy_predicts_the_same_and_leaves_the_network_as_it_is() -> None:
-    made, images = network(), torch.rand(2, 3, 8, 8)
-    adapters.adapt(made, Lora(rank=2))
-    move(made)
-    made.eval()
-    merged = adapters.merge(made)
-    assert torch.equal(merged(images), made(images))
+    model, images = network(), torch.rand(2, 3, 8, 8)
+    adapters.adapt(model, Lora(rank=2))
+    move(model)
+    model.eval()
+    merged = adapters.merge(model)
+    assert torch.equal(merged(images), model(images))
     assert merged.state_dict().keys() == network().state_dict().keys()
-    move(made)
-    assert not torch.equal(merged(images), made(images))
+    move(model)
+    assert not torch.equal(merged(images), model(images))
     plain = network().eval()
-    plain.load_state_dict(adapters.plain_weights(made))
-    assert torch.equal(plain(images), made(images))
+    plain.load_state_dict(adapters.plain_weights(model))
+    assert torch.equal(plain(images), model(images))
 
 
 class Nothing(Adapter):
@@ -197,14 +197,16 @@ def test_checkpoints_hold_plain_weights_and_predict_what_training_predicted(spac
     for name in kernels:  # the change of a kernel has rank 2
         change = (after.weights[name] - before.prediction_weights[name]).flatten(1)
         assert torch.linalg.matrix_rank(change, rtol=1e-4) <= 2
-    found = oof(space, "r")
+    predictions = oof(space, "r")
     setting = finish(prepare_run(Workspace.of(space, LORA), find_run(Workspace.open(space), "r")))
     rows = setting.oof_rows(0)[:8]
     predictor = load_for_prediction(after.path, space, torch.device("cpu"))
     assert not adapters.is_adapted(predictor.network)
     batch = next(iter(prediction_batches(setting.loaded, setting.experiment, rows)))
     expected = predictor.probabilities(batch.images).numpy()
-    assert np.array_equal(found.align(setting.loaded.table.ids[rows].tolist(), allow_extra=True), expected)
+    assert np.array_equal(
+        predictions.align(setting.loaded.table.ids[rows].tolist(), allow_extra=True), expected
+    )
 
 
 @pytest.mark.parametrize("start", ["backbone.weights=runs/before", "init_from=runs/r"])

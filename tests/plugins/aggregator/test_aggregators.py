@@ -32,8 +32,8 @@ def joined(
 
 
 def grouped(predictions: np.ndarray, how: How) -> np.ndarray:
-    made: np.ndarray = pd.DataFrame(predictions).groupby(ANSWERS).agg(how).to_numpy()
-    return made
+    scores_of_groups: np.ndarray = pd.DataFrame(predictions).groupby(ANSWERS).agg(how).to_numpy()
+    return scores_of_groups
 
 
 def to_sum_one(rows: np.ndarray) -> np.ndarray:

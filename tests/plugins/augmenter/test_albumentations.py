@@ -42,14 +42,14 @@ def test_transforms_of_a_pipeline_act_independently_of_each_other() -> None:
     flips = opened({"name": "HorizontalFlip", "p": 0.5}, {"name": "VerticalFlip", "p": 0.5})
     counts = np.zeros((2, 2), int)
     for number in range(400):
-        made = flips(corners, 8, generator(number))
-        counts[int(made[0, 7, 0] > 0), int(made[:4].max() == 2)] += 1
+        flipped_pixels = flips(corners, 8, generator(number))
+        counts[int(flipped_pixels[0, 7, 0] > 0), int(flipped_pixels[:4].max() == 2)] += 1
     assert counts.min() > 60  # 100 of each, give or take 9
 
 
 def test_other_draws_give_other_images() -> None:
-    made = {opened({"name": "RandomResizedCrop"})(IMAGE, 32, generator(n)).tobytes() for n in range(8)}
-    assert len(made) == 8
+    outputs = {opened({"name": "RandomResizedCrop"})(IMAGE, 32, generator(n)).tobytes() for n in range(8)}
+    assert len(outputs) == 8
 
 
 def test_groups_are_nested_and_sizes_are_filled_in() -> None:

@@ -26,15 +26,15 @@ def seen(augmenter: Augmenter, image: np.ndarray, fold: int = 0, epochs: int = 1
 @pytest.mark.parametrize("count", [1, 3, 6])
 def test_exactly_count_and_one_images_of_a_row_ever_occur_and_the_row_itself_is_one(count: int) -> None:
     for image in IMAGES:
-        found = seen(Copies(variants=count), image)
-        assert len(found) == count + 1
-        assert center_crop(image, 16).tobytes() in found
+        counts = seen(Copies(variants=count), image)
+        assert len(counts) == count + 1
+        assert center_crop(image, 16).tobytes() in counts
 
 
 def test_each_of_them_is_as_likely() -> None:
-    found = seen(Copies(variants=3), IMAGES[0], epochs=800)
-    assert sum(found.values()) == 800
-    assert all(150 < times < 250 for times in found.values())
+    counts = seen(Copies(variants=3), IMAGES[0], epochs=800)
+    assert sum(counts.values()) == 800
+    assert all(150 < times < 250 for times in counts.values())
 
 
 def test_epochs_draw_among_them() -> None:
@@ -58,13 +58,13 @@ def test_every_fold_and_process_has_the_same_copies() -> None:
 
 def test_another_row_another_seed_and_another_number_have_other_copies() -> None:
     one, other = Copies(), Copies(seed=1)
-    made = {
+    variants = {
         (plugin.seed, row, number): plugin.variant(image, 16, number).tobytes()
         for plugin in (one, other)
         for row, image in enumerate(IMAGES)
         for number in range(1, 7)
     }
-    assert len(set(made.values())) == len(made) == 36
+    assert len(set(variants.values())) == len(variants) == 36
 
 
 def test_any_augmenter_may_make_them() -> None:
@@ -74,17 +74,17 @@ def test_any_augmenter_may_make_them() -> None:
         "base": {"name": "flips", "quarter_turns": True, "vertical": True},
     }
     square = np.ascontiguousarray(IMAGES[0][:, :20])
-    found = seen(Augmenter.open(spec), square)
+    counts = seen(Augmenter.open(spec), square)
     turned = center_crop(square, 16)
     eight = {np.rot90(base, k).tobytes() for base in (turned, turned[:, ::-1]) for k in range(4)}
-    assert set(found) <= eight
-    assert len(found) > 2
+    assert set(counts) <= eight
+    assert len(counts) > 2
 
 
 def test_options_of_the_default_base_can_be_set_and_are_checked() -> None:
     flip = [{"name": "CenterCrop"}, {"name": "HorizontalFlip", "p": 1.0}]
-    made = Copies.open({"name": "copies", "base": {"transforms": flip}})
-    assert made.base.plugin_name() == "albumentations"
+    augmenter = Copies.open({"name": "copies", "base": {"transforms": flip}})
+    assert augmenter.base.plugin_name() == "albumentations"
     with pytest.raises(ConfigError, match="base.transforms"):
         Copies.open({"name": "copies", "base": {"transforms": [{"name": "Blurr"}]}})
     with pytest.raises(ConfigError, match="greater than or equal to 1"):

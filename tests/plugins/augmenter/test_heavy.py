@@ -67,19 +67,19 @@ def test_the_hole_has_the_mean_colour_and_the_side_that_was_asked_for() -> None:
     heavy = Heavy.from_options({**still, "cutout_prob": 1, "cutout_size": (0.25, 0.25)})
     image = drawn()
     for number in range(10):
-        made = heavy(image, 48, generator(number))
-        changed = np.argwhere((made != image).any(axis=2))
+        output = heavy(image, 48, generator(number))
+        changed = np.argwhere((output != image).any(axis=2))
         (top, left), (bottom, right) = changed.min(axis=0), changed.max(axis=0)
         assert bottom - top < 12
         assert right - left < 12
-        assert np.abs(made[top : bottom + 1, left : right + 1] - image.mean(axis=(0, 1))).max() <= 1
+        assert np.abs(output[top : bottom + 1, left : right + 1] - image.mean(axis=(0, 1))).max() <= 1
 
 
 def test_the_holes_centre_is_uniform_and_it_is_clipped_at_the_border() -> None:
-    found = np.array([square(40, 0.5, generator(n)) for n in range(500)])
-    top, bottom, left, right = found.T
-    assert found.min() == 0
-    assert found.max() == 40
+    corners = np.array([square(40, 0.5, generator(n)) for n in range(500)])
+    top, bottom, left, right = corners.T
+    assert corners.min() == 0
+    assert corners.max() == 40
     assert (bottom - top).max() == (right - left).max() == 20
     assert (bottom - top).min() == 10  # a centre on the border leaves half of it
     assert (bottom - top).mean() == pytest.approx(17.5, abs=0.5)  # 20 less 5 at either end of a quarter each

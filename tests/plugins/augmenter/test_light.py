@@ -49,8 +49,8 @@ def test_without_any_strength_a_square_image_stays_as_it_is() -> None:
 
 def test_flip_alone_mirrors() -> None:
     image = drawn(48, 48)
-    made = Light(**{**STILL, "hflip": True})(image, 48, Extreme(upper=False))  # type: ignore[arg-type]
-    assert np.array_equal(made, image[:, ::-1])
+    output = Light(**{**STILL, "hflip": True})(image, 48, Extreme(upper=False))  # type: ignore[arg-type]
+    assert np.array_equal(output, image[:, ::-1])
 
 
 def test_half_of_the_images_are_mirrored() -> None:
@@ -66,16 +66,16 @@ def test_resizing_alone_is_what_cv2_does(size: int) -> None:
     expected = cv2.resize(
         image, (size, size), interpolation=cv2.INTER_AREA if size < 48 else cv2.INTER_LINEAR
     )
-    made = Light(**STILL)(image, size, generator(0)).astype(int)
+    output = Light(**STILL)(image, size, generator(0)).astype(int)
     inner = slice(2, -2)  # at the border the map reflects, and cv2.resize repeats
-    assert np.abs(made - expected)[inner, inner].max() <= 3
+    assert np.abs(output - expected)[inner, inner].max() <= 3
 
 
 def test_a_long_way_down_is_taken_by_area_so_nothing_aliases() -> None:
     stripes = np.zeros((400, 400, 3), np.uint8)
     stripes[:, ::2] = 255
-    made = Light(**STILL)(stripes, 40, generator(0))
-    assert np.abs(made.astype(int) - 128).max() <= 2
+    output = Light(**STILL)(stripes, 40, generator(0))
+    assert np.abs(output.astype(int) - 128).max() <= 2
 
 
 def test_the_map_turns_about_the_middle_of_the_crop() -> None:
@@ -98,16 +98,16 @@ def test_brightness_and_contrast_are_as_in_albumentations(upper: bool) -> None:
     sign = 1 if upper else -1
     light = Light(**{**STILL, "brightness": 0.2, "contrast": 0.3})
     image = drawn(32, 32)
-    made = light(image, 32, Extreme(upper))  # type: ignore[arg-type]
+    output = light(image, 32, Extreme(upper))  # type: ignore[arg-type]
     reference = albumentations.RandomBrightnessContrast(
         brightness_limit=(sign * 0.2, sign * 0.2), contrast_limit=(sign * 0.3, sign * 0.3), p=1
     )(image=image)["image"]
-    assert np.abs(made.astype(int) - reference).max() <= 1
+    assert np.abs(output.astype(int) - reference).max() <= 1
 
 
 def test_crops_have_the_area_and_the_ratio_that_were_asked_for() -> None:
-    found = [crop(200, 200, (0.3, 0.5), (0.8, 1.25), generator(n)) for n in range(500)]
-    top, left, tall, wide = np.array(found).T
+    boxes = [crop(200, 200, (0.3, 0.5), (0.8, 1.25), generator(n)) for n in range(500)]
+    top, left, tall, wide = np.array(boxes).T
     area, ratio = tall * wide / 40_000, wide / tall
     assert 0.3 <= area.min() < 0.31
     assert 0.49 < area.max() <= 0.5

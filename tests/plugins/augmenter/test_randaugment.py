@@ -34,21 +34,21 @@ THEIRS = {
 def drawn(height: int, width: int, blur: float = 2.0) -> np.ndarray:
     noise = np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
     blurred = cv2.GaussianBlur(noise, (0, 0), blur)
-    made: np.ndarray = cv2.normalize(blurred, None, 10, 240, cv2.NORM_MINMAX)
-    return made
+    image_values: np.ndarray = cv2.normalize(blurred, None, 10, 240, cv2.NORM_MINMAX)
+    return image_values
 
 
 def theirs(name: str, magnitude: int, sign: int, image: np.ndarray) -> np.ndarray:
     """torchvision's operation on the image; a sign of -1 is the other direction."""
     policy = v2.RandAugment(1, magnitude, interpolation=v2.InterpolationMode.BILINEAR, fill=[128] * 3)
     values, is_signed = policy._AUGMENTATION_SPACE[THEIRS[name]]
-    found = values(31, *image.shape[:2])
-    value = 0.0 if found is None else float(found[magnitude]) * (sign if is_signed else 1)
+    ranges = values(31, *image.shape[:2])
+    value = 0.0 if ranges is None else float(ranges[magnitude]) * (sign if is_signed else 1)
     tensor = torch.from_numpy(image).permute(2, 0, 1)
-    made = policy._apply_image_or_video_transform(
+    transformed = policy._apply_image_or_video_transform(
         tensor, THEIRS[name], value, interpolation=v2.InterpolationMode.BILINEAR, fill=policy._fill
     )
-    image_after: np.ndarray = made.permute(1, 2, 0).numpy()
+    image_after: np.ndarray = transformed.permute(1, 2, 0).numpy()
     return image_after
 
 
@@ -158,8 +158,8 @@ def test_the_image_that_is_given_stays_as_it_was() -> None:
     image = drawn(32, 32)
     before = image.copy()
     for number in range(60):
-        made = Randaugment(operations=3)(image, 32, generator(number))
-        made[:] = 0
+        output = Randaugment(operations=3)(image, 32, generator(number))
+        output[:] = 0
         assert np.array_equal(image, before)
 
 
@@ -194,9 +194,9 @@ def test_images_of_other_channels_are_augmented_channel_by_channel(channels: int
     before = image.copy()
     for number in range(40):
         for plugin in (Randaugment(operations=3), Retail(quality=(50, 50)), Light(), Heavy()):
-            made = plugin(image, 32, generator(number))
-            assert made.shape == (32, 32, channels)
-            assert made.dtype == np.uint8
+            output = plugin(image, 32, generator(number))
+            assert output.shape == (32, 32, channels)
+            assert output.dtype == np.uint8
     assert np.array_equal(image, before)
     for name in ("autocontrast", "equalize", "posterize", "solarize", "brightness", "sharpness"):
         whole = COLOURS[name](image, 0.3)

@@ -27,8 +27,8 @@ def drawn(height: int, width: int) -> np.ndarray:
 
 
 def only(transform: Any, image: np.ndarray) -> np.ndarray:
-    made: np.ndarray = albumentations.Compose([transform])(image=image)["image"]
-    return made
+    output: np.ndarray = albumentations.Compose([transform])(image=image)["image"]
+    return output
 
 
 @pytest.mark.parametrize("turn", [-10.0, 0.0, 7.0])
@@ -60,9 +60,9 @@ def test_the_steps_are_those_of_the_published_pipeline_as_often() -> None:
     image[:, :20] = 90
     mirrored = held = moved = 0
     for number in range(400):
-        made = Retail(cutout_prob=0)(image, 50, generator(number))
-        moved += bool((made == 0).any())
-        mirrored += bool(made[25, 8:12].mean() > made[25, -12:-8].mean())
+        output = Retail(cutout_prob=0)(image, 50, generator(number))
+        moved += bool((output == 0).any())
+        mirrored += bool(output[25, 8:12].mean() > output[25, -12:-8].mean())
         held += bool((Retail(affine_prob=0)(image, 50, generator(number)) == 0).sum() == 3 * 20 * 20)
     assert 170 <= mirrored <= 230
     assert 170 <= held <= 230
@@ -71,25 +71,25 @@ def test_the_steps_are_those_of_the_published_pipeline_as_often() -> None:
 
 def test_without_any_strength_a_square_is_cut_out_of_the_image() -> None:
     image = drawn(32, 50)
-    made = Retail.from_options(STILL)(image, 32, generator(0))
+    output = Retail.from_options(STILL)(image, 32, generator(0))
     cuts = [image[:, left : left + 32] for left in range(19)]
-    assert any(np.array_equal(made, cut) for cut in cuts)
+    assert any(np.array_equal(output, cut) for cut in cuts)
 
 
 def test_flip_alone_mirrors() -> None:
     image = drawn(32, 32)
-    made = Retail.from_options({**STILL, "hflip": 1})(image, 32, generator(0))
-    assert np.array_equal(made, image[:, ::-1])
+    output = Retail.from_options({**STILL, "hflip": 1})(image, 32, generator(0))
+    assert np.array_equal(output, image[:, ::-1])
 
 
 def test_the_hole_is_black_and_has_the_side_that_was_asked_for() -> None:
     image = np.full((40, 40, 3), 200, np.uint8)
     for number in range(10):
-        made = Retail.from_options({**STILL, "cutout_prob": 1, "cutout_size": 0.25})(
+        output = Retail.from_options({**STILL, "cutout_prob": 1, "cutout_size": 0.25})(
             image, 40, generator(number)
         )
-        assert sorted(np.unique(made)) == [0, 200]
-        assert (made == 0).all(axis=2).sum() == 100
+        assert sorted(np.unique(output)) == [0, 200]
+        assert (output == 0).all(axis=2).sum() == 100
 
 
 def test_shift_scale_and_rotate_stay_within_their_limits() -> None:

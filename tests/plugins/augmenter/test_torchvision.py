@@ -30,8 +30,8 @@ def theirs(pipeline: Any, number: int) -> np.ndarray:
     """What torchvision itself gives with torch seeded by the generator's first number."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(int(generator(number).integers(2**63)))
-        made: np.ndarray = pipeline(torch.from_numpy(IMAGE).permute(2, 0, 1)).permute(1, 2, 0).numpy()
-    return made
+        output: np.ndarray = pipeline(torch.from_numpy(IMAGE).permute(2, 0, 1)).permute(1, 2, 0).numpy()
+    return output
 
 
 def test_a_pipeline_gives_what_torchvision_gives_for_the_same_seed() -> None:
@@ -106,8 +106,8 @@ def test_groups_are_nested_and_sizes_are_filled_in() -> None:
 def test_a_nested_pipeline_draws_its_branches() -> None:
     branches = [{"name": "RandomGrayscale", "p": 1.0}, {"name": "RandomInvert", "p": 1.0}]
     augment = opened({"name": "Resize"}, {"name": "RandomChoice", "transforms": branches})
-    made = {augment(IMAGE, 32, generator(n)).tobytes() for n in range(12)}
-    assert len(made) == 2
+    outputs = {augment(IMAGE, 32, generator(n)).tobytes() for n in range(12)}
+    assert len(outputs) == 2
 
 
 @pytest.mark.parametrize(

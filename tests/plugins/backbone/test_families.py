@@ -103,11 +103,11 @@ def timms_features(arch: str, model: Any, images: Tensor) -> Tensor:
 
 def filled(arch: str, state: Mapping[str, Any], **options: Any) -> Features:
     """kit's network with these weights."""
-    found = build_features(arch, **options)
+    model = build_features(arch, **options)
     own = OwnNetwork(arch, options)
-    original = Original(found.model, arch, classifiers(found.model), lambda: own.names, own.convert)
+    original = Original(model.model, arch, classifiers(model.model), lambda: own.names, own.convert)
     fill(original, WeightFile(Path("w.pth"), dict(state)))
-    return found.eval()
+    return model.eval()
 
 
 def side_of(arch: str, options: dict[str, Any]) -> int:
@@ -127,10 +127,10 @@ def test_a_family_filled_with_timms_weights_gives_timms_features(arch: str) -> N
     if arch in OTHERWISE_BEFORE_1_0_31 and Version(timm.__version__) < Version("1.0.31"):
         pytest.skip("this timm returns other features if it does not pool")
     model = timms_network(arch, **options)
-    found = filled(arch, model.state_dict(), **options)
+    features = filled(arch, model.state_dict(), **options)
     side = side_of(arch, options)
     images = torch.randn(2, 3, side, side)
-    assert torch.equal(found(images), timms_features(arch, model, images))
+    assert torch.equal(features(images), timms_features(arch, model, images))
 
 
 def test_a_last_layer_of_no_outputs_gives_no_warning(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -146,8 +146,8 @@ def test_a_last_layer_of_no_outputs_gives_no_warning(monkeypatch: pytest.MonkeyP
     with pytest.warns(UserWarning, match="zero-element"):
         nn.Linear(96, 0)
     monkeypatch.setattr(timm, "create_model", create_model)
-    found = build_features("test_resnet")
-    assert found(torch.zeros(1, 3, 64, 64)).shape == (1, 96, 2, 2)
+    features = build_features("test_resnet")
+    assert features(torch.zeros(1, 3, 64, 64)).shape == (1, 96, 2, 2)
 
 
 def test_weights_behind_the_last_map_are_named() -> None:
@@ -169,8 +169,8 @@ def test_authors_files_are_converted_with_the_arguments_that_timm_binds() -> Non
     wanted = timms_network(arch, **options).state_dict()
     authors = {re.sub(r"ls([12])\.gamma", r"gamma_\1", name): value for name, value in wanted.items()}
     assert authors.keys() != wanted.keys()
-    found = filled(arch, authors, **options)
-    assert all(torch.equal(value, wanted[name]) for name, value in found.model.state_dict().items())
+    features = filled(arch, authors, **options)
+    assert all(torch.equal(value, wanted[name]) for name, value in features.model.state_dict().items())
 
 
 def test_torchvisions_densenet_is_converted() -> None:
@@ -179,19 +179,19 @@ def test_torchvisions_densenet_is_converted() -> None:
         re.sub(r"(denselayer\d+\.(?:norm|conv))(\d)", r"\1.\2", name): value for name, value in wanted.items()
     }
     assert torchvisions.keys() != wanted.keys()
-    found = filled("densenet121", torchvisions)
-    assert all(torch.equal(value, wanted[name]) for name, value in found.model.state_dict().items())
+    features = filled("densenet121", torchvisions)
+    assert all(torch.equal(value, wanted[name]) for name, value in features.model.state_dict().items())
 
 
 def test_a_flexible_networks_patches_are_resampled_to_its_image_size() -> None:
     """flexivit's filter is bound to bilinear positions, as timm's own network shows."""
     arch, small = "flexivit_small", {"depth": 1, "img_size": 32}
     large = timms_network(arch, depth=1, img_size=96).state_dict()
-    found = filled(arch, large, **small)
+    features = filled(arch, large, **small)
     wanted = timm.create_model(
         arch,
         pretrained=True,
         pretrained_cfg_overlay={"state_dict": dict(large), "custom_load": False},
         **small,
     ).state_dict()
-    assert all(torch.equal(value, wanted[name]) for name, value in found.model.state_dict().items())
+    assert all(torch.equal(value, wanted[name]) for name, value in features.model.state_dict().items())

@@ -55,8 +55,8 @@ def test_without_a_network_the_hubs_cache_is_read(tmp_path: Path, monkeypatch: p
     (repository / "refs").mkdir()
     (repository / "refs" / "main").write_text("abc")
     safetensors.torch.save_file(wanted, repository / "snapshots" / "abc" / "model.safetensors")
-    found = Timm(arch="resnet10t", pretrained=True).build().state_dict()
-    assert all(torch.equal(value, wanted[name.removeprefix("model.")]) for name, value in found.items())
+    state = Timm(arch="resnet10t", pretrained=True).build().state_dict()
+    assert all(torch.equal(value, wanted[name.removeprefix("model.")]) for name, value in state.items())
 
 
 def test_the_final_norm_is_filled_from_fc_norm(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -65,9 +65,9 @@ def test_the_final_norm_is_filled_from_fc_norm(monkeypatch: pytest.MonkeyPatch) 
     wanted |= {name: wanted[name] + torch.rand(192) for name in ("fc_norm.weight", "fc_norm.bias")}
     monkeypatch.setattr(_hub, "_answers", lambda *_: True)
     monkeypatch.setattr("timm.models._builder.load_state_dict_from_hf", lambda *_, **__: dict(wanted))
-    found = Timm(arch=arch, pretrained=True, img_size=side).build().state_dict()
-    assert torch.equal(found["model.norm.weight"], wanted["fc_norm.weight"])
-    assert torch.equal(found["model.norm.bias"], wanted["fc_norm.bias"])
+    state = Timm(arch=arch, pretrained=True, img_size=side).build().state_dict()
+    assert torch.equal(state["model.norm.weight"], wanted["fc_norm.weight"])
+    assert torch.equal(state["model.norm.bias"], wanted["fc_norm.bias"])
 
 
 def test_what_lies_behind_the_last_map_of_published_weights_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -34,8 +34,8 @@ def opened(arch: str, **options: object) -> Backbone:
 def weights_of(backbone: Backbone) -> Weights:
     """The weights as timm itself names them, after those of a file are put in."""
     parts = replace(PARTS, backbone=backbone)
-    made = network.build(parts, 3, backbone.input_size() or 64).backbone.state_dict()
-    return {key.removeprefix("model."): value for key, value in made.items()}
+    state = network.build(parts, 3, backbone.input_size() or 64).backbone.state_dict()
+    return {key.removeprefix("model."): value for key, value in state.items()}
 
 
 @pytest.fixture(scope="module")
@@ -49,25 +49,25 @@ def loaded(file: Path, arch: str = "resnet10t", **options: object) -> Weights:
     return weights_of(opened(arch, weights=str(file), **options))
 
 
-def same(found: Weights, wanted: Weights) -> bool:
-    return found.keys() == wanted.keys() and all(torch.equal(found[key], wanted[key]) for key in wanted)
+def same(state: Weights, wanted: Weights) -> bool:
+    return state.keys() == wanted.keys() and all(torch.equal(state[key], wanted[key]) for key in wanted)
 
 
 @pytest.mark.parametrize("arch", FEATURES)
 @torch.inference_mode()
 def test_convolutional_networks_give_a_finite_map_at_64_px(arch: str) -> None:
-    found = opened(arch).build().eval()(torch.randn(2, 3, 64, 64))
-    assert found.shape == (2, FEATURES[arch], 2, 2)
-    assert torch.isfinite(found).all()
+    features = opened(arch).build().eval()(torch.randn(2, 3, 64, 64))
+    assert features.shape == (2, FEATURES[arch], 2, 2)
+    assert torch.isfinite(features).all()
 
 
 @torch.inference_mode()
 def test_a_transformer_gives_its_patches_without_the_class_token() -> None:
     backbone = opened("vit_tiny_patch16_224", img_size=64)
-    found = backbone.build().eval()(torch.randn(2, 3, 64, 64))
+    features = backbone.build().eval()(torch.randn(2, 3, 64, 64))
     assert backbone.input_size() == 64
-    assert found.shape == (2, 16, 192)
-    assert torch.isfinite(found).all()
+    assert features.shape == (2, 16, 192)
+    assert torch.isfinite(features).all()
 
 
 @pytest.mark.parametrize("spec", [{"arch": "resnet18"}, {"arch": "vit_tiny_patch16_224", "img_size": 64}])
@@ -75,15 +75,15 @@ def test_a_step_with_arcface_and_gem_moves_every_part(spec: dict[str, object]) -
     keys = {"backbone": {"name": "timm", **spec}, "loss": "arcface", "pooling": "gem", "image_size": 64}
     parts = network.open_parts(Experiment.model_validate(keys), None, CLASSES)
     torch.manual_seed(0)
-    made = network.build(parts, 3, 64)
-    before = {name: value.detach().clone() for name, value in made.named_parameters()}
+    model = network.build(parts, 3, 64)
+    before = {name: value.detach().clone() for name, value in model.named_parameters()}
     images = torch.randint(0, 256, (2, 3, 64, 64), dtype=torch.uint8)
-    costs = parts.loss.rows(made(images), torch.tensor([0, 2]))
+    costs = parts.loss.rows(model(images), torch.tensor([0, 2]))
     assert torch.isfinite(costs).all()
     costs.mean().backward()
-    torch.optim.SGD(made.parameters(), lr=0.1).step()
-    moved = {name for name, value in made.named_parameters() if not torch.equal(value, before[name])}
-    assert all(torch.isfinite(value).all() for value in made.parameters())
+    torch.optim.SGD(model.parameters(), lr=0.1).step()
+    moved = {name for name, value in model.named_parameters() if not torch.equal(value, before[name])}
+    assert all(torch.isfinite(value).all() for value in model.parameters())
     assert {name.partition(".")[0] for name in moved} == {"backbone", "pooling", "head"}
 
 
@@ -101,10 +101,10 @@ def test_weights_are_read_in_every_form_and_the_classifier_is_left(
         torch.save({"epoch": 3, "state_dict": whole}, file)
     else:
         torch.save({"state_dict": {f"module.{key}": value for key, value in whole.items()}}, file)
-    told = {"nested": "below state_dict", "parallel": "below state_dict; without the prefix module."}.get(
+    details = {"nested": "below state_dict", "parallel": "below state_dict; without the prefix module."}.get(
         form
     )
-    with pytest.warns(KitWarning, match=f"W71 .*w.pt: {told}$") if told else nullcontext():
+    with pytest.warns(KitWarning, match=f"W71 .*w.pt: {details}$") if details else nullcontext():
         assert same(loaded(file), tiny)
 
 
@@ -117,9 +117,9 @@ def test_what_is_missing_left_over_or_of_another_shape_is_named(tiny: Weights, t
         match=r"D53 .* does not fit resnet10t: of 84 weights, 1 missing, 1 left over, 1 of another shape\.",
     ) as caught:
         loaded(tmp_path / "w.pt")
-    told = {case.path: case.detail for case in caught.value.cases}
+    details = {case.path: case.detail for case in caught.value.cases}
     shape = tuple(tiny["bn1.bias"].shape)
-    assert told == {
+    assert details == {
         "bn1.weight": "missing",
         "layer9.weight": "left over",
         "bn1.bias": f"has the shape (7,), the network {shape}",
@@ -161,10 +161,10 @@ def test_what_is_no_file_of_weights_is_refused(content: bytes, ending: str, tmp_
 def test_a_transformers_positions_are_resampled_to_the_image_size(tmp_path: Path) -> None:
     source = weights_of(opened("vit_tiny_patch16_224"))
     torch.save(source | {"head.weight": torch.zeros(9, 192)}, tmp_path / "w.pt")
-    found = loaded(tmp_path / "w.pt", "vit_tiny_patch16_224", img_size=64)
-    assert found["pos_embed"].shape == (1, 17, 192)
+    state = loaded(tmp_path / "w.pt", "vit_tiny_patch16_224", img_size=64)
+    assert state["pos_embed"].shape == (1, 17, 192)
     kept = [key for key in source if key != "pos_embed"]
-    assert all(torch.equal(found[key], source[key]) for key in kept)
+    assert all(torch.equal(state[key], source[key]) for key in kept)
 
 
 def test_weights_are_relative_to_the_workspace_and_part_of_what_a_run_is_made_from(

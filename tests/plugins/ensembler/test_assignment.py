@@ -26,37 +26,37 @@ def of_plates(plates: list[str]) -> ScoreContext:
 def test_a_small_group_has_the_likeliest_of_all_assignments() -> None:
     for rows, classes in ((3, 3), (4, 5), (2, 6), (1, 3)):
         shares = RNG.dirichlet(np.ones(classes) * 0.3, rows)
-        found = opened().finish(shares, of_plates(["p"] * rows)).argmax(axis=1)
+        chosen_classes = opened().finish(shares, of_plates(["p"] * rows)).argmax(axis=1)
         best = max(
             permutations(range(classes), rows),
             key=lambda chosen: np.log(np.maximum(shares[np.arange(rows), chosen], 1e-12)).sum(),
         )
-        assert found.tolist() == list(best)
+        assert chosen_classes.tolist() == list(best)
 
 
 def test_a_class_may_be_in_a_group_as_often_as_its_capacity() -> None:
     shares = RNG.dirichlet(np.ones(2), 4)
-    found = opened(capacity=2).finish(shares, of_plates(["p"] * 4)).argmax(axis=1)
+    classes = opened(capacity=2).finish(shares, of_plates(["p"] * 4)).argmax(axis=1)
     ways = [way for way in np.ndindex(2, 2, 2, 2) if sum(way) == 2]
     best = max(ways, key=lambda way: np.log(shares[np.arange(4), way]).sum())
-    assert found.tolist() == list(best)
+    assert classes.tolist() == list(best)
 
 
 def test_drawn_plates_are_assigned_one_by_one_as_scipy_assigns_them() -> None:
     plates = RNG.permutation(np.repeat(["a", "b", "c"], 40))
     shares = RNG.dirichlet(np.ones(50) * 0.2, 120)
-    found = opened().finish(shares, of_plates(plates.tolist())).argmax(axis=1)
+    classes = opened().finish(shares, of_plates(plates.tolist())).argmax(axis=1)
     for plate in "abc":
         rows = np.flatnonzero(plates == plate)
         chosen = linear_sum_assignment(np.log(np.maximum(shares[rows], 1e-12)), maximize=True)[1]
-        assert found[rows].tolist() == chosen.tolist()
+        assert classes[rows].tolist() == chosen.tolist()
         assert len(set(chosen)) == 40
 
 
 def test_the_assigned_class_swaps_its_probability_with_the_most_probable_one() -> None:
     shares = np.array([[0.6, 0.3, 0.1], [0.5, 0.2, 0.3]])
-    found = opened().finish(shares, of_plates(["p", "p"]))
-    np.testing.assert_allclose(found, [[0.6, 0.3, 0.1], [0.3, 0.2, 0.5]])  # .6 * .3 is above .5 * .3
+    probabilities = opened().finish(shares, of_plates(["p", "p"]))
+    np.testing.assert_allclose(probabilities, [[0.6, 0.3, 0.1], [0.3, 0.2, 0.5]])  # .6 * .3 is above .5 * .3
     level = opened().finish(np.array([[0.5, 0.5], [0.5, 0.5]]), of_plates(["p", "p"])).astype(np.float32)
     assert sorted(level.argmax(axis=1).tolist()) == [0, 1]
     np.testing.assert_allclose(level.sum(axis=1), 1, rtol=1e-6)
@@ -74,10 +74,10 @@ def test_a_group_has_the_classes_of_the_set_that_its_rows_predict() -> None:
     fitted = recipe.fit(members, truth)
     assert fitted.spec()["sets"] == [0, 0, 1, 1, -1]
     shares = np.array([[0.1, 0.05, 0.6, 0.2, 0.05], [0.45, 0.05, 0.3, 0.1, 0.1], [0.1, 0.1, 0.3, 0.4, 0.1]])
-    found = fitted.finish(shares, of_plates(["p"] * 3)).argmax(axis=1)
-    assert found.tolist() == [2, 4, 3]  # class 0 is not of the set, and class 4 may be of any
+    classes = fitted.finish(shares, of_plates(["p"] * 3)).argmax(axis=1)
+    assert classes.tolist() == [2, 4, 3]  # class 0 is not of the set, and class 4 may be of any
     again = Ensembler.open(fitted.spec())
-    np.testing.assert_array_equal(again.finish(shares, of_plates(["p"] * 3)).argmax(axis=1), found)
+    np.testing.assert_array_equal(again.finish(shares, of_plates(["p"] * 3)).argmax(axis=1), classes)
 
 
 def test_class_sets_of_a_fold_come_from_other_folds() -> None:
@@ -86,8 +86,8 @@ def test_class_sets_of_a_fold_come_from_other_folds() -> None:
     members = np.full((1, 6, 3), 0.1)
     members[0, np.arange(6), [0, 1, 0, 1, 0, 1]] = 0.8
     recipe = opened(class_sets=True).with_known(context=of_plates(plates))
-    found, fitted = cross_fit(recipe, members, truth, folds)
-    assert found.argmax(axis=1).tolist() == [0, 1, 0, 1, 0, 1]
+    probabilities, fitted = cross_fit(recipe, members, truth, folds)
+    assert probabilities.argmax(axis=1).tolist() == [0, 1, 0, 1, 0, 1]
     assert fitted.spec()["sets"] == [0, 0, 0]
 
 

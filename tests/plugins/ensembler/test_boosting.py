@@ -24,8 +24,8 @@ def drawn(rows: int, classes: int, seed: int = 0) -> tuple[np.ndarray, np.ndarra
 @pytest.mark.parametrize("classes", [2, 4])
 def test_it_is_scikit_learns_boosting_without_scikit_learn(classes: int) -> None:
     members, truth = drawn(300, classes)
-    made = Ensembler.open({"name": "boosting", "rounds": 8, "learning_rate": 0.3}).fit(members, truth)
-    reopened = Ensembler.open(json.loads(json.dumps(made.spec())))
+    boosting = Ensembler.open({"name": "boosting", "rounds": 8, "learning_rate": 0.3}).fit(members, truth)
+    reopened = Ensembler.open(json.loads(json.dumps(boosting.spec())))
     theirs = HistGradientBoostingClassifier(
         learning_rate=0.3,
         max_iter=8,
@@ -72,6 +72,6 @@ def test_a_class_that_was_not_fitted_keeps_its_mean_probability() -> None:
 
 def test_trees_of_more_members_are_refused() -> None:
     members, truth = drawn(300, 3)
-    made = Ensembler.open("boosting").fit(members, truth)
+    boosting = Ensembler.open("boosting").fit(members, truth)
     with pytest.raises(ConfigError, match="C21 trees that look at input"):
-        made.blend(members[:1])
+        boosting.blend(members[:1])

@@ -52,31 +52,31 @@ def test_a_member_that_is_always_right_or_knows_nothing_has_a_finite_temperature
 def test_members_are_calibrated_before_the_base_blends_them() -> None:
     members, truth = drawn(members=2, signal=1, shared=0.3)
     loud = softmax(2 * np.log(members[1].astype(float))).astype(np.float32)
-    made = fitted({"name": "temperature", "base": "geometric"}, np.stack([members[0], loud]), truth)
-    one, two = made.spec()["temperatures"]
+    recipe = fitted({"name": "temperature", "base": "geometric"}, np.stack([members[0], loud]), truth)
+    one, two = recipe.spec()["temperatures"]
     assert two == pytest.approx(2 * best_temperature(members[1], truth), rel=0.02)
     logs = (np.log(members[0].astype(float)) / one + np.log(loud.astype(float)) / two) / 2
-    assert np.allclose(made.blend(np.stack([members[0], loud])), softmax(logs), atol=1e-5)
+    assert np.allclose(recipe.blend(np.stack([members[0], loud])), softmax(logs), atol=1e-5)
 
 
 def test_the_base_is_fitted_on_calibrated_members() -> None:
     members, truth = drawn(members=3)
-    made = fitted(
+    recipe = fitted(
         {"name": "temperature", "base": {"name": "hill_climb", "metric": "log_loss"}}, members, truth
     )
-    assert sum(made.spec()["base"]["weights"]) == pytest.approx(1)
+    assert sum(recipe.spec()["base"]["weights"]) == pytest.approx(1)
 
 
 def test_thresholds_by_hand() -> None:
     # class 1 has .4 on its own rows and .2 elsewhere: a factor above 1.5 and below 4 tells them all
     shares = np.array([[0.6, 0.4]] * 2 + [[0.8, 0.2]] * 6)
     truth = np.array([1, 1, 0, 0, 0, 0, 0, 0])
-    made = fitted({"name": "class_factors", "metric": "macro_f1"}, shares[None], truth)
-    assert (made.blend(shares[None]).argmax(axis=1) == truth).all()
-    first, second = made.spec()["factors"]
+    recipe = fitted({"name": "class_factors", "metric": "macro_f1"}, shares[None], truth)
+    assert (recipe.blend(shares[None]).argmax(axis=1) == truth).all()
+    first, second = recipe.spec()["factors"]
     assert 1.5 < second / first < 4
     assert np.allclose(
-        made.blend(shares[None])[0], np.array([0.6 * first, 0.4 * second]) / (0.6 * first + 0.4 * second)
+        recipe.blend(shares[None])[0], np.array([0.6 * first, 0.4 * second]) / (0.6 * first + 0.4 * second)
     )
 
 
@@ -84,34 +84,34 @@ def test_thresholds_of_two_classes_are_the_best_of_all_factors_tried() -> None:
     members, truth = drawn(members=2, classes=2, rows=200, signal=0.8)
     truth = np.where(np.random.default_rng(0).random(200) < 0.6, 0, truth)
     mean = members.mean(axis=0, dtype=float)
-    made = fitted({"name": "class_factors", "metric": "macro_f1"}, members, truth)
+    recipe = fitted({"name": "class_factors", "metric": "macro_f1"}, members, truth)
     grid = np.geomspace(1 / 4, 4, 17)
     tried = [f1_score(truth, (mean * [1, factor]).argmax(1), average="macro") for factor in grid]
-    assert f1_score(truth, made.blend(members).argmax(1), average="macro") >= max(tried) - 1e-12
+    assert f1_score(truth, recipe.blend(members).argmax(1), average="macro") >= max(tried) - 1e-12
 
 
 def test_thresholds_where_nothing_helps_leave_the_blend_alone() -> None:
     truth = np.arange(12) % 3
     shares = (np.eye(3)[truth] * 0.7 + 0.1)[None]
-    made = fitted({"name": "class_factors", "metric": "macro_f1"}, shares, truth)
-    assert made.spec()["factors"] == [1, 1, 1]
+    recipe = fitted({"name": "class_factors", "metric": "macro_f1"}, shares, truth)
+    assert recipe.spec()["factors"] == [1, 1, 1]
 
 
 def test_thresholds_of_a_metric_of_probabilities_go_the_general_way() -> None:
     members, truth = drawn(members=2, classes=3)
     skewed = members * [1, 1, 4]
     skewed /= skewed.sum(axis=2, keepdims=True)
-    made = fitted({"name": "class_factors", "metric": "log_loss"}, skewed, truth)
+    recipe = fitted({"name": "class_factors", "metric": "log_loss"}, skewed, truth)
     mean = skewed.mean(axis=0)
-    assert log_loss(truth, made.blend(skewed)) < log_loss(truth, mean) - 0.05
+    assert log_loss(truth, recipe.blend(skewed)) < log_loss(truth, mean) - 0.05
 
 
 def test_the_prior_by_hand() -> None:
     # 3 and 1 rows, one more each: shares 4/6 and 2/6; tau 1 divides by them
     members = np.array([[[0.6, 0.4]] * 4])
-    made = fitted({"name": "prior_correction", "tau": 1}, members, np.array([0, 0, 0, 1]))
-    assert made.spec()["shares"] == pytest.approx([4 / 6, 2 / 6])
-    assert made.blend(members)[0] == pytest.approx([0.9 / 2.1, 1.2 / 2.1])
+    recipe = fitted({"name": "prior_correction", "tau": 1}, members, np.array([0, 0, 0, 1]))
+    assert recipe.spec()["shares"] == pytest.approx([4 / 6, 2 / 6])
+    assert recipe.blend(members)[0] == pytest.approx([0.9 / 2.1, 1.2 / 2.1])
 
 
 def test_the_power_of_the_prior_is_the_one_that_scores_best() -> None:
@@ -120,7 +120,7 @@ def test_the_power_of_the_prior_is_the_one_that_scores_best() -> None:
     members = softmax(2 * np.eye(3)[truth] + 1.5 * rng.normal(size=(600, 3)) + np.log([0.8, 0.15, 0.05]))[
         None
     ]
-    made = fitted({"name": "prior_correction", "metric": "macro_f1"}, members, truth)
+    recipe = fitted({"name": "prior_correction", "metric": "macro_f1"}, members, truth)
     counts = np.bincount(truth) + 1
     scores = {
         round(tau, 1): f1_score(
@@ -128,7 +128,7 @@ def test_the_power_of_the_prior_is_the_one_that_scores_best() -> None:
         )
         for tau in np.linspace(0, 1.5, 16)
     }
-    assert scores[round(made.spec()["tau"], 1)] == max(scores.values())
+    assert scores[round(recipe.spec()["tau"], 1)] == max(scores.values())
     assert max(scores.values()) > scores[0.0]
 
 
@@ -153,17 +153,17 @@ def test_matched_probabilities_have_the_labels_shares_by_another_solver() -> Non
 
 def test_few_rows_and_a_class_without_probability_are_not_matched() -> None:
     members, truth = np.tile([[0.9, 0.1, 0.0]], (1, 30, 1)), np.arange(30) % 3
-    made = fitted({"name": "prior_matching", "max_factor": 2}, members, truth)
-    assert np.allclose(made.blend(members[:, :14]), members[0, :14])
+    recipe = fitted({"name": "prior_matching", "max_factor": 2}, members, truth)
+    assert np.allclose(recipe.blend(members[:, :14]), members[0, :14])
     # by hand: shares 1/3, so the first class gets the least factor and the second the largest
-    assert made.blend(members)[0] == pytest.approx([0.45 / 0.65, 0.2 / 0.65, 0.0])
+    assert recipe.blend(members)[0] == pytest.approx([0.45 / 0.65, 0.2 / 0.65, 0.0])
 
 
 @pytest.mark.parametrize("classes", [2, 4])
 def test_stacking_is_scikit_learns_regression_without_scikit_learn(classes: int) -> None:
     members, truth = drawn(members=3, classes=classes)
-    made = fitted({"name": "stacking", "inverse_l2": 0.3}, members, truth)
-    again = Ensembler.open(json.loads(json.dumps(made.spec())))
+    recipe = fitted({"name": "stacking", "inverse_l2": 0.3}, members, truth)
+    again = Ensembler.open(json.loads(json.dumps(recipe.spec())))
     library = LogisticRegression(C=0.3, tol=1e-3, max_iter=2000).fit(log_probability_features(members), truth)
     assert np.allclose(
         again.blend(members), library.predict_proba(log_probability_features(members)), atol=1e-9
@@ -186,16 +186,16 @@ def test_a_class_without_rows_keeps_the_members_mean() -> None:
 
 def test_one_class_alone_leaves_nothing_to_learn() -> None:
     members, _ = drawn(members=2)
-    made = fitted({"name": "stacking"}, members, np.ones(members.shape[1], dtype=int))
-    assert np.allclose(made.blend(members), members.mean(axis=0), atol=1e-6)
+    recipe = fitted({"name": "stacking"}, members, np.ones(members.shape[1], dtype=int))
+    assert np.allclose(recipe.blend(members), members.mean(axis=0), atol=1e-6)
 
 
 @pytest.mark.parametrize("name", ["temperature", "stacking", "single", "hill_climb"])
 def test_a_fitted_recipe_refuses_another_number_of_members(name: str) -> None:
     members, truth = drawn(members=4)
-    made = fitted({"name": name}, members[::-1], truth)
+    recipe = fitted({"name": name}, members[::-1], truth)
     with pytest.raises(ConfigError, match="C21"):
-        made.blend(members[: 0 if name == "single" else 2])
+        recipe.blend(members[: 0 if name == "single" else 2])
 
 
 @pytest.mark.parametrize("name", ["class_factors", "prior_correction", "prior_matching"])
@@ -205,9 +205,9 @@ def test_factors_are_of_one_class_list(name: str) -> None:
         "class_factors": {"metric": "macro_f1"},
         "prior_correction": {"metric": "macro_f1", "tau": 1},
     }
-    made = fitted({"name": name, **options.get(name, {})}, members, truth)
+    recipe = fitted({"name": name, **options.get(name, {})}, members, truth)
     with pytest.raises(ConfigError, match="3 factors for 4 classes"):
-        made.blend(drawn(classes=4)[0])
+        recipe.blend(drawn(classes=4)[0])
 
 
 @pytest.mark.parametrize(
@@ -218,7 +218,7 @@ def test_a_fitted_recipe_is_written_down_and_applied_again(name: str) -> None:
     spec = (
         {"name": name} if name == "stacking" else {"name": name, "base": {"name": "hill_climb", "rounds": 3}}
     )
-    made = fitted(spec, members, truth)
-    again = Ensembler.open(json.loads(json.dumps(made.spec())))
-    assert again == made
-    assert (again.blend(members) == made.blend(members)).all()
+    recipe = fitted(spec, members, truth)
+    again = Ensembler.open(json.loads(json.dumps(recipe.spec())))
+    assert again == recipe
+    assert (again.blend(members) == recipe.blend(members)).all()

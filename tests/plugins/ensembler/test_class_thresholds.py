@@ -24,13 +24,13 @@ def drawn(seed: int = 0, rows: int = 200, classes: int = 2) -> tuple[np.ndarray,
 
 def test_a_threshold_moves_to_one_half_and_the_order_stays() -> None:
     shares = np.array([[0.1, 0.2], [0.2, 0.5], [0.6, 0.8]])
-    found = move_thresholds(shares, np.array([0.2, 0.5]))
-    assert found[1].tolist() == [0.5, 0.5]
-    np.testing.assert_allclose(found[:, 1], shares[:, 1])
+    probabilities = move_thresholds(shares, np.array([0.2, 0.5]))
+    assert probabilities[1].tolist() == [0.5, 0.5]
+    np.testing.assert_allclose(probabilities[:, 1], shares[:, 1])
     # odds of .1 are 1/9, divided by those of .2, 1/4: 4/9, so 4/13
-    assert found[0, 0] == pytest.approx(4 / 13)
+    assert probabilities[0, 0] == pytest.approx(4 / 13)
     # odds of .6 are 3/2, divided by 1/4: 6
-    assert found[2, 0] == pytest.approx(6 / 7)
+    assert probabilities[2, 0] == pytest.approx(6 / 7)
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -41,9 +41,9 @@ def test_thresholds_are_as_good_as_any_of_the_grid(name: str, seed: int) -> None
     every = [
         metric.score(truth, (shares >= pair).astype(float)) for pair in itertools.product(grid, repeat=2)
     ]
-    found = best_thresholds(metric, shares, truth, 9)
-    assert set(found.round(6)) <= set(grid.round(6))
-    reached = metric.score(truth, (shares >= found).astype(float))
+    thresholds = best_thresholds(metric, shares, truth, 9)
+    assert set(thresholds.round(6)) <= set(grid.round(6))
+    reached = metric.score(truth, (shares >= thresholds).astype(float))
     # classes of macro F1 do not see each other, so the search finds the best; else it may end nearby
     assert reached >= max(every) - (1e-9 if name == "macro_f1" else 0.02)
     assert reached > metric.score(truth, shares)
@@ -55,7 +55,7 @@ def test_the_thresholds_stand_at_the_competitions_and_do_as_well_with_its_rule(r
     metric = Metric.open("samples_f1").with_known(decision=rule)
     recipe = for_labels(Ensembler.open("class_thresholds"), target=MULTI_HOT, decision=rule)
     fitted = recipe.model_copy(update={"metric": metric}).fit(shares[None], truth)
-    made = fitted.blend(shares[None])
+    probabilities = fitted.blend(shares[None])
     by_hand = shares >= np.array(fitted.spec()["thresholds"])
     odds = (
         shares
@@ -64,8 +64,8 @@ def test_the_thresholds_stand_at_the_competitions_and_do_as_well_with_its_rule(r
     )
     for row in np.flatnonzero(~by_hand.any(axis=1)) if rule.min_labels else ():
         by_hand[row, odds[row].argmax()] = True
-    np.testing.assert_array_equal(rule.assign_labels(made), by_hand)
-    assert metric.score(truth, made) >= metric.score(truth, shares)
+    np.testing.assert_array_equal(rule.assign_labels(probabilities), by_hand)
+    assert metric.score(truth, probabilities) >= metric.score(truth, shares)
 
 
 def test_fitted_and_written_down_it_blends_alike() -> None:

@@ -39,9 +39,9 @@ def test_of_three_grades_they_are_the_best_of_all_pairs() -> None:
         different = np.unique(values)
         places = np.concatenate([[-1], (different[1:] + different[:-1]) / 2, [9]])
         best = max(kappa(truth, cut(values, pair)) for pair in combinations(places, 2))
-        found = fitted(members, truth).blend(members)
-        assert kappa(truth, found.argmax(axis=1)) == pytest.approx(best)
-        assert np.array_equal(np.unique(found), [0, 1])
+        probabilities = fitted(members, truth).blend(members)
+        assert kappa(truth, probabilities.argmax(axis=1)) == pytest.approx(best)
+        assert np.array_equal(np.unique(probabilities), [0, 1])
 
 
 def test_they_are_no_worse_than_nelder_meads_and_better_than_rounding() -> None:
@@ -51,9 +51,9 @@ def test_they_are_no_worse_than_nelder_meads_and_better_than_rounding() -> None:
     values = expected_grades(members.mean(axis=0))
     start = np.arange(1, 5) - 0.5
     searched = minimize(lambda cuts: -kappa(truth, cut(values, np.sort(cuts))), start, method="Nelder-Mead").x
-    found = kappa(truth, fitted(members, truth).blend(members).argmax(axis=1))
-    assert found >= kappa(truth, cut(values, np.sort(searched))) - 1e-9
-    assert found > kappa(truth, cut(values, start)) + 0.02
+    score = kappa(truth, fitted(members, truth).blend(members).argmax(axis=1))
+    assert score >= kappa(truth, cut(values, np.sort(searched))) - 1e-9
+    assert score > kappa(truth, cut(values, start)) + 0.02
 
 
 def test_each_folds_rows_are_cut_as_the_other_folds_say() -> None:
@@ -66,8 +66,8 @@ def test_each_folds_rows_are_cut_as_the_other_folds_say() -> None:
 
 def test_a_fitted_recipe_comes_back_from_its_json_and_knows_how_many_grades_it_has() -> None:
     members, truth = drawn(40, 4)
-    made = fitted(members, truth)
-    again = Ensembler.open(made.spec())
-    assert np.array_equal(again.blend(members), made.blend(members))
+    recipe = fitted(members, truth)
+    again = Ensembler.open(recipe.spec())
+    assert np.array_equal(again.blend(members), recipe.blend(members))
     with pytest.raises(ConfigError, match="3 cut points for 5 grades"):
         again.blend(drawn(10, 5)[0])

@@ -63,19 +63,21 @@ def test_tied_rows_share_their_mean_rank() -> None:
 def test_rank_keeps_each_class_in_the_order_of_its_mean_ranks_and_so_its_auc(classes: int) -> None:
     members, truth = drawn(1, members=3, rows=150, classes=classes, signal=1.0)
     ranks = np.mean([rankdata(member, axis=0) for member in members], axis=0)
-    made = blended("rank", members)
-    np.testing.assert_allclose(made, ranks / 151)
+    blend_of_ranks = blended("rank", members)
+    np.testing.assert_allclose(blend_of_ranks, ranks / 151)
     for number in range(classes):
-        np.testing.assert_array_equal(made[:, number].argsort(), ranks[:, number].argsort())
+        np.testing.assert_array_equal(blend_of_ranks[:, number].argsort(), ranks[:, number].argsort())
     theirs = np.mean([roc_auc_score(truth == number, ranks[:, number]) for number in range(classes)])
-    assert Metric.open("auc").score(truth, made) == pytest.approx(theirs)
+    assert Metric.open("auc").score(truth, blend_of_ranks) == pytest.approx(theirs)
 
 
 def test_ranks_of_three_classes_are_blended_and_written_as_they_are() -> None:
     members, _ = drawn(1, members=2, rows=6, classes=3)
     ids, folds = np.array(list("abcdef")), np.zeros(6, dtype=np.int64)
-    made = [Predictions(ids, folds, ("x", "y", "z"), one) for one in members]
-    given = [Member(f"m{n}", "plain", Folds(ids, folds[:, None]), one, one) for n, one in enumerate(made)]
+    predictions = [Predictions(ids, folds, ("x", "y", "z"), one) for one in members]
+    given = [
+        Member(f"m{n}", "plain", Folds(ids, folds[:, None]), one, one) for n, one in enumerate(predictions)
+    ]
     test = blend_test_rows(given, Ensembler.open("rank"), ids.tolist())
     np.testing.assert_allclose(test.probabilities, blended("rank", members), rtol=1e-6)
     with pytest.raises(InvalidError, match="its sum is not 1"):  # any other ensembler is held to it
@@ -165,12 +167,12 @@ def test_means_of_several_labels_a_row_are_taken_by_class_and_not_normalised() -
 
 def test_the_geometric_mean_of_several_labels_is_that_of_yes_and_no_for_each_class() -> None:
     yes, no = np.sqrt(0.9 * 0.6), np.sqrt(0.1 * 0.4)
-    found = several("geometric")
-    assert found[0, 0] == pytest.approx(yes / (yes + no))
+    blend_of_labels = several("geometric")
+    assert blend_of_labels[0, 0] == pytest.approx(yes / (yes + no))
     # each class alone is a competition of two classes, no and yes
     for number in (0, 1):
         two = np.stack([1 - SEVERAL[:, :, number], SEVERAL[:, :, number]], axis=2)
-        np.testing.assert_allclose(found[:, number], blended("geometric", two)[:, 1])
+        np.testing.assert_allclose(blend_of_labels[:, number], blended("geometric", two)[:, 1])
 
 
 def test_ranks_of_several_labels_are_within_each_class() -> None:

@@ -28,8 +28,8 @@ def fitted(spec: object) -> Ensembler:
 def test_linear_is_ridge_regression_towards_equal_weights() -> None:
     from sklearn.linear_model import Ridge
 
-    found = fitted({"name": "linear", "non_negative": False, "l2": 0.05})
-    blended = found.blend(MEMBERS)
+    recipe = fitted({"name": "linear", "non_negative": False, "l2": 0.05})
+    blended = recipe.blend(MEMBERS)
     for column in range(2):
         inputs, truth = MEMBERS[:, :, column].T, TRUTH[:, column]
         alpha = 0.05 * len(truth) * inputs.var(axis=0).mean()
@@ -40,14 +40,14 @@ def test_linear_is_ridge_regression_towards_equal_weights() -> None:
 def test_linear_without_a_penalty_is_non_negative_least_squares() -> None:
     from scipy.optimize import nnls
 
-    found = fitted({"name": "linear", "l2": 0})
+    recipe = fitted({"name": "linear", "l2": 0})
     inputs, truth = MEMBERS[:, :, 0].T, TRUTH[:, 0]
     wanted = nnls(inputs - inputs.mean(axis=0), truth - truth.mean())[0]
-    assert isinstance(found, LinearStacking)
-    assert np.allclose(found.coefficients[0], wanted)
+    assert isinstance(recipe, LinearStacking)
+    assert np.allclose(recipe.coefficients[0], wanted)
     with pytest.raises(ConfigError, match="C21"):
-        found.blend(MEMBERS[:2])
-    assert np.allclose(found.restrict(found.find_used(3)).blend(MEMBERS), found.blend(MEMBERS))
+        recipe.blend(MEMBERS[:2])
+    assert np.allclose(recipe.restrict(recipe.find_used(3)).blend(MEMBERS), recipe.blend(MEMBERS))
 
 
 def test_simplex_finds_the_weights_of_the_least_squared_error() -> None:
@@ -55,13 +55,13 @@ def test_simplex_finds_the_weights_of_the_least_squared_error() -> None:
 
     simplex = fitted("simplex")
     assert isinstance(simplex, Simplex)
-    found = np.array(simplex.weights)
+    weights = np.array(simplex.weights)
     scale = TRUTH.std(axis=0)
     errors = np.stack([((member - TRUTH) / scale).ravel() for member in MEMBERS], axis=1)
     # a sum of 1 as a row of large weight, Lawson and Hanson's way
     wanted = nnls(np.vstack([errors, np.full(3, 1e4)]), np.append(np.zeros(len(errors)), 1e4))[0]
-    assert np.allclose(found, wanted, atol=1e-4)
-    assert found.sum() == pytest.approx(1)
+    assert np.allclose(weights, wanted, atol=1e-4)
+    assert weights.sum() == pytest.approx(1)
 
 
 def test_the_median_is_numpys_and_a_trimmed_mean_is_scipys() -> None:

@@ -25,14 +25,14 @@ def drawn(shares: np.ndarray, rows: int, seed: int) -> tuple[np.ndarray, np.ndar
 
 def saerens(probabilities: np.ndarray, shares: np.ndarray) -> np.ndarray:
     """Equations 2.9 of Saerens et al. 2002, row by row."""
-    found = shares.copy()
+    estimate = shares.copy()
     for _ in range(3000):
         posteriors = []
         for row in probabilities:
-            values = [found[k] / shares[k] * row[k] for k in range(3)]
+            values = [estimate[k] / shares[k] * row[k] for k in range(3)]
             posteriors.append([value / sum(values) for value in values])
-        found = np.mean(posteriors, axis=0)
-    return found
+        estimate = np.mean(posteriors, axis=0)
+    return estimate
 
 
 def test_the_shares_are_those_of_the_papers_loop() -> None:
@@ -50,10 +50,10 @@ def posterior(shares: np.ndarray, probabilities: np.ndarray, alpha: float) -> fl
 
 def test_the_shares_with_a_prior_have_the_highest_posterior() -> None:
     probabilities, _ = drawn(np.array([0.0, 0.3, 0.7]), 60, 0)
-    found = minimize(
+    solution = minimize(
         lambda values: -posterior(softmax(np.array([*values, 0.0])), probabilities, 3.0), np.zeros(2)
     )
-    expected = softmax(np.array([*found.x, 0.0]))
+    expected = softmax(np.array([*solution.x, 0.0]))
     np.testing.assert_allclose(estimate_shares(probabilities, SHARES, 3.0), expected, atol=1e-4)
     assert estimate_shares(probabilities, SHARES)[0] < expected[0]
 
@@ -63,9 +63,9 @@ def test_a_prior_keeps_wrongly_sure_rows_from_extreme_shares() -> None:
     rng = np.random.default_rng(0)
     truth = rng.integers(0, 20, 150)
     logits = 3 * rng.normal(size=(150, 20)) + 5 * np.eye(20)[truth]
-    made = softmax(logits, axis=1)
+    probabilities = softmax(logits, axis=1)
     even = np.full(20, 0.05)
-    far = [np.abs(np.log(estimate_shares(made, even, alpha) / even)).max() for alpha in (1.0, 3.0)]
+    far = [np.abs(np.log(estimate_shares(probabilities, even, alpha) / even)).max() for alpha in (1.0, 3.0)]
     assert far[0] > 2 > far[1]
 
 

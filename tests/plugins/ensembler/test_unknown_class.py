@@ -22,17 +22,17 @@ def opened(names: tuple[str, ...] = NAMES, **options: object) -> Ensembler:
 
 
 def test_the_expected_fraction_of_rows_has_the_class() -> None:
-    made = opened(unknown_rate=0.5).fit(MEMBERS, np.array([0, 0, 1, 1])).blend(MEMBERS)
-    assert made.argmax(axis=1).tolist() == [0, 2, 2, 1]  # the median of 0.9, 0.6, 0.5 and 0.8 is 0.7
-    np.testing.assert_allclose(made[0], np.array([0.9, 0.1, 0.7]) / 1.7, rtol=1e-6)
-    np.testing.assert_allclose(made.sum(axis=1), 1)
+    probabilities = opened(unknown_rate=0.5).fit(MEMBERS, np.array([0, 0, 1, 1])).blend(MEMBERS)
+    assert probabilities.argmax(axis=1).tolist() == [0, 2, 2, 1]  # the median of 0.9, 0.6, 0.5 and 0.8 is 0.7
+    np.testing.assert_allclose(probabilities[0], np.array([0.9, 0.1, 0.7]) / 1.7, rtol=1e-6)
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1)
 
 
 def test_the_class_may_be_any_column() -> None:
     moved = MEMBERS[:, :, [2, 0, 1]]
-    made = opened(("new", "a", "b"), threshold=0.7).blend(moved)
-    assert made.argmax(axis=1).tolist() == [1, 0, 0, 2]
-    assert np.argsort(-made[1]).tolist() == [0, 1, 2]  # above the classes below the threshold
+    probabilities = opened(("new", "a", "b"), threshold=0.7).blend(moved)
+    assert probabilities.argmax(axis=1).tolist() == [1, 0, 0, 2]
+    assert np.argsort(-probabilities[1]).tolist() == [0, 1, 2]  # above the classes below the threshold
 
 
 def test_the_threshold_is_fitted_if_training_rows_have_the_class() -> None:
@@ -60,12 +60,16 @@ def test_rows_of_high_entropy_have_the_class() -> None:
     )
     certainty = 1 - np.array([entropy(row[:3]) for row in shares[0]]) / np.log(3)
     names = ("a", "b", "c", "new")
-    made = opened(names, by="entropy", threshold=0.3).blend(shares)
-    assert (made.argmax(axis=1) == 3).tolist() == (certainty < 0.3).tolist() == [False, True, False, False]
+    probabilities = opened(names, by="entropy", threshold=0.3).blend(shares)
+    assert (
+        (probabilities.argmax(axis=1) == 3).tolist()
+        == (certainty < 0.3).tolist()
+        == [False, True, False, False]
+    )
     # the highest probability alone would choose the first row
     assert opened(names, threshold=0.55).blend(shares).argmax(axis=1).tolist() == [3, 0, 0, 0]
     scores = np.append(shares[0, 1, :3], 0.6 * 0.3 / certainty[1])
-    np.testing.assert_allclose(made[1], scores / scores.sum(), rtol=1e-5)
+    np.testing.assert_allclose(probabilities[1], scores / scores.sum(), rtol=1e-5)
     by_rate = opened(names, by="entropy", unknown_rate=0.5).blend(shares)
     assert (by_rate.argmax(axis=1) == 3).tolist() == [True, True, False, False]
     fitted = opened(names, by="entropy").fit(shares, np.array([0, 3, 0, 0]))

@@ -101,8 +101,8 @@ def test_a_bag_of_all_members_is_the_climb_itself() -> None:
 @settings(max_examples=40, deadline=None)
 def test_simplex_weights_fulfil_the_conditions_of_an_optimum(seed: int, members: int, signal: float) -> None:
     """Of a mean log of w @ shares: each gradient is 1 where the weight is above 0, and at most 1 elsewhere."""
-    found, truth = drawn(seed, members, 80, 3, signal)
-    shares = np.stack([true_class_probability(truth, member) for member in found])
+    probabilities, truth = drawn(seed, members, 80, 3, signal)
+    shares = np.stack([true_class_probability(truth, member) for member in probabilities])
     weights = least_log_loss(shares)
     assert weights.sum() == pytest.approx(1)
     gradient = (shares / (weights @ shares)).mean(axis=1)
@@ -123,12 +123,12 @@ def test_a_search_for_the_metric_is_no_worse_than_where_it_starts(name: str) -> 
     members, truth = drawn(members=4, rows=200)
     metric = Metric.open(name)
     start = Ensembler.open("simplex").fit(members, truth)
-    found = Ensembler.open({"name": "simplex", "objective": "metric", "metric": name}).fit(members, truth)
-    scores = [metric.score(truth, one.blend(members)) for one in (start, found)]
+    recipe = Ensembler.open({"name": "simplex", "objective": "metric", "metric": name}).fit(members, truth)
+    scores = [metric.score(truth, one.blend(members)) for one in (start, recipe)]
     ahead = scores[1] - scores[0] if metric.higher_is_better else scores[0] - scores[1]
     assert ahead > (0 if name != "log_loss" else -1e-6)
-    assert sum(found.spec()["weights"]) == pytest.approx(1)
-    assert min(found.spec()["weights"]) >= 0
+    assert sum(recipe.spec()["weights"]) == pytest.approx(1)
+    assert min(recipe.spec()["weights"]) >= 0
 
 
 def test_single_takes_the_best_member() -> None:
@@ -168,8 +168,8 @@ def test_simplex_finds_the_least_binary_cross_entropy_that_a_grid_finds() -> Non
     grid = [(a, b, 1 - a - b) for a in steps for b in steps if a + b <= 1]
     score = Metric.open("log_loss").score
     best = min(score(truth, np.tensordot(each, members, axes=1)) for each in grid)
-    found = score(truth, np.tensordot(weights, members, axes=1))
-    assert best - 1e-4 < found <= best + 1e-9
+    loss_value = score(truth, np.tensordot(weights, members, axes=1))
+    assert best - 1e-4 < loss_value <= best + 1e-9
 
 
 def test_a_climb_over_several_labels_takes_the_best_next_mean_each_time() -> None:

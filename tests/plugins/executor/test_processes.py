@@ -55,8 +55,8 @@ def local(job: int, stop: Stop) -> Job:
 
 def ends(executor: Executor, function: Any, *jobs: Any) -> list[JobResult]:
     """How each job ended, by its number."""
-    told = executor.map(function, jobs, Stop())
-    return sorted((one for one in told if isinstance(one, JobResult)), key=lambda one: one.job)
+    events = executor.map(function, jobs, Stop())
+    return sorted((one for one in events if isinstance(one, JobResult)), key=lambda one: one.job)
 
 
 def file(folder: Path, *lines: str) -> Path:
@@ -66,24 +66,24 @@ def file(folder: Path, *lines: str) -> Path:
 
 def test_a_job_whose_worker_is_killed_continues_so_often_and_no_oftener(tmp_path: Path) -> None:
     jobs = [file(tmp_path), file(tmp_path, "kill", "7"), file(tmp_path, "kill", "kill", "kill")]
-    found = ends(Processes(workers=2, retries=2), dying, *jobs)
-    assert [one.result for one in found] == ["job", "job-kill-7", None]
-    error = found[2].error
+    results = ends(Processes(workers=2, retries=2), dying, *jobs)
+    assert [one.result for one in results] == ["job", "job-kill-7", None]
+    error = results[2].error
     assert error is not None
     assert str(error).startswith("R11 its process was killed by signal 9, 3 times\n")
     assert not multiprocessing.active_children()
 
 
 def test_a_lost_worker_is_reported(tmp_path: Path) -> None:
-    told = list(Processes(retries=1).map(dying, [file(tmp_path, "7")], Stop()))
-    lines = [one.step.detail for one in told if isinstance(one, JobProgress) and one.step.line]
+    events = list(Processes(retries=1).map(dying, [file(tmp_path, "7")], Stop()))
+    lines = [one.step.detail for one in events if isinstance(one, JobProgress) and one.step.line]
     assert lines == ["its process ended with status 7; another worker resumes from the last checkpoint"]
-    assert told[-1] == JobResult(0, "job-7")
+    assert events[-1] == JobResult(0, "job-7")
 
 
 def test_workers_share_the_gpus_that_are_named_and_lead_groups_of_their_own() -> None:
-    found = ends(Processes(workers=3, threads=5, devices=("2", "MIG-a")), surroundings, 0, 1, 2)
-    results = [one.result for one in found]
+    job_results = ends(Processes(workers=3, threads=5, devices=("2", "MIG-a")), surroundings, 0, 1, 2)
+    results = [one.result for one in job_results]
     assert len({pid for pid, *_ in results}) == 3
     assert all(pid == group for pid, group, *_ in results)
     assert {method for _, _, method, *_ in results} == {multiprocessing.get_start_method()}
@@ -110,15 +110,15 @@ def test_cores_are_divided_where_there_are_no_gpus(monkeypatch: pytest.MonkeyPat
 
 
 def test_a_workers_warnings_of_kit_are_lines_and_others_are_not() -> None:
-    told = list(Processes(workers=1).map(warning, [0], Stop()))
-    lines = [one.step.detail for one in told if isinstance(one, JobProgress) and one.step.line]
+    events = list(Processes(workers=1).map(warning, [0], Stop()))
+    lines = [one.step.detail for one in events if isinstance(one, JobProgress) and one.step.line]
     assert lines == ["warning: W15 a tracker failed"]
 
 
 def test_a_result_that_does_not_pickle_is_that_jobs_error() -> None:
-    (found,) = ends(Processes(workers=1), local, 0)
-    assert found.error is not None
-    assert "R10 TypeError: cannot pickle '_thread.lock' object" in str(found.error)
+    (result,) = ends(Processes(workers=1), local, 0)
+    assert result.error is not None
+    assert "R10 TypeError: cannot pickle '_thread.lock' object" in str(result.error)
 
 
 def test_a_job_that_does_not_unpickle_is_an_error_and_the_same_worker_takes_the_next() -> None:
@@ -139,7 +139,7 @@ def unmade() -> None:
 
 
 def test_closed_early_it_leaves_no_worker() -> None:
-    told = Processes(workers=2).map(surroundings, list(range(9)), Stop())
-    next(iter(told))
-    told.close()
+    events = Processes(workers=2).map(surroundings, list(range(9)), Stop())
+    next(iter(events))
+    events.close()
     assert not multiprocessing.active_children()

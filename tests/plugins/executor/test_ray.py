@@ -23,7 +23,7 @@ from kit.kinds import Executor, JobProgress, JobResult
 from kit.plugins.executor.ray import _WithoutDumps
 from kit.stages.training.train import train
 from tests.slow_steps import check_deadline
-from tests.stages.training.test_parallel import made, odd
+from tests.stages.training.test_parallel import odd, run_files
 
 ROOT = Path(__file__).parents[3]
 
@@ -114,12 +114,12 @@ def test_a_node_works_on_no_more_than_it_has_cores_for_and_a_lost_worker_is_repl
         job.write_text("kill" if job.name == "a" else "")
     executor = Executor.open(ray(address))
     assert executor.parallelism(9) == 2
-    told = list(executor.map(busy, jobs, Stop()))
-    results = [one.result for one in told if isinstance(one, JobResult)]
+    events = list(executor.map(busy, jobs, Stop()))
+    results = [one.result for one in events if isinstance(one, JobResult)]
     assert sorted(name for name, _, _ in results) == list("abcd")
     for _, begun, _ in results:
         assert sum(other <= begun < ended for _, other, ended in results) <= 2
-    lost = [one.step.detail for one in told if isinstance(one, JobProgress) and "lost" in one.step.detail]
+    lost = [one.step.detail for one in events if isinstance(one, JobProgress) and "lost" in one.step.detail]
     assert lost == [
         "its worker on the cluster was lost (WorkerCrashedError); another worker resumes from the last checkpoint"
     ]
@@ -172,10 +172,10 @@ def test_a_stop_reaches_jobs_after_the_death_of_what_they_ask(address: str) -> N
 def test_a_job_that_was_cut_off_though_nobody_asked_is_begun_again(address: str, tmp_path: Path) -> None:
     job = tmp_path / "job"
     job.write_text("cut off")
-    told = list(Executor.open(ray(address)).map(cut_off, [job], Stop()))
-    lost = [one.step.detail for one in told if isinstance(one, JobProgress) and "lost" in one.step.detail]
+    events = list(Executor.open(ray(address)).map(cut_off, [job], Stop()))
+    lost = [one.step.detail for one in events if isinstance(one, JobProgress) and "lost" in one.step.detail]
     assert len(lost) == 1
-    assert [one.result for one in told if isinstance(one, JobResult)] == ["done"]
+    assert [one.result for one in events if isinstance(one, JobResult)] == ["done"]
 
 
 def cut_off(job: Path, stop: Stop) -> Generator[Progress, None, str]:
@@ -188,11 +188,11 @@ def cut_off(job: Path, stop: Stop) -> Generator[Progress, None, str]:
 
 
 def test_a_job_that_fits_no_node_waits_says_so_and_can_be_stopped(address: str, tmp_path: Path) -> None:
-    stop, told = Stop(), []
+    stop, reports = Stop(), []
     for one in Executor.open(ray(address, cpus=64)).map(busy, [tmp_path / "a"], stop):
-        told.append(one)
+        reports.append(one)
         stop.requested = signal.SIGINT
-    said, ended = told
+    said, ended = reports
     assert isinstance(said, JobProgress)
     assert "no node of the cluster has CPU 64: waiting" in said.step.detail
     assert isinstance(ended, JobResult)
@@ -218,10 +218,10 @@ def test_folds_on_a_cluster_come_to_the_same_bytes_with_a_worker_killed(
     assert "train: fold 0 epoch 2/2" in said.err
     assert "train: fold 1 epoch 2/2" in said.err
     assert said.out == "runs/r\n"
-    found = made(competition)
+    files = run_files(competition)
     (competition / "runs" / "r").rename(competition / "runs" / "ray")
     train(competition, ["loss=odd", "save_every_steps=2"], name="r")
-    assert made(competition) == found
+    assert run_files(competition) == files
 
 
 def test_the_log_of_a_lost_node_is_left_out() -> None:

@@ -32,8 +32,8 @@ def sample(**columns: Any) -> pd.DataFrame:
     return pd.DataFrame({"id": ["007", "b"], **columns}, dtype=str)
 
 
-def written(spec: str | dict[str, Any], made: Predictions, shape: pd.DataFrame) -> list[list[str]]:
-    return Format.open(spec).write(made, shape).to_numpy().tolist()
+def written(spec: str | dict[str, Any], given: Predictions, shape: pd.DataFrame) -> list[list[str]]:
+    return Format.open(spec).write(given, shape).to_numpy().tolist()
 
 
 def test_label_writes_the_most_probable_class() -> None:
@@ -99,11 +99,11 @@ def test_a_ranking_may_show_rank_and_probability_in_any_order(first: int) -> Non
 
 
 def test_labels_that_are_numbers_are_distinguished_from_ranks_by_the_columns_name() -> None:
-    made = predictions({"b": [0.2, 0.5, 0.3], "007": [0.7, 0.1, 0.2]}, ("0", "1", "2"))
+    drawn_predictions = predictions({"b": [0.2, 0.5, 0.3], "007": [0.7, 0.1, 0.2]}, ("0", "1", "2"))
     shape = several_rows(label=["0", "1"] * 2, rank=["0", "1"] * 2)
-    assert written("ranking", made, shape)[1] == ["007", "2", "1"]
+    assert written("ranking", drawn_predictions, shape)[1] == ["007", "2", "1"]
     unclear = several_rows(one=["0", "1"] * 2, other=["0", "1"] * 2)
-    assert matching(unclear, made.classes) == []
+    assert matching(unclear, drawn_predictions.classes) == []
 
 
 def test_more_labels_an_id_than_classes_are_refused() -> None:
@@ -242,15 +242,15 @@ def test_labels_stand_as_the_sample_separates_them(separator: str) -> None:
 
 def test_labels_stand_in_brackets_as_in_the_sample() -> None:
     shape = shaped("[ant, cat]", "[]", "[bee]")
-    made = Format.open("labels")
-    assert made.matches(shape, CLASSES)
+    labels = Format.open("labels")
+    assert labels.matches(shape, CLASSES)
     assert [row[1] for row in written("labels", MANY, shape)] == ["[ant, cat]", "[bee, cat]", "[]"]
     wrong = shape.assign(labels=["[ant, cat]", "bee", "[ant, wasp]"])
-    findings = made.check_rows(wrong, shape, CLASSES)
+    findings = labels.check_rows(wrong, shape, CLASSES)
     assert findings is not None
     assert [row for row, _ in findings] == [1, 2]
-    assert not made.matches(shaped("[ant]", "ant", "[bee]"), CLASSES)
-    assert made.matches(shaped("[a]", "b", "[a]"), ("[a]", "b"))  # classes that have brackets themselves
+    assert not labels.matches(shaped("[ant]", "ant", "[bee]"), CLASSES)
+    assert labels.matches(shaped("[a]", "b", "[a]"), ("[a]", "b"))  # classes that have brackets themselves
 
 
 def test_labels_are_in_the_order_of_the_classes_or_likeliest_first_as_in_the_sample() -> None:
@@ -259,8 +259,8 @@ def test_labels_are_in_the_order_of_the_classes_or_likeliest_first_as_in_the_sam
 
 
 def decided(name: str, rule: Decision, shape: pd.DataFrame) -> list[list[str]]:
-    made = Format.open(name).with_known(decision=rule)
-    return [list(row) for row in make_table(MANY, shape, made).itertuples(index=False)]
+    submission_format = Format.open(name).with_known(decision=rule)
+    return [list(row) for row in make_table(MANY, shape, submission_format).itertuples(index=False)]
 
 
 def test_the_rule_decides_which_labels_a_row_has_and_how_many_at_least() -> None:
@@ -286,17 +286,19 @@ def test_a_rule_of_the_formats_own_is_refused_with_the_keys_that_replace_it(name
 @pytest.mark.parametrize("name", ["labels", "multi_hot", "label", "one_hot"])
 def test_what_a_file_holds_as_probabilities_is_its_own_decisions(name: str) -> None:
     shares = np.array([[0.2, 0.5, 0.3], [0.6, 0.9, 0.1], [0.1, 0.1, 0.2]])
-    made = Format.open(name).with_known(decision=Decision(0.5, 1))
+    submission_format = Format.open(name).with_known(decision=Decision(0.5, 1))
     several = [[0, 1, 0], [1, 1, 0], [0, 0, 1]]
     alone = [[0, 1, 0], [0, 1, 0], [0, 0, 1]]
-    assert made.output_of(shares).tolist() == (several if name in ("labels", "multi_hot") else alone)
+    assert submission_format.output_of(shares).tolist() == (
+        several if name in ("labels", "multi_hot") else alone
+    )
     assert Format.open("probabilities").output_of(shares) is shares
 
 
 def test_a_separator_that_is_asked_for_is_the_only_one() -> None:
-    asked = {"name": "labels", "separator": ";"}
-    assert written(asked, MANY, shaped("cat", "cat", "cat"))[0] == ["007", "ant;cat"]
-    assert not Format.open(asked).matches(shaped("cat", "ant cat", "cat"), CLASSES)
+    spec = {"name": "labels", "separator": ";"}
+    assert written(spec, MANY, shaped("cat", "cat", "cat"))[0] == ["007", "ant;cat"]
+    assert not Format.open(spec).matches(shaped("cat", "ant cat", "cat"), CLASSES)
 
 
 @pytest.mark.parametrize(

@@ -24,9 +24,9 @@ def test_a_set_of_the_samples_own_ids_is_known() -> None:
 
 
 def test_wrong_cells_are_named() -> None:
-    made = frame(("a", "a a"), ("b", "c"), ("c", ""), ("d", "d"))
+    submission = frame(("a", "a a"), ("b", "c"), ("c", ""), ("d", "d"))
     sample = frame(("a", "a"), ("b", "b"), ("d", "d"))
-    assert Format.open("id_list").check_rows(made, sample, ()) == [
+    assert Format.open("id_list").check_rows(submission, sample, ()) == [
         (2, "no ids"),
         (1, "'c' is not an id of the sample"),
         (0, "'a' is there twice"),

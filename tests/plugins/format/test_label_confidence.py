@@ -20,19 +20,23 @@ def sample(*cells: str) -> pd.DataFrame:
 
 
 def test_the_most_probable_class_is_written_with_its_probability() -> None:
-    made = Format.open("label_confidence").write(PREDICTIONS, sample("8815 0.1", "", ""))
-    assert made.to_numpy().tolist() == [["b", "Old Town 0.8125"], ["a", "8815 0.5"], ["c", "137195 0.375"]]
+    submission = Format.open("label_confidence").write(PREDICTIONS, sample("8815 0.1", "", ""))
+    assert submission.to_numpy().tolist() == [
+        ["b", "Old Town 0.8125"],
+        ["a", "8815 0.5"],
+        ["c", "137195 0.375"],
+    ]
 
 
 def test_a_row_below_the_least_confidence_has_an_empty_cell() -> None:
     shape = Format.open({"name": "label_confidence", "min_confidence": 0.5})
-    made = shape.write(PREDICTIONS, sample("8815 0.1", "", ""))
-    assert made["landmarks"].tolist() == ["Old Town 0.8125", "8815 0.5", ""]
-    assert shape.matches(made, CLASSES)
+    submission = shape.write(PREDICTIONS, sample("8815 0.1", "", ""))
+    assert submission["landmarks"].tolist() == ["Old Town 0.8125", "8815 0.5", ""]
+    assert shape.matches(submission, CLASSES)
     with pytest.raises(
         ConfigError, match="C21 no row has a probability of 0.9 or more, the highest is 0.8125"
     ):
-        Format.open({"name": "label_confidence", "min_confidence": 0.9}).write(PREDICTIONS, made)
+        Format.open({"name": "label_confidence", "min_confidence": 0.9}).write(PREDICTIONS, submission)
 
 
 @pytest.mark.parametrize(
@@ -60,8 +64,8 @@ def test_two_labels_in_a_cell_are_no_confidence() -> None:
 
 
 def test_wrong_cells_are_named() -> None:
-    made = sample("8815", "137196 0.5", "8815 2")
-    assert Format.open("label_confidence").check_rows(made, made, CLASSES) == [
+    submission = sample("8815", "137196 0.5", "8815 2")
+    assert Format.open("label_confidence").check_rows(submission, submission, CLASSES) == [
         (0, "'8815' is not a label and a confidence, separated by a space"),
         (1, "'137196' is not a class; did you mean '137195'?"),
         (2, "confidence '2' is not a number from 0 to 1"),

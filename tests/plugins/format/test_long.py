@@ -33,9 +33,9 @@ def test_a_cell_of_id_and_class_is_read_with_any_separator(separator: str, predi
     shape = Format.open("long")
     assert shape.matches(sample, CLASSES)
     assert shape.ids(sample, CLASSES) == rows["id"].tolist()
-    made = shape.write(predictions, sample)
-    assert made["ID"].tolist() == sample["ID"].tolist()
-    assert made["Label"].astype(float).tolist() == rows["p"].tolist()
+    submission = shape.write(predictions, sample)
+    assert submission["ID"].tolist() == sample["ID"].tolist()
+    assert submission["Label"].astype(float).tolist() == rows["p"].tolist()
 
 
 def test_id_and_class_in_columns_of_their_own(predictions: Predictions) -> None:
@@ -51,8 +51,8 @@ def test_an_id_may_lack_a_class(predictions: Predictions) -> None:
     sample = pd.DataFrame(
         {"ID": ["a_any", "ID_1_not_any", "a_epidural", "ID_2_x_any"], "Label": "0"}, dtype=str
     )
-    made = Format.open("long").write(predictions, sample)
-    assert made["Label"].tolist() == ["0.0625", "0.75", "0.5", "0.125"]
+    submission = Format.open("long").write(predictions, sample)
+    assert submission["Label"].tolist() == ["0.0625", "0.75", "0.5", "0.125"]
 
 
 def test_classes_that_are_numbers_need_a_separator() -> None:

@@ -71,8 +71,8 @@ def test_a_row_for_each_id_and_column_is_written_at_its_place() -> None:
 def test_cells_that_are_no_finite_numbers_are_found() -> None:
     sample = frame(id=["a", "b"], mass=["1", "2"])
     bad = frame(id=["a", "b"], mass=["inf", "x"])
-    found = Format.open("numbers").check_rows(bad, sample, ("mass",))
-    assert found == [
+    findings = Format.open("numbers").check_rows(bad, sample, ("mass",))
+    assert findings == [
         (0, "column 'mass' holds 'inf', not a finite number"),
         (1, "column 'mass' holds 'x', not a finite number"),
     ]

@@ -33,19 +33,19 @@ def numbers(tensor: Tensor) -> np.ndarray:
 
 def test_mean_max_and_top_k_equal_numpy_on_each_bag() -> None:
     vectors, known = bags()
-    found = {name: numbers(build(name)(vectors, known)) for name in ("mean", "max", "top_k")}
+    outputs = {name: numbers(build(name)(vectors, known)) for name in ("mean", "max", "top_k")}
     for bag, size in enumerate(SIZES):
         own = numbers(vectors[bag, :size])
-        np.testing.assert_allclose(found["mean"][bag], own.mean(0), atol=1e-6)
-        np.testing.assert_allclose(found["max"][bag], own.max(0), atol=1e-6)
-        np.testing.assert_allclose(found["top_k"][bag], np.sort(own, 0)[-3:].mean(0), atol=1e-6)
+        np.testing.assert_allclose(outputs["mean"][bag], own.mean(0), atol=1e-6)
+        np.testing.assert_allclose(outputs["max"][bag], own.max(0), atol=1e-6)
+        np.testing.assert_allclose(outputs["top_k"][bag], np.sort(own, 0)[-3:].mean(0), atol=1e-6)
 
 
 @pytest.mark.parametrize("gated", [False, True])
 def test_attention_equals_the_papers_equations_by_a_loop(gated: bool) -> None:
-    made, (vectors, known) = build({"name": "attention", "hidden": 4, "gated": gated}), bags()
-    found = numbers(made(vectors, known))
-    weights = {name: numbers(value) for name, value in made.named_parameters()}
+    module, (vectors, known) = build({"name": "attention", "hidden": 4, "gated": gated}), bags()
+    outputs = numbers(module(vectors, known))
+    weights = {name: numbers(value) for name, value in module.named_parameters()}
     for bag, size in enumerate(SIZES):
         scores = []
         for vector in numbers(vectors[bag, :size]):
@@ -55,36 +55,36 @@ def test_attention_equals_the_papers_equations_by_a_loop(gated: bool) -> None:
             scores.append(float(weights["score.weight"][0] @ hidden))
         shares = np.exp(scores) / np.exp(scores).sum()
         expected = sum(share * numbers(vectors[bag, at]) for at, share in enumerate(shares))
-        np.testing.assert_allclose(found[bag], expected, atol=1e-5)
+        np.testing.assert_allclose(outputs[bag], expected, atol=1e-5)
 
 
 @pytest.mark.parametrize("take", ["mean", "last"])
 @pytest.mark.parametrize("name", ["lstm", "gru"])
 def test_recurrent_layers_equal_torchs_on_each_bag_alone(name: str, take: str) -> None:
-    made, (vectors, known) = build({"name": name, "hidden": 3, "take": take}), bags()
+    module, (vectors, known) = build({"name": name, "hidden": 3, "take": take}), bags()
     plain = (nn.LSTM if name == "lstm" else nn.GRU)(8, 3, batch_first=True, bidirectional=True)
-    plain.load_state_dict({key.removeprefix("cells."): value for key, value in made.state_dict().items()})
+    plain.load_state_dict({key.removeprefix("cells."): value for key, value in module.state_dict().items()})
     for bag, size in enumerate(SIZES):
         outputs, state = plain(vectors[bag : bag + 1, :size])
         last = state[0] if name == "lstm" else state
         expected = outputs[0].mean(0) if take == "mean" else torch.cat([last[0, 0], last[1, 0]])
-        torch.testing.assert_close(made(vectors, known)[bag], expected, atol=1e-5, rtol=0)
+        torch.testing.assert_close(module(vectors, known)[bag], expected, atol=1e-5, rtol=0)
 
 
 def test_a_transformer_equals_torchs_encoder_on_each_bag_alone() -> None:
     options = {"name": "transformer", "dim": 8, "heads": 2, "positions": True}
-    made, (vectors, known) = build(options), bags()
+    module, (vectors, known) = build(options), bags()
     for bag, size in enumerate(SIZES):
         places, rate = torch.arange(float(size))[:, None], 10_000 ** (-torch.arange(0, 8, 2) / 8)
         waves = torch.stack([torch.sin(places * rate), torch.cos(places * rate)], dim=2).flatten(1)
-        entered = made.enter(vectors[bag : bag + 1, :size]) + waves  # type: ignore[operator]
-        expected = made.encoder(entered)[0].mean(0)  # type: ignore[operator]
-        torch.testing.assert_close(made(vectors, known)[bag], expected, atol=1e-5, rtol=0)
+        entered = module.enter(vectors[bag : bag + 1, :size]) + waves  # type: ignore[operator]
+        expected = module.encoder(entered)[0].mean(0)  # type: ignore[operator]
+        torch.testing.assert_close(module(vectors, known)[bag], expected, atol=1e-5, rtol=0)
     plain = build({**options, "positions": False})
     moved = torch.tensor([4, 2, 0, 1, 3])
     args = vectors[:1], known[:1]
     torch.testing.assert_close(plain(*args), plain(args[0][:, moved], args[1]), atol=1e-5, rtol=0)
-    assert not torch.allclose(made(*args), made(args[0][:, moved], args[1]), atol=1e-3)
+    assert not torch.allclose(module(*args), module(args[0][:, moved], args[1]), atol=1e-3)
 
 
 def test_heads_that_do_not_divide_the_width_are_refused() -> None:

@@ -38,8 +38,8 @@ def test_bce_by_hand() -> None:
         ([0.0, 1.0], (1 / 2, 3 / 4)),
     ):
         costs = [-math.log(p) for p in right]
-        found = Loss.open("bce").rows(outputs, torch.tensor([labels]))
-        assert found.item() == pytest.approx(sum(costs) / 2, rel=1e-6)
+        losses = Loss.open("bce").rows(outputs, torch.tensor([labels]))
+        assert losses.item() == pytest.approx(sum(costs) / 2, rel=1e-6)
         summed = Loss.open({"name": "bce", "over_classes": "sum"}).rows(outputs, torch.tensor([labels]))
         assert summed.item() == pytest.approx(sum(costs), rel=1e-6)
 
@@ -91,8 +91,8 @@ def test_asymmetric_by_hand() -> None:
     outputs = torch.tensor([[0.0, math.log(3.0)]])  # sigmoids 1/2 and 3/4
     spec = {"name": "asymmetric", "gamma_neg": 2, "gamma_pos": 1, "clip": 0.25}
     yes, no = -0.5 * math.log(0.5), -(0.5**2) * math.log(0.5)  # p_m = 3/4 - 1/4
-    found = Loss.open(spec).rows(outputs, torch.tensor([[1.0, 0.0]]))
-    assert found.item() == pytest.approx((yes + no) / 2, rel=1e-6)
+    losses = Loss.open(spec).rows(outputs, torch.tensor([[1.0, 0.0]]))
+    assert losses.item() == pytest.approx((yes + no) / 2, rel=1e-6)
 
 
 def test_an_easy_no_costs_nothing_and_pulls_nothing() -> None:

@@ -44,8 +44,8 @@ def test_contrastive_is_torchs_loss_over_all_pairs(batch: tuple[Tensor, Tensor, 
     sign = torch.where(labels[one] == labels[other], 1, -1)
     costs = functional.cosine_embedding_loss(vectors[one], vectors[other], sign, margin=0.2, reduction="none")
     theirs = costs[sign == 1].mean() + costs[sign == -1].mean()
-    found = compared(Loss.open({"name": "contrastive", "margin": 0.2, "auxiliary_weight": 0.5}), batch)
-    torch.testing.assert_close(found, 0.5 * theirs)
+    loss_value = compared(Loss.open({"name": "contrastive", "margin": 0.2, "auxiliary_weight": 0.5}), batch)
+    torch.testing.assert_close(loss_value, 0.5 * theirs)
 
 
 def test_a_batch_without_pairs_costs_what_the_classifier_costs() -> None:
@@ -97,9 +97,9 @@ def test_the_adapter_is_the_library(
 ) -> None:
     _, vectors, labels = batch
     picked = None if picks is None else picks(vectors, labels)
-    found = compared(Loss.open({"name": "metric_learning", "loss": of, "miner": miner}), batch)
-    torch.testing.assert_close(found, theirs(vectors, labels, picked))
-    assert found > 0
+    loss_value = compared(Loss.open({"name": "metric_learning", "loss": of, "miner": miner}), batch)
+    torch.testing.assert_close(loss_value, theirs(vectors, labels, picked))
+    assert loss_value > 0
 
 
 def test_proxy_anchor_is_the_librarys_on_the_heads_vectors() -> None:
@@ -109,8 +109,8 @@ def test_proxy_anchor_is_the_librarys_on_the_heads_vectors() -> None:
     vectors = torch.randn(6, 6, generator=draws)
     theirs = losses.ProxyAnchorLoss(4, 6, margin=0.1, alpha=32)
     theirs.proxies.data = head.get_parameter("weight").detach().clone()
-    found = Loss.open("proxy_anchor").rows(head(vectors), labels)
-    torch.testing.assert_close(found, theirs(vectors, labels).detach().expand(6), atol=1e-4, rtol=1e-4)
+    row_losses = Loss.open("proxy_anchor").rows(head(vectors), labels)
+    torch.testing.assert_close(row_losses, theirs(vectors, labels).detach().expand(6), atol=1e-4, rtol=1e-4)
 
 
 @pytest.mark.parametrize(

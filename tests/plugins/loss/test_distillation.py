@@ -38,16 +38,16 @@ def test_it_is_cross_entropy_and_torchs_divergence_of_softened_logits(
     ).sum(1)
     expected = (1 - weight) * functional.cross_entropy(student, labels, reduction="none")
     expected += weight * temperature**2 * divergence
-    found = loss.rows(student, beside(labels, teacher.softmax(1)))
-    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+    losses = loss.rows(student, beside(labels, teacher.softmax(1)))
+    torch.testing.assert_close(losses, expected, rtol=1e-4, atol=1e-5)
 
 
 def test_by_hand_a_teacher_that_is_sure_costs_the_log_of_its_class() -> None:
     student = torch.tensor([[1.0, 3.0, 0.0]]).log()  # probabilities 1/4, 3/4, 0
     student[0, 2] = -80.0
     sure = beside(torch.tensor([0]), torch.tensor([[0.0, 1.0, 0.0]]))
-    found = Loss.open({"name": "distillation", "temperature": 1, "teacher_weight": 0.5}).rows(student, sure)
-    assert found.item() == pytest.approx(0.5 * 1.386294 + 0.5 * 0.287682, abs=1e-5)  # log 4, log 4/3
+    losses = Loss.open({"name": "distillation", "temperature": 1, "teacher_weight": 0.5}).rows(student, sure)
+    assert losses.item() == pytest.approx(0.5 * 1.386294 + 0.5 * 0.287682, abs=1e-5)  # log 4, log 4/3
 
 
 def test_a_row_that_no_teacher_saw_costs_what_the_base_says() -> None:
@@ -55,9 +55,9 @@ def test_a_row_that_no_teacher_saw_costs_what_the_base_says() -> None:
     shares = teacher.softmax(1)
     shares[::2] = 0
     loss, base = Loss.open({"name": "distillation", "base": "focal"}), Loss.open("focal")
-    found, alone = loss.rows(student, beside(labels, shares)), base.rows(student, labels)
-    assert torch.equal(found[::2], alone[::2])
-    assert not torch.isclose(found[1::2], alone[1::2]).any()
+    losses, alone = loss.rows(student, beside(labels, shares)), base.rows(student, labels)
+    assert torch.equal(losses[::2], alone[::2])
+    assert not torch.isclose(losses[1::2], alone[1::2]).any()
     assert torch.equal(loss.rows(student, labels), alone)  # and so do labels alone
 
 
@@ -71,9 +71,9 @@ def test_its_student_is_what_the_base_makes_of_outputs() -> None:
     divergence = functional.kl_div(
         (10 * cosines / 2).log_softmax(1), (teacher / 2).log_softmax(1), reduction="none", log_target=True
     ).sum(1)
-    found = loss.rows(cosines, beside(labels, teacher.softmax(1)))
+    losses = loss.rows(cosines, beside(labels, teacher.softmax(1)))
     torch.testing.assert_close(
-        found, 0.5 * arc.rows(cosines, labels) + 0.5 * 4 * divergence, rtol=1e-4, atol=1e-4
+        losses, 0.5 * arc.rows(cosines, labels) + 0.5 * 4 * divergence, rtol=1e-4, atol=1e-4
     )
 
 

@@ -40,19 +40,19 @@ def test_outputs_stand_side_by_side_one_a_value() -> None:
 
 def test_rows_are_the_sum_over_factors() -> None:
     labels = torch.tensor([0, 5, 7, 12, 17])
-    found = Loss.open("factors").with_classes(CLASSES).rows(outputs(), labels)
+    losses = Loss.open("factors").with_classes(CLASSES).rows(outputs(), labels)
     for row, label in enumerate(labels.tolist()):
         logs = [part.log_softmax(1)[row] for part in split(outputs())]
         by_hand = -sum(log[number] for log, number in zip(logs, numbers(label), strict=True))
-        torch.testing.assert_close(found[row], by_hand)
+        torch.testing.assert_close(losses[row], by_hand)
 
 
 def test_probabilities_are_the_product_over_factors() -> None:
-    found = Loss.open("factors").with_classes(CLASSES).probabilities(outputs())
+    probabilities = Loss.open("factors").with_classes(CLASSES).probabilities(outputs())
     mask, gender, age = (part.softmax(1) for part in split(outputs()))
     by_hand = torch.einsum("na,nb,nc->nabc", mask, gender, age).reshape(5, 18)
-    torch.testing.assert_close(found, by_hand)
-    torch.testing.assert_close(found.sum(1), torch.ones(5))
+    torch.testing.assert_close(probabilities, by_hand)
+    torch.testing.assert_close(probabilities.sum(1), torch.ones(5))
 
 
 def test_where_some_combinations_are_no_class_the_product_is_shared_among_those_that_are() -> None:
@@ -78,9 +78,9 @@ def test_cutmix_over_factors_shares_the_sum_of_both_labels() -> None:
         (kept, own), (pasted, other) = shares
         assert kept + pasted == pytest.approx(1)
         assert 0 < pasted < 1
-        found = sum(share * loss.rows(outputs(), given) for share, given in shares)
+        losses = sum(share * loss.rows(outputs(), given) for share, given in shares)
         by_hand = kept * plain.rows(outputs(), own) + pasted * plain.rows(outputs(), other)
-        torch.testing.assert_close(found, by_hand)
+        torch.testing.assert_close(losses, by_hand)
 
 
 def test_margins_and_counts_are_those_of_each_factor() -> None:
@@ -126,7 +126,7 @@ def test_the_head_gives_an_output_a_value_whatever_its_kind() -> None:
     for loss, head in (("cross_entropy", "multi_sample"), ("arcface", "sub_centre")):
         keys = {"backbone": "small", "loss": {"name": "factors", "base": loss}, "head": head}
         parts = network.open_parts(Experiment.model_validate(keys), None, CLASSES)
-        made = network.build(parts, 18, 32).eval()
-        given = made(torch.randint(0, 256, (2, 3, 32, 32), dtype=torch.uint8))
+        model = network.build(parts, 18, 32).eval()
+        given = model(torch.randint(0, 256, (2, 3, 32, 32), dtype=torch.uint8))
         assert given.shape == (2, 8)
         assert parts.loss.probabilities(given).shape == (2, 18)

@@ -46,9 +46,9 @@ def test_the_loss_is_the_papers(ratio: int, weight: float) -> None:
     generator = torch.Generator().manual_seed(0)
     labels = [0, 2, 1, 1]
     outputs = 2 * torch.randn(4 * (1 + 2 * ratio), 3, generator=generator)
-    told = torch.tensor([*labels, *[-1] * (8 * ratio)], dtype=torch.float32)[:, None]
+    row_labels = torch.tensor([*labels, *[-1] * (8 * ratio)], dtype=torch.float32)[:, None]
     loss = Fixmatch(threshold=CUTOFF, weight=weight, ratio=ratio)
-    got = loss.rows(outputs, told)
+    got = loss.rows(outputs, row_labels)
     assert got.shape == (len(outputs),)
     assert float(got.mean()) == pytest.approx(by_loop(outputs, labels, ratio, weight), rel=1e-5)
     confident = outputs[4 : 4 + 4 * ratio].softmax(1).amax(1) >= CUTOFF
@@ -57,8 +57,8 @@ def test_the_loss_is_the_papers(ratio: int, weight: float) -> None:
 
 def test_no_gradient_flows_through_the_labels_of_weak_views() -> None:
     outputs = torch.randn(9, 3, generator=torch.Generator().manual_seed(1), requires_grad=True)
-    told = torch.tensor([0, 1, 2, *[-1] * 6], dtype=torch.float32)[:, None]
-    Fixmatch(threshold=0.0, ratio=1).rows(outputs, told).mean().backward()
+    row_labels = torch.tensor([0, 1, 2, *[-1] * 6], dtype=torch.float32)[:, None]
+    Fixmatch(threshold=0.0, ratio=1).rows(outputs, row_labels).mean().backward()
     assert outputs.grad is not None
     rows = outputs.grad.abs().sum(1)
     assert (rows[3:6] == 0).all()

@@ -68,13 +68,13 @@ def test_each_class_has_the_arcface_of_its_margin() -> None:
     loss = AdaptiveArcface.open("adaptive_arcface").with_classes(Classes(("a", "b", "c"), (1, 10, 100)))
     cosines = torch.tanh(torch.randn(6, 3, generator=torch.Generator().manual_seed(0)))
     labels = torch.arange(6) % 3
-    found = loss.rows(cosines, labels)
+    losses = loss.rows(cosines, labels)
     for row in range(6):
         margin = loss.margins(3)[labels[row]]
         alone = Loss.open({"name": "arcface", "margin": margin}).rows(
             cosines[row : row + 1], labels[row : row + 1]
         )
-        assert found[row].item() == pytest.approx(alone.item(), rel=1e-5)
+        assert losses[row].item() == pytest.approx(alone.item(), rel=1e-5)
 
 
 def test_sub_centres_with_arcface_are_pytorch_metric_learnings() -> None:

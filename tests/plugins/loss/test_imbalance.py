@@ -31,9 +31,9 @@ def test_balanced_softmax_is_logit_adjustment_of_1() -> None:
 
 
 def test_logit_adjustment_by_hand() -> None:
-    found = opened("logit_adjustment", tau=0.5).rows(OUTPUTS, LABELS)[0].item()
+    loss_value = opened("logit_adjustment", tau=0.5).rows(OUTPUTS, LABELS)[0].item()
     moved = [OUTPUTS[0, k].item() + 0.5 * math.log(COUNTS[k] / 54) for k in range(4)]
-    assert found == pytest.approx(math.log(sum(map(math.exp, moved))) - moved[0], abs=1e-6)
+    assert loss_value == pytest.approx(math.log(sum(map(math.exp, moved))) - moved[0], abs=1e-6)
     plain = opened("cross_entropy").rows(OUTPUTS, LABELS)
     torch.testing.assert_close(opened("logit_adjustment", tau=0).rows(OUTPUTS, LABELS), plain)
 
@@ -52,8 +52,8 @@ def test_ldam_is_the_authors_code() -> None:
     cosines = torch.tanh(OUTPUTS)
     moved = cosines - margins[LABELS][:, None]
     wanted = functional.cross_entropy(30 * torch.where(HOT.bool(), moved, cosines), LABELS, reduction="none")
-    found = opened("ldam").rows(cosines, LABELS).double()
-    torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-4)
+    losses = opened("ldam").rows(cosines, LABELS).double()
+    torch.testing.assert_close(losses, wanted, rtol=1e-4, atol=1e-4)
 
 
 def mmdet_seesaw(scores: Tensor, labels: Tensor, counts: Tensor, p: float, q: float) -> Tensor:
@@ -83,16 +83,16 @@ def test_soft_f1_of_certain_rows_is_scikit_learns() -> None:
     from sklearn.metrics import f1_score
 
     decided = torch.tensor([0, 1, 2, 3, 0, 2, 2, 3, 1, 1, 2, 0])
-    found = opened("soft_f1").rows(60 * functional.one_hot(decided, 4).double(), LABELS)
-    assert found.shape == (12,)
-    assert 1 - found[0].item() == pytest.approx(f1_score(LABELS, decided, average="macro"), abs=1e-6)
+    losses = opened("soft_f1").rows(60 * functional.one_hot(decided, 4).double(), LABELS)
+    assert losses.shape == (12,)
+    assert 1 - losses[0].item() == pytest.approx(f1_score(LABELS, decided, average="macro"), abs=1e-6)
 
 
 def test_soft_f1_by_hand_leaves_out_classes_that_the_batch_lacks() -> None:
     shares = torch.tensor([[0.8, 0.1], [0.3, 0.2]]).double()
     loss = Loss.open("soft_f1").with_classes(Classes(("a", "b"), (1, 1), target=MULTI_HOT))
-    found = loss.rows(shares.logit(), torch.tensor([[1.0, 0.0], [0.0, 0.0]]))
-    assert found[0].item() == pytest.approx(1 - 2 * 0.8 / (1.1 + 1))
+    losses = loss.rows(shares.logit(), torch.tensor([[1.0, 0.0], [0.0, 0.0]]))
+    assert losses[0].item() == pytest.approx(1 - 2 * 0.8 / (1.1 + 1))
 
 
 def test_pairwise_auc_by_loops() -> None:
@@ -100,8 +100,8 @@ def test_pairwise_auc_by_loops() -> None:
     for k in range(4):
         yes, no = (np.flatnonzero((LABELS.numpy() == k) == answer) for answer in (True, False))
         means.append(np.mean([max(0, 0.7 - shares[i, k] + shares[j, k]) ** 2 for i in yes for j in no]))
-    found = opened("pairwise_auc", margin=0.7).rows(OUTPUTS, LABELS)
-    assert found[0].item() == pytest.approx(np.mean(means))
+    losses = opened("pairwise_auc", margin=0.7).rows(OUTPUTS, LABELS)
+    assert losses[0].item() == pytest.approx(np.mean(means))
 
 
 def test_a_batch_without_pairs_moves_nothing() -> None:

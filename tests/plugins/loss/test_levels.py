@@ -54,15 +54,15 @@ def test_its_gradient_is_that_of_the_sums_of_probabilities() -> None:
     loss = opened("levels")
     for scale in (1.0, 200.0):  # logits of 600 overflow without the largest one taken off
         given = (scale * outputs()).double().requires_grad_()
-        (found,) = torch.autograd.grad(loss.rows(given, LABELS).sum(), given)
+        (gradient,) = torch.autograd.grad(loss.rows(given, LABELS).sum(), given)
         logs = given.log_softmax(1)
         parts = [functional.nll_loss(logs, LABELS, reduction="sum")]
         for numbers in (GENUS, FAMILY):
             columns = [logs[:, numbers == at].logsumexp(1) for at in range(int(numbers.max()) + 1)]
             parts.append(functional.nll_loss(torch.stack(columns, 1), numbers[LABELS], reduction="sum"))
         (by_hand,) = torch.autograd.grad(torch.stack(parts).sum() / 3, given)
-        assert found.isfinite().all()
-        torch.testing.assert_close(found, by_hand)
+        assert gradient.isfinite().all()
+        torch.testing.assert_close(gradient, by_hand)
 
 
 def test_sums_of_a_large_tree_are_those_of_its_branches() -> None:
@@ -78,7 +78,7 @@ def test_sums_of_a_large_tree_are_those_of_its_branches() -> None:
     labels = torch.tensor([0, 7, 199])
     for weights in ({}, {"genus": 0}, {"family": 0}):
         loss = Loss.open({"name": "levels", "weights": weights}).with_classes(Classes(names, levels=levels))
-        found = loss.rows(given, labels)
+        losses = loss.rows(given, labels)
         parts = [functional.cross_entropy(given, labels, reduction="none")]
         for name, numbers in (("genus", genus_of), ("family", family_of)):
             if name not in weights:
@@ -87,8 +87,8 @@ def test_sums_of_a_large_tree_are_those_of_its_branches() -> None:
                     functional.cross_entropy(torch.stack(logs, 1), numbers[labels], reduction="none")
                 )
         by_hand = torch.stack(parts).mean(0)
-        torch.testing.assert_close(found, by_hand)
-        gradients = [torch.autograd.grad(each.sum(), given)[0] for each in (found, by_hand)]
+        torch.testing.assert_close(losses, by_hand)
+        gradients = [torch.autograd.grad(each.sum(), given)[0] for each in (losses, by_hand)]
         torch.testing.assert_close(*gradients)
 
 
@@ -106,8 +106,8 @@ def test_shares_and_mixtures_reach_the_parents() -> None:
     images = torch.randint(0, 256, (5, 3, 12, 12), dtype=torch.uint8)
     plain, mixed = opened("levels"), opened("mixup", base="levels")
     _, shares = mixed.mix(images, LABELS, generator(2, "mix"))
-    found = sum(share * mixed.rows(outputs(), given) for share, given in shares)
-    torch.testing.assert_close(found, sum(share * plain.rows(outputs(), given) for share, given in shares))
+    losses = sum(share * mixed.rows(outputs(), given) for share, given in shares)
+    torch.testing.assert_close(losses, sum(share * plain.rows(outputs(), given) for share, given in shares))
 
 
 def test_counts_are_those_of_the_parents() -> None:
@@ -135,9 +135,9 @@ def test_level_heads_multiply_the_class_by_its_parents() -> None:
     torch.testing.assert_close(loss.probabilities(given), shares)
     # a sure genus leaves its classes alone, and the probability of a parent is the sum of its classes
     sure = torch.tensor([[0.0, 0, 1, 9, 40, 0, 0, 0, 0]])
-    found = loss.probabilities(sure)
-    torch.testing.assert_close(sums(found, GENUS), torch.tensor([[1.0, 0, 0]]))
-    assert found.argmax(1).item() == 2
+    probabilities = loss.probabilities(sure)
+    torch.testing.assert_close(sums(probabilities, GENUS), torch.tensor([[1.0, 0, 0]]))
+    assert probabilities.argmax(1).item() == 2
 
 
 @pytest.mark.parametrize("name", ["levels", "level_heads"])

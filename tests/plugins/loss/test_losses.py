@@ -23,8 +23,8 @@ def drawn(rows: int = 40, classes: int = 7) -> tuple[torch.Tensor, torch.Tensor]
 
 def test_cross_entropy_is_minus_the_log_of_the_softmax() -> None:
     outputs = torch.tensor([[math.log(6.0), math.log(3.0), math.log(1.0)]])
-    found = Loss.open("cross_entropy").rows(outputs, torch.tensor([1]))
-    assert found.item() == pytest.approx(-math.log(0.3), rel=1e-6)
+    loss_value = Loss.open("cross_entropy").rows(outputs, torch.tensor([1]))
+    assert loss_value.item() == pytest.approx(-math.log(0.3), rel=1e-6)
 
 
 @pytest.mark.parametrize("share", [0.0, 0.1, 0.5])
@@ -33,8 +33,8 @@ def test_label_smoothing_is_the_written_out_sum(share: float) -> None:
     logs = outputs.log_softmax(1)
     true = logs.gather(1, labels[:, None])[:, 0]
     expected = -(1 - share) * true - share * logs.mean(1)
-    found = Loss.open({"name": "label_smoothing", "smoothing": share}).rows(outputs, labels)
-    torch.testing.assert_close(found, expected)
+    losses = Loss.open({"name": "label_smoothing", "smoothing": share}).rows(outputs, labels)
+    torch.testing.assert_close(losses, expected)
 
 
 @pytest.mark.parametrize("margin", [0.0, 0.2, 0.5, 1.2])
@@ -62,9 +62,9 @@ def test_arcface_by_hand() -> None:
 
 def test_arcface_survives_cosines_that_rounding_pushed_past_one() -> None:
     cosines = torch.tensor([[1.0002, -1.0002], [1.0, -1.0]], requires_grad=True)
-    found = Loss.open("arcface").rows(cosines, torch.tensor([0, 1]))
-    found.sum().backward()
-    assert torch.isfinite(found).all()
+    losses = Loss.open("arcface").rows(cosines, torch.tensor([0, 1]))
+    losses.sum().backward()
+    assert torch.isfinite(losses).all()
     assert cosines.grad is not None
     assert torch.isfinite(cosines.grad).all()
 
@@ -112,9 +112,9 @@ def test_cutmix_over_any_loss_is_the_mixture_of_two(base: object) -> None:
     outputs, labels = torch.tanh(drawn(6, 6)[0]), torch.arange(6)
     loss, plain = Loss.open({"name": "cutmix", "base": base}), Loss.open(base)
     _, shares = loss.mix(torch.zeros(6, 3, 8, 8), labels, generator(1, "mix"))
-    found = sum(share * loss.rows(outputs, given) for share, given in shares)
+    losses = sum(share * loss.rows(outputs, given) for share, given in shares)
     (kept, own), (pasted, other) = shares
-    torch.testing.assert_close(found, kept * plain.rows(outputs, own) + pasted * plain.rows(outputs, other))
+    torch.testing.assert_close(losses, kept * plain.rows(outputs, own) + pasted * plain.rows(outputs, other))
 
 
 def test_cutmix_with_probability_zero_mixes_nothing() -> None:

@@ -58,9 +58,9 @@ def test_predictions_are_in_the_unit_of_the_labels() -> None:
 def test_the_r2_loss_is_what_r2_lacks_of_1() -> None:
     from sklearn.metrics import r2_score
 
-    found = bound("r2").rows(OUTPUTS, LABELS).mean()
+    loss_value = bound("r2").rows(OUTPUTS, LABELS).mean()
     wanted = 1 - r2_score(SCALED.numpy(), OUTPUTS.numpy())
-    assert float(found) == pytest.approx(wanted, rel=1e-5)
+    assert float(loss_value) == pytest.approx(wanted, rel=1e-5)
     assert not bound("r2").is_splittable()
 
 

@@ -47,16 +47,16 @@ def test_corn_is_over_the_rows_that_reached_the_step_before() -> None:
         wanted.append(sum(costs) / 3)
     assert np.allclose(bound("corn").rows(OUTPUTS, LABELS), wanted)
     one, two, three = (sigmoid(f) for f in OUTPUTS[0].tolist())
-    found = bound("corn").probabilities(OUTPUTS)[0]
-    assert np.allclose(found, [1 - one, one * (1 - two), one * two * (1 - three), one * two * three])
+    probabilities = bound("corn").probabilities(OUTPUTS)[0]
+    assert np.allclose(probabilities, [1 - one, one * (1 - two), one * two * (1 - three), one * two * three])
 
 
 def test_probabilities_of_coral_are_differences_of_its_steps() -> None:
-    found = bound("coral").probabilities(OUTPUTS)
+    probabilities = bound("coral").probabilities(OUTPUTS)
     one, two, three = (sigmoid(f) for f in OUTPUTS[0].tolist())
-    assert np.allclose(found[0], [1 - one, one - two, two - three, three])
-    assert (found >= 0).all()  # also of the third row, whose outputs rise
-    assert torch.allclose(found.sum(dim=1), torch.ones(3))
+    assert np.allclose(probabilities[0], [1 - one, one - two, two - three, three])
+    assert (probabilities >= 0).all()  # also of the third row, whose outputs rise
+    assert torch.allclose(probabilities.sum(dim=1), torch.ones(3))
 
 
 @pytest.mark.parametrize(
@@ -77,15 +77,17 @@ def test_grade_regression_is_of_standardised_grades(error: str, cost: Callable[[
 
 def test_a_number_is_split_between_the_two_grades_beside_it() -> None:
     outputs = (torch.tensor([[2.3], [0.0], [7.0], [-1.0]]) - 0.8) / 0.96**0.5
-    found = bound("grade_regression").probabilities(outputs)
-    assert np.allclose(found, [[0, 0, 0.7, 0.3], [1.0, 0, 0, 0], [0, 0, 0, 1.0], [1.0, 0, 0, 0]], atol=1e-6)
+    probabilities = bound("grade_regression").probabilities(outputs)
+    assert np.allclose(
+        probabilities, [[0, 0, 0.7, 0.3], [1.0, 0, 0, 0], [0, 0, 0, 1.0], [1.0, 0, 0, 0]], atol=1e-6
+    )
 
 
 def test_the_head_of_coral_has_one_direction_and_descending_biases() -> None:
-    made = Head.open("coral").build(8, 3).eval()
-    found = made(torch.randn(5, 8, generator=torch.Generator().manual_seed(0))).detach()
+    head = Head.open("coral").build(8, 3).eval()
+    outputs = head(torch.randn(5, 8, generator=torch.Generator().manual_seed(0))).detach()
     # coral_pytorch.layers.CoralLayer starts its biases at (K - 1, ..., 1) / (K - 1)
-    assert np.allclose(found[:, 0] - found[:, 1], 1 / 3, atol=1e-6)
-    assert np.allclose(found[:, 1] - found[:, 2], 1 / 3, atol=1e-6)
+    assert np.allclose(outputs[:, 0] - outputs[:, 1], 1 / 3, atol=1e-6)
+    assert np.allclose(outputs[:, 1] - outputs[:, 2], 1 / 3, atol=1e-6)
     assert Loss.open("coral").head() == "coral"
     assert Loss.open({"name": "mixup", "base": "coral"}).head() == "coral"

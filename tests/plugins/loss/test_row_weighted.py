@@ -25,8 +25,8 @@ WEIGHTS = torch.tensor([1.0, 0, 3, 0.5, 1, 0.5])
 
 def table(weights: list[float] | None) -> Table:
     ids = np.array([f"r{row}" for row in range(4)])
-    made = None if weights is None else np.array(weights)
-    return Table(ids, [Path(name) for name in ids], ("a", "b"), np.array([0, 1, 1, 0]), weights=made)
+    row_weights = None if weights is None else np.array(weights)
+    return Table(ids, [Path(name) for name in ids], ("a", "b"), np.array([0, 1, 1, 0]), weights=row_weights)
 
 
 def test_the_mean_is_sklearns_weighted_log_loss() -> None:
@@ -34,11 +34,11 @@ def test_the_mean_is_sklearns_weighted_log_loss() -> None:
 
     loss = Loss.open("row_weighted").with_classes(Classes(NAMES))
     labels = torch.stack([NUMBERS_OF_CLASSES.float(), WEIGHTS], dim=1)
-    found = loss.rows(OUTPUTS, labels).mean()
+    loss_value = loss.rows(OUTPUTS, labels).mean()
     wanted = log_loss(
         NUMBERS_OF_CLASSES, OUTPUTS.double().softmax(1), sample_weight=WEIGHTS
     )  # weights of mean 1
-    assert float(found) == pytest.approx(wanted, rel=1e-5)
+    assert float(loss_value) == pytest.approx(wanted, rel=1e-5)
     assert torch.equal(
         loss.rows(OUTPUTS, NUMBERS_OF_CLASSES), Loss.open("cross_entropy").rows(OUTPUTS, NUMBERS_OF_CLASSES)
     )
@@ -49,8 +49,8 @@ def test_labels_of_several_columns_have_their_weight_behind_them(base: str, targ
     classes = Classes(NAMES, target=target)  # type: ignore[arg-type]
     loss = Loss.open({"name": "row_weighted", "base": base}).with_classes(classes)
     plain = torch.eye(3)[NUMBERS_OF_CLASSES]
-    found = loss.rows(OUTPUTS, torch.cat([plain, WEIGHTS[:, None]], dim=1))
-    assert torch.allclose(found, WEIGHTS * Loss.open(base).with_classes(classes).rows(OUTPUTS, plain))
+    losses = loss.rows(OUTPUTS, torch.cat([plain, WEIGHTS[:, None]], dim=1))
+    assert torch.allclose(losses, WEIGHTS * Loss.open(base).with_classes(classes).rows(OUTPUTS, plain))
 
 
 def test_mixed_labels_keep_the_weights_of_their_rows() -> None:
@@ -67,9 +67,9 @@ def test_mixed_labels_keep_the_weights_of_their_rows() -> None:
 
 def test_weights_are_scaled_to_the_rows_that_a_fold_trains_on() -> None:
     own = TrainingData(None, np.array([0, 2]), np.array([0, 1, 1, 0]))  # type: ignore[arg-type]
-    made = add_weights(own, table([1, 100, 3, 4]))
-    assert made.targets is not None
-    assert made.targets.tolist() == [[0, 0.5], [1, 50], [1, 1.5], [0, 2]]
+    data = add_weights(own, table([1, 100, 3, 4]))
+    assert data.targets is not None
+    assert data.targets.tolist() == [[0, 0.5], [1, 50], [1, 1.5], [0, 2]]
     with pytest.raises(DataError, match="weight 0"):
         add_weights(replace(own, rows=np.array([1])), table([1, 0, 3, 4]))
 

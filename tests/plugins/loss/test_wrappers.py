@@ -71,9 +71,9 @@ def test_a_wrapped_loss_is_the_mixture_of_two(wrapper: str, base: str, kind: Lab
     partner.random()  # whether this batch is mixed
     assert torch.equal(own, labels)
     assert torch.equal(other, labels[torch.from_numpy(partner.permutation(7))])
-    found = sum(share * wrapped.rows(outputs, given) for share, given in shares)
+    losses = sum(share * wrapped.rows(outputs, given) for share, given in shares)
     by_hand = kept * plain.rows(outputs, labels) + (1 - kept) * plain.rows(outputs, other)
-    torch.testing.assert_close(found, by_hand)
+    torch.testing.assert_close(losses, by_hand)
     torch.testing.assert_close(wrapped.probabilities(outputs), plain.probabilities(outputs))
     assert kept + pasted == pytest.approx(1)
 

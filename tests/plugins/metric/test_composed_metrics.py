@@ -278,7 +278,7 @@ def test_names_of_the_file_are_joined_to_classes_in_any_order(tmp_path: Path) ->
     (tmp_path / "wide.csv").write_text("true,cow,ant,bee\nbee,6,5,0\nant,3,0,2\ncow,0,8,7\n")
     pairs = [("bee", "cow", 6), ("bee", "ant", 5), ("bee", "bee", 0), ("ant", "cow", 3), ("ant", "ant", 0)]
     pairs += [("ant", "bee", 2), ("cow", "cow", 0), ("cow", "ant", 8), ("cow", "bee", 7)]
-    lines = [f"{true},{told},{cost}" for true, told, cost in pairs]
+    lines = [f"{true},{answer},{cost}" for true, answer, cost in pairs]
     (tmp_path / "long.csv").write_text("\n".join(["true,predicted,cost", *lines]) + "\n")
     truth, shares = numbers()
     costs = np.array([[0, 2, 3], [5, 0, 6], [8, 7, 0]])
@@ -297,8 +297,8 @@ def test_snakeclefs_costs_are_of_pairs_of_groups(tmp_path: Path) -> None:
     said, venomous = shares.argmax(axis=1), np.array([False, True, False, True])
     wrong = truth != said
     theirs = sum(
-        weight * (wrong & (venomous[truth] == true) & (venomous[said] == told)).sum()
-        for true, told, weight in ((False, False, 1), (False, True, 2), (True, False, 5), (True, True, 2))
+        weight * (wrong & (venomous[truth] == true) & (venomous[said] == answer)).sum()
+        for true, answer, weight in ((False, False, 1), (False, True, 2), (True, False, 5), (True, True, 2))
     )
     metric = opened("cost_matrix", context, tmp_path, file="costs.csv", by="superclasses", over="total")
     metric.check_context()

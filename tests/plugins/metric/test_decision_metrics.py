@@ -144,8 +144,8 @@ def test_balanced_accuracy_is_scikit_learns() -> None:
 def test_cohen_kappa_is_scikit_learns(weights: str) -> None:
     for truth, shares in numbers():
         said = shares.argmax(axis=1)
-        asked = None if weights == "none" else weights
-        theirs = metrics.cohen_kappa_score(said, truth, weights=asked, labels=range(5))
+        weighting = None if weights == "none" else weights
+        theirs = metrics.cohen_kappa_score(said, truth, weights=weighting, labels=range(5))
         assert opened("cohen_kappa", weights=weights).score(truth, shares) == pytest.approx(theirs)
 
 

@@ -137,8 +137,8 @@ def test_the_rule_gives_each_row_as_many_labels_as_it_needs(name: str) -> None:
         "macro_f1": metrics.f1_score(truth, given, average="macro", zero_division=0),
         "samples_f1": metrics.f1_score(truth, given, average="samples", zero_division=1),
     }
-    made = Metric.open(name).with_known(decision=Decision(0.6, 2))
-    assert made.score(truth, shares) == pytest.approx(expected[name])
+    metric = Metric.open(name).with_known(decision=Decision(0.6, 2))
+    assert metric.score(truth, shares) == pytest.approx(expected[name])
 
 
 def test_macro_f1_counts_a_class_that_is_nowhere_as_scikit_learn_does() -> None:

@@ -62,9 +62,9 @@ def opened(context: ScoreContext = KNOWN, **spec: Any) -> Metric:
 def of_severity() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Whether left or right is mid or high, its probability in each, and the row's largest weight."""
     truth, given = draw()
-    asked, weighed = np.array([0, 1, 1, 0, 1.0]), np.array([1, 2, 4, 1, 2.0])
+    columns, weighed = np.array([0, 1, 1, 0, 1.0]), np.array([1, 2, 4, 1, 2.0])
     left, right = truth[:, :3].any(axis=1), truth[:, 3:5].any(axis=1)
-    yes = (truth[:, :5] * asked).any(axis=1)
+    yes = (truth[:, :5] * columns).any(axis=1)
     shares = np.stack([given[:, 1:3].sum(axis=1) * left, given[:, 4] * right], axis=1)
     weights = np.maximum((truth[:, :3] * weighed[:3]).sum(axis=1), (truth[:, 3:5] * weighed[3:]).sum(axis=1))
     some = left | right

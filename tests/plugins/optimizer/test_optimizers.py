@@ -26,9 +26,12 @@ def layer() -> torch.nn.Linear:
 
 
 def reference(kind: Any, decay: float, **options: Any) -> list[torch.Tensor]:
-    made = layer()
-    groups = [{"params": [made.weight], "weight_decay": decay}, {"params": [made.bias], "weight_decay": 0.0}]
-    return after(kind(groups, **options), made)
+    module = layer()
+    groups = [
+        {"params": [module.weight], "weight_decay": decay},
+        {"params": [module.bias], "weight_decay": 0.0},
+    ]
+    return after(kind(groups, **options), module)
 
 
 @pytest.mark.parametrize(
@@ -53,18 +56,18 @@ def reference(kind: Any, decay: float, **options: Any) -> list[torch.Tensor]:
 def test_it_is_torchs_with_no_decay_on_biases(
     spec: dict[str, Any], kind: Any, decay: float, options: dict[str, Any]
 ) -> None:
-    made = layer()
-    ours = after(Optimizer.open(spec).build(list(made.named_parameters())), made)
+    module = layer()
+    ours = after(Optimizer.open(spec).build(list(module.named_parameters())), module)
     for one, other in zip(ours, reference(kind, decay, **options), strict=True):
         torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("opt", ["lamb", "lion", "nadamw", "adopt"])
 def test_timms_optimizers_are_there_by_name(opt: str) -> None:
-    made = layer()
-    before = [weight.detach().clone() for weight in made.parameters()]
+    module = layer()
+    before = [weight.detach().clone() for weight in module.parameters()]
     moved = after(
-        Optimizer.open({"name": "timm", "opt": opt}).build(list(made.named_parameters())), made, steps=5
+        Optimizer.open({"name": "timm", "opt": opt}).build(list(module.named_parameters())), module, steps=5
     )
     assert not all(torch.equal(one, other) for one, other in zip(before, moved, strict=True))
 
@@ -77,10 +80,10 @@ def test_an_unknown_optimizer_of_timm_is_named_with_the_nearest() -> None:
 def test_plain_gradient_descent_keeps_no_state() -> None:
     plain, with_momentum = (Optimizer.open({"name": "sgd", "momentum": value}) for value in (0.0, 0.9))
     assert (plain.state_tensors, with_momentum.state_tensors) == (0, 1)
-    made = plain.build(list(layer().named_parameters()))
-    after(made, layer(), steps=1)
+    optimizer = plain.build(list(layer().named_parameters()))
+    after(optimizer, layer(), steps=1)
     assert not any(
-        isinstance(value, torch.Tensor) for state in made.state.values() for value in state.values()
+        isinstance(value, torch.Tensor) for state in optimizer.state.values() for value in state.values()
     )
 
 

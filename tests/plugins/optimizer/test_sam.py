@@ -64,30 +64,30 @@ def loop(network: nn.Module, radius: float, adaptive: bool) -> nn.Module:
 
 @pytest.mark.parametrize(("radius", "adaptive"), [(0.5, False), (2.0, True)])
 def test_a_step_is_that_of_the_paper(radius: float, adaptive: bool) -> None:
-    made = new(Small(), radius=radius, adaptive=adaptive)
+    trainer = new(Small(), radius=radius, adaptive=adaptive)
     stage = fit.FitStage(2, Drawn(), opened("cross_entropy"), Scheduler.open("constant"))
-    list(fit.fit(made, [stage], StepPlan(3, 0), FLOAT))
+    list(fit.fit(trainer, [stage], StepPlan(3, 0), FLOAT))
     wanted = loop(Small(), radius, adaptive).state_dict()
-    for name, value in made.network.state_dict().items():
+    for name, value in trainer.network.state_dict().items():
         torch.testing.assert_close(value, wanted[name], rtol=1e-4, atol=1e-6)
 
 
 def test_a_step_that_runs_out_of_memory_begins_again_with_the_same_weights() -> None:
     ended = []
     for most in (10, 4):
-        made = new(Tight(most, "backward"))
-        run(made)
-        ended.append([weight.detach() for weight in made.network.parameters()])
+        trainer = new(Tight(most, "backward"))
+        run(trainer)
+        ended.append([weight.detach() for weight in trainer.network.parameters()])
     for one, other in zip(*ended, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-6)
 
 
 def test_a_gradient_that_is_not_finite_leaves_the_weights() -> None:
-    made = new(Small())
+    trainer = new(Small())
     with torch.no_grad():
-        made.network.get_parameter("head.weight")[0, 0] = float("nan")
-    before = deepcopy(made.network.state_dict())
+        trainer.network.get_parameter("head.weight")[0, 0] = float("nan")
+    before = deepcopy(trainer.network.state_dict())
     with pytest.raises(fit.NotFiniteError):
-        run(made)
-    after = made.network.state_dict()
+        run(trainer)
+    after = trainer.network.state_dict()
     assert all(torch.equal(after[name].nan_to_num(7), value.nan_to_num(7)) for name, value in before.items())

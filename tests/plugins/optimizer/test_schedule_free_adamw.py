@@ -67,30 +67,30 @@ def assert_close(ours: Any, theirs: Any) -> None:
 
 @pytest.mark.parametrize("foreach", [True, False])
 def test_each_step_and_its_average_are_the_authors(foreach: bool) -> None:
-    made, theirs, count = new(Small()), authors(Small()), 0
+    trainer, theirs, count = new(Small()), authors(Small()), 0
     if not foreach:
-        made.disable_foreach()
+        trainer.disable_foreach()
     scheduler = Scheduler.open({"name": "constant", "warmup": WARMUP})
     stage = fit.FitStage(EPOCHS, Drawn(), opened("cross_entropy"), scheduler)
-    for event in fit.fit(made, [stage], StepPlan(3, 0), FLOAT):
+    for event in fit.fit(trainer, [stage], StepPlan(3, 0), FLOAT):
         if isinstance(event, fit.StepEvent):
             trained, average = next(theirs)
-            assert_close(made.network.parameters(), trained)
-            assert_close(made.predictor.parameters(), average)
+            assert_close(trainer.network.parameters(), trained)
+            assert_close(trainer.predictor.parameters(), average)
             count += 1
     assert count == 9
 
 
 def test_at_the_end_batch_norms_statistics_are_torchs_for_the_average() -> None:
-    made, reference = new(Small()), Small()
+    trainer, reference = new(Small()), Small()
     stage = fit.FitStage(EPOCHS, Drawn(), opened("cross_entropy"), Scheduler.open("constant"))
-    for event in fit.fit(made, [stage], StepPlan(3, 0), FLOAT):
+    for event in fit.fit(trainer, [stage], StepPlan(3, 0), FLOAT):
         if isinstance(event, fit.StepEvent):  # until then those of training
-            assert torch.equal(made.predictor.norm.running_mean, made.network.norm.running_mean)  # type: ignore
-    reference.load_state_dict(made.predictor.state_dict())
+            assert torch.equal(trainer.predictor.norm.running_mean, trainer.network.norm.running_mean)  # type: ignore
+    reference.load_state_dict(trainer.predictor.state_dict())
     update_bn((batch.images for batch in Drawn().batches), reference)
-    assert_close(made.predictor.buffers(), reference.buffers())
-    assert not torch.equal(made.predictor.norm.running_mean, made.network.norm.running_mean)  # type: ignore
+    assert_close(trainer.predictor.buffers(), reference.buffers())
+    assert not torch.equal(trainer.predictor.norm.running_mean, trainer.network.norm.running_mean)  # type: ignore
 
 
 def test_a_weight_that_thaws_averages_from_then_on() -> None:
@@ -114,38 +114,38 @@ def test_a_weight_that_thaws_averages_from_then_on() -> None:
 
 def test_a_weight_that_never_stepped_is_its_own_average() -> None:
     weight, target = nn.Parameter(torch.ones(3)), torch.zeros(3)
-    made = Optimizer.open("schedule_free_adamw").build([("w", weight)])
-    made.write_average([weight, torch.full((2,), 5.0)], [target, other := torch.zeros(2)])  # type: ignore
+    optimizer = Optimizer.open("schedule_free_adamw").build([("w", weight)])
+    optimizer.write_average([weight, torch.full((2,), 5.0)], [target, other := torch.zeros(2)])  # type: ignore
     assert (target.tolist(), other.tolist()) == ([1.0] * 3, [5.0] * 2)
 
 
 def test_a_step_that_runs_out_of_memory_begins_again_with_the_same_weights() -> None:
     ended = []
     for most in (10, 4):
-        made = new(Tight(most, "backward"))
-        run(made)
-        ended.append([weight.detach() for weight in made.predictor.parameters()])
+        trainer = new(Tight(most, "backward"))
+        run(trainer)
+        ended.append([weight.detach() for weight in trainer.predictor.parameters()])
     assert_close(*ended)
 
 
 def test_a_gradient_that_is_not_finite_leaves_weights_and_average() -> None:
-    made = new(Small())
+    trainer = new(Small())
     with torch.no_grad():
-        made.network.get_parameter("head.weight")[0, 0] = float("inf")
+        trainer.network.get_parameter("head.weight")[0, 0] = float("inf")
     with pytest.raises(fit.NotFiniteError):
-        run(made)
+        run(trainer)
     untouched = Small()
-    assert torch.equal(made.predictor.get_parameter("head.bias"), untouched.head.bias)
-    assert not made.optimizer.state
+    assert torch.equal(trainer.predictor.get_parameter("head.bias"), untouched.head.bias)
+    assert not trainer.optimizer.state
 
 
 def test_sam_around_it_averages_too() -> None:
     sam = Optimizer.open({"name": "sam", "base": {"name": "schedule_free_adamw", "lr": 0.05}})
     network = Small()
-    made = learner(network, sam.build(list(network.named_parameters())), FLOAT)
-    run(made)
+    trainer = learner(network, sam.build(list(network.named_parameters())), FLOAT)
+    run(trainer)
     assert sam.averages_weights()
-    assert not torch.equal(made.predictor.get_parameter("head.weight"), network.head.weight)
+    assert not torch.equal(trainer.predictor.get_parameter("head.weight"), network.head.weight)
 
 
 def test_lookahead_around_it_is_refused() -> None:
@@ -180,18 +180,18 @@ def test_a_run_predicts_by_the_average_and_its_disk_estimate_counts_it(competiti
     given = ["optimizer=schedule_free_adamw", "ema_decay=0", "scheduler=constant", "backbone.width=32"]
     space = Workspace.open(competition, given)
     trained = train(space, name="r", folds=[0])
-    found = checkpoints.latest(trained.fold(0))
-    assert found is not None
-    assert found.average is not None
+    checkpoint = checkpoints.latest(trained.fold(0))
+    assert checkpoint is not None
+    assert checkpoint.average is not None
     network = new_learner(finish(prepare_run(space, trained)), 0).network
     shapes = dict(network.named_parameters())
     # the state has numbers instead of names: matrices stand in the first group
     order = [name for dims in (True, False) for name, w in shapes.items() if (w.dim() > 1) == dims]
-    states = found.state()["optimizer"]["state"]
+    states = checkpoint.state()["optimizer"]["state"]
     assert len(states) == len(order)
     for number, name in enumerate(order):
-        average = torch.lerp(found.weights[name], states[number]["z"], 1 - 1 / 0.9)
-        torch.testing.assert_close(found.average[name], average)
+        average = torch.lerp(checkpoint.weights[name], states[number]["z"], 1 - 1 / 0.9)
+        torch.testing.assert_close(checkpoint.average[name], average)
     written = sum(file.stat().st_size for file in trained.fold(0).glob("00*/*"))
     shutil.rmtree(trained.fold(0))
     with_average, without = (

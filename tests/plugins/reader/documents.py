@@ -29,6 +29,6 @@ def _element(name: str, value: Any) -> bytes:
 def products(images: Mapping[int, Sequence[bytes]]) -> bytes:
     """Documents as those of Cdiscount: a product with its category and its pictures, by id."""
     return b"".join(
-        document({"_id": key, "category_id": 1000 + key % 3, "imgs": [{"picture": each} for each in found]})
-        for key, found in images.items()
+        document({"_id": key, "category_id": 1000 + key % 3, "imgs": [{"picture": each} for each in pixels]})
+        for key, pixels in images.items()
     )

@@ -131,9 +131,9 @@ def test_every_type_is_read_or_skipped() -> None:
     }
     body = b"".join(bytes([kind]) + f"{kind:x}\0".encode() + each for kind, each in bodies.items())
     body += b"\x12end\0" + struct.pack("<q", -(2**40))
-    found = read_document(struct.pack("<i", len(body) + 5) + body + b"\0")
-    assert list(found) == [*(f"{kind:x}" for kind in bodies), "end"]
-    assert (found["end"], found["8"], found["d"], found["a"]) == (-(2**40), True, "ab", None)
+    values = read_document(struct.pack("<i", len(body) + 5) + body + b"\0")
+    assert list(values) == [*(f"{kind:x}" for kind in bodies), "end"]
+    assert (values["end"], values["8"], values["d"], values["a"]) == (-(2**40), True, "ab", None)
 
 
 def test_damage_is_named(file: Path) -> None:

@@ -58,9 +58,9 @@ def test_complex_numbers_are_their_magnitude(tmp_path: Path) -> None:
     with h5py.File(tmp_path / "a.h5", "w") as file:
         file["wave/H1"] = values
     wanted = np.rint(np.hypot(values.real, values.imag).clip(0, 2) / 2 * 255)
-    found = read(f"{tmp_path}/a.h5::wave/H1", "hdf5", 1, range=[0, 2])[:, :, 0]
-    assert np.abs(found - wanted).max() <= 1
-    assert (found == wanted).mean() > 0.9
+    pixels = read(f"{tmp_path}/a.h5::wave/H1", "hdf5", 1, range=[0, 2])[:, :, 0]
+    assert np.abs(pixels - wanted).max() <= 1
+    assert (pixels == wanted).mean() > 0.9
     assert refusal(f"{tmp_path}/a.h5::wave/H1", "hdf5", 1).startswith("D12 float32 values from ")
 
 
@@ -196,9 +196,9 @@ def test_json_cells_are_channels(tmp_path: Path, form: str) -> None:
         "index": {key: {str(n): each[key] for n, each in enumerate(records)} for key in records[0]},
     }
     (tmp_path / "train.json").write_text(json.dumps(shapes[form]))
-    made = read(tmp_path / "train.json::id/a2", "table", 2, range=[-33, -1])
+    pixels = read(tmp_path / "train.json::id/a2", "table", 2, range=[-33, -1])
     wanted = [(np.array(bands[row]).reshape(6, 6) + 33) / 32 * 255 for row in (2, 1)]
-    assert np.abs(made - np.stack(wanted, axis=2)).max() <= 0.5 + 1e-9
+    assert np.abs(pixels - np.stack(wanted, axis=2)).max() <= 0.5 + 1e-9
 
 
 def test_what_is_no_table_is_refused(tmp_path: Path) -> None:
@@ -217,8 +217,8 @@ def test_rows_of_several_parquet_files_are_images(tmp_path: Path) -> None:
         frame.insert(0, "image_id", [f"Train_{number}" for number in range(part, 40, 2)])
         frame.to_parquet(tmp_path / f"data_{part}.parquet", row_group_size=7)
     for row in (39, 0, 20, 3, 21):  # back and forth
-        made = read(tmp_path / f"data_*.parquet::image_id/Train_{row}", "parquet")
-        assert np.array_equal(made[:, :, 0], PIXELS[row])
+        pixels = read(tmp_path / f"data_*.parquet::image_id/Train_{row}", "parquet")
+        assert np.array_equal(pixels[:, :, 0], PIXELS[row])
     assert np.array_equal(read(tmp_path / "data_0.parquet::3", "parquet")[:, :, 0], PIXELS[6])
     assert refusal(tmp_path / "data_*.parquet::image_id/Train_40", "parquet").startswith("D02 no record")
 
@@ -229,8 +229,8 @@ def test_a_parquet_file_is_the_image_of_its_id(tmp_path: Path) -> None:
     frame = pd.DataFrame(values, columns=[f"LL_{number}" for number in range(8)])
     frame.insert(0, "time", np.arange(30))
     frame.to_parquet(tmp_path / "7.parquet")
-    made = read(tmp_path / "7.parquet", "parquet", 1, range=[0, 1], nan=0)
-    assert np.array_equal(made[:, :, 0], np.rint(np.nan_to_num(values) * 255))
+    pixels = read(tmp_path / "7.parquet", "parquet", 1, range=[0, 1], nan=0)
+    assert np.array_equal(pixels[:, :, 0], np.rint(np.nan_to_num(values) * 255))
 
 
 def test_parquet_may_hold_encoded_images(tmp_path: Path) -> None:

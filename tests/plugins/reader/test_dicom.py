@@ -47,8 +47,8 @@ def test_grey_images_are_shown_as_the_file_says(name: str) -> None:
     shown = apply_voi_lut(apply_modality_lut(pixel_array(image), image), image).astype(float)
     low, high = limits(image)
     wanted = np.clip(np.rint((shown - low) / (high - low) * 255), 0, 255)
-    made = read(FILES / f"{name}.dcm", "dicom", 1)[:, :, 0]
-    off = np.abs(made.astype(int) - wanted)
+    pixels = read(FILES / f"{name}.dcm", "dicom", 1)[:, :, 0]
+    off = np.abs(pixels.astype(int) - wanted)
     assert off.max() <= 1  # halves may round either way
     assert (off > 0).mean() < 0.001
 
@@ -71,12 +71,12 @@ def test_windows_are_channels_by_the_formula_of_the_standard() -> None:
     image = pydicom.dcmread(FILES / "CT_small.dcm")
     values = apply_modality_lut(pixel_array(image), image).astype(float)
     windows = [[40, 80], [80, 200], [600, 2800]]
-    made = read(FILES / "CT_small.dcm", "dicom", window=windows)
+    pixels = read(FILES / "CT_small.dcm", "dicom", window=windows)
     for channel, (center, width) in enumerate(windows):  # PS3.3 C.11.2.1.2.1
         wanted = np.clip((values - (center - 0.5)) / (width - 1) + 0.5, 0, 1) * 255
-        assert np.abs(made[:, :, channel] - wanted).max() <= 0.5 + 1e-9
+        assert np.abs(pixels[:, :, channel] - wanted).max() <= 0.5 + 1e-9
     one = read(FILES / "CT_small.dcm", "dicom", window=[40, 80])
-    assert np.array_equal(one, made[:, :, :1].repeat(3, axis=2))
+    assert np.array_equal(one, pixels[:, :, :1].repeat(3, axis=2))
 
 
 def test_monochrome1_is_inverted(tmp_path: Path) -> None:
@@ -102,8 +102,8 @@ def test_a_palette_is_applied() -> None:
 def test_a_range_replaces_the_window_and_16_bit_colours_are_scaled() -> None:
     image = pydicom.dcmread(FILES / "CT_small.dcm")
     values = apply_modality_lut(pixel_array(image), image)
-    made = read(FILES / "CT_small.dcm", "dicom", 1, range=[-1000, 1000])[:, :, 0]
-    assert np.array_equal(made, np.clip(np.rint((values + 1000) / 2000 * 255), 0, 255))
+    pixels = read(FILES / "CT_small.dcm", "dicom", 1, range=[-1000, 1000])[:, :, 0]
+    assert np.array_equal(pixels, np.clip(np.rint((values + 1000) / 2000 * 255), 0, 255))
     deep = pixel_array(FILES / "SC_rgb_rle_16bit.dcm")
     assert np.array_equal(read(FILES / "SC_rgb_rle_16bit.dcm", "dicom"), np.rint(deep / 65535 * 255))
 

@@ -44,9 +44,9 @@ def test_bytes_are_read_as_they_are_in_either_order_of_memory(tmp_path: Path) ->
 
 def test_grey_is_repeated_and_percentiles_are_of_each_channel(tmp_path: Path) -> None:
     np.save(tmp_path / "grey.npy", np.arange(101.0).reshape(1, 101).repeat(2, 0))
-    made = read(tmp_path / "grey.npy", "npy", percentiles=[10, 90])
-    assert made[0, [0, 10, 50, 90, 100], 0].tolist() == [0, 0, 128, 255, 255]
-    assert (made == made[:, :, :1]).all()
+    pixels = read(tmp_path / "grey.npy", "npy", percentiles=[10, 90])
+    assert pixels[0, [0, 10, 50, 90, 100], 0].tolist() == [0, 0, 128, 255, 255]
+    assert (pixels == pixels[:, :, :1]).all()
     np.save(tmp_path / "two.npy", np.stack([np.arange(101.0), 5 * np.arange(101.0)])[:, None].repeat(2, 1))
     both = read(tmp_path / "two.npy", "npy", 2, percentiles=[0, 100])
     assert np.abs(both[:, :, 0].astype(int) - both[:, :, 1]).max() <= 1  # 5 x rounds otherwise
@@ -73,8 +73,8 @@ def test_the_logarithm_is_scaled_and_nan_is_replaced_if_asked(tmp_path: Path) ->
     np.save(tmp_path / "a.npy", np.array([[0.0, np.exp(-4)], [1, np.exp(8)], [np.exp(9), np.nan]]))
     options = {"range": [float(np.exp(-4)), float(np.exp(8))], "log": True}
     assert refusal(tmp_path / "a.npy", "npy", **options).startswith("D12 1 of 6 values are NaN")
-    made = read(tmp_path / "a.npy", "npy", 1, nan=1.0, **options)
-    assert made[:, :, 0].tolist() == [[0, 0], [85, 255], [255, 85]]
+    pixels = read(tmp_path / "a.npy", "npy", 1, nan=1.0, **options)
+    assert pixels[:, :, 0].tolist() == [[0, 0], [85, 255], [255, 85]]
 
 
 def test_an_image_of_a_stack_is_read_by_its_number(tmp_path: Path) -> None:
@@ -128,15 +128,15 @@ def test_what_is_no_array_is_refused_and_nothing_is_unpickled(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize(
-    ("dtype", "factor", "found"),
+    ("dtype", "factor", "suggestion"),
     [("float32", 1, (0, 1)), ("uint16", 4000, (0, 4095)), ("int64", 255, (0, 255)), ("uint8", 200, None)],
 )
 def test_init_suggests_the_range_of_the_values(
-    tmp_path: Path, dtype: str, factor: int, found: tuple[float, float] | None
+    tmp_path: Path, dtype: str, factor: int, suggestion: tuple[float, float] | None
 ) -> None:
     np.save(tmp_path / "a.npy", (SHARES * factor).astype(dtype))
     plugin, why = Reader.open("npy").suggest([tmp_path / "a.npy"])
-    assert plugin.spec()["range"] == (None if found is None else list(found))
+    assert plugin.spec()["range"] == (None if suggestion is None else list(suggestion))
     assert why
 
 

@@ -31,21 +31,21 @@ def distances(strokes: Sequence[Sequence[Sequence[float]]], side: int) -> np.nda
     """The distance of each pixel of a square image to the nearest line, (side, side)."""
     rows, columns = np.mgrid[:side, :side]
     pixels = np.stack([columns, rows], axis=-1).astype(float)
-    found = []
+    to_lines = []
     for xs, ys in strokes:
         for start, end in pairwise(np.array([xs, ys], float).T):
             along = np.clip((pixels - start) @ (end - start) / ((end - start) @ (end - start)), 0, 1)
-            found.append(np.linalg.norm(pixels - (start + along[:, :, None] * (end - start)), axis=-1))
-    nearest: np.ndarray = np.min(found, axis=0)
+            to_lines.append(np.linalg.norm(pixels - (start + along[:, :, None] * (end - start)), axis=-1))
+    nearest: np.ndarray = np.min(to_lines, axis=0)
     return nearest
 
 
 @pytest.mark.parametrize("key", ["key_id/9000003627287624", "key_id/7", "0"])
 def test_pixels_as_near_to_a_line_as_half_its_width_are_white(table: Path, key: str) -> None:
-    made = read(f"{table}::{key}", "strokes", 1, size=SIDE)[:, :, 0]
+    picture = read(f"{table}::{key}", "strokes", 1, size=SIDE)[:, :, 0]
     far = distances([[[value + 3 for value in line] for line in stroke] for stroke in STROKES], 107)
-    assert made[far <= 1].min() == 255
-    assert made[far > 2].max() == 0
+    assert picture[far <= 1].min() == 255
+    assert picture[far > 2].max() == 0
 
 
 def test_a_drawing_is_grey_or_rgb_of_any_size(table: Path) -> None:
@@ -55,30 +55,30 @@ def test_a_drawing_is_grey_or_rgb_of_any_size(table: Path) -> None:
 
 
 def test_colours_show_the_order_of_strokes_and_points(table: Path) -> None:
-    made = read(f"{table}::0", "strokes", size=SIDE, colour="time", line=1)
+    picture = read(f"{table}::0", "strokes", size=SIDE, colour="time", line=1)
     # strokes 0 and 1: red 255 and 51; points 1 to 4 of 4 sides: green 204, 153, 102, 51; the diagonal ends it
-    assert made[1, 50].tolist() == [255, 204, 255]
-    assert made[50, 105].tolist() == [255, 153, 255]
-    assert made[105, 50].tolist() == [255, 102, 255]
-    assert made[50, 1].tolist() == [255, 51, 255]
-    assert made[30, 30].tolist() == [51, 51, 255]
-    assert made[10, 60].tolist() == [0, 0, 0]
+    assert picture[1, 50].tolist() == [255, 204, 255]
+    assert picture[50, 105].tolist() == [255, 153, 255]
+    assert picture[105, 50].tolist() == [255, 102, 255]
+    assert picture[50, 1].tolist() == [255, 51, 255]
+    assert picture[30, 30].tolist() == [51, 51, 255]
+    assert picture[10, 60].tolist() == [0, 0, 0]
 
 
 def test_a_drawing_keeps_its_proportions_in_the_middle(tmp_path: Path) -> None:
     cells = [json.dumps([[[500, 700], [40, 40]]]), json.dumps([[[5], [5]]])]
     pd.DataFrame({"drawing": cells}).to_csv(tmp_path / "a.csv", index=False)
-    made = read(tmp_path / "a.csv::0", "strokes", 1, size=[41, 61], line=1)[:, :, 0]
-    assert np.flatnonzero(made.any(axis=1)).tolist() == [20]
-    assert np.flatnonzero(made[20]).tolist() == list(range(1, 60))
+    picture = read(tmp_path / "a.csv::0", "strokes", 1, size=[41, 61], line=1)[:, :, 0]
+    assert np.flatnonzero(picture.any(axis=1)).tolist() == [20]
+    assert np.flatnonzero(picture[20]).tolist() == list(range(1, 60))
     point = read(tmp_path / "a.csv::1", "strokes", 1, size=[41, 61], line=1)[:, :, 0]
     assert [each.tolist() for each in np.nonzero(point)] == [[20], [30]]
 
 
 def test_json_rows_hold_strokes_too(tmp_path: Path) -> None:
     (tmp_path / "a.json").write_text(json.dumps([{"key": "a", "ink": STROKES}]))
-    made = read(tmp_path / "a.json::key/a", "strokes", 1, size=SIDE, columns=["ink"])
-    assert made[53, 53, 0] == 255
+    picture = read(tmp_path / "a.json::key/a", "strokes", 1, size=SIDE, columns=["ink"])
+    assert picture[53, 53, 0] == 255
     assert refusal(tmp_path / "a.json::0", "strokes").startswith("D15 no column 'drawing' of strokes")
 
 

@@ -69,10 +69,10 @@ def test_features_of_bytes_and_numbers_are_pixels(tmp_path: Path) -> None:
     write_tfrecord(tmp_path / "a.tfrecord", [row])
     at, size = tmp_path / "a.tfrecord::0", [6, 9]
     assert np.array_equal(read(at, "tfrecord", columns=["raw"], size=size)[:, :, 0], bytes_)
-    made = read(at, "tfrecord", 2, columns=["B1", "B2"], size=size, range=[0, 4095])
-    assert np.array_equal(made, np.rint(bands.transpose(1, 2, 0) / 4095 * 255))
-    made = read(at, "tfrecord", 1, columns=["f"], size=size, range=[0, 1])
-    assert np.array_equal(made[:, :, 0], np.rint(floats.astype(np.float64) * 255))
+    pixels = read(at, "tfrecord", 2, columns=["B1", "B2"], size=size, range=[0, 4095])
+    assert np.array_equal(pixels, np.rint(bands.transpose(1, 2, 0) / 4095 * 255))
+    pixels = read(at, "tfrecord", 1, columns=["f"], size=size, range=[0, 1])
+    assert np.array_equal(pixels[:, :, 0], np.rint(floats.astype(np.float64) * 255))
     assert refusal(at, "tfrecord").startswith(
         "D15 no feature is an encoded image: data.reader.columns names it"
     )
@@ -82,10 +82,10 @@ def test_features_of_bytes_and_numbers_are_pixels(tmp_path: Path) -> None:
 def test_numbers_of_any_size_and_sign_are_read() -> None:
     numbers = [0, 1, 127, 128, 300, 2**31, -1, -(2**63), 2**63 - 1]
     floats = [0.0, -1.5, 3e38, float("inf")]
-    found = read_features(example({"i": numbers, "f": floats, "b": [b"", b"\xff", b"x" * 300]}))
-    assert list(found["i"]) == numbers
-    assert np.array_equal(found["f"], np.array(floats, np.float32))
-    assert found["b"] == [b"", b"\xff", b"x" * 300]
+    features = read_features(example({"i": numbers, "f": floats, "b": [b"", b"\xff", b"x" * 300]}))
+    assert list(features["i"]) == numbers
+    assert np.array_equal(features["f"], np.array(floats, np.float32))
+    assert features["b"] == [b"", b"\xff", b"x" * 300]
     # not packed, as writers of proto2 store them: features, entry, key "i", Int64List 300, -1
     ones = b"\xff" * 9 + b"\x01"
     values = b"\x08\xac\x02" + b"\x08" + ones

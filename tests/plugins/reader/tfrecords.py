@@ -40,17 +40,17 @@ def example_class() -> Any:
 
 def example(features: Mapping[str, Any]) -> bytes:
     """A serialised Example; a feature is text, bytes, a number or a list of such."""
-    made = example_class()()
+    message = example_class()()
     for name, value in features.items():
         values = [value] if isinstance(value, str | bytes | int | float) else list(value)
         if isinstance(values[0], str | bytes):
             texts = [each.encode() if isinstance(each, str) else each for each in values]
-            made.features.feature[name].bytes_list.value.extend(texts)
+            message.features.feature[name].bytes_list.value.extend(texts)
         elif isinstance(values[0], float):
-            made.features.feature[name].float_list.value.extend(values)
+            message.features.feature[name].float_list.value.extend(values)
         else:
-            made.features.feature[name].int64_list.value.extend(map(int, values))
-    content: bytes = made.SerializeToString()
+            message.features.feature[name].int64_list.value.extend(map(int, values))
+    content: bytes = message.SerializeToString()
     return content
 
 

@@ -12,14 +12,14 @@ from kit.kinds import Reranker
 @pytest.fixture
 def vectors() -> tuple[np.ndarray, np.ndarray]:
     rng = np.random.default_rng(0)
-    made = rng.standard_normal((50, 6)) + 1
-    made /= np.linalg.norm(made, axis=1, keepdims=True)
-    return made[:10].astype(np.float32), made[10:].astype(np.float32)
+    rows = rng.standard_normal((50, 6)) + 1
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    return rows[:10].astype(np.float32), rows[10:].astype(np.float32)
 
 
 def unit(vector: np.ndarray) -> np.ndarray:
-    made: np.ndarray = vector / np.linalg.norm(vector)
-    return made
+    direction: np.ndarray = vector / np.linalg.norm(vector)
+    return direction
 
 
 def by_product(queries: np.ndarray, gallery: np.ndarray, k: int) -> np.ndarray:
@@ -31,14 +31,14 @@ def test_a_query_is_asked_again_with_what_it_found(
     vectors: tuple[np.ndarray, np.ndarray], alpha: float
 ) -> None:
     queries, gallery = vectors
-    asked = []
+    new_queries = []
     for query in queries.astype(np.float64):
         cosines = gallery @ query
         top = np.argsort(-cosines, kind="stable")[:4]
-        asked.append(unit(query + sum(max(cosines[row], 0) ** alpha * gallery[row] for row in top)))
+        new_queries.append(unit(query + sum(max(cosines[row], 0) ** alpha * gallery[row] for row in top)))
     reranker = Reranker.open({"name": "query_expansion", "neighbours_averaged": 4, "alpha": alpha})
-    found = reranker.search(queries, gallery, 5, nearest)
-    np.testing.assert_array_equal(found.rows, by_product(np.array(asked), gallery, 5))
+    neighbours = reranker.search(queries, gallery, 5, nearest)
+    np.testing.assert_array_equal(neighbours.rows, by_product(np.array(new_queries), gallery, 5))
 
 
 def test_a_database_image_becomes_a_mean_of_those_nearest_to_it(
@@ -53,13 +53,13 @@ def test_a_database_image_becomes_a_mean_of_those_nearest_to_it(
         top = np.argsort(-cosines, kind="stable")[:3]
         augmented.append(unit(image + sum(w * gallery[row] for w, row in zip(weights[1:], top, strict=True))))
     reranker = Reranker.open({"name": "database_augmentation", "neighbours_averaged": 4, "decay": 1.5})
-    found = reranker.search(queries, gallery, 5, nearest)
-    np.testing.assert_array_equal(found.rows, by_product(queries, np.array(augmented), 5))
+    neighbours = reranker.search(queries, gallery, 5, nearest)
+    np.testing.assert_array_equal(neighbours.rows, by_product(queries, np.array(augmented), 5))
 
 
 def test_copies_of_an_image_do_not_count_as_the_image_itself_twice() -> None:
     gallery = np.array([[1, 0]] * 4 + [[0, 1]], np.float32)
-    found = Reranker.open({"name": "database_augmentation", "neighbours_averaged": 3}).search(
+    neighbours = Reranker.open({"name": "database_augmentation", "neighbours_averaged": 3}).search(
         gallery[:1], gallery, 5, nearest
     )
-    np.testing.assert_allclose(found.similarities[0, :4], 1, atol=1e-6)
+    np.testing.assert_allclose(neighbours.similarities[0, :4], 1, atol=1e-6)

@@ -28,15 +28,15 @@ def test_the_rarest_class_of_a_row_decides_how_often_it_comes() -> None:
 
 
 def test_rows_come_as_often_as_their_factor_says() -> None:
-    found = np.array(
+    row_counts = np.array(
         [counts({"name": "repeat_factor", "frequency_threshold": 0.4}, HOT, seed) for seed in range(40)]
     )
-    assert (found[:, :75] == 1).all()
-    assert (found[:, 75:84] == 2).all()
-    assert found.mean(axis=0)[84:86] == pytest.approx(np.full(2, np.sqrt(20)), abs=0.2)
-    assert set(found[:, 84:86].ravel()) == {4, 5}
-    assert (found[:, 86:] == 1).all()
-    assert len(set(found.sum(axis=1))) == 1
+    assert (row_counts[:, :75] == 1).all()
+    assert (row_counts[:, 75:84] == 2).all()
+    assert row_counts.mean(axis=0)[84:86] == pytest.approx(np.full(2, np.sqrt(20)), abs=0.2)
+    assert set(row_counts[:, 84:86].ravel()) == {4, 5}
+    assert (row_counts[:, 86:] == 1).all()
+    assert len(set(row_counts.sum(axis=1))) == 1
 
 
 def test_the_mean_share_of_the_classes_is_the_default() -> None:

@@ -18,8 +18,8 @@ def order(spec: object, seed: int = 0) -> np.ndarray:
 
 
 def counts(rows: np.ndarray) -> list[int]:
-    found: list[int] = np.bincount(LABELS[rows], minlength=3).tolist()
-    return found
+    class_counts: list[int] = np.bincount(LABELS[rows], minlength=3).tolist()
+    return class_counts
 
 
 def test_shuffled_shows_every_row_once_in_another_order_each_epoch() -> None:

@@ -34,12 +34,12 @@ def rates(make: str, steps: int, **options: object) -> list[float]:
     weight = torch.nn.Parameter(torch.ones(1))
     optimizer = torch.optim.SGD([weight], lr=1.0)
     reference = getattr(torch.optim.lr_scheduler, make)(optimizer, **options)
-    found = []
+    values = []
     for _ in range(steps):
-        found.append(optimizer.param_groups[0]["lr"])
+        values.append(optimizer.param_groups[0]["lr"])
         optimizer.step()
         reference.step()
-    return found
+    return values
 
 
 def test_one_cycle_is_torchs() -> None:

@@ -33,8 +33,13 @@ def clusters() -> tuple[np.ndarray, np.ndarray, np.ndarray, RetrievedNeighbours]
     vectors = rng.standard_normal((80, 8)) + np.repeat(2 * np.eye(8)[:1], 80, axis=0)
     vectors += np.eye(8)[np.arange(80) % 3]
     vectors = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
-    found = nearest(vectors[60:], vectors[:60], 5)
-    return vectors[:60], labels, vectors[60:], RetrievedNeighbours(found.similarities, labels[found.rows], 3)
+    neighbours = nearest(vectors[60:], vectors[:60], 5)
+    return (
+        vectors[:60],
+        labels,
+        vectors[60:],
+        RetrievedNeighbours(neighbours.similarities, labels[neighbours.rows], 3),
+    )
 
 
 def test_a_vote_is_scikit_learns(clusters: Any) -> None:
@@ -57,15 +62,15 @@ def test_the_best_match_is_scikit_learns_single_neighbour(clusters: Any) -> None
 
 
 def test_max_per_class_is_each_classs_nearest_image() -> None:
-    found = opened("max_per_class", power=2).score(HAND)
+    scores = opened("max_per_class", power=2).score(HAND)
     wanted = np.array([[0.81, 0.64, 0, 0], [0.25, 0, 0.36, 0]])
-    np.testing.assert_allclose(found, wanted / wanted.sum(axis=1, keepdims=True), rtol=1e-6)
+    np.testing.assert_allclose(scores, wanted / wanted.sum(axis=1, keepdims=True), rtol=1e-6)
 
 
 def test_a_product_is_of_each_classs_nearest_image_and_its_probability() -> None:
-    found = opened("product", k=3, cosine_power=2, probability_power=1).score(HAND)
+    scores = opened("product", k=3, cosine_power=2, probability_power=1).score(HAND)
     wanted = np.array([[0.81 * 0.1, 0.64 * 0.6, 0, 0], [0.25 * 0.3, 0, 0.36 * 0.3, 0]])
-    np.testing.assert_allclose(found, wanted / wanted.sum(axis=1, keepdims=True), rtol=1e-6)
+    np.testing.assert_allclose(scores, wanted / wanted.sum(axis=1, keepdims=True), rtol=1e-6)
 
 
 def test_a_row_that_neighbours_and_classifier_disagree_on_entirely_is_the_classifiers() -> None:
@@ -77,11 +82,11 @@ def test_a_row_that_neighbours_and_classifier_disagree_on_entirely_is_the_classi
 
 def test_a_mixture_is_half_of_each() -> None:
     base = {"name": "max_per_class", "power": 1}
-    found = opened("mixture", base=base, neighbour_weight=0.25).score(HAND)
+    scores = opened("mixture", base=base, neighbour_weight=0.25).score(HAND)
     neighbours = np.array([[0.9, 0.8, 0, 0], [0.5, 0, 0.6, 0]])
     neighbours /= neighbours.sum(axis=1, keepdims=True)
     assert HAND.probabilities is not None
-    np.testing.assert_allclose(found, 0.25 * neighbours + 0.75 * HAND.probabilities, rtol=1e-6)
+    np.testing.assert_allclose(scores, 0.25 * neighbours + 0.75 * HAND.probabilities, rtol=1e-6)
 
 
 def test_similarities_below_zero_count_for_nothing() -> None:

@@ -18,15 +18,15 @@ def test_folds_are_scikit_learns(rows: int, folds: int, seed: int) -> None:
     labels = np.random.default_rng(seed).choice(np.array(["d", "b", "a", "c"]), rows, p=[0.1, 0.2, 0.3, 0.4])
     labels[:folds] = "a"  # at least one class has a row for each fold
     there = np.zeros(rows)
-    for made, theirs in (
+    for assignment, theirs in (
         (assign_to_folds(rows, folds, seed), KFold(folds, shuffle=True, random_state=seed)),
         (assign_by_class(labels, folds, seed), StratifiedKFold(folds, shuffle=True, random_state=seed)),
     ):
-        assert made.shape == (rows, 1)
+        assert assignment.shape == (rows, 1)
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr("warnings.warn", lambda *texts, **more: None)  # of classes with few rows
             for fold, (_, held) in enumerate(theirs.split(there, labels)):
-                assert np.flatnonzero(made[:, 0] == fold).tolist() == held.tolist()
+                assert np.flatnonzero(assignment[:, 0] == fold).tolist() == held.tolist()
 
 
 @pytest.mark.parametrize("name", ["stratified_kfold", "kfold", "holdout"])
@@ -43,5 +43,5 @@ table = Table(labels=np.array(list("abc") * 10), groups=None, is_multi_label=Fal
 Splitter.open({name!r}).split(table, np.random.default_rng(0))
 print("sklearn" in sys.modules)
 """
-    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert found.stdout == "False\n"
+    process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert process.stdout == "False\n"

@@ -30,9 +30,9 @@ def table(hot: np.ndarray, groups: np.ndarray | None = None) -> Table:
     return Table(ids, tuple(Path(f"none/{name}") for name in ids), names, hot, groups, target=MULTI_HOT)
 
 
-def folds_of(made: Table, folds: int = 5, seed: int = 0) -> np.ndarray:
+def folds_of(rows: Table, folds: int = 5, seed: int = 0) -> np.ndarray:
     spec = {"name": "multilabel_stratified_kfold", "folds": folds}
-    return Splitter.open(spec).split(made, generator(seed, "folds"))[:, 0]
+    return Splitter.open(spec).split(rows, generator(seed, "folds"))[:, 0]
 
 
 def unevenness(hot: np.ndarray, place: np.ndarray, folds: int = 5) -> float:
@@ -90,8 +90,8 @@ def test_it_is_far_more_even_than_chance() -> None:
 def test_groups_stay_whole_and_their_labels_are_even() -> None:
     hot = drawn(600)
     groups = np.array([f"g{number}" for number in np.random.default_rng(1).integers(120, size=600)])
-    made = table(hot, groups)
-    folds = make_folds(made, Splitter.open("multilabel_stratified_kfold"), 0).numbers[:, 0]
+    rows = table(hot, groups)
+    folds = make_folds(rows, Splitter.open("multilabel_stratified_kfold"), 0).numbers[:, 0]
     for group in set(groups):
         assert len(set(folds[groups == group])) == 1
     chance = np.random.default_rng(0).permutation(np.arange(120) % 5)[
@@ -101,8 +101,8 @@ def test_groups_stay_whole_and_their_labels_are_even() -> None:
 
 
 def test_class_numbers_are_stratified_too() -> None:
-    made = table(np.zeros((40, 2), np.int8))
-    numbers = Table(made.ids, made.paths, ("a", "b"), np.repeat([0, 1], [30, 10]))
+    rows = table(np.zeros((40, 2), np.int8))
+    numbers = Table(rows.ids, rows.paths, ("a", "b"), np.repeat([0, 1], [30, 10]))
     folds = folds_of(numbers)
     assert np.bincount(folds[:30]).tolist() == [6] * 5
     assert np.bincount(folds[30:]).tolist() == [2] * 5

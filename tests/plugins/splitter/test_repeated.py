@@ -62,32 +62,32 @@ def test_as_sklearns_every_row_is_held_out_once_a_repeat_in_its_class_share() ->
     from sklearn.model_selection import RepeatedStratifiedKFold
 
     rows, splitter = table(), repeated({"name": "stratified_kfold", "folds": 4})
-    made = make_folds(rows, splitter, 0)
+    folds = make_folds(rows, splitter, 0)
     theirs = list(RepeatedStratifiedKFold(n_splits=4, n_repeats=3).split(rows.labels, rows.labels))
-    assert made.count == len(theirs) == 12
+    assert folds.count == len(theirs) == 12
     for fold, (trained, held) in enumerate(theirs):
-        counts = rows.take(made.oof_mask(fold)).counts().tolist()
+        counts = rows.take(folds.oof_mask(fold)).counts().tolist()
         assert counts == np.bincount(rows.targets()[held]).tolist() == [5, 5]
-        assert made.training_mask(splitter, fold).sum() == len(trained) == 30
-        assert (made.training_mask(splitter, fold) == ~made.oof_mask(fold)).all()
+        assert folds.training_mask(splitter, fold).sum() == len(trained) == 30
+        assert (folds.training_mask(splitter, fold) == ~folds.oof_mask(fold)).all()
 
 
 def test_the_training_rows_are_those_that_the_base_chooses() -> None:
     splitter = repeated({"name": "repeated", "base": "holdout", "repeats": 2}, 2)
-    made = make_folds(table(), splitter, 0)
-    assert made.numbers.shape == (40, 4)
+    folds = make_folds(table(), splitter, 0)
+    assert folds.numbers.shape == (40, 4)
     for fold in range(4):
-        held = made.oof_mask(fold)
+        held = folds.oof_mask(fold)
         assert held.sum() == 8
-        assert (made.training_mask(splitter, fold) == ~held).all()
+        assert (folds.training_mask(splitter, fold) == ~held).all()
 
 
 def test_groups_are_asked_for_where_the_base_asks_and_stay_whole() -> None:
     splitter = repeated({"name": "stratified_group_kfold", "folds": 4})
     with pytest.raises(ConfigError, match=r"'repeated' needs data\.group"):
         make_folds(table(), splitter, 0)
-    made = make_folds(table(groups=True), splitter, 0)
-    assert (made.numbers[::2] == made.numbers[1::2]).all()
+    folds = make_folds(table(groups=True), splitter, 0)
+    assert (folds.numbers[::2] == folds.numbers[1::2]).all()
     with pytest.raises(DataError, match="'repeated' separates 20 of 20 groups"):
         make_folds(table(groups=True), repeated({"name": "kfold", "folds": 4}), 0)
     assert not repeated("kfold").asks_for_groups()
@@ -167,30 +167,32 @@ def test_folds_csv_has_a_column_a_repeat(space: Path) -> None:
 
 @pytest.mark.parametrize("views", ["plain", "hflip"])
 def test_every_row_is_predicted_once_a_repeat_by_models_that_held_it_out(space: Path, views: str) -> None:
-    found, folds = read(space, views, "oof"), Folds.read(space / "runs" / "a" / "folds.csv")
-    assert len(found) == 120
+    predictions, folds = read(space, views, "oof"), Folds.read(space / "runs" / "a" / "folds.csv")
+    assert len(predictions) == 120
     held = dict(zip(folds.ids.tolist(), folds.numbers.tolist(), strict=True))
     for name in folds.ids.tolist():
-        assert sorted(found.folds[found.ids == name].tolist()) == held[name]
+        assert sorted(predictions.folds[predictions.ids == name].tolist()) == held[name]
 
 
 @pytest.mark.parametrize("views", ["plain", "hflip"])
 def test_scores_are_those_of_the_mean_over_repeats(space: Path, views: str) -> None:
-    found = read(space, views, "oof")
+    predictions = read(space, views, "oof")
     table = train_table(space, Workspace.open(space).competition.data)
-    mean = np.stack([found.probabilities[found.ids == name].mean(axis=0) for name in table.ids.tolist()])
-    assert found.provenance.scores is not None
+    mean = np.stack(
+        [predictions.probabilities[predictions.ids == name].mean(axis=0) for name in table.ids.tolist()]
+    )
+    assert predictions.provenance.scores is not None
     for name in ("macro_f1", "log_loss"):
         expected = Metric.open(name).score(table.targets(), mean)
-        assert found.provenance.scores[name] == pytest.approx(expected, abs=1e-6)
-    assert found.provenance.fold_scores is not None
-    assert set(found.provenance.fold_scores) == {"0", "1", "2", "3"}
+        assert predictions.provenance.scores[name] == pytest.approx(expected, abs=1e-6)
+    assert predictions.provenance.fold_scores is not None
+    assert set(predictions.provenance.fold_scores) == {"0", "1", "2", "3"}
 
 
 def test_test_rows_are_predicted_by_the_models_of_all_repeats(space: Path) -> None:
-    found = read(space, "hflip", "test")
-    assert len(found) == 12 * 4
-    assert set(found.folds.tolist()) == {0, 1, 2, 3}
+    predictions = read(space, "hflip", "test")
+    assert len(predictions) == 12 * 4
+    assert set(predictions.folds.tolist()) == {0, 1, 2, 3}
 
 
 @pytest.mark.parametrize("ensembler", ["mean", "surest"])

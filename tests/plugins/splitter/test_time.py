@@ -40,11 +40,11 @@ def by_time(folds: int) -> Splitter:
     return Splitter.open({"name": "time", "column": "day", "folds": folds})
 
 
-def rows_of(made: Folds, splitter: Splitter, fold: int) -> tuple[list[int], list[int]]:
+def rows_of(folds: Folds, splitter: Splitter, fold: int) -> tuple[list[int], list[int]]:
     """The rows that a fold trains on and holds out."""
     return (
-        np.flatnonzero(made.training_mask(splitter, fold)).tolist(),
-        np.flatnonzero(made.oof_mask(fold)).tolist(),
+        np.flatnonzero(folds.training_mask(splitter, fold)).tolist(),
+        np.flatnonzero(folds.oof_mask(fold)).tolist(),
     )
 
 
@@ -54,28 +54,28 @@ def test_it_is_as_sklearns_time_series_split(folds: int) -> None:
 
     order = np.random.default_rng(0).permutation(60)  # row number -> its time
     at, splitter = np.argsort(order), by_time(folds)
-    made = make_folds(table([str(time) for time in order]), splitter, 0)
-    assert made.count == folds
+    assignment = make_folds(table([str(time) for time in order]), splitter, 0)
+    assert assignment.count == folds
     for fold, (trained, held) in enumerate(
         TimeSeriesSplit(folds).split(order) if folds > 1 else [(range(30), range(30, 60))]
     ):
-        mine = rows_of(made, splitter, fold)
+        mine = rows_of(assignment, splitter, fold)
         assert mine == (sorted(at[list(trained)].tolist()), sorted(at[list(held)].tolist()))
 
 
 def test_the_earliest_chunk_is_never_held_out() -> None:
-    made = make_folds(table(["2024-01-03", "2024-01-01", "2024-01-02"]), by_time(2), 0)
-    assert made.numbers[:, 0].tolist() == [1, -1, 0]
+    folds = make_folds(table(["2024-01-03", "2024-01-01", "2024-01-02"]), by_time(2), 0)
+    assert folds.numbers[:, 0].tolist() == [1, -1, 0]
 
 
 def test_a_group_that_straddles_a_border_is_purged_from_what_trains_before() -> None:
     when = ["1", "2", "3", "4", "5", "6", "7", "8", "9"]
     groups = ["a", "straddles", "b", "c", "straddles", "d", "e", "f", "g"]
     splitter = by_time(2)
-    made = make_folds(table(when, groups), splitter, 0)
-    assert made.numbers[:, 0].tolist() == [-1, 0, -1, -1, 0, 0, 1, 1, 1]
-    assert rows_of(made, splitter, 0) == ([0, 2, 3], [1, 4, 5])  # row 1 is early, and does not train
-    assert rows_of(made, splitter, 1) == ([0, 1, 2, 3, 4, 5], [6, 7, 8])
+    folds = make_folds(table(when, groups), splitter, 0)
+    assert folds.numbers[:, 0].tolist() == [-1, 0, -1, -1, 0, 0, 1, 1, 1]
+    assert rows_of(folds, splitter, 0) == ([0, 2, 3], [1, 4, 5])  # row 1 is early, and does not train
+    assert rows_of(folds, splitter, 1) == ([0, 1, 2, 3, 4, 5], [6, 7, 8])
 
 
 def test_no_fold_trains_on_what_is_as_late_as_what_it_holds_out() -> None:
@@ -83,17 +83,17 @@ def test_no_fold_trains_on_what_is_as_late_as_what_it_holds_out() -> None:
     when = rng.integers(30, size=200)
     groups = rng.integers(60, size=200)
     splitter = by_time(4)
-    made = make_folds(table(when.astype(str).tolist(), groups.astype(str).tolist()), splitter, 0)
+    folds = make_folds(table(when.astype(str).tolist(), groups.astype(str).tolist()), splitter, 0)
     last = {group: when[groups == group].max() for group in set(groups.tolist())}
     for fold in range(4):
-        trained, held = rows_of(made, splitter, fold)
+        trained, held = rows_of(folds, splitter, fold)
         assert max(when[trained]) < min(last[group] for group in groups[held].tolist())
         assert not set(groups[trained].tolist()) & set(groups[held].tolist())
 
 
 def test_rows_of_one_time_stay_together() -> None:
-    made = make_folds(table(["1", "1", "1", "1", "2", "3"]), by_time(2), 0)
-    assert made.numbers[:, 0].tolist() == [-1, -1, -1, -1, 0, 1]
+    folds = make_folds(table(["1", "1", "1", "1", "2", "3"]), by_time(2), 0)
+    assert folds.numbers[:, 0].tolist() == [-1, -1, -1, -1, 0, 1]
 
 
 def test_chunks_are_as_equal_as_whole_moments_allow() -> None:
@@ -149,10 +149,10 @@ def test_the_whole_road_holds_where_the_earliest_rows_are_never_predicted(tmp_pa
     )
     run = train(root, name="a")
     tta(root, [run.folder], "hflip")
-    found = Predictions.read(run.predictions("hflip") / "oof.parquet")
+    predictions = Predictions.read(run.predictions("hflip") / "oof.parquet")
     expected = {
         f"{row:03d}": 0 if row < 42 else 1 for row in range(18, 60)
     }  # ten people, 6 rows each: 3, 4 and 3
-    assert dict(zip(found.ids.tolist(), found.folds.tolist(), strict=True)) == expected
+    assert dict(zip(predictions.ids.tolist(), predictions.folds.tolist(), strict=True)) == expected
     submitted = submit_blend(Workspace.open(root), ["runs/a@hflip"])
     assert (submitted.rows, submitted.test_rows) == (42, 12)

@@ -24,12 +24,12 @@ def scalars(folder: Path) -> dict[str, list[tuple[int, float]]]:
 
 def test_the_event_files_hold_the_log_the_config_and_the_pooled_scores(space: Path) -> None:
     run = train(space, ["tracker=tensorboard", "tracker.every=3"], name="b")
-    found = scalars(run.fold(1) / "tensorboard")
+    series = scalars(run.fold(1) / "tensorboard")
     lines = [json.loads(line) for line in (run.fold(1) / "log.jsonl").read_text().splitlines()]
     for name in ("train_loss", "macro_f1", "log_loss", "images_per_second"):
-        assert found[name] == [(line["step"], approx(line[name])) for line in lines]
-    assert [step for step, _ in found["batch_loss"]] == [3, 6]
-    assert [step for step, _ in found["lr"]] == [3, 4, 6, 8]
+        assert series[name] == [(line["step"], approx(line[name])) for line in lines]
+    assert [step for step, _ in series["batch_loss"]] == [3, 6]
+    assert [step for step, _ in series["lr"]] == [3, 4, 6, 8]
     (events,) = (run.fold(1) / "tensorboard").iterdir()
     assert b'"image_size": 16' in events.read_bytes()
     whole = Predictions.read(run.predictions("plain") / "oof.parquet").provenance.scores

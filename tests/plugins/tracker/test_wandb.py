@@ -33,8 +33,8 @@ def offline_runs(folder: Path) -> list[Path]:
 
 
 def test_an_offline_run_leaves_its_directory_and_a_resumed_fold_its_id(alone: Path) -> None:
-    asked = ["tracker=wandb", "tracker.mode=offline", "tracker.project=demo", "tracker.every=3"]
-    run = train(alone, asked, name="b", folds=[0])
+    options = ["tracker=wandb", "tracker.mode=offline", "tracker.project=demo", "tracker.every=3"]
+    run = train(alone, options, name="b", folds=[0])
     (kept,) = offline_runs(run.fold(0))
     content = kept.read_bytes()
     for words in (b"demo", b"b/fold-0", b"train_loss", b"macro_f1", b"batch_loss", b"stratified_kfold"):
@@ -44,25 +44,25 @@ def test_an_offline_run_leaves_its_directory_and_a_resumed_fold_its_id(alone: Pa
     assert b"macro_f1" in pooled.read_bytes()
     run.fold_predictions_file(0).unlink()
     shutil.rmtree(run.fold(0) / "0002")  # as if it had been killed before the second checkpoint
-    train(alone, asked, name="b", folds=[0])
+    train(alone, options, name="b", folds=[0])
     assert {file.name for file in offline_runs(run.fold(0))} == {kept.name}
 
 
 def test_without_a_login_auto_is_offline_and_asks_nothing(
     alone: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked = []
-    monkeypatch.setattr(wandb, "login", lambda **options: asked.append(options))
+    logins = []
+    monkeypatch.setattr(wandb, "login", lambda **options: logins.append(options))
     assert Wandb.open("wandb")._mode() == "offline"
-    assert asked == [{"prompt": False, "verify": False}]
+    assert logins == [{"prompt": False, "verify": False}]
     monkeypatch.setenv("WANDB_MODE", "disabled")
     assert Wandb.open("wandb")._mode() is None
 
 
 def test_the_command_leaves_no_process_and_prints_nothing_of_its_own(alone: Path) -> None:
-    asked = ["train", "--name", "b", "--folds", "0", "tracker=wandb"]
+    arguments = ["train", "--name", "b", "--folds", "0", "tracker=wandb"]
     child = subprocess.Popen(
-        [sys.executable, "-m", "kit", *asked],
+        [sys.executable, "-m", "kit", *arguments],
         cwd=alone,
         start_new_session=True,
         text=True,

@@ -14,16 +14,16 @@ IMAGES = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
 
 
 def resized(crop: torch.Tensor) -> torch.Tensor:
-    made: torch.Tensor = resize(crop, [32, 32], InterpolationMode.BILINEAR, antialias=True)
-    return made
+    output: torch.Tensor = resize(crop, [32, 32], InterpolationMode.BILINEAR, antialias=True)
+    return output
 
 
 def test_five_crops_are_torchvisions() -> None:
     shown = [view(IMAGES) for view in open_views(Views.open({"name": "five_crop", "share": 0.75}), 32)]
     wanted = [IMAGES, *map(resized, five_crop(IMAGES, [24, 24]))]
     assert len(shown) == 6
-    for found, expected in zip(shown, wanted, strict=True):
-        torch.testing.assert_close(found, expected)
+    for crop, expected in zip(shown, wanted, strict=True):
+        torch.testing.assert_close(crop, expected)
 
 
 def test_ten_crops_are_torchvisions_and_the_image_mirrored() -> None:
@@ -31,7 +31,7 @@ def test_ten_crops_are_torchvisions_and_the_image_mirrored() -> None:
     wanted = [IMAGES, hflip(IMAGES), *map(resized, ten_crop(IMAGES, [24, 24]))]
     assert len(shown) == 12
     for expected in wanted:
-        assert any(torch.allclose(found, expected, atol=1e-6) for found in shown)
+        assert any(torch.allclose(crop, expected, atol=1e-6) for crop in shown)
 
 
 @pytest.mark.parametrize(("count", "overlap"), [(2, 0.0), (2, 0.25), (4, 0.5)])

@@ -51,7 +51,7 @@ def bag_of(name: str) -> str:
 
 def test_each_bag_is_predicted_as_a_whole_by_the_network_that_never_saw_it(drawn: Path) -> None:
     train(drawn, BAGS, name="bags")
-    found, folds = predictions(drawn, "oof"), Folds.read(drawn / "runs/bags/folds.csv")
+    bag_predictions, folds = predictions(drawn, "oof"), Folds.read(drawn / "runs/bags/folds.csv")
     vectors = Embeddings.read(drawn / "runs/bare/embeddings/plain/untrained").train
     fold_of = dict(zip(folds.ids.tolist(), folds.numbers[:, 0].tolist(), strict=True))
     names = vectors.ids.tolist()
@@ -73,26 +73,26 @@ def test_each_bag_is_predicted_as_a_whole_by_the_network_that_never_saw_it(drawn
             (scale, bias) = weights["head.1.weight"], weights["head.1.bias"]
             expected = nn.functional.linear(pooled, scale, bias).softmax(0).numpy()
             for row in rows:
-                mine = found.probabilities[found.ids == names[row]]
+                mine = bag_predictions.probabilities[bag_predictions.ids == names[row]]
                 np.testing.assert_allclose(mine, expected[None], atol=1e-5)
 
 
 def test_scores_blends_and_submissions_are_of_bags(drawn: Path) -> None:
     train(drawn, BAGS, name="bags")
     train(drawn, ["backbone=embeddings", "backbone.run=bare"], name="single")
-    made = submit_blend(drawn, ["bags", "single"])
-    assert made.rows == 24
+    submission = submit_blend(drawn, ["bags", "single"])
+    assert submission.rows == 24
     (file,) = (drawn / "submissions").glob("0001-*.csv")
     assert pd.read_csv(file)["bag"].tolist() == [f"b{number:03d}" for number in range(24, 30)]
 
 
 def test_an_image_without_a_vector_takes_no_part_and_a_bag_without_one_gets_the_prior(drawn: Path) -> None:
     train(drawn, BAGS, name="bags")
-    made = predictions(drawn, "test")
-    names = made.ids.tolist()
+    bag_predictions = predictions(drawn, "test")
+    names = bag_predictions.ids.tolist()
     assert "026_00" not in names
     assert "026_01" in names
-    of_blank = made.probabilities[[bag_of(name) == "027" for name in names]]
+    of_blank = bag_predictions.probabilities[[bag_of(name) == "027" for name in names]]
     labels = pd.read_csv(drawn / "data/train.csv")["label"].value_counts(normalize=True)
     np.testing.assert_allclose(
         of_blank, np.tile([[labels["no"], labels["yes"]]], (len(of_blank), 1)), atol=1e-6

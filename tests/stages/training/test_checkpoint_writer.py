@@ -22,9 +22,9 @@ CPU = torch.device("cpu")
 
 @pytest.fixture
 def writer() -> Iterator[CheckpointWriter]:
-    made = CheckpointWriter(CPU)
-    yield made
-    made.close()
+    checkpoint_writer = CheckpointWriter(CPU)
+    yield checkpoint_writer
+    checkpoint_writer.close()
 
 
 def test_the_file_has_the_values_of_the_moment_of_the_call(writer: CheckpointWriter, tmp_path: Path) -> None:
@@ -34,8 +34,8 @@ def test_the_file_has_the_values_of_the_moment_of_the_call(writer: CheckpointWri
 
     def write(values: Any) -> None:
         assert may_write.wait(60)
-        found, _, state = values
-        checkpoints.save(tmp_path, 1, found, None, state, CheckpointProvenance())
+        weights, _, state = values
+        checkpoints.save(tmp_path, 1, weights, None, state, CheckpointProvenance())
 
     writer.save((weights, None, state), write)
     assert writer.is_writing  # and training continues

@@ -49,10 +49,10 @@ def sides(root: Path, split: str, fitted: np.ndarray) -> np.ndarray:
     """Values of the columns site and turn by hand, (rows, 5): arm, leg, no flag, scaled turn, no flag."""
     tables = {name: pd.read_csv(root / f"data/{name}.csv") for name in ("train", "test")}
     turns, cells = tables["train"]["turn"].to_numpy(float)[fitted], tables[split]
-    made = np.zeros((len(cells), 5), np.float32)
-    made[:, 0], made[:, 1] = cells["site"] == "arm", cells["site"] == "leg"
-    made[:, 3] = (cells["turn"] - turns.mean()) / turns.std()
-    return made
+    values = np.zeros((len(cells), 5), np.float32)
+    values[:, 0], values[:, 1] = cells["site"] == "arm", cells["site"] == "leg"
+    values[:, 3] = (cells["turn"] - turns.mean()) / turns.std()
+    return values
 
 
 def test_a_head_on_vectors_and_columns_equals_torchs_own_training(embedded: Path) -> None:
@@ -79,8 +79,8 @@ def test_a_head_on_vectors_and_columns_equals_torchs_own_training(embedded: Path
         layer = train_layer(inputs["train"], labels, rows, 2, fold)
         expected = {"oof": inputs["train"][held], "test": inputs["test"]}
         for split, values in expected.items():
-            made = files[split].probabilities[files[split].folds == fold]
-            np.testing.assert_allclose(made, layer(values).softmax(1).detach().numpy(), atol=2e-5)
+            probabilities = files[split].probabilities[files[split].folds == fold]
+            np.testing.assert_allclose(probabilities, layer(values).softmax(1).detach().numpy(), atol=2e-5)
 
 
 def test_columns_decide_where_vectors_know_nothing_and_the_run_blends(embedded: Path) -> None:
@@ -89,8 +89,8 @@ def test_columns_decide_where_vectors_know_nothing_and_the_run_blends(embedded: 
     labels = train_table(embedded).sort_by_id().targets()
     correct = {}
     for name in ("columns", "probe"):
-        made = Predictions.read(embedded / f"runs/{name}/predictions/plain/oof.parquet")
-        correct[name] = (made.align(train_table(embedded).sort_by_id().ids).argmax(1) == labels).mean()
+        predictions = Predictions.read(embedded / f"runs/{name}/predictions/plain/oof.parquet")
+        correct[name] = (predictions.align(train_table(embedded).sort_by_id().ids).argmax(1) == labels).mean()
     assert correct["columns"] > 0.9 > 0.75 > correct["probe"]
     submit_blend(embedded, ["columns", "probe"])
     encoder = checkpoints.provenance_of(embedded / "runs/columns/fold-0/0020").encoder()
@@ -102,8 +102,8 @@ def test_a_final_run_takes_the_columns_of_all_rows(embedded: Path) -> None:
     train(embedded, [*PROBE, "columns=mlp", "epochs=20"], name="probe")
     space = Workspace.open(embedded)
     run_final(space, plan(space, ["runs/probe"]))
-    made = Predictions.read(embedded / "runs/probe-final/predictions/plain/test.parquet")
-    assert (made.probabilities.argmax(1) == np.arange(12) % 2).mean() > 0.9
+    predictions = Predictions.read(embedded / "runs/probe-final/predictions/plain/test.parquet")
+    assert (predictions.probabilities.argmax(1) == np.arange(12) % 2).mean() > 0.9
 
 
 def test_changed_cells_are_other_data(embedded: Path) -> None:

@@ -153,15 +153,15 @@ def test_a_deadline_in_the_validation_continues_from_the_epochs_last_step(
 
 
 def test_what_is_left_is_reported_by_fold_and_at_the_pace_of_the_log(space: Path) -> None:
-    made = Run(space / "runs" / "a")
-    assert describe_remaining(made, 2) == []
-    log = made.fold(0) / "log.jsonl"
+    stopped_run = Run(space / "runs" / "a")
+    assert describe_remaining(stopped_run, 2) == []
+    log = stopped_run.fold(0) / "log.jsonl"
     line = json.loads(log.read_text().splitlines()[0])
     log.write_text(json.dumps({**line, "seconds": 60.0}) + "\n")
-    (made.fold(1) / "log.jsonl").unlink()
+    (stopped_run.fold(1) / "log.jsonl").unlink()
     for fold in (0, 1):
-        made.fold_predictions_file(fold).unlink()
-    assert describe_remaining(made, 11) == [
+        stopped_run.fold_predictions_file(fold).unlink()
+    assert describe_remaining(stopped_run, 11) == [
         "about 21m left at the pace of the logged epochs",
         "fold 0: 10 of 11 epochs left",
         "fold 1: 11 epochs",

@@ -80,27 +80,27 @@ def predict_by_hand(root: Path, run: str, fold: int, bag: str, flip: bool) -> np
     network = load_for_prediction(newest, root, CPU).network
     assert isinstance(network, Network)
     shown = images_of(root, bag)
-    found = []
+    probabilities = []
     with torch.inference_mode():
         for view in [shown, shown.flip(3)] if flip else [shown]:
             vectors = torch.cat([network.embed(image[None]) for image in view])
-            found.append(network.head(pool(network, vectors)[None]).softmax(1)[0])
-    return np.asarray(torch.stack(found).mean(0))
+            probabilities.append(network.head(pool(network, vectors)[None]).softmax(1)[0])
+    return np.asarray(torch.stack(probabilities).mean(0))
 
 
 @pytest.mark.parametrize(("split", "views"), [("oof", "plain"), ("oof", "hflip"), ("test", "hflip")])
 def test_each_image_has_the_prediction_of_its_bag_by_a_loop_over_its_images(
     once: Path, split: str, views: str
 ) -> None:
-    found = predictions(once, split, views)
+    oof = predictions(once, split, views)
     wanted: dict[tuple[int, str], np.ndarray] = {}
-    for name, fold, mine in zip(found.ids.tolist(), found.folds.tolist(), found.probabilities, strict=True):
+    for name, fold, mine in zip(oof.ids.tolist(), oof.folds.tolist(), oof.probabilities, strict=True):
         key = fold, name.partition("_")[0]
         if key not in wanted:
             wanted[key] = predict_by_hand(once, "bags", *key, flip=views == "hflip")
         np.testing.assert_allclose(mine, wanted[key], atol=1e-5)
     images = pd.read_csv(once / f"data/{'train' if split == 'oof' else 'test'}.csv")["id"]
-    assert sorted(set(found.ids.tolist())) == sorted(images)
+    assert sorted(set(oof.ids.tolist())) == sorted(images)
 
 
 def test_training_equals_steps_by_hand_over_the_bags_of_a_batch(root: Path) -> None:
@@ -171,8 +171,8 @@ def test_another_order_is_predicted_again_and_another_training_order_is_another_
 def test_bags_blend_with_images_and_go_through_final_soup_and_bundle(root: Path, tmp_path: Path) -> None:
     train(root, ["instances=null"], name="single")
     tta(root, ["runs/single"], "hflip")
-    made = submit_blend(root, ["runs/bags@hflip", "runs/single@hflip"], "mean")
-    assert made.rows == 24
+    submission = submit_blend(root, ["runs/bags@hflip", "runs/single@hflip"], "mean")
+    assert submission.rows == 24
     (record,) = (root / "submissions").glob("*.json")
     bundle(root, [str(record)], tmp_path / "bundle")
     given = PredictionInput(root / "data/images", root / "data/sample_submission.csv", root / "data/test.csv")
@@ -218,9 +218,9 @@ def test_memory_is_measured_for_the_images_of_the_largest_bag(root: Path) -> Non
 
 def aggregate(root: Path, data: dict[str, object]) -> None:
     path = root / "config.json"
-    found = json.loads(path.read_text())
-    found["data"] |= data
-    path.write_text(json.dumps(found))
+    config = json.loads(path.read_text())
+    config["data"] |= data
+    path.write_text(json.dumps(config))
 
 
 @pytest.mark.filterwarnings("ignore:W41")
@@ -248,7 +248,7 @@ def test_a_large_bag_needs_a_limit(tmp_path: Path) -> None:
     root = draw_image_bags(tmp_path / "space")
     table = pd.read_csv(root / "data/train.csv")
     table = table[table["label"] == "no"].assign(bag="b00")
-    more = pd.concat([table] * 3).reset_index(drop=True).assign(slice=lambda found: found.index)
+    more = pd.concat([table] * 3).reset_index(drop=True).assign(slice=lambda oof: oof.index)
     more["id"] = [f"n{row}" for row in range(len(more))]
     rng = np.random.default_rng(1)
     for name in more["id"]:

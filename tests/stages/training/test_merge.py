@@ -59,8 +59,8 @@ def difference(one: Predictions, other: Predictions) -> float:
 
 
 def test_the_merged_run_predicts_as_the_head_and_is_an_ordinary_run(probed: Path) -> None:
-    made = merge_heads(probed, "runs/probe", "whole")
-    assert made.folds == (0, 1)
+    result = merge_heads(probed, "runs/probe", "whole")
+    assert result.folds == (0, 1)
     assert difference(read(probed, "whole"), read(probed, "probe")) < 5e-3
     tta(probed, ["runs/whole"], views="plain")
     tta(probed, ["runs/whole"], views="hflip")
@@ -68,7 +68,7 @@ def test_the_merged_run_predicts_as_the_head_and_is_an_ordinary_run(probed: Path
     submitted = submit_blend(probed, ["whole@hflip", "probe"])
     assert submitted.rows == 60
     again = merge_heads(probed, "probe", "whole")
-    assert again.difference == made.difference
+    assert again.difference == result.difference
 
 
 def test_the_command_prints_the_run_and_how_to_fine_tune_it(
@@ -81,8 +81,8 @@ def test_the_command_prints_the_run_and_how_to_fine_tune_it(
     pooling = '{"name":"standardised","base":{"name":"gem","power":3.0,"learned":true},"features":16}'
     assert f"init_from=runs/whole 'pooling={pooling}'" in printed.err
     assert run(["merge", "runs/probe", "--name", "whole", "--json"]) == 0
-    made = json.loads(capsys.readouterr().out)
-    assert (made["run"], made["heads"], made["folds"]) == ("runs/whole", "runs/probe", [0, 1])
+    report = json.loads(capsys.readouterr().out)
+    assert (report["run"], report["heads"], report["folds"]) == ("runs/whole", "runs/probe", [0, 1])
 
 
 def test_a_merged_network_is_torchs_backbone_then_the_standardised_head(probed: Path) -> None:
@@ -96,10 +96,10 @@ def test_a_merged_network_is_torchs_backbone_then_the_standardised_head(probed: 
     pooled = features.clamp(min=1e-6).pow(power).mean((2, 3)).pow(1 / power)
     vectors = (nn.functional.normalize(pooled, dim=1) - head["mean"]) * head["scale"]
     checkpoint = checkpoints.load(probed / "runs/whole/fold-1/0001")
-    made = restore(checkpoint, probed, torch.device("cpu")).network
-    torch.testing.assert_close(made.pooling(features), vectors)  # type: ignore[operator]
+    network = restore(checkpoint, probed, torch.device("cpu")).network
+    torch.testing.assert_close(network.pooling(features), vectors)  # type: ignore[operator]
     expected = nn.functional.linear(vectors, head["head.1.weight"], head["head.1.bias"])
-    torch.testing.assert_close(made.head(vectors), expected)  # type: ignore[operator]
+    torch.testing.assert_close(network.head(vectors), expected)  # type: ignore[operator]
 
 
 def test_heads_of_a_trained_network_get_each_folds_own(space: Path) -> None:
@@ -156,8 +156,8 @@ def test_a_run_on_images_and_other_initial_weights_are_refused(probed: Path) -> 
     with pytest.raises(ConfigError, match="C15 .*nothing to merge"):
         merge_heads(probed, "runs/images", "whole")
     head = probed / "runs/probe/fold-0/oof.parquet"
-    made = Predictions.read(head)
-    replace(made, probabilities=np.roll(made.probabilities, 1, axis=1)).write(head)
+    predictions = Predictions.read(head)
+    replace(predictions, probabilities=np.roll(predictions.probabilities, 1, axis=1)).write(head)
     with pytest.raises(InvalidError, match="D48") as caught:
         merge_heads(probed, "runs/probe", "whole")
     assert "does not give the predictions" in str(caught.value)

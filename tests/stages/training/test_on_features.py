@@ -48,9 +48,9 @@ def probe(root: Path, *overrides: str, name: str = "probe") -> Predictions:
 
 def vectors(root: Path) -> tuple[np.ndarray, np.ndarray, Folds]:
     """The features of the training rows, their labels, and the folds."""
-    found = Embeddings.read(root / "runs/bare/embeddings/plain/untrained").train
+    embeddings = Embeddings.read(root / "runs/bare/embeddings/plain/untrained").train
     labels = train_table(root).sort_by_id().targets()
-    return found.vectors.astype(np.float32), labels, Folds.read(root / "runs/bare/folds.csv")
+    return embeddings.vectors.astype(np.float32), labels, Folds.read(root / "runs/bare/folds.csv")
 
 
 def standardise(features: np.ndarray, rows: np.ndarray) -> np.ndarray:
@@ -62,18 +62,18 @@ def test_a_probe_equals_torchs_own_training_of_a_linear_layer(embedded: Path) ->
     options = (
         "optimizer=sgd optimizer.lr=0.1 optimizer.momentum=0 optimizer.weight_decay=0 scheduler=constant"
     )
-    found = probe(embedded, *options.split(), "ema_decay=0", "seed=3")
+    predictions = probe(embedded, *options.split(), "ema_decay=0", "seed=3")
     features, labels, folds = vectors(embedded)
     for fold in range(2):
         rows, held = np.flatnonzero(~folds.oof_mask(fold)), np.flatnonzero(folds.oof_mask(fold))
         shown = torch.from_numpy(standardise(features, rows))
         layer = train_layer(shown, labels, rows, 3, fold)
         expected = layer(shown[held]).softmax(1).detach().numpy()
-        np.testing.assert_allclose(found.probabilities[found.folds == fold], expected, atol=2e-5)
+        np.testing.assert_allclose(predictions.probabilities[predictions.folds == fold], expected, atol=2e-5)
 
 
 def test_a_probes_score_is_near_that_of_logistic_regression(embedded: Path) -> None:
-    found = probe(embedded, "epochs=40")
+    predictions = probe(embedded, "epochs=40")
     features, labels, folds = vectors(embedded)
     expected = np.zeros((len(labels), 3))
     for fold in range(2):
@@ -82,7 +82,7 @@ def test_a_probes_score_is_near_that_of_logistic_regression(embedded: Path) -> N
         expected[held] = (
             LogisticRegression(max_iter=1000).fit(shown[rows], labels[rows]).predict_proba(shown[held])
         )
-    ours = found.align(train_table(embedded).sort_by_id().ids).astype(np.float64)
+    ours = predictions.align(train_table(embedded).sort_by_id().ids).astype(np.float64)
     ours /= ours.sum(1, keepdims=True)
     accuracies = [(shares.argmax(1) == labels).mean() for shares in (ours, expected)]
     assert abs(accuracies[0] - accuracies[1]) < 0.06
@@ -96,8 +96,8 @@ def test_probes_of_two_heads_blend_and_predict_every_test_row(embedded: Path) ->
     assert sorted(set(test.ids.tolist())) == [f"{number:03d}" for number in range(60, 72)]
     assert sorted(set(test.folds.tolist())) == [0, 1]
     assert one.provenance.scores
-    made = submit_blend(embedded, ["probe", "mlp"])
-    assert made.rows == 60
+    submission = submit_blend(embedded, ["probe", "mlp"])
+    assert submission.rows == 60
     assert len(one) == 60
 
 
@@ -124,8 +124,8 @@ def test_each_fold_gets_the_vectors_of_its_own_network(space: Path) -> None:
 
     folds = Folds.read(space / "runs/a/folds.csv")
     for fold in range(2):
-        made = Embeddings.read(space / f"runs/a/embeddings/plain/{fold}").train
-        mean = made.vectors[~folds.oof_mask(fold)].astype(np.float64).mean(0)
+        embeddings = Embeddings.read(space / f"runs/a/embeddings/plain/{fold}").train
+        mean = embeddings.vectors[~folds.oof_mask(fold)].astype(np.float64).mean(0)
         weights = load(space / f"runs/probe/fold-{fold}/0001").prediction_weights
         np.testing.assert_allclose(weights["mean"].numpy(), mean, atol=1e-5)
     with pytest.raises(DataError, match="D61") as caught:
@@ -178,5 +178,5 @@ def test_a_test_row_without_an_image_gets_the_class_prior(tmp_path: Path) -> Non
     with pytest.warns(KitWarning, match="class prior"):
         embed_untrained(Workspace.open(root, ["data.on_unreadable_test=class_prior"]), "bare")
     train(root, PROBE, name="probe")
-    made = Predictions.read(root / "runs/probe/predictions/plain/test.parquet")
-    np.testing.assert_allclose(made.probabilities[made.ids == "065"], 1 / 3, atol=1e-6)
+    predictions = Predictions.read(root / "runs/probe/predictions/plain/test.parquet")
+    np.testing.assert_allclose(predictions.probabilities[predictions.ids == "065"], 1 / 3, atol=1e-6)

@@ -67,7 +67,7 @@ def odd(space: Path, do: str, before: str = "") -> None:
     (space / "plugins" / "loss" / "odd.py").write_text(LOSS.replace("DO", do).replace("BEFORE", before))
 
 
-def made(space: Path, name: str = "r") -> dict[str, str]:
+def run_files(space: Path, name: str = "r") -> dict[str, str]:
     """Hashes of a run's weights and predictions, by path."""
     folder = space / "runs" / name
     files = [*folder.glob("fold-*/*/*.safetensors"), *folder.rglob("*.parquet")]
@@ -81,20 +81,20 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     space = draw_competition(tmp_path_factory.mktemp("here") / "space")
     odd(space, "pass")
     train(space, ["loss=odd"], name="r")
-    return made(space)
+    return run_files(space)
 
 
 def same(space: Path, undisturbed: dict[str, str]) -> bool:
     """Whether the run `r` is the same but for the plugin's code, which predictions name."""
-    found = made(space)
+    contents = run_files(space)
     weights = {name for name in undisturbed if name.endswith("safetensors")}
-    return {name: found[name] for name in weights} == {name: undisturbed[name] for name in weights}
+    return {name: contents[name] for name in weights} == {name: undisturbed[name] for name in weights}
 
 
 def test_inline_and_here_come_to_the_same_bytes(competition: Path, undisturbed: dict[str, str]) -> None:
     odd(competition, "pass")
     train(competition, ["loss=odd", "executor=in_process"], name="r")
-    assert made(competition) == undisturbed
+    assert run_files(competition) == undisturbed
 
 
 def test_processes_come_to_the_same_bytes_with_a_worker_killed_and_clocks_apart(
@@ -148,12 +148,12 @@ def test_a_fold_that_fails_is_reported_with_its_code_and_the_others_are_kept(
     inside(competition)
     command = ["train", "--name", "r", "loss=odd", "--executor", executor]
     assert run(command) == status
-    told = capsys.readouterr().err
-    assert f"error: {said}" in told
-    assert f"fold 0 failed: {said.partition(' ')[0]} " in told
-    assert "Traceback" not in told
+    output = capsys.readouterr().err
+    assert f"error: {said}" in output
+    assert f"fold 0 failed: {said.partition(' ')[0]} " in output
+    assert "Traceback" not in output
     if "R28" not in said and "R12" not in said:
-        assert "(1 of 2 folds failed, the others are saved)" in told
+        assert "(1 of 2 folds failed, the others are saved)" in output
         assert (competition / "runs" / "r" / "fold-1" / "oof.parquet").is_file()
     if executor == "in_process" and "R12" not in said:
         assert run(command) == 0

@@ -179,8 +179,8 @@ def test_soups_mixing_and_equal_averages_follow_the_columns(root: Path) -> None:
     with pytest.raises(ConfigError, match="C11"):
         train(root, more, name="a", folds=[0])
     train(root, ["seed=1", "epochs=1"], name="b")
-    made = make_soup(root, ["runs/a", "runs/b"], "s")
-    assert made.ingredients == {0: ("a", "b"), 1: ("a", "b")}
+    soup = make_soup(root, ["runs/a", "runs/b"], "s")
+    assert soup.ingredients == {0: ("a", "b"), 1: ("a", "b")}
     train(root, [*more, "epochs=2"], name="c")
     with pytest.raises(ConfigError, match=r"C16(.|\n)*columns"):
         make_soup(root, ["runs/a", "runs/c"], "t")
@@ -207,8 +207,8 @@ def test_a_bundle_predicts_rows_that_the_workspace_does_not_have(root: Path, tmp
 def test_networks_of_all_rows_and_of_pseudo_labels_take_the_columns(root: Path) -> None:
     """Pseudo-labelled rows are test rows: their columns follow the training rows' ones."""
     space = Workspace.open(root)
-    made = run_final(space, plan(space, ["runs/a@hflip"], "mean", seeds=[0]), "last")
-    test = Predictions.read(root / "runs" / made.runs[0] / "predictions" / "hflip" / "test.parquet")
+    result = run_final(space, plan(space, ["runs/a@hflip"], "mean", seeds=[0]), "last")
+    test = Predictions.read(root / "runs" / result.runs[0] / "predictions" / "hflip" / "test.parquet")
     truth = np.arange(12) % 2
     assert np.mean((test.probabilities[2:, 1] > 0.5) == truth[2:]) > 0.9
     pseudo(root, ["runs/a@hflip"], "p", PseudoRequest(Rule(0.0)))
@@ -227,11 +227,11 @@ def test_networks_of_all_rows_and_of_pseudo_labels_take_the_columns(root: Path) 
 
 def test_embeddings_are_the_features_of_the_image_alone(root: Path) -> None:
     embed(root, ["runs/a"])
-    found = np.load(root / "runs/a/embeddings/plain/0/test.npy")
+    features = np.load(root / "runs/a/embeddings/plain/0/test.npy")
     newest = checkpoints.newest(root / "runs/a/fold-0")
     assert newest is not None
     network = cast(Network, load_for_prediction(newest, root, CPU).network)
-    assert found.shape[1] == network.embed(torch.zeros(1, 3, 16, 16)).shape[1]
+    assert features.shape[1] == network.embed(torch.zeros(1, 3, 16, 16)).shape[1]
 
 
 @pytest.mark.parametrize(
@@ -300,18 +300,18 @@ def test_a_network_without_columns_is_as_it_was(root: Path) -> None:
     assert "columns" not in config_identity(Experiment())
     train(root, ["columns=null", "epochs=1"], name="one", folds=[0])
     train(root, ["columns=null", "epochs=1", "data.columns=[]"], name="two", folds=[0])
-    found = [checkpoints.latest(root / "runs" / name / "fold-0") for name in ("one", "two")]
-    one, two = (each.weights for each in found if each is not None)
+    checkpoints_of_both = [checkpoints.latest(root / "runs" / name / "fold-0") for name in ("one", "two")]
+    one, two = (each.weights for each in checkpoints_of_both if each is not None)
     assert {name.partition(".")[0] for name in one} == {"scale", "shift", "backbone", "head"}
     assert all(torch.equal(one[name], two[name]) for name in one)
-    assert not any(each.provenance.columns for each in found if each is not None)
+    assert not any(each.provenance.columns for each in checkpoints_of_both if each is not None)
 
 
 def test_the_command_takes_the_kind_as_any_other(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(root)
     options = ["columns=film", "columns.drop=0.2", "epochs=1", "--name", "film", "--folds", "0"]
     assert command(["train", *options]) == 0
-    found = checkpoints.latest(root / "runs/film/fold-0")
-    assert found is not None
-    assert found.provenance.require_config()["columns"]["drop"] == 0.2
+    checkpoint = checkpoints.latest(root / "runs/film/fold-0")
+    assert checkpoint is not None
+    assert checkpoint.provenance.require_config()["columns"]["drop"] == 0.2
     assert command(["check", "--pipeline", "columns=film"]) == 0

@@ -44,30 +44,30 @@ def pantry(kept: Path, tmp_path: Path) -> Path:
 
 
 def weights(root: Path, run: str, fold: int) -> dict[str, torch.Tensor]:
-    found = checkpoints.latest(root / "runs" / run / f"fold-{fold}")
-    assert found is not None
-    return found.prediction_weights
+    checkpoint = checkpoints.latest(root / "runs" / run / f"fold-{fold}")
+    assert checkpoint is not None
+    return checkpoint.prediction_weights
 
 
 def test_the_weights_are_the_mean_and_batch_norm_is_as_torch_takes_it_again(pantry: Path) -> None:
-    made = make_soup(pantry, ["runs/a", "runs/b", "runs/c"], "s")
-    assert made.ingredients == {0: ("a", "b", "c"), 1: ("a", "b", "c")}
+    soup = make_soup(pantry, ["runs/a", "runs/b", "runs/c"], "s")
+    assert soup.ingredients == {0: ("a", "b", "c"), 1: ("a", "b", "c")}
     for fold in (0, 1):
-        found, parts = weights(pantry, "s", fold), [weights(pantry, run, fold) for run in "abc"]
-        for key, value in found.items():
+        averages, parts = weights(pantry, "s", fold), [weights(pantry, run, fold) for run in "abc"]
+        for key, value in averages.items():
             if "running" not in key and "num_batches" not in key:
                 expected = sum(part[key].double() for part in parts) / 3
                 torch.testing.assert_close(value.double(), expected, rtol=1e-6, atol=1e-7, msg=key)
         space = Workspace.open(pantry)
         setting = finish(prepare_run(space, find_run(space, "a")))
-        checkpoint = checkpoints.load(made.run.fold(fold) / "0001")
+        checkpoint = checkpoints.load(soup.run.fold(fold) / "0001")
         reference = restore(checkpoint, pantry, torch.device("cpu")).network
         norm = next(module for module in reference.modules() if isinstance(module, torch.nn.BatchNorm2d))
         assert norm.running_mean is not None
         torch.nn.init.constant_(norm.running_mean, 7.0)
         update_bn((batch.images for batch in train_stages(setting, fold)[0].batches.epoch(0)), reference)
         for key, value in reference.state_dict().items():
-            torch.testing.assert_close(value, found[key], rtol=1e-5, atol=1e-6, msg=key)
+            torch.testing.assert_close(value, averages[key], rtol=1e-5, atol=1e-6, msg=key)
 
 
 def test_statistics_of_parts_that_all_runs_froze_stay_in_a_soup(trained_once: Path, tmp_path: Path) -> None:
@@ -76,36 +76,37 @@ def test_statistics_of_parts_that_all_runs_froze_stay_in_a_soup(trained_once: Pa
     train(root, frozen, name="d")
     train(root, [*frozen, "seed=1"], name="e")
     make_soup(root, ["runs/d", "runs/e"], "s")
-    found, start = weights(root, "s", 0), weights(root, "d", 0)
-    kept = [key for key in found if "running" in key]
+    soup_weights, start = weights(root, "s", 0), weights(root, "d", 0)
+    kept = [key for key in soup_weights if "running" in key]
     assert kept
-    assert all(torch.equal(found[key], start[key]) for key in kept)
+    assert all(torch.equal(soup_weights[key], start[key]) for key in kept)
 
 
 def test_the_soup_is_a_run_like_any_other_whose_rows_are_predicted_by_the_fold_that_held_them_out(
     pantry: Path,
 ) -> None:
-    made = make_soup(pantry, ["runs/a", "runs/b"], "s")
-    folds = Folds.read(made.run.folder / "folds.csv")
+    soup = make_soup(pantry, ["runs/a", "runs/b"], "s")
+    folds = Folds.read(soup.run.folder / "folds.csv")
     number = dict(zip(folds.ids.tolist(), folds.numbers[:, 0].tolist(), strict=True))
-    found = Predictions.read(made.run.predictions("plain") / "oof.parquet")
-    assert sorted(found.ids.tolist()) == sorted(number)
+    predictions = Predictions.read(soup.run.predictions("plain") / "oof.parquet")
+    assert sorted(predictions.ids.tolist()) == sorted(number)
     assert all(
-        number[row] == fold for row, fold in zip(found.ids.tolist(), found.folds.tolist(), strict=True)
+        number[row] == fold
+        for row, fold in zip(predictions.ids.tolist(), predictions.folds.tolist(), strict=True)
     )
-    assert found.provenance.scores == made.scores
-    predicted, _ = tta(pantry, [made.run.folder, pantry / "runs" / "c"], "hflip")
+    assert predictions.provenance.scores == soup.scores
+    predicted, _ = tta(pantry, [soup.run.folder, pantry / "runs" / "c"], "hflip")
     submitted = submit_blend(Workspace.open(pantry), ["runs/s@hflip", "runs/c@hflip"])
     assert predicted.member == "runs/s@hflip"
     assert submitted.path.is_file()
-    assert checkpoints.load(made.run.fold(0) / "0001").provenance.soup == ("a", "b")
+    assert checkpoints.load(soup.run.fold(0) / "0001").provenance.soup == ("a", "b")
 
 
 def test_started_again_it_is_there_and_as_another_soup_it_is_refused(pantry: Path) -> None:
-    made = make_soup(pantry, ["runs/a", "runs/b"], "s")
-    before = {file: file.stat().st_mtime_ns for file in made.run.folder.rglob("*.safetensors")}
-    assert make_soup(pantry, ["runs/a", "runs/b"], "s").scores == made.scores
-    assert {file: file.stat().st_mtime_ns for file in made.run.folder.rglob("*.safetensors")} == before
+    soup = make_soup(pantry, ["runs/a", "runs/b"], "s")
+    before = {file: file.stat().st_mtime_ns for file in soup.run.folder.rglob("*.safetensors")}
+    assert make_soup(pantry, ["runs/a", "runs/b"], "s").scores == soup.scores
+    assert {file: file.stat().st_mtime_ns for file in soup.run.folder.rglob("*.safetensors")} == before
     with pytest.raises(ConfigError, match="C11 runs/s does not match this soup"):
         make_soup(pantry, ["runs/a", "runs/c"], "s")
     with pytest.raises(ConfigError, match="C11 runs/s was started with a different config"):
@@ -134,7 +135,7 @@ def test_runs_are_tried_from_the_best_down_and_kept_where_they_do_not_harm() -> 
 
 
 def test_the_choice_for_a_fold_looks_at_no_row_of_it(pantry: Path) -> None:
-    made = make_soup(pantry, ["runs/a", "runs/b", "runs/c"], "s", greedy=True)
+    soup = make_soup(pantry, ["runs/a", "runs/b", "runs/c"], "s", greedy=True)
     space = Workspace.open(pantry)
     setting = finish(prepare_run(space, find_run(space, "a")))
     from kit.experiment.loading import find_targets
@@ -146,7 +147,7 @@ def test_the_choice_for_a_fold_looks_at_no_row_of_it(pantry: Path) -> None:
         wrong = np.where(setting.folds.oof_mask(fold), (labels + 1) % 3, labels)
         kitchen = _SoupContext(setting, pots)
         object.__setattr__(setting.loaded.table, "labels", wrong)
-        assert greedy_soup(kitchen, fold) == made.ingredients[fold]
+        assert greedy_soup(kitchen, fold) == soup.ingredients[fold]
         assert {key[0] for key in kitchen.scores} == {1 - fold}
         object.__setattr__(setting.loaded.table, "labels", labels)
 
@@ -186,10 +187,10 @@ def test_weights_of_other_shapes_are_refused(pantry: Path, monkeypatch: pytest.M
     load = checkpoints.load
 
     def other(path: Path) -> checkpoints.Checkpoint:
-        found = load(path)
+        checkpoint = load(path)
         if "/b/" in str(path):
-            found.prediction_weights["head.1.bias"] = torch.zeros(4)
-        return found
+            checkpoint.prediction_weights["head.1.bias"] = torch.zeros(4)
+        return checkpoint
 
     monkeypatch.setattr(checkpoints, "load", other)
     with pytest.raises(CheckpointError, match=r"(?s)D53 a and b differ in 1 weights.*head.1.bias"):
@@ -219,6 +220,6 @@ def test_a_soup_that_is_worse_than_its_best_run_is_said_to_be(
 def test_whether_it_is_worse_goes_by_the_metric_and_its_direction(
     pantry: Path, metric: str, sign: int
 ) -> None:
-    made = make_soup(Workspace.open(pantry, [f"metric={metric}"]), ["runs/a", "runs/b"], "s")
-    best = max(sign * scores[metric] for scores in made.members.values())
-    assert made.is_worse == (sign * made.scores[metric] < best)
+    soup = make_soup(Workspace.open(pantry, [f"metric={metric}"]), ["runs/a", "runs/b"], "s")
+    best = max(sign * scores[metric] for scores in soup.members.values())
+    assert soup.is_worse == (sign * soup.scores[metric] < best)

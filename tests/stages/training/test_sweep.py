@@ -85,13 +85,13 @@ def test_a_grid_is_every_combination_under_every_set() -> None:
 
 
 def test_a_trial_is_the_run_that_kit_train_makes(competition: Path) -> None:
-    found = swept(competition, "s", "optimizer.lr=0.001,0.02")
-    assert [trial.run for trial in found.trials] in (["s-001", "s-002"], ["s-002", "s-001"])
+    result = swept(competition, "s", "optimizer.lr=0.001,0.02")
+    assert [trial.run for trial in result.trials] in (["s-001", "s-002"], ["s-002", "s-001"])
     train(competition, ["optimizer.lr=0.02", "epochs=1"], name="alone")
     np.testing.assert_array_equal(
         oof(competition, "s-002").probabilities, oof(competition, "alone").probabilities
     )
-    best, other = found.trials
+    best, other = result.trials
     assert best.score is not None
     assert other.score is not None
     assert best.score >= other.score
@@ -101,7 +101,7 @@ def test_a_trial_is_the_run_that_kit_train_makes(competition: Path) -> None:
     assert best.changed[0].startswith("optimizer.lr=")
     assert len(best.changed) == 1
     fold_scores = oof(competition, best.run).provenance.require_fold_scores()
-    folds = [scores[found.metric] for scores in fold_scores.values()]
+    folds = [scores[result.metric] for scores in fold_scores.values()]
     assert best.score_std == pytest.approx(statistics.stdev(folds)), "the sample deviation"
 
 
@@ -152,7 +152,7 @@ def test_a_search_that_was_interrupted_continues_as_if_it_had_not_been(competiti
     first = swept(competition, "part", *axes, trials=2)
     assert len(first.trials) == 2
     rest = swept(competition, "part", *axes, trials=3)
-    tried = [sorted((t.run[-3:], t.overrides) for t in found.trials) for found in (whole, rest)]
+    tried = [sorted((t.run[-3:], t.overrides) for t in result.trials) for result in (whole, rest)]
     assert tried[0] == tried[1]
     for trial in whole.trials:
         rate = float(trial.overrides[0].partition("=")[2])
@@ -176,16 +176,16 @@ def test_a_grid_by_an_executor_is_the_same_sweep_and_one_that_fails_leaves_the_o
     grid = ["sweep", "g", "loss=cross_entropy,spoiled,focal", "epochs=1", "--json"]
     assert run([*grid, "--executor", "in_process"]) == 5
     said = capsys.readouterr()
-    found = {trial["run"]: trial for trial in json.loads(said.out)["trials"]}
+    trials = {trial["run"]: trial for trial in json.loads(said.out)["trials"]}
     assert said.err.index("g-003: all folds are trained") < said.err.index("sweep: g-001: loss=")
-    assert found["g-002"]["failed"].startswith("R10 fold 0: RuntimeError: spoiled (2 of 2 folds failed")
+    assert trials["g-002"]["failed"].startswith("R10 fold 0: RuntimeError: spoiled (2 of 2 folds failed")
     weights = [file.read_bytes() for file in sorted((competition / "runs").glob("g-00[13]/fold-*/*/*.saf*"))]
     for name in ("g-001", "g-003"):
         shutil.rmtree(competition / "runs" / name)
     assert run(grid) == 5
     alone = {trial["run"]: trial for trial in json.loads(capsys.readouterr().out)["trials"]}
-    assert alone["g-001"] == found["g-001"]
-    assert alone["g-003"] == found["g-003"]
+    assert alone["g-001"] == trials["g-001"]
+    assert alone["g-003"] == trials["g-003"]
     assert weights == [
         file.read_bytes() for file in sorted((competition / "runs").glob("g-00[13]/fold-*/*/*.saf*"))
     ]
@@ -197,14 +197,14 @@ def test_a_search_asks_for_as_many_trials_as_there_are_workers(
     monkeypatch.setattr(
         "kit.plugins.executor.in_process.InProcess.parallelism", lambda self, jobs: min(jobs, 3)
     )
-    asked: list[int] = []
+    run_counts: list[int] = []
 
     def note_runs(runs: Sequence[tuple[Workspace, str | None]], *rest: Any) -> Work[list[Run | KitError]]:
-        asked.append(len(runs))
+        run_counts.append(len(runs))
         return (yield from train_runs(runs, *rest))
 
     monkeypatch.setattr("kit.stages.training.sweep_trials.train_runs", note_runs)
-    found = swept(competition, "s", "optimizer.lr=log:1e-4..1e-1", trials=4, executor="in_process")
-    assert asked == [3, 1]
-    assert len({trial.overrides for trial in found.trials}) == 4
-    assert all(trial.score is not None for trial in found.trials)
+    result = swept(competition, "s", "optimizer.lr=log:1e-4..1e-1", trials=4, executor="in_process")
+    assert run_counts == [3, 1]
+    assert len({trial.overrides for trial in result.trials}) == 4
+    assert all(trial.score is not None for trial in result.trials)

@@ -53,8 +53,8 @@ def count_epochs(root: Path, name: str) -> int:
     return sum(len(EpochLog.read(file).lines) for file in (root / "runs" / name).glob("fold-*/log.jsonl"))
 
 
-def comparable(found: SweepResult) -> list[tuple[object, ...]]:
-    return [(one.run, one.overrides, one.score, one.pruned, one.pruned_at) for one in found.trials]
+def comparable(result: SweepResult) -> list[tuple[object, ...]]:
+    return [(one.run, one.overrides, one.score, one.pruned, one.pruned_at) for one in result.trials]
 
 
 @pytest.mark.parametrize("pruner", ["halving", "median"])
@@ -65,21 +65,21 @@ def test_one_trial_after_another_is_pruned_as_by_optuna(pruner: str, direction: 
         "median": optuna.pruners.MedianPruner(),
     }[pruner]
     study = optuna.create_study(direction=direction, pruner=own)
-    rng, told, steps = np.random.default_rng(3), list[Reports](), (1, 2, 4, 8)
+    rng, reports, steps = np.random.default_rng(3), list[Reports](), (1, 2, 4, 8)
     for _ in range(24):
         trial, values, stops = study.ask(), dict[int, float](), False
         for step in steps:
             values[step] = float(rng.normal())
             trial.report(values[step], step)
             stops = trial.should_prune()
-            assert prunes(pruner, direction == "maximize", told, values) == stops
+            assert prunes(pruner, direction == "maximize", reports, values) == stops
             if stops:
                 study.tell(trial, state=optuna.trial.TrialState.PRUNED)
                 break
         else:
             study.tell(trial, values[8])
-        told.append(Reports(values, "pruned" if stops else "finished"))
-    assert {one.state for one in told} == {"pruned", "finished"}
+        reports.append(Reports(values, "pruned" if stops else "finished"))
+    assert {one.state for one in reports} == {"pruned", "finished"}
 
 
 def test_the_better_half_of_a_round_continues() -> None:
@@ -191,9 +191,9 @@ def test_trials_of_few_steps_are_compared_at_the_end_of_a_fold(
 ) -> None:
     """12 steps a fold, by a batch of 6 of 18 rows and four epochs."""
     monkeypatch.setattr(sweep_pruning, "MIN_STEPS", 30)
-    found = swept(competition, "s", RATES, pruner="halving")
-    assert found.trials[0].run == "s-003"
-    assert [trial.epochs for trial in found.trials] == [8, 8, 4, 4]
+    result = swept(competition, "s", RATES, pruner="halving")
+    assert result.trials[0].run == "s-003"
+    assert [trial.epochs for trial in result.trials] == [8, 8, 4, 4]
 
 
 def test_an_interrupted_sweep_prunes_the_same(competition: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -210,13 +210,13 @@ def test_an_interrupted_sweep_prunes_the_same(competition: Path, monkeypatch: py
     for _ in range(20):
         try:
             stop = Stop(deadline=Deadline(9, lambda: now[0]))
-            found = swept(competition, "s", RATES, pruner="halving", stop_folds=True, stop=stop)
+            result = swept(competition, "s", RATES, pruner="halving", stop_folds=True, stop=stop)
             break
         except StoppedError:
             stops += 1
     assert stops > 3
-    assert comparable(found) == comparable(whole)
-    assert [trial.epochs for trial in found.trials] == [trial.epochs for trial in whole.trials]
+    assert comparable(result) == comparable(whole)
+    assert [trial.epochs for trial in result.trials] == [trial.epochs for trial in whole.trials]
 
 
 def test_an_executor_prunes_the_same(competition: Path) -> None:
@@ -228,25 +228,25 @@ def test_an_executor_prunes_the_same(competition: Path) -> None:
 
 def test_folds_stop_where_the_interval_excludes_a_gain(competition: Path) -> None:
     rates = "optimizer.lr=1e-7,0.02,0.0200"  # the last two are the same
-    found = swept(competition, "s", rates, stop_folds=True)
-    states = {trial.run: trial.pruned for trial in found.trials}
+    result = swept(competition, "s", rates, stop_folds=True)
+    states = {trial.run: trial.pruned for trial in result.trials}
     assert states["s-001"].startswith("after 1 of 2 folds: -0.")
     assert "a significant loss against s-00" in states["s-001"]
     assert states["s-002"] == states["s-003"] == ""
     assert count_epochs(competition, "s-001") == 4
     assert record(Run(competition / "runs/s-001")).state == "pruned by sweep s before fold 1"
-    table = found.to_frame().set_index("run")
-    assert bool(table[found.metric].isna()["s-001"])
+    table = result.to_frame().set_index("run")
+    assert bool(table[result.metric].isna()["s-001"])
     assert table.loc["s-001", "epochs"] == 4
-    assert found.failed_trials == ()
+    assert result.failed_trials == ()
 
 
 def test_a_search_prunes_each_trial_by_the_earlier_ones(competition: Path) -> None:
     axis = "optimizer.lr=log:1e-7..1e-1"
-    found = swept(competition, "s", axis, trials=4, pruner="halving")
+    result = swept(competition, "s", axis, trials=4, pruner="halving")
     more = swept(competition, "s", axis, trials=5, pruner="halving")
     known = {trial.run: trial.overrides for trial in more.trials}
-    assert {trial.run: trial.overrides for trial in found.trials}.items() <= known.items()
+    assert {trial.run: trial.overrides for trial in result.trials}.items() <= known.items()
     assert more.pruned_trials
     backend = optuna.storages.journal.JournalFileBackend(str(competition / "sweeps/s.log"))
     (study,) = optuna.storages.JournalStorage(backend).get_all_studies()
@@ -261,8 +261,8 @@ def test_a_search_prunes_each_trial_by_the_earlier_ones(competition: Path) -> No
 
 
 def test_a_trial_that_fails_is_not_pruned(competition: Path) -> None:
-    found = swept(competition, "s", "init_from=null,runs/none", pruner="halving")
-    assert [(one.run, bool(one.failed), one.pruned) for one in found.trials] == [
+    result = swept(competition, "s", "init_from=null,runs/none", pruner="halving")
+    assert [(one.run, bool(one.failed), one.pruned) for one in result.trials] == [
         ("s-001", False, ""),
         ("s-002", True, ""),
     ]

@@ -33,9 +33,12 @@ def oof(root: Path, run: str) -> Predictions:
 
 
 def weights(root: Path, run: str, fold: int) -> dict[str, torch.Tensor]:
-    found = checkpoints.latest(root / "runs" / run / f"fold-{fold}")
-    assert found is not None
-    return {**found.weights, **{f"average {key}": value for key, value in found.prediction_weights.items()}}
+    checkpoint = checkpoints.latest(root / "runs" / run / f"fold-{fold}")
+    assert checkpoint is not None
+    return {
+        **checkpoint.weights,
+        **{f"average {key}": value for key, value in checkpoint.prediction_weights.items()},
+    }
 
 
 def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
@@ -44,11 +47,12 @@ def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
 
 def test_every_row_is_predicted_once_by_the_fold_that_held_it_out(competition: Path) -> None:
     run = train(competition, name="r")
-    found, folds = oof(competition, "r"), Folds.read(run.folder / "folds.csv")
-    assert sorted(found.ids.tolist()) == sorted(f"{n:03d}" for n in range(60))
+    predictions, folds = oof(competition, "r"), Folds.read(run.folder / "folds.csv")
+    assert sorted(predictions.ids.tolist()) == sorted(f"{n:03d}" for n in range(60))
     number = dict(zip(folds.ids.tolist(), folds.numbers[:, 0].tolist(), strict=True))
     assert all(
-        number[row] == fold for row, fold in zip(found.ids.tolist(), found.folds.tolist(), strict=True)
+        number[row] == fold
+        for row, fold in zip(predictions.ids.tolist(), predictions.folds.tolist(), strict=True)
     )
 
 
@@ -58,28 +62,28 @@ def test_the_last_epochs_average_gives_the_predictions(competition: Path) -> Non
 
     run = train(competition, name="r")
     setting = finish(prepare_run(Workspace.open(competition), run))
-    found = checkpoints.load(run.fold(0) / "0002")
-    model = restore(found, competition, torch.device("cpu"))
+    checkpoint = checkpoints.load(run.fold(0) / "0002")
+    model = restore(checkpoint, competition, torch.device("cpu"))
     rows = setting.oof_rows(0)
     batch = next(iter(prediction_batches(setting.loaded, setting.experiment, rows[:8])))
     expected = model.probabilities(batch.images).numpy()
     saved = oof(competition, "r").align(setting.loaded.table.ids[rows[:8]].tolist(), allow_extra=True)
     np.testing.assert_allclose(saved, expected, atol=1e-6)
-    assert found.average is not None
+    assert checkpoint.average is not None
 
 
 def test_scores_are_those_of_the_pooled_rows(competition: Path) -> None:
     train(competition, name="r")
-    found, table = (
+    predictions, table = (
         oof(competition, "r"),
         train_table(competition, Workspace.open(competition).competition.data),
     )
     assert table.labels is not None
-    assert found.provenance.scores is not None
-    truth = table.labels[[table.ids.tolist().index(row) for row in found.ids.tolist()]]
+    assert predictions.provenance.scores is not None
+    truth = table.labels[[table.ids.tolist().index(row) for row in predictions.ids.tolist()]]
     for name in ("macro_f1", "log_loss", "accuracy"):
-        assert found.provenance.scores[name] == pytest.approx(
-            Metric.open(name).score(truth, found.probabilities)
+        assert predictions.provenance.scores[name] == pytest.approx(
+            Metric.open(name).score(truth, predictions.probabilities)
         )
 
 
@@ -232,11 +236,11 @@ def test_a_fold_that_does_not_exist_is_an_error(competition: Path) -> None:
 
 
 def test_a_dry_run_says_what_a_run_would_be_and_trains_nothing(competition: Path) -> None:
-    found = dry_run(Workspace.open(competition), "r")
-    assert (found.rows, found.classes, found.steps_per_epoch, found.steps) == (60, 3, 4, 16)
-    assert found.folds == {0: (30, 30), 1: (30, 30)}
-    assert found.first_batch == (8, 3, 16, 16)
-    assert found.guessing_loss == pytest.approx(np.log(3))
+    report = dry_run(Workspace.open(competition), "r")
+    assert (report.rows, report.classes, report.steps_per_epoch, report.steps) == (60, 3, 4, 16)
+    assert report.folds == {0: (30, 30), 1: (30, 30)}
+    assert report.first_batch == (8, 3, 16, 16)
+    assert report.guessing_loss == pytest.approx(np.log(3))
     assert not (competition / "runs" / "r" / "fold-0").exists()
 
 
@@ -285,9 +289,9 @@ def test_groups_stay_whole_and_a_holdout_predicts_what_it_held_out(tmp_path: Pat
     assert run.folds().count == 1
     grouped = draw_competition(tmp_path / "grouped", data={"group": "person"})
     train(grouped, ["splitter=stratified_group_kfold", "splitter.folds=2"], name="g")
-    found = oof(grouped, "g")
+    predictions = oof(grouped, "g")
     people: dict[int, set[int]] = {}
-    for row, fold in zip(found.ids.tolist(), found.folds.tolist(), strict=True):
+    for row, fold in zip(predictions.ids.tolist(), predictions.folds.tolist(), strict=True):
         people.setdefault(int(row) // 6, set()).add(fold)
     assert all(len(folds) == 1 for folds in people.values())
 
@@ -309,8 +313,8 @@ class Broken(Backbone):
 def test_predictions_that_are_not_finite_stop_the_first_epoch_and_name_the_layer(competition: Path) -> None:
     (competition / "plugins" / "backbone").mkdir(parents=True)
     (competition / "plugins" / "backbone" / "broken.py").write_text(BROKEN_AT_VALIDATION)
-    told = r"R20 fold 0 epoch 1/3: 30 of 30 held-out predictions are not finite; layer backbone\.2 \(Overflow\) gives"
-    with pytest.raises(RunError, match=told) as caught:
+    text = r"R20 fold 0 epoch 1/3: 30 of 30 held-out predictions are not finite; layer backbone\.2 \(Overflow\) gives"
+    with pytest.raises(RunError, match=text) as caught:
         train(competition, ["backbone=broken", "epochs=3", "precision=float32"], name="r")
     assert caught.value.cases
     assert not list((competition / "runs" / "r").glob("fold-0/oof.parquet"))
