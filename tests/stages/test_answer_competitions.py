@@ -17,22 +17,22 @@ from tests.entering import enter
 @pytest.fixture(scope="module", autouse=True)
 def entered() -> Iterator[dict[str, str]]:
     """The competitions that were entered, with the options that they needed; the table is printed at the end."""
-    found: dict[str, str] = {}
-    yield found
-    for name, words in found.items():
+    data_keys: dict[str, str] = {}
+    yield data_keys
+    for name, words in data_keys.items():
         print(f"{name}: kit init {words}")
-    print(f"{len(found)} of {len(ANSWERS)} competitions entered")
+    print(f"{len(data_keys)} of {len(ANSWERS)} competitions entered")
 
 
 @pytest.mark.parametrize("name", ANSWERS)
 def test_a_competition_is_entered(name: str, tmp_path: Path, entered: dict[str, str]) -> None:
     competition = ANSWERS[name]
-    made = enter(tmp_path, competition)
+    entry = enter(tmp_path, competition)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        data = made.space.competition.data.model_dump(mode="json")
+        data = entry.space.competition.data.model_dump(mode="json")
         assert {key: data[key] for key in competition.found} == competition.found
-        assert made.made.metric == competition.metric
-        assert len(test_table(made.space)) == TESTS
-        assert made.submitted.format == competition.format
+        assert entry.made.metric == competition.metric
+        assert len(test_table(entry.space)) == TESTS
+        assert entry.submitted.format == competition.format
     entered[name] = " ".join(f"--{key} {value}" for key, value in competition.given.items()) or "alone, valid"

@@ -39,29 +39,29 @@ def entered(tmp_path_factory: pytest.TempPathFactory) -> Entered:
 
 def assign_by_hand(rows: pd.DataFrame) -> pd.Series:
     """The class of each row, by scipy plate by plate."""
-    found = pd.Series(index=rows.index, dtype=object)
+    classes = pd.Series(index=rows.index, dtype=object)
     for _, plate in rows.groupby(["experiment", "plate"]):
         at, chosen = linear_sum_assignment(np.log(plate[CLASSES].to_numpy(float)), maximize=True)
-        found[plate.index[at]] = [CLASSES[number] for number in chosen]
-    return found
+        classes[plate.index[at]] = [CLASSES[number] for number in chosen]
+    return classes
 
 
 def rows_of(one: Entered, split: str) -> pd.DataFrame:
     """The mean prediction of each row, and its plate."""
-    made = Predictions.read(one.run.folder / f"predictions/plain/{split}.parquet").mean()
-    assert list(made.classes) == CLASSES
+    predictions = Predictions.read(one.run.folder / f"predictions/plain/{split}.parquet").mean()
+    assert list(predictions.classes) == CLASSES
     file = "train.csv" if split == "oof" else "test.csv"
     table = pd.read_csv(one.space.root / file, dtype=str).set_index("id_code")
-    return table.join(pd.DataFrame(made.probabilities, made.ids, CLASSES))
+    return table.join(pd.DataFrame(predictions.probabilities, predictions.ids, CLASSES))
 
 
 def test_a_plate_has_each_class_once_in_the_score_and_in_the_file(entered: Entered) -> None:
-    made = blend(entered.space, ["runs/a@plain"], ensembler=PLATES, name="plates")
-    assert isinstance(made, Submitted)
+    submission = blend(entered.space, ["runs/a@plain"], ensembler=PLATES, name="plates")
+    assert isinstance(submission, Submitted)
     train_rows, test_rows = rows_of(entered, "oof"), rows_of(entered, "test")
     right = assign_by_hand(train_rows) == train_rows["sirna"]
-    assert made.cv == pytest.approx(right.mean())
-    file = pd.read_csv(made.path, dtype=str).set_index("id_code")["sirna"]
+    assert submission.cv == pytest.approx(right.mean())
+    file = pd.read_csv(submission.path, dtype=str).set_index("id_code")["sirna"]
     assert file.to_dict() == assign_by_hand(test_rows).to_dict()
     assert not test_rows.assign(said=file).duplicated(["experiment", "plate", "said"]).any()
     entry = Board.read(entered.space.submissions).entries[-1]
@@ -70,19 +70,19 @@ def test_a_plate_has_each_class_once_in_the_score_and_in_the_file(entered: Enter
 
 
 def test_class_sets_are_cross_fitted(entered: Entered) -> None:
-    made = blend(entered.space, ["runs/a@plain"], ensembler={**PLATES, "class_sets": True}, name="sets")
-    assert isinstance(made, Submitted)
-    assert json.loads(made.record.read_text())["ensembler"]["sets"] == [0, 0, 0]
+    submission = blend(entered.space, ["runs/a@plain"], ensembler={**PLATES, "class_sets": True}, name="sets")
+    assert isinstance(submission, Submitted)
+    assert json.loads(submission.record.read_text())["ensembler"]["sets"] == [0, 0, 0]
 
 
 def test_a_bundle_assigns_plates_as_the_blend_did(entered: Entered, tmp_path: Path) -> None:
-    made = blend(entered.space, ["runs/a@plain"], ensembler=PLATES, name="bundled")
-    assert isinstance(made, Submitted)
-    packed = bundle(entered.space, [str(made.record)], tmp_path / "bundle")
+    submission = blend(entered.space, ["runs/a@plain"], ensembler=PLATES, name="bundled")
+    assert isinstance(submission, Submitted)
+    packed = bundle(entered.space, [str(submission.record)], tmp_path / "bundle")
     root = entered.space.root
     given = PredictionInput(root / "test", root / "sample_submission.csv", root / "test.csv")
     out = predict_bundle(packed.folder, given, tmp_path / "out.csv", tmp_path / "work")
-    assert out.read_text() == made.path.read_text()
+    assert out.read_text() == submission.path.read_text()
 
 
 def test_a_blend_without_folds_assigns_plates_too(entered: Entered) -> None:
@@ -90,9 +90,9 @@ def test_a_blend_without_folds_assigns_plates_too(entered: Entered) -> None:
     file = entered.space.root / "foreign.csv"
     predicted.to_csv(file, index=False)
     import_predictions(entered.space, file, "foreign")
-    made = blend(entered.space, ["runs/foreign"], ensembler=PLATES)
-    assert isinstance(made, UnscoredSubmission)
-    written = pd.read_csv(made.path, dtype=str).set_index("id_code")["sirna"]
+    submission = blend(entered.space, ["runs/foreign"], ensembler=PLATES)
+    assert isinstance(submission, UnscoredSubmission)
+    written = pd.read_csv(submission.path, dtype=str).set_index("id_code")["sirna"]
     assert written.to_dict() == assign_by_hand(rows_of(entered, "test")).to_dict()
 
 
@@ -100,9 +100,9 @@ def test_a_column_that_a_table_lacks_is_named(entered: Entered) -> None:
     wrong = {**PLATES, "group": ["experiment", "plates"]}
     with pytest.raises(ConfigError, match=r"C07 .*'plates'.*training table.*did you mean 'plate'"):
         blend(entered.space, ["runs/a@plain"], ensembler=wrong)
-    asked = Workspace.open(entered.space.root, ["ensembler=assignment", 'ensembler.group=["sirna"]'])
+    workspace = Workspace.open(entered.space.root, ["ensembler=assignment", 'ensembler.group=["sirna"]'])
     with pytest.warns(KitWarning, match=r"(?s)W41 kit blend will stop: C07 .*'sirna'.*test table"):
-        warn_about_prediction(asked, train_table(asked))
+        warn_about_prediction(workspace, train_table(workspace))
 
 
 def test_the_rule_is_the_outermost_one(entered: Entered) -> None:

@@ -44,8 +44,8 @@ def test_losses_of_parents_train_predict_and_blend_by_a_metric_of_parents(tree: 
     table = train_table(tree, Workspace.open(tree).competition.data)
     assert [level.parents for level in table.class_levels] == [("round", "round", "x")]
     for name in "ab":
-        (made,) = tta(tree, [f"runs/{name}"], "hflip")  # from checkpoints, which know the parents
-        oof = Predictions.read(made.folder / "oof.parquet")
+        (result,) = tta(tree, [f"runs/{name}"], "hflip")  # from checkpoints, which know the parents
+        oof = Predictions.read(result.folder / "oof.parquet")
         own = table.take(table.index_of(oof.ids))
         shares = oof.probabilities.astype(float)
         shares /= shares.sum(axis=1, keepdims=True)
@@ -70,11 +70,11 @@ def test_parents_in_a_list_and_in_the_training_table_are_the_same(tree: Path) ->
     frame["shape"] = np.where(frame[label] == "cross", "x", "round")
     frame.to_csv(tree / "data" / "train.csv", index=False)
     rows = data.model_copy(update={"class_list": None})
-    found = [
+    parents = [
         dict(zip(table.classes, table.class_levels[0].parents, strict=True))
         for table in (train_table(tree, one) for one in (data, listed, rows))
     ]
-    assert found == [{"ring": "round", "blob": "round", "cross": "x"}] * 3
+    assert parents == [{"ring": "round", "blob": "round", "cross": "x"}] * 3
 
 
 def test_without_parents_metric_and_loss_say_what_to_write(tree: Path) -> None:

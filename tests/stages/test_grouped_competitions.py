@@ -20,11 +20,11 @@ ENTERED = {**GROUPED, "Mayo Clinic STRIP AI": COMPETITIONS["Mayo Clinic STRIP AI
 @pytest.fixture(scope="module", autouse=True)
 def entered() -> Iterator[dict[str, str]]:
     """The competitions that were entered, and their answers; the table is printed at the end."""
-    found: dict[str, str] = {}
-    yield found
-    for name, words in found.items():
+    data_keys: dict[str, str] = {}
+    yield data_keys
+    for name, words in data_keys.items():
         print(f"{name}: kit init, no option; {words}")
-    print(f"{len(found)} of {len(ENTERED)} competitions entered")
+    print(f"{len(data_keys)} of {len(ENTERED)} competitions entered")
 
 
 @pytest.mark.parametrize("name", ENTERED)

@@ -52,9 +52,9 @@ def space(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def clips(space: Path, run: str, split: str = "oof", how: str = "mean") -> pd.DataFrame:
     """What pandas makes of the frames' predictions: a row a clip and fold, rows of sum 1."""
-    made = Predictions.read(space / "runs" / run / "predictions" / "plain" / f"{split}.parquet")
-    rows = pd.DataFrame(made.probabilities.astype(float), columns=CLASSES)
-    rows = rows.assign(clip=[name.split("_")[0] for name in made.ids.tolist()], fold=made.folds)
+    predictions = Predictions.read(space / "runs" / run / "predictions" / "plain" / f"{split}.parquet")
+    rows = pd.DataFrame(predictions.probabilities.astype(float), columns=CLASSES)
+    rows = rows.assign(clip=[name.split("_")[0] for name in predictions.ids.tolist()], fold=predictions.folds)
     joined = rows.groupby(["clip", "fold"])[CLASSES].agg(how)
     return joined.div(joined.sum(axis=1), axis=0).reset_index()
 
@@ -71,8 +71,8 @@ def macro_f1(space: Path, joined: pd.DataFrame) -> float:
 def test_files_hold_frames_and_scores_are_of_clips(space: Path) -> None:
     oof = Predictions.read(space / "runs/a/predictions/plain/oof.parquet")
     assert len(oof) == len(pd.read_csv(space / "data/train.csv"))
-    found = oof.provenance.require_scores()["macro_f1"]
-    assert found == pytest.approx(macro_f1(space, clips(space, "a")))
+    score = oof.provenance.require_scores()["macro_f1"]
+    assert score == pytest.approx(macro_f1(space, clips(space, "a")))
     logged = json.loads((space / "runs/a/fold-0/log.jsonl").read_text().splitlines()[-1])
     first = clips(space, "a").query("fold == 0")
     assert logged["macro_f1"] == pytest.approx(macro_f1(space, first), abs=1e-6)
@@ -86,25 +86,25 @@ def test_no_clip_is_in_two_folds(space: Path) -> None:
 
 @pytest.mark.parametrize("how", ["mean", "max", "median"])
 def test_a_blend_scores_and_submits_clips_without_predicting_again(space: Path, how: str) -> None:
-    made = blend(Workspace.open(space, [f"aggregator={how}"]), ["runs/a", "runs/b"], name=how)
-    assert isinstance(made, Submitted)
-    assert made.rows == TRAIN_CLIPS
+    submission = blend(Workspace.open(space, [f"aggregator={how}"]), ["runs/a", "runs/b"], name=how)
+    assert isinstance(submission, Submitted)
+    assert submission.rows == TRAIN_CLIPS
     one, two = clips(space, "a", how=how), clips(space, "b", how=how)
     mean = one.assign(**{name: (one[name] + two[name]) / 2 for name in CLASSES})
-    assert made.cv == pytest.approx(macro_f1(space, mean))
-    file = pd.read_csv(made.path)
+    assert submission.cv == pytest.approx(macro_f1(space, mean))
+    file = pd.read_csv(submission.path)
     sample = pd.read_csv(space / "data/sample_submission.csv")
     assert file["clip"].tolist() == sample["clip"].tolist()
     one, two = (clips(space, run, "test", how).set_index("clip")[CLASSES] for run in "ab")
     wanted = (one + two).groupby("clip").sum().idxmax(axis=1)
     assert file["label"].tolist() == wanted[file["clip"]].tolist()
-    assert check_submission(Workspace.open(space), made.path).faults == ()
+    assert check_submission(Workspace.open(space), submission.path).faults == ()
 
 
 def test_a_fitted_aggregator_is_recorded_with_its_option(space: Path) -> None:
-    made = blend(Workspace.open(space, ["aggregator=top_k_mean"]), ["runs/a", "runs/b"], name="fitted")
-    assert isinstance(made, Submitted)
-    record = json.loads(made.record.read_text())
+    submission = blend(Workspace.open(space, ["aggregator=top_k_mean"]), ["runs/a", "runs/b"], name="fitted")
+    assert isinstance(submission, Submitted)
+    record = json.loads(submission.record.read_text())
     assert [one["aggregator"]["name"] for one in record["members"]] == ["top_k_mean"] * 2
     assert all(1 <= one["aggregator"]["k"] <= 3 for one in record["members"])
     entry = Board.read(space / "submissions").entries[-1]
@@ -117,16 +117,16 @@ def test_predictions_of_clips_are_imported_as_a_member(space: Path) -> None:
     for split in ("oof", "test"):
         rows = clips(space, "a", split).rename(columns={"clip": "id"})
         rows[["id", "fold", *CLASSES]].to_csv(space / f"foreign_{split}.csv", index=False)
-    found = import_predictions(space, space / "foreign_test.csv", "foreign", space / "foreign_oof.csv")
-    assert found.scores["macro_f1"] == pytest.approx(macro_f1(space, clips(space, "a")))
-    assert found.oof_rows == len(pd.read_csv(space / "data/train.csv"))
-    assert "a" in found.same_folds
-    assert any("each of the" in note for note in found.notes)
-    made, own = (blend(space, [f"runs/{run}"], name=run) for run in ("foreign", "a"))
-    assert isinstance(made, Submitted)
+    imported_run = import_predictions(space, space / "foreign_test.csv", "foreign", space / "foreign_oof.csv")
+    assert imported_run.scores["macro_f1"] == pytest.approx(macro_f1(space, clips(space, "a")))
+    assert imported_run.oof_rows == len(pd.read_csv(space / "data/train.csv"))
+    assert "a" in imported_run.same_folds
+    assert any("each of the" in note for note in imported_run.notes)
+    submission, own = (blend(space, [f"runs/{run}"], name=run) for run in ("foreign", "a"))
+    assert isinstance(submission, Submitted)
     assert isinstance(own, Submitted)
-    assert made.cv == pytest.approx(own.cv)
-    assert made.path.read_text() == own.path.read_text()
+    assert submission.cv == pytest.approx(own.cv)
+    assert submission.path.read_text() == own.path.read_text()
     by_file = Folds.read(space / "runs/a/folds.csv")
     names, first = np.unique([name.split("_")[0] for name in by_file.ids], return_index=True)
     Folds(names, by_file.numbers[first]).write(space / "foreign_folds.csv")
@@ -135,16 +135,16 @@ def test_predictions_of_clips_are_imported_as_a_member(space: Path) -> None:
     again = import_predictions(
         space, space / "foreign_test.csv", "by_file", space / "foreign_oof.csv", space / "foreign_folds.csv"
     )
-    assert again.scores == pytest.approx(found.scores)
+    assert again.scores == pytest.approx(imported_run.scores)
 
 
 def test_the_check_counts_clips_in_the_noise_of_the_score(space: Path) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", KitWarning)
-        found = run_checks(space)
-    (of_noise,) = (finding for finding in found.findings if finding.code == "K18")
+        report = run_checks(space)
+    (of_noise,) = (finding for finding in report.findings if finding.code == "K18")
     assert f"on {TEST_CLIPS} test rows" in of_noise.summary
-    assert not [finding for finding in found.findings if finding.code in ("K42", "K43")]
+    assert not [finding for finding in report.findings if finding.code in ("K42", "K43")]
 
 
 def test_the_report_evaluates_clips(space: Path) -> None:
@@ -162,20 +162,22 @@ def test_the_report_evaluates_clips(space: Path) -> None:
 
 
 def test_runs_are_compared_on_clips(space: Path) -> None:
-    found = compare_runs(Workspace.open(space), Run(space / "runs/a"), Run(space / "runs/b")).compared
-    assert found is not None
-    assert found.rows == TRAIN_CLIPS
-    assert found.one == pytest.approx(macro_f1(space, clips(space, "a")))
+    comparison = compare_runs(Workspace.open(space), Run(space / "runs/a"), Run(space / "runs/b")).compared
+    assert comparison is not None
+    assert comparison.rows == TRAIN_CLIPS
+    assert comparison.one == pytest.approx(macro_f1(space, clips(space, "a")))
 
 
 def test_a_pseudo_label_of_a_frame_is_that_of_its_clip(space: Path) -> None:
-    asked = PseudoRequest(rule=Rule(threshold=0.0), labels="soft")
+    request = PseudoRequest(rule=Rule(threshold=0.0), labels="soft")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", KitWarning)
-        pseudo(space, ["runs/a"], "soft", asked)
-    made = Predictions.read(space / "pseudo_labels/soft/test.parquet")
+        pseudo(space, ["runs/a"], "soft", request)
+    predictions = Predictions.read(space / "pseudo_labels/soft/test.parquet")
     joined = clips(space, "a", "test").set_index(["clip", "fold"])[CLASSES]
-    for name, fold, row in zip(made.ids.tolist(), made.folds.tolist(), made.probabilities, strict=True):
+    for name, fold, row in zip(
+        predictions.ids.tolist(), predictions.folds.tolist(), predictions.probabilities, strict=True
+    ):
         assert row == pytest.approx(joined.loc[(name.split("_")[0], fold)].to_numpy(), abs=1e-5)
 
 
@@ -187,13 +189,13 @@ def test_pseudo_labels_refuse_an_aggregator_that_would_learn_held_out_labels(spa
 
 
 def test_a_bundle_predicts_clips_as_the_blend_did(space: Path, tmp_path: Path) -> None:
-    made = blend(Workspace.open(space, ["aggregator=top_k_mean"]), ["runs/a"], name="bundled")
-    assert isinstance(made, Submitted)
-    packed = bundle(space, [str(made.record)], tmp_path / "bundle")
+    submission = blend(Workspace.open(space, ["aggregator=top_k_mean"]), ["runs/a"], name="bundled")
+    assert isinstance(submission, Submitted)
+    packed = bundle(space, [str(submission.record)], tmp_path / "bundle")
     data = space / "data"
     given = PredictionInput(data / "images", data / "sample_submission.csv", data / "test.csv")
     out = predict_bundle(packed.folder, given, tmp_path / "out.csv", tmp_path / "work")
-    assert out.read_text() == made.path.read_text()
+    assert out.read_text() == submission.path.read_text()
 
 
 def test_a_frame_that_cannot_be_read_takes_no_part_in_its_clip(tmp_path: Path) -> None:
@@ -210,11 +212,11 @@ def test_a_frame_that_cannot_be_read_takes_no_part_in_its_clip(tmp_path: Path) -
         run = train(root, [], name="a")
     with pytest.warns(KitWarning, match="predicted as the class prior"):
         tta(space, [run.folder], views="plain")
-    made = Predictions.read(root / "runs/a/predictions/plain/test.parquet")
-    assert first[0] not in made.ids
-    assert alone[0] in made.ids
+    predictions = Predictions.read(root / "runs/a/predictions/plain/test.parquet")
+    assert first[0] not in predictions.ids
+    assert alone[0] in predictions.ids
     prior = np.full(3, 1 / 3)
-    assert made.mean().align([alone[0]], allow_extra=True)[0] == pytest.approx(prior, abs=0.02)
+    assert predictions.mean().align([alone[0]], allow_extra=True)[0] == pytest.approx(prior, abs=0.02)
     assert isinstance(blend(root, ["runs/a"]), Submitted)
 
 
@@ -235,8 +237,8 @@ def test_a_column_that_has_the_samples_ids_is_proposed(tmp_path: Path) -> None:
     (root / "config.json").write_text(json.dumps(config))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", KitWarning)
-        found = run_checks(root)
-    (finding,) = (one for one in found.findings if one.code == "K42")
+        report = run_checks(root)
+    (finding,) = (one for one in report.findings if one.code == "K42")
     assert "data.answer=clip" in str(finding)
 
 

@@ -55,12 +55,12 @@ def test_a_competition_that_needs_more_is_entered(name: str, tmp_path: Path) -> 
         configure(tmp_path, competition)
         run = train(tmp_path, TINY, name="a")
         tta(tmp_path, [run.folder], views="plain")
-        made = blend(tmp_path, ["runs/a@plain"])
-    assert isinstance(made, Submitted)
+        submission = blend(tmp_path, ["runs/a@plain"])
+    assert isinstance(submission, Submitted)
     space = Workspace.open(tmp_path)
-    assert check_submission(space, made.path).faults == ()
-    assert made.format == competition.format
-    assert made.metric == space.competition.metric["name"]
+    assert check_submission(space, submission.path).faults == ()
+    assert submission.format == competition.format
+    assert submission.metric == space.competition.metric["name"]
 
 
 def configure(root: Path, competition: Known) -> None:
@@ -70,14 +70,14 @@ def configure(root: Path, competition: Known) -> None:
     competition.draw(files)
     file, written = root / "config.json", {}
     if "data" not in competition.config:
-        made = initialise(
+        result = initialise(
             root,
             "scratch",
             competition.given,
             metric=competition.metric,
             source=files if competition.apart else None,
         )
-        written = json.loads(made.path.read_text())
+        written = json.loads(result.path.read_text())
     config: dict[str, Any] = {**written, **competition.config}
     config["data"] = {**config["data"], **competition.data}
     file.write_text(json.dumps(config))

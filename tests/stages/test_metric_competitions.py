@@ -32,11 +32,11 @@ METRICS = {
 @pytest.fixture(scope="module", autouse=True)
 def entered() -> Iterator[dict[str, str]]:
     """The competitions that were entered, with the options that they needed; the table is printed at the end."""
-    found: dict[str, str] = {}
-    yield found
-    for name, words in found.items():
+    data_keys: dict[str, str] = {}
+    yield data_keys
+    for name, words in data_keys.items():
         print(f"{name}: kit init --metric {words}")
-    print(f"{len(found)} of {len(METRICS)} competitions entered")
+    print(f"{len(data_keys)} of {len(METRICS)} competitions entered")
 
 
 @pytest.mark.parametrize("name", METRICS)

@@ -95,11 +95,11 @@ def enter(root: Path, metric: Mapping[str, object], ensembler: str = "mean") -> 
     """The submission after kit init, train, tta and blend."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        made = initialise(root, "scratch")
-        config = json.loads(made.path.read_text())
-        assert config["data"]["target"] == "several", made.findings
+        result = initialise(root, "scratch")
+        config = json.loads(result.path.read_text())
+        assert config["data"]["target"] == "several", result.findings
         assert config["loss"] == "several" or config["loss"]["name"] == "several"
-        made.path.write_text(json.dumps({**config, "metric": metric}))
+        result.path.write_text(json.dumps({**config, "metric": metric}))
         run = train(root, TINY, name="a")
         tta(root, [run.folder], views="plain")
         tta(root, [run.folder], views="hflip")
@@ -166,19 +166,23 @@ def test_lumbar_is_entered_with_its_own_score(tmp_path: Path) -> None:
     values = written.iloc[:, 1:].astype(float)
     assert np.allclose(values.sum(axis=1), 1, atol=1e-3)
     assert (values["severe"][written["row_id"].str.endswith(LEVELS[1])] == 0).all()
-    made = Predictions.read(tmp_path / "runs/a/predictions/plain/oof.parquet")
-    frame = pd.read_csv(tmp_path / "train.csv", dtype=str).set_index("study_id").loc[made.ids.tolist()]
+    predictions = Predictions.read(tmp_path / "runs/a/predictions/plain/oof.parquet")
+    frame = pd.read_csv(tmp_path / "train.csv", dtype=str).set_index("study_id").loc[predictions.ids.tolist()]
     names = dict(zip(SEVERITY, ("normal_mild", "moderate", "severe"), strict=True))
     true, said = [], []
-    for row, name in enumerate(made.ids):
+    for row, name in enumerate(predictions.ids):
         for part in LEVELS:
             grade = frame.loc[name, part]
             if grade != grade:
                 continue  # the scorer has no such row
             condition = next(one for one in ("spinal", "foraminal", "subarticular") if one in part)
-            own = {column.partition("=")[2]: at for at, column in enumerate(made.classes) if part in column}
+            own = {
+                column.partition("=")[2]: at
+                for at, column in enumerate(predictions.classes)
+                if part in column
+            }
             shares = {
-                names[one]: float(made.probabilities[row, own[one]]) if one in own else 0.0
+                names[one]: float(predictions.probabilities[row, own[one]]) if one in own else 0.0
                 for one in SEVERITY
             }
             true.append(
@@ -191,8 +195,8 @@ def test_lumbar_is_entered_with_its_own_score(tmp_path: Path) -> None:
             )
             said.append({key: value / sum(shares.values()) for key, value in shares.items()})
     expected = score_lumbar(pd.DataFrame(true), pd.DataFrame(said))
-    assert made.provenance.scores is not None
-    assert made.provenance.scores["mean"] == pytest.approx(expected, rel=1e-5)
+    assert predictions.provenance.scores is not None
+    assert predictions.provenance.scores["mean"] == pytest.approx(expected, rel=1e-5)
 
 
 def test_votes_are_no_parts_if_the_sample_shows_shares(tmp_path: Path) -> None:
@@ -231,10 +235,10 @@ def test_a_fold_without_a_label_of_a_part_says_why_it_has_no_score(tmp_path: Pat
     frame = pd.read_csv(tmp_path / "train.csv", dtype=str).assign(part=[str(row % 2) for row in range(ROWS)])
     frame.loc[frame["part"] == "1", "vowel_diacritic"] = None
     frame.to_csv(tmp_path / "train.csv", index=False)
-    made = initialise(tmp_path, "scratch")
-    config = json.loads(made.path.read_text())
+    result = initialise(tmp_path, "scratch")
+    config = json.loads(result.path.read_text())
     splitter = {"name": "column", "column": "part"}
-    made.path.write_text(json.dumps({**config, "splitter": splitter, "metric": BENGALI}))
+    result.path.write_text(json.dumps({**config, "splitter": splitter, "metric": BENGALI}))
     with pytest.warns(KitWarning) as caught:
         train(tmp_path, [each for each in TINY if not each.startswith("splitter")], name="a")
     texts = [str(each.message) for each in caught]

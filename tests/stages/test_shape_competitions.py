@@ -16,11 +16,11 @@ ENTERED = [name for name, shape in SHAPES.items() if shape.format and name != "t
 @pytest.fixture(scope="module", autouse=True)
 def valid() -> Iterator[list[str]]:
     """The stand-ins that were entered; the table is printed at the end."""
-    found: list[str] = []
-    yield found
-    for name in found:
+    lines: list[str] = []
+    yield lines
+    for name in lines:
         print(f"{name}: kit init, valid")
-    print(f"{len(found)} of {len(ENTERED)} shapes entered")
+    print(f"{len(lines)} of {len(ENTERED)} shapes entered")
 
 
 @pytest.mark.parametrize("name", ENTERED)

@@ -62,8 +62,8 @@ def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
     table[~is_test].to_csv(root / "train.csv", index=False)
     table[is_test].drop(columns="label").to_csv(root / "test.csv", index=False)
     table[is_test][["id"]].assign(up=0.5).to_csv(root / "sample_submission.csv", index=False)
-    asked = ("--images", NEIGHBOURS, "--test", "test.csv", "--group", "study")
-    assert command(["init", str(root), *asked, "--metric", "auc", "--recipe", "scratch"]) == 0
+    options = ("--images", NEIGHBOURS, "--test", "test.csv", "--group", "study")
+    assert command(["init", str(root), *options, "--metric", "auc", "--recipe", "scratch"]) == 0
     return root
 
 
@@ -98,9 +98,9 @@ def test_neighbours_decide_and_a_slice_alone_does_not_know(
     assert scores["slices"] > 0.9
     assert scores["alone"] < 0.75
     (file,) = (drawn / "submissions").glob("0001-*.csv")
-    made = pd.read_csv(file, index_col="id")["up"]
+    submission = pd.read_csv(file, index_col="id")["up"]
     test = pd.read_csv("test.csv")
-    assert made.index.tolist() == test["id"].tolist()
+    assert submission.index.tolist() == test["id"].tolist()
 
 
 def test_slices_of_a_study_share_a_fold(drawn: Path) -> None:

@@ -110,17 +110,17 @@ def submit(root: Path, ensembler: str | None = None) -> pd.DataFrame:
         if ensembler:
             tta(root, [run.folder], views="hflip")
             members.append("runs/a@hflip")
-        made = blend(root, members, ensembler=ensembler or "mean")
-    assert isinstance(made, Submitted)
-    assert check_submission(Workspace.open(root), made.path).faults == ()
-    return pd.read_csv(made.path, dtype=str)
+        submission = blend(root, members, ensembler=ensembler or "mean")
+    assert isinstance(submission, Submitted)
+    assert check_submission(Workspace.open(root), submission.path).faults == ()
+    return pd.read_csv(submission.path, dtype=str)
 
 
 def test_trauma_is_entered_by_its_groups_of_columns(tmp_path: Path) -> None:
     trauma(tmp_path)
-    made = initialise(tmp_path, "scratch")
-    config = json.loads(made.path.read_text())
-    assert config["data"]["target"] == "several", made.findings
+    result = initialise(tmp_path, "scratch")
+    config = json.loads(result.path.read_text())
+    assert config["data"]["target"] == "several", result.findings
     assert list(config["data"]["parts"]) == list(GROUPS)
     weights = {"bowel_injury": 2, "extravasation_injury": 6}
     weights |= {
@@ -137,7 +137,7 @@ def test_trauma_is_entered_by_its_groups_of_columns(tmp_path: Path) -> None:
             {"name": "any_part", "classes": ["*_injury", "*_low", "*_high"], "of": injury},
         ],
     }
-    made.path.write_text(json.dumps({**config, "metric": metric}))
+    result.path.write_text(json.dumps({**config, "metric": metric}))
     written = submit(tmp_path)
     values = written.iloc[:, 1:].astype(float)
     assert list(written.columns) == list(pd.read_csv(tmp_path / "sample_submission.csv").columns)
@@ -191,10 +191,10 @@ def test_a_class_yes_or_no_and_a_number_are_entered_together(tmp_path: Path, lon
     else:
         heights = written["height"].astype(float)
         assert written["woody"].astype(float).between(0, 1).all()
-        made = page(gather_facts(tmp_path, check=False))
-        assert "species=ash" in made
-        assert "species: true classes in rows, predicted classes in columns" in made
-        assert "height: predicted by true values" in made
+        report = page(gather_facts(tmp_path, check=False))
+        assert "species=ash" in report
+        assert "species: true classes in rows, predicted classes in columns" in report
+        assert "height: predicted by true values" in report
     assert heights.between(50, 150).all()  # in the labels' unit
 
 
@@ -205,7 +205,7 @@ def test_the_loss_leaves_missing_labels_out() -> None:
     loss = Loss.open({"name": "several", "weights": {"flags": 2, "height": 3}}).with_classes(classes)
     outputs = torch.randn(4, 5, generator=torch.Generator().manual_seed(0), requires_grad=True)
     labels = torch.from_numpy(LABELS).float()
-    found = loss.rows(outputs, labels)
+    losses = loss.rows(outputs, labels)
     kind = functional.cross_entropy(outputs[:, :2], torch.tensor([0, 1, 0, 1]), reduction="none")
     kind = kind * torch.tensor([1, 1, 0, 1])
     known = labels.nan_to_num()
@@ -214,15 +214,15 @@ def test_the_loss_leaves_missing_labels_out() -> None:
     flags = (wet * torch.tensor([1, 0, 1, 1]) + old) / 2
     height = (outputs[:, 4] - (known[:, 4] - 6) / 2) ** 2 * torch.tensor([1, 0, 1, 1])
     expected = (kind + 2 * flags + 3 * height) / 6
-    assert torch.allclose(found, expected)
-    gradient = torch.autograd.grad(found.sum(), outputs)[0]
+    assert torch.allclose(losses, expected)
+    gradient = torch.autograd.grad(losses.sum(), outputs)[0]
     assert gradient.isfinite().all()
     assert (gradient[1, [2, 4]] == 0).all()
     assert (gradient[2, :2] == 0).all()
-    told = loss.probabilities(outputs)
-    assert torch.allclose(told[:, :2], outputs[:, :2].softmax(1))
-    assert torch.allclose(told[:, 2:4], outputs[:, 2:4].sigmoid())
-    assert torch.allclose(told[:, 4], outputs[:, 4] * 2 + 6)
+    probabilities = loss.probabilities(outputs)
+    assert torch.allclose(probabilities[:, :2], outputs[:, :2].softmax(1))
+    assert torch.allclose(probabilities[:, 2:4], outputs[:, 2:4].sigmoid())
+    assert torch.allclose(probabilities[:, 4], outputs[:, 4] * 2 + 6)
 
 
 def test_the_target_knows_each_kind_of_part() -> None:
@@ -245,15 +245,15 @@ def test_the_target_knows_each_kind_of_part() -> None:
 
 def test_an_auxiliary_part_stays_out_of_the_submission() -> None:
     shares = np.array([[0.2, 0.8, 0.5, 0.5, 7.5], [0.9, 0.1, 0.5, 0.5, 1]], np.float32)
-    made = Predictions(np.array(["1", "2"]), np.full(2, -1), NAMES, shares, target=TARGET)
+    predictions = Predictions(np.array(["1", "2"]), np.full(2, -1), NAMES, shares, target=TARGET)
     sample = pd.DataFrame({"Id": ["2", "1"], "Predicted": "a", "height": "0"})
     columns = Format.open({"name": "part_columns", "parts": {"Predicted": "kind"}})
     assert columns.matches(sample, NAMES)
-    assert columns.write(made, sample).to_numpy().tolist() == [["2", "a", "1.0"], ["1", "b", "7.5"]]
+    assert columns.write(predictions, sample).to_numpy().tolist() == [["2", "a", "1.0"], ["1", "b", "7.5"]]
     with pytest.raises(ConfigError, match="the sample's column 'Predicted' is no part"):
-        Format.open("part_columns").write(made, sample)
+        Format.open("part_columns").write(predictions, sample)
     rows = pd.DataFrame({"row": ["1_height", "2_kind"], "cell": ""})
-    assert Format.open("part_labels").write(made, rows)["cell"].tolist() == ["7.5", "a"]
+    assert Format.open("part_labels").write(predictions, rows)["cell"].tolist() == ["7.5", "a"]
 
 
 def test_metrics_of_parts_agree_in_direction() -> None:
@@ -261,8 +261,8 @@ def test_metrics_of_parts_agree_in_direction() -> None:
     mixed = Metric.open({"name": "parts", "of": "accuracy"}).with_known(context=known)
     with pytest.raises(ConfigError, match="lower is better for metric.sigmoid=log_loss, metric.number=rmse"):
         mixed.check_context()
-    asked = {"name": "parts", "of": "accuracy", "sigmoid": "auc", "number": "r2"}
-    metric = Metric.open(asked).with_known(context=known)
+    spec = {"name": "parts", "of": "accuracy", "sigmoid": "auc", "number": "r2"}
+    metric = Metric.open(spec).with_known(context=known)
     metric.check_context()
     assert metric.higher_is_better
     perfect = np.nan_to_num(LABELS)

@@ -44,21 +44,21 @@ def test_check_and_report_need_no_rows_to_predict(tmp_path: Path, inside: Step, 
     assert run(["check"]) == 3  # the drawn images have near-duplicates across folds (K05)
     assert "60 training rows of 3 classes, 0 test rows" in capsys.readouterr().out
     assert run(["report"]) == 0
-    found = json.loads((root / "report.json").read_text())["data"]
-    assert (found["train"], found["test"]) == (60, None)
-    assert found["findings"] is not None
+    data = json.loads((root / "report.json").read_text())["data"]
+    assert (data["train"], data["test"]) == (60, None)
+    assert data["findings"] is not None
     assert "no test rows" in (root / "report.html").read_text()
 
 
 def test_tta_predicts_held_out_rows_alone(practice: Path) -> None:
-    (made,) = tta(practice, ["runs/a"], "hflip")
+    (result,) = tta(practice, ["runs/a"], "hflip")
     folder = practice / "runs/a/predictions/hflip"
     assert sorted(path.name for path in folder.iterdir()) == ["oof.parquet"]
     oof = Predictions.read(folder / "oof.parquet")
     assert len(set(oof.ids.tolist())) == 60
     table = train_table(practice, Workspace.open(practice).competition.data).sort_by_id()
     guesses = oof.align(table.ids.tolist()).argmax(axis=1)
-    assert made.scores["macro_f1"] == pytest.approx(f1_score(table.labels, guesses, average="macro"))
+    assert result.scores["macro_f1"] == pytest.approx(f1_score(table.labels, guesses, average="macro"))
     assert not tta(practice, ["runs/a"], "hflip")[0].computed
 
 
@@ -70,17 +70,17 @@ def test_a_policy_is_learned_and_scored(practice: Path, capsys: Said) -> None:
 
 def test_blend_scores_and_writes_no_file(practice: Path, capsys: Said) -> None:
     tta(practice, ["runs/a"], "hflip")
-    made = blend(Workspace.open(practice), ["a", "a@hflip"])
-    assert isinstance(made, BlendResult)
-    assert not isinstance(made, Submitted)
-    assert made.rows == 60
+    result = blend(Workspace.open(practice), ["a", "a@hflip"])
+    assert isinstance(result, BlendResult)
+    assert not isinstance(result, Submitted)
+    assert result.rows == 60
     capsys.readouterr()
     assert run(["blend", "a", "a@hflip"]) == 0
     said = capsys.readouterr()
     assert said.out == ""
     assert "no file was written, because data.sample is null" in said.err
     assert run(["blend", "a", "a@hflip", "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["cv"] == pytest.approx(made.cv)
+    assert json.loads(capsys.readouterr().out)["cv"] == pytest.approx(result.cv)
     assert not (practice / "submissions").exists() or not list((practice / "submissions").glob("*.csv"))
     assert run(["board"]) == 0
 

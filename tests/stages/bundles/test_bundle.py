@@ -140,8 +140,8 @@ def same_predictions(one: Path, other: Path, member: str) -> None:
 def test_without_kit_and_network_it_predicts_new_images_to_the_bit(
     blended: Path, packed: Path, hidden: PredictionInput, bare: Path, tmp_path: Path
 ) -> None:
-    asked = ["--images", str(hidden.images), "--sample", str(hidden.sample)]
-    done = alone(bare, packed, *asked, home=tmp_path)
+    arguments = ["--images", str(hidden.images), "--sample", str(hidden.sample)]
+    done = alone(bare, packed, *arguments, home=tmp_path)
     assert done.returncode == 0, done.stderr
     assert re.findall(r"predict: (\S+) test: (\d+) rows, (\d) view", done.stderr) == [
         ("a@turned", "9", "2"),
@@ -188,10 +188,10 @@ def test_rows_without_a_readable_image_get_the_prior_and_are_reported(
     ]
     listed = Path("kit-work/quarantine.csv").read_text().splitlines()[1:]
     assert [line.split(",")[1:4] for line in listed] == [["n2", "test", "D05"], ["n5", "test", "D02"]]
-    made = Predictions.read(Path("kit-work/runs/b/predictions/plain/test.parquet"))
-    bad = np.isin(made.ids, ["n2", "n5"])
-    np.testing.assert_allclose(made.probabilities[bad], 1 / 3, atol=1e-6)
-    assert (np.abs(made.probabilities[~bad] - 1 / 3).max(axis=1) > 1e-3).all()
+    predictions = Predictions.read(Path("kit-work/runs/b/predictions/plain/test.parquet"))
+    bad = np.isin(predictions.ids, ["n2", "n5"])
+    np.testing.assert_allclose(predictions.probabilities[bad], 1 / 3, atol=1e-6)
+    assert (np.abs(predictions.probabilities[~bad] - 1 / 3).max(axis=1) > 1e-3).all()
 
 
 def test_bad_test_stop_ends_at_a_broken_image_and_names_the_way_on(
@@ -267,9 +267,9 @@ def test_a_bundle_that_fails_where_kit_is_not_is_an_error_with_its_last_lines(
     failing.write_text("#!/bin/sh\necho 'no module named kit' >&2; exit 3\n")
     failing.chmod(0o755)
     monkeypatch.setattr(trying, "bare_python", lambda folder: failing)
-    with pytest.raises(RunError, match="(?s)R18 .*ends with status 3.*no module named kit") as told:
+    with pytest.raises(RunError, match="(?s)R18 .*ends with status 3.*no module named kit") as raised:
         trying.try_bundle(Workspace.open(blended), packed)
-    assert told.value.exit_code == 1
+    assert raised.value.exit_code == 1
 
 
 def test_a_bundle_is_tried_with_noise_where_no_test_image_is(
@@ -289,8 +289,10 @@ def test_a_bundle_is_tried_with_noise_where_no_test_image_is(
 def test_networks_of_all_rows_and_several_seeds_blend_there_as_here(
     blended: Path, hidden: PredictionInput, tmp_path: Path
 ) -> None:
-    made = bundle(Workspace.open(blended), [str(blended / "submissions" / "0002-last.json")], tmp_path / "b")
-    assert made.networks == 4
+    result = bundle(
+        Workspace.open(blended), [str(blended / "submissions" / "0002-last.json")], tmp_path / "b"
+    )
+    assert result.networks == 4
     predict_bundle(tmp_path / "b", hidden, tmp_path / "out.csv", tmp_path / "work")
     space = as_the_workspace(blended, hidden, tmp_path / "space")
     for run in ("a-final-seed0", "a-final-seed1"):
@@ -347,21 +349,21 @@ def test_a_damaged_bundle_is_refused_before_anything_of_it_runs(
 def test_a_name_that_leads_out_of_a_bundle_is_refused(
     packed: Path, tmp_path: Path, where: str, name: str, says: str
 ) -> None:
-    told = read_json(packed / "bundle.json")
+    manifest = read_json(packed / "bundle.json")
     if where == "files":
-        told["files"][name] = {"sha256": "0" * 64, "bytes": 1}
+        manifest["files"][name] = {"sha256": "0" * 64, "bytes": 1}
     else:
-        told["members"][0]["networks"][0][where] = name
-    write_json(tmp_path / "bundle.json", told)
+        manifest["members"][0]["networks"][0][where] = name
+    write_json(tmp_path / "bundle.json", manifest)
     with pytest.raises(DataError, match=rf"(?s)D66 .*\n  {re.escape(name)}: {says}"):
         Contents.read(tmp_path)
 
 
 def test_other_versions_are_reported(packed: Path, hidden: PredictionInput, tmp_path: Path) -> None:
     older = Path(shutil.copytree(packed, tmp_path / "b"))
-    made = read_json(older / "bundle.json")
-    made["versions"]["torch"] = "1.0"
-    write_json(older / "bundle.json", made)
+    manifest = read_json(older / "bundle.json")
+    manifest["versions"]["torch"] = "1.0"
+    write_json(older / "bundle.json", manifest)
     with pytest.warns(KitWarning, match="W26 .*torch 1.0 in the bundle"):
         predict_bundle(older, hidden, tmp_path / "out.csv", tmp_path / "work")
 
@@ -385,16 +387,16 @@ def test_what_cannot_be_packed_is_refused(blended: Path, tmp_path: Path) -> None
 def test_wheels_are_fetched_by_pip_and_its_error_is_reported(
     blended: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, inside: Callable[[Path], None]
 ) -> None:
-    asked: list[list[str]] = []
+    commands: list[list[str]] = []
 
     def pip(words: list[str], **how: object) -> subprocess.CompletedProcess[str]:
-        asked.append(words)
-        return subprocess.CompletedProcess(words, len(asked) - 1, "", "ERROR: no such version\n")
+        commands.append(words)
+        return subprocess.CompletedProcess(words, len(commands) - 1, "", "ERROR: no such version\n")
 
     monkeypatch.setattr("kit.stages.bundles.packing.subprocess.run", pip)
     inside(blended)
     assert command(["bundle", *MEMBERS, "--out", str(tmp_path / "b"), "--wheels"]) == 0
-    assert asked[0][1:4] == ["-m", "pip", "download"]
+    assert commands[0][1:4] == ["-m", "pip", "download"]
     with pytest.raises(RunError, match="(?s)R16.*no such version"):
         bundle(Workspace.open(blended), MEMBERS, tmp_path / "c", wheels=True)
     assert not (tmp_path / "c").exists()

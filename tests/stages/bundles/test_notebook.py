@@ -49,12 +49,12 @@ def workspace(trained_once: Path, tmp_path_factory: pytest.TempPathFactory) -> W
 def packed(workspace: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A bundle with its notebook, as the command writes them."""
     out = tmp_path_factory.mktemp("packed") / "bundle"
-    asked = ["--notebook", "--kaggle-user", "somebody", "--time", "8h30m", "--json"]
-    said, told = io.StringIO(), io.StringIO()
-    with contextlib.chdir(workspace.root), redirect_stdout(said), redirect_stderr(told):
-        assert run(["bundle", "runs/a@hflip", "--out", str(out), *asked]) == 0
+    options = ["--notebook", "--kaggle-user", "somebody", "--time", "8h30m", "--json"]
+    said, stderr = io.StringIO(), io.StringIO()
+    with contextlib.chdir(workspace.root), redirect_stdout(said), redirect_stderr(stderr):
+        assert run(["bundle", "runs/a@hflip", "--out", str(out), *options]) == 0
     out.with_name("said.json").write_text(said.getvalue())
-    out.with_name("said.txt").write_text(told.getvalue())
+    out.with_name("said.txt").write_text(stderr.getvalue())
     return out
 
 
@@ -113,18 +113,18 @@ def test_the_notebook_runs_offline_on_another_test_set(packed: Path, hidden: Pat
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    made = read_csv(platform / "working" / "submission.csv")
-    assert made.column("id") == [f"h{number:02d}" for number in range(31)]
-    assert set(made.column("label")) <= set(CLASSES)
+    submission = read_csv(platform / "working" / "submission.csv")
+    assert submission.column("id") == [f"h{number:02d}" for number in range(31)]
+    assert set(submission.column("label")) <= set(CLASSES)
     assert "2 have the class prior, because their images are unusable: h03, h30" in done.stdout
     assert "31 rows" in done.stdout.splitlines()
     assert [file.name for file in (platform / "working").iterdir()] == ["submission.csv"]
 
 
 def test_the_command_says_how_long_an_image_takes(packed: Path) -> None:
-    found = json.loads(packed.with_name("said.json").read_text())["notebook"]
-    assert found["time"]["device"] == "cpu"
-    assert found["time"]["images"] == 10  # 12 test images here, less the 2 of the short pass
+    about = json.loads(packed.with_name("said.json").read_text())["notebook"]
+    assert about["time"]["device"] == "cpu"
+    assert about["time"]["images"] == 10  # 12 test images here, less the 2 of the short pass
     said = packed.with_name("said.txt").read_text()
     assert re.search(r"s per image on cpu, measured here with 10 images: 10,000 images take ", said)
     assert "8h30m is enough for " in said
@@ -140,8 +140,8 @@ def test_the_package_kaggle_uploads_both(
 
         api = KaggleApi()
         api.authenticate()
-        made = api.dataset_create_new(str(packed), quiet=True, dir_mode="zip")
-        assert not made.error
+        status = api.dataset_create_new(str(packed), quiet=True, dir_mode="zip")
+        assert not status.error
         api.kernels_push(str(packed.with_name("bundle-notebook")))
     names = set(site.names.values())
     assert {"bundle.json", "predict.py", "kit.zip", "runs.zip", "ttach.zip"} <= names
@@ -159,8 +159,8 @@ def test_the_package_kaggle_uploads_both(
 
 
 def test_a_time_is_a_sentence_by_hand() -> None:
-    told = PredictionTime(0.09, 40, "cuda").describe(30600)
-    assert told == (
+    sentence = PredictionTime(0.09, 40, "cuda").describe(30600)
+    assert sentence == (
         "0.0900 s per image on cuda, measured here with 40 images: 10,000 images take 15m; 8h30m is enough for "
         "340,000 images"
     )
@@ -182,10 +182,10 @@ def test_what_a_notebook_needs_is_checked_first(
     code: str,
 ) -> None:
     monkeypatch.delenv("KAGGLE_USERNAME", raising=False)
-    asked = {"user": "somebody", "time_limit": None, **given}
-    with pytest.raises(ConfigError) as found:
-        check_notebook(workspace, tmp_path / "b", **asked)
-    assert found.value.code == code
+    options = {"user": "somebody", "time_limit": None, **given}
+    with pytest.raises(ConfigError) as raised:
+        check_notebook(workspace, tmp_path / "b", **options)
+    assert raised.value.code == code
     monkeypatch.setenv("KAGGLE_USERNAME", "somebody")
     assert check_notebook(workspace, tmp_path / "b", None, None) == "somebody"
     (tmp_path / "b-notebook").mkdir()
@@ -209,8 +209,8 @@ def predict(
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
         predict_bundle(packed, limited, base / "s.csv", base / "work")
-    told = [str(one.message) for one in said if issubclass(one.category, KitWarning)]
-    return read_csv(base / "s.csv").column("label"), [text for text in told if text.startswith("W67")]
+    messages = [str(one.message) for one in said if issubclass(one.category, KitWarning)]
+    return read_csv(base / "s.csv").column("label"), [text for text in messages if text.startswith("W67")]
 
 
 def probabilities(base: Path) -> Predictions:
@@ -232,8 +232,8 @@ def test_networks_that_do_not_fit_are_left_out(
     packed: Path, given: PredictionInput, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Clock, "allows_another", lambda self: False)
-    _, told = predict(packed, given, tmp_path, 3600)
-    assert told == ["W67 within 1h00m 1 of 2 networks per member predicted"]
+    _, messages = predict(packed, given, tmp_path, 3600)
+    assert messages == ["W67 within 1h00m 1 of 2 networks per member predicted"]
     assert set(probabilities(tmp_path).folds.tolist()) == {0}
     monkeypatch.undo()
     assert predict(packed, given, tmp_path, None)[1] == []  # a second start has time for the other one
@@ -246,9 +246,9 @@ def test_rows_that_are_not_reached_get_the_class_prior(
     looks = iter([False])
     monkeypatch.setattr(Clock, "is_over", lambda self: next(looks, True))
     monkeypatch.setattr(Clock, "allows_another", lambda self: False)
-    labels, told = predict(packed, given, tmp_path, 3600)
+    labels, messages = predict(packed, given, tmp_path, 3600)
     assert len(labels) == 31
-    assert told == [
+    assert messages == [
         "W67 within 1h00m 1 of 2 networks per member predicted; rows that were not reached have the class prior"
     ]
     monkeypatch.undo()

@@ -22,34 +22,34 @@ def test_an_auc_is_sklearns_and_its_interval_holds_it() -> None:
     rng = np.random.default_rng(0)
     values = rng.normal(size=(400, 3))
     values[IS_TEST, 1] += 1.5
-    told = classify_train_vs_test(values, ("a", "b", "c"), IS_TEST, ALONE)
-    assert told is not None
-    assert told.auc == pytest.approx(roc_auc_score(IS_TEST, told.shares))
-    assert told.interval[0] < told.auc < told.interval[1]
+    result = classify_train_vs_test(values, ("a", "b", "c"), IS_TEST, ALONE)
+    assert result is not None
+    assert result.auc == pytest.approx(roc_auc_score(IS_TEST, result.shares))
+    assert result.interval[0] < result.auc < result.interval[1]
     # two normal distributions 1.5 apart: the best AUC there is is Phi(1.5 / sqrt 2) = .856
-    assert 0.75 < told.auc < 0.9
-    assert next(iter(told.falls)) == "b"
-    assert told.falls["b"] > 0.1 > abs(told.falls["a"])
+    assert 0.75 < result.auc < 0.9
+    assert next(iter(result.falls)) == "b"
+    assert result.falls["b"] > 0.1 > abs(result.falls["a"])
 
 
 def test_the_interval_is_delongs() -> None:
     """The variance of an AUC by the placements of either set. Source: DeLong et al. 1988."""
     rng = np.random.default_rng(1)
     values = rng.normal(size=(400, 1)) + IS_TEST[:, None]
-    told = classify_train_vs_test(values, ("a",), IS_TEST, ALONE, "linear")
-    assert told is not None
-    above = told.shares[IS_TEST][:, None] > told.shares[~IS_TEST][None]
+    result = classify_train_vs_test(values, ("a",), IS_TEST, ALONE, "linear")
+    assert result is not None
+    above = result.shares[IS_TEST][:, None] > result.shares[~IS_TEST][None]
     error = np.sqrt(above.mean(1).var(ddof=1) / IS_TEST.sum() + above.mean(0).var(ddof=1) / (~IS_TEST).sum())
-    assert (told.interval[1] - told.interval[0]) / (2 * 1.96) == pytest.approx(error, rel=0.15)
+    assert (result.interval[1] - result.interval[0]) / (2 * 1.96) == pytest.approx(error, rel=0.15)
 
 
 def test_sets_that_are_one_are_no_finding() -> None:
     rng = np.random.default_rng(2)
     values = rng.normal(size=(400, 3))
-    told = classify_train_vs_test(values, ("a", "b", "c"), IS_TEST, ALONE)
-    assert told is not None
-    assert told.interval[0] < 0.55
-    assert list(check_measures(told, values, ("a", "b", "c"), np.arange(400).astype(str), 100)) == []
+    result = classify_train_vs_test(values, ("a", "b", "c"), IS_TEST, ALONE)
+    assert result is not None
+    assert result.interval[0] < 0.55
+    assert list(check_measures(result, values, ("a", "b", "c"), np.arange(400).astype(str), 100)) == []
 
 
 def test_groups_stay_whole_so_that_a_persons_look_tells_nothing() -> None:
@@ -80,15 +80,15 @@ def test_a_finding_says_what_gives_it_away_and_which_rows() -> None:
     is_test, train = IS_TEST[order], int((~IS_TEST).sum())
     values = np.stack([rng.normal(size=400), 100.0 - 30 * is_test + rng.normal(size=400)], axis=1)
     values[5, 1] = 70  # a training row as dark as the test set
-    told = classify_train_vs_test(values, ("width", "brightness"), is_test, ALONE)
+    result = classify_train_vs_test(values, ("width", "brightness"), is_test, ALONE)
     ids = np.array([f"r{row}" for row in range(400)])
-    (finding,) = check_measures(told, values, ("width", "brightness"), ids, train)
+    (finding,) = check_measures(result, values, ("width", "brightness"), ids, train)
     assert finding.code == "K14"
     assert str(finding.cases[0]).startswith("brightness: median ")
     assert next(case.id for case in finding.cases if case.split == "train") == "r5"
     assert len([case for case in finding.cases if case.split == "test"]) == 10
-    assert told is not None
-    (seen,) = check_embeddings(told, "runs/r@plain", ids, train)
+    assert result is not None
+    (seen,) = check_embeddings(result, "runs/r@plain", ids, train)
     assert seen.code == "K15"
 
 

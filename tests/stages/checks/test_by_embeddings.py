@@ -48,7 +48,7 @@ def write(folder: Path, train: np.ndarray, test: np.ndarray) -> None:
     embeddings.write_manifest(folder, PROVENANCE)
 
 
-def found(
+def network_findings(
     root: Path, by_fold: list[tuple[np.ndarray, np.ndarray]], pairs: list[list[int]]
 ) -> dict[str, Finding]:
     for fold, vectors in enumerate(by_fold):
@@ -64,14 +64,14 @@ def found(
 def drawn(seed: int, learnt: float = 0.0, shift: float = 0.0) -> list[tuple[np.ndarray, np.ndarray]]:
     """Two networks' vectors; `learnt` moves the rows a network was trained on, `shift` the test rows."""
     rng = np.random.default_rng(seed)
-    made = []
+    networks = []
     for fold in range(2):
         train = rng.normal(size=(ROWS, FEATURES))
         train[np.arange(ROWS) % 2 != fold, 0] += learnt
         test = rng.normal(size=(TESTS, FEATURES))
         test[:, 1] += shift
-        made.append((train, test))
-    return made
+        networks.append((train, test))
+    return networks
 
 
 def reference_auc(fold: int, train: np.ndarray, test: np.ndarray) -> float:
@@ -90,36 +90,36 @@ def reference_auc(fold: int, train: np.ndarray, test: np.ndarray) -> float:
 
 
 def test_other_rows_that_are_one_are_no_finding(tmp_path: Path) -> None:
-    assert found(tmp_path, drawn(0), []) == {}
+    assert network_findings(tmp_path, drawn(0), []) == {}
 
 
 def test_rows_that_a_network_has_learnt_do_not_make_test_rows_other(tmp_path: Path) -> None:
-    assert "K15" not in found(tmp_path, drawn(1, learnt=4.0), [])
+    assert "K15" not in network_findings(tmp_path, drawn(1, learnt=4.0), [])
 
 
 def test_test_rows_that_networks_see_differently_are_reported(tmp_path: Path) -> None:
     networks = drawn(2, shift=2.0)
-    told = found(tmp_path, networks, [])["K15"]
-    auc, low, high = (float(number) for number in re.findall(r"\b\d\.\d{3}\b", told.summary))
+    finding = network_findings(tmp_path, networks, [])["K15"]
+    auc, low, high = (float(number) for number in re.findall(r"\b\d\.\d{3}\b", finding.summary))
     assert auc == pytest.approx(
-        np.mean([reference_auc(fold, *made) for fold, made in enumerate(networks)]), abs=0.02
+        np.mean([reference_auc(fold, *vectors) for fold, vectors in enumerate(networks)]), abs=0.02
     )
     assert 0.6 < low < auc < high <= 1
-    assert {case.split for case in told.cases} == {"train", "test"}
+    assert {case.split for case in finding.cases} == {"train", "test"}
 
 
 def test_copies_that_networks_see_are_reported_but_for_those_that_are_known(tmp_path: Path) -> None:
-    made, rng = drawn(3), np.random.default_rng(9)
-    for train, test in made:
+    networks, rng = drawn(3), np.random.default_rng(9)
+    for train, test in networks:
         for one, other in ((10, 21), (40, 51), (60, 62)):  # the last two are in one fold, and flatter nothing
             train[other] = train[one] + 0.02 * rng.normal(size=FEATURES)
         test[7] = train[5]
-    told = found(tmp_path, made, [[40, 51]])["K16"]
-    assert {str(case) for case in told.cases} == {"r010 = r021", "r005 = t007"}
-    assert told.summary.startswith(
+    finding = network_findings(tmp_path, networks, [[40, 51]])["K16"]
+    assert {str(case) for case in finding.cases} == {"r010 = r021", "r005 = t007"}
+    assert finding.summary.startswith(
         "2 pairs of images have similar features in runs/r@plain but different pixels; 1 of them"
     )
-    assert "up to 0.7% of the rows" in told.effect  # two of 300
+    assert "up to 0.7% of the rows" in finding.effect  # two of 300
 
 
 @pytest.fixture
@@ -138,12 +138,12 @@ def test_check_embeds_by_the_checkpoints_that_are_named(workspace: Workspace, ki
 def test_a_networks_rows_are_those_that_its_own_run_held_out(
     workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked: list[Folds] = []
+    compared_folds: list[Folds] = []
 
     def check(member: str, parts: Mapping[int, Path], looked: RowContext) -> Iterator[Finding]:
-        asked.append(looked.folds)
+        compared_folds.append(looked.folds)
         return iter(())
 
     monkeypatch.setattr(by_embeddings, "check_by_run", check)
     run_checks(Workspace.open(workspace.root, ["splitter.folds=5"]), (), ["runs/a"])
-    assert [folds.count for folds in asked] == [2]
+    assert [folds.count for folds in compared_folds] == [2]

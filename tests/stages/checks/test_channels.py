@@ -30,17 +30,17 @@ def test_a_constant_channel_is_found_before_training(tmp_path: Path) -> None:
     cache, ids = cached(tmp_path, images), np.array(list("abcdef"))
     folds = Folds(ids, np.array([[0], [0], [0], [1], [1], [1]]))
     splitter, usable = Splitter.open({"name": "kfold", "folds": 2}), np.ones(6, bool)
-    (found,) = check_constant_channels(cache, usable, folds, splitter, Experiment(channels=4))
-    assert (found.code, found.level) == ("K51", "problem")
-    assert found.summary == "2 of 4 channels are constant in the training rows of 2 of 2 folds"
-    assert [case.detail for case in found.cases] == ["fold 0: channel 2", "fold 1: channel 2, 3"]
+    (finding,) = check_constant_channels(cache, usable, folds, splitter, Experiment(channels=4))
+    assert (finding.code, finding.level) == ("K51", "problem")
+    assert finding.summary == "2 of 4 channels are constant in the training rows of 2 of 2 folds"
+    assert [case.detail for case in finding.cases] == ["fold 0: channel 2", "fold 1: channel 2, 3"]
     given = Experiment(channels=4, normalisation={"mean": [0] * 4, "std": [1] * 4})
     assert list(check_constant_channels(cache, usable, folds, splitter, given)) == []
     images[..., 2] = images[..., 0]
     (tmp_path / "varied").mkdir()
     varied = cached(tmp_path / "varied", images)
-    (found,) = check_constant_channels(varied, usable, folds, splitter, Experiment(channels=4))
-    assert [case.detail for case in found.cases] == ["fold 1: channel 3"]
+    (finding,) = check_constant_channels(varied, usable, folds, splitter, Experiment(channels=4))
+    assert [case.detail for case in finding.cases] == ["fold 1: channel 3"]
     usable[4] = False  # an unreadable image has no part in it
-    (found,) = check_constant_channels(varied, usable, folds, splitter, Experiment(channels=4))
-    assert [case.detail for case in found.cases] == ["fold 1: channel 3"]
+    (finding,) = check_constant_channels(varied, usable, folds, splitter, Experiment(channels=4))
+    assert [case.detail for case in finding.cases] == ["fold 1: channel 3"]

@@ -53,12 +53,12 @@ def plain(count: int, first: int = 0) -> list[tuple[str, str, np.ndarray]]:
     return [(f"{number:03d}", "ab"[number % 2], scene(number + first)) for number in range(count)]
 
 
-def found(root: Path, *overrides: str) -> dict[str, Finding]:
+def findings_of(root: Path, *overrides: str) -> dict[str, Finding]:
     return {finding.code: finding for finding in run_checks(Workspace.find(root, list(overrides))).findings}
 
 
 def test_clean_data_give_no_finding(tmp_path: Path) -> None:
-    assert found(draw(tmp_path, plain(60), [scene(number) for number in range(900, 930)])) == {}
+    assert findings_of(draw(tmp_path, plain(60), [scene(number) for number in range(900, 930)])) == {}
 
 
 def brighter(image: np.ndarray) -> np.ndarray:
@@ -70,11 +70,11 @@ def test_near_copies_across_folds_are_a_problem_that_data_group_auto_answers(tmp
     rows = plain(30)
     rows += [(f"c{name}", label, brighter(image)) for name, label, image in rows[:10]]
     root = draw(tmp_path, rows, [scene(900)])
-    finding = found(root)["K05"]
+    finding = findings_of(root)["K05"]
     assert finding.level == "problem"
     assert finding.fix == "data.group=auto splitter=stratified_group_kfold"
     assert all(str(case)[:3] == str(case)[-3:] for case in finding.cases)
-    assert "K05" not in found(root, *finding.fix.split())
+    assert "K05" not in findings_of(root, *finding.fix.split())
     groups = dict(csv.reader((root / "groups.csv").read_text().splitlines()))
     assert groups["c005"] == groups["005"] == "005"
     assert groups["025"] == "025"
@@ -83,17 +83,17 @@ def test_near_copies_across_folds_are_a_problem_that_data_group_auto_answers(tmp
 def test_copies_with_other_labels_are_distinguished_exact_and_near(tmp_path: Path) -> None:
     rows = plain(30)
     rows += [("same", "b", rows[0][2]), ("near", "b", brighter(rows[2][2]))]
-    told = found(draw(tmp_path, rows, [scene(900)]))
-    assert [str(case) for case in told["K04"].cases] == ["000 (a) = same (b)"]
-    assert [str(case) for case in told["K07"].cases] == ["002 (a) = near (b)"]
-    assert (told["K04"].level, told["K07"].level) == ("problem", "warning")
+    findings = findings_of(draw(tmp_path, rows, [scene(900)]))
+    assert [str(case) for case in findings["K04"].cases] == ["000 (a) = same (b)"]
+    assert [str(case) for case in findings["K07"].cases] == ["002 (a) = near (b)"]
+    assert (findings["K04"].level, findings["K07"].level) == ("problem", "warning")
 
 
 def test_test_images_that_are_known_are_counted(tmp_path: Path) -> None:
     rows = plain(30)
-    told = found(draw(tmp_path, rows, [scene(900), rows[3][2], brighter(rows[5][2]), scene(901)]))
-    assert told["K06"].summary == "2 of 4 test images are copies of training images, 1 byte for byte"
-    assert {str(case) for case in told["K06"].cases} == {"train 003 = test t001", "train 005 = test t002"}
+    findings = findings_of(draw(tmp_path, rows, [scene(900), rows[3][2], brighter(rows[5][2]), scene(901)]))
+    assert findings["K06"].summary == "2 of 4 test images are copies of training images, 1 byte for byte"
+    assert {str(case) for case in findings["K06"].cases} == {"train 003 = test t001", "train 005 = test t002"}
 
 
 def test_unreadable_images_and_those_of_no_row_are_listed(tmp_path: Path) -> None:
@@ -101,19 +101,19 @@ def test_unreadable_images_and_those_of_no_row_are_listed(tmp_path: Path) -> Non
     (root / "data/images/004.png").write_bytes(b"")
     (root / "data/images/t000.png").write_bytes(b"<html>")
     shutil.copy(root / "data/images/005.png", root / "data/images/extra.png")
-    told = found(root)
-    assert told["K01"].summary == "2 images are unusable (D01 1, D06 1)"
-    assert [(case.id, case.split) for case in told["K01"].cases] == [("004", "train"), ("t000", "test")]
-    assert [Path(case.path).name for case in told["K02"].cases] == ["extra.png"]
+    findings = findings_of(root)
+    assert findings["K01"].summary == "2 images are unusable (D01 1, D06 1)"
+    assert [(case.id, case.split) for case in findings["K01"].cases] == [("004", "train"), ("t000", "test")]
+    assert [Path(case.path).name for case in findings["K02"].cases] == ["extra.png"]
 
 
 def test_a_person_in_the_ids_is_seen_with_the_line_that_keeps_it_whole(tmp_path: Path) -> None:
     rows = [(f"p{number // 7:02d}_{number % 7}", "ab"[number % 2], scene(number)) for number in range(84)]
     root = draw(tmp_path, rows, [scene(900)])
-    finding = found(root)["K09"]
+    finding = findings_of(root)["K09"]
     assert finding.summary.startswith("7 images share prefix 'p00', one of 12 groups that the folds separate")
     assert finding.fix == "data.group={prefix} splitter=stratified_group_kfold"
-    assert "K09" not in found(root, *finding.fix.split())
+    assert "K09" not in findings_of(root, *finding.fix.split())
 
 
 def test_a_column_of_groups_is_seen_and_a_site_or_a_class_is_none(tmp_path: Path) -> None:
@@ -122,22 +122,22 @@ def test_a_column_of_groups_is_seen_and_a_site_or_a_class_is_none(tmp_path: Path
         "person": [f"p{at // 4}" for at in range(60)],
         "site": ["x" if at < 30 else "y" for at in range(60)],
     }
-    finding = found(draw(tmp_path, rows, [scene(900)], more))["K09"]
+    finding = findings_of(draw(tmp_path, rows, [scene(900)], more))["K09"]
     assert finding.fix == "data.group=person splitter=stratified_group_kfold"
     assert [case.path for case in finding.cases] == ["person"]
 
 
 def test_unequal_classes_and_folds_without_one_are_seen(tmp_path: Path) -> None:
     rows = [(name, "b" if name == "000" else "a", image) for name, _, image in plain(40)]
-    told = found(draw(tmp_path, rows, [scene(900)], splitter={"name": "kfold", "folds": 2}))
-    assert told["K03"].summary == "class a has 39 rows, class b only 1"
-    assert "does not train on b" in str(told["K08"].cases)
+    findings = findings_of(draw(tmp_path, rows, [scene(900)], splitter={"name": "kfold", "folds": 2}))
+    assert findings["K03"].summary == "class a has 39 rows, class b only 1"
+    assert "does not train on b" in str(findings["K08"].cases)
 
 
 def test_test_images_of_another_camera_are_reported_with_the_numbers(tmp_path: Path) -> None:
     dark = [cv2.resize((scene(number) // 3), (48, 48)) for number in range(900, 940)]
-    told = found(draw(tmp_path, plain(60), dark))["K10"]
-    cases = {case.path: case.detail for case in told.cases}
+    finding = findings_of(draw(tmp_path, plain(60), dark))["K10"]
+    cases = {case.path: case.detail for case in finding.cases}
     assert cases["width"] == "median 96 in train, 48 in test (distance 1.00)"
     assert "brightness" in cases
 
@@ -146,19 +146,19 @@ def test_thin_and_plain_images_are_notes(tmp_path: Path) -> None:
     rows = plain(30)
     rows[3] = ("003", "b", np.ascontiguousarray(scene(3)[:16]))
     rows[4] = ("004", "a", np.full((96, 96, 3), 77, np.uint8))
-    told = found(draw(tmp_path, rows, [scene(900)]))["K11"]
-    assert told.level == "note"
-    assert [case.id for case in told.cases] == ["003", "004"]
-    assert "resize=pad" in told.fix
-    assert "data.alpha_fill=black" in told.fix
+    finding = findings_of(draw(tmp_path, rows, [scene(900)]))["K11"]
+    assert finding.level == "note"
+    assert [case.id for case in finding.cases] == ["003", "004"]
+    assert "resize=pad" in finding.fix
+    assert "data.alpha_fill=black" in finding.fix
 
 
 def test_images_of_one_colour_are_not_told_to_pad(tmp_path: Path) -> None:
     rows = plain(30)
     rows[4] = ("004", "a", np.full((96, 96, 3), 77, np.uint8))
-    told = found(draw(tmp_path, rows, [scene(900)]))["K11"]
-    assert told.summary == "1 images have only one colour"
-    assert "resize" not in told.fix
+    finding = findings_of(draw(tmp_path, rows, [scene(900)]))["K11"]
+    assert finding.summary == "1 images have only one colour"
+    assert "resize" not in finding.fix
 
 
 Inside = Callable[[Path], None]

@@ -21,7 +21,7 @@ def people(labels: np.ndarray, groups: np.ndarray) -> Table:
     return Table(ids, [Path(name) for name in ids], CLASSES, labels, groups, class_factors=FACTORS)
 
 
-def found(table: Table) -> dict[str, Finding]:
+def factor_findings(table: Table) -> dict[str, Finding]:
     return {one.code: one for one in check_factors(table, ("gender", "age"), "cross_entropy")}
 
 
@@ -30,19 +30,19 @@ PEOPLE = np.repeat([f"p{n:02d}" for n in range(20)], 3)
 
 
 def test_people_of_one_gender_each_are_no_finding() -> None:
-    assert found(people(LABELS, PEOPLE)) == {}
+    assert factor_findings(people(LABELS, PEOPLE)) == {}
 
 
 def test_a_photo_of_another_gender_than_its_persons_is_reported() -> None:
     labels = LABELS.copy()
     labels[4] = 3  # of p01, a man_old, one photo as woman_old
-    told = found(people(labels, PEOPLE))["K17"]
-    assert told.level == "warning"
-    assert told.summary == (
+    finding = factor_findings(people(labels, PEOPLE))["K17"]
+    assert finding.level == "warning"
+    assert finding.summary == (
         "1 of 20 groups have several values of label; 1 of 20 groups have several values of gender, "
         "all other groups have one"
     )
-    assert [str(case) for case in told.cases] == [
+    assert [str(case) for case in finding.cases] == [
         "p01: label is man_old, woman_old",
         "p01: gender is man, woman",
     ]
@@ -51,22 +51,24 @@ def test_a_photo_of_another_gender_than_its_persons_is_reported() -> None:
 def test_what_varies_within_many_groups_is_meant_to() -> None:
     labels = LABELS.copy()
     labels[::3] ^= 1  # one photo of everyone is of another age
-    assert found(people(labels, PEOPLE)) == {}
+    assert factor_findings(people(labels, PEOPLE)) == {}
     labels[4] = 3 - labels[4]
-    assert [str(case) for case in found(people(labels, PEOPLE))["K17"].cases] == ["p01: gender is man, woman"]
+    assert [str(case) for case in factor_findings(people(labels, PEOPLE))["K17"].cases] == [
+        "p01: gender is man, woman"
+    ]
 
 
 def test_few_groups_and_no_groups_are_not_evaluated() -> None:
     labels = LABELS[:12].copy()
     labels[0] = 3
-    assert "K17" not in found(people(labels, PEOPLE[:12]))
-    assert "K17" not in found(replace(people(LABELS, PEOPLE), groups=None))
+    assert "K17" not in factor_findings(people(labels, PEOPLE[:12]))
+    assert "K17" not in factor_findings(replace(people(LABELS, PEOPLE), groups=None))
 
 
 def test_combinations_without_a_row_are_listed() -> None:
     rows = people(np.where(LABELS == 3, 0, LABELS), PEOPLE)
-    told = found(rows)["K19"]
-    assert told.summary == "1 of 4 combinations of gender x age have no training row"
-    assert [str(case) for case in told.cases] == ["woman/old: a class without rows"]
+    finding = factor_findings(rows)["K19"]
+    assert finding.summary == "1 of 4 combinations of gender x age have no training row"
+    assert [str(case) for case in finding.cases] == ["woman/old: a class without rows"]
     other = replace(rows, classes=CLASSES[:3], class_factors=FACTORS[:3])
-    assert [case.detail for case in found(other)["K19"].cases] == ["no class"]
+    assert [case.detail for case in factor_findings(other)["K19"].cases] == ["no class"]

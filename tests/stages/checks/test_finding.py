@@ -31,9 +31,11 @@ def table(labels: str | list[list[int]], groups: str = "") -> Table:
     known = sorted(set(labels)) if isinstance(labels, str) else ["a", "b"]
     numbers = np.array([known.index(one) for one in labels]) if isinstance(labels, str) else np.array(labels)
     ids = np.array([f"{row:03d}" for row in range(len(labels))])
-    made = np.array(list(groups)) if groups else None
+    group_array = np.array(list(groups)) if groups else None
     target = ONE_CLASS if numbers.ndim == 1 else MULTI_HOT
-    return Table(ids, tuple(Path("no") / name for name in ids), tuple(known), numbers, made, target=target)
+    return Table(
+        ids, tuple(Path("no") / name for name in ids), tuple(known), numbers, group_array, target=target
+    )
 
 
 def experiment(*pairs: str) -> Experiment:
@@ -69,19 +71,19 @@ def opened(*pairs: str) -> Splitter:
 def test_rare_classes_are_answered_by_what_is_not_set(
     pairs: tuple[str, ...], labels: Any, answer: str
 ) -> None:
-    made = experiment(*pairs)
-    assert weigh_rare(made.sampler, made.loss, labels) == answer
+    config = experiment(*pairs)
+    assert weigh_rare(config.sampler, config.loss, labels) == answer
     for one in answer.split(", or "):  # each is taken by the config that it is for
         raw = apply_overrides(apply_overrides({}, pairs), one.split())
         after = Experiment.model_validate(raw)
         for base in (Sampler, Loss):
             assert after.open(base).takes_labels(labels)
-        assert (after.sampler, after.loss) != (made.sampler, made.loss)
+        assert (after.sampler, after.loss) != (config.sampler, config.loss)
 
 
 def test_nothing_is_advised_where_all_is_set() -> None:
-    made = experiment("sampler=balanced", "loss=class_weighted")
-    assert weigh_rare(made.sampler, made.loss, "class_index").startswith("nothing: ")
+    config = experiment("sampler=balanced", "loss=class_weighted")
+    assert weigh_rare(config.sampler, config.loss, "class_index").startswith("nothing: ")
 
 
 # ------------------------------------------------------------------------------------------ folds
@@ -92,8 +94,8 @@ def answered(rows: Table, *pairs: str) -> str:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", KitWarning)
         folds = make_folds(rows, opened(*pairs), 0)
-    found = {one.code: one for one in check_class_counts(rows, folds, opened(*pairs), experiment(*pairs))}
-    return found["K08"].fix if "K08" in found else ""
+    findings = {one.code: one for one in check_class_counts(rows, folds, opened(*pairs), experiment(*pairs))}
+    return findings["K08"].fix if "K08" in findings else ""
 
 
 @pytest.mark.parametrize(
@@ -175,7 +177,7 @@ def test_one_group_asks_for_another() -> None:
 
 
 @pytest.mark.parametrize(
-    ("group", "asked", "pairs", "labels", "answer"),
+    ("group", "other_group", "pairs", "labels", "answer"),
     [
         ("auto", None, (), "class_index", "data.group=auto splitter=stratified_group_kfold"),
         ("auto", None, ("splitter=group_kfold",), "class_index", "data.group=auto"),
@@ -198,9 +200,9 @@ def test_one_group_asks_for_another() -> None:
     ],
 )
 def test_keeping_groups_whole_names_what_is_not_set(
-    group: str, asked: str | None, pairs: tuple[str, ...], labels: Any, answer: str
+    group: str, other_group: str | None, pairs: tuple[str, ...], labels: Any, answer: str
 ) -> None:
-    assert keep_whole(group, asked, opened(*pairs), labels) == answer
+    assert keep_whole(group, other_group, opened(*pairs), labels) == answer
     assert faults(Text("answer", answer)) == []
 
 
@@ -234,18 +236,18 @@ def test_images_of_no_row_are_answered_by_the_split_that_they_lie_in(tmp_path: P
         (images / f"{number:03d}.png").rename(root / "data" / "test" / f"{number:03d}.png")
     space = Workspace.of(root, ["data.test_images=data/test/{id}"])
 
-    def found() -> Any:
+    def finding_of() -> Any:
         return {one.code: one for one in run_checks(space).findings}["K02"]
 
     (root / "data" / "test" / "more.png").write_bytes((images / "000.png").read_bytes())
-    assert [case.split for case in found().cases] == ["test"]
-    assert "data.train" not in found().fix
-    assert "data.sample" in found().fix
+    assert [case.split for case in finding_of().cases] == ["test"]
+    assert "data.train" not in finding_of().fix
+    assert "data.sample" in finding_of().fix
     (images / "more.png").write_bytes((images / "000.png").read_bytes())
-    assert [case.split for case in found().cases] == ["train", "test"]
-    assert "data.train" in found().fix
+    assert [case.split for case in finding_of().cases] == ["train", "test"]
+    assert "data.train" in finding_of().fix
     (root / "data" / "test" / "more.png").unlink()
-    assert "data.sample" not in found().fix
+    assert "data.sample" not in finding_of().fix
 
 
 @pytest.mark.parametrize(
@@ -274,5 +276,5 @@ def test_unusable_images_are_answered_by_what_is_not_set(
     root = draw_competition(tmp_path, train=30, test=6)
     for name in ("004", "031"):
         (root / "data" / "images" / f"{name}.png").write_bytes(b"")
-    found = {one.code: one for one in run_checks(Workspace.of(root, pairs)).findings}["K01"]
-    assert (found.effect, found.fix) == (effect, answer)
+    finding = {one.code: one for one in run_checks(Workspace.of(root, pairs)).findings}["K01"]
+    assert (finding.effect, finding.fix) == (effect, answer)

@@ -20,28 +20,28 @@ from tests.conftest import Kit
 def test_the_joint_of_six_rows_is_that_worked_out_by_hand() -> None:
     """Means of the label's probability: .7 for class 0 (.9 .8 .4), .6 for class 1 (.9 .8 .1)."""
     first = np.array([0.9, 0.8, 0.4, 0.1, 0.2, 0.9])
-    found = find_label_errors(np.stack([first, 1 - first], axis=1), np.array([0, 0, 0, 1, 1, 1]))
+    errors = find_label_errors(np.stack([first, 1 - first], axis=1), np.array([0, 0, 0, 1, 1, 1]))
     # row 2 reaches .6 of class 1 with .6, row 5 .7 of class 0 with .9
-    assert found.joint.tolist() == [[2, 1], [1, 2]]
-    assert found.expected == pytest.approx(2)
-    assert found.rows.tolist() == [5, 2]
-    assert found.likely.tolist() == [0, 1]
-    assert found.margins == pytest.approx([(0.1 - 0.9 + 1) / 2, (0.4 - 0.6 + 1) / 2])
+    assert errors.joint.tolist() == [[2, 1], [1, 2]]
+    assert errors.expected == pytest.approx(2)
+    assert errors.rows.tolist() == [5, 2]
+    assert errors.likely.tolist() == [0, 1]
+    assert errors.margins == pytest.approx([(0.1 - 0.9 + 1) / 2, (0.4 - 0.6 + 1) / 2])
 
 
 def test_rows_that_reach_no_class_are_counted_in_their_labels_share() -> None:
     first = np.array([0.9, 0.9, 0.5, 0.1, 0.1, 0.9])
-    found = find_label_errors(np.stack([first, 1 - first], axis=1), np.array([0, 0, 0, 1, 1, 1]))
+    errors = find_label_errors(np.stack([first, 1 - first], axis=1), np.array([0, 0, 0, 1, 1, 1]))
     # row 2 reaches neither .77 nor .63: the two that do stand for three
-    assert found.joint.tolist() == [[3, 0], [1, 2]]
-    assert found.rows.tolist() == [5]
+    assert errors.joint.tolist() == [[3, 0], [1, 2]]
+    assert errors.rows.tolist() == [5]
 
 
 def test_a_class_without_rows_has_no_threshold_and_no_suspects() -> None:
     shares = np.array([[0.8, 0.1, 0.1], [0.2, 0.7, 0.1], [0.1, 0.1, 0.8]])
-    found = find_label_errors(shares, np.array([0, 1, 0]))
-    assert found.joint[2].tolist() == [0, 0, 0]
-    assert found.joint[:, 2].tolist() == [0, 0, 0]
+    errors = find_label_errors(shares, np.array([0, 1, 0]))
+    assert errors.joint[2].tolist() == [0, 0, 0]
+    assert errors.joint[:, 2].tolist() == [0, 0, 0]
 
 
 # what cleanlab 2.9.0 gives for the rows of `drawn`: get_label_quality_scores by normalized_margin, the least first;
@@ -62,11 +62,11 @@ def drawn() -> tuple[np.ndarray, np.ndarray]:
 
 
 def test_suspects_and_joint_are_cleanlabs() -> None:
-    found = find_label_errors(*drawn())
-    assert found.rows.tolist()[:10] == CLEANLAB_FIRST
-    assert len(found.rows) == CLEANLAB_COUNT
-    assert np.abs(found.joint - CLEANLAB_JOINT).max() < 1  # cleanlab rounds to whole rows
-    assert found.rows.tolist()[-4:] == CLEANLAB_LAST
+    errors = find_label_errors(*drawn())
+    assert errors.rows.tolist()[:10] == CLEANLAB_FIRST
+    assert len(errors.rows) == CLEANLAB_COUNT
+    assert np.abs(errors.joint - CLEANLAB_JOINT).max() < 1  # cleanlab rounds to whole rows
+    assert errors.rows.tolist()[-4:] == CLEANLAB_LAST
 
 
 def rows(labels: np.ndarray, classes: int) -> Table:
@@ -122,13 +122,13 @@ def workspace(space: Path) -> Workspace:
 
 def test_check_checks_labels_by_runs_and_writes_all_cases(workspace: Workspace, kit: Kit) -> None:
     _, out, _ = kit("check", "--json", "--csv", "cases.csv")
-    told = {one["code"]: one for one in json.loads(out)["findings"]}
-    assert told["K18"]["summary"].startswith("the sampling noise of macro_f1 is 0.")
-    assert "from runs/a" in told["K18"]["summary"]
+    findings = {one["code"]: one for one in json.loads(out)["findings"]}
+    assert findings["K18"]["summary"].startswith("the sampling noise of macro_f1 is 0.")
+    assert "from runs/a" in findings["K18"]["summary"]
     with (workspace.root / "cases.csv").open() as file:
         read = list(csv.DictReader(file))
-    assert len(read) == sum(len(one["cases"]) for one in told.values())
-    assert {row["code"] for row in read} == set(told)
+    assert len(read) == sum(len(one["cases"]) for one in findings.values())
+    assert {row["code"] for row in read} == set(findings)
 
 
 def test_a_run_that_does_not_exist_is_refused(workspace: Workspace, kit: Kit) -> None:

@@ -31,9 +31,9 @@ def test_parents_without_a_use_are_named(tmp_path: Path, config: dict[str, Any],
     (tmp_path / "config.json").write_text(json.dumps(config))
     ids, tree = np.array(list("abc")), (Level("genus", ("x", "x", "y")),)
     train = Table(ids, [Path(name) for name in ids], ("1", "2", "3"), np.arange(3), class_levels=tree)
-    found = list(check_parents_used(Workspace.open(tmp_path), train))
-    assert [one.code for one in found] == codes
-    assert all("(genus)" in one.summary for one in found)
+    findings = list(check_parents_used(Workspace.open(tmp_path), train))
+    assert [one.code for one in findings] == codes
+    assert all("(genus)" in one.summary for one in findings)
 
 
 def test_classes_without_parents_are_no_finding(tmp_path: Path) -> None:

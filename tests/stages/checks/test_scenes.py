@@ -15,7 +15,7 @@ from kit.commands._menu import run
 from kit.data.folds import Folds
 from kit.stages.checks import scenes
 from tests.images.test_scenes import place, seen_from
-from tests.stages.checks.test_check import draw, found
+from tests.stages.checks.test_check import draw, findings_of
 
 ROWS = 72
 SCENE = ("data.group=scene", "splitter=stratified_group_kfold", "splitter.folds=2")
@@ -41,11 +41,11 @@ def test_torn_scenes_are_found_and_one_line_answers(
     tmp_path: Path, inside: Callable[[Path], None], capsys: pytest.CaptureFixture[str]
 ) -> None:
     root = competition(tmp_path / "space", 3)
-    finding = found(root)["K30"]
+    finding = findings_of(root)["K30"]
     assert finding.level == "problem"
     assert int(finding.summary.split()[0]) > 24
     assert finding.fix == "data.group=scene splitter=stratified_group_kfold"
-    assert "K30" not in found(root, *SCENE)
+    assert "K30" not in findings_of(root, *SCENE)
     with (root / "scenes.csv").open() as file:
         groups = [row["group"] for row in csv.DictReader(file)]
     assert len(set(groups)) == 24
@@ -60,7 +60,7 @@ def test_torn_scenes_are_found_and_one_line_answers(
 
 
 def test_photos_of_one_scene_each_are_no_finding(tmp_path: Path) -> None:
-    assert "K30" not in found(competition(tmp_path, 1))
+    assert "K30" not in findings_of(competition(tmp_path, 1))
 
 
 def test_scenes_of_rows_with_several_labels_are_refused(

@@ -23,27 +23,27 @@ def with_file(name: str, file: str, text: str) -> StandIn:
 def test_the_answer_is_found_with_its_reason(name: str, tmp_path: Path) -> None:
     competition = GROUPED[name]
     make(tmp_path, competition.files, competition.images)
-    found = discover(tmp_path)
-    assert {key: found.data.get(key) for key in competition.found} == competition.found
-    (line,) = (line for line in found.findings if line.startswith("answer: "))
+    discovery = discover(tmp_path)
+    assert {key: discovery.data.get(key) for key in competition.found} == competition.found
+    (line,) = (line for line in discovery.findings if line.startswith("answer: "))
     assert line.startswith(f"answer: {competition.found['answer']!r}, ")
     assert "share" in line
 
 
 def test_an_answer_that_is_given_is_taken(tmp_path: Path) -> None:
     make(tmp_path, GROUPED["Cdiscount"].files, GROUPED["Cdiscount"].images)
-    found = discover(tmp_path, {"answer": "category_id"})
-    assert found.data["answer"] == "category_id"
-    assert not [line for line in found.findings if line.startswith("answer: ")]
+    discovery = discover(tmp_path, {"answer": "category_id"})
+    assert discovery.data["answer"] == "category_id"
+    assert not [line for line in discovery.findings if line.startswith("answer: ")]
 
 
 def test_a_training_table_without_the_column_is_named_with_what_to_do(tmp_path: Path) -> None:
     text = GROUPED["Cdiscount"].files["train.csv"].replace("photo,_id,", "photo,product,")
     competition = with_file("Cdiscount", "train.csv", text)
     make(tmp_path, competition.files, competition.images)
-    found = discover(tmp_path)
-    assert found.data.get("answer") is None
-    (line,) = (line for line in found.findings if "one answer for each '_id'" in line)
+    discovery = discover(tmp_path)
+    assert discovery.data.get("answer") is None
+    (line,) = (line for line in discovery.findings if "one answer for each '_id'" in line)
     assert "train.csv has no such column: add it, then kit init --answer COLUMN" in line
 
 

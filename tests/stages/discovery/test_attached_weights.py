@@ -39,31 +39,31 @@ def weights(file: Path, arch: str = "mobilenetv3_small_050") -> Path:
 def test_the_only_file_is_used(attached: Path) -> None:
     file = weights(attached / "datasets" / "ann" / "mobile" / "deep" / "model.safetensors")
     make(file.parent, {"optimizer.pt": "", "config.json": "{}"})
-    made = initialise(attached.parent / "working")
-    config = json.loads(made.path.read_text())
-    assert (made.recipe, made.why) == ("finetune", "weights are attached")
+    result = initialise(attached.parent / "working")
+    config = json.loads(result.path.read_text())
+    assert (result.recipe, result.why) == ("finetune", "weights are attached")
     assert config["backbone"]["weights"] == str(file)
     assert config["backbone"]["arch"] == "mobilenetv3_small_050"
-    assert f"weights: {file} is attached; kit init --recipe scratch trains without it" in made.findings
-    made = initialise(attached.parent / "working", "scratch", force=True)
-    assert "weights" not in json.loads(made.path.read_text())["backbone"]
+    assert f"weights: {file} is attached; kit init --recipe scratch trains without it" in result.findings
+    result = initialise(attached.parent / "working", "scratch", force=True)
+    assert "weights" not in json.loads(result.path.read_text())["backbone"]
 
 
 def test_several_files_are_listed_and_none_is_taken(attached: Path) -> None:
     make(attached / "models", images=["a.pth", "b.pth"])
-    made = initialise(attached.parent / "working")
+    result = initialise(attached.parent / "working")
     line = (
         f"2 attached weights files: {attached}/models/a.pth, {attached}/models/b.pth; kit init --weights FILE"
     )
-    assert any(text.startswith(line) for text in made.findings)
-    assert made.recipe == "scratch"
+    assert any(text.startswith(line) for text in result.findings)
+    assert result.recipe == "scratch"
 
 
 def test_a_file_that_fits_no_network_is_named(attached: Path) -> None:
     (attached / "other").mkdir()
     save_file({"a": torch.zeros(3)}, attached / "other" / "x.safetensors")
-    found, lines = find_attached_weights(attached / "competitions" / "leaves")
-    assert found is None
+    weights_file, lines = find_attached_weights(attached / "competitions" / "leaves")
+    assert weights_file is None
     assert lines[0].startswith("attached weights not used: x.safetensors: its 1 tensors")
 
 

@@ -71,11 +71,11 @@ def test_the_config_names_a_folder_that_commands_use(working: Path, monkeypatch:
     usual(working)
     for name in (f"images/train/a{number:03d}.jpg" for number in range(30)):
         Image.new("RGB", (40, 20)).save(working / name)
-    made = initialise(working, "scratch")
+    result = initialise(working, "scratch")
     temp = working.parent / "temp" / "kit-cache"
     assert json.loads((working / "config.json").read_text())["cache_folder"] == str(temp)
     # 30 + 12 images, 64 px for such small images, cached at 1.25 times that and twice as wide as high
-    assert f"cache: about {3 * 80 * 160 * 42 / 1e6:.3g} MB in {temp}" in made.findings[-1]
+    assert f"cache: about {3 * 80 * 160 * 42 / 1e6:.3g} MB in {temp}" in result.findings[-1]
     assert Workspace.open(working).cache == temp
     assert Workspace.open(working, "cache_folder=here").cache == working / "here"
 

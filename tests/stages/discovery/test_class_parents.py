@@ -30,7 +30,7 @@ def test_genus_and_family_of_the_training_table_are_found(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize(
-    ("change", "header", "found"),
+    ("change", "header", "parents"),
     [
         ({"holm": "Quercus,Ulmaceae"}, "genus,Family", ["genus"]),  # a genus of two families
         ({"holm": ",Fagaceae"}, "genus,Family", ["Family"]),  # a class without a genus
@@ -39,6 +39,6 @@ def test_genus_and_family_of_the_training_table_are_found(tmp_path: Path) -> Non
     ],
 )
 def test_columns_that_are_no_tree_are_left_out(
-    tmp_path: Path, change: dict[str, str], header: str, found: list[str] | None
+    tmp_path: Path, change: dict[str, str], header: str, parents: list[str] | None
 ) -> None:
-    assert entered(tmp_path, {**TREE, **change}, header).get("parents") == found
+    assert entered(tmp_path, {**TREE, **change}, header).get("parents") == parents

@@ -63,10 +63,10 @@ YELP = (
 def test_cells_that_contain_other_labels_hold_several(
     cells: Sequence[str], separator: str, labels: int
 ) -> None:
-    found = separator_of(cells)
-    assert found is not None
-    assert (found.separator, found.is_clear) == (separator, True)
-    assert found.why.startswith(f"{labels} labels in {len(cells)} different cells")
+    guess = separator_of(cells)
+    assert guess is not None
+    assert (guess.separator, guess.is_clear) == (separator, True)
+    assert guess.why.startswith(f"{labels} labels in {len(cells)} different cells")
 
 
 @pytest.mark.parametrize(
@@ -94,25 +94,25 @@ def test_names_are_not_taken_apart(cells: Sequence[str]) -> None:
     ids=["words that come again", "one combination", "as many labels as cells"],
 )
 def test_unclear_cells_stay_whole_and_the_option_is_named(cells: Sequence[str], tmp_path: Path) -> None:
-    found = separator_of(cells)
-    assert found is not None
-    assert not found.is_clear
+    guess = separator_of(cells)
+    assert guess is not None
+    assert not guess.is_clear
     discovery = discover(several(tmp_path, cells))
     assert "label_separator" not in discovery.data
     line = next(line for line in discovery.findings if line.startswith("unclear"))
     assert line.endswith("else kit init --label-separator ' '")
-    asked = discover(tmp_path, {"label_separator": " "})
-    assert asked.data["label_separator"] == " "
-    assert not any(line.startswith("unclear") for line in asked.findings)
+    with_option = discover(tmp_path, {"label_separator": " "})
+    assert with_option.data["label_separator"] == " "
+    assert not any(line.startswith("unclear") for line in with_option.findings)
 
 
 def test_the_sample_can_make_unclear_cells_clear() -> None:
     cells = ["clear water", "haze road", "clear road", "cloudy"]
     before = separator_of(cells)
     assert before is None or not before.is_clear
-    found = separator_of(cells, sample=["road clear water"])
-    assert found is not None
-    assert found.is_clear
+    guess = separator_of(cells, sample=["road clear water"])
+    assert guess is not None
+    assert guess.is_clear
     assert separator_of(["Golden Retriever", "Labrador", "Irish Setter"], sample=["Golden Retriever"]) is None
 
 

@@ -204,7 +204,7 @@ def test_the_time_sets_epochs_and_size(weights: Path, monkeypatch: pytest.Monkey
 
 def test_reasons_are_printed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(finetuning, "choose_arch", lambda: (ARCHS["cpu"], "cpu"))
-    made = initialise(usual(tmp_path), "finetune")
-    lines = "\n".join(made.findings)
+    result = initialise(usual(tmp_path), "finetune")
+    lines = "\n".join(result.findings)
     for word in ("network: ", "rate: ", "image size: ", "epochs: "):
         assert word in lines

@@ -37,9 +37,9 @@ def test_the_batch_is_by_memory_and_rows(
         return
     assert keys == {"batch_size": batch, "optimizer": {"name": "adamw", "lr": rate}}
     assert lines == [f"batch size: {batch} (32 images leave a Card idle), rate {rate:g} for it"]
-    made, reasons = recipes.config("scratch", {}, rows=rows)
-    assert made["batch_size"] == batch
-    assert made["optimizer"]["weight_decay"] == 0.05
+    config, reasons = recipes.config("scratch", {}, rows=rows)
+    assert config["batch_size"] == batch
+    assert config["optimizer"]["weight_decay"] == 0.05
     assert any(line.startswith("batch size:") for line in reasons)
 
 

@@ -57,16 +57,16 @@ SHORT = """\
 @pytest.mark.usefixtures("offline")
 def test_a_short_config_and_its_schema_are_written(tmp_path: Path) -> None:
     usual(tmp_path)
-    made = initialise(tmp_path)
-    assert made.path.read_text() == SHORT
-    written = json.loads(made.path.read_text())
+    result = initialise(tmp_path)
+    assert result.path.read_text() == SHORT
+    written = json.loads(result.path.read_text())
     assert written.pop("$schema") == "./config.schema.json"
     validate_config(written)
     schema = json.loads((tmp_path / "config.schema.json").read_text())
     assert set(schema["properties"]) == {*keys(), "$schema"}
     assert written["splitter"]["name"] == "stratified_kfold"
-    assert (made.recipe, written["backbone"]["pretrained"], written["epochs"]) == ("scratch", False, 42)
-    assert "offline" in made.why
+    assert (result.recipe, written["backbone"]["pretrained"], written["epochs"]) == ("scratch", False, 42)
+    assert "offline" in result.why
     assert sample_frame(tmp_path, Data(**written["data"])).shape == (12, 2)
 
 
@@ -95,15 +95,15 @@ def test_the_page_on_defaults_says_of_every_value_of_a_recipe_where_it_comes_fro
 
 def flat(values: dict[str, Any], before: str = "") -> dict[str, str]:
     """Dotted keys and JSON values; a plugin's name stands for its key."""
-    found: dict[str, str] = {}
+    settings: dict[str, str] = {}
     for key, value in values.items():
         if isinstance(value, dict):
-            found |= flat(value, f"{before}{key}.")
+            settings |= flat(value, f"{before}{key}.")
         else:
-            found[before.rstrip(".") if key == "name" else before + key] = (
+            settings[before.rstrip(".") if key == "name" else before + key] = (
                 value if isinstance(value, str) else json.dumps(value)
             )
-    return found
+    return settings
 
 
 @pytest.mark.parametrize("recipe", recipes.RECIPES)
@@ -127,11 +127,11 @@ def test_groups_choose_the_splitter() -> None:
     "data", [{"label_separator": " "}, {"label": None}, {"label": None, "group": "site"}]
 )
 def test_several_labels_a_row_choose_loss_and_splitter(recipe: str, data: dict[str, str | None]) -> None:
-    made, _ = recipes.config(recipe, data)
-    loss, mixed = made["loss"], {"name": "cutmix", "probability": 0.5, "base": {"name": "bce"}}
+    config, _ = recipes.config(recipe, data)
+    loss, mixed = config["loss"], {"name": "cutmix", "probability": 0.5, "base": {"name": "bce"}}
     assert loss == (mixed if recipe == "scratch" else {"name": "bce"})
     assert Loss.open(loss).takes_labels("multi_hot")
-    assert made["splitter"] == {"name": "multilabel_stratified_kfold", "folds": 5}
+    assert config["splitter"] == {"name": "multilabel_stratified_kfold", "folds": 5}
 
 
 @pytest.mark.parametrize(

@@ -99,8 +99,8 @@ def test_a_folder_may_be_a_link(tmp_path: Path, work: Path) -> None:
 
 def test_the_folder_of_a_given_table_is_the_data_folder(tmp_path: Path, work: Path) -> None:
     usual(tmp_path / "there")
-    made = initialise(work, given={"train": "../there/train.csv"})
-    assert made.findings[0] == f"data folder: {tmp_path / 'there'}, with train.csv"
+    result = initialise(work, given={"train": "../there/train.csv"})
+    assert result.findings[0] == f"data folder: {tmp_path / 'there'}, with train.csv"
     assert data_of(work)["train"] == "train.csv"
     check_usual(work, tmp_path / "there")
 
@@ -165,9 +165,9 @@ def test_a_workspace_within_the_data_folder_is_left_out(
     work = tmp_path / "there" / "work"
     make(work, images=[f"cache/train/a{number:03d}.jpg" for number in range(30)])
     monkeypatch.chdir(work)
-    made = initialise(work, source="..")
+    result = initialise(work, source="..")
     assert data_of(work)["images"] == "images/train/{id}"
-    assert not any("work/" in line for line in made.findings if not line.startswith("cache:"))
+    assert not any("work/" in line for line in result.findings if not line.startswith("cache:"))
 
 
 @pytest.mark.parametrize("option", ["data", "train"])
@@ -180,9 +180,9 @@ def test_the_data_folder_may_be_the_folder_of_classes(kaggle: Path, option: str)
         initialise(kaggle / "working", given={"train": "../input/flowers"})
     data = data_of(kaggle / "working")
     assert (data["folder"], data["train"], data["sample"]) == (str(flowers), ".", None)
-    found = train_table(kaggle / "working")
-    assert found.classes == ("daisy", "rose", "tulip")
-    assert found.paths[0] == flowers / "daisy" / "1.jpg"
+    table = train_table(kaggle / "working")
+    assert table.classes == ("daisy", "rose", "tulip")
+    assert table.paths[0] == flowers / "daisy" / "1.jpg"
 
 
 def test_a_workspace_within_a_folder_of_classes_is_refused(

@@ -90,8 +90,8 @@ def test_ids_that_are_a_part_of_the_files_names_have_a_pattern(tmp_path: Path) -
     error = refused(tables(tmp_path, STEMS, images))
     assert "only a part of the files' names: '0001' for images/scan_0001_left" in str(error.cases[0])
     assert error.hint == "kit init --images 'images/scan_{image}_left'"
-    found = discover(tmp_path, {"images": "images/scan_{image}_left"}).data
-    assert (found["images"], found["label"]) == ("images/scan_{image}_left", "label")
+    data = discover(tmp_path, {"images": "images/scan_{image}_left"}).data
+    assert (data["images"], data["label"]) == ("images/scan_{image}_left", "label")
 
 
 def test_an_id_on_several_rows_is_said_with_its_rows(tmp_path: Path) -> None:
@@ -149,18 +149,18 @@ def test_a_sample_that_nearly_names_its_images_is_a_finding(tmp_path: Path) -> N
     make(
         tmp_path, {"sample_submission.csv": csv("image,label", *rows)}, [f"test/{name}.jpg" for name in test]
     )
-    found = discover(tmp_path, {"sample": "sample_submission.csv"}).findings
+    lines = discover(tmp_path, {"sample": "sample_submission.csv"}).findings
     assert any(
         line.startswith(
             "sample_submission.csv: column 'image' has paths below another folder, another ending"
         )
-        for line in found
-    ), found
+        for line in lines
+    ), lines
 
 
 def test_a_table_beside_class_folders_is_left_aside_with_its_near_miss(tmp_path: Path) -> None:
     images = [f"train/{LABELS[row % 3]}/x{stem}.jpg" for row, stem in enumerate(STEMS)]
     tables(tmp_path, [f"x{stem}.png" for stem in STEMS], images)
-    found = discover(tmp_path).findings
-    assert "left aside: train.csv" in found
-    assert any("another ending than the files have" in line for line in found)
+    lines = discover(tmp_path).findings
+    assert "left aside: train.csv" in lines
+    assert any("another ending than the files have" in line for line in lines)

@@ -145,8 +145,8 @@ def melanoma_tfrecord(root: Path) -> Found:
 
 def cdiscount(root: Path) -> Found:
     for split, count in (("train", ROWS), ("test", TESTS)):
-        made = {number: [jpeg(root / "x.jpg")] * (1 + number % 2) for number in range(count)}
-        (root / f"{split}.bson").write_bytes(products(made))
+        products_by_id = {number: [jpeg(root / "x.jpg")] * (1 + number % 2) for number in range(count)}
+        (root / f"{split}.bson").write_bytes(products(products_by_id))
     (root / "x.jpg").unlink()
     labels = [1000 + row % 3 for row in range(ROWS)]
     pd.DataFrame({"_id": range(ROWS), "category_id": labels}).to_csv(root / "train.csv", index=False)
@@ -162,8 +162,8 @@ def cdiscount_alone(root: Path) -> Found:
         content = b""
         for number in range(count):
             category = {"category_id": 1000 + number % 3} if split == "train" else {}
-            found = [{"picture": jpeg(root / "x.jpg")} for _ in range(1 + number % 2)]
-            content += document({"_id": number, **category, "imgs": found})
+            pictures = [{"picture": jpeg(root / "x.jpg")} for _ in range(1 + number % 2)]
+            content += document({"_id": number, **category, "imgs": pictures})
         (root / f"{split}.bson").write_bytes(content)
     (root / "x.jpg").unlink()
     names = {"category_id": [1000, 1001, 1002], "category_level1": ["A", "A", "B"]}
@@ -377,9 +377,9 @@ COMPETITIONS: dict[str, Callable[[Path], Found]] = {
 @pytest.fixture(scope="module", autouse=True)
 def entered() -> Iterator[list[str]]:
     """The competitions that were entered; the table is printed at the end."""
-    found: list[str] = []
-    yield found
-    print("\n".join([*found, f"{len(found)} of {len(COMPETITIONS)} competitions entered"]))
+    names: list[str] = []
+    yield names
+    print("\n".join([*names, f"{len(names)} of {len(COMPETITIONS)} competitions entered"]))
 
 
 @pytest.mark.parametrize("name", COMPETITIONS)
@@ -387,14 +387,14 @@ def test_a_competition_with_other_images_is_entered(name: str, tmp_path: Path, e
     wanted, channels = COMPETITIONS[name](tmp_path)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        made = initialise(tmp_path, "scratch")
-        written = json.loads(made.path.read_text())
+        result = initialise(tmp_path, "scratch")
+        written = json.loads(result.path.read_text())
         space = Workspace.open(tmp_path)
         data = space.competition.data.model_dump(mode="json")
-        assert {key: data[key] for key in wanted} == wanted, made.findings
-        assert written.get("channels", 3) == channels, made.findings
+        assert {key: data[key] for key in wanted} == wanted, result.findings
+        assert written.get("channels", 3) == channels, result.findings
         written["data"] |= SET.get(name, {})
-        made.path.write_text(json.dumps(written))
+        result.path.write_text(json.dumps(written))
         run = train(tmp_path, TINY, name="a")
         tta(tmp_path, [run.folder], views="plain")
         submission = blend(tmp_path, ["runs/a@plain"])
@@ -408,12 +408,12 @@ def test_a_level_that_fits_is_chosen_and_tiles_are_named(
 ) -> None:
     panda(tmp_path)
     monkeypatch.setattr("kit.stages.discovery.slides.LEVEL_PIXELS", 3000)
-    made = initialise(tmp_path, "scratch")
+    result = initialise(tmp_path, "scratch")
     assert Workspace.open(tmp_path).competition.data.reader == {"name": "tiff", "level": 1}
     assert (
         "reader: tiff, slides of up to 96 x 96 pixels; level 1 of 0 to 2 has up to 48 x 48; data.tiles.count=36 "
         "joins the 36 tiles with most tissue"
-    ) in made.findings
+    ) in result.findings
 
 
 def test_images_that_differ_in_their_channels_are_named(tmp_path: Path) -> None:
@@ -423,16 +423,16 @@ def test_images_that_differ_in_their_channels_are_named(tmp_path: Path) -> None:
             np.save(tmp_path / folder / f"{name}.npy", pixels(SIDE, SIDE, 6 if number == 2 else 4))
     write_labels(tmp_path, "id", "target", [0, 1])
     write_sample(tmp_path, "id", {"target": 0.5})
-    made = initialise(tmp_path, "scratch")
-    assert json.loads(made.path.read_text())["channels"] == 4
-    assert "channels: 4, by 8 images" in made.findings
-    assert "images differ in their channels: 4 in 7, 6 in 1; kit train refuses others" in made.findings
+    result = initialise(tmp_path, "scratch")
+    assert json.loads(result.path.read_text())["channels"] == 4
+    assert "channels: 4, by 8 images" in result.findings
+    assert "images differ in their channels: 4 in 7, 6 in 1; kit train refuses others" in result.findings
 
 
 def test_images_above_the_limit_of_pixels_are_named(tmp_path: Path) -> None:
     ubc_ocean(tmp_path)
-    found = initialise(tmp_path, "scratch").findings
-    assert not any("data.tiles" in each for each in found)
-    made = initialise(tmp_path, "scratch", {"max_pixels": "1000"}, force=True)
+    lines = initialise(tmp_path, "scratch").findings
+    assert not any("data.tiles" in each for each in lines)
+    result = initialise(tmp_path, "scratch", {"max_pixels": "1000"}, force=True)
     wanted = "images of up to 0 million pixels: data.max_pixels=10000 allows them"
-    assert any(each.startswith(wanted) for each in made.findings), made.findings
+    assert any(each.startswith(wanted) for each in result.findings), result.findings

@@ -49,8 +49,8 @@ def test_the_hash_seed_changes_nothing(tmp_path: Path) -> None:
     ]
     said = {process.communicate(timeout=120)[0] for process in seeds}
     assert len(said) == 1
-    found = json.loads(said.pop())
-    assert all(found[name][0]["images"] for name in TIED)
+    findings = json.loads(said.pop())
+    assert all(findings[name][0]["images"] for name in TIED)
 
 
 @pytest.mark.parametrize("name", TIED)
@@ -81,13 +81,16 @@ def test_of_folders_with_the_same_names_the_first_ending_of_the_config_is_taken_
 ) -> None:
     competition = planet()
     make(tmp_path, competition.files, competition.images)
-    found = discover(tmp_path)
-    assert (found.data["images"], found.data["test_images"]) == ("train-jpg/{id}", "test-jpg/{id}")
-    assert any("the same names are in train-tif-v2/{id}" in line for line in found.findings)
+    discovery = discover(tmp_path)
+    assert (discovery.data["images"], discovery.data["test_images"]) == ("train-jpg/{id}", "test-jpg/{id}")
+    assert any("the same names are in train-tif-v2/{id}" in line for line in discovery.findings)
     only_tif = [name for name in competition.images if not name.startswith("train-jpg")]
     make(tmp_path / "tif", competition.files, only_tif)
-    found = discover(tmp_path / "tif")
-    assert (found.data["images"], found.data["test_images"]) == ("train-tif-v2/{id}", "test-tif-v2/{id}")
+    discovery = discover(tmp_path / "tif")
+    assert (discovery.data["images"], discovery.data["test_images"]) == (
+        "train-tif-v2/{id}",
+        "test-tif-v2/{id}",
+    )
 
 
 def test_the_column_that_the_sample_asks_for_is_the_label(tmp_path: Path) -> None:
@@ -105,8 +108,8 @@ def test_a_file_called_ground_truth_holds_the_labels(tmp_path: Path) -> None:
     make(tmp_path, {"train_metadata.csv": csv("image_id,type,class", *rows)})
     (tmp_path / "sample_submission.csv").unlink()
     make(tmp_path, {"test_GroundTruth.csv": csv("image_id,label", *(f"{name},cat" for name in ids("t", 12)))})
-    found = discover(tmp_path)
-    assert (found.data["train"], found.data["label"]) == ("Challenge_GroundTruth.csv", "label")
+    discovery = discover(tmp_path)
+    assert (discovery.data["train"], discovery.data["label"]) == ("Challenge_GroundTruth.csv", "label")
 
 
 def test_a_list_of_classes_has_exactly_the_labels(tmp_path: Path) -> None:
@@ -114,9 +117,9 @@ def test_a_list_of_classes_has_exactly_the_labels(tmp_path: Path) -> None:
     make(tmp_path, {"animals.csv": csv("name,legs", "ant,6", "cat,4", "dog,4", "eel,0")})
     assert "class_list" not in discover(tmp_path).data
     make(tmp_path, {"classes.csv": csv("class,legs", "ant,6", "cat,4", "dog,4", "eel,0")})
-    found = discover(tmp_path)
-    assert "class_list" not in found.data
-    assert any("classes.csv lists 1 classes that no training row has" in line for line in found.findings)
+    discovery = discover(tmp_path)
+    assert "class_list" not in discovery.data
+    assert any("classes.csv lists 1 classes that no training row has" in line for line in discovery.findings)
     make(tmp_path, {"legs.csv": csv("class,legs", "eel,0", "cat,4", "dog,4")})
     assert discover(tmp_path).data["class_list"] == "legs.csv"
 
@@ -138,8 +141,8 @@ def test_a_group_that_is_a_folder_of_the_path_is_one_too(column: str, tmp_path: 
         {"train.csv": csv(f"image_id,label,{column}", *(",".join(row) for row in rows))},
         [f"photos/{group}/{name}.jpg" for name, _, group in rows],
     )
-    found = discover(tmp_path).data
-    assert (found["group"], found["images"]) == (column, f"photos/{{{column}}}/{{id}}")
+    data = discover(tmp_path).data
+    assert (data["group"], data["images"]) == (column, f"photos/{{{column}}}/{{id}}")
 
 
 @pytest.mark.parametrize("word", ["location", "patient", "experiment", "seq"])
@@ -148,9 +151,9 @@ def test_a_path_with_a_folder_for_each_group_names_the_group(word: str, tmp_path
     paths = [f"photos/{word}_{n // 3:02}/{n}.jpg" for n in range(30)]
     rows = [f"{path},{('cat', 'dog', 'eel')[n % 3]}" for n, path in enumerate(paths)]
     make(tmp_path, {"train.csv": csv("path,label", *rows)}, paths)
-    found = discover(tmp_path)
-    assert found.data["group"] == "{folder}"
-    assert any(line.startswith("group: '{folder}', 10 folders") for line in found.findings)
+    discovery = discover(tmp_path)
+    assert discovery.data["group"] == "{folder}"
+    assert any(line.startswith("group: '{folder}', 10 folders") for line in discovery.findings)
 
 
 def test_the_larger_of_two_groups_is_taken_if_it_contains_the_other(tmp_path: Path) -> None:
@@ -164,12 +167,12 @@ def test_the_larger_of_two_groups_is_taken_if_it_contains_the_other(tmp_path: Pa
 def test_answers_for_groups_of_rows_are_named(tmp_path: Path) -> None:
     competition = COMPETITIONS["Mayo Clinic STRIP AI"]
     make(tmp_path, competition.files, competition.images)
-    found = discover(tmp_path)
-    assert found.data["answer"] == "patient_id"
+    discovery = discover(tmp_path)
+    assert discovery.data["answer"] == "patient_id"
     assert (
         "answer: 'patient_id', the 4 ids of sample_submission.csv are its values in test.csv; its images share one "
         "prediction"
-    ) in found.findings
+    ) in discovery.findings
 
 
 def test_labels_in_a_table_without_images_are_joined(tmp_path: Path) -> None:
@@ -184,10 +187,10 @@ def test_labels_in_a_table_without_images_are_joined(tmp_path: Path) -> None:
         "sample_submission.csv": csv("shop_id,labels", *(f"c{n},1 2" for n in range(4))),
     }
     make(tmp_path, files, [f"photos/{name}.jpg" for name in (*photos, *tests)])
-    found = discover(tmp_path)
-    findings = "\n".join(found.findings)
-    assert found.data["join"] == [{"table": "train.csv", "on": "shop_id"}]
-    assert (found.data["train"], found.data["label"]) == ("train_photos.csv", "labels")
+    discovery = discover(tmp_path)
+    findings = "\n".join(discovery.findings)
+    assert discovery.data["join"] == [{"table": "train.csv", "on": "shop_id"}]
+    assert (discovery.data["train"], discovery.data["label"]) == ("train_photos.csv", "labels")
     assert (
         "answer: 'shop_id', the 4 ids of sample_submission.csv are its values in test_photos.csv" in findings
     )
@@ -215,5 +218,5 @@ def test_images_to_predict_are_taken_from_the_folder_beside_the_training_images(
     ]
     shutil.rmtree(tmp_path / "images")
     make(tmp_path, {}, images)
-    found = discover(tmp_path, {"images": f"{given}/{{id}}"}).data
-    assert found["test_images"] == f"{given.replace('train', 'test')}/{{id}}"
+    data = discover(tmp_path, {"images": f"{given}/{{id}}"}).data
+    assert data["test_images"] == f"{given.replace('train', 'test')}/{{id}}"

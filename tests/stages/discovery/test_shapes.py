@@ -72,18 +72,18 @@ def test_tables_named_by_their_class_are_one(tmp_path: Path) -> None:
     }
     sample = csv("file,word", *(f"a{row}.jpg,cat" for row in range(3)))
     make(tmp_path, {**tables, "sample_submission.csv": sample}, images)
-    found = discover(tmp_path)
-    assert found.data["train"] == ["labels/alarm clock.csv", "labels/cat.csv"]
-    assert (found.data["label"], found.rows) == ("word", 18)
+    discovery = discover(tmp_path)
+    assert discovery.data["train"] == ["labels/alarm clock.csv", "labels/cat.csv"]
+    assert (discovery.data["label"], discovery.rows) == ("word", 18)
 
 
 def test_several_tables_may_be_given(tmp_path: Path) -> None:
     root = of(tmp_path, "labels in two tables")
     (root / "train_labels_2.csv").rename(root / "more.csv")
     assert discover(root).data["train"] == "train_labels_1.csv"
-    found = discover(root, {"train": "train_labels_1.csv,more.csv"})
-    assert found.data["train"] == ["train_labels_1.csv", "more.csv"]
-    assert found.rows == 24
+    discovery = discover(root, {"train": "train_labels_1.csv,more.csv"})
+    assert discovery.data["train"] == ["train_labels_1.csv", "more.csv"]
+    assert discovery.rows == 24
     with pytest.raises(ConfigError, match="--train: no table 'mor.csv'"):
         discover(root, {"train": "train_labels_1.csv,mor.csv"})
 
@@ -93,15 +93,16 @@ def test_a_table_to_join_may_be_given(tmp_path: Path) -> None:
     text = (root / "train_labels.csv").read_text().replace("patient_id,grade", "who,grade")
     (root / "train_labels.csv").unlink()
     make(root, {"clinic.csv": text})
-    found = discover(root, {"join": "clinic.csv", "on": "patient_id=who", "train": "train_images.csv"})
-    assert found.data["join"] == [{"table": "clinic.csv", "on": "patient_id", "key": "who"}]
-    assert found.data["label"] == "grade"
-    assert "joined: clinic.csv by 'patient_id', there 'who'" in found.findings
-    assert discover(root, {}).data["join"] == found.data["join"]
+    discovery = discover(root, {"join": "clinic.csv", "on": "patient_id=who", "train": "train_images.csv"})
+    assert discovery.data["join"] == [{"table": "clinic.csv", "on": "patient_id", "key": "who"}]
+    assert discovery.data["label"] == "grade"
+    assert "joined: clinic.csv by 'patient_id', there 'who'" in discovery.findings
+    assert discover(root, {}).data["join"] == discovery.data["join"]
     assert (
-        discover(root, {"join": "clinic.csv", "train": "train_images.csv"}).data["join"] == found.data["join"]
+        discover(root, {"join": "clinic.csv", "train": "train_images.csv"}).data["join"]
+        == discovery.data["join"]
     )
-    assert len(read_labelled_rows(root, Data(**found.data))) == 24
+    assert len(read_labelled_rows(root, Data(**discovery.data))) == 24
 
 
 @pytest.mark.parametrize(
@@ -128,9 +129,9 @@ def test_a_join_that_cannot_be_is_named(given: dict[str, str], said: str, tmp_pa
 def test_a_chain_of_joined_tables_may_be_given(tmp_path: Path) -> None:
     root = of(tmp_path, "labels by visit and patient")
     given = {"train": "train_images.csv", "join": "visits.csv,diagnoses.csv", "on": ",patient_id=patient"}
-    for asked in (given, {**given, "on": "visit_id,patient_id=patient"}, {}):
-        found = discover(root, asked)
-        assert found.data["join"] == [
+    for options in (given, {**given, "on": "visit_id,patient_id=patient"}, {}):
+        discovery = discover(root, options)
+        assert discovery.data["join"] == [
             {"table": "visits.csv", "on": "visit_id"},
             {"table": "diagnoses.csv", "on": "patient_id", "key": "patient"},
         ]
@@ -150,7 +151,7 @@ def test_a_chain_of_joined_tables_may_be_given(tmp_path: Path) -> None:
         "visits.csv",
         "diagnoses.csv",
     ]
-    rows = read_labelled_rows(root, Data(**found.data))
+    rows = read_labelled_rows(root, Data(**discovery.data))
     assert [rows.label_names(row)[0] for row in range(4)] == ["severe", "severe", "severe", "severe"]
     assert [rows.label_names(row)[0] for row in range(4, 8)] == ["mild"] * 4
 
@@ -174,9 +175,9 @@ def test_more_columns_of_the_rows_are_named_and_not_joined(tmp_path: Path) -> No
     usual(tmp_path)
     names = [line.partition(",")[0] for line in (tmp_path / "train.csv").read_text().splitlines()[1:]]
     make(tmp_path, {"weather.csv": csv("image_id,rain", *(f"{name},{n}" for n, name in enumerate(names)))})
-    found = discover(tmp_path)
-    assert "join" not in found.data
-    more = [line for line in found.findings if line.startswith("weather.csv has more columns")]
+    discovery = discover(tmp_path)
+    assert "join" not in discovery.data
+    more = [line for line in discovery.findings if line.startswith("weather.csv has more columns")]
     assert more[0].endswith("(rain): kit init --join weather.csv --on image_id adds them")
 
 
@@ -224,9 +225,9 @@ def test_a_regex_that_cannot_be_used_is_an_error(regex: str, code: str, said: st
 def test_a_json_beside_the_tables_is_no_table_by_itself(tmp_path: Path) -> None:
     usual(tmp_path)
     make(tmp_path, {"dataset-metadata.json": '{"title": "x", "id": "a/b"}', "a.json": "[1, 2]"})
-    found = discover(tmp_path)
-    assert found.data["train"] == "train.csv"
-    assert not any("json" in line for line in found.findings)
+    discovery = discover(tmp_path)
+    assert discovery.data["train"] == "train.csv"
+    assert not any("json" in line for line in discovery.findings)
 
 
 def test_a_json_that_is_cut_off_is_named(tmp_path: Path) -> None:
@@ -263,10 +264,10 @@ def test_an_image_of_several_answers_is_a_row_of_each(tmp_path: Path) -> None:
     make(tmp_path, shape.files, shape.images)
     lines = (tmp_path / "train_photo_to_biz_ids.csv").read_text().splitlines()
     (tmp_path / "train_photo_to_biz_ids.csv").write_text("\n".join(lines[:-1]) + "\n")
-    found = discover(tmp_path)  # now the rows to predict alone have such images
-    assert found.data["id"] == "{photo_id}_{business_id}"
-    assert found.data["test_images"] == "test_photos/{photo_id}"
-    data = Data(**{**found.data, "on_unreadable_test": "class_prior"})
+    discovery = discover(tmp_path)  # now the rows to predict alone have such images
+    assert discovery.data["id"] == "{photo_id}_{business_id}"
+    assert discovery.data["test_images"] == "test_photos/{photo_id}"
+    data = Data(**{**discovery.data, "on_unreadable_test": "class_prior"})
     rows = table_to_predict(tmp_path, data)
     assert len(rows) == len(set(rows.ids)) == 8
     assert len({str(path) for path in rows.paths}) == 7

@@ -65,14 +65,14 @@ def test_the_folders_of_a_tree_are_reported_by_their_names(
     tmp_path: Path, train: str, val: str | None, test: str | None
 ) -> None:
     draw(tmp_path, *(folder for folder in (train, val, test) if folder))
-    made = discover(tmp_path)
-    data = Data(**made.data)
+    discovery = discover(tmp_path)
+    data = Data(**discovery.data)
     assert (data.train, data.val, data.test) == (train, val, test)
     table = train_table(tmp_path, data)
     assert table.classes == CLASSES
     assert len(table) == (12 if val else 6)
     assert len(rows_to_predict(tmp_path, data, table.classes)) == (6 if test else 0)
-    assert not [line for line in made.findings if "images are not used" in line]
+    assert not [line for line in discovery.findings if "images are not used" in line]
 
 
 @pytest.mark.parametrize("has_sample", [True, False])
@@ -87,12 +87,12 @@ def test_the_images_to_predict_are_no_class_beside_folders_of_classes(
         (files / "sample_submission.csv").write_text(
             "Id,Label\n" + "".join(f"{n}.png,cat\n" for n in range(4))
         )
-    made = initialise(root, "scratch", source=files)
+    result = initialise(root, "scratch", source=files)
     space = Workspace.open(root)
     assert train_table(space).classes == CLASSES
     assert len(train_table(space)) == 6
     assert len(rows_to_predict(space.root, space.competition.data, CLASSES)) == 4
-    assert any("6 images in 3 folders, one per class" in line for line in made.findings)
+    assert any("6 images in 3 folders, one per class" in line for line in result.findings)
 
 
 def test_equal_file_names_are_rows_of_their_own(tmp_path: Path) -> None:
@@ -114,9 +114,9 @@ def test_equal_file_names_are_rows_of_their_own(tmp_path: Path) -> None:
 def test_a_flat_test_folder_has_rows_to_predict(tmp_path: Path) -> None:
     draw(tmp_path, "train")
     flat(tmp_path / "test", 3)
-    made = discover(tmp_path)
-    assert "test: 3 images, rows to predict" in made.findings
-    assert rows_to_predict(tmp_path, Data(**made.data), CLASSES).ids.tolist() == ["0", "1", "2"]
+    discovery = discover(tmp_path)
+    assert "test: 3 images, rows to predict" in discovery.findings
+    assert rows_to_predict(tmp_path, Data(**discovery.data), CLASSES).ids.tolist() == ["0", "1", "2"]
 
 
 def test_a_sample_names_the_rows_of_a_test_folder(tmp_path: Path) -> None:
@@ -168,10 +168,10 @@ def test_the_help_lists_the_uses_of_a_validation_folder() -> None:
 def test_classes_of_one_folder_alone_are_named(tmp_path: Path) -> None:
     draw(tmp_path, "train")
     draw(tmp_path, "val", classes=("cat", "dog", "owl"))
-    made = discover(tmp_path)
-    assert "1 of the classes in train have no image in val: fox" in made.findings
-    assert "1 of the classes in val have no image in train: owl" in made.findings
-    assert train_table(tmp_path, Data(**made.data)).classes == (*CLASSES, "owl")
+    discovery = discover(tmp_path)
+    assert "1 of the classes in train have no image in val: fox" in discovery.findings
+    assert "1 of the classes in val have no image in train: owl" in discovery.findings
+    assert train_table(tmp_path, Data(**discovery.data)).classes == (*CLASSES, "owl")
 
 
 def test_images_that_nothing_uses_are_counted_and_named(tmp_path: Path) -> None:

@@ -31,8 +31,8 @@ def test_one_name_beside_labels_is_the_unknown_class(
 ) -> None:
     rows = tuple((str(number), cell) for number, cell in enumerate(cells))
     file = CsvFile(Path("sample.csv"), ("id", "label"), rows, range(2, 2 + len(rows)))
-    found, text = find_unknown_class(TableFile("sample.csv", file, ",", "utf-8"), labels)
-    assert found == name
+    unknown_class, text = find_unknown_class(TableFile("sample.csv", file, ",", "utf-8"), labels)
+    assert unknown_class == name
     assert (name is not None) == ("kit blend RUN --ensembler" in text)
 
 

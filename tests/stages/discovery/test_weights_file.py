@@ -44,10 +44,10 @@ def test_names_and_shapes_show_the_network_whatever_the_classes_and_the_prefix(
 ) -> None:
     weights = {prefix + name: value for name, value in filled(state("resnet10t", classes=7)).items()}
     torch.save({"state_dict": weights, "epoch": 3}, tmp_path / "best.pth")
-    found = identify(tmp_path / "best.pth")
-    assert found.arch == "resnet10t"
-    assert found.others == ()
-    assert "names and shapes" in found.why
+    network = identify(tmp_path / "best.pth")
+    assert network.arch == "resnet10t"
+    assert network.others == ()
+    assert "names and shapes" in network.why
 
 
 def test_shapes_show_the_network_of_a_file_with_other_names(tmp_path: Path) -> None:
@@ -56,9 +56,9 @@ def test_shapes_show_the_network_of_a_file_with_other_names(tmp_path: Path) -> N
         {f"_{name}".replace("layer", "stage"): value for name, value in weights.items()},
         tmp_path / "a.safetensors",
     )
-    found = identify(tmp_path / "a.safetensors")
-    assert found.arch == "resnet10t"
-    assert found.why.startswith("the shapes of its")
+    network = identify(tmp_path / "a.safetensors")
+    assert network.arch == "resnet10t"
+    assert network.why.startswith("the shapes of its")
 
 
 def test_the_name_of_the_file_decides_between_networks_of_the_same_tensors(tmp_path: Path) -> None:
@@ -81,8 +81,8 @@ def test_metadata_and_the_config_beside_the_file_come_first(tmp_path: Path) -> N
     folder.mkdir()
     save_file(weights, folder / "model.safetensors")
     (folder / "config.json").write_text(json.dumps({"architecture": "convnext_atto", "num_classes": 1000}))
-    found = identify(folder / "model.safetensors")
-    assert (found.arch, found.why) == ("convnext_atto", "the file or the config.json beside it names it")
+    network = identify(folder / "model.safetensors")
+    assert (network.arch, network.why) == ("convnext_atto", "the file or the config.json beside it names it")
     (folder / "config.json").write_text(json.dumps({"architecture": "LlamaForCausalLM"}))
     with pytest.raises(ConfigError, match="C52"):
         identify(folder / "model.safetensors")

@@ -47,7 +47,7 @@ def two(trained_once: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def done(two: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, FinalResult]:
     root = Path(shutil.copytree(two, tmp_path_factory.mktemp("done") / "space"))
-    return root, made(root)
+    return root, final_result(root)
 
 
 @pytest.fixture
@@ -55,7 +55,7 @@ def fresh(two: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(two, tmp_path / "space"))
 
 
-def made(
+def final_result(
     root: Path, ensembler: str = "simplex", clock: Callable[[], float] = lambda: 0.0, **how: Any
 ) -> FinalResult:
     space = Workspace.open(root)
@@ -95,10 +95,10 @@ def test_the_submission_blends_by_what_out_of_fold_rows_taught(
 ) -> None:
     root, final = done
     other = Path(shutil.copytree(two, tmp_path / "other"))
-    judged = submit_blend(Workspace.open(other), MEMBERS, "simplex")
-    assert final.submitted.ensembler == judged.ensembler
-    assert final.submitted.cv == judged.cv
-    weights = np.array(judged.ensembler["weights"])
+    scored_blend = submit_blend(Workspace.open(other), MEMBERS, "simplex")
+    assert final.submitted.ensembler == scored_blend.ensembler
+    assert final.submitted.cv == scored_blend.cv
+    weights = np.array(scored_blend.ensembler["weights"])
     parts = [predicted(root, "a-final", "hflip"), predicted(root, "b-final", "plain")]
     blended = np.tensordot(
         weights / weights.sum(), np.stack([part.align(parts[0].ids) for part in parts]), axes=1
@@ -127,7 +127,7 @@ def test_the_same_command_again_trains_nothing_and_finds_its_submission(
     root, final = done
     weights = root / "runs" / "a-final" / "fold-0" / "0002" / "manifest.json"
     before = weights.stat().st_mtime_ns
-    again = made(root)
+    again = final_result(root)
     assert weights.stat().st_mtime_ns == before
     assert not again.submitted.is_new
     assert again.submitted.path == final.submitted.path
@@ -192,7 +192,7 @@ def test_a_member_of_weight_0_stands_in_for_one_that_does_not_fit(fresh: Path) -
 
 
 def test_networks_of_several_seeds_are_blended_seed_by_seed_then_averaged(fresh: Path) -> None:
-    final = made(fresh, "mean", seeds=[0, 1])
+    final = final_result(fresh, "mean", seeds=[0, 1])
     assert final.runs == ("a-final-seed0", "b-final-seed0", "a-final-seed1", "b-final-seed1")
     runs = [
         predicted(fresh, f"{run}-final-seed{seed}", views)
@@ -238,15 +238,15 @@ def test_what_does_not_fit_is_left_out_before_it_starts(fresh: Path) -> None:
 
 def test_a_time_in_which_nothing_fits_names_the_least_one(fresh: Path) -> None:
     paced(fresh, 100)
-    with pytest.raises(ConfigError, match=r"C34 .*the fastest needs 0\.033") as told:
+    with pytest.raises(ConfigError, match=r"C34 .*the fastest needs 0\.033") as raised:
         plan(Workspace.open(fresh), MEMBERS, "mean", hours=0.03, clock=lambda: 0.0)
-    assert told.value.exit_code == 2
-    plan(Workspace.open(fresh), MEMBERS, "mean", hours=float(told.value.hint.split()[1]), clock=lambda: 0.0)
+    assert raised.value.exit_code == 2
+    plan(Workspace.open(fresh), MEMBERS, "mean", hours=float(raised.value.hint.split()[1]), clock=lambda: 0.0)
 
 
 def test_where_epochs_take_longer_than_planned_the_last_network_is_left_out(fresh: Path) -> None:
     paced(fresh, 100)
-    final = made(fresh, "mean", clock=in_epochs(fresh, 150), hours=380 / 3600)
+    final = final_result(fresh, "mean", clock=in_epochs(fresh, 150), hours=380 / 3600)
     assert len(final.runs) == 1
     (left_out,) = final.left_out.values()
     assert left_out == "would miss the deadline"
@@ -276,8 +276,10 @@ def test_a_member_that_cannot_be_trained_again_is_refused(fresh: Path) -> None:
     with pytest.raises(ConfigError, match="C33 .*soup"):
         plan(space, ["runs/s"])
     manifest = fresh / "runs" / "b" / "manifest.json"
-    told = json.loads(manifest.read_text())
-    manifest.write_text(json.dumps({**told, "asked": {**told["asked"], "pseudo_labels": "pseudo_labels/p"}}))
+    content = json.loads(manifest.read_text())
+    manifest.write_text(
+        json.dumps({**content, "asked": {**content["asked"], "pseudo_labels": "pseudo_labels/p"}})
+    )
     with pytest.raises(ConfigError, match="C33 .*teachers"):
         plan(space, ["runs/b"])
     train(fresh, name="d", overrides=["init_from=runs/a"])
@@ -287,7 +289,7 @@ def test_a_member_that_cannot_be_trained_again_is_refused(fresh: Path) -> None:
 
 
 def test_a_run_that_was_trained_otherwise_since_does_not_go_on_under_its_old_name(fresh: Path) -> None:
-    made(fresh, "mean")
+    final_result(fresh, "mean")
     config = json.loads((fresh / "runs" / "b" / "config.json").read_text())
     (fresh / "runs" / "b" / "config.json").write_text(json.dumps({**config, "image_size": 20}))
     with pytest.raises(ConfigError, match=r"C11 .*b-final(.|\n)*rename runs/b-final"):
@@ -329,7 +331,7 @@ def test_a_deadline_keeps_everything_and_the_same_command_ends_with_the_same_sub
     monkeypatch.setattr(late, "is_due", lambda more=0.0: more == planned.blending)
     with pytest.raises(StoppedError, match="all networks are trained, and the blend is left"):
         run_final(space, planned, stop=Stop(deadline=late))
-    assert made(fresh).submitted.path.read_bytes() == done[1].submitted.path.read_bytes()
+    assert final_result(fresh).submitted.path.read_bytes() == done[1].submitted.path.read_bytes()
 
 
 def test_hours_and_time_together_are_refused(capsys: pytest.CaptureFixture[str]) -> None:

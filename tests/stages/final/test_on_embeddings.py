@@ -59,23 +59,25 @@ def predicted(root: Path, run: str) -> Predictions:
 
 
 def test_a_probe_on_all_rows_equals_torchs_own_training(fresh: Path) -> None:
-    made = final(fresh, "probe")
-    assert made.runs == ("probe-final",)
-    found = Embeddings.read(fresh / "runs/bare/embeddings/plain/untrained")
+    result = final(fresh, "probe")
+    assert result.runs == ("probe-final",)
+    embeddings = Embeddings.read(fresh / "runs/bare/embeddings/plain/untrained")
     labels = train_table(fresh).sort_by_id().targets()
-    features = found.train.vectors.astype(np.float64)
+    features = embeddings.train.vectors.astype(np.float64)
     mean, deviation = features.mean(0), features.std(0)
     deviation = np.where(deviation > 1e-6, deviation, 1)
-    shown, asked = (
+    shown, inputs = (
         torch.as_tensor((each.vectors - mean) / deviation, dtype=torch.float32)
-        for each in (found.train, found.test)
+        for each in (embeddings.train, embeddings.test)
     )
     layer = train_layer(shown, labels, np.arange(len(labels)), 3)
-    expected = layer(asked).softmax(1).detach().numpy()
-    np.testing.assert_allclose(predicted(fresh, "probe-final").align(found.test.ids), expected, atol=2e-5)
+    expected = layer(inputs).softmax(1).detach().numpy()
+    np.testing.assert_allclose(
+        predicted(fresh, "probe-final").align(embeddings.test.ids), expected, atol=2e-5
+    )
     assert len(Predictions.read(fresh / "runs/probe-final/predictions/plain/oof.parquet")) == 0
-    assert len(pd.read_csv(made.submitted.path)) == 12
-    assert final(fresh, "probe").submitted.cv == made.submitted.cv
+    assert len(pd.read_csv(result.submitted.path)) == 12
+    assert final(fresh, "probe").submitted.cv == result.submitted.cv
 
 
 def test_bags_on_all_rows_give_a_row_for_each_bag(tmp_path: Path) -> None:
@@ -84,8 +86,8 @@ def test_bags_on_all_rows_give_a_row_for_each_bag(tmp_path: Path) -> None:
     root = draw_bags(tmp_path / "space", bags, [place % 2 for place in range(20)], train=16)
     ordered = ["backbone=embeddings", "backbone.run=bare", "instances=gru", "instances.hidden=2"]
     train(root, [*ordered, "data.order=slice"], name="bags")
-    made = final(root, "bags")
-    assert pd.read_csv(made.submitted.path)["bag"].tolist() == [f"b{place:03d}" for place in range(16, 20)]
+    result = final(root, "bags")
+    assert pd.read_csv(result.submitted.path)["bag"].tolist() == [f"b{place:03d}" for place in range(16, 20)]
 
 
 def test_vectors_of_a_trained_run_are_those_of_its_run_on_all_rows(space: Path) -> None:

@@ -65,8 +65,8 @@ def test_the_best_epoch_is_that_of_the_folds_mean_and_none_where_it_is_the_last(
     first = [line(1, 2, 2, 4, f1=0.5), line(2, 4, 2, 4, f1=0.9), line(3, 6, 2, 4, f1=0.7)]
     second = [line(1, 2, 2, 4, f1=0.5), line(2, 4, 2, 4, f1=0.5), line(3, 6, 2, 4, f1=0.6)]
     run = written(tmp_path, [first, second])
-    found = best_epoch(run, "f1", True)
-    assert found == BestEpoch(2, approx(0.7), approx(0.65))
+    best = best_epoch(run, "f1", True)
+    assert best == BestEpoch(2, approx(0.7), approx(0.65))
     assert best_epoch(run, "f1", False) == BestEpoch(1, approx(0.5), approx(0.65))
     assert best_epoch(run, "log_loss", False) is None, "not every epoch was scored by it"
     assert best_epoch(written(tmp_path / "x", [second]), "f1", True) is None

@@ -24,12 +24,12 @@ def board(
     *rows: tuple[float | None, float | None, int | None], better: str = "higher"
 ) -> tuple[list[Entry], dict[Key, SubmittedAnswers]]:
     """Entries of (cv, leaderboard, rows changed), None where there is no file."""
-    made = [
+    pairs = [
         (replace(ENTRY, number=number, cv=cv, leaderboard=said, better=better), changed)
         for number, (cv, said, changed) in enumerate(rows, 1)
     ]
-    return [entry for entry, _ in made], {
-        entry.key: answers(changed) for entry, changed in made if changed is not None
+    return [entry for entry, _ in pairs], {
+        entry.key: answers(changed) for entry, changed in pairs if changed is not None
     }
 
 

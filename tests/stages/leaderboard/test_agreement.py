@@ -43,7 +43,7 @@ def entries(pairs: Pairs, better: str = "higher") -> list[Entry]:
     ]
 
 
-def found(pairs: Pairs, noise: Noise | None = QUIET) -> Agreement:
+def agreement_of(pairs: Pairs, noise: Noise | None = QUIET) -> Agreement:
     return agreement(entries(pairs), noise)
 
 
@@ -52,7 +52,7 @@ def checks(result: Agreement) -> list[tuple[str, ...]]:
 
 
 def test_the_numbers_are_those_worked_out_by_hand() -> None:
-    result = found([(0.1, 0.1), (0.2, 0.3), (0.3, 0.2), (0.4, 0.4), (0.9, None), (None, 0.2)], None)
+    result = agreement_of([(0.1, 0.1), (0.2, 0.3), (0.3, 0.2), (0.4, 0.4), (0.9, None), (None, 0.2)], None)
     assert result.scored == 4
     assert result.correlation == pytest.approx(1 - 6 * 2 / (4 * 15))  # two ranks differ by one
     assert result.gap == pytest.approx(0)
@@ -66,15 +66,15 @@ def test_submissions_are_taken_in_the_order_of_their_numbers() -> None:
 
 
 def test_too_few_scores_have_a_gap_and_nothing_else() -> None:
-    assert found([]) == Agreement(0, None, None, None, None)
-    assert found([(0.5, None)]).scored == 0
-    two = found([(0.5, 0.4), (0.6, 0.3)])
+    assert agreement_of([]) == Agreement(0, None, None, None, None)
+    assert agreement_of([(0.5, None)]).scored == 0
+    two = agreement_of([(0.5, 0.4), (0.6, 0.3)])
     assert (two.scored, two.correlation, two.trend, two.doubts) == (2, None, None, ())
     assert two.gap == pytest.approx(-0.2)
 
 
 def test_scores_that_are_all_the_same_have_no_correlation() -> None:
-    result = found([(0.5, 0.5), (0.5, 0.6), (0.5, 0.7)])
+    result = agreement_of([(0.5, 0.5), (0.5, 0.6), (0.5, 0.7)])
     assert result.correlation is None
 
 
@@ -82,7 +82,7 @@ def test_scores_that_are_all_the_same_have_no_correlation() -> None:
     ("shift", "doubts"), [(-0.009, []), (-0.011, [LEVEL_CHECKS]), (0.011, [LEVEL_CHECKS])]
 )
 def test_a_gap_beyond_two_errors_is_a_doubt(shift: float, doubts: list[tuple[str, ...]]) -> None:
-    result = found([(cv, cv + shift) for cv in (0.5, 0.52, 0.54, 0.56)])
+    result = agreement_of([(cv, cv + shift) for cv in (0.5, 0.52, 0.54, 0.56)])
     assert checks(result) == doubts
     word = "worse" if shift < 0 else "better"
     for doubt in result.doubts:
@@ -90,39 +90,39 @@ def test_a_gap_beyond_two_errors_is_a_doubt(shift: float, doubts: list[tuple[str
 
 
 def test_a_gap_of_unknown_noise_is_no_doubt() -> None:
-    assert found([(cv, cv - 0.1) for cv in (0.5, 0.52, 0.54, 0.56)], None).doubts == ()
+    assert agreement_of([(cv, cv - 0.1) for cv in (0.5, 0.52, 0.54, 0.56)], None).doubts == ()
 
 
 def test_three_scores_are_too_few_for_a_doubt() -> None:
-    assert found([(cv, cv - 0.1) for cv in (0.5, 0.52, 0.54)]).doubts == ()
+    assert agreement_of([(cv, cv - 0.1) for cv in (0.5, 0.52, 0.54)]).doubts == ()
 
 
 def test_one_submission_apart_from_the_others_is_a_doubt() -> None:
     pairs = [(0.5, 0.5), (0.52, 0.52), (0.54, 0.54), (0.56, 0.569), (0.58, 0.58)]
-    result = found(pairs)
+    result = agreement_of(pairs)
     assert checks(result) == [OUTLIER_CHECKS]
     assert (
         result.doubts[0].what == "the gap of submission 4 differs by +0.0090 from that of the others, "
         "2.2 times the noise"
     )
-    assert checks(found([*pairs[:3], (0.56, 0.567), pairs[4]])) == []
-    assert found(pairs, None).doubts == ()
+    assert checks(agreement_of([*pairs[:3], (0.56, 0.567), pairs[4]])) == []
+    assert agreement_of(pairs, None).doubts == ()
 
 
 def test_ranking_against_each_other_is_a_doubt_unless_all_scores_are_alike() -> None:
     against = [(0.500, 0.505), (0.502, 0.503), (0.503, 0.502), (0.505, 0.500)]
-    assert checks(found(against)) == [ORDER_CHECKS]
+    assert checks(agreement_of(against)) == [ORDER_CHECKS]
     alike = [(0.5 + (cv - 0.5) / 10, 0.5 + (said - 0.5) / 10) for cv, said in against]
-    assert checks(found(alike)) == []
+    assert checks(agreement_of(alike)) == []
 
 
 def test_a_gap_that_widens_with_each_submission_is_a_doubt() -> None:
     widening = [(0.50, 0.50), (0.51, 0.509), (0.52, 0.518), (0.53, 0.527), (0.54, 0.536)]
-    result = found(widening)
+    result = agreement_of(widening)
     assert result.trend == pytest.approx(-0.001)
     assert result.trend_chance == pytest.approx(2 / 120)  # one order of 5! and its reverse
     assert checks(result) == [TREND_CHECKS]
-    assert checks(found(widening[:4])) == []  # 2 / 24 is chance
+    assert checks(agreement_of(widening[:4])) == []  # 2 / 24 is chance
 
 
 def test_where_lower_is_better_a_gap_above_0_is_the_worse_one() -> None:

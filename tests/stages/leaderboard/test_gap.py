@@ -33,10 +33,10 @@ def workspace(tmp_path: Path) -> Workspace:
     return competition(tmp_path)
 
 
-def found(space: Workspace, cv: float, said: float, better: str = "higher") -> Gap:
-    made = explain_gap(space, entries([(cv, said)], better), QUIET)
-    assert made is not None
-    return made
+def gap_of(space: Workspace, cv: float, said: float, better: str = "higher") -> Gap:
+    gap = explain_gap(space, entries([(cv, said)], better), QUIET)
+    assert gap is not None
+    return gap
 
 
 def codes(gap: Gap) -> list[tuple[str, str]]:
@@ -49,7 +49,7 @@ def look(space: Workspace, folds: str = "") -> None:
 
 def test_a_gap_that_luck_gives_asks_for_no_evidence(workspace: Workspace) -> None:
     look(workspace)
-    gap = found(workspace, 0.5, 0.495)
+    gap = gap_of(workspace, 0.5, 0.495)
     assert gap.sampling_noise == pytest.approx((-1.96 * 0.005, 1.96 * 0.005))
     assert gap.explained
     assert gap.evidence == ()
@@ -57,30 +57,30 @@ def test_a_gap_that_luck_gives_asks_for_no_evidence(workspace: Workspace) -> Non
 
 def test_a_leaderboard_that_is_worse_comes_from_leaks_in_the_folds_or_a_shift(workspace: Workspace) -> None:
     look(workspace)
-    gap = found(workspace, 0.5, 0.45)
+    gap = gap_of(workspace, 0.5, 0.45)
     assert codes(gap) == [("leak", "K05"), ("shift", "K14")]
     assert gap.evidence[0].fix == "data.group=auto"
-    assert codes(found(workspace, 0.5, 0.55, "lower")) == codes(gap)
+    assert codes(gap_of(workspace, 0.5, 0.55, "lower")) == codes(gap)
 
 
 def test_a_leaderboard_that_is_better_comes_from_known_test_rows_or_a_shift(workspace: Workspace) -> None:
     look(workspace)
-    assert codes(found(workspace, 0.5, 0.55)) == [("leak", "K06"), ("shift", "K14")]
+    assert codes(gap_of(workspace, 0.5, 0.55)) == [("leak", "K06"), ("shift", "K14")]
 
 
 def test_what_was_found_of_other_folds_is_no_evidence_of_a_leak(workspace: Workspace) -> None:
     look(workspace, "f" * 64)
-    gap = found(workspace, 0.5, 0.45)
+    gap = gap_of(workspace, 0.5, 0.45)
     assert codes(gap) == [("shift", "K14")]
     assert "used other folds" in gap.unknown
 
 
 def test_without_a_look_nothing_is_guessed(workspace: Workspace) -> None:
-    gap = found(workspace, 0.5, 0.45)
+    gap = gap_of(workspace, 0.5, 0.45)
     assert gap.evidence == ()
     assert gap.unknown.startswith("run kit check to look")
     save_findings(workspace.root, Run(workspace.runs / "a").folds().fingerprint(), [ODD])
-    assert "found neither a leak nor a shift" in found(workspace, 0.5, 0.45).unknown
+    assert "found neither a leak nor a shift" in gap_of(workspace, 0.5, 0.45).unknown
 
 
 def test_findings_are_kept_with_their_first_cases_and_damage_is_as_none(tmp_path: Path) -> None:
@@ -106,6 +106,6 @@ def test_the_board_tells_it_and_gap_alone_gives_json(workspace: Workspace, kit: 
     _, _, said = kit("board")
     assert "gap of leaderboard and cv -0.7889, sampling noise -0.3" in said
     assert "  leak: K05 52 pairs\n    effect: flatters\n    fix: data.group=auto\n" in said
-    told = json.loads(kit("board", "explain-gap", "--json")[1])
-    assert [one["code"] for one in told["evidence"]] == ["K05", "K14"]
-    assert told["explained"] is False
+    report = json.loads(kit("board", "explain-gap", "--json")[1])
+    assert [one["code"] for one in report["evidence"]] == ["K05", "K14"]
+    assert report["explained"] is False

@@ -34,14 +34,14 @@ RIGHT = float((SHARES.argmax(axis=1) == TRUTH).mean())
 
 @pytest.mark.parametrize("rows", [100, 600])
 def test_the_error_of_accuracy_is_that_of_a_share(rows: int) -> None:
-    found = error(Metric.open("accuracy"), TRUTH, SHARES, rows)
-    assert found == pytest.approx(math.sqrt(RIGHT * (1 - RIGHT) / rows), rel=0.1)
+    standard_error = error(Metric.open("accuracy"), TRUTH, SHARES, rows)
+    assert standard_error == pytest.approx(math.sqrt(RIGHT * (1 - RIGHT) / rows), rel=0.1)
 
 
 def test_the_error_of_log_loss_is_that_of_a_mean() -> None:
     losses = -np.log(SHARES[np.arange(3000), TRUTH])
-    found = error(Metric.open("log_loss"), TRUTH, SHARES, 400)
-    assert found == pytest.approx(losses.std() / math.sqrt(400), rel=0.1)
+    standard_error = error(Metric.open("log_loss"), TRUTH, SHARES, 400)
+    assert standard_error == pytest.approx(losses.std() / math.sqrt(400), rel=0.1)
 
 
 def test_the_error_of_macro_f1_is_what_sklearn_gives_on_other_draws() -> None:
@@ -61,8 +61,8 @@ class Plain(Metric):
 
 
 def test_a_metric_without_shortcuts_has_the_same_error() -> None:
-    found = error(Plain(), TRUTH, SHARES, 300)
-    assert found == pytest.approx(math.sqrt(RIGHT * (1 - RIGHT) / 300), rel=0.1)
+    standard_error = error(Plain(), TRUTH, SHARES, 300)
+    assert standard_error == pytest.approx(math.sqrt(RIGHT * (1 - RIGHT) / 300), rel=0.1)
 
 
 def test_samples_without_a_score_are_left_out_and_most_must_have_one(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -100,8 +100,8 @@ def test_copies_in_a_group_say_no_more_than_one_row() -> None:
     groups = np.repeat([f"g{n}" for n in range(3000)], 10)
     truth, shares = np.repeat(TRUTH, 10), np.repeat(SHARES, 10, axis=0)
     order = np.random.default_rng(1).permutation(30000)
-    found = error(Metric.open("accuracy"), truth[order], shares[order], 1000, groups[order])
-    assert found == pytest.approx(math.sqrt(RIGHT * (1 - RIGHT) / 100), rel=0.1)
+    standard_error = error(Metric.open("accuracy"), truth[order], shares[order], 1000, groups[order])
+    assert standard_error == pytest.approx(math.sqrt(RIGHT * (1 - RIGHT) / 100), rel=0.1)
 
 
 @pytest.fixture
@@ -117,26 +117,26 @@ def entry_noise(workspace: Workspace) -> Noise:
 
 
 def test_the_parts_of_the_test_set_have_errors_of_their_own(workspace: Workspace) -> None:
-    found = entry_noise(workspace)
-    assert (found.metric, found.number, found.rows, found.by_groups) == ("accuracy", 1, 9, False)
+    result = entry_noise(workspace)
+    assert (result.metric, result.number, result.rows, result.by_groups) == ("accuracy", 1, 9, False)
 
     def by_hand(rows: int) -> object:  # six of nine are right
         return pytest.approx(math.sqrt(2 / 9 / rows), rel=0.15)
 
-    assert found.of_cv == by_hand(9)
-    assert found.test == (4, by_hand(4))
-    assert found.public == (1, by_hand(1))
-    assert found.private == (3, by_hand(3))
-    assert (found.of_leaderboard, found.of_final) == (found.public[1], found.private[1])
-    assert found.of_gap == pytest.approx((found.of_leaderboard**2 + found.of_cv**2) ** 0.5)
+    assert result.of_cv == by_hand(9)
+    assert result.test == (4, by_hand(4))
+    assert result.public == (1, by_hand(1))
+    assert result.private == (3, by_hand(3))
+    assert (result.of_leaderboard, result.of_final) == (result.public[1], result.private[1])
+    assert result.of_gap == pytest.approx((result.of_leaderboard**2 + result.of_cv**2) ** 0.5)
 
 
 def test_without_a_public_share_the_whole_test_set_counts(tmp_path: Path) -> None:
     space = competition(tmp_path)
     blend(space, ["b"])
-    found = entry_noise(space)
-    assert (found.public, found.private, found.by_groups) == (None, None, True)
-    assert found.of_leaderboard == found.of_final == found.test[1]
+    result = entry_noise(space)
+    assert (result.public, result.private, result.by_groups) == (None, None, True)
+    assert result.of_leaderboard == result.of_final == result.test[1]
 
 
 def test_a_fitted_ensembler_is_taken_as_it_was_fitted(tmp_path: Path) -> None:

@@ -83,6 +83,6 @@ def test_several_labels_in_columns_decide_together(shape: str, tmp_path: Path) -
     other = written(tmp_path, "b", f"id,ant,bee,cat\nx,{cells[0]}\ny,{cells[0]}\n")
     for file in (one, other):
         file.with_suffix(".json").write_text(json.dumps({"format": {"name": shape}, "multi_label": True}))
-    found = [read_answers(file) for file in (one, other)]
-    assert found[0].decisions == ("ant bee", "no label")
-    assert changes(*found) == (Change("no label", "ant bee", ("y",)),)
+    answers = [read_answers(file) for file in (one, other)]
+    assert answers[0].decisions == ("ant bee", "no label")
+    assert changes(*answers) == (Change("no label", "ant bee", ("y",)),)

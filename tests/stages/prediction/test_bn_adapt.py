@@ -68,12 +68,12 @@ def adapted_by_hand(predictor: Predictor, images: Tensor, prior: int) -> nn.Modu
 @pytest.mark.parametrize("split", ["test", "oof"])
 @pytest.mark.parametrize("prior", [0, 16])
 def test_each_split_is_predicted_by_statistics_of_its_own_rows(space: Path, split: str, prior: int) -> None:
-    (made,) = tta(space, ["runs/a"], "hflip", bn_adapt=prior)
-    assert made.member == f"runs/a@hflip-bn{prior}"
-    found = read(space, f"hflip-bn{prior}", split)
-    assert found.provenance.bn_adapt == prior
+    (result,) = tta(space, ["runs/a"], "hflip", bn_adapt=prior)
+    assert result.member == f"runs/a@hflip-bn{prior}"
+    predictions = read(space, f"hflip-bn{prior}", split)
+    assert predictions.provenance.bn_adapt == prior
     for fold in (0, 1):
-        rows = found.take(found.folds == fold)
+        rows = predictions.take(predictions.folds == fold)
         path = checkpoints.newest(space / f"runs/a/fold-{fold}")
         assert path is not None
         predictor = restore(checkpoints.load(path), space, torch.device("cpu"))
@@ -118,20 +118,20 @@ def test_the_statistics_of_equal_batches_are_torchs_update_bn() -> None:
     reference = Small()
     reference.drop.p = 0.0
     update_bn((batch.images for batch in batches(8, 8, 8)), reference)
-    found = adapt_batch_norm(Small(), batches(8, 8, 8), 24, 0, FLOAT)
-    for ours, theirs in zip(found.buffers(), reference.buffers(), strict=True):
+    network = adapt_batch_norm(Small(), batches(8, 8, 8), 24, 0, FLOAT)
+    for ours, theirs in zip(network.buffers(), reference.buffers(), strict=True):
         torch.testing.assert_close(ours, theirs)
-    assert not any(module.training for module in found.modules())
-    assert all(norm.momentum == 0.1 for norm in (found.first, found.second))  # type: ignore[union-attr]
+    assert not any(module.training for module in network.modules())
+    assert all(norm.momentum == 0.1 for norm in (network.first, network.second))  # type: ignore[union-attr]
 
 
 def test_batches_of_other_sizes_weigh_their_rows() -> None:
-    found = adapt_batch_norm(Small(), batches(8, 4, 3), 15, 0, FLOAT)
+    network = adapt_batch_norm(Small(), batches(8, 4, 3), 15, 0, FLOAT)
     images = torch.cat([batch.images for batch in batches(8, 4, 3)]).float() / 255
-    torch.testing.assert_close(found.first.running_mean, images.mean((0, 2, 3)))  # type: ignore[union-attr]
+    torch.testing.assert_close(network.first.running_mean, images.mean((0, 2, 3)))  # type: ignore[union-attr]
     parts = images.split((8, 4, 3))
     variance = sum(len(part) / 15 * part.transpose(0, 1).flatten(1).var(1) for part in parts)
-    torch.testing.assert_close(found.first.running_var, variance)  # type: ignore[union-attr]
+    torch.testing.assert_close(network.first.running_var, variance)  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize("rows", [1, 47, 64, 65, 129, 6401, 1_000_003])
@@ -197,8 +197,8 @@ def test_an_executor_is_refused(space: Path) -> None:
 
 def test_kit_final_refuses_it_and_hints_name_the_option(space: Path) -> None:
     tta(space, ["runs/a"], "hflip", "geometric", bn_adapt=16)
-    found = read(space, "hflip-geometric-bn16", "test").provenance
-    command = predict_command("a", "hflip-geometric-bn16", space, found)
+    provenance = read(space, "hflip-geometric-bn16", "test").provenance
+    command = predict_command("a", "hflip-geometric-bn16", space, provenance)
     assert command == "kit tta --checkpoints runs/a --views hflip --merge geometric --bn-adapt 16"
     with pytest.raises(ConfigError, match="C33.*adapts batch norm"):
         find_asked(Workspace.open(space), "a@hflip-geometric-bn16", Run(space / "runs/a"))

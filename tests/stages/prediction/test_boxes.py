@@ -70,34 +70,34 @@ def read(file: Path) -> dict[str, list[float]]:
 def test_the_boxes_of_a_run_hold_what_tells_the_classes_apart(tmp_path: Path) -> None:
     corners = draw(tmp_path)
     train(tmp_path, name="a")
-    made = boxes(tmp_path, "runs/a")
-    found = read(made.file)
-    assert (made.rows, made.whole, set(found)) == ((40, 8), 0, set(corners))
-    assert made.area < 0.35
+    result = boxes(tmp_path, "runs/a")
+    boxes_by_id = read(result.file)
+    assert (result.rows, result.whole, set(boxes_by_id)) == ((40, 8), 0, set(corners))
+    assert result.area < 0.35
     held = []
     for name, (x, y) in corners.items():
         centre_x, centre_y = 100 * (x + OBJECT / 2) / SIDE, 100 * (y + OBJECT / 2) / SIDE
-        left, top, wide, tall = found[name]
+        left, top, wide, tall = boxes_by_id[name]
         held.append(left <= centre_x <= left + wide and top <= centre_y <= top + tall)
     assert np.mean(held) > 0.9
     assert np.mean(held[40:]) > 0.8  # rows of the test table
 
 
 def test_a_second_run_trains_on_the_crops(space: Path) -> None:
-    found = read(boxes(space, "runs/a").file)
+    boxes_by_id = read(boxes(space, "runs/a").file)
     opened = Workspace.open(space, ["data.box=boxes.csv"])
     table = train_table(space, opened.competition.data).sort_by_id()
     whole = cv2.imread(str(space / "data/images/003.png"))
     assert whole is not None
     across, down = whole.shape[1] / 100, whole.shape[0] / 100
     pixels = ImageSource.open(opened.competition.data).read(table.paths[3]).pixels
-    x, y, wide, tall = found["003"]
+    x, y, wide, tall = boxes_by_id["003"]
     wanted = (round((y + tall) * down) - round(y * down), round((x + wide) * across) - round(x * across))
     assert pixels.shape[:2] == wanted
     changed = ["epochs=1", "data.box=boxes.csv", "data.box_margin=0.1"]
     train(space, name="b", overrides=changed)
-    (made,) = tta(Workspace.open(space, changed), ["runs/b"])
-    assert (made.folder / "test.parquet").is_file()
+    (result,) = tta(Workspace.open(space, changed), ["runs/b"])
+    assert (result.folder / "test.parquet").is_file()
     with pytest.raises(ConfigError, match=r"trained with data\.box"):
         boxes(Workspace.open(space, changed), "runs/b")
 

@@ -34,14 +34,14 @@ def shown(root: Path, name: str) -> torch.Tensor:
 
 
 def test_every_folds_network_embeds_every_row(space: Path) -> None:
-    (made,) = embed(space, ["runs/a"])
-    assert (made.member, made.folds, made.rows) == ("runs/a@plain", ("0", "1"), (60, 12))
-    for fold in made.folds:
-        found = read(space, fold)
-        assert found.train.ids.tolist() == [f"{n:03d}" for n in range(60)]
-        assert found.test.ids.tolist() == [f"{n:03d}" for n in range(60, 72)]
-        assert found.train.features == found.test.features == made.features
-        lengths = np.linalg.norm(found.train.vectors.astype(np.float64), axis=1)
+    (result,) = embed(space, ["runs/a"])
+    assert (result.member, result.folds, result.rows) == ("runs/a@plain", ("0", "1"), (60, 12))
+    for fold in result.folds:
+        embeddings = read(space, fold)
+        assert embeddings.train.ids.tolist() == [f"{n:03d}" for n in range(60)]
+        assert embeddings.test.ids.tolist() == [f"{n:03d}" for n in range(60, 72)]
+        assert embeddings.train.features == embeddings.test.features == result.features
+        lengths = np.linalg.norm(embeddings.train.vectors.astype(np.float64), axis=1)
         np.testing.assert_allclose(lengths, 1, atol=1e-3)
     assert not np.allclose(read(space, "0").test.vectors, read(space, "1").test.vectors, atol=0.01)
 
@@ -54,8 +54,10 @@ def test_a_vector_is_the_direction_of_the_mean_of_the_views_unit_features(space:
     with torch.no_grad():
         pooled = model.network.embed(torch.stack([pixels, pixels.flip(1)]).permute(0, 3, 1, 2)).double()
     mean = (pooled / pooled.norm(dim=1, keepdim=True)).mean(0)
-    found = read(space, "1", "hflip").test
-    np.testing.assert_allclose(found.vectors[found.ids == "065"][0], (mean / mean.norm()).numpy(), atol=2e-3)
+    embeddings = read(space, "1", "hflip").test
+    np.testing.assert_allclose(
+        embeddings.vectors[embeddings.ids == "065"][0], (mean / mean.norm()).numpy(), atol=2e-3
+    )
 
 
 def test_what_is_there_is_not_computed_again(space: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -83,8 +85,8 @@ def test_a_row_without_an_image_has_zeros(space: Path) -> None:
         embed(space, ["runs/a"])
     with pytest.warns(KitWarning, match="class prior"):
         embed(Workspace.open(space, ["data.on_unreadable_test=class_prior"]), ["runs/a"])
-    found = read(space).test
-    assert found.ids[~found.has_image()].tolist() == ["070"]
+    embeddings = read(space).test
+    assert embeddings.ids[~embeddings.has_image()].tolist() == ["070"]
 
 
 @pytest.mark.parametrize(("weight", "says"), [(0.0, "all features are zero"), (float("nan"), "length nan")])
@@ -112,8 +114,8 @@ def test_damaged_embeddings_are_refused_by_their_hash(space: Path) -> None:
 
 def test_a_network_without_training_embeds_as_a_run_of_its_own(space: Path) -> None:
     workspace = Workspace.open(space)
-    made = embed_untrained(workspace, "bare")
-    assert (made.member, made.folds) == ("runs/bare@plain", ("untrained",))
+    result = embed_untrained(workspace, "bare")
+    assert (result.member, result.folds) == ("runs/bare@plain", ("untrained",))
     assert (space / "runs/bare/folds.csv").read_text() == (space / "runs/a/folds.csv").read_text()
     assert not embed_untrained(workspace, "bare").computed
     assert {one.run.name: one.state for one in all_records(workspace)} == {

@@ -76,7 +76,7 @@ def jobs(space: Path, monkeypatch: pytest.MonkeyPatch) -> list[ShardJob]:
 
 
 def test_parts_end_where_batches_do_and_come_to_the_same_bytes(space: Path, jobs: list[ShardJob]) -> None:
-    found = files(space, "hflip")
+    contents = files(space, "hflip")
     assert sum(len(job.rows) for job in jobs) == 60 + 2 * 12
     assert len(jobs) > 6
     for split in ("oof", "test"):
@@ -86,8 +86,8 @@ def test_parts_end_where_batches_do_and_come_to_the_same_bytes(space: Path, jobs
     for file in (space / "runs/a/predictions/hflip").iterdir():
         file.unlink()
     tta(space, ["runs/a"], "hflip")
-    assert found == files(space, "hflip")
-    assert len(found) == 2
+    assert contents == files(space, "hflip")
+    assert len(contents) == 2
 
 
 def test_processes_come_to_the_same_bytes_with_a_worker_killed(
@@ -102,23 +102,23 @@ def test_processes_come_to_the_same_bytes_with_a_worker_killed(
     assert "tta: a@odd oof fold 1: 30 rows, 2 views" in said.err
     assert "tta: a@odd test: 12 rows, 2 views" in said.err
     assert said.out == "runs/a@odd\n"
-    found = files(space, "odd")
+    contents = files(space, "odd")
     for file in (space / "runs/a/predictions/odd").iterdir():
         file.unlink()
     assert run(["tta", "--checkpoints", "runs/a", "--views", "odd"]) == 0
-    assert found == files(space, "odd")
+    assert contents == files(space, "odd")
 
 
 def test_a_policy_by_an_executor_is_the_same(space: Path) -> None:
     choose_views(by(space, "in_process"), ["runs/a"], "hflip", "greedy")
-    found = files(space, "hflip-greedy")
+    contents = files(space, "hflip-greedy")
     for folder in (space / "runs/a/predictions").glob("*[!n]"):
         if folder.name != "plain":
             for file in folder.iterdir():
                 file.unlink()
     choose_views(space, ["runs/a"], "hflip", "greedy")
-    assert found == files(space, "hflip-greedy")
-    assert found
+    assert contents == files(space, "hflip-greedy")
+    assert contents
 
 
 def test_a_worker_with_another_kit_other_plugins_or_images_is_refused(jobs: list[ShardJob]) -> None:
@@ -135,10 +135,10 @@ def test_a_worker_with_another_kit_other_plugins_or_images_is_refused(jobs: list
 
 def test_asked_to_stop_a_part_ends_after_a_batch_and_keeps_it(jobs: list[ShardJob]) -> None:
     assert len(jobs[0].rows) > 8
-    found = finish(predict_shard(jobs[0], Stop(requested=signal.SIGTERM)))
-    assert np.isfinite(found[:8]).all()
-    assert np.isnan(found[8:, 0]).all()
-    assert np.array_equal(found[:8], finish(predict_shard(jobs[0], Stop()))[:8])
+    probabilities = finish(predict_shard(jobs[0], Stop(requested=signal.SIGTERM)))
+    assert np.isfinite(probabilities[:8]).all()
+    assert np.isnan(probabilities[8:, 0]).all()
+    assert np.array_equal(probabilities[:8], finish(predict_shard(jobs[0], Stop()))[:8])
 
 
 def test_an_error_ends_it_with_its_code_and_writes_nothing(

@@ -47,13 +47,13 @@ def test_held_out_rows_come_from_the_checkpoint_that_never_saw_them(space: Path)
 
 
 def test_every_test_row_is_predicted_by_every_fold(space: Path) -> None:
-    (made,) = tta(space, ["runs/a"], "d4")
-    found = read(space, "d4", "test")
-    assert made.views == 8
-    assert sorted(zip(found.ids.tolist(), found.folds.tolist(), strict=True)) == [
+    (result,) = tta(space, ["runs/a"], "d4")
+    predictions = read(space, "d4", "test")
+    assert result.views == 8
+    assert sorted(zip(predictions.ids.tolist(), predictions.folds.tolist(), strict=True)) == [
         (f"{n:03d}", fold) for n in range(60, 72) for fold in (0, 1)
     ]
-    assert found.mean().ids.tolist() == [f"{n:03d}" for n in range(60, 72)]
+    assert predictions.mean().ids.tolist() == [f"{n:03d}" for n in range(60, 72)]
 
 
 def test_views_are_averaged_over_each_folds_own_network(space: Path) -> None:
@@ -67,8 +67,8 @@ def test_views_are_averaged_over_each_folds_own_network(space: Path) -> None:
 
     pixels = torch.from_numpy(center_crop(Geometry(20, "short_side").apply(image), 16, 1.0).copy())
     shown = torch.stack([pixels, pixels.flip(1)]).permute(0, 3, 1, 2)
-    found = read(space, "hflip", "test")
-    saved = found.probabilities[(found.ids == "065") & (found.folds == 1)][0]
+    predictions = read(space, "hflip", "test")
+    saved = predictions.probabilities[(predictions.ids == "065") & (predictions.folds == 1)][0]
     np.testing.assert_allclose(saved, model.probabilities(shown).mean(0).numpy(), atol=1e-5)
 
 
@@ -96,8 +96,8 @@ def test_a_fold_at_a_time_makes_the_same_as_all_at_once(space: Path) -> None:
 
 
 def test_an_earlier_checkpoint_has_a_folder_of_its_own(space: Path) -> None:
-    (made,) = tta(space, [space / "runs/a/fold-0/0001"], "plain")
-    assert made.member == "runs/a@plain-0001"
+    (result,) = tta(space, [space / "runs/a/fold-0/0001"], "plain")
+    assert result.member == "runs/a@plain-0001"
     assert not np.allclose(
         read(space, "plain-0001", "oof").probabilities,
         read(space, "plain", "oof").take(np.arange(30)).probabilities,
@@ -126,9 +126,11 @@ def test_a_bad_test_image_stops_and_with_prior_loses_no_row(space: Path) -> None
     config = Workspace.open(space, ["data.on_unreadable_test=class_prior"])
     with pytest.warns(KitWarning, match="predicted as the class prior"):
         tta(config, ["runs/a"], "plain")
-    found = read(space, "plain", "test").mean()
-    assert len(found) == 12
-    np.testing.assert_allclose(found.align(["063"], allow_extra=True)[0], [1 / 3, 1 / 3, 1 / 3], atol=1e-6)
+    predictions = read(space, "plain", "test").mean()
+    assert len(predictions) == 12
+    np.testing.assert_allclose(
+        predictions.align(["063"], allow_extra=True)[0], [1 / 3, 1 / 3, 1 / 3], atol=1e-6
+    )
 
 
 def test_other_rows_than_the_run_was_trained_on_are_refused(space: Path) -> None:
@@ -173,9 +175,9 @@ def test_each_fold_says_of_the_rows_it_trained_on_what_it_says_of_copies_among_t
     sample.write_text("\n".join(["id,label", *(f"copy-{name},blob" for name in ids)]) + "\n")
     tta(space, ["runs/a"], "hflip", rows="both")
     folder = space / "runs" / "a" / "predictions" / "hflip"
-    found, test = (Predictions.read(folder / f"{split}.parquet") for split in ("train", "test"))
+    train_rows, test = (Predictions.read(folder / f"{split}.parquet") for split in ("train", "test"))
     for fold in (0, 1):
-        own, copies = found.take(found.folds == fold), test.take(test.folds == fold)
+        own, copies = train_rows.take(train_rows.folds == fold), test.take(test.folds == fold)
         assert set(own.ids.tolist()) == set(folds.ids[~folds.oof_mask(fold)].tolist())
         expected = copies.align([f"copy-{name}" for name in own.ids.tolist()], allow_extra=True)
         np.testing.assert_allclose(own.probabilities, expected, atol=1e-6)

@@ -71,8 +71,8 @@ def space(trained: Path, tmp_path: Path) -> Path:
 
 
 def predict(root: Path, *overrides: str, path: str = "runs/a", views: object = "plain") -> TtaResult:
-    (made,) = tta(Workspace.open(root, overrides), [path], views)
-    return made
+    (result,) = tta(Workspace.open(root, overrides), [path], views)
+    return result
 
 
 def read(root: Path, split: str, views: str = "plain", run: str = "a") -> Predictions:
@@ -149,8 +149,8 @@ def test_a_loss_that_changed_since_training_is_said_and_predicts_again(tmp_path:
 
 def test_folds_predicted_one_after_the_other_are_together(space: Path) -> None:
     predict(space, path="runs/a/fold-0", views="hflip")
-    made = predict(space, path="runs/a/fold-1", views="hflip")
-    assert made.folds == (0, 1)
+    result = predict(space, path="runs/a/fold-1", views="hflip")
+    assert result.folds == (0, 1)
     assert set(read(space, "test", "hflip").folds.tolist()) == {0, 1}
     assert len(read(space, "oof", "hflip")) == 60
     assert set(read(space, "oof", "hflip").provenance.checkpoints) == {"0", "1"}
@@ -169,9 +169,9 @@ def test_a_fold_whose_checkpoint_is_gone_is_not_kept(space: Path) -> None:
 def test_scores_are_of_the_metric_and_labels_that_are_asked_for(space: Path) -> None:
     predict(space)
     before = read(space, "oof")
-    made = predict(space, "metric=auc")
-    assert not made.computed
-    assert "auc" in made.scores
+    result = predict(space, "metric=auc")
+    assert not result.computed
+    assert "auc" in result.scores
     assert "auc" in read(space, "oof").provenance.require_scores()
     assert np.array_equal(read(space, "oof").probabilities, before.probabilities)
 
@@ -179,15 +179,15 @@ def test_scores_are_of_the_metric_and_labels_that_are_asked_for(space: Path) -> 
 def test_the_workers_asked_for_load_the_images(space: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from kit.experiment.prediction_file import prediction_batches
 
-    asked = []
+    worker_counts = []
 
     def noted(loaded: Loaded, experiment: Experiment, *more: Any) -> PlainBatches:
-        asked.append(experiment.workers)
+        worker_counts.append(experiment.workers)
         return prediction_batches(loaded, experiment, *more)
 
     monkeypatch.setattr(sys.modules["kit.stages.prediction.tta"], "prediction_batches", noted)
     predict(space, "workers=1", views="hflip")
-    assert set(asked) == {1}
+    assert set(worker_counts) == {1}
 
 
 def test_without_any_usable_test_image_every_row_gets_the_prior(space: Path) -> None:
@@ -203,15 +203,15 @@ def test_rows_that_several_folds_hold_out_are_scored_by_their_mean(tmp_path: Pat
     (root / "plugins/splitter").mkdir(parents=True)
     (root / "plugins/splitter/twice.py").write_text(TWICE)
     train(root, name="a")
-    found = read(root, "oof")
-    assert len(found) == 2 * 54
-    assert "000" not in found.ids
-    assert set(found.provenance.require_fold_scores()) == {"0", "1", "2", "3"}
-    mean = found.mean()
+    predictions = read(root, "oof")
+    assert len(predictions) == 2 * 54
+    assert "000" not in predictions.ids
+    assert set(predictions.provenance.require_fold_scores()) == {"0", "1", "2", "3"}
+    mean = predictions.mean()
     truth = np.array([int(name) % 3 for name in mean.ids.tolist()])
-    assert found.provenance.require_scores()["accuracy"] == pytest.approx(
+    assert predictions.provenance.require_scores()["accuracy"] == pytest.approx(
         (mean.probabilities.argmax(1) == truth).mean()
     )
-    made = predict(root)
-    assert dict(made.plain) == pytest.approx(dict(made.scores))
+    result = predict(root)
+    assert dict(result.plain) == pytest.approx(dict(result.scores))
     assert len(read(root, "test")) == 4 * 12

@@ -48,20 +48,20 @@ def runs(trained: Path, tmp_path: Path) -> Path:
 @pytest.fixture
 def reads(monkeypatch: pytest.MonkeyPatch) -> Counter[tuple[str, str]]:
     """How often each image was taken from the cache, by the cache's folder and the image's name."""
-    found: Counter[tuple[str, str]] = Counter()
+    counts: Counter[tuple[str, str]] = Counter()
     real = Cache.__getitem__
 
     def noted(cache: Cache, row: int) -> np.ndarray:
-        found[cache.file.parent.name.rpartition("-")[0], cache.paths[row].stem] += 1
+        counts[cache.file.parent.name.rpartition("-")[0], cache.paths[row].stem] += 1
         return real(cache, row)
 
     monkeypatch.setattr(Cache, "__getitem__", noted)
-    return found
+    return counts
 
 
 def files(root: Path, views: str) -> dict[str, Predictions]:
-    found = root.glob(f"runs/*/predictions/{views}/*.parquet")
-    return {f"{file.parts[-4]} {file.stem}": Predictions.read(file) for file in found}
+    paths = root.glob(f"runs/*/predictions/{views}/*.parquet")
+    return {f"{file.parts[-4]} {file.stem}": Predictions.read(file) for file in paths}
 
 
 def same(one: dict[str, Predictions], other: dict[str, Predictions]) -> bool:
@@ -90,7 +90,7 @@ def test_other_folds_and_batches_share_the_pass_and_another_geometry_has_its_own
 
 
 def test_predicting_together_is_predicting_run_by_run_to_the_bit(runs: Path) -> None:
-    together = [made.member for made in tta(runs, [f"runs/{name}" for name in RUNS], "flip")]
+    together = [result.member for result in tta(runs, [f"runs/{name}" for name in RUNS], "flip")]
     assert together == [f"runs/{name}@flip" for name in RUNS]
     before = files(runs, "flip")
     for name in RUNS:
@@ -119,8 +119,8 @@ def test_only_what_is_missing_is_predicted(runs: Path, reads: Counter[tuple[str,
     tta(runs, ["runs/a", "runs/b/fold-1"], "hflip")
     before = files(runs, "hflip")
     reads.clear()
-    found = tta(runs, ["runs/a", "runs/b"], "hflip")
-    assert [made.computed for made in found] == [False, True]
+    results = tta(runs, ["runs/a", "runs/b"], "hflip")
+    assert [result.computed for result in results] == [False, True]
     held_out = Run(runs / "runs/b").folds().oof_mask(0)
     assert sum(reads.values()) == held_out.sum() + 12
     kept = files(runs, "hflip")["b test"]

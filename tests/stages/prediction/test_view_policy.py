@@ -25,49 +25,49 @@ def read(space: Path, views: str, split: str = "oof") -> Predictions:
     return Predictions.read(space / "runs" / "a" / "predictions" / views / f"{split}.parquet")
 
 
-def truth_of(space: Path, found: Predictions) -> np.ndarray:
+def truth_of(space: Path, predictions: Predictions) -> np.ndarray:
     table = train_table(space, Workspace.open(space).competition.data)
-    return table.targets()[[table.ids.tolist().index(name) for name in found.ids.tolist()]]
+    return table.targets()[[table.ids.tolist().index(name) for name in predictions.ids.tolist()]]
 
 
 def test_a_folds_rows_are_averaged_by_the_choice_that_the_other_folds_made(space: Path) -> None:
-    (made,) = choose_views(space, ["runs/a"], "d4")
-    found, views = (
+    (result,) = choose_views(space, ["runs/a"], "d4")
+    predictions, views = (
         read(space, "d4-greedy"),
         [read(space, "plain"), *(read(space, f"d4-{n}") for n in range(1, 8))],
     )
-    assert all(view.ids.tolist() == found.ids.tolist() for view in views)
-    shares, truth = np.stack([view.probabilities for view in views]), truth_of(space, found)
+    assert all(view.ids.tolist() == predictions.ids.tolist() for view in views)
+    shares, truth = np.stack([view.probabilities for view in views]), truth_of(space, predictions)
     for fold in (0, 1):
-        held = found.folds == fold
+        held = predictions.folds == fold
         fitted = Ensembler.open("greedy").fit(shares[:, ~held], truth[~held])
-        np.testing.assert_allclose(found.probabilities[held], fitted.blend(shares[:, held]), atol=1e-6)
-    assert made.nested == pytest.approx(Metric.open("macro_f1").score(truth, found.probabilities))
-    assert found.provenance.require_scores()["macro_f1"] == pytest.approx(made.nested)
+        np.testing.assert_allclose(predictions.probabilities[held], fitted.blend(shares[:, held]), atol=1e-6)
+    assert result.nested == pytest.approx(Metric.open("macro_f1").score(truth, predictions.probabilities))
+    assert predictions.provenance.require_scores()["macro_f1"] == pytest.approx(result.nested)
 
 
 def test_test_rows_are_averaged_fold_by_fold_by_the_choice_that_all_rows_made(space: Path) -> None:
     choose_views(space, ["runs/a"], "hflip")
-    found = read(space, "hflip-greedy", "test")
+    predictions = read(space, "hflip-greedy", "test")
     policy = read(space, "hflip-greedy").provenance.policy
     assert policy is not None
     fitted = Ensembler.open(policy.recipe)
     views = [read(space, "plain", "test"), read(space, "hflip-1", "test")]
     for fold in (0, 1):
         shares = np.stack([view.take(view.folds == fold).probabilities for view in views])
-        mine = found.take(found.folds == fold)
+        mine = predictions.take(predictions.folds == fold)
         assert mine.ids.tolist() == views[0].take(views[0].folds == fold).ids.tolist()
         np.testing.assert_allclose(mine.probabilities, fitted.blend(shares), atol=1e-6)
 
 
 def test_the_mean_of_all_views_is_the_set_by_itself(space: Path) -> None:
-    (made,) = choose_views(space, ["runs/a"], "flip", "mean")
+    (result,) = choose_views(space, ["runs/a"], "flip", "mean")
     (whole,) = tta(space, ["runs/a"], "flip")
     for split in ("oof", "test"):
         one, other = read(space, "flip-mean", split), read(space, "flip", split)
         np.testing.assert_allclose(one.mean().align(other.mean().ids), other.mean().probabilities, atol=1e-6)
-    assert made.nested == pytest.approx(whole.scores["macro_f1"])
-    assert made.others["flip"] == pytest.approx(whole.scores["macro_f1"])
+    assert result.nested == pytest.approx(whole.scores["macro_f1"])
+    assert result.others["flip"] == pytest.approx(whole.scores["macro_f1"])
 
 
 def test_views_that_are_there_are_not_computed_again(space: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -84,8 +84,8 @@ def test_views_that_are_there_are_not_computed_again(space: Path, monkeypatch: p
 
 
 def test_a_policy_is_a_member_like_any_other(space: Path) -> None:
-    (made,) = choose_views(space, ["runs/a"], "flip")
-    submitted = submit_blend(Workspace.open(space), [made.member, "runs/a@plain"])
+    (result,) = choose_views(space, ["runs/a"], "flip")
+    submitted = submit_blend(Workspace.open(space), [result.member, "runs/a@plain"])
     record = json.loads(submitted.record.read_text())
     assert record["members"][0]["oof"]["policy"]["names"] == [
         "plain",

@@ -16,20 +16,20 @@ from kit.stages.profiling import loader_speed
 from kit.stages.profiling.loader_speed import LoaderResult, WorkerRate, _powers
 
 
-def found(used: int, *trained: float) -> LoaderResult:
+def speed_of(used: int, *trained: float) -> LoaderResult:
     """So many images a second with 0, 1, 2, ... workers."""
     rates = tuple(WorkerRate(workers, 1000.0, rate) for workers, rate in enumerate(trained))
     return LoaderResult(32, 20, "cpu", used, rates)
 
 
 def test_the_fewest_workers_that_are_fast_enough_are_advised() -> None:
-    assert found(0, 50.0, 97.0, 100.0).advice() == 1
-    assert found(0, 50.0, 90.0, 100.0).advice() == 2
+    assert speed_of(0, 50.0, 97.0, 100.0).advice() == 1
+    assert speed_of(0, 50.0, 90.0, 100.0).advice() == 2
 
 
 def test_nothing_is_advised_within_the_noise() -> None:
-    assert found(0, 96.0, 97.0, 100.0).advice() is None
-    assert found(2, 96.0, 97.0, 100.0).advice() is None
+    assert speed_of(0, 96.0, 97.0, 100.0).advice() is None
+    assert speed_of(2, 96.0, 97.0, 100.0).advice() is None
 
 
 def test_it_tries_powers_of_two_up_to_the_cores() -> None:
@@ -42,9 +42,9 @@ def test_the_command_measures_and_leaves_no_run_behind(
 ) -> None:
     inside(competition)
     assert run(["bench", "loader", "--workers", "0,1", "--steps", "3", "--json"]) == 0
-    told = json.loads(capsys.readouterr().out)
-    assert [rate["workers"] for rate in told["rates"]] == [0, 1]
-    assert all(rate["loaded"] > 0 and rate["trained"] > 0 for rate in told["rates"])
+    report = json.loads(capsys.readouterr().out)
+    assert [rate["workers"] for rate in report["rates"]] == [0, 1]
+    assert all(rate["loaded"] > 0 and rate["trained"] > 0 for rate in report["rates"])
     assert not (competition / "runs").exists()
     assert run(["bench", "loader", "--workers", "0", "--steps", "3"]) == 0
     assert "used, fastest" in capsys.readouterr().out

@@ -66,9 +66,9 @@ class One:
 
 def ranged(highest: float, steps: int = 60) -> list[LrPoint]:
     network = Weight()
-    made = learner(network, torch.optim.SGD(network.parameters(), lr=0.3), FLOAT)
+    trainer = learner(network, torch.optim.SGD(network.parameters(), lr=0.3), FLOAT)
     stage = fit.FitStage(1, One(), Quadratic(), Scheduler.open("constant"))
-    return list(range_test(made, stage, StepPlan(0, 0), FLOAT, 1e-3, highest, steps))
+    return list(range_test(trainer, stage, StepPlan(0, 0), FLOAT, 1e-3, highest, steps))
 
 
 def test_each_step_has_the_rate_and_the_loss_worked_out_by_hand() -> None:
@@ -115,9 +115,9 @@ def test_the_drawn_rates_are_those_of_training_and_nothing_is_left_behind(compet
 
 
 def test_the_search_trains_a_network_and_throws_it_away(competition: Path) -> None:
-    found = run_lr_range_test(Workspace.open(competition), lowest=1e-4, highest=0.1, steps=20)
-    assert len(found.trials) == 20
-    assert found.trials[0].lr == pytest.approx(1e-4)
-    assert found.trials[-1].lr == pytest.approx(0.1)
-    assert 1e-4 < found.steepest <= 0.1
+    result = run_lr_range_test(Workspace.open(competition), lowest=1e-4, highest=0.1, steps=20)
+    assert len(result.trials) == 20
+    assert result.trials[0].lr == pytest.approx(1e-4)
+    assert result.trials[-1].lr == pytest.approx(0.1)
+    assert 1e-4 < result.steepest <= 0.1
     assert not (competition / "runs").exists()

@@ -23,7 +23,7 @@ SLOW, FAST = ComputeSetup("float32", "contiguous"), ComputeSetup("bfloat16", "ch
 USED = Precision("float32", "float32", "contiguous")
 
 
-def found(*rates: Throughput, used: Precision = USED) -> SpeedResult:
+def result_of(*rates: Throughput, used: Precision = USED) -> SpeedResult:
     return SpeedResult("net", 128, 32, 10, "cpu", 2, 1000, used, rates)
 
 
@@ -34,7 +34,7 @@ def four(**changed: tuple[float, float]) -> SpeedResult:
         for layout in ("contiguous", "channels_last")
         for dtype in ("float32", "bfloat16")
     ]
-    return found(
+    return result_of(
         *(Throughput(way, *changed.get(f"{way.dtype}_{way.memory_format}", (100.0, 200.0))) for way in ways)
     )
 
@@ -53,10 +53,10 @@ def test_the_advice_is_what_trains_fastest_and_predicts_fastest_in_its_layout() 
 def test_compiling_pays_off_after_the_images_that_save_its_seconds() -> None:
     """50 seconds at 100 images/s and 125 after: 0.01 - 0.008 = 0.002 seconds an image, 25,000 images."""
     plain, compiled = Throughput(SLOW, 100.0, 1.0), ComputeSetup("float32", "contiguous", True)
-    assert found(plain, Throughput(compiled, 125.0, compiling=50.0)).break_even() == pytest.approx(25_000)
-    assert found(plain, Throughput(compiled, 90.0, compiling=50.0)).break_even() == math.inf
-    assert found(plain, Throughput(compiled, failed="no compiler")).break_even() is None
-    assert found(plain).break_even() is None
+    assert result_of(plain, Throughput(compiled, 125.0, compiling=50.0)).break_even() == pytest.approx(25_000)
+    assert result_of(plain, Throughput(compiled, 90.0, compiling=50.0)).break_even() == math.inf
+    assert result_of(plain, Throughput(compiled, failed="no compiler")).break_even() is None
+    assert result_of(plain).break_even() is None
 
 
 def test_the_command_measures_every_way_and_changes_nothing(
@@ -65,11 +65,11 @@ def test_the_command_measures_every_way_and_changes_nothing(
     inside(competition)
     before = sorted(competition.rglob("*"))
     assert run(["bench", "network", "--steps", "3", "--json"]) == 0
-    told = json.loads(capsys.readouterr().out)
-    assert told["used"] == {"train": "float32", "predict": "float32", "memory_format": "channels_last"}
-    assert told["batch_size"] == 8
-    assert {rate["way"]["memory_format"] for rate in told["rates"]} == {"contiguous", "channels_last"}
-    assert all(rate["train"] > 0 and rate["predict"] > 0 for rate in told["rates"])
+    report = json.loads(capsys.readouterr().out)
+    assert report["used"] == {"train": "float32", "predict": "float32", "memory_format": "channels_last"}
+    assert report["batch_size"] == 8
+    assert {rate["way"]["memory_format"] for rate in report["rates"]} == {"contiguous", "channels_last"}
+    assert all(rate["train"] > 0 and rate["predict"] > 0 for rate in report["rates"])
     assert sorted(competition.rglob("*")) == before
 
 

@@ -43,9 +43,9 @@ def test_epochs_are_those_that_fit_into_the_time(competition: Path, measured: li
     rows = len(train_table(competition))
     epoch = OVERHEAD * (0.8 * rows / 1000 + 0.2 * rows / 4000) * (192 / 32) ** 2  # by hand
     seconds = int(10.5 * epoch) + 1
-    found = fit_time(competition, config(competition, 192), seconds)
-    assert (found.epochs, found.image_size, measured) == (seconds // epoch, 192, [192])
-    assert found.seconds == pytest.approx(found.epochs * epoch)
+    fit = fit_time(competition, config(competition, 192), seconds)
+    assert (fit.epochs, fit.image_size, measured) == (seconds // epoch, 192, [192])
+    assert fit.seconds == pytest.approx(fit.epochs * epoch)
     assert fit_time(competition, config(competition, 192), 10**6).epochs == MOST_EPOCHS
 
 
@@ -54,14 +54,14 @@ def test_a_smaller_image_is_taken_for_enough_epochs_and_measured(
 ) -> None:
     rows = len(train_table(competition))
     at_128 = OVERHEAD * (0.8 * rows / 1000 + 0.2 * rows / 4000) * (128 / 32) ** 2
-    found = fit_time(competition, config(competition, 192), int(6.5 * at_128) + 1)
-    assert (found.epochs, found.image_size, measured) == (6, 128, [192, 128])
+    fit = fit_time(competition, config(competition, 192), int(6.5 * at_128) + 1)
+    assert (fit.epochs, fit.image_size, measured) == (6, 128, [192, 128])
 
 
 def test_one_epoch_of_the_smallest_size_is_the_least(competition: Path, measured: list[int]) -> None:
-    found = fit_time(competition, config(competition, 192), 1)
-    assert (found.image_size, measured) == (96, [192, 96])
-    assert found.epochs >= 1
+    fit = fit_time(competition, config(competition, 192), 1)
+    assert (fit.image_size, measured) == (96, [192, 96])
+    assert fit.epochs >= 1
 
 
 def test_a_network_of_one_size_keeps_it(competition: Path, measured: list[int]) -> None:

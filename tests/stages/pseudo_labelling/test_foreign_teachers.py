@@ -23,10 +23,12 @@ RULE = Rule(0.8)
 
 def write(space: Path, split: str) -> Path:
     """The predictions of run `a` as a table with a row per id and fold, as another framework writes it."""
-    made = read(space, split)
-    table = pd.DataFrame(dict(zip(made.classes, made.probabilities.T.astype(float), strict=True)))
+    predictions = read(space, split)
+    table = pd.DataFrame(
+        dict(zip(predictions.classes, predictions.probabilities.T.astype(float), strict=True))
+    )
     file = space / f"foreign-{split}.csv"
-    table.assign(id=made.ids, fold=made.folds).to_csv(file, index=False)
+    table.assign(id=predictions.ids, fold=predictions.folds).to_csv(file, index=False)
     return file
 
 
@@ -50,25 +52,25 @@ def rows_by_hand(space: Path, fold: int) -> dict[str, np.ndarray]:
 
 @pytest.mark.parametrize("form", ["hard", "soft"])
 def test_the_student_of_a_fold_gets_the_rows_of_the_folds_models(foreign: Path, form: str) -> None:
-    made: PseudoResult = pseudo(foreign, ["runs/lgbm"], "own", PseudoRequest(RULE, form))  # type: ignore[arg-type]
-    found = Predictions.read(foreign / made.path / "test.parquet")
+    result: PseudoResult = pseudo(foreign, ["runs/lgbm"], "own", PseudoRequest(RULE, form))  # type: ignore[arg-type]
+    predictions = Predictions.read(foreign / result.path / "test.parquet")
     for fold in (0, 1):
-        wanted, own = rows_by_hand(foreign, fold), found.take(found.folds == fold)
+        wanted, own = rows_by_hand(foreign, fold), predictions.take(predictions.folds == fold)
         assert sorted(own.ids) == sorted(wanted)
         for name, row in zip(own.ids.tolist(), own.probabilities, strict=True):
             np.testing.assert_allclose(row, wanted[name], atol=1e-6)
-    assert made.round == 1
+    assert result.round == 1
     held = pd.read_csv(foreign / "foreign-oof.csv")
     shares = held[list(read(foreign, "test").classes)].to_numpy()
-    assert made.held_out.taken == (shares.max(axis=1) >= 0.8).sum()
+    assert result.held_out.taken == (shares.max(axis=1) >= 0.8).sum()
 
 
 def test_a_student_distils_a_foreign_teacher(foreign: Path) -> None:
-    made = pseudo(foreign, ["runs/lgbm", "runs/a"], "both", PseudoRequest(RULE, "soft"))
-    asked = [f"pseudo_labels={made.path}", "loss=distillation", "loss.temperature=2"]
-    run = train(foreign, asked, name="student")
+    result = pseudo(foreign, ["runs/lgbm", "runs/a"], "both", PseudoRequest(RULE, "soft"))
+    overrides = [f"pseudo_labels={result.path}", "loss=distillation", "loss.temperature=2"]
+    run = train(foreign, overrides, name="student")
     assert run.provenance["pseudo"]["round"] == 1
-    labels = Predictions.read(foreign / made.path / "test.parquet").provenance.labelling
+    labels = Predictions.read(foreign / result.path / "test.parquet").provenance.labelling
     assert labels is not None
     assert labels.teachers == ("lgbm@plain", "a@plain")
 
@@ -91,9 +93,9 @@ def test_the_distillation_of_soft_labels_is_hintons(foreign: Path) -> None:
     np.testing.assert_allclose(got.numpy(), warmth**2 * divergence, rtol=1e-4)
 
 
-def fails(space: Path, code: str, told: tuple[str, ...] = ("test",)) -> KitError:
+def fails(space: Path, code: str, rows: tuple[str, ...] = ("test",)) -> KitError:
     with pytest.raises(KitError) as caught:
-        pseudo(space, ["runs/lgbm"], "none", PseudoRequest(RULE, rows=told))
+        pseudo(space, ["runs/lgbm"], "none", PseudoRequest(RULE, rows=rows))
     assert caught.value.code == code, caught.value
     assert not (space / "pseudo_labels/none").exists()
     return caught.value

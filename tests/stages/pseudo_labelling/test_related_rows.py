@@ -42,8 +42,8 @@ def kin(
     """The test rows that belong to what folds 0 and 1 hold out."""
     train, test = tables(people, theirs)
     near = np.array(pairs, np.int64).reshape(-1, 2)
-    found = row_clusters(train, test, hashes, near, Data(group=group))
-    return [test.ids[is_related_to_held_out(found, FOLDS, fold)].tolist() for fold in (0, 1)]
+    clusters = row_clusters(train, test, hashes, near, Data(group=group))
+    return [test.ids[is_related_to_held_out(clusters, FOLDS, fold)].tolist() for fold in (0, 1)]
 
 
 def test_strangers_belong_to_nobody() -> None:
@@ -72,14 +72,14 @@ def test_a_row_of_a_group_belongs_to_it_where_the_test_table_names_groups() -> N
 
 
 def test_a_chain_of_any_links_is_followed() -> None:
-    found = kin(
+    related = kin(
         hashes=("h", "i", "j", "h", "k", "l"),
         pairs=((3, 4),),
         people=("p", "q", "r"),
         theirs=("", "s", "s"),
         group="person",
     )
-    assert found == [["x", "y", "z"], []]  # a = x, x looks like y, y and z are of one person
+    assert related == [["x", "y", "z"], []]  # a = x, x looks like y, y and z are of one person
 
 
 @pytest.mark.parametrize("group", ["auto", "scene"])

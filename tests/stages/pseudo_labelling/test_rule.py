@@ -64,11 +64,11 @@ def test_of_equally_sure_rows_the_first_is_taken_and_no_row_is_no_fault() -> Non
 
 def test_the_estimate_counts_what_is_taken_and_what_is_right_of_each_class() -> None:
     called, truth = SHARES.argmax(1), np.array([0, 0, 0, 0, 1, 1, 2, 1])
-    found = estimate(called, truth, Rule().select(SHARES, AGREED, PRIOR), 3)
-    assert found == Estimate(8, 3, 2, ((2, 1), (1, 1), (0, 0)))
-    assert (found.share, found.accuracy) == (3 / 8, 2 / 3)
-    assert found + Estimate.is_empty(3) == found
-    assert (found + found).by_class == ((4, 2), (2, 2), (0, 0))
+    result = estimate(called, truth, Rule().select(SHARES, AGREED, PRIOR), 3)
+    assert result == Estimate(8, 3, 2, ((2, 1), (1, 1), (0, 0)))
+    assert (result.share, result.accuracy) == (3 / 8, 2 / 3)
+    assert result + Estimate.is_empty(3) == result
+    assert (result + result).by_class == ((4, 2), (2, 2), (0, 0))
     assert Estimate.is_empty(3).accuracy is None
 
 
@@ -83,11 +83,11 @@ def test_without_a_row_nothing_is_known() -> None:
 
 
 def test_a_class_is_distinguished_where_its_share_is_twice_its_prior_or_half_of_it() -> None:
-    found = [
+    class_shares = [
         ClassShare("as it is", 50, 0.5, 0.4, None),
         ClassShare("none", 0, 0.0, 0.1, None),
         ClassShare("many", 41, 0.41, 0.2, None),
         ClassShare("rare", 0, 0.0, 0.04, None),  # 4 rows would say nothing
     ]
-    assert [one.name for one in find_shifted_classes(found, 100)] == ["none", "many"]
-    assert [one.name for one in find_shifted_classes(found, 200)] == ["none", "many", "rare"]
+    assert [one.name for one in find_shifted_classes(class_shares, 100)] == ["none", "many"]
+    assert [one.name for one in find_shifted_classes(class_shares, 200)] == ["none", "many", "rare"]

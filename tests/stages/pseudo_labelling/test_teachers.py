@@ -45,15 +45,18 @@ def test_each_fold_says_its_own_of_test_rows_of_held_out_rows_and_of_those_it_tr
         held_out = own.of_held_out(fold)
         assert held_out.ids.tolist() == [IDS[fold]]
         assert held_out.probabilities[:, 0] == pytest.approx([0.5 + fold / 10])
-    found = own.of_training(1, [trained])
-    assert (found.ids.tolist(), found.probabilities[:, 0].tolist()) == (["a", "c"], pytest.approx([0.3, 0.4]))
+    predictions = own.of_training(1, [trained])
+    assert (predictions.ids.tolist(), predictions.probabilities[:, 0].tolist()) == (
+        ["a", "c"],
+        pytest.approx([0.3, 0.4]),
+    )
 
 
 def test_several_are_blended_and_agree_where_all_call_a_row_the_same() -> None:
     both = teachers(member("m", [0.1, 0.2, 0.9]), member("n", [0.3, 0.6, 0.7]))
-    found = [both.of_test(fold, np.array(["x"])) for fold in range(3)]
-    assert [float(one.probabilities[0, 0]) for one in found] == pytest.approx([0.2, 0.4, 0.8])
-    assert [bool(one.unanimous[0]) for one in found] == [True, False, True]
+    predictions = [both.of_test(fold, np.array(["x"])) for fold in range(3)]
+    assert [float(one.probabilities[0, 0]) for one in predictions] == pytest.approx([0.2, 0.4, 0.8])
+    assert [bool(one.unanimous[0]) for one in predictions] == [True, False, True]
 
 
 def test_only_folds_that_all_have_are_taught() -> None:

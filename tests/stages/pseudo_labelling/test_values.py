@@ -83,9 +83,12 @@ def apart(names: np.ndarray) -> np.ndarray:
 def plan_of(side: float, kind: str) -> Any:
     """Two teachers around the same values, `apart` from each other in the units of the columns."""
 
-    def plan(found: Any) -> np.ndarray:
-        middle = np.array([0.2 + 0.02 * int(name[1:]) for name in found.ids.tolist()]) + 0.05 * found.folds
-        moved = middle + side * apart(found.ids)
+    def plan(predictions: Any) -> np.ndarray:
+        middle = (
+            np.array([0.2 + 0.02 * int(name[1:]) for name in predictions.ids.tolist()])
+            + 0.05 * predictions.folds
+        )
+        moved = middle + side * apart(predictions.ids)
         if kind == "shares":
             return np.stack([moved, 1 - moved], axis=1)
         return np.asarray(moved[:, None] * np.array([100, 3])[: len(COLUMNS[kind])])
@@ -117,16 +120,16 @@ def test_all_rows_or_those_of_the_lowest_deviation_are_labelled(school: tuple[Pa
     labels = PseudoLabels.read(Workspace.open(root), half.path)
     nearest = np.array(TEST)[np.argsort(apart(np.array(TEST)), kind="stable")[:3]]
     for fold in (0, 1):
-        found = labels.of(fold)
-        assert set(found.ids.tolist()) == set(nearest.tolist())
+        rows = labels.of(fold)
+        assert set(rows.ids.tolist()) == set(nearest.tolist())
         both = [read(root, "test", run) for run in "ab"]
-        by_hand = np.mean([one.take(one.folds == fold).align(found.ids, True) for one in both], axis=0)
-        np.testing.assert_allclose(found.probabilities, by_hand, rtol=1e-5)
+        by_hand = np.mean([one.take(one.folds == fold).align(rows.ids, True) for one in both], axis=0)
+        np.testing.assert_allclose(rows.probabilities, by_hand, rtol=1e-5)
 
 
 def test_the_error_is_that_of_the_same_rule_on_held_out_rows(school: tuple[Path, str]) -> None:
     root, kind = school
-    made = pseudo(root, ["runs/a", "runs/b"], "half", PseudoRequest(Rule(top_fraction=0.5)))
+    result = pseudo(root, ["runs/a", "runs/b"], "half", PseudoRequest(Rule(top_fraction=0.5)))
     table = train_table(root, Workspace.open(root).competition.data).sort_by_id()
     folds = Run(root / "runs" / "a").folds()
     every, chosen = [], []
@@ -144,26 +147,26 @@ def test_the_error_is_that_of_the_same_rule_on_held_out_rows(school: tuple[Path,
         every.append(errors)
         chosen.append(errors[np.argsort(apart(ids), kind="stable")[:5]])
     root_of: Any = float if kind == "shares" else np.sqrt
-    assert made.error is not None
-    assert made.error.error is not None
-    assert made.error.error_of_all == pytest.approx(root_of(np.mean(every)), rel=1e-5)
-    assert made.error.error == pytest.approx(root_of(np.mean(chosen)), rel=1e-5)
-    low, high = made.error.interval
-    assert low < made.error.error < high
-    assert made.error.share == 0.5
+    assert result.error is not None
+    assert result.error.error is not None
+    assert result.error.error_of_all == pytest.approx(root_of(np.mean(every)), rel=1e-5)
+    assert result.error.error == pytest.approx(root_of(np.mean(chosen)), rel=1e-5)
+    low, high = result.error.interval
+    assert low < result.error.error < high
+    assert result.error.share == 0.5
 
 
 def test_a_fold_gets_the_same_labels_whatever_the_networks_of_others_predict(
     school: tuple[Path, str],
 ) -> None:
     root, _ = school
-    asked = PseudoRequest(Rule(top_fraction=0.5))
-    before = pseudo(root, ["runs/a", "runs/b"], "before", asked)
+    request = PseudoRequest(Rule(top_fraction=0.5))
+    before = pseudo(root, ["runs/a", "runs/b"], "before", request)
     for run in "ab":
         plant(root, "test", another_fold(1), run)
         plant(root, "oof", another_fold(1), run)
-    after = pseudo(root, ["runs/a", "runs/b"], "after", asked)
-    own = [PseudoLabels.read(Workspace.open(root), made.path) for made in (before, after)]
+    after = pseudo(root, ["runs/a", "runs/b"], "after", request)
+    own = [PseudoLabels.read(Workspace.open(root), result.path) for result in (before, after)]
     for split in (0, 1):
         same = np.array_equal(own[0].of(split).probabilities, own[1].of(split).probabilities)
         assert same == (split == 0)
@@ -171,10 +174,10 @@ def test_a_fold_gets_the_same_labels_whatever_the_networks_of_others_predict(
 
 def test_a_student_trains_on_them_beside_its_own_rows(school: tuple[Path, str]) -> None:
     root, kind = school
-    made = pseudo(root, ["runs/a", "runs/b"], "half", PseudoRequest(Rule(top_fraction=0.5)))
-    workspace = Workspace.open(root, [f"pseudo_labels={made.path}"])
+    result = pseudo(root, ["runs/a", "runs/b"], "half", PseudoRequest(Rule(top_fraction=0.5)))
+    workspace = Workspace.open(root, [f"pseudo_labels={result.path}"])
     setting = finish(prepare_run(workspace, scratch_run(workspace)))
-    labels = PseudoLabels.read(workspace, made.path)
+    labels = PseudoLabels.read(workspace, result.path)
     for fold in (0, 1):
         loss = workspace.experiment.open(Loss, root)
         material = setting.training_data(fold, loss)
@@ -190,13 +193,13 @@ def test_a_student_trains_on_them_beside_its_own_rows(school: tuple[Path, str]) 
             bound: Any = setting.loss_of(fold, loss)
             assert bound.scales == table.scale(own)[1]
     session = kit.open(root)
-    student = session.train("student", pseudo_labels=made.path, progress=False)
+    student = session.train("student", pseudo_labels=result.path, progress=False)
     assert student is not None
     assert Run(root / "runs" / "student").provenance["pseudo"]["round"] == 1
 
 
 @pytest.mark.parametrize(
-    ("rule", "asked", "says"),
+    ("rule", "options", "says"),
     [
         (Rule(0.8), {}, "--threshold needs one class per row"),
         (Rule(class_balanced=True, unanimous=True), {}, "--class-balanced and --unanimous needs"),
@@ -204,10 +207,10 @@ def test_a_student_trains_on_them_beside_its_own_rows(school: tuple[Path, str]) 
     ],
 )
 def test_options_of_classes_are_refused(
-    school: tuple[Path, str], rule: Rule, asked: Mapping[str, Any], says: str
+    school: tuple[Path, str], rule: Rule, options: Mapping[str, Any], says: str
 ) -> None:
     with pytest.raises(ConfigError, match=f"C17 {says}"):
-        pseudo(school[0], ["runs/a", "runs/b"], "x", PseudoRequest(rule, **asked))
+        pseudo(school[0], ["runs/a", "runs/b"], "x", PseudoRequest(rule, **options))
 
 
 def test_one_teacher_labels_all_rows_and_ranks_none(school: tuple[Path, str]) -> None:
@@ -229,9 +232,9 @@ def test_the_command_prints_the_error(
     assert f"on 20 held-out rows the same rule labels 50.0%, with the {measure} " in err
     assert ("standard deviations of the labels" in err) == (kind == "numbers")
     assert command([*options, "--json"]) == 0
-    found = json.loads(capsys.readouterr().out)
-    assert (found["error"]["rows"], found["error"]["selected"]) == (20, 10)
-    assert found["error"]["measure"] == measure
+    report = json.loads(capsys.readouterr().out)
+    assert (report["error"]["rows"], report["error"]["selected"]) == (20, 10)
+    assert report["error"]["measure"] == measure
     if kind == "numbers":
         assert command(["pseudo-labels", "runs/a", "--soft", "--name", "y"]) == 2
         assert "C17 --soft needs one class per row" in capsys.readouterr().err
@@ -261,8 +264,8 @@ def test_the_error_of_one_column_is_in_the_labels_unit() -> None:
     predicted = np.array([[10.0], [20.0], [30.0]], np.float32)
     held = TeacherPredictions(ids, predicted, agreed, np.array([0.2, 0.3, 0.1]))
     truth = np.array([[13.0], [20.0], [34.0]])
-    found = estimate_error(NUMBERS, held, truth, 0.5, np.ones(1))
-    assert found.error == pytest.approx(np.sqrt((9 + 16) / 2))
-    assert found.error_of_all == pytest.approx(np.sqrt(25 / 3))
-    assert (found.measure, found.unit) == ("RMSE", "")
-    assert found.share == pytest.approx(2 / 3)
+    result = estimate_error(NUMBERS, held, truth, 0.5, np.ones(1))
+    assert result.error == pytest.approx(np.sqrt((9 + 16) / 2))
+    assert result.error_of_all == pytest.approx(np.sqrt(25 / 3))
+    assert (result.measure, result.unit) == ("RMSE", "")
+    assert result.share == pytest.approx(2 / 3)

@@ -23,8 +23,8 @@ Scheme: TypeAlias = Literal["light", "dark"]
 class Window:
     """A page that is open, and what it said on its console."""
 
-    def __init__(self, made: Browser, file: Path, width: int, scheme: Scheme = "light") -> None:
-        context = made.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
+    def __init__(self, chromium: Browser, file: Path, width: int, scheme: Scheme = "light") -> None:
+        context = chromium.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
         self.page: Page = context.new_page()
         self.said: list[str] = []
         self.asked: list[str] = []
@@ -35,33 +35,33 @@ class Window:
 
     def column(self, table: str, number: int) -> list[str]:
         """The texts of a table's column, by the table's id."""
-        found: list[str] = self.page.locator(f"#{table} tbody tr").evaluate_all(
+        cells: list[str] = self.page.locator(f"#{table} tbody tr").evaluate_all(
             f"rows => rows.map(row => row.cells[{number}].textContent.trim())"
         )
-        return found
+        return cells
 
 
 @pytest.fixture(scope="module")
-def made() -> Iterator[Browser]:
-    with browser() as found:
-        yield found
+def chromium() -> Iterator[Browser]:
+    with browser() as instance:
+        yield instance
 
 
 @pytest.fixture(scope="module")
 def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    made = tmp_path_factory.mktemp("page") / "report.html"
-    made.write_text(page(drawn_facts(CLASSES, f"run {HOSTILE}", side=64)))
-    return made
+    path = tmp_path_factory.mktemp("page") / "report.html"
+    path.write_text(page(drawn_facts(CLASSES, f"run {HOSTILE}", side=64)))
+    return path
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [PHONE, DESK])
 def test_it_fits_prints_nothing_asks_nobody_and_axe_finds_no_fault(
-    made: Browser, file: Path, width: int, scheme: Scheme
+    chromium: Browser, file: Path, width: int, scheme: Scheme
 ) -> None:
     from axe_playwright_python.sync_playwright import Axe
 
-    window = Window(made, file, width, scheme)
+    window = Window(chromium, file, width, scheme)
     assert window.said == []
     assert [url for url in window.asked if not url.startswith("data:")] == [file.as_uri()]
     assert window.page.evaluate("document.documentElement.scrollWidth") == width
@@ -72,8 +72,10 @@ def test_it_fits_prints_nothing_asks_nobody_and_axe_finds_no_fault(
     assert [(one["id"], one["nodes"][0]["html"]) for one in faults] == []
 
 
-def test_a_click_on_a_heading_sorts_by_number_and_another_turns_it_round(made: Browser, file: Path) -> None:
-    window = Window(made, file, DESK)
+def test_a_click_on_a_heading_sorts_by_number_and_another_turns_it_round(
+    chromium: Browser, file: Path
+) -> None:
+    window = Window(chromium, file, DESK)
     heading = window.page.locator("#board-table th", has_text="cv")
     heading.locator("button").click()
     scores = window.column("board-table", 3)
@@ -85,14 +87,14 @@ def test_a_click_on_a_heading_sorts_by_number_and_another_turns_it_round(made: B
     assert window.said == []
 
 
-def test_text_is_sorted_as_people_do(made: Browser, file: Path) -> None:
-    window = Window(made, file, DESK)
+def test_text_is_sorted_as_people_do(chromium: Browser, file: Path) -> None:
+    window = Window(chromium, file, DESK)
     window.page.locator("#class-table th button", has_text="class").click()
     assert window.column("class-table", 0)[1:] == ["bee", "cat", "dog"]
 
 
-def test_the_filter_leaves_what_is_of_the_class_and_all_comes_back(made: Browser, file: Path) -> None:
-    window = Window(made, file, DESK)
+def test_the_filter_leaves_what_is_of_the_class_and_all_comes_back(chromium: Browser, file: Path) -> None:
+    window = Window(chromium, file, DESK)
     cards, rows = window.page.locator(".card"), window.page.locator("#class-table tbody tr")
     whole = cards.count()
     choice = window.page.locator("#class")
@@ -110,16 +112,18 @@ def test_the_filter_leaves_what_is_of_the_class_and_all_comes_back(made: Browser
     assert window.said == []
 
 
-def test_without_scripts_all_is_there_and_no_dead_control(made: Browser, file: Path) -> None:
-    shown = made.new_context(java_script_enabled=False, viewport={"width": DESK, "height": 900}).new_page()
+def test_without_scripts_all_is_there_and_no_dead_control(chromium: Browser, file: Path) -> None:
+    shown = chromium.new_context(
+        java_script_enabled=False, viewport={"width": DESK, "height": 900}
+    ).new_page()
     shown.goto(file.as_uri())
     assert shown.locator("th button").count() == 0
     assert not shown.locator("#filter").is_visible()
     assert shown.locator("#class-table tbody tr").count() == len(CLASSES)
 
 
-def test_on_paper_it_is_light_and_unfolded(made: Browser, file: Path) -> None:
-    window = Window(made, file, DESK, "dark")
+def test_on_paper_it_is_light_and_unfolded(chromium: Browser, file: Path) -> None:
+    window = Window(chromium, file, DESK, "dark")
     window.page.emulate_media(media="print")
     assert window.page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
     assert not window.page.locator(".bar-nav").is_visible()

@@ -14,17 +14,17 @@ def test_the_error_weighs_each_bins_gap_by_its_answers() -> None:
     """Bins (0, .5] and (.5, 1]: .3, .5 with one of two right; .6, .8, 1 with two of three right."""
     confidence = np.array([0.3, 0.6, 0.5, 0.8, 1.0])
     right = np.array([True, True, False, False, True])
-    found = measure_calibration(confidence, right, bins=2)
-    assert found.bins == (
+    calibration = measure_calibration(confidence, right, bins=2)
+    assert calibration.bins == (
         Bin(0.0, 0.5, 2, approx(0.4), 0.5),
         Bin(0.5, 1.0, 3, approx(0.8), approx(2 / 3)),
     )
-    assert found.error == pytest.approx(2 / 5 * 0.1 + 3 / 5 * (0.8 - 2 / 3))
+    assert calibration.error == pytest.approx(2 / 5 * 0.1 + 3 / 5 * (0.8 - 2 / 3))
 
 
 def test_a_bin_holds_its_upper_edge_and_not_its_lower_one() -> None:
-    found = measure_calibration(np.array([0.2, 0.4, 0.400001]), np.array([True, True, True]), bins=5)
-    assert [(one.low, one.rows) for one in found.bins] == [(0.0, 1), (0.2, 1), (0.4, 1)]
+    calibration = measure_calibration(np.array([0.2, 0.4, 0.400001]), np.array([True, True, True]), bins=5)
+    assert [(one.low, one.rows) for one in calibration.bins] == [(0.0, 1), (0.2, 1), (0.4, 1)]
 
 
 def test_nothing_and_everything_are_in_some_bin() -> None:

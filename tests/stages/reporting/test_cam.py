@@ -24,15 +24,15 @@ from kit.stages.reporting.cam import DARK, cams, heat_overlay
 def test_each_channel_counts_by_its_mean_slope_and_what_speaks_against_is_dark() -> None:
     """Score 2 * mean(A) - mean(B): weights 2/4 and -1/4, so the map is relu(A/2 - B/4)."""
     features = torch.tensor([[[[4.0, 0.0], [1.0, 2.0]], [[0.0, 4.0], [2.0, 0.0]]]])
-    found = grad_cam(features, lambda maps: maps.mean(dim=(2, 3)) @ torch.tensor([2.0, -1.0]))
-    torch.testing.assert_close(found, torch.tensor([[[2.0, 0.0], [0.0, 1.0]]]) / 2)
+    heat = grad_cam(features, lambda maps: maps.mean(dim=(2, 3)) @ torch.tensor([2.0, -1.0]))
+    torch.testing.assert_close(heat, torch.tensor([[[2.0, 0.0], [0.0, 1.0]]]) / 2)
 
 
 def test_tokens_make_a_square_and_those_before_it_stand_for_no_place() -> None:
     places = torch.tensor([[4.0, 0.0], [0.0, 4.0], [1.0, 2.0], [2.0, 0.0]])
     tokens = torch.cat([torch.full((1, 2), 99.0), places])[None]
-    found = grad_cam(tokens, lambda seen: seen[:, 1:].mean(dim=1) @ torch.tensor([2.0, -1.0]))
-    torch.testing.assert_close(found, torch.tensor([[[2.0, 0.0], [0.0, 1.0]]]) / 2)
+    maps = grad_cam(tokens, lambda seen: seen[:, 1:].mean(dim=1) @ torch.tensor([2.0, -1.0]))
+    torch.testing.assert_close(maps, torch.tensor([[[2.0, 0.0], [0.0, 1.0]]]) / 2)
 
 
 def test_a_networks_maps_are_those_of_hooks_on_a_whole_pass() -> None:
@@ -41,17 +41,17 @@ def test_a_networks_maps_are_those_of_hooks_on_a_whole_pass() -> None:
         backbone={"name": "small", "width": 8, "stages": 2}, pooling="gem", image_size=16, epochs=1
     )
     parts = network.open_parts(experiment, None, Classes(("a", "b", "c")))
-    made = network.build(parts, 3, 16).eval()
+    model = network.build(parts, 3, 16).eval()
     images = torch.randint(0, 256, (2, 3, 16, 16), generator=torch.Generator().manual_seed(0))
-    found = compute_cams(made, parts.loss, images, [2, 0])
+    cams_of_rows = compute_cams(model, parts.loss, images, [2, 0])
     for row, target in enumerate((2, 0)):
-        features, slopes = hooked(made, images[row : row + 1], target)
+        features, slopes = hooked(model, images[row : row + 1], target)
         weights = slopes.sum(dim=(1, 2)) / slopes[0].numel()
         wanted = torch.einsum("c,chw->hw", weights, features).clamp_min(0)
-        np.testing.assert_allclose(found[row], (wanted / wanted.max()).numpy(), atol=1e-5)
+        np.testing.assert_allclose(cams_of_rows[row], (wanted / wanted.max()).numpy(), atol=1e-5)
 
 
-def hooked(made: network.Network, image: Tensor, target: int) -> tuple[Tensor, Tensor]:
+def hooked(model: network.Network, image: Tensor, target: int) -> tuple[Tensor, Tensor]:
     """The last features of one image and their slopes, from one pass through the whole network."""
     kept: list[Tensor] = []
 
@@ -59,17 +59,17 @@ def hooked(made: network.Network, image: Tensor, target: int) -> tuple[Tensor, T
         out.retain_grad()
         kept.append(out)
 
-    with made.backbone.register_forward_hook(keep):
-        made(image)[0, target].backward()
+    with model.backbone.register_forward_hook(keep):
+        model(image)[0, target].backward()
     assert kept[0].grad is not None
     return kept[0].detach()[0], kept[0].grad[0]
 
 
 def test_light_is_kept_where_the_map_is_1_and_dimmed_where_it_is_0() -> None:
     image = np.full((2, 2, 3), 200, np.uint8)
-    found = heat_overlay(image, np.array([[1.0, 0.0], [0.0, 1.0]]))
-    assert found[0, 0].tolist() == [200] * 3
-    assert found[0, 1].tolist() == [round(200 * DARK)] * 3
+    overlay = heat_overlay(image, np.array([[1.0, 0.0], [0.0, 1.0]]))
+    assert overlay[0, 0].tolist() == [200] * 3
+    assert overlay[0, 1].tolist() == [round(200 * DARK)] * 3
 
 
 def test_a_row_is_shown_to_the_model_that_never_saw_it(space: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -88,6 +88,6 @@ def test_a_row_is_shown_to_the_model_that_never_saw_it(space: Path, monkeypatch:
     folds = candidate.run.folds()
     name = folds.ids[folds.oof_mask(1)][0]
     row = int(np.flatnonzero(member.table.ids == name)[0])
-    found = finish(cams(workspace, member, [row]))
+    overlays = finish(cams(workspace, member, [row]))
     assert [path.parent.name for path in opened] == ["fold-1"]
-    assert found[row].shape == (16, 16, 3)
+    assert overlays[row].shape == (16, 16, 3)

@@ -35,20 +35,20 @@ def test_ticks_are_round_numbers_within_the_range(low: float, high: float, wante
 
 
 def points(text: str) -> list[tuple[float, float]]:
-    (found,) = re.findall(r'<polyline class="line s0" points="([^"]+)"', text)
-    return [(float(x), float(y)) for x, y in (pair.split(",") for pair in found.split())]
+    (line_points,) = re.findall(r'<polyline class="line s0" points="([^"]+)"', text)
+    return [(float(x), float(y)) for x, y in (pair.split(",") for pair in line_points.split())]
 
 
 def test_a_line_runs_from_edge_to_edge_and_upwards_where_it_grows() -> None:
-    found = points(lines([Line("fold 0", [1, 2, 3], [0.1, None, 0.9])], "title", "epoch", "score"))
-    assert [x for x, _ in found] == [LEFT, WIDTH - RIGHT]
-    assert 0 < found[1][1] < found[0][1] < HIGH
+    coordinates = points(lines([Line("fold 0", [1, 2, 3], [0.1, None, 0.9])], "title", "epoch", "score"))
+    assert [x for x, _ in coordinates] == [LEFT, WIDTH - RIGHT]
+    assert 0 < coordinates[1][1] < coordinates[0][1] < HIGH
 
 
 def test_a_line_of_thousands_is_thinned_and_keeps_its_end() -> None:
-    found = Line("a", range(10_001), [float(n) for n in range(10_001)]).points()
-    assert len(found) <= POINTS + 1
-    assert found[-1] == (10_000, 10_000)
+    coordinates = Line("a", range(10_001), [float(n) for n in range(10_001)]).points()
+    assert len(coordinates) <= POINTS + 1
+    assert coordinates[-1] == (10_000, 10_000)
 
 
 def test_one_point_is_a_dot_and_none_is_nothing() -> None:
@@ -59,12 +59,12 @@ def test_one_point_is_a_dot_and_none_is_nothing() -> None:
 
 def test_names_stay_text_and_each_picture_says_what_it_shows() -> None:
     evil = "<b onload=1>\"'"
-    found = [
+    charts = [
         lines([Line(evil, [1, 2], [1, 2]), Line("b", [1, 2], [2, 1])], evil, evil, evil),
         bars([1, 2], evil, evil, evil),
         diagonal([(0.1, 0.2, evil)], evil, evil, evil),
     ]
-    for text in found:
+    for text in charts:
         assert "<b" not in text
         assert 'role="img" aria-label="&lt;b onload=1&gt;' in text
 

@@ -12,17 +12,17 @@ from tests.approximate import approx
 NAMES = ("ant", "bee", "cat", "dog")
 
 
-def as_sklearn(found: tuple[ClassScore, ...]) -> list[list[float]]:
-    return [[one.precision or 0, one.recall or 0, one.f1 or 0, one.rows] for one in found]
+def as_sklearn(scores: tuple[ClassScore, ...]) -> list[list[float]]:
+    return [[one.precision or 0, one.recall or 0, one.f1 or 0, one.rows] for one in scores]
 
 
 def test_scores_are_scikit_learns() -> None:
     rng = np.random.default_rng(0)
     truth, predicted = rng.integers(0, 3, 200), rng.integers(0, 4, 200)  # no row is a dog
-    found = of_confusion(confusion_matrix(truth, predicted, labels=range(4)), NAMES)
+    scores = of_confusion(confusion_matrix(truth, predicted, labels=range(4)), NAMES)
     wanted = precision_recall_fscore_support(truth, predicted, labels=range(4), zero_division=0)
-    np.testing.assert_allclose(as_sklearn(found), np.transpose(wanted))
-    assert found[3].recall is None
+    np.testing.assert_allclose(as_sklearn(scores), np.transpose(wanted))
+    assert scores[3].recall is None
 
 
 def test_scores_of_several_labels_are_scikit_learns() -> None:

@@ -72,10 +72,10 @@ def test_the_rows_that_a_case_names_are_shown_beside_each_other() -> None:
     named = cases_with_rows(finding, files)
     assert [ids for _, ids in named] == [["a", "b"], ["a", "c (odd)"], ["d", "b"], ["d"]]
     images = {name: np.zeros((9, 9, 3), np.uint8) for name in ("a", "b", "d")}
-    made = finding_row(finding, named, images, Album())
-    assert [len(case.pictures) for case in made.shown_cases] == [2, 1, 2, 1]
-    assert made.shown_cases[0].text == "a = b"
-    assert len(made.cases) == 5
+    row = finding_row(finding, named, images, Album())
+    assert [len(case.pictures) for case in row.shown_cases] == [2, 1, 2, 1]
+    assert row.shown_cases[0].text == "a = b"
+    assert len(row.cases) == 5
 
 
 def test_a_number_that_is_none_is_null() -> None:

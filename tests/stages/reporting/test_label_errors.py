@@ -22,9 +22,9 @@ from tests.written_runs import competition
 def member(tmp_path: Path) -> EvaluatedMember:
     """Nine rows of three classes, all predicted correctly with .8, one fold per person."""
     workspace = competition(tmp_path)
-    found = member_module.candidates(all_records(workspace), "accuracy")
+    candidates = member_module.candidates(all_records(workspace), "accuracy")
     table = train_table(tmp_path, workspace.competition.data)
-    return member_module.read(member_module.find_member(found, RunRef.parse("a", workspace)), table)
+    return member_module.read(member_module.find_member(candidates, RunRef.parse("a", workspace)), table)
 
 
 def test_a_label_that_was_planted_is_found_with_what_it_was(member: EvaluatedMember) -> None:
@@ -50,9 +50,9 @@ def test_of_several_labels_a_wrong_yes_and_a_wrong_no_are_found(member: Evaluate
     planted = replace(
         member, table=replace(member.table, labels=truth, target=MULTI_HOT), probabilities=shares
     )
-    _, found = find_suspects(planted)
+    _, suspects = find_suspects(planted)
     yes = member.table.label_names(extra)[0]
-    assert (extra, (f"not {yes}",)) in [(row, one.likely) for row, one in found]
-    assert {one.likely for row, one in found if row == lacking} == {
+    assert (extra, (f"not {yes}",)) in [(row, one.likely) for row, one in suspects]
+    assert {one.likely for row, one in suspects if row == lacking} == {
         (name,) for name in member.table.classes if name not in member.table.label_names(lacking)
     }

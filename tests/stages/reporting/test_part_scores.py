@@ -46,9 +46,9 @@ def bound(**spec: object) -> Metric:
 def test_each_part_has_its_rows_score_and_confusion_matrix() -> None:
     table, given = draw()
     truth = table.targets()
-    found = {one.name: one for one in evaluate_parts(table, given, bound(name="parts"))}
-    assert list(found) == ["kind", "wet", "old", "height"]
-    kind, true, said = found["kind"], truth[3:, :3].argmax(axis=1), given[3:, :3].argmax(axis=1)
+    parts = {one.name: one for one in evaluate_parts(table, given, bound(name="parts"))}
+    assert list(parts) == ["kind", "wet", "old", "height"]
+    kind, true, said = parts["kind"], truth[3:, :3].argmax(axis=1), given[3:, :3].argmax(axis=1)
     assert kind.rows == ROWS - 3
     assert kind.scores == {"log_loss": pytest.approx(log_loss(true, given[3:, :3]))}
     assert kind.accuracy == pytest.approx(accuracy_score(true, said))
@@ -56,11 +56,11 @@ def test_each_part_has_its_rows_score_and_confusion_matrix() -> None:
     assert [one.name for one in kind.classes] == ["a", "b", "c"]
     assert [one.f1 for one in kind.classes] == pytest.approx(f1_score(true, said, average=None))
     some = np.arange(ROWS) != 3
-    wet, yes = found["wet"], truth[some, 3]
+    wet, yes = parts["wet"], truth[some, 3]
     assert wet.scores == {"log_loss": pytest.approx(log_loss(yes, given[some, 3]))}
     assert np.array_equal(wet.confusion, confusion_matrix(yes, given[some, 3] >= 0.5))
     some = np.arange(ROWS) != 4
-    height, error = found["height"], root_mean_squared_error(truth[some, 5], given[some, 5])
+    height, error = parts["height"], root_mean_squared_error(truth[some, 5], given[some, 5])
     assert height.scores == {"rmse": pytest.approx(error)}
     assert height.column is not None
     assert height.column.rmse == pytest.approx(error)
@@ -72,10 +72,10 @@ def test_scores_are_those_of_the_competitions_metric_of_parts_also_within_a_mean
     parts = {"name": "parts", "of": "log_loss", "pools": {"all": ["flags"]}, "weights": {"height": 0}}
     accurate = {"name": "parts", "of": {"name": "log_loss", "class_weights": {"a": 3}}}
     metric = bound(name="mean", of=[parts, {"name": "any_part", "classes": ["a"]}])
-    found = {one.name: one.scores for one in evaluate_parts(table, given, metric)}
-    assert set(found["kind"]) == {"log_loss"}
-    assert set(found["wet"]) == {"log_loss"}  # of a pool each column alone
-    assert set(found["height"]) == {"rmse"}  # also without a weight
+    scores = {one.name: one.scores for one in evaluate_parts(table, given, metric)}
+    assert set(scores["kind"]) == {"log_loss"}
+    assert set(scores["wet"]) == {"log_loss"}  # of a pool each column alone
+    assert set(scores["height"]) == {"rmse"}  # also without a weight
     true = table.targets()[3:, :3].argmax(axis=1)
     expected = log_loss(true, given[3:, :3], sample_weight=np.where(true == 0, 3, 1))
     (kind, *_) = evaluate_parts(table, given, bound(**accurate))
@@ -85,6 +85,6 @@ def test_scores_are_those_of_the_competitions_metric_of_parts_also_within_a_mean
 def test_parts_without_labels_are_left_out_and_other_metrics_give_no_scores() -> None:
     table, given = draw()
     few = table.take(np.arange(3))
-    found = evaluate_parts(few, given[:3], bound(name="any_part", classes=["a"]))
-    assert [one.name for one in found] == ["wet", "old", "height"]
-    assert all(one.scores == {} for one in found)
+    parts = evaluate_parts(few, given[:3], bound(name="any_part", classes=["a"]))
+    assert [one.name for one in parts] == ["wet", "old", "height"]
+    assert all(one.scores == {} for one in parts)

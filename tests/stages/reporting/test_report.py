@@ -39,10 +39,10 @@ def test_it_writes_a_page_and_its_numbers_and_prints_the_path(
     said = capsys.readouterr()
     assert said.out == "report.html\n"
     assert "numbers: report.json" in said.err
-    found = json.loads((space / "report.json").read_text())
-    assert found["summary"]["best"] == "a@plain"
-    assert found["evaluation"]["rows"] == 60
-    assert found["data"]["findings"] is not None
+    facts = json.loads((space / "report.json").read_text())
+    assert facts["summary"]["best"] == "a@plain"
+    assert facts["evaluation"]["rows"] == 60
+    assert facts["data"]["findings"] is not None
     assert "image 0" in (space / "report.html").read_text()
 
 
@@ -52,16 +52,16 @@ def test_everything_that_was_done_is_reported(space: Path, inside: Step) -> None
     submitted = submit_blend(Workspace.open(space), ["a", "a@hflip"], name="both")
     inside(space)
     assert run(["board", "score", "1", "0.75"]) == 0
-    found = reported(space, "--no-check")
-    assert [one["views"] for one in found["views"]] == ["hflip"]
-    assert found["blend"]["cv"] == pytest.approx(submitted.cv)
-    assert [one["weight"] for one in found["blend"]["members"]] == [0.5, 0.5]
-    assert found["board"]["submissions"][0]["leaderboard"] == 0.75
-    assert found["summary"]["leaderboard"] == 0.75
-    counts = found["evaluation"]["confusion"]
+    facts = reported(space, "--no-check")
+    assert [one["views"] for one in facts["views"]] == ["hflip"]
+    assert facts["blend"]["cv"] == pytest.approx(submitted.cv)
+    assert [one["weight"] for one in facts["blend"]["members"]] == [0.5, 0.5]
+    assert facts["board"]["submissions"][0]["leaderboard"] == 0.75
+    assert facts["summary"]["leaderboard"] == 0.75
+    counts = facts["evaluation"]["confusion"]
     assert sum(map(sum, counts)) == 60
-    assert [len(curve["epochs"]) for curve in found["runs"][0]["curves"]] == [2, 2]
-    assert {"lr", "train_loss", "images_per_second", "memory_mib"} <= found["runs"][0]["curves"][0][
+    assert [len(curve["epochs"]) for curve in facts["runs"][0]["curves"]] == [2, 2]
+    assert {"lr", "train_loss", "images_per_second", "memory_mib"} <= facts["runs"][0]["curves"][0][
         "values"
     ].keys()
 
@@ -73,7 +73,7 @@ def test_the_worst_mistakes_are_those_of_the_highest_loss(space: Path, inside: S
     from kit.data.table import train_table
 
     inside(space)
-    found = reported(space, "--no-check")["mistakes"]
+    mistakes = reported(space, "--no-check")["mistakes"]
     oof = Predictions.read(space / "runs/a/predictions/plain/oof.parquet")
     table = train_table(space, Workspace.open(space).competition.data)
     at = dict(zip(table.ids.tolist(), table.targets().tolist(), strict=True))
@@ -81,35 +81,35 @@ def test_the_worst_mistakes_are_those_of_the_highest_loss(space: Path, inside: S
     loss = -np.log(oof.probabilities[np.arange(60), truth])
     wrong = oof.probabilities.argmax(axis=1) != truth
     order = [str(oof.ids[row]) for row in np.argsort(-loss) if wrong[row]]
-    assert [one["id"] for one in found][:5] == order[:5]
-    assert found[0]["loss"] == pytest.approx(float(loss[wrong].max()), abs=1e-5)
+    assert [one["id"] for one in mistakes][:5] == order[:5]
+    assert mistakes[0]["loss"] == pytest.approx(float(loss[wrong].max()), abs=1e-5)
 
 
 def test_a_workspace_without_runs_says_what_to_type(competition: Path, inside: Step) -> None:
     inside(competition)
-    found = reported(competition, "--no-check")
+    facts = reported(competition, "--no-check")
     for section in ("runs", "evaluation", "mistakes", "suspects", "views", "blend", "board"):
-        assert found[section]["hint"].startswith("kit "), section
-    assert any(step["command"].startswith("kit train") for step in found["summary"]["steps"])
+        assert facts[section]["hint"].startswith("kit "), section
+    assert any(step["command"].startswith("kit train") for step in facts["summary"]["steps"])
 
 
 def test_tables_that_cannot_be_read_are_reported_and_so_are_the_runs(space: Path, inside: Step) -> None:
     (space / "data" / "train.csv").write_text("id,label\n")
     inside(space)
-    found = reported(space)
-    assert found["data"]["why"].startswith("D29")
-    assert found["summary"]["wrong"][0]["level"] == "problem"
-    assert found["runs"][0]["name"] == "a"
+    facts = reported(space)
+    assert facts["data"]["why"].startswith("D29")
+    assert facts["summary"]["wrong"][0]["level"] == "problem"
+    assert facts["runs"][0]["name"] == "a"
 
 
 def test_rows_of_several_labels_have_no_confusion_and_all_the_rest(tmp_path: Path, inside: Step) -> None:
     root = draw_several(tmp_path / "space", train=24, epochs=1)
     train(root, name="r")
     inside(root)
-    found = reported(root, "--no-check")
-    assert found["evaluation"]["confusion"] == []
-    assert sum(one["rows"] for one in found["evaluation"]["calibration"]["bins"]) == 24 * 3
-    assert len(found["evaluation"]["classes"]) == 3
+    facts = reported(root, "--no-check")
+    assert facts["evaluation"]["confusion"] == []
+    assert sum(one["rows"] for one in facts["evaluation"]["calibration"]["bins"]) == 24 * 3
+    assert len(facts["evaluation"]["classes"]) == 3
 
 
 def test_hostile_classes_of_a_table_are_escaped(tmp_path: Path, inside: Step) -> None:
@@ -146,9 +146,9 @@ def test_json_is_printed_in_the_paths_place(competition: Path, inside: Step, cap
 def test_grad_cam_is_beside_the_mistakes_on_request(space: Path, inside: Step) -> None:
     inside(space)
     assert all(one["cam"] is None for one in reported(space, "--no-check")["mistakes"])
-    found = reported(space, "--no-check", "--cam")["mistakes"]
-    assert found
-    assert all("Grad-CAM for" in one["cam"]["text"] for one in found)
+    mistakes = reported(space, "--no-check", "--cam")["mistakes"]
+    assert mistakes
+    assert all("Grad-CAM for" in one["cam"]["text"] for one in mistakes)
 
 
 def test_without_its_checkpoint_a_mistake_is_shown_all_the_same(
@@ -157,20 +157,20 @@ def test_without_its_checkpoint_a_mistake_is_shown_all_the_same(
     for file in (space / "runs" / "a").glob("fold-*/*/manifest.json"):
         file.unlink()
     inside(space)
-    found = reported(space, "--no-check", "--cam")
-    assert found["mistakes"]
-    assert all(one["picture"] and one["cam"] is None for one in found["mistakes"])
+    facts = reported(space, "--no-check", "--cam")
+    assert facts["mistakes"]
+    assert all(one["picture"] and one["cam"] is None for one in facts["mistakes"])
     assert "no Grad-CAM: D51 the checkpoint that predicted fold" in capsys.readouterr().err
-    assert found["lacking"]
+    assert facts["lacking"]
 
 
 def test_without_cam_torch_is_not_imported(space: Path) -> None:
     code = "import sys; from kit.commands._menu import run; run(['report']); sys.exit('torch' in sys.modules)"
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])}
-    made = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-c", code], cwd=space, env=environment, capture_output=True, text=True
     )
-    assert made.returncode == 0, made.stderr
+    assert process.returncode == 0, process.stderr
     assert (space / "report.html").is_file()
 
 

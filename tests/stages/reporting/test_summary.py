@@ -28,11 +28,11 @@ def sections(facts: Facts) -> Sections:
 
 
 def test_the_best_of_few_rows_does_not_count_beside_those_of_many() -> None:
-    found = [candidate("small", 50, 0.99), candidate("a", 1000, 0.8), candidate("b", 950, 0.85)]
-    chosen = best_member(found, F1)
+    members = [candidate("small", 50, 0.99), candidate("a", 1000, 0.8), candidate("b", 950, 0.85)]
+    chosen = best_member(members, F1)
     assert chosen is not None
     assert chosen.run.name == "b"
-    lower = best_member(found[1:], Metric.open("log_loss"))
+    lower = best_member(members[1:], Metric.open("log_loss"))
     assert lower is not None
     assert lower.run.name == "a"
     assert best_member([candidate("c", 10, None)], F1) is None
@@ -40,17 +40,17 @@ def test_the_best_of_few_rows_does_not_count_beside_those_of_many() -> None:
 
 def test_a_submission_of_few_rows_is_not_the_best_either() -> None:
     facts = drawn_facts()
-    found = summarise(F1, candidate("a", 1000, 0.8), [(1, 50), (2, 1000), (3, 1000)], sections(facts))
-    assert found.best.startswith("submission 2")
-    assert found.cv == 0.88
-    assert found.leaderboard == pytest.approx(0.83)
+    summary = summarise(F1, candidate("a", 1000, 0.8), [(1, 50), (2, 1000), (3, 1000)], sections(facts))
+    assert summary.best.startswith("submission 2")
+    assert summary.cv == 0.88
+    assert summary.leaderboard == pytest.approx(0.83)
 
 
 @pytest.mark.parametrize(("score", "is_advised"), [(0.88, False), (0.895, False), (0.92, True)])
 def test_a_member_is_advised_if_it_is_ahead_by_more_than_the_noise(score: float, is_advised: bool) -> None:
     """The best submission has .89, the noise is .01."""
-    found = summarise(F1, candidate("a", 1000, score), [], sections(drawn_facts()))
-    assert any(step.command == "kit blend runs/a@plain" for step in found.steps) is is_advised
+    summary = summarise(F1, candidate("a", 1000, score), [], sections(drawn_facts()))
+    assert any(step.command == "kit blend runs/a@plain" for step in summary.steps) is is_advised
 
 
 def test_a_member_that_makes_the_mean_worse_is_reported_and_left_out() -> None:
@@ -60,20 +60,22 @@ def test_a_member_that_makes_the_mean_worse_is_reported_and_left_out() -> None:
     worse = replace(one, name="bad@plain", gain=Gain("without", -0.02, -0.03, -0.01))
     facts = replace(facts, blend=replace(facts.blend, members=(worse, replace(other, name="good@plain"))))
     assert harmful_members(facts.blend) == ["bad@plain"]
-    found = summarise(F1, None, [], sections(facts))
-    assert any("bad@plain makes the plain mean" in wrong.text for wrong in found.wrong)
-    assert any(step.command == "kit blend runs/good@plain" for step in found.steps)
+    summary = summarise(F1, None, [], sections(facts))
+    assert any("bad@plain makes the plain mean" in wrong.text for wrong in summary.wrong)
+    assert any(step.command == "kit blend runs/good@plain" for step in summary.steps)
 
 
 def test_problems_come_before_warnings_and_stopped_runs_stand_in_one_line() -> None:
     facts = drawn_facts()
     assert not isinstance(facts.runs, Missing)
     stopped = tuple(replace(run, state="stopped in fold 0 after epoch 3 of 40") for run in facts.runs)
-    found = summarise(F1, None, [], sections(replace(facts, runs=stopped)))
+    summary = summarise(F1, None, [], sections(replace(facts, runs=stopped)))
     levels = ["problem", "warning", "note"]
-    assert [one.level for one in found.wrong] == sorted((one.level for one in found.wrong), key=levels.index)
-    assert found.wrong[0].level == "problem"
-    assert "3 runs are not finished: drawn0, drawn1, drawn2" in [one.text for one in found.wrong]
+    assert [one.level for one in summary.wrong] == sorted(
+        (one.level for one in summary.wrong), key=levels.index
+    )
+    assert summary.wrong[0].level == "problem"
+    assert "3 runs are not finished: drawn0, drawn1, drawn2" in [one.text for one in summary.wrong]
 
 
 def test_an_unsent_board_asks_for_its_best_to_be_sent() -> None:
@@ -81,8 +83,8 @@ def test_an_unsent_board_asks_for_its_best_to_be_sent() -> None:
     assert not isinstance(facts.board, Missing)
     unsent = (Submission(1, 7, "m", 0.9, None, "a@plain", "mean", ""),)
     board = replace(facts.board, submissions=unsent, scored=0)
-    found = summarise(F1, None, [], sections(replace(facts, board=board)))
-    assert found.steps[-1].command == "kit board score 7 SCORE"
+    summary = summarise(F1, None, [], sections(replace(facts, board=board)))
+    assert summary.steps[-1].command == "kit board score 7 SCORE"
 
 
 def test_weak_classes_have_less_than_half_of_the_mean_f1() -> None:

@@ -21,11 +21,11 @@ from kit.stages.retrieval.figures import embedding_map
 def test_a_query_stands_beside_the_nearest_images_of_its_folds_gallery(space: Path) -> None:
     embed(space, ["runs/a"])
     page = example_page(Workspace.open(space), "runs/a", queries=8, k=3)
-    found = Embeddings.read(space / "runs/a/embeddings/plain/0").train
+    vectors = Embeddings.read(space / "runs/a/embeddings/plain/0").train
     folds = dict(line.split(",") for line in (space / "runs/a/folds.csv").read_text().split()[1:])
-    at = {name: row for row, name in enumerate(found.ids.tolist())}
-    gallery = [name for name in found.ids.tolist() if folds[name] != "0"]
-    wide = found.vectors.astype(np.float32)
+    at = {name: row for row, name in enumerate(vectors.ids.tolist())}
+    gallery = [name for name in vectors.ids.tolist() if folds[name] != "0"]
+    wide = vectors.vectors.astype(np.float32)
     for query, *near in page.queries:
         assert folds[query.id] == "0"
         cosines = wide[[at[name] for name in gallery]] @ wide[at[query.id]]
@@ -34,7 +34,7 @@ def test_a_query_stands_beside_the_nearest_images_of_its_folds_gallery(space: Pa
     labels = {
         line.split(",")[0]: line.split(",")[1] for line in (space / "data/train.csv").read_text().split()
     }
-    held = [name for name in found.ids.tolist() if folds[name] == "0"]
+    held = [name for name in vectors.ids.tolist() if folds[name] == "0"]
     nearest = (wide[[at[name] for name in held]] @ wide[[at[name] for name in gallery]].T).argmax(axis=1)
     answers = [labels[gallery[row]] for row in nearest]
     assert page.wrong == sum(labels[name] != answer for name, answer in zip(held, answers, strict=True))

@@ -30,19 +30,19 @@ def embedded(space: Path) -> Workspace:
     return Workspace.open(space)
 
 
-def asked(root: Path, *rows: tuple[str, str]) -> Path:
+def pairs_csv(root: Path, *rows: tuple[str, str]) -> Path:
     file = root / "pairs.csv"
     file.write_text("a,b\n" + "".join(f"{one},{other}\n" for one, other in rows))
     return file
 
 
-def by_hand(workspace: Workspace, one: str, other: str, fold: int, judge: str) -> float:
-    found = Embeddings.read(workspace.runs / f"a/embeddings/plain/{fold}")
-    ids = [*found.train.ids.tolist(), *found.test.ids.tolist()]
-    vectors = np.concatenate([found.train.vectors, found.test.vectors])
+def by_hand(workspace: Workspace, one: str, other: str, fold: int, classifier: str) -> float:
+    embeddings = Embeddings.read(workspace.runs / f"a/embeddings/plain/{fold}")
+    ids = [*embeddings.train.ids.tolist(), *embeddings.test.ids.tolist()]
+    vectors = np.concatenate([embeddings.train.vectors, embeddings.test.vectors])
     given = pair_features(vectors[[ids.index(one)]], vectors[[ids.index(other)]])
-    judges = read_pair_classifiers((workspace.runs / "a/pairs/plain.json").read_text())
-    return float(judges[judge].blend(given[None])[0, 1])
+    classifiers = read_pair_classifiers((workspace.runs / "a/pairs/plain.json").read_text())
+    return float(classifiers[classifier].blend(given[None])[0, 1])
 
 
 def test_each_pair_is_judged_by_networks_that_saw_none_of_it_where_there_are_such(
@@ -52,17 +52,17 @@ def test_each_pair_is_judged_by_networks_that_saw_none_of_it_where_there_are_suc
     first = [name for name, held in zip(folds.ids.tolist(), folds.oof_mask(0).tolist(), strict=True) if held]
     second = [name for name in folds.ids.tolist() if name not in first]
     wanted = [("060", "061"), (first[0], first[1]), (second[0], "065"), (first[0], second[0])]
-    made = classify_pairs(embedded, "runs/a", asked(embedded.root, *wanted))
+    result = classify_pairs(embedded, "runs/a", pairs_csv(embedded.root, *wanted))
     both = [by_hand(embedded, "060", "061", fold, "test") for fold in (0, 1)]
-    assert made.probabilities[0] == pytest.approx(np.mean(both))
-    assert made.probabilities[1] == pytest.approx(by_hand(embedded, first[0], first[1], 0, "0"))
-    assert made.probabilities[2] == pytest.approx(by_hand(embedded, second[0], "065", 1, "1"))
-    assert made.probabilities[3] == pytest.approx(by_hand(embedded, first[0], second[0], 0, "0"))
-    assert made.seen == 1
+    assert result.probabilities[0] == pytest.approx(np.mean(both))
+    assert result.probabilities[1] == pytest.approx(by_hand(embedded, first[0], first[1], 0, "0"))
+    assert result.probabilities[2] == pytest.approx(by_hand(embedded, second[0], "065", 1, "1"))
+    assert result.probabilities[3] == pytest.approx(by_hand(embedded, first[0], second[0], 0, "0"))
+    assert result.seen == 1
 
 
 def test_a_share_moves_probabilities_and_the_threshold_alike(embedded: Workspace) -> None:
-    file = asked(embedded.root, *[("060", f"{n:03d}") for n in range(61, 72)])
+    file = pairs_csv(embedded.root, *[("060", f"{n:03d}") for n in range(61, 72)])
     even, rare = classify_pairs(embedded, "a", file), classify_pairs(embedded, "a", file, positive_rate=0.05)
     assert all(low < high for low, high in zip(rare.probabilities, even.probabilities, strict=True))
     assert [p >= even.threshold for p in even.probabilities] == [
@@ -75,24 +75,24 @@ def test_a_reranker_judges_held_out_rows_by_what_other_folds_taught(embedded: Wo
     reranker = Reranker.open({"name": "pairs", "model": "runs/a/pairs/plain.json", "top_k": 8}).in_workspace(
         embedded.root
     )
-    found = Embeddings.read(embedded.runs / "a/embeddings/plain/0")
+    embeddings = Embeddings.read(embedded.runs / "a/embeddings/plain/0")
     queries, gallery = (
-        np.array(found.train.vectors[part], np.float32) for part in (slice(0, 5), slice(5, 60))
+        np.array(embeddings.train.vectors[part], np.float32) for part in (slice(0, 5), slice(5, 60))
     )
-    judges = read_pair_classifiers((embedded.runs / "a/pairs/plain.json").read_text())
+    classifiers = read_pair_classifiers((embedded.runs / "a/pairs/plain.json").read_text())
     rows = nearest(queries, gallery, 8).rows
     for fold, name in ((0, "0"), (1, "1"), (None, "test")):
-        told = reranker.of_fold(fold).search(queries, gallery, 4, nearest)
+        neighbours = reranker.of_fold(fold).search(queries, gallery, 4, nearest)
         given = pair_features(np.repeat(queries, 8, axis=0), gallery[rows.ravel()])
-        whole = judges[name].blend(given[None])[:, 1].reshape(5, 8)
-        np.testing.assert_allclose(told.similarities, -np.sort(-whole, axis=1)[:, :4], atol=1e-6)
-    (made,) = retrieve(
+        whole = classifiers[name].blend(given[None])[:, 1].reshape(5, 8)
+        np.testing.assert_allclose(neighbours.similarities, -np.sort(-whole, axis=1)[:, :4], atol=1e-6)
+    (result,) = retrieve(
         embedded,
         ["runs/a"],
         {"name": "vote", "k": 3},
         [{"name": "pairs", "model": "runs/a/pairs/plain.json"}],
     )
-    assert made.rerankers[0].name == "pairs"
+    assert result.rerankers[0].name == "pairs"
 
 
 def test_a_reranker_without_its_file_says_what_makes_it(embedded: Workspace) -> None:
@@ -102,7 +102,7 @@ def test_a_reranker_without_its_file_says_what_makes_it(embedded: Workspace) -> 
 
 def test_unknown_ids_are_named_with_their_lines(embedded: Workspace) -> None:
     with pytest.raises(DataError, match="D64 1 ids") as caught:
-        classify_pairs(embedded, "runs/a", asked(embedded.root, ("060", "061"), ("060", "nobody")))
+        classify_pairs(embedded, "runs/a", pairs_csv(embedded.root, ("060", "061"), ("060", "nobody")))
     assert "the id in line 3 is in no table" in str(caught.value)
     assert "nobody" in caught.value.cases[0].id
     (embedded.root / "one.csv").write_text("a\n060\n")
@@ -122,7 +122,7 @@ def test_the_command_prints_a_row_a_pair(
     embedded: Workspace, inside: Callable[[Path], None], capsys: pytest.CaptureFixture[str]
 ) -> None:
     inside(embedded.root)
-    asked(embedded.root, ("060", "061"), ("001", "060"))
+    pairs_csv(embedded.root, ("060", "061"), ("001", "060"))
     capsys.readouterr()
     assert run(["pairs", "runs/a", "pairs.csv"]) == 0
     rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))

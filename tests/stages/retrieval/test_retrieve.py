@@ -53,19 +53,21 @@ def read(workspace: Workspace, views: str, split: str, run: str = "a") -> Predic
 
 
 def test_a_fold_of_scikit_learns_neighbours_says_the_same(embedded: Workspace) -> None:
-    (made,) = retrieve(embedded, ["runs/a"], {"name": "vote", "k": 3})
-    assert made.member == f"runs/a@plain-{Scorer.open({'name': 'vote', 'k': 3}).slug()}"
+    (result,) = retrieve(embedded, ["runs/a"], {"name": "vote", "k": 3})
+    assert result.member == f"runs/a@plain-{Scorer.open({'name': 'vote', 'k': 3}).slug()}"
     table, folds = table_of(embedded), Folds.read(embedded.runs / "a/folds.csv")
-    oof, test = (Predictions.read(made.folder / f"{split}.parquet") for split in ("oof", "test"))
+    oof, test = (Predictions.read(result.folder / f"{split}.parquet") for split in ("oof", "test"))
     for fold in (0, 1):
-        found = Embeddings.read(embedded.runs / f"a/embeddings/plain/{fold}")
-        vectors, held = found.train.vectors.astype(np.float32), folds.oof_mask(fold)
+        embeddings = Embeddings.read(embedded.runs / f"a/embeddings/plain/{fold}")
+        vectors, held = embeddings.train.vectors.astype(np.float32), folds.oof_mask(fold)
         model = KNeighborsClassifier(3, metric="cosine").fit(vectors[~held], table.targets()[~held])
         theirs = model.predict_proba(vectors[held])
         mine = oof.take(oof.folds == fold).align(table.ids[held])
         np.testing.assert_allclose(mine, theirs, atol=1e-6)
-        theirs = model.predict_proba(found.test.vectors.astype(np.float32))
-        np.testing.assert_allclose(test.take(test.folds == fold).align(found.test.ids), theirs, atol=1e-6)
+        theirs = model.predict_proba(embeddings.test.vectors.astype(np.float32))
+        np.testing.assert_allclose(
+            test.take(test.folds == fold).align(embeddings.test.ids), theirs, atol=1e-6
+        )
 
 
 def test_no_row_is_answered_with_one_that_its_model_did_not_train_on(embedded: Workspace) -> None:
@@ -77,7 +79,7 @@ def test_no_row_is_answered_with_one_that_its_model_did_not_train_on(embedded: W
 
 
 def test_what_a_scorer_learns_is_scored_on_rows_that_it_did_not_learn_from(embedded: Workspace) -> None:
-    (made,) = retrieve(embedded, ["runs/a"], "power")
+    (result,) = retrieve(embedded, ["runs/a"], "power")
     oof, source = read(embedded, "plain-power", "oof"), source_of(embedded)
     (answered, _), folds = finish(find_neighbours(source, 10)), oof.folds
     truth = source.table.targets()[source.table.index_of(answered.ids)]
@@ -88,7 +90,7 @@ def test_what_a_scorer_learns_is_scored_on_rows_that_it_did_not_learn_from(embed
     np.testing.assert_allclose(
         oof.probabilities[folds == 0], other.score(answered.neighbours.take(folds == 0)), atol=1e-6
     )
-    assert set(made.scores) >= {"log_loss", "accuracy"}
+    assert set(result.scores) >= {"log_loss", "accuracy"}
 
 
 def test_a_blend_takes_classifier_and_retrieval(embedded: Workspace) -> None:
@@ -98,7 +100,7 @@ def test_a_blend_takes_classifier_and_retrieval(embedded: Workspace) -> None:
     from kit.stages.prediction.tta import tta
 
     tta(embedded, ["runs/a"])
-    (made,) = retrieve(embedded, ["runs/a"], "product")
+    (result,) = retrieve(embedded, ["runs/a"], "product")
     table, plain, mine = (
         table_of(embedded),
         read(embedded, "plain", "oof"),
@@ -108,14 +110,14 @@ def test_a_blend_takes_classifier_and_retrieval(embedded: Workspace) -> None:
     by_hand = [
         f1_score(truth, shares.argmax(axis=1), average="macro") for shares in (before, mine.probabilities)
     ]
-    assert made.plain["macro_f1"] == pytest.approx(by_hand[0])
-    assert made.plain["log_loss"] == pytest.approx(log_loss(truth, as_sums_of_one(before)), abs=1e-6)
-    assert made.gain is not None
-    assert made.gain.over == "plain"
-    assert made.gain.value == pytest.approx(by_hand[1] - by_hand[0])
-    assert made.gain.low is not None
-    assert made.gain.high is not None
-    assert made.gain.low <= made.gain.value <= made.gain.high
+    assert result.plain["macro_f1"] == pytest.approx(by_hand[0])
+    assert result.plain["log_loss"] == pytest.approx(log_loss(truth, as_sums_of_one(before)), abs=1e-6)
+    assert result.gain is not None
+    assert result.gain.over == "plain"
+    assert result.gain.value == pytest.approx(by_hand[1] - by_hand[0])
+    assert result.gain.low is not None
+    assert result.gain.high is not None
+    assert result.gain.low <= result.gain.value <= result.gain.high
     assert submit_blend(embedded, ["runs/a", "runs/a@plain-power", "runs/a@plain-product"]).test_rows == 12
 
 
@@ -138,11 +140,11 @@ def test_predictions_of_other_checkpoints_are_not_joined(embedded: Workspace) ->
 
 def test_each_reranker_is_shown_and_the_best_set_is_used(embedded: Workspace) -> None:
     rerankers = [{"name": "query_expansion", "neighbours_averaged": 2}, "database_augmentation"]
-    (made,) = retrieve(embedded, ["runs/a"], "vote", rerankers)
-    assert [one.name for one in made.rerankers] == ["query_expansion", "database_augmentation"]
-    about = read(embedded, made.folder.name, "oof").provenance.retrieval
+    (result,) = retrieve(embedded, ["runs/a"], "vote", rerankers)
+    assert [one.name for one in result.rerankers] == ["query_expansion", "database_augmentation"]
+    about = read(embedded, result.folder.name, "oof").provenance.retrieval
     assert about is not None
-    kept = [one.name for one in made.rerankers if one.is_used]
+    kept = [one.name for one in result.rerankers if one.is_used]
     assert [spec["name"] for spec in about.rerankers] == kept
 
 
@@ -159,10 +161,10 @@ def test_a_row_without_an_image_is_answered_with_the_classes_shares(space: Path)
 def test_a_network_without_training_is_compared_by_the_same_folds(space: Path) -> None:
     workspace = Workspace.open(space)
     embed_untrained(workspace, "bare")
-    (made,) = retrieve(workspace, ["runs/bare"], "vote")
-    assert made.gain is None
+    (result,) = retrieve(workspace, ["runs/bare"], "vote")
+    assert result.gain is None
     assert sorted(set(read(workspace, "plain-vote", "oof", "bare").folds.tolist())) == [0, 1]
-    retrieve(workspace, [made.member.replace("-vote", "")], "power")
+    retrieve(workspace, [result.member.replace("-vote", "")], "power")
     assert submit_blend(workspace, ["bare@plain-vote", "bare@plain-power"]).test_rows == 12
 
 
@@ -170,11 +172,11 @@ def test_rows_of_a_single_fold_are_fitted_and_scored_on_parts_of_their_own(compe
     train(competition, ["splitter=holdout", "splitter.holdout_fraction=0.5", "epochs=1"], name="h")
     embed(competition, ["runs/h"])
     workspace = Workspace.open(competition)
-    (made,) = retrieve(workspace, ["runs/h"], "power")
+    (result,) = retrieve(workspace, ["runs/h"], "power")
     oof = read(workspace, "plain-power", "oof", "h")
     assert set(oof.folds.tolist()) == {0}
     assert len(oof) == 30
-    assert made.gain is not None
+    assert result.gain is not None
     assert submit_blend(workspace, ["h@plain-power"]).rows == 30
 
 

@@ -123,9 +123,9 @@ def test_kit_init_finds_the_ids_and_the_format_of_both(shop: Path, landmarks: Pa
 
 def test_sets_within_test_are_those_of_brute_force(shop: Path) -> None:
     question = ImageQuestion("set", None, 2, 4, 0.97)
-    made = retrieve_images(shop, ["a", "b"], question, "sets")
-    assert made.path is not None
-    assert check_submission(Workspace.open(shop), made.path).faults == ()
+    result = retrieve_images(shop, ["a", "b"], question, "sets")
+    assert result.path is not None
+    assert check_submission(Workspace.open(shop), result.path).faults == ()
     parts = [
         Embeddings.read(shop / f"runs/{run}/embeddings/plain/{fold}").test
         for fold in (0, 1)
@@ -133,20 +133,20 @@ def test_sets_within_test_are_those_of_brute_force(shop: Path) -> None:
     ]
     ids = parts[0].ids.tolist()
     cosines = np.mean([unit(one.vectors) @ unit(one.vectors).T for one in parts], axis=0)
-    written = pd.read_csv(made.path, index_col=0)["matches"]
+    written = pd.read_csv(result.path, index_col=0)["matches"]
     for row, name in enumerate(ids):
         others = [one for one in np.argsort(-cosines[row], kind="stable") if one != row]
         near = [one for one in others if cosines[row, one] >= 0.97]
         wanted = {ids[one] for one in (near if near else others[:1])[:3]} | {name}
         assert set(written[name].split()) == wanted
-    (entry,) = [one for one in Board.read(shop).entries if one.file == made.path.name]
-    assert (entry.metric, entry.cv, entry.rows) == ("mean_f1_of_rows", made.score, len(SEEN))
-    record = json.loads(made.path.with_suffix(".json").read_text())
+    (entry,) = [one for one in Board.read(shop).entries if one.file == result.path.name]
+    assert (entry.metric, entry.cv, entry.rows) == ("mean_f1_of_rows", result.score, len(SEEN))
+    record = json.loads(result.path.with_suffix(".json").read_text())
     assert [one["member"] for one in record["members"]] == ["runs/a@plain", "runs/b@plain"]
 
 
 def test_held_out_rows_are_compared_among_themselves(shop: Path) -> None:
-    made = retrieve_images(shop, ["a"], ImageQuestion("ranking", None, 1, 3), "ranks")
+    result = retrieve_images(shop, ["a"], ImageQuestion("ranking", None, 1, 3), "ranks")
     table, folds = train_table(shop).sort_by_id(), Folds.read(shop / "runs/a/folds.csv")
     scores = []
     for fold in (0, 1):
@@ -160,7 +160,7 @@ def test_held_out_rows_are_compared_among_themselves(shop: Path) -> None:
             if wanted:
                 precision = np.cumsum(hits) / np.arange(1, len(hits) + 1)
                 scores.append((precision * hits).sum() / min(wanted, 3))
-    assert made.score == pytest.approx(np.mean(scores), abs=0.02)
+    assert result.score == pytest.approx(np.mean(scores), abs=0.02)
 
 
 def test_index_images_answer_with_pca_and_whitening(landmarks: Path) -> None:
@@ -169,11 +169,11 @@ def test_index_images_answer_with_pca_and_whitening(landmarks: Path) -> None:
     assert "--index index.csv" in error.value.hint
     embed_index(landmarks, ["runs/a"], "index.csv", "index/{id}")
     question = ImageQuestion("ranking", "index.csv", 1, 3, reduction=Reduction(3, whiten=True))
-    made = retrieve_images(landmarks, ["a"], question)
-    assert made.path is not None
-    assert made.metric == "mean_average_precision_at_3"
-    assert check_submission(Workspace.open(landmarks), made.path).faults == ()
-    cells = pd.read_csv(made.path)["images"].str.split()
+    result = retrieve_images(landmarks, ["a"], question)
+    assert result.path is not None
+    assert result.metric == "mean_average_precision_at_3"
+    assert check_submission(Workspace.open(landmarks), result.path).faults == ()
+    cells = pd.read_csv(result.path)["images"].str.split()
     assert cells.map(len).tolist() == [3] * len(SEEN)
     assert {name for cell in cells for name in cell} <= {f"i{group}{photo}" for group, photo in SEEN}
 
@@ -182,11 +182,11 @@ def test_a_row_for_each_image_of_an_index_has_its_cosine_as_a_score(whales: Path
     space = Workspace.open(whales)
     assert space.competition.format == {"name": "image_rows", "images": "other"}
     embed_index(whales, ["runs/a"], "database.csv", "database/{id}")
-    made = retrieve_images(whales, ["a"], ImageQuestion("ranking", "database.csv", 1, 5))
-    assert made.path is not None
-    assert made.metric == "mean_average_precision_at_5"
-    assert check_submission(space, made.path).faults == ()
-    written = pd.read_csv(made.path)
+    result = retrieve_images(whales, ["a"], ImageQuestion("ranking", "database.csv", 1, 5))
+    assert result.path is not None
+    assert result.metric == "mean_average_precision_at_5"
+    assert check_submission(space, result.path).faults == ()
+    written = pd.read_csv(result.path)
     assert list(written.columns) == ["query_id", "database_image_id", "score"]
     folders = [whales / f"runs/a/embeddings/{views}" for views in ("plain", "plain-index")]
     parts = [[Embeddings.read(folder / str(fold)).test for folder in folders] for fold in (0, 1)]
@@ -207,8 +207,8 @@ def test_wrong_rows_of_ranked_images_are_named(whales: Path, tmp_path: Path) -> 
     file = tmp_path / "wrong.csv"
     file.write_text("\n".join([*first[:2], first[1], first[4].replace("0.5", "1.5"), *first[5:]]) + "\n")
     faults = check_submission(Workspace.open(whales), file).faults
-    found = [(one.code, one.line, one.detail.split(",")[0]) for one in faults]
-    assert found == [("D44", 3, "'i00' is there twice"), ("D44", 4, "column 'score' holds '1.5'")]
+    fault_lines = [(one.code, one.line, one.detail.split(",")[0]) for one in faults]
+    assert fault_lines == [("D44", 3, "'i00' is there twice"), ("D44", 4, "column 'score' holds '1.5'")]
     file.write_text("\n".join([first[0], *first[4:]]) + "\n")
     (missing,) = check_submission(Workspace.open(whales), file).faults
     assert (missing.code, missing.id, missing.detail) == ("D41", "t00", "is missing")

@@ -63,36 +63,36 @@ def test_a_fold_of_scikit_learns_regressor_says_the_same(
     target: str, power: float | None, tmp_path: Path
 ) -> None:
     space = draw(tmp_path, target)
-    asked = {"name": "vote", "k": 3} if power is None else {"name": "power", "k": 3, "power": power}
-    (made,) = retrieve(space, ["runs/a"], asked)
+    scorer = {"name": "vote", "k": 3} if power is None else {"name": "power", "k": 3, "power": power}
+    (result,) = retrieve(space, ["runs/a"], scorer)
     table, folds = train_table(space).sort_by_id(), Folds.read(space.runs / "a/folds.csv")
     assert table.target.kind == {"numbers": "numbers", "shares": "soft"}[target]
-    oof, test = (Predictions.read(made.folder / f"{split}.parquet") for split in ("oof", "test"))
+    oof, test = (Predictions.read(result.folder / f"{split}.parquet") for split in ("oof", "test"))
     # cosines of stored float16 vectors are off by some 1e-4
     weights = "uniform" if power is None else lambda distances: np.maximum(1 - distances, 0) ** power
     for fold in (0, 1):
-        found = Embeddings.read(space.runs / f"a/embeddings/plain/{fold}")
-        vectors, held = found.train.vectors.astype(np.float32), folds.oof_mask(fold)
+        embeddings = Embeddings.read(space.runs / f"a/embeddings/plain/{fold}")
+        vectors, held = embeddings.train.vectors.astype(np.float32), folds.oof_mask(fold)
         model = KNeighborsRegressor(3, metric="cosine", weights=weights)
         model.fit(vectors[~held], table.targets()[~held])  # the fold's own training rows alone
         mine = oof.take(oof.folds == fold).align(table.ids[held])
         np.testing.assert_allclose(mine, model.predict(vectors[held]), rtol=2e-3, atol=1e-5)
-        mine = test.take(test.folds == fold).align(found.test.ids)
+        mine = test.take(test.folds == fold).align(embeddings.test.ids)
         np.testing.assert_allclose(
-            mine, model.predict(found.test.vectors.astype(np.float32)), rtol=2e-3, atol=1e-5
+            mine, model.predict(embeddings.test.vectors.astype(np.float32)), rtol=2e-3, atol=1e-5
         )
 
 
 def test_a_blend_takes_the_network_and_retrieval_of_numbers(tmp_path: Path) -> None:
     space = draw(tmp_path, "numbers")
-    (made,) = retrieve(space, ["runs/a"], "power")
-    oof = Predictions.read(made.folder / "oof.parquet")
+    (result,) = retrieve(space, ["runs/a"], "power")
+    oof = Predictions.read(result.folder / "oof.parquet")
     truth = pd.read_csv(tmp_path / "train.csv").set_index("id").loc[oof.ids.tolist()][list(oof.classes)]
     expected = root_mean_squared_error(truth, oof.probabilities, multioutput="raw_values").mean()
-    assert made.scores["rmse"] == pytest.approx(expected, rel=1e-6)
+    assert result.scores["rmse"] == pytest.approx(expected, rel=1e-6)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        written = blend(tmp_path, ["runs/a@plain", made.member], ensembler="simplex")
+        written = blend(tmp_path, ["runs/a@plain", result.member], ensembler="simplex")
     assert isinstance(written, Submitted)
     assert check_submission(space, written.path).faults == ()
     with pytest.raises(ConfigError, match="C17 the table has numbers, which scorer 'best_match' does not"):
@@ -106,8 +106,8 @@ def test_the_power_of_numbers_is_fitted_for_the_lowest_error() -> None:
         1,
         values=np.array([[[5.0], [9.0]], [[1.0], [7.0]]]),
     )
-    made = Scorer.open({"name": "power", "k": 2}).fit(near, np.array([[5.0], [1.0]]))
-    assert made.model_dump()["power"] == 64  # the nearest image alone is right
+    scorer = Scorer.open({"name": "power", "k": 2}).fit(near, np.array([[5.0], [1.0]]))
+    assert scorer.model_dump()["power"] == 64  # the nearest image alone is right
     by_hand = [(0.9 * 5 + 0.3 * 9) / 1.2, (0.8 * 1 + 0.2 * 7) / 1.0]
     plain = Scorer.open({"name": "power", "k": 2, "power": 1.0}).score(near)
     assert plain[:, 0] == pytest.approx(by_hand, rel=1e-6)

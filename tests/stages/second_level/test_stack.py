@@ -75,13 +75,13 @@ def workspace(tmp_path: Path) -> Workspace:
 
 
 def test_columns_that_know_the_answer_raise_the_score(workspace: Workspace) -> None:
-    made = stack(workspace, "runs/m", "trees")
-    assert made.scores["auc"] > made.member_scores["m@plain"]["auc"] + 0.05
+    result = stack(workspace, "runs/m", "trees")
+    assert result.scores["auc"] > result.member_scores["m@plain"]["auc"] + 0.05
 
 
 def test_columns_of_noise_raise_nothing(tmp_path: Path) -> None:
-    made = stack(competition(tmp_path, columns=False), "runs/m", "trees")
-    assert made.scores["auc"] < made.member_scores["m@plain"]["auc"] + 0.02
+    result = stack(competition(tmp_path, columns=False), "runs/m", "trees")
+    assert result.scores["auc"] < result.member_scores["m@plain"]["auc"] + 0.02
 
 
 def test_the_score_is_that_of_scikit_learn_by_hand(workspace: Workspace) -> None:
@@ -98,17 +98,17 @@ def test_the_score_is_that_of_scikit_learn_by_hand(workspace: Workspace) -> None
             categorical_features="from_dtype", random_state=0,
         )  # fmt: skip
         held[out] = trees.fit(features[~out], truth[~out]).predict_proba(features[out])[:, 1]
-    made = stack(workspace, ["runs/m"], "trees")
-    assert made.scores["auc"] == pytest.approx(roc_auc_score(truth, held), abs=1e-12)
+    result = stack(workspace, ["runs/m"], "trees")
+    assert result.scores["auc"] == pytest.approx(roc_auc_score(truth, held), abs=1e-12)
     stored = Predictions.read(workspace.runs / "trees/predictions/plain/oof.parquet")
     np.testing.assert_allclose(stored.align(table["id"])[:, 1], held, atol=1e-6)
 
 
 def test_a_stacked_run_is_blended_like_any_other(workspace: Workspace) -> None:
     stack(workspace, ["runs/m"], "trees")
-    made = blend(workspace, ["runs/m", "runs/trees"], "hill_climb")
-    assert isinstance(made, Submitted)
-    assert made.test_rows == TEST
+    submission = blend(workspace, ["runs/m", "runs/trees"], "hill_climb")
+    assert isinstance(submission, Submitted)
+    assert submission.test_rows == TEST
     assert record(Run(workspace.runs / "trees")).state == "stacked"
     assert not stack(workspace, ["runs/m"], "trees").is_new
     with pytest.raises(ConfigError, match="is another run"):
@@ -118,32 +118,32 @@ def test_a_stacked_run_is_blended_like_any_other(workspace: Workspace) -> None:
 @pytest.mark.parametrize("model", ["lightgbm", "xgboost", "catboost"])
 def test_other_libraries_find_the_columns_too(workspace: Workspace, model: str) -> None:
     pytest.importorskip(model)
-    made = stack(workspace, "runs/m", "trees", model=model)
-    assert made.scores["auc"] > made.member_scores["m@plain"]["auc"] + 0.02
+    result = stack(workspace, "runs/m", "trees", model=model)
+    assert result.scores["auc"] > result.member_scores["m@plain"]["auc"] + 0.02
     again = stack(workspace, "runs/m", "again", model=model)
-    assert again.scores == made.scores
+    assert again.scores == result.scores
 
 
 def test_statistics_within_groups_are_those_of_scipy() -> None:
     values = np.array([3.0, 1.0, 2.0, 2.0, 5.0, 7.0])
     keys = np.array(["a", "a", "a", "a", "b", "c"])
-    made = group_statistics(pd.DataFrame({"x": values}), keys)
-    np.testing.assert_allclose(made["x|z"][:4], zscore(values[:4]))
-    np.testing.assert_allclose(made["x|rank"][:4], (rankdata(values[:4]) - 1) / 3)
-    assert made["x|z"][4:].tolist() == [0, 0]
-    assert made["x|rank"][4:].tolist() == [0.5, 0.5]
-    assert made["group|rows"].tolist() == [4, 4, 4, 4, 1, 1]
+    statistics = group_statistics(pd.DataFrame({"x": values}), keys)
+    np.testing.assert_allclose(statistics["x|z"][:4], zscore(values[:4]))
+    np.testing.assert_allclose(statistics["x|rank"][:4], (rankdata(values[:4]) - 1) / 3)
+    assert statistics["x|z"][4:].tolist() == [0, 0]
+    assert statistics["x|rank"][4:].tolist() == [0.5, 0.5]
+    assert statistics["group|rows"].tolist() == [4, 4, 4, 4, 1, 1]
     missing = group_statistics(pd.DataFrame({"x": [1.0, np.nan, 3.0]}), np.array(["a", "a", "a"]))
     np.testing.assert_allclose(missing["x|z"], [-1, np.nan, 1])
 
 
 def test_a_patients_rows_are_compared_with_one_another(workspace: Workspace) -> None:
-    made = make_features(workspace, "runs/m")
-    rows = made.rows.table.frame["patient"] == "p0"
-    values = made.train["m@plain|yes"][rows]
-    np.testing.assert_allclose(made.train["m@plain|yes|z"][rows], zscore(values))
-    assert made.group == "patient"
-    assert list(made.test_features(-1)[0].columns) == list(made.train.columns)
+    features = make_features(workspace, "runs/m")
+    rows = features.rows.table.frame["patient"] == "p0"
+    values = features.train["m@plain|yes"][rows]
+    np.testing.assert_allclose(features.train["m@plain|yes|z"][rows], zscore(values))
+    assert features.group == "patient"
+    assert list(features.test_features(-1)[0].columns) == list(features.train.columns)
 
 
 def test_the_tables_join_by_id_and_say_fold_and_target(workspace: Workspace) -> None:
@@ -203,17 +203,17 @@ def test_check_names_columns_that_leak_and_useful_ones_that_nothing_uses(tmp_pat
     workspace = competition(tmp_path, data={"columns": []})
     train = train_table(workspace).sort_by_id()
     test = rows_to_predict(workspace, workspace.competition.data, train.classes)
-    found = {
+    findings = {
         one.code: one for one in check_side_columns(train, test, workspace.competition.data, ("id", "label"))
     }
-    assert set(found) == {"K46"}
-    assert [case.path for case in found["K46"].cases] == ["age"]
-    assert found["K46"].fix == 'data.columns=["age"]'
+    assert set(findings) == {"K46"}
+    assert [case.path for case in findings["K46"].cases] == ["age"]
+    assert findings["K46"].fix == 'data.columns=["age"]'
     leaky = replace(train, frame=train.frame.assign(site=np.where(train.labels == 1, "leg", "arm")))
-    found = {
+    findings = {
         one.code: one for one in check_side_columns(leaky, test, workspace.competition.data, ("id", "label"))
     }
-    assert [case.path for case in found["K45"].cases] == ["site"]
+    assert [case.path for case in findings["K45"].cases] == ["site"]
 
 
 def test_check_measures_a_column_as_scikit_learn_does(tmp_path: Path) -> None:
@@ -221,10 +221,10 @@ def test_check_measures_a_column_as_scikit_learn_does(tmp_path: Path) -> None:
     workspace = competition(tmp_path)
     train = train_table(workspace).sort_by_id()
     test = rows_to_predict(workspace, workspace.competition.data, train.classes)
-    found = column_auc(train, test, "age", workspace.competition.data)
+    auc = column_auc(train, test, "age", workspace.competition.data)
     ages = pd.to_numeric(train.frame["age"], errors="coerce")
     alone = roc_auc_score(train.targets()[ages.notna()], ages[ages.notna()])
-    assert found == pytest.approx(alone, abs=0.08)
+    assert auc == pytest.approx(alone, abs=0.08)
 
 
 def test_check_names_columns_that_differ_between_the_tables_or_tell_the_fold(tmp_path: Path) -> None:
@@ -244,8 +244,8 @@ def test_check_names_columns_that_differ_between_the_tables_or_tell_the_fold(tmp
     assert shifted(noise[: len(train)], noise[len(train) :]) == {}
     (later,) = shifted(noise[: len(train)], noise[len(train) :] + 20)["batch"]
     assert "AUC 1.000 for test rows" in later
-    told = shifted(folds.numbers[:, 0], np.arange(len(test)) % FOLDS)
-    assert told == {"batch": ["AUC 1.000 for the rows of fold 0"]}
+    aucs = shifted(folds.numbers[:, 0], np.arange(len(test)) % FOLDS)
+    assert aucs == {"batch": ["AUC 1.000 for the rows of fold 0"]}
 
 
 def test_check_says_how_many_test_cells_are_new(tmp_path: Path) -> None:
@@ -254,6 +254,6 @@ def test_check_says_how_many_test_cells_are_new(tmp_path: Path) -> None:
     test = rows_to_predict(workspace, workspace.competition.data, train.classes)
     test = replace(test, frame=test.frame.assign(site="another clinic"))
     folds = make_folds(train, Splitter.open({"name": "group_kfold", "folds": FOLDS}))
-    (found,) = check_column_shift(train, test, folds, workspace.competition.data)
-    assert found.code == "K48"
-    assert "100% more of its test cells are empty or new values" in str(found.cases[0])
+    (finding,) = check_column_shift(train, test, folds, workspace.competition.data)
+    assert finding.code == "K48"
+    assert "100% more of its test cells are empty or new values" in str(finding.cases[0])

@@ -33,10 +33,10 @@ WIDE = {"header": "id,ant,bee,cat", "cells": ",0.2,0.3,0.5"}
 
 def distinct(root: Path, **config: Any) -> Workspace:
     """The competition, its images no copies of one another."""
-    made = competition(root, **config)
+    space = competition(root, **config)
     for path in (root / "data" / "images").glob("*.png"):
         path.write_bytes(path.name.encode())
-    return made
+    return space
 
 
 @pytest.fixture
@@ -86,22 +86,22 @@ def fails(
 
 def test_the_scores_of_an_import_are_those_of_scikit_learn(workspace: Workspace, test_csv: Path) -> None:
     oof = oof_csv(workspace)
-    made = bring(workspace, test_csv, oof)
+    result = bring(workspace, test_csv, oof)
     shares = table(TRAIN)[list(CLASSES)].to_numpy()
-    assert made.scores["accuracy"] == accuracy_score(LABELS, np.array(CLASSES)[shares.argmax(1)])
-    assert made.scores["log_loss"] == pytest.approx(log_loss(LABELS, shares), abs=1e-6)
-    assert (made.oof_rows, made.test_rows, made.folds, made.is_new) == (9, 4, 3, True)
-    assert made.same_folds == ("a", "b")
+    assert result.scores["accuracy"] == accuracy_score(LABELS, np.array(CLASSES)[shares.argmax(1)])
+    assert result.scores["log_loss"] == pytest.approx(log_loss(LABELS, shares), abs=1e-6)
+    assert (result.oof_rows, result.test_rows, result.folds, result.is_new) == (9, 4, 3, True)
+    assert result.same_folds == ("a", "b")
     assert record(Run(workspace.runs / "lgbm")).state == "imported"
 
 
 def test_a_blend_with_an_import_is_the_mean_by_hand(workspace: Workspace, test_csv: Path) -> None:
     bring(workspace, test_csv, oof_csv(workspace))
-    made = blend(workspace, ["runs/a", "runs/lgbm"])
-    assert isinstance(made, Submitted)
+    submission = blend(workspace, ["runs/a", "runs/lgbm"])
+    assert isinstance(submission, Submitted)
     own = Predictions.read(workspace.runs / "a/predictions/plain/test.parquet").mean().align(TEST)
     wanted = (own + table(TEST, 1)[list(CLASSES)].to_numpy()) / 2
-    read = pd.read_csv(made.path, dtype={"id": str}, keep_default_na=False).set_index("id")
+    read = pd.read_csv(submission.path, dtype={"id": str}, keep_default_na=False).set_index("id")
     np.testing.assert_allclose(read.loc[list(TEST), list(CLASSES)].to_numpy(float), wanted, atol=1e-6)
 
 
@@ -118,8 +118,10 @@ def test_parquet_gives_the_same(workspace: Workspace, test_csv: Path) -> None:
     first = bring(workspace, test_csv, oof_csv(workspace))
     table(TRAIN).assign(fold=list(FOLDS)).to_parquet(workspace.root / "oof.parquet")
     table(TEST, 1).set_index("id").to_parquet(workspace.root / "test.parquet")
-    made = import_predictions(workspace, workspace.root / "test.parquet", "p", workspace.root / "oof.parquet")
-    assert made.scores == first.scores
+    result = import_predictions(
+        workspace, workspace.root / "test.parquet", "p", workspace.root / "oof.parquet"
+    )
+    assert result.scores == first.scores
 
 
 def test_folds_may_come_from_a_file_or_a_run(workspace: Workspace, test_csv: Path) -> None:
@@ -133,8 +135,8 @@ def test_folds_may_come_from_a_file_or_a_run(workspace: Workspace, test_csv: Pat
 
 
 def test_other_folds_are_named(workspace: Workspace, test_csv: Path) -> None:
-    made = bring(workspace, test_csv, oof_csv(workspace, [2 - fold for fold in FOLDS]))
-    assert (made.same_folds, made.other_folds) == ((), ("a", "b"))
+    result = bring(workspace, test_csv, oof_csv(workspace, [2 - fold for fold in FOLDS]))
+    assert (result.same_folds, result.other_folds) == ((), ("a", "b"))
 
 
 def test_a_sample_of_one_column_is_read_as_the_sample_means_it(tmp_path: Path) -> None:
@@ -144,10 +146,10 @@ def test_a_sample_of_one_column_is_read_as_the_sample_means_it(tmp_path: Path) -
     oof = write(workspace, pd.DataFrame({"id": TRAIN, "bee": np.linspace(0, 1, 9), "fold": FOLDS}), "oof.csv")
     test = write(workspace, pd.DataFrame({"id": TEST, "bee": [0.1, 0.2, 0.3, 0.4]}), "test.csv")
     import_predictions(workspace, test, "lgbm", oof)
-    made = Predictions.read(workspace.runs / "lgbm/predictions/plain/test.parquet")
-    assert made.classes == ("ant", "bee")
-    np.testing.assert_allclose(made.align(TEST)[:, 1], [0.1, 0.2, 0.3, 0.4], rtol=1e-6)
-    np.testing.assert_allclose(made.probabilities.sum(axis=1), 1)
+    predictions = Predictions.read(workspace.runs / "lgbm/predictions/plain/test.parquet")
+    assert predictions.classes == ("ant", "bee")
+    np.testing.assert_allclose(predictions.align(TEST)[:, 1], [0.1, 0.2, 0.3, 0.4], rtol=1e-6)
+    np.testing.assert_allclose(predictions.probabilities.sum(axis=1), 1)
 
 
 def test_an_import_of_the_same_files_again_changes_nothing(workspace: Workspace, test_csv: Path) -> None:
@@ -162,8 +164,8 @@ def test_an_import_of_the_same_files_again_changes_nothing(workspace: Workspace,
 
 
 def test_without_folds_there_is_no_score_and_no_fitted_blend(workspace: Workspace, test_csv: Path) -> None:
-    made = bring(workspace, test_csv, oof_csv(workspace, None))
-    assert (made.folds, made.scores, made.oof_rows) == (0, {}, 0)
+    result = bring(workspace, test_csv, oof_csv(workspace, None))
+    assert (result.folds, result.scores, result.oof_rows) == (0, {}, 0)
     assert record(Run(workspace.runs / "lgbm")).state == "imported without folds"
     with pytest.raises(ConfigError, match="is fitted on out-of-fold rows") as caught:
         blend(workspace, ["runs/a", "runs/lgbm"], "hill_climb")
@@ -219,13 +221,13 @@ def test_rows_far_surer_than_test_rows_are_a_warning() -> None:
     cross_fitted = cross_val_predict(forest, signal[train], truth[train], cv=5, method="predict_proba")
     forest.fit(signal[train], truth[train])
 
-    def made(rows: np.ndarray, shares: np.ndarray) -> Predictions:
+    def rows_of(rows: np.ndarray, shares: np.ndarray) -> Predictions:
         return Predictions(rows.astype(str), rows * 0, CLASSES, shares.astype(np.float32))
 
-    unseen = made(test, forest.predict_proba(signal[test]))
+    unseen = rows_of(test, forest.predict_proba(signal[test]))
     with pytest.warns(KitWarning, match="W81 out-of-fold rows are far more confident"):
-        warn_of_surer_rows(made(train, forest.predict_proba(signal[train])), unseen)
-    warn_of_surer_rows(made(train, cross_fitted), unseen)
+        warn_of_surer_rows(rows_of(train, forest.predict_proba(signal[train])), unseen)
+    warn_of_surer_rows(rows_of(train, cross_fitted), unseen)
 
 
 LOGITS = {"ant": [-3.0] * 4, "bee": [2.5] * 4, "cat": [7.0] * 4}
@@ -234,22 +236,22 @@ LOGITS = {"ant": [-3.0] * 4, "bee": [2.5] * 4, "cat": [7.0] * 4}
 @pytest.mark.parametrize(
     ("change", "code", "text"),
     [
-        (lambda made: made.assign(**LOGITS), "D40", "these look like logits: write the softmax"),
-        (lambda made: made.assign(ant=30, bee=30, cat=40), "D40", "these look like percentages"),
-        (lambda made: made.assign(ant=0.9, bee=0.9, cat=0.9), "D40", "divide each row by its sum"),
-        (lambda made: made.assign(ant=np.nan), "D40", "not finite numbers"),
-        (lambda made: made.assign(ant="high"), "D40", "not finite numbers"),
-        (lambda made: made.assign(ant=np.inf), "D40", "not finite numbers"),
-        (lambda made: pd.concat([made, made[:1]]), "D41", "the id of another row"),
-        (lambda made: made[1:], "D41", "1 missing, 0 extra"),
-        (lambda made: made.assign(id=["7", "1e5", "NA", "a,b"]), "D41", "read them as text"),
-        (lambda made: made.assign(id=[f"{name}.jpg" for name in TEST]), "D41", "remove the file extension"),
-        (lambda made: made.assign(id=["", *TEST[1:]]), "D41", "a blank id"),
-        (lambda made: made.drop(columns="cat"), "D42", "lacks the columns of 1 of 3 classes"),
-        (lambda made: made.rename(columns={"cat": "cats"}), "D42", "did you mean 'cats'"),
-        (lambda made: made.rename(columns={"id": "name"}), "C07", "has no column 'id'"),
-        (lambda made: made.assign(fold=[0, 1, 2, 7]), "D43", "has fold 7, but the folds are 0 to 2"),
-        (lambda made: made.assign(fold=["a", 1, 2, 0]), "D43", "not fold numbers"),
+        (lambda frame: frame.assign(**LOGITS), "D40", "these look like logits: write the softmax"),
+        (lambda frame: frame.assign(ant=30, bee=30, cat=40), "D40", "these look like percentages"),
+        (lambda frame: frame.assign(ant=0.9, bee=0.9, cat=0.9), "D40", "divide each row by its sum"),
+        (lambda frame: frame.assign(ant=np.nan), "D40", "not finite numbers"),
+        (lambda frame: frame.assign(ant="high"), "D40", "not finite numbers"),
+        (lambda frame: frame.assign(ant=np.inf), "D40", "not finite numbers"),
+        (lambda frame: pd.concat([frame, frame[:1]]), "D41", "the id of another row"),
+        (lambda frame: frame[1:], "D41", "1 missing, 0 extra"),
+        (lambda frame: frame.assign(id=["7", "1e5", "NA", "a,b"]), "D41", "read them as text"),
+        (lambda frame: frame.assign(id=[f"{name}.jpg" for name in TEST]), "D41", "remove the file extension"),
+        (lambda frame: frame.assign(id=["", *TEST[1:]]), "D41", "a blank id"),
+        (lambda frame: frame.drop(columns="cat"), "D42", "lacks the columns of 1 of 3 classes"),
+        (lambda frame: frame.rename(columns={"cat": "cats"}), "D42", "did you mean 'cats'"),
+        (lambda frame: frame.rename(columns={"id": "name"}), "C07", "has no column 'id'"),
+        (lambda frame: frame.assign(fold=[0, 1, 2, 7]), "D43", "has fold 7, but the folds are 0 to 2"),
+        (lambda frame: frame.assign(fold=["a", 1, 2, 0]), "D43", "not fold numbers"),
     ],
 )
 def test_what_is_wrong_with_a_table_is_said_before_anything_is_written(
@@ -285,8 +287,8 @@ def test_rows_with_several_labels_need_no_sum(tmp_path: Path) -> None:
         tmp_path, **WIDE, data={"label_separator": " ", "group": None}, metric="samples_f1"
     )
     frame = pd.DataFrame({"id": TEST, "ant": 0.9, "bee": 0.8, "cat": 0.1})
-    made = import_predictions(workspace, write(workspace, frame, "test.csv"), "lgbm")
-    assert made.test_rows == 4
+    result = import_predictions(workspace, write(workspace, frame, "test.csv"), "lgbm")
+    assert result.test_rows == 4
     bad = write(workspace, frame.assign(ant=2.0), "bad.csv")
     with pytest.raises(InvalidError, match="sigmoid of each cell"):
         import_predictions(workspace, bad, "other")
@@ -294,8 +296,8 @@ def test_rows_with_several_labels_need_no_sum(tmp_path: Path) -> None:
 
 def test_rounded_rows_are_divided_by_their_sum(workspace: Workspace) -> None:
     frame = pd.DataFrame({"id": TEST, "ant": 0.33, "bee": 0.33, "cat": 0.33})
-    made = bring(workspace, write(workspace, frame, "test.csv"))
-    assert "kit divided each row by its sum" in made.notes[0]
+    result = bring(workspace, write(workspace, frame, "test.csv"))
+    assert "kit divided each row by its sum" in result.notes[0]
     stored = Predictions.read(workspace.runs / "lgbm/predictions/plain/test.parquet")
     np.testing.assert_allclose(stored.probabilities, 1 / 3, rtol=1e-6)
 
@@ -354,5 +356,5 @@ def test_an_import_goes_to_a_team_mate_and_back(workspace: Workspace, test_csv: 
     bring(workspace, test_csv, oof_csv(workspace))
     export_runs(workspace, ["lgbm"], tmp_path / "lgbm.zip")
     other = distinct(tmp_path / "other", **WIDE)
-    (made,) = import_runs(other, tmp_path / "lgbm.zip").runs
-    assert (made.state, made.same_folds) == ("imported", ("a", "b"))
+    (foreign_run,) = import_runs(other, tmp_path / "lgbm.zip").runs
+    assert (foreign_run.state, foreign_run.same_folds) == ("imported", ("a", "b"))

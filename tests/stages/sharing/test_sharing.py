@@ -65,9 +65,9 @@ def test_a_folder_that_cannot_be_written_to_is_imported_whole(one: Path, two: Pa
     before = hashes(one)
     for path in [one, *one.rglob("*")]:
         path.chmod(0o555 if path.is_dir() else 0o444)
-    found = import_runs(two, one)
+    result = import_runs(two, one)
     assert hashes(one) == before
-    assert [run.name for run in found.runs] == ["a", "b"]
+    assert [run.name for run in result.runs] == ["a", "b"]
     inner = {name.removeprefix("runs/"): mark for name, mark in before.items() if name.startswith("runs/")}
     assert hashes(two / "runs") == {name: mark for name, mark in inner.items() if name != "a/busy.json"}
     assert all(
@@ -83,9 +83,9 @@ def test_a_folder_that_cannot_be_written_to_is_imported_whole(one: Path, two: Pa
 def test_the_same_import_again_changes_nothing(one: Path, two: Path) -> None:
     import_runs(two, one)
     before = hashes(two)
-    found = import_runs(two, one)
-    assert (found.runs, found.already) == ((), ("a", "b"))
-    assert [each.is_new for each in found.submissions] == [False]
+    result = import_runs(two, one)
+    assert (result.runs, result.already) == ((), ("a", "b"))
+    assert [each.is_new for each in result.submissions] == [False]
     assert hashes(two) == before
 
 
@@ -96,13 +96,13 @@ def test_an_equal_name_of_another_run_is_refused_and_a_prefix_gives_it_another(o
         import_runs(two, one)
     assert "--prefix anna-" in caught.value.hint
     assert hashes(two) == before
-    found = import_runs(two, one, "anna-")
-    assert [(run.was, run.name) for run in found.runs] == [("a", "anna-a"), ("b", "anna-b")]
+    result = import_runs(two, one, "anna-")
+    assert [(run.was, run.name) for run in result.runs] == [("a", "anna-a"), ("b", "anna-b")]
     assert {name: mark for name, mark in hashes(two).items() if name in before} == before
-    made = Predictions.read(two / "runs/anna-a/predictions/d4/oof.parquet")
+    predictions = Predictions.read(two / "runs/anna-a/predictions/d4/oof.parquet")
     was = Predictions.read(one / "runs/a/predictions/d4/oof.parquet")
-    assert made.provenance.run == "anna-a"
-    assert np.array_equal(made.probabilities, was.probabilities)
+    assert predictions.provenance.run == "anna-a"
+    assert np.array_equal(predictions.probabilities, was.probabilities)
     (entry,) = Board.read(two).entries
     assert entry.members == "anna-a@d4 anna-b@plain"
     record = json.loads((two / "submissions" / entry.file).with_suffix(".json").read_text())
@@ -114,8 +114,8 @@ def test_a_number_that_the_board_has_is_replaced_by_the_next_free_one(one: Path,
     blend(Workspace.open(two), ["runs/c"], "mean")
     mine = hashes(two / "submissions")
     Board.read(one).score(1, 0.75)
-    found = import_runs(two, one)
-    assert [(each.was, each.number) for each in found.submissions] == [(1, 2)]
+    result = import_runs(two, one)
+    assert [(each.was, each.number) for each in result.submissions] == [(1, 2)]
     entries = {entry.number: entry for entry in Board.read(two).entries}
     assert entries[2].notes == "was 1 in another workspace"
     assert entries[2].leaderboard == 0.75
@@ -174,8 +174,8 @@ def change_ids(root: Path) -> None:
 
 def change_test_ids(root: Path) -> None:
     file = root / "runs/a/predictions/d4/test.parquet"
-    made = Predictions.read(file)
-    replace(made, ids=np.array([name.replace("007", "008") for name in made.ids])).write(file)
+    predictions = Predictions.read(file)
+    replace(predictions, ids=np.array([name.replace("007", "008") for name in predictions.ids])).write(file)
 
 
 def change_classes(root: Path) -> None:
@@ -185,8 +185,8 @@ def change_classes(root: Path) -> None:
 
 def predict_training_rows(root: Path) -> None:
     file = root / "runs/a/predictions/d4/oof.parquet"
-    made = Predictions.read(file)
-    replace(made, folds=(made.folds + 1) % 3).write(file)
+    predictions = Predictions.read(file)
+    replace(predictions, folds=(predictions.folds + 1) % 3).write(file)
 
 
 def damage(root: Path) -> None:
@@ -234,11 +234,11 @@ def test_an_export_that_was_changed_or_made_by_a_newer_kit_is_refused(
     export_runs(one, ["b"], tmp_path / "r.zip")
     with zipfile.ZipFile(tmp_path / "r.zip") as archive:
         files = {name: archive.read(name) for name in archive.namelist()}
-    told = json.loads(files["export.json"])
+    about = json.loads(files["export.json"])
     spoilt = {
         "changed": {**files, "runs/b/folds.csv": files["runs/b/folds.csv"] + b"\n"},
         "lacking": {name: data for name, data in files.items() if "test.parquet" not in name},
-        "newer": {**files, "export.json": json.dumps({**told, "schema": 99}).encode()},
+        "newer": {**files, "export.json": json.dumps({**about, "schema": 99}).encode()},
         "no-json": {**files, "export.json": b"{"},
     }
     codes = {"changed": "D69", "lacking": "D69", "newer": "D52", "no-json": "D69"}
@@ -382,8 +382,8 @@ def test_damaged_weights_are_refused(space: Path, tmp_path: Path) -> None:
 
 
 def test_other_labels_are_noted(one: Path, two: Path) -> None:
-    made = {"schema": 1, "started": "now", "asked": {}, "provenance": {"rows": "0" * 64}}
-    (one / "runs/a/manifest.json").write_text(json.dumps(made))
+    manifest = {"schema": 1, "started": "now", "asked": {}, "provenance": {"rows": "0" * 64}}
+    (one / "runs/a/manifest.json").write_text(json.dumps(manifest))
     (first, _) = import_runs(two, one).runs
     assert first.notes[0].startswith("labels or groups differ from this table")
 
@@ -402,13 +402,13 @@ def test_wrong_folds_in_a_file_are_refused(one: Path, two: Path) -> None:
 
 
 def test_a_session_exports_and_imports(one: Path, two: Path, tmp_path: Path) -> None:
-    made = kit.open(one).export_runs("a@d4", out=tmp_path / "a.zip", progress=False)
-    assert repr(made).startswith(f"{made.path}: a@d4, ")
-    found = kit.open(two).import_runs(made.path, prefix="anna-", progress=False)
-    assert repr(found).splitlines() == [
+    export = kit.open(one).export_runs("a@d4", out=tmp_path / "a.zip", progress=False)
+    assert repr(export).startswith(f"{export.path}: a@d4, ")
+    result = kit.open(two).import_runs(export.path, prefix="anna-", progress=False)
+    assert repr(result).splitlines() == [
         "runs/anna-a (was a): not trained, predictions plain d4",
         "  without weights: kit blend and kit final can use it, kit tta cannot",
     ]
-    table = found.to_frame()
+    table = result.to_frame()
     assert table["name"].tolist() == ["anna-a"]
     assert table["views"].tolist() == ["plain, d4"]

@@ -312,8 +312,8 @@ def test_two_submissions_of_one_number_are_distinguished_by_name(tmp_path: Path)
     with pytest.raises(ConfigError, match="C22 2 submissions have the number 3") as caught:
         board.score(3, 0.5)
     assert caught.value.hint == "give the name: 0003-mine, 0003-yours"
-    found = board.score("0003-yours", 0.5).entries
-    assert [entry.leaderboard for entry in found] == [None, None, None, 0.5]
+    entries = board.score("0003-yours", 0.5).entries
+    assert [entry.leaderboard for entry in entries] == [None, None, None, 0.5]
     assert board.last == 3
 
 

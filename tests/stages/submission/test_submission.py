@@ -82,10 +82,10 @@ def test_a_format_that_cannot_be_opened_stops_only_those_who_ask_for_it(tmp_path
     sample = sample_frame(tmp_path, workspace.competition.data)
     with pytest.warns(KitWarning, match="W13 format 'broken' is skipped: P01"):
         assert choose_format(workspace, sample, CLASSES).plugin_name() == "label"
-    asked = competition(tmp_path / "asked", format="broken")
+    own_format = competition(tmp_path / "asked", format="broken")
     shutil.copytree(tmp_path / "plugins", tmp_path / "asked" / "plugins")
     with pytest.raises(PluginError, match="P01"):
-        choose_format(asked, sample, CLASSES)
+        choose_format(own_format, sample, CLASSES)
 
 
 def test_a_format_with_an_option_that_must_be_given_waits_to_be_asked_for(tmp_path: Path) -> None:

@@ -24,17 +24,17 @@ def checked(root: Path, lines: list[str], **config: Any) -> ValidationReport:
     return check_submission(workspace, root / "mine.csv")
 
 
-def told(root: Path, lines: list[str], **config: Any) -> list[tuple[int | None, str, str]]:
+def faults_of(root: Path, lines: list[str], **config: Any) -> list[tuple[int | None, str, str]]:
     return [(fault.line, fault.id, fault.detail) for fault in checked(root, lines, **config).faults]
 
 
 def test_a_file_that_fits_has_no_faults(tmp_path: Path) -> None:
-    found = checked(tmp_path, GOOD)
-    assert found == ValidationReport(tmp_path / "mine.csv", "label", 4, ())
+    report = checked(tmp_path, GOOD)
+    assert report == ValidationReport(tmp_path / "mine.csv", "label", 4, ())
 
 
 def test_other_columns_are_named_and_nothing_else_is_said(tmp_path: Path) -> None:
-    assert told(tmp_path, ["id,lable", *GOOD[1:3]]) == [
+    assert faults_of(tmp_path, ["id,lable", *GOOD[1:3]]) == [
         (1, "", "column 'lable' is not in the sample; did you mean 'label'?"),
         (1, "", "column label missing"),
     ]
@@ -42,13 +42,13 @@ def test_other_columns_are_named_and_nothing_else_is_said(tmp_path: Path) -> Non
 
 def test_another_order_of_the_columns_is_reported(tmp_path: Path) -> None:
     lines = ["id,ant,bee,cat", *(f"{name},0.2,0.3,0.5" for name in ("007", "1e5", "NA", '"a,b"'))]
-    assert told(tmp_path, lines, header="id,cat,ant,bee", cells=",0.3,0.3,0.4") == [
+    assert faults_of(tmp_path, lines, header="id,cat,ant,bee", cells=",0.3,0.3,0.4") == [
         (1, "", "the columns of the sample are in the order id, cat, ant, bee")
     ]
 
 
 def test_ids_are_missing_extra_or_double(tmp_path: Path) -> None:
-    assert told(tmp_path, ["id,label", "7,ant", "1e5,bee", "zebra,cat", "1e5,ant", '"a,b",ant']) == [
+    assert faults_of(tmp_path, ["id,label", "7,ant", "1e5,bee", "zebra,cat", "1e5,ant", '"a,b",ant']) == [
         (2, "7", "is not in the sample; did you mean '007'?"),
         (4, "zebra", "is not in the sample"),
         (5, "1e5", "occurs 2 times, first on line 3"),
@@ -58,9 +58,9 @@ def test_ids_are_missing_extra_or_double(tmp_path: Path) -> None:
 
 
 def test_another_order_of_the_rows_is_a_note_and_no_fault(tmp_path: Path) -> None:
-    found = checked(tmp_path, [GOOD[0], GOOD[1], GOOD[3], GOOD[2], GOOD[4]])
-    assert found.faults == ()
-    assert found.notes == (
+    report = checked(tmp_path, [GOOD[0], GOOD[1], GOOD[3], GOOD[2], GOOD[4]])
+    assert report.faults == ()
+    assert report.notes == (
         "the order of the rows differs from the sample from line 3 on ('NA', but '1e5' in the sample); "
         "Kaggle joins rows by id and accepts any order",
     )
@@ -68,11 +68,13 @@ def test_another_order_of_the_rows_is_a_note_and_no_fault(tmp_path: Path) -> Non
 
 
 def test_faults_of_cells_have_their_own_lines_in_another_order(tmp_path: Path) -> None:
-    assert told(tmp_path, [GOOD[0], GOOD[4], "NA,wasp", *GOOD[1:3]]) == [(3, "NA", "'wasp' is not a class")]
+    assert faults_of(tmp_path, [GOOD[0], GOOD[4], "NA,wasp", *GOOD[1:3]]) == [
+        (3, "NA", "'wasp' is not a class")
+    ]
 
 
 def test_cells_are_empty_or_of_no_class(tmp_path: Path) -> None:
-    assert told(tmp_path, [GOOD[0], "007,", "1e5,NaN", "NA,beee", '"a,b",ant']) == [
+    assert faults_of(tmp_path, [GOOD[0], "007,", "1e5,NaN", "NA,beee", '"a,b",ant']) == [
         (2, "007", "column 'label' is empty"),
         (3, "1e5", "column 'label' is NaN"),
         (4, "NA", "'beee' is not a class; did you mean 'bee'?"),
@@ -80,8 +82,8 @@ def test_cells_are_empty_or_of_no_class(tmp_path: Path) -> None:
 
 
 def test_a_cell_with_a_line_break_is_a_fault_on_the_line_where_its_quote_opens(tmp_path: Path) -> None:
-    found = told(tmp_path, [GOOD[0], "", '"007",ant', '1e5,"be', 'e"', *GOOD[3:4], "gnu,ant"])
-    assert found == [
+    faults = faults_of(tmp_path, [GOOD[0], "", '"007",ant', '1e5,"be', 'e"', *GOOD[3:4], "gnu,ant"])
+    assert faults == [
         (4, "1e5", "column 'label': the quote that opens here closes only on line 5"),
         (7, "gnu", "is not in the sample"),
         (None, "a,b", "is missing"),
@@ -89,9 +91,9 @@ def test_a_cell_with_a_line_break_is_a_fault_on_the_line_where_its_quote_opens(t
 
 
 def test_rows_between_two_stray_quotes_are_missing_and_the_quotes_named(tmp_path: Path) -> None:
-    found = told(tmp_path, ["id,label", '"007,ant', "1e5,bee", 'NA",cat', '"a,b",ant'])
-    assert found[0] == (2, "", "column 'id': the quote that opens here closes only on line 4")
-    assert [(line, name) for line, name, _ in found[1:]] == [(None, "007"), (None, "1e5"), (None, "NA")]
+    faults = faults_of(tmp_path, ["id,label", '"007,ant', "1e5,bee", 'NA",cat', '"a,b",ant'])
+    assert faults[0] == (2, "", "column 'id': the quote that opens here closes only on line 4")
+    assert [(line, name) for line, name, _ in faults[1:]] == [(None, "007"), (None, "1e5"), (None, "NA")]
 
 
 def test_a_ranking_may_have_its_ids_in_another_order(tmp_path: Path) -> None:
@@ -101,8 +103,8 @@ def test_a_ranking_may_have_its_ids_in_another_order(tmp_path: Path) -> None:
     (tmp_path / "data/sample_submission.csv").write_text("\n".join(["id,label", *sample]) + "\n")
     apart = [block[0] for block in reversed(blocks)] + [block[1] for block in blocks]
     (tmp_path / "mine.csv").write_text("\n".join(["id,label", *apart]) + "\n")
-    found = check_submission(workspace, tmp_path / "mine.csv")
-    assert (found.format, found.faults, len(found.notes)) == ("ranking", (), 1)
+    report = check_submission(workspace, tmp_path / "mine.csv")
+    assert (report.format, report.faults, len(report.notes)) == ("ranking", (), 1)
     apart[5] = "NA,ant"
     (tmp_path / "mine.csv").write_text("\n".join(["id,label", *apart]) + "\n")
     assert [fault.detail for fault in check_submission(workspace, tmp_path / "mine.csv").faults] == [
@@ -115,9 +117,9 @@ def test_an_id_in_another_unicode_form_says_that_this_is_the_difference(tmp_path
     composed, decomposed = "caf\u00e9", "cafe\u0301"
     (tmp_path / "data/sample_submission.csv").write_text(f"id,label\n{composed},ant\n")
     (tmp_path / "mine.csv").write_text(f"id,label\n{decomposed},ant\n")
-    made = check_submission(workspace, tmp_path / "mine.csv")
-    assert made.error().code == "D41"
-    first, second = made.faults
+    report = check_submission(workspace, tmp_path / "mine.csv")
+    assert report.error().code == "D41"
+    first, second = report.faults
     assert first.detail == (
         f"is not in the sample; the sample has {composed!r}, the same text in another Unicode form (NFD, not NFC)"
     )
@@ -170,8 +172,8 @@ def test_each_format_says_which_rows_are_not_of_it(
 ) -> None:
     names = ("007", "1e5", "NA", '"a,b"')
     lines = [header, *(f"{name},{row}" for name, row in zip(names, rows, strict=True))]
-    found = [(line, detail) for line, _, detail in told(tmp_path, lines, header=header, cells=sample)]
-    assert found == why
+    faults = [(line, detail) for line, _, detail in faults_of(tmp_path, lines, header=header, cells=sample)]
+    assert faults == why
 
 
 def test_positive_shares_are_numbers(tmp_path: Path) -> None:
@@ -184,9 +186,9 @@ def test_positive_shares_are_numbers(tmp_path: Path) -> None:
 def test_several_labels_in_a_cell_are_checked_one_by_one(tmp_path: Path) -> None:
     workspace = competition(tmp_path, cells=",ant|bee", data={"label_separator": "|"})
     (tmp_path / "mine.csv").write_text('id,label\n007,ant|gnu\n1e5,bee|bee\nNA,cat\n"a,b",\n')
-    found = check_submission(workspace, tmp_path / "mine.csv")
-    assert found.format == "labels"
-    assert [(fault.line, fault.detail) for fault in found.faults] == [
+    report = check_submission(workspace, tmp_path / "mine.csv")
+    assert report.format == "labels"
+    assert [(fault.line, fault.detail) for fault in report.faults] == [
         (2, "'gnu' is not a class"),
         (3, "'bee' is there twice"),
         (5, "column 'label' is empty"),
@@ -226,8 +228,8 @@ def test_a_teams_format_without_faults_of_its_own_is_searched_by_halves(tmp_path
         "        return all(cell.isupper() for cell in sample.iloc[:, 1])\n"
     )
     (tmp_path / "mine.csv").write_text('id,label\n007,A\n1e5,b\nNA,C\n"a,b",d\n')
-    found = check_submission(workspace, tmp_path / "mine.csv").faults
-    assert [(fault.line, fault.detail) for fault in found] == [
+    faults = check_submission(workspace, tmp_path / "mine.csv").faults
+    assert [(fault.line, fault.detail) for fault in faults] == [
         (3, "does not match format 'upper'"),
         (5, "does not match format 'upper'"),
     ]

@@ -32,10 +32,10 @@ GROUPS = (
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A drawn competition whose plugins are full of faults; all of these tests share its cache."""
-    made = draw_competition(tmp_path_factory.mktemp("pipeline") / "space", image_size=24, cache_size=24)
-    (made / "classes.csv").write_text("label,group,a,b\nblob,x,p,u\ncross,y,p,v\nring,x,q,u\n")
-    plant(made)
-    return made
+    folder = draw_competition(tmp_path_factory.mktemp("pipeline") / "space", image_size=24, cache_size=24)
+    (folder / "classes.csv").write_text("label,group,a,b\nblob,x,p,u\ncross,y,p,v\nring,x,q,u\n")
+    plant(folder)
+    return folder
 
 
 @pytest.fixture(scope="module")
@@ -59,14 +59,14 @@ def codes(root: Path, *overrides: str) -> dict[str, Finding]:
 @pytest.mark.filterwarnings("ignore:W60")
 def test_the_demos_config_learns_one_batch_and_nothing_is_found(root: Path) -> None:
     kept = ("augmenter", "backbone", "loss", "optimizer", "epochs", "ema_decay")
-    found = tried(root, *(f"{key}={json.dumps(DEMO_CONFIG[key])}" for key in kept))
-    assert found.findings == ()
-    assert found.right == len(found.rows) == 8
-    assert found.guessing_loss == pytest.approx(math.log(3), abs=1e-4)
+    result = tried(root, *(f"{key}={json.dumps(DEMO_CONFIG[key])}" for key in kept))
+    assert result.findings == ()
+    assert result.right == len(result.rows) == 8
+    assert result.guessing_loss == pytest.approx(math.log(3), abs=1e-4)
     # the least of label smoothing is the entropy of its target: 1 - e + e/3 and twice e/3
     target = (1 - 0.05 + 0.05 / 3, 0.05 / 3, 0.05 / 3)
-    assert found.least_loss == pytest.approx(-sum(p * math.log(p) for p in target), abs=1e-3)
-    assert found.last_loss < found.start_loss
+    assert result.least_loss == pytest.approx(-sum(p * math.log(p) for p in target), abs=1e-3)
+    assert result.last_loss < result.start_loss
 
 
 @pytest.mark.parametrize(
@@ -129,12 +129,12 @@ def test_what_is_well_passes(root: Path, overrides: str) -> None:
     ],
 )
 def test_a_fault_is_named_by_its_own_finding(root: Path, overrides: str, code: str, said: str) -> None:
-    found = codes(root, "precision=float32", *overrides.split(" "))
-    assert code in found, found
-    assert said in found[code].summary
-    assert found[code].level in ("problem", "warning")
+    findings = codes(root, "precision=float32", *overrides.split(" "))
+    assert code in findings, findings
+    assert said in findings[code].summary
+    assert findings[code].level in ("problem", "warning")
     allowed = {code, "K26", "K27"} if code == "K22" else {code}
-    assert set(found) <= allowed
+    assert set(findings) <= allowed
 
 
 def test_an_augmenter_that_changes_nothing_from_epoch_to_epoch_is_a_note(root: Path) -> None:
@@ -167,9 +167,9 @@ def test_a_network_too_slow_to_tell_is_a_note(root: Path, monkeypatch: pytest.Mo
 
 
 def test_the_batch_has_different_images_of_all_classes(root: Path) -> None:
-    found = tried(root)
-    assert len(set(found.rows)) == 8
-    assert {int(name) % 3 for name in found.rows} == {0, 1, 2}
+    result = tried(root)
+    assert len(set(result.rows)) == 8
+    assert {int(name) % 3 for name in result.rows} == {0, 1, 2}
 
 
 def test_it_writes_nothing_into_runs_and_its_status_is_for_scripts(
