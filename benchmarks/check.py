@@ -83,16 +83,16 @@ class Line:
 
     kind: str
     side: str
-    found: float
+    recall: float
     alarms: float | None
     seconds: float
 
     def __str__(self) -> str:
         alarms = "" if self.alarms is None else f"{self.alarms:.2%}"
-        return f"{self.kind:30} {self.side:36} {self.found:8.1%} {alarms:>8} {self.seconds:8.2f}"
+        return f"{self.kind:30} {self.side:36} {self.recall:8.1%} {alarms:>8} {self.seconds:8.2f}"
 
 
-def asked(peer: str, name: str, *arguments: str) -> Any:
+def ask_peer(peer: str, name: str, *arguments: str) -> Any:
     """What a library answers in its own Python."""
     command = [peer, "-c", SHIM + PEERS[name], *arguments]
     process = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -101,7 +101,7 @@ def asked(peer: str, name: str, *arguments: str) -> Any:
     return json.loads(process.stdout.splitlines()[-1])
 
 
-def told(planted: Planted, runs: Sequence[str] = ()) -> tuple[dict[str, Finding], float]:
+def check_competition(planted: Planted, runs: Sequence[str] = ()) -> tuple[dict[str, Finding], float]:
     """kit check's findings by code, and its seconds with nothing decoded before."""
     start = time.perf_counter()
     findings = run_checks(Workspace.find(planted.root), runs).findings
@@ -119,7 +119,7 @@ def copies(root: Path, peer: str | None) -> list[Line]:
     seconds = time.perf_counter() - start
     answers = {"kit": ({frozenset(paths[row].stem for row in pair) for pair in pairs.tolist()}, seconds)}
     for most in (10, 0) if peer else ():
-        took, pairs_found = asked(peer or "", "imagededup", str(folder), str(most))
+        took, pairs_found = ask_peer(peer or "", "imagededup", str(folder), str(most))
         pairs_of_stems = {frozenset(Path(file).stem for file in pair) for pair in pairs_found}
         answers[f"imagededup PHash, distance <= {most}"] = (pairs_of_stems, took)
     for kind, planted in wanted.items():
@@ -133,7 +133,7 @@ def labels(root: Path, peer: str | None) -> list[Line]:
     planted = plant(root, wrong=True)
     shares, ids = predict(planted), np.array(sorted(planted.labels))
     clean = {name for name in planted.clean if name in planted.labels}
-    findings, seconds = told(planted, ["runs/knn"])
+    findings, seconds = check_competition(planted, ["runs/knn"])
     suspects = [case.id for case in findings["K13"].cases]
     lines = [
         Line(
@@ -148,7 +148,7 @@ def labels(root: Path, peer: str | None) -> list[Line]:
     np.save(root / "labels.npy", np.array([int(planted.labels[name]) for name in ids.tolist()]))
     for way in ("prune_by_noise_rate", "low_normalized_margin", "confident_learning") if peer else ():
         files = (str(root / "shares.npy"), str(root / "labels.npy"))
-        took, rows = asked(peer or "", "cleanlab", *files, way)
+        took, rows = ask_peer(peer or "", "cleanlab", *files, way)
         suspects = ids[rows].tolist()
         lines.append(
             Line(
@@ -165,13 +165,13 @@ def labels(root: Path, peer: str | None) -> list[Line]:
 def shifts(root: Path, peer: str | None) -> list[Line]:
     """Groups in ids and darker test images are found or not; the AUC stands where both sides have one."""
     moved = plant(root / "moved", groups=True, shift=True)
-    findings, seconds = told(moved)
+    findings, seconds = check_competition(moved)
     lines = [Line("groups in ids", "kit", float("K09" in findings), None, seconds)]
     for name, planted in (("darker test images", moved), ("none (clean digits)", plant(root / "clean"))):
-        findings, seconds = told(planted)
+        findings, seconds = check_competition(planted)
         lines.append(Line(f"shift: {name}", "kit, K14 is told", float("K14" in findings), None, seconds))
         if peer:
-            took, auc = asked(peer, "deepchecks", *_measures(planted))
+            took, auc = ask_peer(peer, "deepchecks", *_measures(planted))
             lines.append(Line(f"shift: {name}", "deepchecks MultivariateDrift, AUC", auc, None, took))
     return lines
 

@@ -70,16 +70,16 @@ def draw(root: Path, labelled: int, test: int, seed: int, epochs: int) -> dict[s
     return truth
 
 
-def accuracy(made: Predictions, truth: np.ndarray) -> float:
+def accuracy(predictions: Predictions, truth: np.ndarray) -> float:
     """The share of rows whose most probable class is right."""
-    mean = made.mean()
-    named = np.array(made.classes)[mean.probabilities.argmax(axis=1)].astype(int)
+    mean = predictions.mean()
+    named = np.array(predictions.classes)[mean.probabilities.argmax(axis=1)].astype(int)
     return float((named == truth[mean.ids.astype(int)]).mean())
 
 
 def measure(seed: int, labelled: int, test: int, epochs: int) -> dict[str, tuple[float, float]]:
     """Accuracies out of fold and on the test rows, by way."""
-    found: dict[str, tuple[float, float]] = {}
+    scores: dict[str, tuple[float, float]] = {}
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         truth = draw(root, labelled, test, seed, epochs)["train"]
@@ -88,17 +88,17 @@ def measure(seed: int, labelled: int, test: int, epochs: int) -> dict[str, tuple
             tta(root, [f"runs/{run.name}"])
             plain = run.predictions("plain")
             read = [Predictions.read(plain / f"{split}.parquet") for split in ("oof", "test")]
-            found[way] = accuracy(read[0], truth), accuracy(read[1], truth)
-    return found
+            scores[way] = accuracy(read[0], truth), accuracy(read[1], truth)
+    return scores
 
 
-def print_table(found: Sequence[Mapping[str, tuple[float, float]]]) -> None:
+def print_table(rounds: Sequence[Mapping[str, tuple[float, float]]]) -> None:
     """Prints a row per way of training; `found` has a draw each."""
-    base = np.array([each[BASE] for each in found])
+    base = np.array([each[BASE] for each in rounds])
     print("| loss | out of fold | test | gain out of fold (95 %) | gain on test rows (95 %) |")
     print("|---|---|---|---|---|")
     for way in WAYS:
-        scores = np.array([each[way] for each in found])
+        scores = np.array([each[way] for each in rounds])
         held, test = scores.mean(axis=0)
         gains = ["", ""] if way == BASE else [interval(each) for each in (scores - base).T]
         print(f"| {way} | {held:.3f} | {test:.3f} | {gains[0]} | {gains[1]} |")

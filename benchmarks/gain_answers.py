@@ -64,33 +64,33 @@ ANSWERS = {
 }
 
 
-def ask_answers(asked: Answers, photos: Photos, folder: Path, seeds: int) -> None:
+def ask_answers(question: Answers, photos: Photos, folder: Path, seeds: int) -> None:
     """Trains a head per seed and half, applies all rules, and prints the table."""
     started = time.process_time()
-    found = [measure(asked, photos, folder / f"{seed}", seed) for seed in range(seeds)]
-    print_gains(f"{asked.title}, {seeds} seeds", PLAIN, found, {})
+    outcomes = [measure(question, photos, folder / f"{seed}", seed) for seed in range(seeds)]
+    print_gains(f"{question.title}, {seeds} seeds", PLAIN, outcomes, {})
     print(f"\n{time.process_time() - started:.0f} s of CPU time", flush=True)
 
 
-def measure(asked: Answers, photos: Photos, folder: Path, seed: int) -> dict[str, Outcome]:
+def measure(question: Answers, photos: Photos, folder: Path, seed: int) -> dict[str, Outcome]:
     """The labels of each rule for all photos, each predicted by the head of the other half."""
     names = np.unique(photos.table["label"])
     drawn = np.random.default_rng(seed).permutation(names)
-    hidden, rare = drawn[: asked.unknown], drawn[: asked.rare]
+    hidden, rare = drawn[: question.unknown], drawn[: question.rare]
     halves, tables = halve_scenes(photos, seed), list[pd.DataFrame]()
     for number, (shown, held) in enumerate((halves, halves[::-1])):
         known = shown[~photos.table["label"].iloc[shown].isin(hidden).to_numpy()]
         test = photos.take(held)
-        if asked.rare:
+        if question.rare:
             test = test.take(keep_one(test, rare))
-        tables.append(label_half(asked, photos.take(known), test, folder / f"{number}", seed))
+        tables.append(label_half(question, photos.take(known), test, folder / f"{number}", seed))
     table = pd.concat(tables).sort_values("id")
     classes = [*[each for each in names if each not in hidden], UNKNOWN]
     place = {name: number for number, name in enumerate(classes)}
     truth = table["label"].map(lambda each: place.get(each, len(classes) - 1)).to_numpy()
-    made = {name: np.eye(len(classes))[table[name].map(place)] for name in asked.rules}
+    labels = {name: np.eye(len(classes))[table[name].map(place)] for name in question.rules}
     scenes = table["scene"].to_numpy()
-    return {title: Outcome(Metric.open(name), truth, scenes, made) for title, name in SCORES.items()}
+    return {title: Outcome(Metric.open(name), truth, scenes, labels) for title, name in SCORES.items()}
 
 
 def keep_one(photos: Photos, rare: np.ndarray) -> np.ndarray:
@@ -100,15 +100,15 @@ def keep_one(photos: Photos, rare: np.ndarray) -> np.ndarray:
     return np.flatnonzero(~is_rare | is_first)
 
 
-def label_half(asked: Answers, train_rows: Photos, test: Photos, root: Path, seed: int) -> pd.DataFrame:
+def label_half(question: Answers, train_rows: Photos, test: Photos, root: Path, seed: int) -> pd.DataFrame:
     """The test rows' table with a column of labels for each rule."""
-    data = {"unknown_class": UNKNOWN} if asked.rules is OPEN else None
+    data = {"unknown_class": UNKNOWN} if question.rules is OPEN else None
     space = write_space(root, in_halves(train_rows, seed), test, data=data, format="label")
     run = train(space.root, [f"seed={seed}"], name="r")
     table = test.table.copy()
-    for number, (name, spec) in enumerate(asked.rules.items()):
+    for number, (name, spec) in enumerate(question.rules.items()):
         written = blend(space.root, f"{run.folder}", ensembler=spec, name=f"a{number}")
         assert isinstance(written, Submitted)
-        found = pd.read_csv(written.path, dtype=str).set_index("id")["label"]
-        table[name] = found.loc[[f"t-{each}" for each in table["id"]]].to_numpy()
+        labels = pd.read_csv(written.path, dtype=str).set_index("id")["label"]
+        table[name] = labels.loc[[f"t-{each}" for each in table["id"]]].to_numpy()
     return table

@@ -61,21 +61,21 @@ def embed_photos(competition: Path, weights: Path, network: str, scene: str, fol
         run_kit(folder, "init", "--weights", str(weights.resolve()), "--network", network, "--group", scene)
     if not (folder / "runs" / EMBEDDED).is_dir():
         run_kit(folder, "embed", "--untrained", EMBEDDED)
-    made = Embeddings.read(folder / "runs" / EMBEDDED / "embeddings/plain/untrained").train
+    embeddings = Embeddings.read(folder / "runs" / EMBEDDED / "embeddings/plain/untrained").train
     data = read_json(folder / "config.json")["data"]
-    table = pd.read_csv(folder / "train.csv", dtype=str).set_index(data["id"]).loc[made.ids.tolist()]
+    table = pd.read_csv(folder / "train.csv", dtype=str).set_index(data["id"]).loc[embeddings.ids.tolist()]
     classes = pd.read_csv(folder / "classes.csv", dtype=str)
     parents = dict(zip(classes.iloc[:, 0], classes.iloc[:, 1], strict=True))
     labels = table[data["label"]].to_numpy()
     frame = pd.DataFrame(
         {
-            "id": made.ids,
+            "id": embeddings.ids,
             "label": labels,
             "scene": table[scene].to_numpy(),
             "group": [parents[each] for each in labels],
         }
     )
-    return Photos(frame, np.asarray(made.vectors, np.float32))
+    return Photos(frame, np.asarray(embeddings.vectors, np.float32))
 
 
 def write_space(
@@ -94,9 +94,9 @@ def write_space(
         return Workspace.open(root)
     shutil.rmtree(root, ignore_errors=True)
     root.mkdir(parents=True)
-    asked = train.take(np.arange(2)) if test is None else test
+    test_photos = train.take(np.arange(2)) if test is None else test
     # a row may be in both tables, under two names; nothing reads the files, but tables must find them
-    names = [f"t-{each}" for each in asked.table["id"]]
+    names = [f"t-{each}" for each in test_photos.table["id"]]
     (root / "images").mkdir()
     for name in [*train.table["id"], *names]:
         (root / "images" / f"{name}.jpg").write_text(name)
@@ -117,7 +117,7 @@ def write_space(
     }
     write_json(root / "config.json", {**CONFIG, **config, "data": keys})
     vectors = dict(zip(train.table["id"], train.vectors, strict=True))
-    vectors |= dict(zip(names, asked.vectors, strict=True))
+    vectors |= dict(zip(names, test_photos.vectors, strict=True))
     write_embeddings(root, vectors, EMBEDDED)
     (root / "complete").touch()
     return Workspace.open(root)

@@ -81,31 +81,31 @@ def ask(question: Question, photos: Photos, folder: Path, seeds: int) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     tried = question.make(photos, folder / "rates", RATE_SEED)
     rates = {name: choose_rate(question, each, tried) for name, each in question.techniques.items()}
-    found: list[dict[str, Outcome]] = []
+    outcomes: list[dict[str, Outcome]] = []
     for seed in range(seeds):
         parts = question.make(photos, folder / f"seed-{seed}", seed)
         predicted = {
             name: [predict(part, question, each, rates[name], seed) for part in parts]
             for name, each in question.techniques.items()
         }
-        found.append({title: outcome(parts, predicted, spec) for title, spec in question.scores.items()})
-    print_gains(f"{question.title}, {seeds} seeds", question.baseline, found, rates)
+        outcomes.append({title: outcome(parts, predicted, spec) for title, spec in question.scores.items()})
+    print_gains(f"{question.title}, {seeds} seeds", question.baseline, outcomes, rates)
     print(f"\n{time.process_time() - started:.0f} s of CPU time", flush=True)
 
 
 def print_gains(
-    title: str, baseline: str, found: Sequence[Mapping[str, Outcome]], rates: Mapping[str, float]
+    title: str, baseline: str, outcomes: Sequence[Mapping[str, Outcome]], rates: Mapping[str, float]
 ) -> None:
     """Prints a table of outcomes by seed and score: the mean scores, and the gains over the baseline."""
-    scores = list(found[0])
-    gains = {score: gains_over([each[score] for each in found], baseline) for score in scores}
+    scores = list(outcomes[0])
+    gains = {score: gains_over([each[score] for each in outcomes], baseline) for score in scores}
     head = ["technique", *(["rate"] if rates else []), *(f"{score} | gain (95 %)" for score in scores)]
     print(f"\n{title}\n\n| {' | '.join(head)} |")
     print("|---" * (len(head) + len(scores)) + "|")
-    for name in found[0][scores[0]].predictions:
+    for name in outcomes[0][scores[0]].predictions:
         cells = [name, *([f"{rates[name]:g}"] if rates else [])]
         for score in scores:
-            cells.append(f"{np.mean([each[score].scores()[name] for each in found]):.3f}")
+            cells.append(f"{np.mean([each[score].scores()[name] for each in outcomes]):.3f}")
             cells.append(gains[score].get(name, ""))
         print(f"| {' | '.join(cells)} |".replace("|  |", "| |"), flush=True)
 
@@ -115,11 +115,11 @@ def choose_rate(question: Question, technique: Technique, parts: Sequence[Part])
     if len(technique.rates) == 1:
         return technique.rates[0]
     spec = next(iter(question.scores.values()))
-    found = {
+    predictions = {
         f"{rate}": [predict(parts[0], question, technique, rate, RATE_SEED, folds=(0,))]
         for rate in technique.rates
     }
-    scored = outcome(parts[:1], found, spec)
+    scored = outcome(parts[:1], predictions, spec)
     sign = 1 if scored.metric.higher_is_better else -1
     return float(max(scored.scores().items(), key=lambda each: sign * each[1])[0])
 
@@ -139,19 +139,25 @@ def predict(
         name = f"{name[:MAX_NAME]}-{fingerprint(name)[:8]}"
     overrides = [*changes, f"seed={seed}"]
     run = train(part.space.root, overrides, name=name, folds=folds)
-    made = Predictions.read(run.predictions("plain") / "oof.parquet")
-    return made if technique.ensembler is None else cross_fitted(part, question, technique.ensembler, made)
+    predictions = Predictions.read(run.predictions("plain") / "oof.parquet")
+    return (
+        predictions
+        if technique.ensembler is None
+        else cross_fitted(part, question, technique.ensembler, predictions)
+    )
 
 
-def cross_fitted(part: Part, question: Question, ensembler: str, made: Predictions) -> Predictions:
+def cross_fitted(part: Part, question: Question, ensembler: str, predictions: Predictions) -> Predictions:
     """The predictions of an ensembler for each fold's rows, fitted on those of the other folds."""
     spec = next(iter(question.scores.values()))
     table = train_table(part.space)
-    table = table.take(table.index_of(made.ids))
+    table = table.take(table.index_of(predictions.ids))
     space = Workspace.of(part.space.root, [f"metric={json.dumps(spec)}"])
     recipe, _ = open_ensembler(space, ensembler, table)
-    found, _ = cross_fit(recipe, made.probabilities[None], table.targets(), made.folds, table.groups)
-    return replace(made, probabilities=found)
+    probabilities, _ = cross_fit(
+        recipe, predictions.probabilities[None], table.targets(), predictions.folds, table.groups
+    )
+    return replace(predictions, probabilities=probabilities)
 
 
 def outcome(parts: Sequence[Part], predicted: Mapping[str, Sequence[Predictions]], spec: object) -> Outcome:
@@ -161,8 +167,8 @@ def outcome(parts: Sequence[Part], predicted: Mapping[str, Sequence[Predictions]
         table = train_table(part.space)
         ids = predicted[next(iter(predicted))][place].mean().ids
         tables.append(table.take(table.index_of(ids)))
-        for name, made in predicted.items():
-            arrays[name].append(made[place].mean().align(ids))
+        for name, predictions in predicted.items():
+            arrays[name].append(predictions[place].mean().align(ids))
     space = Workspace.of(parts[0].space.root, [f"metric={json.dumps(spec)}"])
     truth = np.concatenate([np.asarray(table.targets()) for table in tables])
     scenes = np.concatenate([np.asarray(table.groups) for table in tables])
@@ -172,19 +178,19 @@ def outcome(parts: Sequence[Part], predicted: Mapping[str, Sequence[Predictions]
     return Outcome(metric_of(space, tables[0]), truth[order], scenes[order], joined)
 
 
-def gains_over(found: Sequence[Outcome], baseline: str) -> dict[str, str]:
+def gains_over(outcomes: Sequence[Outcome], baseline: str) -> dict[str, str]:
     """The mean gain over the baseline by technique, with the interval of resampled scenes and seeds."""
-    names = list(found[0].predictions)
-    place, sign = names.index(baseline), 1 if found[0].metric.higher_is_better else -1
-    drawn = np.stack([each.drawn() for each in found])  # (seeds, draws, techniques)
+    names = list(outcomes[0].predictions)
+    place, sign = names.index(baseline), 1 if outcomes[0].metric.higher_is_better else -1
+    drawn = np.stack([each.drawn() for each in outcomes])  # (seeds, draws, techniques)
     drawn = sign * (drawn - drawn[:, :, place : place + 1])
     seeds, draws, _ = drawn.shape
     chosen = np.random.default_rng(0).integers(seeds, size=(draws, seeds))
     means = drawn[chosen, np.arange(draws)[:, None]].mean(axis=1)  # (draws, techniques)
     low, high = np.nanpercentile(means, [2.5, 97.5], axis=0)
-    made = {}
+    gains = {}
     for number, name in enumerate(names):
         if name != baseline:
-            value = sign * np.mean([each.scores()[name] - each.scores()[baseline] for each in found])
-            made[name] = f"{value:+.3f} ({low[number]:+.3f} to {high[number]:+.3f})"
-    return made
+            value = sign * np.mean([each.scores()[name] - each.scores()[baseline] for each in outcomes])
+            gains[name] = f"{value:+.3f} ({low[number]:+.3f} to {high[number]:+.3f})"
+    return gains

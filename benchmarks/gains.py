@@ -39,8 +39,8 @@ def long_tail(photos: Photos, root: Path, seed: int) -> Sequence[Part]:
     halves, parts = halve_scenes(photos, seed), []
     for number, (shown, held) in enumerate((halves, halves[::-1])):
         rows = np.concatenate([shown[cut_to_tail(photos.take(shown), TAIL_RATIO, seed)], held])
-        made = photos.take(rows).with_columns(half=np.where(np.isin(rows, held), "0", ""))
-        parts.append(Part(write_space(root / f"{number}", made, data=CLASSES)))
+        split_photos = photos.take(rows).with_columns(half=np.where(np.isin(rows, held), "0", ""))
+        parts.append(Part(write_space(root / f"{number}", split_photos, data=CLASSES)))
     return parts
 
 
@@ -48,10 +48,10 @@ def rare_classes(photos: Photos, root: Path, seed: int) -> Sequence[Part]:
     """Four of the classes against all others."""
     rng = np.random.default_rng(seed)
     chosen = rng.permutation(np.unique(photos.table["label"]))[:4]
-    made = in_halves(photos, seed).with_columns(
+    halves = in_halves(photos, seed).with_columns(
         label=np.where(photos.table["label"].isin(chosen), "yes", "no")
     )
-    return [Part(write_space(root, made, format="label"))]
+    return [Part(write_space(root, halves, format="label"))]
 
 
 def draw_numbers(photos: Photos, seed: int) -> np.ndarray:
@@ -63,16 +63,16 @@ def draw_numbers(photos: Photos, seed: int) -> np.ndarray:
 
 def numbers(photos: Photos, root: Path, seed: int) -> Sequence[Part]:
     """A number to predict."""
-    made = in_halves(photos, seed).with_columns(label=np.round(draw_numbers(photos, seed), 4))
-    return [Part(write_space(root, made, data={"target": "numbers"}, loss="mse", metric="r2"))]
+    halves = in_halves(photos, seed).with_columns(label=np.round(draw_numbers(photos, seed), 4))
+    return [Part(write_space(root, halves, data={"target": "numbers"}, loss="mse", metric="r2"))]
 
 
 def grades(photos: Photos, root: Path, seed: int) -> Sequence[Part]:
     """Five grades: ranges of the number, of which the highest is rare."""
     value = draw_numbers(photos, seed)
     cuts = np.quantile(value, np.cumsum(GRADE_SHARES)[:-1])
-    made = in_halves(photos, seed).with_columns(label=np.searchsorted(cuts, value))
-    return [Part(write_space(root, made))]
+    halves = in_halves(photos, seed).with_columns(label=np.searchsorted(cuts, value))
+    return [Part(write_space(root, halves))]
 
 
 def staged(late: str, epochs: int = 5, batch: int = 32) -> str:

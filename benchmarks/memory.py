@@ -48,7 +48,7 @@ def draw(root: Path) -> None:
     (root / "config.json").write_text(json.dumps({"data": {"sample": None}}))
 
 
-def asked(folder: Path, sizes: str, overrides: list[str]) -> dict[str, Any]:
+def measure_memory(folder: Path, sizes: str, overrides: list[str]) -> dict[str, Any]:
     """What `kit memory` says of these sizes, the last of which it measures."""
     command = [sys.executable, "-m", "kit", "memory", "--batch-size", sizes, "--json", *overrides]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True, env=os.environ)
@@ -78,7 +78,9 @@ def time_steps(folder: Path, batch: int, overrides: list[str], rounds: int = 5) 
 def compare_checkpointing(folder: Path, arch: str, options: argparse.Namespace, config: list[str]) -> None:
     """A line: the measured peak of a step without and with gradient checkpointing, and the ratio of seconds."""
     plain, other = (
-        asked(folder, str(options.batch), [*config, "precision=float32", f"gradient_checkpointing={on}"])
+        measure_memory(
+            folder, str(options.batch), [*config, "precision=float32", f"gradient_checkpointing={on}"]
+        )
         for on in ("false", "true")
     )
     peaks = plain["measured"]["peak"], other["measured"]["peak"]
@@ -112,10 +114,10 @@ def main() -> None:
             if options.gradient_checkpointing:
                 compare_checkpointing(Path(folder), arch, options, config)
                 continue
-            foretold = asked(Path(folder), f"{options.batch},{options.batch // 4}", config)["sizes"][-1][
-                "peak"
-            ]
-            measured = asked(Path(folder), str(options.batch), config)["measured"]["peak"]
+            foretold = measure_memory(Path(folder), f"{options.batch},{options.batch // 4}", config)["sizes"][
+                -1
+            ]["peak"]
+            measured = measure_memory(Path(folder), str(options.batch), config)["measured"]["peak"]
             name, ratio = arch, foretold / measured
             print(
                 f"| {name} | {foretold / 2**20:.0f} MiB | {measured / 2**20:.0f} MiB | {ratio:.3f} |",
