@@ -129,10 +129,10 @@ def test_weights_are_read_and_a_cell_that_is_no_weight_is_an_error(tmp_path: Pat
     data = Data(sample=None, weight="w")
     rows = csv("id,label,w", "a,x,0.5", "b,y,2")
     root = make(tmp_path, {"data/train.csv": rows}, ["data/images/a.png", "data/images/b.png"])
-    found = train_table(root, data)
-    assert found.weights is not None
-    assert found.weights.tolist() == [0.5, 2]
-    weights = found.take([1]).weights
+    weighted_table = train_table(root, data)
+    assert weighted_table.weights is not None
+    assert weighted_table.weights.tolist() == [0.5, 2]
+    weights = weighted_table.take([1]).weights
     assert weights is not None
     assert weights.tolist() == [2]
     error = train_error(root, Data(sample=None, weight="wt"))

@@ -34,16 +34,16 @@ def workspace(two: Path) -> Workspace:
 
 
 def test_configs_are_compared_by_dotted_key_and_a_plugin_by_its_name(workspace: Workspace) -> None:
-    found = compare_runs(workspace, Run(workspace.runs / "a"), Run(workspace.runs / "other"))
-    assert found.config == {
+    comparison = compare_runs(workspace, Run(workspace.runs / "a"), Run(workspace.runs / "other"))
+    assert comparison.config == {
         "loss": ("cross_entropy", "focal"),
         "loss.gamma": (None, 1.5),
         "batch_size": (8, 10),
         "seed": (0, 3),
     }
-    assert set(found.provenance) == {"plugins.loss/cross_entropy", "plugins.loss/focal"}
-    assert found.provenance["plugins.loss/focal"][0] is None
-    assert all(one.seconds and one.images_per_second for one in found.spent)
+    assert set(comparison.provenance) == {"plugins.loss/cross_entropy", "plugins.loss/focal"}
+    assert comparison.provenance["plugins.loss/focal"][0] is None
+    assert all(one.seconds and one.images_per_second for one in comparison.spent)
 
 
 def test_nested_options_keep_their_path() -> None:
@@ -61,8 +61,8 @@ def test_nested_options_keep_their_path() -> None:
 def test_classes_that_moved_most_come_first_by_their_recall(workspace: Workspace) -> None:
     from kit.stages.blending.members import labels
 
-    found = compare_runs(workspace, Run(workspace.runs / "a"), Run(workspace.runs / "other")).compared
-    assert found is not None
+    comparison = compare_runs(workspace, Run(workspace.runs / "a"), Run(workspace.runs / "other")).compared
+    assert comparison is not None
     table = labels(workspace)
     before, after = (oof(workspace.root, name) for name in ("a", "other"))
     truth = table.take(table.index_of(before.ids)).targets()
@@ -70,41 +70,41 @@ def test_classes_that_moved_most_come_first_by_their_recall(workspace: Workspace
         recall_score(truth, one.align(before.ids).argmax(1), average=None, zero_division=0)
         for one in (before, after)
     ]
-    assert {one.name for one in found.classes} == set(table.classes)
-    for one in found.classes:
+    assert {one.name for one in comparison.classes} == set(table.classes)
+    for one in comparison.classes:
         at = table.classes.index(one.name)
         assert [one.one, one.other] == pytest.approx([recalls[0][at], recalls[1][at]])
-    sizes = [abs(one.other - one.one) for one in found.classes]
+    sizes = [abs(one.other - one.one) for one in comparison.classes]
     assert sizes == sorted(sizes, reverse=True)
-    assert (found.one, found.other) == (
+    assert (comparison.one, comparison.other) == (
         before.provenance.require_scores()["macro_f1"],
         after.provenance.require_scores()["macro_f1"],
     )
-    assert found.gain.value == pytest.approx(found.other - found.one)
+    assert comparison.gain.value == pytest.approx(comparison.other - comparison.one)
 
 
 def test_the_gain_is_that_of_the_second_on_the_rows_that_both_predict(tmp_path: Path) -> None:
     space = written(tmp_path)  # b is wrong in row 4 of nine, a nowhere
     for name in ("a", "b"):
         (space.runs / name / "config.json").write_text("{}")
-    found = compare_runs(space, Run(space.runs / "b"), Run(space.runs / "a")).compared
-    assert found is not None
-    assert (found.rows, found.other) == (9, 1.0)
-    assert found.one == pytest.approx(8 / 9)
-    assert found.gain.value == pytest.approx(1 / 9)
-    assert found.gain.low == 0.0
-    assert [(one.name, one.rows) for one in found.classes[:1]] == [("bee", 3)]
-    assert [found.classes[0].one, found.classes[0].other] == pytest.approx([2 / 3, 1.0])
+    comparison = compare_runs(space, Run(space.runs / "b"), Run(space.runs / "a")).compared
+    assert comparison is not None
+    assert (comparison.rows, comparison.other) == (9, 1.0)
+    assert comparison.one == pytest.approx(8 / 9)
+    assert comparison.gain.value == pytest.approx(1 / 9)
+    assert comparison.gain.low == 0.0
+    assert [(one.name, one.rows) for one in comparison.classes[:1]] == [("bee", 3)]
+    assert [comparison.classes[0].one, comparison.classes[0].other] == pytest.approx([2 / 3, 1.0])
 
 
 def test_runs_without_rows_in_common_say_so(workspace: Workspace, tmp_path: Path) -> None:
     fresh = Run(tmp_path / "fresh")
     fresh.folder.mkdir()
     (fresh.folder / "config.json").write_text("{}")
-    found = compare_runs(workspace, Run(workspace.runs / "a"), fresh)
-    assert found.compared is None
-    assert found.why == "runs/fresh has no out-of-fold predictions yet"
-    assert found.spent[1].seconds is None
+    comparison = compare_runs(workspace, Run(workspace.runs / "a"), fresh)
+    assert comparison.compared is None
+    assert comparison.why == "runs/fresh has no out-of-fold predictions yet"
+    assert comparison.spent[1].seconds is None
 
 
 def test_the_command_tells_keys_scores_classes_and_time(workspace: Workspace, kit: Kit) -> None:

@@ -22,11 +22,11 @@ TABLE = Table(
 
 def test_rows_are_read_as_they_were_written(tmp_path: Path) -> None:
     RowChecksums.of(TABLE, ["1f", "2f", "3f"]).write(tmp_path)
-    found = RowChecksums.read(tmp_path)
-    assert found is not None
-    assert found.ids.tolist() == ["a", "b", "c"]
-    assert found.label.tolist() == [zlib.crc32(text) for text in (b"0", b"1", b"0")]
-    assert found.group.tolist() == [zlib.crc32(text) for text in (b"'p'", b"'p'", b"'q'")]
+    checksums = RowChecksums.read(tmp_path)
+    assert checksums is not None
+    assert checksums.ids.tolist() == ["a", "b", "c"]
+    assert checksums.label.tolist() == [zlib.crc32(text) for text in (b"0", b"1", b"0")]
+    assert checksums.group.tolist() == [zlib.crc32(text) for text in (b"'p'", b"'p'", b"'q'")]
 
 
 def test_changed_labels_groups_and_images_are_named() -> None:

@@ -37,9 +37,9 @@ def space(tmp_path: Path) -> Path:
 
 
 def test_nested_plugins_are_named_each() -> None:
-    found = plugin_hashes([Loss.open({"name": "cutmix", "base": {"name": "arcface", "base": "focal"}})])
-    assert list(found) == ["loss/arcface", "loss/cutmix", "loss/focal"]
-    assert len(set(found.values())) == 3
+    hashes = plugin_hashes([Loss.open({"name": "cutmix", "base": {"name": "arcface", "base": "focal"}})])
+    assert list(hashes) == ["loss/arcface", "loss/cutmix", "loss/focal"]
+    assert len(set(hashes.values())) == 3
 
 
 @pytest.mark.parametrize("file", ["half.py", "_share.py"])
@@ -69,8 +69,8 @@ def test_the_content_of_a_weights_file_counts(tmp_path: Path) -> None:
 def test_predicting_needs_no_starting_weights_and_resuming_needs_the_same(tmp_path: Path) -> None:
     weights = {"name": "timm", "arch": "resnet10t", "weights": "w.pt"}
     space = draw_competition(tmp_path / "space", backbone=weights, image_size=32, epochs=1)
-    made = Backbone.open({"name": "timm", "arch": "resnet10t"}).build().state_dict()
-    state = {key.removeprefix("model."): value for key, value in made.items()}
+    start = Backbone.open({"name": "timm", "arch": "resnet10t"}).build().state_dict()
+    state = {key.removeprefix("model."): value for key, value in start.items()}
     torch.save(state, space / "w.pt")
     train(space, name="r", folds=[0])
     torch.save({"state_dict": state}, space / "w.pt")
@@ -79,6 +79,6 @@ def test_predicting_needs_no_starting_weights_and_resuming_needs_the_same(tmp_pa
     (space / "w.pt").unlink()
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        (found,) = tta(space, ["runs/r"], "hflip")
-    assert (found.folder / "test.parquet").is_file()
+        (result,) = tta(space, ["runs/r"], "hflip")
+    assert (result.folder / "test.parquet").is_file()
     assert [str(each.message)[:3] for each in caught] == ["W13"]  # the other fold is still to be trained

@@ -49,16 +49,18 @@ def test_a_message_is_python(shell: str, python: str) -> None:
 
 
 def test_every_call_that_a_message_becomes_is_taken() -> None:
-    found, faults = 0, list[str]()
+    count, faults = 0, list[str]()
     for text in every_text():
         if text.place.startswith("kit/") and not text.typed:
             changed = in_python(text.text)
             for call in re.findall(r"(?:comp|kit)\.[a-z_.]+\([^()]*\)", changed):
-                found += 1
+                count += 1
                 # a message may name an option alone, as it does of the command
-                told = [fault for fault in python_faults(call) if "missing a required argument" not in fault]
-                faults += [f"{text.place}: {call}: {fault}" for fault in told]
-    assert found > 30
+                call_faults = [
+                    fault for fault in python_faults(call) if "missing a required argument" not in fault
+                ]
+                faults += [f"{text.place}: {call}: {fault}" for fault in call_faults]
+    assert count > 30
     assert not faults, "\n".join(faults)
 
 

@@ -65,17 +65,17 @@ def walk(name: str, command: click.Command, method: Any) -> Iterator[tuple[str, 
 
 
 def pairs(session: Session) -> list[tuple[str, click.Command, Any]]:
-    found = []
+    triples = []
     for name in COMMANDS:
         command = importlib.import_module(f"kit.commands.{name}").command
         method = kit.init if name == "init" else getattr(session, name)
-        found += list(walk(name, command, method))
-    return found
+        triples += list(walk(name, command, method))
+    return triples
 
 
 def options(command: click.Command) -> dict[str, Any]:
     """Each option and argument of a command with its default, as Python names it."""
-    found: dict[str, Any] = {}
+    defaults: dict[str, Any] = {}
     for one in command.params:
         name = str(one.name)
         if isinstance(one, click.Option):
@@ -88,23 +88,23 @@ def options(command: click.Command) -> dict[str, Any]:
             default = inspect.Parameter.empty if one.required else ()
         elif getattr(one, "multiple", False):
             default = ()
-        found[NAMED_OTHERWISE.get(name, name)] = default
-    return found
+        defaults[NAMED_OTHERWISE.get(name, name)] = default
+    return defaults
 
 
 def test_each_command_has_a_method_with_its_options_and_defaults(session: Session) -> None:
     wrong = []
     for name, command, method in pairs(session):
         parameters = inspect.signature(method).parameters
-        asked = options(command)
-        for option, default in asked.items():
+        command_options = options(command)
+        for option, default in command_options.items():
             if option in keys() and option in parameters:
                 continue  # the option sets this key
             if option not in parameters:
                 wrong.append(f"kit {name}: {option} is not a parameter of the method")
             elif parameters[option].default not in (default, str(default)):
                 wrong.append(f"kit {name}: {option} is {parameters[option].default!r}, not {default!r}")
-        more = set(parameters) - set(asked) - ONLY_METHOD - set(keys())
+        more = set(parameters) - set(command_options) - ONLY_METHOD - set(keys())
         wrong += [f"kit {name}: the command has no option {option}" for option in sorted(more)]
     assert not wrong, "\n".join(wrong)
 

@@ -39,12 +39,12 @@ def trained(space: Path) -> kit.Session:
 
 
 def test_blend_and_board_show_themselves(written: kit.Session) -> None:
-    made = written.blend(["a@d4", "b"], name="x")
-    assert isinstance(made, Submitted)
-    check_display(made, "name", "nested", "in_sample", "gain")
-    assert repr(made).startswith("submission 1: submissions/0001-x.csv, 4 rows")
-    table = made.to_frame()
-    assert table[table.name == "blend"].nested.item() == made.cv
+    submission = written.blend(["a@d4", "b"], name="x")
+    assert isinstance(submission, Submitted)
+    check_display(submission, "name", "nested", "in_sample", "gain")
+    assert repr(submission).startswith("submission 1: submissions/0001-x.csv, 4 rows")
+    table = submission.to_frame()
+    assert table[table.name == "blend"].nested.item() == submission.cv
     written.board.score(1, 0.5)
     board = written.board()
     check_display(board, "rank", "number", "cv", "leaderboard")
@@ -56,9 +56,9 @@ def test_blend_takes_what_tta_returned_in_a_list_or_not(trained: kit.Session) ->
     flipped = trained.tta(["a"], views="hflip", progress=False)
     given: tuple[Any, ...] = (flipped, [flipped], ["a@hflip"])
     for members in given:
-        made = trained.blend(members, name="x", progress=False)
-        assert isinstance(made, Submitted)
-        assert made.cv == flipped[0].scores["macro_f1"]
+        submission = trained.blend(members, name="x", progress=False)
+        assert isinstance(submission, Submitted)
+        assert submission.cv == flipped[0].scores["macro_f1"]
     with pytest.raises(ConfigError, match="int is not a run"):
         trained.blend([3])  # type: ignore[list-item]
 
@@ -77,13 +77,13 @@ def test_the_boards_methods_are_its_subcommands(written: kit.Session) -> None:
 
 
 def test_a_submission_is_checked(written: kit.Session) -> None:
-    made = written.blend("a@d4", name="x")
-    assert isinstance(made, Submitted)
-    good = written.submission.check(made.path)
+    submission = written.blend("a@d4", name="x")
+    assert isinstance(submission, Submitted)
+    good = written.submission.check(submission.path)
     check_display(good, "code", "line")
     assert not good.faults
-    made.path.with_name("bad.csv").write_text("id,label\n007,ant\n")
-    bad = written.submission.check(made.path.with_name("bad.csv"))
+    submission.path.with_name("bad.csv").write_text("id,label\n007,ant\n")
+    bad = written.submission.check(submission.path.with_name("bad.csv"))
     check_display(bad)
     assert bad.to_frame().code.tolist() == ["D41"] * 3
     assert "kaggle competitions submit" in written.submission.upload_command(1)
@@ -98,9 +98,9 @@ def test_results_go_into_the_next_call(trained: kit.Session) -> None:
     assert isinstance(views, Results)
     check_display(views, "member", "macro_f1", "gain")
     assert [one.member for one in views] == ["runs/a@hflip"]
-    made = trained.blend(views, ensembler="geometric", progress=False)
-    assert made.ensembler["name"] == "geometric"
-    assert isinstance(made, Submitted)
+    submission = trained.blend(views, ensembler="geometric", progress=False)
+    assert submission.ensembler["name"] == "geometric"
+    assert isinstance(submission, Submitted)
     check_display(trained.pseudo_labels(views, threshold=0.1, progress=False), "class", "share")
 
 
@@ -124,10 +124,10 @@ def test_seeds_give_several_runs(trained: kit.Session) -> None:
 
 
 def test_check_lists_its_findings_and_can_be_strict(trained: kit.Session, tmp_path: Path) -> None:
-    found = trained.check(csv=tmp_path / "cases.csv", progress=False)
-    check_display(found, "code", "level", "summary", "effect", "fix", "cases")
+    report = trained.check(csv=tmp_path / "cases.csv", progress=False)
+    check_display(report, "code", "level", "summary", "effect", "fix", "cases")
     assert (tmp_path / "cases.csv").is_file()
-    assert len(found.to_frame()) == len(found.findings)
+    assert len(report.to_frame()) == len(report.findings)
     with pytest.raises(DataError, match="strict is set"):
         trained.check(strict=True, progress=False)
 
@@ -149,9 +149,9 @@ def test_plots_are_pictures_and_tables(trained: kit.Session, tmp_path: Path) -> 
 
 
 def test_a_report_is_written(trained: kit.Session, tmp_path: Path) -> None:
-    made = trained.report(out=tmp_path / "r.html", no_check=True, progress=False)
-    assert made.path.read_text().startswith("<!")
-    check_display(made, "run", "network", "macro_f1")
+    report = trained.report(out=tmp_path / "r.html", no_check=True, progress=False)
+    assert report.path.read_text().startswith("<!")
+    check_display(report, "run", "network", "macro_f1")
 
 
 @pytest.mark.parametrize(
@@ -209,12 +209,12 @@ def test_a_log_has_about_a_hundred_lines_and_no_control_characters(
     with begin_call(progress=True):
         Lines().follow(steps(epochs, folds))
     lines = capsys.readouterr().err.splitlines()
-    told = [line for line in lines if "epoch" in line]
-    assert len(told) <= MAX_REGULAR_LINES + 1
-    assert len(told) == min(epochs * folds, len(told))
-    assert told[-1] == f"train: epoch {epochs * folds}"
-    assert len(lines) - len(told) == epochs * folds // 100
-    assert epochs * folds > MAX_REGULAR_LINES or len(told) == epochs * folds
+    epoch_lines = [line for line in lines if "epoch" in line]
+    assert len(epoch_lines) <= MAX_REGULAR_LINES + 1
+    assert len(epoch_lines) == min(epochs * folds, len(epoch_lines))
+    assert epoch_lines[-1] == f"train: epoch {epochs * folds}"
+    assert len(lines) - len(epoch_lines) == epochs * folds // 100
+    assert epochs * folds > MAX_REGULAR_LINES or len(epoch_lines) == epochs * folds
 
 
 def test_progress_can_be_silent(trained: kit.Session, capsys: pytest.CaptureFixture[str]) -> None:

@@ -38,11 +38,11 @@ def test_rows_are_embedded_retrieved_and_paired(
     embedded = two.embed("a", progress=False)
     check_display(embedded, "member", "features", "train_rows")
     assert embedded.to_frame().train_rows.tolist() == [60]
-    found = two.retrieve(embedded, scorer={"name": "power", "k": 5}, progress=False)
-    check_display(found, "member", "scorer", "macro_f1", "gain")
+    results = two.retrieve(embedded, scorer={"name": "power", "k": 5}, progress=False)
+    check_display(results, "member", "scorer", "macro_f1", "gain")
     monkeypatch.chdir(two.folder)
     assert run(["retrieve", "a", "--scorer", '{"name": "power", "k": 5}', "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)[0]["scores"] == dict(found[0].scores)
+    assert json.loads(capsys.readouterr().out)[0]["scores"] == dict(results[0].scores)
 
     (two.folder / "pairs.csv").write_text("one,other\n060,061\n060,062\n")
     paired = two.pairs(embedded[0], two.folder / "pairs.csv", out=two.folder / "scored.csv", progress=False)
@@ -56,8 +56,8 @@ def test_rows_are_embedded_retrieved_and_paired(
 
 
 def test_an_untrained_network_embeds_as_a_run_of_its_own(two: kit.Session) -> None:
-    (made,) = two.embed(untrained="bare", progress=False)
-    assert made.member == "runs/bare@plain"
+    (result,) = two.embed(untrained="bare", progress=False)
+    assert result.member == "runs/bare@plain"
     with pytest.raises(ConfigError, match="either checkpoints, or untrained"):
         two.embed()
 
@@ -66,9 +66,9 @@ def test_a_sweep_is_a_table_of_runs_and_the_command_continues_it(
     two: kit.Session, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     axes = {"optimizer.lr": [0.01, 0.02], "epochs": 1}
-    found = two.sweep("s", axes, config_set=[{"loss": "focal"}], progress=False)
-    check_display(found, "run", "settings", "macro_f1", "score_std", "gain_of_best")
-    table = found.to_frame()
+    result = two.sweep("s", axes, config_set=[{"loss": "focal"}], progress=False)
+    check_display(result, "run", "settings", "macro_f1", "score_std", "gain_of_best")
+    table = result.to_frame()
     assert sorted(table.run) == ["s-001", "s-002"]
     assert sorted(table.settings) == ["optimizer.lr=0.01", "optimizer.lr=0.02"]
     assert table.macro_f1.is_monotonic_decreasing
@@ -80,28 +80,28 @@ def test_a_sweep_is_a_table_of_runs_and_the_command_continues_it(
 
 
 def test_a_trial_that_fails_is_in_the_result(two: kit.Session) -> None:
-    found = two.sweep("f", {"epochs": 1, "init_from": [None, "runs/none"]}, progress=False)
-    assert [bool(why) for why in found.to_frame().failed] == [False, True]
-    assert "1 failed" in repr(found)
+    result = two.sweep("f", {"epochs": 1, "init_from": [None, "runs/none"]}, progress=False)
+    assert [bool(why) for why in result.to_frame().failed] == [False, True]
+    assert "1 failed" in repr(result)
 
 
 def test_a_soup_is_a_run(two: kit.Session) -> None:
-    made = two.soup(["a", "b"], name="s", progress=False)
-    check_display(made, "run", "folds", "macro_f1")
-    table = made.to_frame().set_index("run")
+    soup = two.soup(["a", "b"], name="s", progress=False)
+    check_display(soup, "run", "folds", "macro_f1")
+    table = soup.to_frame().set_index("run")
     stored = Predictions.read(two.folder / "runs/s/predictions/plain/oof.parquet").provenance
     assert table.macro_f1["s"] == stored.require_scores()["macro_f1"]
     assert table.folds["a"] == "0 1"
-    assert two.tta(made, progress=False)[0].member == "runs/s@plain"
+    assert two.tta(soup, progress=False)[0].member == "runs/s@plain"
 
 
 def test_a_merged_run_is_a_run(two: kit.Session) -> None:
     two.embed(untrained="bare", progress=False)
     two.train(name="probe", backbone={"name": "embeddings", "run": "bare"}, epochs=1, progress=False)
-    made = two.merge("probe", name="whole", progress=False)
-    check_display(made, "run", "folds", "difference")
-    assert made.to_frame().difference[0] < 0.01
-    assert two.tta(made, progress=False)[0].member == "runs/whole@plain"
+    result = two.merge("probe", name="whole", progress=False)
+    check_display(result, "run", "folds", "difference")
+    assert result.to_frame().difference[0] < 0.01
+    assert two.tta(result, progress=False)[0].member == "runs/whole@plain"
 
 
 def test_the_final_networks_are_planned_and_trained(two: kit.Session) -> None:
@@ -112,10 +112,10 @@ def test_the_final_networks_are_planned_and_trained(two: kit.Session) -> None:
     blended = two.blend(["a", "b"], ensembler="mean", name="x", progress=False)
     assert isinstance(blended, Submitted)
     record = next((two.folder / "submissions").glob("0001-x.json"))
-    made = two.final(blend=record, progress=False)
-    check_display(made, "name", "nested")
-    assert made.runs == ("a-final", "b-final")
-    assert made.submitted.cv == blended.cv
+    result = two.final(blend=record, progress=False)
+    check_display(result, "name", "nested")
+    assert result.runs == ("a-final", "b-final")
+    assert result.submitted.cv == blended.cv
     with pytest.raises(ConfigError, match="already names members"):
         two.final("a", blend=record)
     with pytest.raises(ConfigError, match="give one of the two"):
@@ -123,12 +123,12 @@ def test_the_final_networks_are_planned_and_trained(two: kit.Session) -> None:
 
 
 def test_a_bundle_predicts_what_the_workspace_does(two: kit.Session, tmp_path: Path) -> None:
-    made = two.bundle("a", out=tmp_path / "bundle", progress=False)
-    check_display(made, "member")
-    assert made.bundle.members == ("a@plain",)
+    result = two.bundle("a", out=tmp_path / "bundle", progress=False)
+    check_display(result, "member")
+    assert result.bundle.members == ("a@plain",)
     data = two.folder / "data"
     predicted = two.predict(
-        made.folder,
+        result.folder,
         images=data / "images",
         sample=data / "sample_submission.csv",
         out=tmp_path / "predicted.csv",

@@ -29,13 +29,13 @@ def broken(bench: Bench) -> Outcome:
 
 
 @pytest.mark.parametrize(
-    ("found", "result"),
+    ("outcome", "result"),
     [(Outcome(False, "1"), "failed"), (Outcome(True, "1"), "passed"), (Outcome(None, "1"), "measured")],
 )
 def test_each_outcome_is_a_row(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, found: Outcome, result: str
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, outcome: Outcome, result: str
 ) -> None:
-    monkeypatch.setitem(CHECKS, COPY, lambda bench: found)
+    monkeypatch.setitem(CHECKS, COPY, lambda bench: outcome)
     assert str(gpu.run_check(COPY, Bench(CPU, tmp_path))) == f"| {COPY} | {result} | 1 | 0 s |"
 
 

@@ -46,11 +46,11 @@ def changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 )
 def test_each_change_is_one_mutant(text: str, expected: set[str], changed: Path) -> None:
     changed.write_text(text)
-    made = list(mutants(Path("kit/some.py")))
-    assert {ast.unparse(ast.parse(mutant.code)) for mutant in made} == {
+    changes = list(mutants(Path("kit/some.py")))
+    assert {ast.unparse(ast.parse(mutant.code)) for mutant in changes} == {
         ast.unparse(ast.parse(code)) for code in expected
     }
-    assert all(mutant.line == 1 for mutant in made)
+    assert all(mutant.line == 1 for mutant in changes)
 
 
 def test_a_mutant_that_no_test_notices_ends_with_0(tmp_path: Path) -> None:

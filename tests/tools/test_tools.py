@@ -73,8 +73,8 @@ def test_a_python_that_is_missing_is_skipped_with_its_reason() -> None:
 
 
 def test_this_python_is_found() -> None:
-    found = matrix.find_python(f"{sys.version_info[0]}.{sys.version_info[1]}")
-    assert found is None or Path(found).exists()
+    python = matrix.find_python(f"{sys.version_info[0]}.{sys.version_info[1]}")
+    assert python is None or Path(python).exists()
 
 
 def test_the_workflow_the_matrix_and_the_classifiers_name_the_same_pythons() -> None:
