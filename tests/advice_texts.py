@@ -37,7 +37,7 @@ class Text:
 
     def shown(self) -> str:
         """The text with its holes' expressions in braces."""
-        return re.sub(HOLE, lambda found: f"{{{self.holes[ord(found[0]) - FIRST]}}}", self.text)
+        return re.sub(HOLE, lambda match: f"{{{self.holes[ord(match[0]) - FIRST]}}}", self.text)
 
 
 def texts_of_module(file: Path, root: Path = ROOT) -> Iterator[Text]:
@@ -107,16 +107,16 @@ def texts_of_page(file: Path, root: Path = ROOT) -> Iterator[Text]:
     place, page = str(file.relative_to(root)), file.read_text()
     page = re.sub(r"\{\{.*?\}\}", "\ue000", re.sub(r"\{%.*?%\}", "", page))
     fence = re.compile(r"^```(\w*)\n(.*?)^```", flags=re.DOTALL | re.MULTILINE)
-    for found in fence.finditer(page):
-        line = page[: found.start()].count("\n") + 2
-        if found[1] in ("json", "python"):
+    for block_match in fence.finditer(page):
+        line = page[: block_match.start()].count("\n") + 2
+        if block_match[1] in ("json", "python"):
             continue
-        block = re.sub(r"\\\n\s*", "", found[2])
+        block = re.sub(r"\\\n\s*", "", block_match[2])
         for text in block.splitlines():
             typed = re.match(r"(?:\$ |> )?(kit [a-z].*)", text)
-            if typed and found[1] in ("console", "bash", "sh", "", "text"):
+            if typed and block_match[1] in ("console", "bash", "sh", "", "text"):
                 yield Text(f"{place}:{line}", re.sub(r"\s+#.*$|\s{2,}.*$", "", typed[1]), ("x",), typed=True)
-    for number, text in enumerate(fence.sub(lambda found: "\n" * found[0].count("\n"), page).splitlines(), 1):
+    for number, text in enumerate(fence.sub(lambda match: "\n" * match[0].count("\n"), page).splitlines(), 1):
         for code in re.findall(r"(?<!`)`([^`]+)`(?!`)|<code>([^<]+)</code>", text):
             inner = code[0] or code[1]
             yield Text(f"{place}:{number}", inner, ("x",), typed=inner.startswith("kit "), named=True)
@@ -140,9 +140,9 @@ def every_page() -> list[Path]:
 
 def python_of_page(file: Path, root: Path = ROOT) -> Iterator[Text]:
     """The Python blocks of a page."""
-    for found in re.finditer(r"^```python\n(.*?)^```", file.read_text(), flags=re.DOTALL | re.MULTILINE):
+    for match in re.finditer(r"^```python\n(.*?)^```", file.read_text(), flags=re.DOTALL | re.MULTILINE):
         yield Text(
-            f"{file.relative_to(root)}:{file.read_text()[: found.start()].count(chr(10)) + 2}", found[1]
+            f"{file.relative_to(root)}:{file.read_text()[: match.start()].count(chr(10)) + 2}", match[1]
         )
 
 

@@ -66,25 +66,25 @@ NAMED = re.compile(
 
 def faults(text: Text) -> list[str]:
     """What a reader of a text could not do as it says, a line each."""
-    found, rest = python_faults(text.text), text.text
+    problems, rest = python_faults(text.text), text.text
     if re.match(r"(comp|kit)\.\w+(\.\w+)*\(", rest):  # a call from Python, whose keywords are no overrides
-        return [f"{text.place}: {fault} ({text.shown()[:160]!r})" for fault in found]
+        return [f"{text.place}: {fault} ({text.shown()[:160]!r})" for fault in problems]
     for start in [] if text.keys_only and not text.typed else list(COMMAND.finditer(text.text)):
         read = _Line(text, start[1])
-        found += read.faults
+        problems += read.faults
         rest = rest.replace(read.source, " ")
     if not text.typed:
-        found += pair_faults(text, rest)
+        problems += pair_faults(text, rest)
     if not text.keys_only:
-        found += [
+        problems += [
             f"no command has {name}" for name in OPTION.findall(rest) if name not in _options() | FOREIGN
         ]
         for option, name, spec in NAMED.findall(rest):
-            found += (
+            problems += (
                 _plugin_faults(option.replace("-", "_"), spec or name) if spec or name not in PROSE else []
             )
-        found += [f"{name} is no key" for name in keys_in(rest) if not is_key(name)]
-    return [f"{text.place}: {fault} ({text.shown()[:160]!r})" for fault in found]
+        problems += [f"{name} is no key" for name in keys_in(rest) if not is_key(name)]
+    return [f"{text.place}: {fault} ({text.shown()[:160]!r})" for fault in problems]
 
 
 @lru_cache
@@ -114,7 +114,7 @@ class _Line:
 
     def __post_init__(self) -> None:
         before = re.split(r" (?:[>|]|&&) ", self.rest)[0] if self.text.typed else self.rest
-        tokens = [(found[0], found.end()) for found in TOKEN.finditer(before)]
+        tokens = [(match[0], match.end()) for match in TOKEN.finditer(before)]
         command, tokens = self._command(tokens)
         if command is None:
             return
@@ -171,8 +171,8 @@ class _Line:
         return ends
 
     def _filled(self, word: str) -> str:
-        def value(found: re.Match[str]) -> str:
-            return plausible(self.text, found[0]) or ANY
+        def value(match: re.Match[str]) -> str:
+            return plausible(self.text, match[0]) or ANY
 
         return re.sub(HOLE, value, word)
 
@@ -225,9 +225,9 @@ def _has(command: click.Group, word: str) -> bool:
 
 
 def _inner(command: click.Group, word: str) -> click.Command:
-    found = command.get_command(click.Context(command), word)
-    assert found is not None
-    return found
+    subcommand = command.get_command(click.Context(command), word)
+    assert subcommand is not None
+    return subcommand
 
 
 def _is_argument(word: str) -> bool:
@@ -261,17 +261,17 @@ def _without_placeholder(command: click.Command, words: list[str], place: int) -
 def _given(params: dict[str, Any]) -> list[str]:
     """What kit would refuse of a command's overrides, plugins and codes."""
     overrides = [word for word in _several(params.get("overrides")) if word != ANY]
-    found = [f"{word!r} is not key=value" for word in overrides if "=" not in word]
+    problems = [f"{word!r} is not key=value" for word in overrides if "=" not in word]
     groups = [[word for word in (*overrides, *_several(params.get("members"))) if "=" in word]]
     groups += [shlex.split(text) for text in _several(params.get("config_sets"))]
     groups += [[one] for text in _several(params.get("axes")) for one in tried(text)]
-    found += [fault for group in groups if group for fault in opened_together(group)]
+    problems += [fault for group in groups if group for fault in opened_together(group)]
     for name in PLUGIN_OPTIONS:
-        found += [fault for spec in _several(params.get(name)) for fault in _plugin_faults(name, spec)]
+        problems += [fault for spec in _several(params.get(name)) for fault in _plugin_faults(name, spec)]
     code = params.get("code")
     if isinstance(code, str) and code.upper() not in codes():
-        found.append(f"no code {code}")
-    return found
+        problems.append(f"no code {code}")
+    return problems
 
 
 def _plugin_faults(option: str, spec: str) -> list[str]:

@@ -36,9 +36,9 @@ PAIR = re.compile(rf"(?<![\w./\-\"'=&?])((?:[a-z_]|{HOLE})(?:\w|{HOLE})*(?:\.(?:
 @lru_cache
 def with_examples() -> Path:
     """A workspace with the plugins that pages show, and a loss `mine` as `kit plugins new` would name it."""
-    made = tempfile.TemporaryDirectory()
-    atexit.register(made.cleanup)
-    root = Path(made.name)
+    folder = tempfile.TemporaryDirectory()
+    atexit.register(folder.cleanup)
+    root = Path(folder.name)
     for page in ("README.md", "docs/plugins.md"):
         text = (ROOT / page).read_text()
         for path, code in re.findall(r"```python\n# (plugins/\w+/\w+\.py)\n(.*?)```", text, flags=re.DOTALL):
@@ -55,23 +55,23 @@ def pair_faults(text: Text, rest: str) -> Iterator[str]:
     """What cannot be opened of the `key=value` of a text; those that stand side by side are opened together."""
     groups: list[list[str]] = []
     end = -9
-    rest = re.sub(HOLE, lambda found: plausible(text, found[0]) or found[0], rest)
+    rest = re.sub(HOLE, lambda match: plausible(text, match[0]) or match[0], rest)
     rest = re.sub(r"'((?:[a-z_]\w*)(?:\.\w+)*=[^']*)'", r"\1", rest)  # as a shell takes the quotes away
     if re.search(r"\w\(\w.*=", rest):  # a call of Python
         return
-    for found in PAIR.finditer(rest):
-        key, value = found[1], found[2].rstrip(".:?!")
+    for match in PAIR.finditer(rest):
+        key, value = match[1], match[2].rstrip(".:?!")
         if re.search(rf"{HOLE}|[A-Z]", key) or key.split(".")[0] in NOT_KEYS:
             continue
         if key.split(".")[0] not in keys():
             if not text.keys_only and not re.match(r"[\"']|(?:True|False|None)\b", value):
                 yield f"no key {key}"
             continue
-        if found.start() - end == 1 and rest[end] == " ":
+        if match.start() - end == 1 and rest[end] == " ":
             groups[-1].append(f"{key}={value}")
         else:
             groups.append([f"{key}={value}"])
-        end = found.end(2)
+        end = match.end(2)
     for group in groups:
         yield from _opened(group)
 
@@ -81,10 +81,10 @@ def _opened(pairs: list[str]) -> list[str]:
     open_at = [place for place, pair in enumerate(pairs) if _is_open(pair.partition("=")[2])]
     first: list[str] = []
     for values in _candidates(pairs, open_at):
-        found = opened_together(values)
-        if not found:
+        problems = opened_together(values)
+        if not problems:
             return []
-        first = first or found
+        first = first or problems
     return first
 
 
@@ -106,12 +106,12 @@ def _candidates(pairs: list[str], open_at: list[int]) -> Iterator[list[str]]:
         for name in names
     ]
     for number in range(max(map(len, options))):
-        made = list(pairs)
+        candidate = list(pairs)
         for place, name, values in zip(open_at, names, options, strict=True):
             given, value = pairs[place].partition("=")[2], values[number % len(values)]
             whole = not re.search(HOLE, given) or re.fullmatch("<.*>", given)
-            made[place] = f"{name}={value if whole else re.sub(HOLE, value, given)}"
-        yield made
+            candidate[place] = f"{name}={value if whole else re.sub(HOLE, value, given)}"
+        yield candidate
 
 
 def opened_together(pairs: Iterable[str]) -> list[str]:
@@ -151,17 +151,17 @@ def _base_text() -> str:
 
 
 def _base(has_stages: bool = False) -> dict[str, Any]:
-    made: dict[str, Any] = json.loads(_base_text())
-    return made | ({"stages": [{"epochs": 1}, {}]} if has_stages else {})
+    config: dict[str, Any] = json.loads(_base_text())
+    return config | ({"stages": [{"epochs": 1}, {}]} if has_stages else {})
 
 
 def tried(text: str) -> list[str]:
     """An axis of a sweep as overrides, each value by itself."""
-    made = axis(text)
-    if made.range is None:
-        return [f"{made.key}={value}" for value in made.values]
-    low = int(made.range.low) if made.range.whole else made.range.low
-    return [f"{made.key}={low}"]
+    parsed_axis = axis(text)
+    if parsed_axis.range is None:
+        return [f"{parsed_axis.key}={value}" for value in parsed_axis.values]
+    low = int(parsed_axis.range.low) if parsed_axis.range.whole else parsed_axis.range.low
+    return [f"{parsed_axis.key}={low}"]
 
 
 # ------------------------------------------------------------------------------------------ keys alone

@@ -19,19 +19,19 @@ def python_faults(code: str) -> list[str]:
         tree = ast.parse(code.strip())
     except (SyntaxError, ValueError):
         return []
-    found = []
+    problems = []
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "kit":
             module = importlib.import_module(node.module or "")
-            found += [
+            problems += [
                 f"{node.module} has no {one.name}" for one in node.names if not hasattr(module, one.name)
             ]
         name = _public(node)
         if name and not _is_there(name):
-            found.append(f"kit has no {name}")
+            problems.append(f"kit has no {name}")
         if isinstance(node, ast.Call):
-            found += _wrong_call(node)
-    return found
+            problems += _wrong_call(node)
+    return problems
 
 
 def _wrong_call(call: ast.Call) -> list[str]:

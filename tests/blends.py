@@ -18,6 +18,6 @@ def submit_blend(
     top_k: int | None = None,
 ) -> Submitted:
     """The blend of members, of which a submission with a score was written."""
-    made = blend(workspace, members, ensembler, name, top_k)
-    assert isinstance(made, Submitted)
-    return made
+    submission = blend(workspace, members, ensembler, name, top_k)
+    assert isinstance(submission, Submitted)
+    return submission

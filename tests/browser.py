@@ -29,8 +29,8 @@ def browser() -> Iterator[Browser]:
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as tools:  # root may not have a sandbox, and the page is our own
-        found = tools.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        instance = tools.chromium.launch(executable_path=path, args=["--no-sandbox"])
         try:
-            yield found
+            yield instance
         finally:
-            found.close()
+            instance.close()

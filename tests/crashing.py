@@ -177,12 +177,12 @@ def child(root: Path, calls: Calls | None = None) -> int:
 
 def contents(root: Path) -> dict[str, Any]:
     """Every file of a workspace but for its data: what must be the same however often a process was killed."""
-    found: dict[str, Any] = {}
+    by_name: dict[str, Any] = {}
     for file in sorted(file for file in root.rglob("*") if file.is_file()):
         name = re.sub(r"pixels-\d+", "pixels", str(file.relative_to(root)))
         if not name.startswith(("data/", "config.json")) and not name.endswith("lock"):
-            found[name] = _content(file, root)
-    return found
+            by_name[name] = _content(file, root)
+    return by_name
 
 
 def _content(file: Path, root: Path) -> Any:
@@ -296,11 +296,11 @@ def case(root: Path, number: int, wanted: dict[str, Any]) -> list[str]:
     if status := child(root):
         said = root.with_suffix(".said").read_text()
         return [*wrong, f"the same commands end with {status}: {said[-1500:]}"]
-    made = contents(root)
-    wrong += [f"is left over: {name}" for name in sorted(made.keys() - wanted.keys())]
-    wrong += [f"is missing: {name}" for name in sorted(wanted.keys() - made.keys())]
+    present = contents(root)
+    wrong += [f"is left over: {name}" for name in sorted(present.keys() - wanted.keys())]
+    wrong += [f"is missing: {name}" for name in sorted(wanted.keys() - present.keys())]
     return wrong + [
-        f"differs: {name}" for name in sorted(made.keys() & wanted.keys()) if made[name] != wanted[name]
+        f"differs: {name}" for name in sorted(present.keys() & wanted.keys()) if present[name] != wanted[name]
     ]
 
 

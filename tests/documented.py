@@ -33,9 +33,9 @@ def parse(line: str) -> None:
     context, words = click.Context(menu), shlex.split(line)
     command: click.Command = menu
     while isinstance(command, click.Group) and words:
-        found = command.get_command(context, words[0])
-        assert found is not None, line
-        command, words = found, words[1:]
+        subcommand = command.get_command(context, words[0])
+        assert subcommand is not None, line
+        command, words = subcommand, words[1:]
         if not isinstance(command, click.Group):
             context = command.make_context(command.name or "", list(words))
     _open(context.params)

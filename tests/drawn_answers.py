@@ -36,8 +36,8 @@ def hemorrhage() -> StandIn:
     }
     images = below("stage_2_train", train, ".png") + below("stage_2_test", tests, ".png")
     long = {"classes": list(HEMORRHAGES), "value_column": "Label", "separator": "_", "class_column": None}
-    found = {"id": "ID", "label": None, "long": long, "test_images": "stage_2_test/{id}"}
-    return StandIn(files, images, found, LOG_LOSS, "long")
+    data = {"id": "ID", "label": None, "long": long, "test_images": "stage_2_test/{id}"}
+    return StandIn(files, images, data, LOG_LOSS, "long")
 
 
 def wide_and_long() -> StandIn:
@@ -51,8 +51,8 @@ def wide_and_long() -> StandIn:
         ),
     }
     images = below("train", train, ".png") + below("test", tests, ".png")
-    found = {"id": "image", "label": None, "test_images": "test/{id}"}
-    return StandIn(files, images, found, LOG_LOSS, "long")
+    data = {"id": "image", "label": None, "test_images": "test/{id}"}
+    return StandIn(files, images, data, LOG_LOSS, "long")
 
 
 def three_columns() -> StandIn:
@@ -86,8 +86,8 @@ def landmarks() -> StandIn:
         for folder, ids in (("train", train), ("test", tests))
         for name in ids
     ]
-    found = {"id": "id", "label": "landmark_id", "test_images": "test/{id[0]}/{id[1]}/{id[2]}/{id}"}
-    return StandIn(files, images, found, {"name": "gap"}, "label_confidence")
+    data = {"id": "id", "label": "landmark_id", "test_images": "test/{id[0]}/{id[1]}/{id[2]}/{id}"}
+    return StandIn(files, images, data, {"name": "gap"}, "label_confidence")
 
 
 def new_whales() -> StandIn:

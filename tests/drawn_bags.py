@@ -84,12 +84,12 @@ def write_embeddings(root: Path, vectors: dict[str, np.ndarray], name: str) -> N
     folder.mkdir(parents=True)
     for split, each in zip(SPLITS, (table, test), strict=True):
         features = len(next(iter(vectors.values())))
-        made = embeddings.create_memmap(folder, split, each.ids, features)
+        array = embeddings.create_memmap(folder, split, each.ids, features)
         for row, key in enumerate(each.ids.tolist()):
             length = np.linalg.norm(vectors[key])
-            made[row] = vectors[key] / length if length else 0
-        if isinstance(made, np.memmap):
-            made.flush()
+            array[row] = vectors[key] / length if length else 0
+        if isinstance(array, np.memmap):
+            array.flush()
     ids = {split: ids_fingerprint(each.ids) for split, each in zip(SPLITS, (table, test), strict=True)}
     provenance = EmbeddingProvenance(
         name,

@@ -29,8 +29,8 @@ def draw_clips(root: Path, **config: Any) -> Path:
             rows[split].append(f"{name},c{number:02d}{more}")
     for split, lines in rows.items():
         (root / "data" / f"{split}.csv").write_text("\n".join(lines) + "\n")
-    asked = [f"c{number:02d},blob" for number in range(TRAIN_CLIPS, TRAIN_CLIPS + TEST_CLIPS)]
-    (root / "data" / "sample_submission.csv").write_text("\n".join(["clip,label", *asked]) + "\n")
+    sample_rows = [f"c{number:02d},blob" for number in range(TRAIN_CLIPS, TRAIN_CLIPS + TEST_CLIPS)]
+    (root / "data" / "sample_submission.csv").write_text("\n".join(["clip,label", *sample_rows]) + "\n")
     data = {"id": "frame", "test": "data/test.csv", "answer": "clip"}
     (root / "config.json").write_text(json.dumps({**CONFIG, "data": data, **config}))
     return root

@@ -18,7 +18,7 @@ class StandIn:
 
     files: dict[str, str]
     images: list[str]
-    found: dict[str, Any]
+    data: dict[str, Any]
     metric: dict[str, Any]
     format: str | None  # None: there are no rows to predict, or the sample is of no format
     given: dict[str, str] = field(default_factory=dict)
@@ -92,8 +92,8 @@ def state_farm() -> StandIn:
     }
     images = [f"imgs/train/{kind}/{name}" for kind, name in zip(kinds, train, strict=True)]
     images += below("imgs/test", tests)
-    found = {"id": "img", "label": "classname", "group": "subject", "images": "imgs/train/{classname}/{id}"}
-    return StandIn(files, images, found, LOG_LOSS, "probabilities")
+    data = {"id": "img", "label": "classname", "group": "subject", "images": "imgs/train/{classname}/{id}"}
+    return StandIn(files, images, data, LOG_LOSS, "probabilities")
 
 
 def leaf() -> StandIn:
@@ -106,8 +106,8 @@ def leaf() -> StandIn:
         "sample_submission.csv": sample(f"id,{','.join(species)}", tests, "0.3,0.3,0.4"),
     }
     images = below("images", [*train, *tests], ".jpg")
-    found = {"id": "id", "label": "species", "group": None, "test": "test.csv"}
-    return StandIn(files, images, found, LOG_LOSS, "probabilities")
+    data = {"id": "id", "label": "species", "group": None, "test": "test.csv"}
+    return StandIn(files, images, data, LOG_LOSS, "probabilities")
 
 
 PLANET_TAGS = (
@@ -126,13 +126,13 @@ def planet() -> StandIn:
     }
     images = below("train-jpg", train, ".jpg") + below("train-tif-v2", train, ".tif")
     images += below("test-jpg", tests, ".jpg") + below("test-tif-v2", tests, ".tif")
-    found = {
+    data = {
         "label": "tags",
         "label_separator": " ",
         "images": "train-jpg/{id}",
         "test_images": "test-jpg/{id}",
     }
-    return StandIn(files, images, found, SAMPLES_F1, "labels")
+    return StandIn(files, images, data, SAMPLES_F1, "labels")
 
 
 def binary(
@@ -236,8 +236,8 @@ def imet() -> StandIn:
         "sample_submission.csv": sample("id,attribute_ids", tests, "13 51"),
     }
     images = below("train", train, ".png") + below("test", tests, ".png")
-    found = {"label": "attribute_ids", "label_separator": " ", "class_list": "labels.csv"}
-    return StandIn(files, images, found, SAMPLES_F1, "labels")
+    data = {"label": "attribute_ids", "label_separator": " ", "class_list": "labels.csv"}
+    return StandIn(files, images, data, SAMPLES_F1, "labels")
 
 
 def aptos() -> StandIn:
@@ -262,8 +262,8 @@ def plant_pathology_2020() -> StandIn:
         "test.csv": csv("image_id", *tests),
         "sample_submission.csv": sample(f"image_id,{classes}", tests, "0.25,0.25,0.25,0.25"),
     }
-    found = {"id": "image_id", "label": "label"}
-    return StandIn(files, below("images", [*train, *tests], ".jpg"), found, LOG_LOSS, "probabilities")
+    data = {"id": "image_id", "label": "label"}
+    return StandIn(files, below("images", [*train, *tests], ".jpg"), data, LOG_LOSS, "probabilities")
 
 
 def plant_pathology_2021() -> StandIn:
@@ -321,8 +321,8 @@ def isic_2020() -> StandIn:
         "sample_submission.csv": sample("image_name,target", tests, "0"),
     }
     images = below("jpeg/train", train, ".jpg") + below("jpeg/test", tests, ".jpg")
-    found = {"id": "image_name", "label": "target", "group": "patient_id", "test": "test.csv"}
-    return StandIn(files, images, found, AUC, "binary_probability")
+    data = {"id": "image_name", "label": "target", "group": "patient_id", "test": "test.csv"}
+    return StandIn(files, images, data, AUC, "binary_probability")
 
 
 def isic_2024() -> StandIn:
@@ -347,8 +347,8 @@ def isic_2024() -> StandIn:
         "sample_submission.csv": sample("isic_id,target", tests, "0.3"),
     }
     images = below("train-image/image", train, ".jpg") + below("test-image/image", tests, ".jpg")
-    found = {"id": "isic_id", "label": "target", "group": "patient_id"}
-    return StandIn(files, images, found, AUC, "binary_probability")
+    data = {"id": "isic_id", "label": "target", "group": "patient_id"}
+    return StandIn(files, images, data, AUC, "binary_probability")
 
 
 def isic_2019() -> StandIn:
@@ -376,14 +376,14 @@ def isic_2019() -> StandIn:
         ),
     }
     images = below("ISIC_2019_Training_Input", train, ".jpg") + below("ISIC_2019_Test_Input", tests, ".jpg")
-    found = {
+    data = {
         "train": "ISIC_2019_Training_GroundTruth.csv",
         "test": "ISIC_2019_Test_Metadata.csv",
         "sample": None,
         "id": "image",
         "label": "label",
     }
-    return StandIn(files, images, found, MACRO_F1, None)
+    return StandIn(files, images, data, MACRO_F1, None)
 
 
 def cassava() -> StandIn:
@@ -414,13 +414,13 @@ def hotel_id() -> StandIn:
     }
     images = [f"train_images/{place}/{name}" for place, name in zip(chain, train, strict=True)]
     images += below("test_images", tests)
-    found = {
+    data = {
         "id": "image",
         "label": "hotel_id",
         "label_separator": None,
         "images": "train_images/{chain}/{id}",
     }
-    return StandIn(files, images, found, map_at(5), "top_k")
+    return StandIn(files, images, data, map_at(5), "top_k")
 
 
 def happywhale() -> StandIn:
@@ -436,8 +436,8 @@ def happywhale() -> StandIn:
         "sample_submission.csv": sample("image,predictions", tests, " ".join(whales[:5])),
     }
     images = below("train_images", train) + below("test_images", tests)
-    found = {"id": "image", "label": "individual_id", "label_separator": None, "group": None}
-    return StandIn(files, images, found, map_at(5), "top_k")
+    data = {"id": "image", "label": "individual_id", "label_separator": None, "group": None}
+    return StandIn(files, images, data, map_at(5), "top_k")
 
 
 def ubc_ocean() -> StandIn:
@@ -474,8 +474,8 @@ def paddy() -> StandIn:
     }
     images = [f"train_images/{kind}/{name}" for kind, name in zip(kinds, train, strict=True)]
     images += below("test_images", tests)
-    found = {"id": "image_id", "label": "label", "images": "train_images/{label}/{id}"}
-    return StandIn(files, images, found, MACRO_F1, "label")
+    data = {"id": "image_id", "label": "label", "images": "train_images/{label}/{id}"}
+    return StandIn(files, images, data, MACRO_F1, "label")
 
 
 def iwildcam() -> StandIn:
@@ -505,8 +505,8 @@ def iwildcam() -> StandIn:
         "sample_submission.csv": sample("Id,Category", tests, "0"),
     }
     images = below("train_images", train, ".jpg") + below("test_images", tests, ".jpg")
-    found = {"label": "category_id", "group": "location", "test": "test.csv"}
-    return StandIn(files, images, found, MACRO_F1, "label")
+    data = {"label": "category_id", "group": "location", "test": "test.csv"}
+    return StandIn(files, images, data, MACRO_F1, "label")
 
 
 def recursion() -> StandIn:
@@ -526,8 +526,8 @@ def recursion() -> StandIn:
     }
     images = [f"train/{batch}/{name}.png" for batch, name in zip(batches, train, strict=True)]
     images += below("test", names("U2OS-04_", TESTS), ".png")
-    found = {"id": "id_code", "label": "sirna", "group": "experiment", "images": "train/{experiment}/{id}"}
-    return StandIn(files, images, found, MACRO_F1, "label")
+    data = {"id": "id_code", "label": "sirna", "group": "experiment", "images": "train/{experiment}/{id}"}
+    return StandIn(files, images, data, MACRO_F1, "label")
 
 
 def dfuc() -> StandIn:
@@ -573,8 +573,8 @@ def turtles() -> StandIn:
         "sample_submission.csv": sample(f"image_id,{columns}", tests, ",".join(turtles[:5])),
     }
     images = below("images", [*train, *tests], ".JPG")
-    found = {"id": "image_id", "label": "turtle_id", "group": None}
-    return StandIn(files, images, found, map_at(5), "ranked_columns")
+    data = {"id": "image_id", "label": "turtle_id", "group": None}
+    return StandIn(files, images, data, map_at(5), "ranked_columns")
 
 
 def rice() -> StandIn:
@@ -584,8 +584,8 @@ def rice() -> StandIn:
         "Test.csv": csv("Image_id", *tests),
         "SampleSubmission.csv": sample("Image_id,blast,brown,healthy", tests, "0.3,0.3,0.4"),
     }
-    found = {"id": "Image_id", "label": "Label", "images": "images/{id}"}
-    return StandIn(files, below("images", [*train, *tests]), found, LOG_LOSS, "probabilities")
+    data = {"id": "Image_id", "label": "Label", "images": "images/{id}"}
+    return StandIn(files, below("images", [*train, *tests]), data, LOG_LOSS, "probabilities")
 
 
 def ships() -> StandIn:
@@ -623,8 +623,8 @@ def strip_ai() -> StandIn:
         "sample_submission.csv": sample("patient_id,CE,LAA", sorted(set(owners)), "0.5,0.5"),
     }
     images = below("train", train, ".tif") + below("test", tests, ".tif")
-    found = {"id": "image_id", "label": "label", "group": "patient_id", "test": "test.csv"}
-    return StandIn(files, images, found, LOG_LOSS, "probabilities")
+    data = {"id": "image_id", "label": "label", "group": "patient_id", "test": "test.csv"}
+    return StandIn(files, images, data, LOG_LOSS, "probabilities")
 
 
 COMPETITIONS = {

@@ -45,19 +45,19 @@ class File:
 
     def write(self, **changes: Any) -> None:
         """Writes the file, changed; nothing is checked."""
-        made = replace(self, **changes)
-        columns = [pyarrow.array(column) for column in np.ascontiguousarray(made.probabilities.T, np.float32)]
+        file = replace(self, **changes)
+        columns = [pyarrow.array(column) for column in np.ascontiguousarray(file.probabilities.T, np.float32)]
         table = pyarrow.Table.from_arrays(
-            [pyarrow.array(made.ids.tolist(), pyarrow.string()), pyarrow.array(made.folds), *columns],
-            names=["id", "fold", *made.classes],
+            [pyarrow.array(file.ids.tolist(), pyarrow.string()), pyarrow.array(file.folds), *columns],
+            names=["id", "fold", *file.classes],
             metadata={
                 METADATA_KEY: json.dumps(
-                    {"schema": SCHEMA, "classes": list(made.classes), "about": made.about}
+                    {"schema": SCHEMA, "classes": list(file.classes), "about": file.about}
                 ).encode()
             },
         )
-        made.path.parent.mkdir(parents=True, exist_ok=True)
-        parquet.write_table(table, made.path)
+        file.path.parent.mkdir(parents=True, exist_ok=True)
+        parquet.write_table(table, file.path)
 
     def turned(self, seed: int) -> None:
         """Writes the same rows in another order."""
@@ -79,11 +79,11 @@ def write_family(root: Path, family: Family) -> tuple[Workspace, list[tuple[File
     units = np.arange(family.rows) // 3 if family.grouped else np.arange(family.rows)
     folds = np.random.default_rng(family.seed).permutation(units.max() + 1)[units] % family.folds
     _write_tables(root, family, classes, ids, truth, units, test)
-    made = Folds(ids, folds[:, None])
+    assignment = Folds(ids, folds[:, None])
     files = []
     for place in range(family.members):
         folder = root / "runs" / f"m{place}"
-        made.write(folder / "folds.csv")
+        assignment.write(folder / "folds.csv")
         about = {"run": f"m{place}", "views": "plain", "ids": ids_fingerprint(test), "checkpoints": {}}
         rng = np.random.default_rng([family.seed, 0 if family.equal else place])
         shares = softmax(rng.normal(size=(family.folds * len(test), family.classes))).astype(np.float32)
@@ -100,7 +100,7 @@ def write_family(root: Path, family: Family) -> tuple[Workspace, list[tuple[File
             ),
         )
         for file in pair:
-            file.write(about={**about, "folds": made.fingerprint()} if file is pair[0] else about)
+            file.write(about={**about, "folds": assignment.fingerprint()} if file is pair[0] else about)
         files.append(pair)
     return Workspace.open(root), files
 

@@ -47,7 +47,7 @@ def odir() -> StandIn:
     images = below("train_images", [*eyes[0], *eyes[1]]) + below(
         "test_images", [*test_eyes[0], *test_eyes[1]]
     )
-    found = {
+    data = {
         "id": "ID",
         "label": None,
         "answer": "ID",
@@ -55,7 +55,7 @@ def odir() -> StandIn:
         "test_images": "test_images/{Left-Fundus|Right-Fundus}",
         "test": "test.csv",
     }
-    return StandIn(files, images, found, LOG_LOSS, "probabilities")
+    return StandIn(files, images, data, LOG_LOSS, "probabilities")
 
 
 def deepfake() -> StandIn:
@@ -70,8 +70,8 @@ def deepfake() -> StandIn:
         "sample_submission.csv": sample("filename,label", list(dict.fromkeys(tests)), "0.5"),
     }
     images = below("train_frames", frames) + below("test_frames", test_frames)
-    found = {"id": "frame", "label": "label", "answer": "filename", "test": "test.csv"}
-    return StandIn(files, images, found, AUC, "binary_probability")
+    data = {"id": "frame", "label": "label", "answer": "filename", "test": "test.csv"}
+    return StandIn(files, images, data, AUC, "binary_probability")
 
 
 def cdiscount() -> StandIn:
@@ -102,8 +102,8 @@ def slices() -> StandIn:
         "sample_submission.csv": sample("study,target", tests, "0.5"),
     }
     images = [*paths, *(f"test/{study}/{number}.png" for study in tests for number in range(2))]
-    found = {"answer": "{folder}", "test": None, "test_images": "test/{id}/*"}
-    return StandIn(files, images, found, AUC, "binary_probability")
+    data = {"answer": "{folder}", "test": None, "test_images": "test/{id}/*"}
+    return StandIn(files, images, data, AUC, "binary_probability")
 
 
 def yelp() -> StandIn:
@@ -120,14 +120,14 @@ def yelp() -> StandIn:
         "sample_submission.csv": sample("business_id,labels", list(dict.fromkeys(tests)), "1 2 3"),
     }
     images = below("train_photos", photos, ".jpg") + below("test_photos", test_photos, ".jpg")
-    found = {
+    data = {
         "id": "{photo_id}_{business_id}",
         "label": "labels",
         "label_separator": " ",
         "images": "train_photos/{photo_id}",
         "answer": "business_id",
     }
-    return StandIn(files, images, found, SAMPLES_F1, "labels")
+    return StandIn(files, images, data, SAMPLES_F1, "labels")
 
 
 def patients() -> StandIn:

@@ -50,7 +50,7 @@ def draw_image_bags(root: Path, train: int = 24, test: int = 6, **config: Any) -
     for split, head in (("train", "id,bag,slice,label"), ("test", "id,bag,slice")):
         shuffled = [rows[split][at] for at in rng.permutation(len(rows[split]))]
         (root / "data" / f"{split}.csv").write_text("\n".join([head, *shuffled]) + "\n")
-    asked = [f"b{bag:02d},0.5" for bag in range(train, train + test)]
-    (root / "data" / "sample_submission.csv").write_text("\n".join(["bag,yes", *asked]) + "\n")
+    sample_rows = [f"b{bag:02d},0.5" for bag in range(train, train + test)]
+    (root / "data" / "sample_submission.csv").write_text("\n".join(["bag,yes", *sample_rows]) + "\n")
     (root / "config.json").write_text(json.dumps({**CONFIG, **config}))
     return root

@@ -144,8 +144,8 @@ def hemorrhage(root: Path) -> None:
     rows = [(name, label) for name in train for label in labels]
     cells = [number // (place + 1) % 2 for number in range(ROWS) for place in range(3)]
     write(root, "stage_2_train.csv", {"ID": [f"{name}_{label}" for name, label in rows], "Label": cells})
-    asked = [f"{name}_{label}" for name in test for label in labels]
-    write(root, "stage_2_sample_submission.csv", {"ID": asked, "Label": 0.5})
+    sample_ids = [f"{name}_{label}" for name in test for label in labels]
+    write(root, "stage_2_sample_submission.csv", {"ID": sample_ids, "Label": 0.5})
 
 
 def graphemes(root: Path) -> None:
@@ -159,9 +159,9 @@ def graphemes(root: Path) -> None:
             frame.to_parquet(root / f"{split}_image_data_{part}.parquet")
     parts = {part: RNG.permutation(np.arange(ROWS) % size) for part, size in GRAPHEME.items()}
     write(root, "train.csv", {"image_id": train, **parts, "grapheme": cycle(["k", "l", "m", "n"])})
-    asked = [(name, part) for name in test for part in sorted(GRAPHEME)]
-    rows = [f"{name}_{part}" for name, part in asked]
-    named = {"image_id": [name for name, _ in asked], "component": [part for _, part in asked]}
+    sample_pairs = [(name, part) for name in test for part in sorted(GRAPHEME)]
+    rows = [f"{name}_{part}" for name, part in sample_pairs]
+    named = {"image_id": [name for name, _ in sample_pairs], "component": [part for _, part in sample_pairs]}
     write(root, "test.csv", {"row_id": rows, **named})
     write(root, "sample_submission.csv", {"row_id": rows, "target": 0})
 
@@ -230,13 +230,13 @@ def snakes(root: Path) -> None:
             "image_path": [f"{name}.jpg" for name in TRAIN],
         },
     )
-    asked = [90 + row // 2 for row in range(TESTS)]
+    observations = [90 + row // 2 for row in range(TESTS)]
     write(
         root,
         "test.csv",
-        {"observation_id": asked, "code": "BR", "image_path": [f"{name}.jpg" for name in TEST]},
+        {"observation_id": observations, "code": "BR", "image_path": [f"{name}.jpg" for name in TEST]},
     )
-    write(root, "sample_submission.csv", {"observation_id": sorted(set(asked)), "class_id": 0})
+    write(root, "sample_submission.csv", {"observation_id": sorted(set(observations)), "class_id": 0})
 
 
 def fungi(root: Path) -> None:
@@ -254,11 +254,11 @@ def fungi(root: Path) -> None:
             "habitat": "roadside",
         },
     )
-    asked = [90 + row // 2 for row in range(TESTS)]
+    observations = [90 + row // 2 for row in range(TESTS)]
     tests = [f"{name}.jpg" for name in TEST]
-    write(root, "test.csv", {"filename": tests, "observationID": asked, "habitat": "roadside"})
+    write(root, "test.csv", {"filename": tests, "observationID": observations, "habitat": "roadside"})
     ranked = " ".join(map(str, range(5)))
-    write(root, "sample_submission.csv", {"observationId": sorted(set(asked)), "predictions": ranked})
+    write(root, "sample_submission.csv", {"observationId": sorted(set(observations)), "predictions": ranked})
 
 
 def plots(root: Path) -> None:

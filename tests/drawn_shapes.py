@@ -68,7 +68,7 @@ def inaturalist() -> StandIn:
         "test2019.json": coco(test),
         "kaggle_sample_submission.csv": sample("id,predicted", [str(each["id"]) for each in test], "0"),
     }
-    found = {
+    data = {
         "train": ["train2019.json", "val2019.json"],
         "test": "test2019.json",
         "id": "id",
@@ -77,7 +77,7 @@ def inaturalist() -> StandIn:
         "class_list": "train2019.json#categories",
         "superclasses": "supercategory",
     }
-    return StandIn(files, [each["file_name"] for each in train + val + test], found, MACRO_F1, "label")
+    return StandIn(files, [each["file_name"] for each in train + val + test], data, MACRO_F1, "label")
 
 
 def iwildcam_json() -> StandIn:
@@ -103,8 +103,8 @@ def iwildcam_json() -> StandIn:
         "sample_submission.csv": sample("Id,Category", tests, "0"),
     }
     pictures = below("train", train, ".jpg") + below("test", tests, ".jpg")
-    found = {"label": "category_id", "group": "location", "images": "train/{id}", "test_images": "test/{id}"}
-    return StandIn(files, pictures, found, MACRO_F1, "label")
+    data = {"label": "category_id", "group": "location", "images": "train/{id}", "test_images": "test/{id}"}
+    return StandIn(files, pictures, data, MACRO_F1, "label")
 
 
 def herbarium() -> StandIn:
@@ -133,7 +133,7 @@ def herbarium() -> StandIn:
     }
     images = [f"train_images/{each['file_name']}" for each in train]
     images += [f"test_images/{each['file_name']}" for each in tests]
-    found = {
+    data = {
         "train": "train_metadata.json",
         "test": "test_metadata.json",
         "id": "image_id",
@@ -142,7 +142,7 @@ def herbarium() -> StandIn:
         "test_images": "test_images/{file_name}",
         "parents": ["genus"],  # all families are one
     }
-    return StandIn(files, images, found, MACRO_F1, "label")
+    return StandIn(files, images, data, MACRO_F1, "label")
 
 
 def coco_multi_label() -> StandIn:
@@ -154,16 +154,16 @@ def coco_multi_label() -> StandIn:
         "sample_submission.csv": sample("file_name,labels", [f"{name}.png" for name in tests], "3 5"),
     }
     pictures = below("train", train, ".png") + below("test", tests, ".png")
-    found = {"train": "annotations.json", "label": "category_id", "label_separator": " "}
-    return StandIn(files, pictures, found, SAMPLES_F1, "labels")
+    data = {"train": "annotations.json", "label": "category_id", "label_separator": " "}
+    return StandIn(files, pictures, data, SAMPLES_F1, "labels")
 
 
 def dogs_vs_cats() -> StandIn:
     images = [f"train/{kind}.{n // 2}.jpg" for n, kind in enumerate(cycle(("cat", "dog")))]
     images += below("test", names("", TESTS), ".jpg")
     files = {"sample_submission.csv": sample("id,label", names("", TESTS), "0.5")}
-    found = {"train": "train", "label": "label", "test_images": "test/{id}"}
-    return StandIn(files, images, found, AUC, "binary_probability")
+    data = {"train": "train", "label": "label", "test_images": "test/{id}"}
+    return StandIn(files, images, data, AUC, "binary_probability")
 
 
 def pets_by_regex() -> StandIn:
@@ -172,8 +172,8 @@ def pets_by_regex() -> StandIn:
         f"images/x{n:03}-{kind}-A{n % 7}b.jpg" for n, kind in enumerate(cycle(("beagle", "pug", "boxer")))
     ]
     regex = "-(beagle|pug|boxer)-"
-    found = {"train": "images", "label": "label", "sample": None}
-    return StandIn({}, images, found, MACRO_F1, None, {"label_from_name": regex})
+    data = {"train": "images", "label": "label", "sample": None}
+    return StandIn({}, images, data, MACRO_F1, None, {"label_from_name": regex})
 
 
 def landmark() -> StandIn:
@@ -187,12 +187,12 @@ def landmark() -> StandIn:
         for split, ids in (("train", train), ("test", tests))
         for n in ids
     ]
-    found = {
+    data = {
         "label": "landmark_id",
         "images": "train/{id[0]}/{id[1]}/{id[2]}/{id}",
         "test_images": "test/{id[0]}/{id[1]}/{id[2]}/{id}",
     }
-    return StandIn(files, images, found, {}, "")
+    return StandIn(files, images, data, {}, "")
 
 
 def joined_labels() -> StandIn:
@@ -205,7 +205,7 @@ def joined_labels() -> StandIn:
         "train_labels.csv": csv("patient_id,grade", *grades),
         "sample_submission.csv": sample("image,grade", tests, "mild"),
     }
-    found = {
+    data = {
         "train": "train_images.csv",
         "label": "grade",
         "group": "patient_id",
@@ -220,7 +220,7 @@ def joined_labels() -> StandIn:
         ],
     }
     return StandIn(
-        files, below("train", train, ".png") + below("test", tests, ".png"), found, MACRO_F1, "label"
+        files, below("train", train, ".png") + below("test", tests, ".png"), data, MACRO_F1, "label"
     )
 
 
@@ -236,7 +236,7 @@ def chain_of_tables() -> StandIn:
         "diagnoses.csv": csv("patient,grade", *grades),
         "sample_submission.csv": sample("image,grade", tests, "mild"),
     }
-    found = {
+    data = {
         "train": "train_images.csv",
         "label": "grade",
         "group": "patient_id",
@@ -252,7 +252,7 @@ def chain_of_tables() -> StandIn:
         ],
     }
     return StandIn(
-        files, below("train", train, ".png") + below("test", tests, ".png"), found, MACRO_F1, "label"
+        files, below("train", train, ".png") + below("test", tests, ".png"), data, MACRO_F1, "label"
     )
 
 
@@ -266,9 +266,9 @@ def labels_and_features() -> StandIn:
         "test_features.csv": table("id,site_id,age", tests, ["z1"] * TESTS, cycle(("40", "50"), TESTS)),
         "sample_submission.csv": sample("id,label", tests, "blast"),
     }
-    found = {"train": "train_labels.csv", "test": "test_features.csv", "group": "site_id", "label": "label"}
+    data = {"train": "train_labels.csv", "test": "test_features.csv", "group": "site_id", "label": "label"}
     return StandIn(
-        files, below("train", train, ".png") + below("test", tests, ".png"), found, MACRO_F1, "label"
+        files, below("train", train, ".png") + below("test", tests, ".png"), data, MACRO_F1, "label"
     )
 
 
@@ -280,9 +280,9 @@ def split_labels() -> StandIn:
         "train_labels_2.csv": table("id,label", train[half:], kinds[half:]),
         "sample_submission.csv": sample("id,label", tests, "cat"),
     }
-    found = {"train": ["train_labels_1.csv", "train_labels_2.csv"], "label": "label"}
+    data = {"train": ["train_labels_1.csv", "train_labels_2.csv"], "label": "label"}
     return StandIn(
-        files, below("train", train, ".png") + below("test", tests, ".png"), found, MACRO_F1, "label"
+        files, below("train", train, ".png") + below("test", tests, ".png"), data, MACRO_F1, "label"
     )
 
 
@@ -294,9 +294,9 @@ def two_versions() -> StandIn:
         "sample_submission_v1.csv": sample("id,label", tests[:4], "cat"),
         "sample_submission_v2.csv": sample("id,label", tests, "cat"),
     }
-    found = {"train": "train_v2.csv", "sample": "sample_submission_v2.csv"}
+    data = {"train": "train_v2.csv", "sample": "sample_submission_v2.csv"}
     return StandIn(
-        files, below("train", train, ".png") + below("test", tests, ".png"), found, MACRO_F1, "label"
+        files, below("train", train, ".png") + below("test", tests, ".png"), data, MACRO_F1, "label"
     )
 
 
@@ -306,9 +306,9 @@ def unlike_tables() -> StandIn:
         "train.csv": table("id,label", train, cycle(("cat", "dog"))).replace(",", ";"),
         "sample_submission.csv": sample("id,label", tests, "cat"),
     }
-    found = {"sep": ",", "tables": {"train.csv": {"sep": ";", "encoding": None}}}
+    data = {"sep": ",", "tables": {"train.csv": {"sep": ";", "encoding": None}}}
     return StandIn(
-        files, below("train", train, ".png") + below("test", tests, ".png"), found, MACRO_F1, "label"
+        files, below("train", train, ".png") + below("test", tests, ".png"), data, MACRO_F1, "label"
     )
 
 
@@ -321,8 +321,8 @@ def folders_and_test_table() -> StandIn:
         "test.csv": table("id,img_path", tests, [f"./test/pic_{n}.png" for n in range(TESTS)]),
         "sample_submission.csv": sample("id,label", tests, "oak"),
     }
-    found = {"train": "train", "test": "test.csv", "id": "id", "test_images": "{img_path}"}
-    return StandIn(files, images, found, MACRO_F1, "label")
+    data = {"train": "train", "test": "test.csv", "id": "id", "test_images": "{img_path}"}
+    return StandIn(files, images, data, MACRO_F1, "label")
 
 
 def one_hot_labels() -> StandIn:
@@ -333,8 +333,8 @@ def one_hot_labels() -> StandIn:
         "test.csv": csv("image_id", *tests),
         "sample_submission.csv": sample(f"image_id,{classes}", tests, "0.25,0.25,0.25,0.25"),
     }
-    found = {"label": "label", "label_separator": None}
-    return StandIn(files, below("images", [*train, *tests], ".jpg"), found, LOG_LOSS, "probabilities")
+    data = {"label": "label", "label_separator": None}
+    return StandIn(files, below("images", [*train, *tests], ".jpg"), data, LOG_LOSS, "probabilities")
 
 
 SHAPES = {

@@ -31,7 +31,7 @@ TINY = [
 class Entered:
     """What kit init found, the run, and the blend of its plain predictions."""
 
-    made: InitResult
+    init_result: InitResult
     space: Workspace
     run: Run
     written: BlendResult | UnscoredSubmission
@@ -50,10 +50,10 @@ def enter(root: Path, competition: StandIn, metric: str | None = None) -> Entere
     draw(root, competition.images)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        made = initialise(root, "scratch", competition.given, metric=metric)
+        init_result = initialise(root, "scratch", competition.given, metric=metric)
         run = train(root, TINY, name="a")
         tta(root, [run.folder], views="plain")
-        return Entered(made, Workspace.open(root), run, blend(root, ["runs/a@plain"]))
+        return Entered(init_result, Workspace.open(root), run, blend(root, ["runs/a@plain"]))
 
 
 def draw(root: Path, images: list[str]) -> None:

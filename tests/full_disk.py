@@ -79,9 +79,9 @@ def cases(folder: Path, fills: bool) -> Iterator[tuple[str, list[str]]]:
     root, _, wanted = prepared(folder)
     for ending in ARTEFACTS:
         yield ending, case(root, Full(ending, fills))
-    status, made = child(root), contents(root)
-    names = sorted(made.keys() | wanted.keys())
-    wrong = [f"differs: {name}" for name in names if made.get(name, 0) != wanted.get(name, 0)]
+    status, present = child(root), contents(root)
+    names = sorted(present.keys() | wanted.keys())
+    wrong = [f"differs: {name}" for name in names if present.get(name, 0) != wanted.get(name, 0)]
     yield "at the end", [f"ends with {status}"] * bool(status) + wrong
 
 
@@ -103,6 +103,6 @@ def case(root: Path, full: Full) -> list[str]:
 
 
 if __name__ == "__main__":
-    found = dict(cases(Path(sys.argv[1]), sys.argv[2] == "fill"))
-    print(json.dumps(found))
-    sys.exit(any(found.values()))
+    faults = dict(cases(Path(sys.argv[1]), sys.argv[2] == "fill"))
+    print(json.dumps(faults))
+    sys.exit(any(faults.values()))

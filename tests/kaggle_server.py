@@ -60,9 +60,9 @@ class Site:
         """Submissions that the team may send today."""
         return max(0, int(self.competition["maxDailySubmissions"]) - self.today())
 
-    def answer(self, name: str, asked: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+    def answer(self, name: str, request: dict[str, Any]) -> tuple[int, dict[str, Any]]:
         """Status and JSON of a request."""
-        if asked.get("competitionName", self.competition["ref"]) != self.competition["ref"]:
+        if request.get("competitionName", self.competition["ref"]) != self.competition["ref"]:
             return 403, {"code": 403, "message": "Permission 'competitions.participate' was denied"}
         if name == "GetCompetition":
             return 200, self.competition
@@ -71,7 +71,7 @@ class Site:
                 "competitions": [{"ref": f"https://www.kaggle.com/competitions/{one}"} for one in self.joined]
             }
         if name == "ListSubmissions":
-            start = int(asked.get("pageToken") or 0)
+            start = int(request.get("pageToken") or 0)
             newest = self.submissions[::-1][start : start + self.page_size]
             more = start + self.page_size < len(self.submissions)
             return 200, {"submissions": newest, "nextPageToken": str(start + self.page_size) if more else ""}
@@ -84,21 +84,23 @@ class Site:
             if not self.left():
                 return 400, {"code": 400, "message": "Bad Request"}
             if not self.forgets:
-                file = asked["blobFileTokens"]
-                self.add(file, asked["submissionDescription"], status="PENDING")
+                file = request["blobFileTokens"]
+                self.add(file, request["submissionDescription"], status="PENDING")
                 self.submissions[-1]["fileName"] = self.names[file]
             return 200, {"message": "Successfully submitted to Digits", "ref": 499 + len(self.submissions)}
         if name == "StartBlobUpload":
             token = f"token-{len(self.names)}"
-            self.names[token] = asked["name"]
+            self.names[token] = request["name"]
             return 200, {"token": token, "createUrl": f"{self.address}/upload/{token}"}
         if name in ("CreateDataset", "SaveKernel"):
-            self.made[name] = asked
+            self.creations[name] = request
             return 200, {"url": "https://www.kaggle.com/x", "status": "ok", "ref": "x"}
         return 404, {"code": 404, "message": "Not found"}
 
     names: dict[str, str] = field(default_factory=dict)  # of uploaded files, by token
-    made: dict[str, dict[str, Any]] = field(default_factory=dict)  # requests for a data set and a notebook
+    creations: dict[str, dict[str, Any]] = field(
+        default_factory=dict
+    )  # requests for a data set and a notebook
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -114,19 +116,19 @@ class Handler(BaseHTTPRequestHandler):
         if self.headers["Authorization"] != allowed:
             self.send(401, {"code": 401, "message": f"Unauthenticated: {self.headers['Authorization']}"})
             return
-        asked = json.loads(body)
+        request = json.loads(body)
         fault = self.site.faults.get(name)
-        status, found = (
-            self.site.answer(name, asked) if fault is None or fault in ("cut", "html") else (200, {})
+        status, reply = (
+            self.site.answer(name, request) if fault is None or fault in ("cut", "html") else (200, {})
         )
-        if name == "StartSubmissionUpload" and status == 200 and found:
-            self.site.names[found["token"]] = asked["fileName"]
+        if name == "StartSubmissionUpload" and status == 200 and reply:
+            self.site.names[reply["token"]] = request["fileName"]
         if fault == "hang":
             time.sleep(1)
         elif isinstance(fault, tuple):
             self.send(fault[0], {"code": fault[0], "message": fault[1]}, *fault[2:])
         else:
-            self.send(status, found, cut=fault == "cut", html=fault == "html")
+            self.send(status, reply, cut=fault == "cut", html=fault == "html")
 
     def do_PUT(self) -> None:
         content = self.rfile.read(int(self.headers["Content-Length"]))
@@ -136,9 +138,9 @@ class Handler(BaseHTTPRequestHandler):
             self.site.files[self.path.rpartition("/")[2]] = content
         self.send(fault or 200, {})
 
-    def send(self, status: int, found: Any, after: str = "", cut: bool = False, html: bool = False) -> None:
+    def send(self, status: int, reply: Any, after: str = "", cut: bool = False, html: bool = False) -> None:
         """An answer; one that is cut has fewer bytes than its header says."""
-        text = b"<html>try again</html>" if html else json.dumps(found).encode()
+        text = b"<html>try again</html>" if html else json.dumps(reply).encode()
         self.send_response(status)
         self.send_header("Content-Type", "text/html" if html else "application/json")
         self.send_header("Content-Length", str(len(text)))

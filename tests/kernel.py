@@ -95,15 +95,15 @@ class TestKernel:
 
 def children(pid: int) -> set[int]:
     """The processes that a process has started and that are still there, zombies left out."""
-    found = set()
+    process_ids = set()
     for folder in Path("/proc").glob("[0-9]*"):
         try:
             state, parent = (folder / "stat").read_text().rpartition(")")[2].split()[:2]
         except OSError:
             continue
         if int(parent) == pid and state != "Z":
-            found.add(int(folder.name))
-    return found
+            process_ids.add(int(folder.name))
+    return process_ids
 
 
 def is_alive(pid: int) -> bool:

@@ -26,20 +26,24 @@ def read(space: Path, split: str, run: str = "a", views: str = "plain") -> Predi
 
 def plant(space: Path, split: str, plan: Plan, run: str = "a", **about: Any) -> Predictions:
     """The run's predictions with other probabilities, and more said of themselves."""
-    found = read(space, split, run)
-    made = replace(
-        found, probabilities=plan(found).astype(np.float32), provenance=replace(found.provenance, **about)
+    predictions = read(space, split, run)
+    changed_predictions = replace(
+        predictions,
+        probabilities=plan(predictions).astype(np.float32),
+        provenance=replace(predictions.provenance, **about),
     )
-    made.write(file_of(space, split, run))
-    return made
+    changed_predictions.write(file_of(space, split, run))
+    return changed_predictions
 
 
 def another_fold(fold: int, seed: int = 5) -> Plan:
     """Noise in the place of what one fold's network says."""
 
-    def plan(found: Predictions) -> np.ndarray:
-        noise = np.random.default_rng(seed).dirichlet(np.full(len(found.classes), 0.05), len(found))
-        return np.where((found.folds == fold)[:, None], noise, found.probabilities)
+    def plan(predictions: Predictions) -> np.ndarray:
+        noise = np.random.default_rng(seed).dirichlet(
+            np.full(len(predictions.classes), 0.05), len(predictions)
+        )
+        return np.where((predictions.folds == fold)[:, None], noise, predictions.probabilities)
 
     return plan
 
@@ -47,11 +51,11 @@ def another_fold(fold: int, seed: int = 5) -> Plan:
 def sure(classes: dict[str, int], value: float = 0.96, others: float = 0.5) -> Plan:
     """`value` for the class of each id that is named, `others` for all others' by number."""
 
-    def plan(found: Predictions) -> np.ndarray:
-        width = len(found.classes)
+    def plan(predictions: Predictions) -> np.ndarray:
+        width = len(predictions.classes)
         rows = [
             (classes.get(name, int(name) % width), value if name in classes else others)
-            for name in found.ids.tolist()
+            for name in predictions.ids.tolist()
         ]
         return np.array(
             [[share if k == of else (1 - share) / (width - 1) for k in range(width)] for of, share in rows]
@@ -60,16 +64,16 @@ def sure(classes: dict[str, int], value: float = 0.96, others: float = 0.5) -> P
     return plan
 
 
-def mixed(found: Predictions) -> np.ndarray:
+def mixed(predictions: Predictions) -> np.ndarray:
     """Each row's number says its class, and each fold is more or less sure of it, 0.5 to 0.97."""
-    shares = np.random.default_rng(1).uniform(0.5, 0.97, len(found))
-    called = np.array([int(name) % 3 for name in found.ids.tolist()])
+    shares = np.random.default_rng(1).uniform(0.5, 0.97, len(predictions))
+    called = np.array([int(name) % 3 for name in predictions.ids.tolist()])
     return np.where(np.arange(3) == called[:, None], shares[:, None], (1 - shares[:, None]) / 2)
 
 
-def surer(found: Predictions) -> np.ndarray:
+def surer(predictions: Predictions) -> np.ndarray:
     """The same classes, with less doubt."""
-    squared = found.probabilities**2
+    squared = predictions.probabilities**2
     return np.asarray(squared / squared.sum(axis=1, keepdims=True))
 
 

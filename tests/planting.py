@@ -65,15 +65,15 @@ def scans() -> tuple[list[Image], np.ndarray]:
     """The digits as images, grey uint8, and their labels, in an order that is drawn once."""
     from sklearn.datasets import load_digits
 
-    found = load_digits()
-    order = np.random.default_rng(1).permutation(len(found.target))
-    made = [
+    digits = load_digits()
+    order = np.random.default_rng(1).permutation(len(digits.target))
+    pictures = [
         cv2.resize(
-            (found.images[at] * (255 / 16)).astype(np.uint8), (SIDE, SIDE), interpolation=cv2.INTER_CUBIC
+            (digits.images[at] * (255 / 16)).astype(np.uint8), (SIDE, SIDE), interpolation=cv2.INTER_CUBIC
         )
         for at in order
     ]
-    return made, found.target[order]
+    return pictures, digits.target[order]
 
 
 def plant(
@@ -91,7 +91,7 @@ def plant(
     folder.mkdir(parents=True)
     is_test = np.arange(len(labels)) % TEST_SHARE == 0
     names = [f"w{at // 5:03d}_{at % 5}" if groups else f"{at:04d}" for at in range(len(labels))]
-    made, train, test = Planted(root), {}, []
+    planted, train, test = Planted(root), {}, []
     for name, image, label, held in zip(names, images, labels.tolist(), is_test.tolist(), strict=True):
         (folder / f"{name}.png").write_bytes(png((image * 0.7).astype(np.uint8) if shift and held else image))
         if held:
@@ -99,33 +99,37 @@ def plant(
         else:
             train[name] = str(label)
     if copies:
-        _copy(made, rng, train, test, dict(zip(names, images, strict=True)))
+        _copy(planted, rng, train, test, dict(zip(names, images, strict=True)))
     if wrong:
-        made.wrong = set(rng.choice(sorted(train), round(WRONG * len(train)), replace=False).tolist())
-        for name in sorted(made.wrong):
+        planted.wrong = set(rng.choice(sorted(train), round(WRONG * len(train)), replace=False).tolist())
+        for name in sorted(planted.wrong):
             train[name] = str((int(train[name]) + int(rng.integers(1, 10))) % 10)
-    copied = {name for pair in (*made.leaks, *set().union(*made.pairs.values())) for name in pair}
-    made.clean, made.labels = {*train, *test} - copied - made.wrong, train
+    copied = {name for pair in (*planted.leaks, *set().union(*planted.pairs.values())) for name in pair}
+    planted.clean, planted.labels = {*train, *test} - copied - planted.wrong, train
     _tables(root, train, test)
-    return made
+    return planted
 
 
 def _copy(
-    made: Planted, rng: np.random.Generator, train: dict[str, str], test: list[str], images: dict[str, Image]
+    planted: Planted,
+    rng: np.random.Generator,
+    train: dict[str, str],
+    test: list[str],
+    images: dict[str, Image],
 ) -> None:
     """Copies of EACH training rows for each kind among the training rows, and as many among the test rows."""
     chosen = iter(rng.permutation(sorted(train)).tolist())
     for kind, change in COPIES.items():
-        made.pairs[kind] = set()
+        planted.pairs[kind] = set()
         for number in range(2 * EACH):
             name, copy = next(chosen), f"{kind}{number:02d}"
             ending = "jpg" if change is jpeg else "png"
-            (made.root / f"data/images/{copy}.{ending}").write_bytes(change(images[name]))
+            (planted.root / f"data/images/{copy}.{ending}").write_bytes(change(images[name]))
             if number < EACH:
-                made.pairs[kind].add(frozenset((name, copy)))
+                planted.pairs[kind].add(frozenset((name, copy)))
                 train[copy] = train[name]
             else:
-                made.leaks.add(frozenset((name, copy)))
+                planted.leaks.add(frozenset((name, copy)))
                 test.append(copy)
 
 

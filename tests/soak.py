@@ -76,9 +76,9 @@ def disturbed(
 
 
 def differences(root: Path, wanted: dict[str, Any]) -> list[str]:
-    made = contents(root)
-    names = sorted(made.keys() | wanted.keys())
-    return [f"differs: {name}" for name in names if made.get(name, 0) != wanted.get(name, 0)]
+    present = contents(root)
+    names = sorted(present.keys() | wanted.keys())
+    return [f"differs: {name}" for name in names if present.get(name, 0) != wanted.get(name, 0)]
 
 
 def resident() -> None:
@@ -92,14 +92,14 @@ def resident() -> None:
         rss = next(int(row.split()[1]) for row in status if row.startswith("VmRSS")) * 1024
         handles, threads = (len(list(Path(f"/proc/self/{name}").iterdir())) for name in ("fd", "task"))
         children = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
-        told = {
+        answer = {
             "statuses": statuses,
             "rss": rss,
             "handles": handles,
             "threads": threads,
             "children": len(children),
         }
-        print("\0" + json.dumps(told), flush=True)
+        print("\0" + json.dumps(answer), flush=True)
 
 
 class Resident:
@@ -110,7 +110,7 @@ class Resident:
         self._process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
         )
-        self.told: list[dict[str, Any]] = []
+        self.rounds: list[dict[str, Any]] = []
 
     def play(self, root: Path) -> None:
         assert self._process.stdin is not None
@@ -118,7 +118,7 @@ class Resident:
         self._process.stdin.write(f"{root}\n")
         self._process.stdin.flush()
         answer = next(line for line in self._process.stdout if line.startswith("\0"))
-        self.told.append(json.loads(answer[1:]))
+        self.rounds.append(json.loads(answer[1:]))
 
     def end(self) -> None:
         assert self._process.stdin is not None
@@ -127,15 +127,15 @@ class Resident:
 
     def growth(self) -> list[str]:
         """What grew from the first rounds, after two that warm up, to the last ones."""
-        told = self.told[2:]
-        wrong = [f"ended with {one['statuses']}" for one in self.told if any(one["statuses"])]
-        third = max(1, len(told) // 3)
-        for name in ("rss", "handles", "threads", "children") if len(told) > 2 else ():
+        rounds = self.rounds[2:]
+        wrong = [f"ended with {one['statuses']}" for one in self.rounds if any(one["statuses"])]
+        third = max(1, len(rounds) // 3)
+        for name in ("rss", "handles", "threads", "children") if len(rounds) > 2 else ():
             first, last = (
-                statistics.median(one[name] for one in part) for part in (told[:third], told[-third:])
+                statistics.median(one[name] for one in part) for part in (rounds[:third], rounds[-third:])
             )
             if last > (first * SLACK[0] + SLACK[1] if name == "rss" else first):
-                wrong.append(f"{name} grew from {first:.0f} to {last:.0f} in {len(told)} rounds")
+                wrong.append(f"{name} grew from {first:.0f} to {last:.0f} in {len(rounds)} rounds")
         return wrong
 
 
@@ -150,15 +150,15 @@ def soak(folder: Path, minutes: float, seed: int) -> tuple[str, list[str]]:
         rounds += 1
         for name in ("disturbed", "resident"):
             shutil.copytree(drawn, folder / name)
-        found, wrong = disturbed(folder / "disturbed", wanted, rng, len(kinds))
-        ends += found
+        statuses, wrong = disturbed(folder / "disturbed", wanted, rng, len(kinds))
+        ends += statuses
         other.play(folder / "resident")
         wrong += differences(folder / "resident", wanted)
         for name in ("disturbed", "resident"):
             shutil.rmtree(folder / name)
             (folder / f"{name}.said").unlink(missing_ok=True)
     other.end()
-    first, last = other.told[min(2, len(other.told) - 1)], other.told[-1]
+    first, last = other.rounds[min(2, len(other.rounds) - 1)], other.rounds[-1]
     held = f"{last['rss'] / 1e6:.0f} MB (round 3: {first['rss'] / 1e6:.0f}), {last['handles']} handles"
     listed = ", ".join(f"{count} with {status}" for status, count in sorted(ends.items()))
     return f"{rounds} rounds, processes ended {listed}; the resident one holds {held}", wrong + other.growth()

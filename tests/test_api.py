@@ -68,8 +68,8 @@ def test_tables_take_each_form_and_read_the_config(
 
 @form
 def test_initialise_takes_each_form(space: Workspace, given: Callable[[Workspace], Any]) -> None:
-    made = initialise(given(space), force=True)
-    assert made.path == space.root / "config.json"
+    result = initialise(given(space), force=True)
+    assert result.path == space.root / "config.json"
 
 
 @form
@@ -206,9 +206,9 @@ def test_the_documented_lines_run(text: str, trained: Path, monkeypatch: pytest.
     (trained.parent / "my-competition").unlink(missing_ok=True)
     (trained.parent / "my-competition").symlink_to(trained)
     monkeypatch.chdir(trained.parent)
-    made: dict[str, Any] = {}
-    exec(compile(code, "page", "exec"), made)
-    assert made["run"].name == "r"
+    namespace: dict[str, Any] = {}
+    exec(compile(code, "page", "exec"), namespace)
+    assert namespace["run"].name == "r"
     assert (trained / "runs" / "r" / "predictions" / "d4" / "test.parquet").is_file()
     assert list((trained / "submissions").glob("*.csv"))
 
@@ -216,5 +216,5 @@ def test_the_documented_lines_run(text: str, trained: Path, monkeypatch: pytest.
 def test_pseudo_takes_a_path(trained: Path) -> None:
     train(trained, "epochs=1", name="r")
     tta(trained, Path("runs/r"))
-    made = pseudo(str(trained), "runs/r", request=PseudoRequest(Rule(threshold=0.1)))
-    assert made.teachers == ("r@plain",)
+    result = pseudo(str(trained), "runs/r", request=PseudoRequest(Rule(threshold=0.1)))
+    assert result.teachers == ("r@plain",)

@@ -67,7 +67,7 @@ def is_participle(name: str) -> bool:
 
 
 def test_no_function_is_named_by_a_participle() -> None:
-    found = [
+    faults = [
         f"{path}: {node.name}"
         for path, tree in modules()
         for node in definitions(tree, (ast.FunctionDef, ast.AsyncFunctionDef))
@@ -75,7 +75,7 @@ def test_no_function_is_named_by_a_participle() -> None:
         and not is_property(node)
         and is_participle(node.name.lstrip("_"))
     ]
-    assert found == [], "a function is a verb that says what it does (STYLE.md)"
+    assert faults == [], "a function is a verb that says what it does (STYLE.md)"
 
 
 def test_the_rule_knows_participles_from_verbs_and_nouns() -> None:

@@ -24,9 +24,9 @@ TEST = ("007", "1e5", "NA", "a,b")
 
 def shares(truth: Sequence[int], sure: float, wrong: Sequence[int] = ()) -> np.ndarray:
     """Rows that give `sure` to the true class, or to the next one where they are wrong."""
-    told = np.array([(label + (row in wrong)) % 3 for row, label in enumerate(truth)])
-    rows = np.full((len(told), 3), (1 - sure) / 2)
-    rows[np.arange(len(told)), told] = sure
+    classes = np.array([(label + (row in wrong)) % 3 for row, label in enumerate(truth)])
+    rows = np.full((len(classes), 3), (1 - sure) / 2)
+    rows[np.arange(len(classes)), classes] = sure
     return rows.astype(np.float32)
 
 
@@ -46,8 +46,8 @@ def write_run(
 ) -> Path:
     """runs/<run> with folds.csv and predictions/<views>; test rows are of classes 0 1 2 0."""
     folder = root / "runs" / run
-    made = Folds(np.array(TRAIN, dtype=str), np.array(folds)[:, None])
-    made.write(folder / "folds.csv")
+    assignment = Folds(np.array(TRAIN, dtype=str), np.array(folds)[:, None])
+    assignment.write(folder / "folds.csv")
     marks = Provenance(run=run, views=views, ids=ids_fingerprint(test), checkpoints={"0": f"0012:{run}"})
     kept = list(rows)
     oof = Predictions(
@@ -55,7 +55,7 @@ def write_run(
         np.array(oof_folds if oof_folds is not None else folds)[kept],
         tuple(classes),
         shares([n % 3 for n in range(9)], sure, wrong)[kept],
-        replace(marks, **{"rows": "oof", "folds": made.fingerprint(), **(about or {})}),
+        replace(marks, **{"rows": "oof", "folds": assignment.fingerprint(), **(about or {})}),
     )
     oof.write(folder / "predictions" / views / "oof.parquet")
     per_fold = shares([n % 3 for n in range(len(test))], sure)

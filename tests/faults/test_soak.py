@@ -14,7 +14,7 @@ def problems(monkeypatch: pytest.MonkeyPatch, rounds: int, **grows: float) -> li
     monkeypatch.setattr(subprocess, "Popen", lambda *words, **named: None)
     one = Resident()
     base: dict[str, Any] = {"rss": 500e6, "handles": 4, "threads": 3, "children": 0}
-    one.told = [
+    one.rounds = [
         {"statuses": [0], **{k: v + grows.get(k, 0) * n for k, v in base.items()}} for n in range(rounds)
     ]
     return one.growth()

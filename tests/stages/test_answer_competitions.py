@@ -31,8 +31,8 @@ def test_a_competition_is_entered(name: str, tmp_path: Path, entered: dict[str, 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         data = entry.space.competition.data.model_dump(mode="json")
-        assert {key: data[key] for key in competition.found} == competition.found
-        assert entry.made.metric == competition.metric
+        assert {key: data[key] for key in competition.data} == competition.data
+        assert entry.init_result.metric == competition.metric
         assert len(test_table(entry.space)) == TESTS
         assert entry.submitted.format == competition.format
     entered[name] = " ".join(f"--{key} {value}" for key, value in competition.given.items()) or "alone, valid"

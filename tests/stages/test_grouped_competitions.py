@@ -36,8 +36,8 @@ def test_a_competition_of_groups_is_entered_by_kit_init_alone(
         warnings.simplefilter("ignore")
         one = enter(tmp_path, competition)
         written, data = one.submitted, one.space.competition.data.model_dump(mode="json")
-    assert {key: data[key] for key in competition.found} == competition.found
-    assert one.made.metric == competition.metric
+    assert {key: data[key] for key in competition.data} == competition.data
+    assert one.init_result.metric == competition.metric
     assert written.format == competition.format
     sample = pd.read_csv(one.space.path(data["sample"]), dtype=str)
     assert pd.read_csv(written.path, dtype=str).iloc[:, 0].tolist() == sample.iloc[:, 0].tolist()

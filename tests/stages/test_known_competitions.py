@@ -44,7 +44,7 @@ def test_a_competition_of_image_files_is_entered(name: str, tmp_path: Path) -> N
     competition = COMPETITIONS[name]
     one = enter(tmp_path, competition, PLAIN[name])
     assert one.submitted.format == competition.format
-    assert one.submitted.metric == one.made.metric["name"]
+    assert one.submitted.metric == one.init_result.metric["name"]
 
 
 @pytest.mark.parametrize("name", KNOWN)

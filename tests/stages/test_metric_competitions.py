@@ -52,7 +52,7 @@ def test_a_competition_is_entered_with_its_metric_alone(
             assert one.submitted is written
     assert isinstance(written, Submitted) is (competition.format is not None)
     metric = one.space.competition.metric
-    assert metric == one.made.metric
+    assert metric == one.init_result.metric
     assert isinstance(written, BlendResult)
     assert written.metric == metric["name"]
     assert json.loads((one.run.folder / "config.json").read_text())["metric"]["name"] == metric["name"]

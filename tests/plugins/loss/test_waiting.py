@@ -38,13 +38,13 @@ class Waits(TorchDispatchMode):
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # exclude does not reach super()
-        self.found = Counter[str]()
+        self.counts = Counter[str]()
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         name = func.__name__.split(".")[0]
         masked = name == "index" and any(one is not None and one.dtype == torch.bool for one in args[1])
         if masked or name in ("_local_scalar_dense", "nonzero", "lift_fresh", "masked_select"):
-            self.found[name] += 1
+            self.counts[name] += 1
         return func(*args, **(kwargs or {}))
 
 
@@ -61,7 +61,7 @@ def test_no_loss_waits_in_a_step(name: str) -> None:
     with Waits() as waits:
         loss.rows(outputs, labels).sum().backward()
         loss.probabilities(outputs)
-    assert not waits.found
+    assert not waits.counts
 
 
 def test_tensors_are_their_owner_s_and_go_with_it() -> None:

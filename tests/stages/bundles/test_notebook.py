@@ -146,9 +146,9 @@ def test_the_package_kaggle_uploads_both(
     names = set(site.names.values())
     assert {"bundle.json", "predict.py", "kit.zip", "runs.zip", "ttach.zip"} <= names
     assert "dataset-metadata.json" not in names
-    assert site.made["CreateDataset"]["slug"] == "digits-bundle"
-    assert site.made["CreateDataset"]["isPrivate"]
-    kernel = site.made["SaveKernel"]
+    assert site.creations["CreateDataset"]["slug"] == "digits-bundle"
+    assert site.creations["CreateDataset"]["isPrivate"]
+    kernel = site.creations["SaveKernel"]
     assert kernel["slug"] == "somebody/digits-bundle-predict"
     assert kernel["enableInternet"] is False
     assert (kernel["competitionDataSources"], kernel["datasetDataSources"]) == (

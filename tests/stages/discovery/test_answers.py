@@ -24,9 +24,9 @@ def test_the_answer_is_found_with_its_reason(name: str, tmp_path: Path) -> None:
     competition = GROUPED[name]
     make(tmp_path, competition.files, competition.images)
     discovery = discover(tmp_path)
-    assert {key: discovery.data.get(key) for key in competition.found} == competition.found
+    assert {key: discovery.data.get(key) for key in competition.data} == competition.data
     (line,) = (line for line in discovery.findings if line.startswith("answer: "))
-    assert line.startswith(f"answer: {competition.found['answer']!r}, ")
+    assert line.startswith(f"answer: {competition.data['answer']!r}, ")
     assert "share" in line
 
 

@@ -28,7 +28,7 @@ def test_kit_init_reads_a_competition_as_its_page_does(competition: StandIn, tmp
     assert result.exit_code == 0, result.output
     written, shown = Workspace.open(tmp_path).competition, json.loads(result.stdout)
     data = written.data.model_dump(mode="json")
-    assert {key: data[key] for key in competition.found} == competition.found
+    assert {key: data[key] for key in competition.data} == competition.data
     assert written.metric == competition.metric
     assert written.format is None
     assert shown["format"] == competition.format, result.stderr

@@ -30,7 +30,7 @@ def test_kit_init_finds_the_shape(shape: StandIn, tmp_path: Path) -> None:
     assert result.exit_code == 0, result.output
     written, shown = Workspace.open(tmp_path).competition, json.loads(result.stdout)
     data = written.data.model_dump(mode="json")
-    assert {key: data[key] for key in shape.found} == shape.found
+    assert {key: data[key] for key in shape.data} == shape.data
     if shape.metric:
         assert written.metric == shape.metric
         assert shown["format"] == shape.format, result.stderr

@@ -27,10 +27,10 @@ class Window:
         context = chromium.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
         self.page: Page = context.new_page()
         self.said: list[str] = []
-        self.asked: list[str] = []
+        self.urls: list[str] = []
         self.page.on("console", lambda message: self.said.append(message.text))
         self.page.on("pageerror", lambda error: self.said.append(str(error)))
-        self.page.on("request", lambda request: self.asked.append(request.url))
+        self.page.on("request", lambda request: self.urls.append(request.url))
         self.page.goto(file.as_uri())
 
     def column(self, table: str, number: int) -> list[str]:
@@ -63,7 +63,7 @@ def test_it_fits_prints_nothing_asks_nobody_and_axe_finds_no_fault(
 
     window = Window(chromium, file, width, scheme)
     assert window.said == []
-    assert [url for url in window.asked if not url.startswith("data:")] == [file.as_uri()]
+    assert [url for url in window.urls if not url.startswith("data:")] == [file.as_uri()]
     assert window.page.evaluate("document.documentElement.scrollWidth") == width
     assert window.page.evaluate("window.evil") is None
     assert len(window.page.screenshot(full_page=True)) > 20_000
