@@ -73,6 +73,7 @@ def test_a_fold_of_scikit_learns_neighbours_says_the_same(embedded: Workspace) -
 def test_no_row_is_answered_with_one_that_its_model_did_not_train_on(embedded: Workspace) -> None:
     source = source_of(embedded)
     oof, test = finish(find_neighbours(source, 5))
+    assert test is not None
     for answered in (oof, test):
         for fold, rows in zip(answered.folds.tolist(), answered.rows, strict=True):
             assert not source.folds.oof_mask(fold)[rows].any()
