@@ -91,7 +91,7 @@ def plant(
     folder.mkdir(parents=True)
     is_test = np.arange(len(labels)) % TEST_SHARE == 0
     names = [f"w{at // 5:03d}_{at % 5}" if groups else f"{at:04d}" for at in range(len(labels))]
-    planted, train, test = Planted(root), {}, []
+    competition, train, test = Planted(root), {}, []
     for name, image, label, held in zip(names, images, labels.tolist(), is_test.tolist(), strict=True):
         (folder / f"{name}.png").write_bytes(png((image * 0.7).astype(np.uint8) if shift and held else image))
         if held:
@@ -99,19 +99,21 @@ def plant(
         else:
             train[name] = str(label)
     if copies:
-        _copy(planted, rng, train, test, dict(zip(names, images, strict=True)))
+        _copy(competition, rng, train, test, dict(zip(names, images, strict=True)))
     if wrong:
-        planted.wrong = set(rng.choice(sorted(train), round(WRONG * len(train)), replace=False).tolist())
-        for name in sorted(planted.wrong):
+        competition.wrong = set(rng.choice(sorted(train), round(WRONG * len(train)), replace=False).tolist())
+        for name in sorted(competition.wrong):
             train[name] = str((int(train[name]) + int(rng.integers(1, 10))) % 10)
-    copied = {name for pair in (*planted.leaks, *set().union(*planted.pairs.values())) for name in pair}
-    planted.clean, planted.labels = {*train, *test} - copied - planted.wrong, train
+    copied = {
+        name for pair in (*competition.leaks, *set().union(*competition.pairs.values())) for name in pair
+    }
+    competition.clean, competition.labels = {*train, *test} - copied - competition.wrong, train
     _tables(root, train, test)
-    return planted
+    return competition
 
 
 def _copy(
-    planted: Planted,
+    competition: Planted,
     rng: np.random.Generator,
     train: dict[str, str],
     test: list[str],
@@ -120,16 +122,16 @@ def _copy(
     """Copies of EACH training rows for each kind among the training rows, and as many among the test rows."""
     chosen = iter(rng.permutation(sorted(train)).tolist())
     for kind, change in COPIES.items():
-        planted.pairs[kind] = set()
+        competition.pairs[kind] = set()
         for number in range(2 * EACH):
             name, copy = next(chosen), f"{kind}{number:02d}"
             ending = "jpg" if change is jpeg else "png"
-            (planted.root / f"data/images/{copy}.{ending}").write_bytes(change(images[name]))
+            (competition.root / f"data/images/{copy}.{ending}").write_bytes(change(images[name]))
             if number < EACH:
-                planted.pairs[kind].add(frozenset((name, copy)))
+                competition.pairs[kind].add(frozenset((name, copy)))
                 train[copy] = train[name]
             else:
-                planted.leaks.add(frozenset((name, copy)))
+                competition.leaks.add(frozenset((name, copy)))
                 test.append(copy)
 
 
@@ -140,20 +142,20 @@ def _tables(root: Path, train: dict[str, str], test: Sequence[str]) -> None:
     (root / "config.json").write_text(json.dumps(DEMO_CONFIG))
 
 
-def predict(planted: Planted, name: str = "knn") -> np.ndarray:
+def predict(competition: Planted, name: str = "knn") -> np.ndarray:
     """A run of that name whose out-of-fold predictions are those of nearest neighbours; returns the probabilities."""
     from sklearn.model_selection import StratifiedKFold, cross_val_predict
     from sklearn.neighbors import KNeighborsClassifier
 
-    ids = np.array(sorted(planted.labels))
-    truth = np.array([int(planted.labels[each]) for each in ids.tolist()])
-    pixels = np.stack([_pixels(planted.root, each) for each in ids.tolist()])
+    ids = np.array(sorted(competition.labels))
+    truth = np.array([int(competition.labels[each]) for each in ids.tolist()])
+    pixels = np.stack([_pixels(competition.root, each) for each in ids.tolist()])
     parts = list(StratifiedKFold(5, shuffle=True, random_state=0).split(pixels, truth))
     numbers = np.zeros(len(ids), np.int64)
     for fold, (_, held) in enumerate(parts):
         numbers[held] = fold
     shares = cross_val_predict(KNeighborsClassifier(9), pixels, truth, cv=parts, method="predict_proba")
-    run = planted.root / "runs" / name
+    run = competition.root / "runs" / name
     Folds(ids, numbers[:, None]).write(run / "folds.csv")
     classes = tuple(map(str, range(10)))
     Predictions(ids, numbers, classes, shares.astype(np.float32)).write(run / "predictions/plain/oof.parquet")
@@ -166,15 +168,15 @@ def _pixels(root: Path, name: str) -> np.ndarray:
     return np.asarray(cv2.resize(np.asarray(grey), (8, 8), interpolation=cv2.INTER_AREA).ravel() / 255)
 
 
-def torn(planted: Planted, kind: str, *overrides: str) -> set[frozenset[str]]:
+def torn(competition: Planted, kind: str, *overrides: str) -> set[frozenset[str]]:
     """The planted pairs of a kind that the folds tear: those that chance put into one fold do not raise scores."""
-    space = Workspace.find(planted.root, list(overrides))
+    space = Workspace.find(competition.root, list(overrides))
     table = train_table(space.root, space.competition.data).sort_by_id()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", KitWarning)
         folds = make_folds(table, space.experiment.open(Splitter), space.experiment.split_seed)
     fold = dict(zip(folds.ids.tolist(), folds.numbers[:, 0].tolist(), strict=True))
-    return {pair for pair in planted.pairs[kind] if len({fold[name] for name in pair}) > 1}
+    return {pair for pair in competition.pairs[kind] if len({fold[name] for name in pair}) > 1}
 
 
 def pairs_of(finding: Finding | None) -> set[frozenset[str]]:

@@ -45,8 +45,8 @@ def test_numbers_are_scaled_and_filled_as_scikit_learn_does() -> None:
         for each in (train, test)
     ]
     reference.fit(numbers[0])
-    for encoded, given in zip(encode(train, test, "number"), numbers, strict=True):
-        np.testing.assert_allclose(encoded, reference.transform(given), atol=1e-6)
+    for columns, given in zip(encode(train, test, "number"), numbers, strict=True):
+        np.testing.assert_allclose(columns, reference.transform(given), atol=1e-6)
 
 
 def test_categories_are_those_of_scikit_learns_encoder() -> None:
@@ -54,18 +54,18 @@ def test_categories_are_those_of_scikit_learns_encoder() -> None:
     test = ["leg", "ear", "toe", "arm"]
     reference = OneHotEncoder(min_frequency=3, handle_unknown="ignore", sparse_output=False)
     reference.fit(np.array(train)[:, None])
-    for encoded, given in zip(encode(train, test, "category"), (train, test), strict=True):
-        np.testing.assert_array_equal(encoded[:, :-1], reference.transform(np.array(given)[:, None]))
+    for columns, given in zip(encode(train, test, "category"), (train, test), strict=True):
+        np.testing.assert_array_equal(columns[:, :-1], reference.transform(np.array(given)[:, None]))
 
 
 def test_a_category_that_no_training_row_has_is_all_zeros_and_never_an_error() -> None:
-    encoded = encode(["a", "b"] * 3, ["never seen", ""], "category", learns_missing=True)[1]
-    np.testing.assert_array_equal(encoded, [[0, 0, 0], [0, 0, 1]])
+    columns = encode(["a", "b"] * 3, ["never seen", ""], "category", learns_missing=True)[1]
+    np.testing.assert_array_equal(columns, [[0, 0, 0], [0, 0, 1]])
 
 
 def test_a_new_category_counts_as_rare_where_training_shows_rare_ones() -> None:
-    encoded = encode(["a"] * 3 + ["once"], ["new"], "category")[1]
-    np.testing.assert_array_equal(encoded, [[0, 1, 0]])
+    columns = encode(["a"] * 3 + ["once"], ["new"], "category")[1]
+    np.testing.assert_array_equal(columns, [[0, 1, 0]])
 
 
 def test_angles_dates_and_coordinates_are_points_of_a_circle() -> None:
@@ -73,10 +73,10 @@ def test_angles_dates_and_coordinates_are_points_of_a_circle() -> None:
         encode(["0", "90"], ["360", "-90"], "angle")[1][:, :2], [[0, 1], [-1, 0]], atol=1e-6
     )
     np.testing.assert_allclose(encode(["10", "20"], ["-90", "30"], "latitude")[1][:, 0], [-1, 0.5], atol=1e-6)
-    encoded = encode(["2020-01-01", "2020-01-03"], ["2020-01-02"], "date")[1][0]
+    columns = encode(["2020-01-01", "2020-01-03"], ["2020-01-02"], "date")[1][0]
     # days since 1970 of 2 January 2020: the middle of both, so it is 0 scaled
     day = 2 * np.pi * 18263 / 365.2425
-    np.testing.assert_allclose(encoded, [0, np.sin(day), np.cos(day), 0], atol=1e-5)
+    np.testing.assert_allclose(columns, [0, np.sin(day), np.cos(day), 0], atol=1e-5)
 
 
 def test_the_flag_of_missing_cells_is_set_only_if_training_shows_it() -> None:
@@ -94,8 +94,8 @@ def test_only_the_rows_of_the_fold_are_fitted_on() -> None:
 
 def test_odd_test_cells_are_missing_with_a_warning_and_outliers_are_limited() -> None:
     with pytest.warns(KitWarning, match="W87 .* x 3"):
-        encoded = encode(["1", "2", ""], ["much", "inf", "-inf", "1e300"], "number")[1]
-    np.testing.assert_array_equal(encoded, [[0, 1], [0, 1], [0, 1], [MAX_SCALED, 0]])
+        columns = encode(["1", "2", ""], ["much", "inf", "-inf", "1e300"], "number")[1]
+    np.testing.assert_array_equal(columns, [[0, 1], [0, 1], [0, 1], [MAX_SCALED, 0]])
 
 
 def test_constant_and_empty_columns_are_zeros() -> None:

@@ -57,10 +57,10 @@ LABELLED = {
 FILES = {"fold": FOLD, "pooled": POOLED, "retrieved": RETRIEVED, "labelled": LABELLED, "empty": {}}
 
 
-@pytest.mark.parametrize("stored", FILES.values(), ids=list(FILES))
-def test_what_earlier_versions_wrote_is_read_and_written_alike(stored: dict[str, Any]) -> None:
-    provenance = Provenance.from_json(json.loads(json.dumps(stored)))
-    assert provenance.to_json() == stored
+@pytest.mark.parametrize("content", FILES.values(), ids=list(FILES))
+def test_what_earlier_versions_wrote_is_read_and_written_alike(content: dict[str, Any]) -> None:
+    provenance = Provenance.from_json(json.loads(json.dumps(content)))
+    assert provenance.to_json() == content
     assert Provenance.from_json(provenance.to_json()) == provenance
     assert provenance.other == {}
 
@@ -149,9 +149,9 @@ def lacks(key: str) -> CheckpointError:
     ids=str,
 )
 def test_a_checkpoints_json_is_that_of_earlier_versions(more: dict[str, Any]) -> None:
-    stored = CHECKPOINT | more
-    provenance = CheckpointProvenance.from_json(json.loads(json.dumps(stored)), lacks)
-    assert json.loads(json.dumps(provenance.to_json())) == stored
+    content = CHECKPOINT | more
+    provenance = CheckpointProvenance.from_json(json.loads(json.dumps(content)), lacks)
+    assert json.loads(json.dumps(provenance.to_json())) == content
     assert provenance.class_factors == (("fur", "small"), ("fur", "large"))
     assert provenance.require_normalisation() == ((0.5,) * 3, (0.25,) * 3)
     assert provenance.require_fold() == 0

@@ -180,9 +180,9 @@ def test_cuda_without_a_gpu_is_an_error_with_torchs_reason(monkeypatch: pytest.M
     monkeypatch.setattr(torch.version, "cuda", None)
     with pytest.raises(
         ConfigError, match="C10 device 'cuda' cannot be used: torch .* is built without CUDA"
-    ) as raised:
+    ) as error_info:
         choose_device("cuda")
-    assert raised.value.hint == "device=auto or device=cpu"
+    assert error_info.value.hint == "device=auto or device=cpu"
 
 
 def old_driver() -> None:

@@ -56,12 +56,12 @@ def without_average(state: State, learned: Weights, average: Weights | None) -> 
 
 def without_statistics(state: State, learned: Weights, average: Weights | None) -> Parts:
     fresh = {"running_mean": torch.zeros_like, "running_var": torch.ones_like, "tracked": torch.zeros_like}
-    cleared = {
+    new_state = {
         key: next((new(value) for word, new in fresh.items() if word in key), value)
         for key, value in learned.items()
     }
-    assert any(not torch.equal(cleared[key], learned[key]) for key in learned)
-    return state, cleared, average
+    assert any(not torch.equal(new_state[key], learned[key]) for key in learned)
+    return state, new_state, average
 
 
 def without_weights(state: State, learned: Weights, average: Weights | None) -> Parts:

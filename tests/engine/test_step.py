@@ -297,9 +297,9 @@ def test_the_fit_gives_up_after_so_many_in_a_row_and_not_of_so_many_in_all() -> 
     assert sum(isinstance(event, SkippedStep) for event in run(new(Spoilt({0, 1, 3, 4})), skips=3)) == 4
     with pytest.raises(
         fit.NotFiniteError, match=r"R01 the loss is nan .*step 3, .*as were the 2 steps before"
-    ) as raised:
+    ) as error_info:
         run(new(Spoilt({0, 1, 2})), skips=3)
-    assert raised.value.last.rows.tolist() == list(range(20, 30))
+    assert error_info.value.last.rows.tolist() == list(range(20, 30))
 
 
 def test_what_was_left_out_of_an_epoch_is_counted_apart_from_what_float16_overflowed() -> None:

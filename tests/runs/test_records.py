@@ -66,9 +66,9 @@ def test_a_run_that_is_locked_is_busy_and_a_killed_processs_note_is_not(workspac
 def test_what_is_damaged_of_a_run_is_a_blank_and_no_error(workspace: Workspace) -> None:
     for name in ("config.json", "folds.csv", "predictions/plain/oof.parquet", "manifest.json"):
         (workspace.runs / "a" / name).write_bytes(b"\xff damaged")
-        (damaged,) = all_records(workspace)
-        assert damaged.run.name == "a"
-    assert (damaged.network, damaged.folds, dict(damaged.scores)) == ("", 0, {})
+        (entry,) = all_records(workspace)
+        assert entry.run.name == "a"
+    assert (entry.network, entry.folds, dict(entry.scores)) == ("", 0, {})
 
 
 def test_a_runs_page_has_what_it_was_made_from(workspace: Workspace, kit: Kit) -> None:

@@ -45,10 +45,10 @@ def theirs(name: str, magnitude: int, sign: int, image: np.ndarray) -> np.ndarra
     ranges = values(31, *image.shape[:2])
     value = 0.0 if ranges is None else float(ranges[magnitude]) * (sign if is_signed else 1)
     tensor = torch.from_numpy(image).permute(2, 0, 1)
-    transformed = policy._apply_image_or_video_transform(
+    output = policy._apply_image_or_video_transform(
         tensor, THEIRS[name], value, interpolation=v2.InterpolationMode.BILINEAR, fill=policy._fill
     )
-    image_after: np.ndarray = transformed.permute(1, 2, 0).numpy()
+    image_after: np.ndarray = output.permute(1, 2, 0).numpy()
     return image_after
 
 

@@ -32,8 +32,8 @@ def sample(**columns: Any) -> pd.DataFrame:
     return pd.DataFrame({"id": ["007", "b"], **columns}, dtype=str)
 
 
-def written(spec: str | dict[str, Any], given: Predictions, shape: pd.DataFrame) -> list[list[str]]:
-    return Format.open(spec).write(given, shape).to_numpy().tolist()
+def written(spec: str | dict[str, Any], rows: Predictions, shape: pd.DataFrame) -> list[list[str]]:
+    return Format.open(spec).write(rows, shape).to_numpy().tolist()
 
 
 def test_label_writes_the_most_probable_class() -> None:

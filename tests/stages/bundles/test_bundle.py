@@ -267,9 +267,9 @@ def test_a_bundle_that_fails_where_kit_is_not_is_an_error_with_its_last_lines(
     failing.write_text("#!/bin/sh\necho 'no module named kit' >&2; exit 3\n")
     failing.chmod(0o755)
     monkeypatch.setattr(trying, "bare_python", lambda folder: failing)
-    with pytest.raises(RunError, match="(?s)R18 .*ends with status 3.*no module named kit") as raised:
+    with pytest.raises(RunError, match="(?s)R18 .*ends with status 3.*no module named kit") as error_info:
         trying.try_bundle(Workspace.open(blended), packed)
-    assert raised.value.exit_code == 1
+    assert error_info.value.exit_code == 1
 
 
 def test_a_bundle_is_tried_with_noise_where_no_test_image_is(

@@ -183,9 +183,9 @@ def test_what_a_notebook_needs_is_checked_first(
 ) -> None:
     monkeypatch.delenv("KAGGLE_USERNAME", raising=False)
     options = {"user": "somebody", "time_limit": None, **given}
-    with pytest.raises(ConfigError) as raised:
+    with pytest.raises(ConfigError) as error_info:
         check_notebook(workspace, tmp_path / "b", **options)
-    assert raised.value.code == code
+    assert error_info.value.code == code
     monkeypatch.setenv("KAGGLE_USERNAME", "somebody")
     assert check_notebook(workspace, tmp_path / "b", None, None) == "somebody"
     (tmp_path / "b-notebook").mkdir()

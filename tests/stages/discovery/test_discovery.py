@@ -28,7 +28,7 @@ USUAL = {
 }
 
 
-def discovered_data(root: Path, **given: str) -> dict[str, Any]:
+def find_data(root: Path, **given: str) -> dict[str, Any]:
     """The section as found, which the tables can be read with."""
     data = discover(root, given).data
     section = Data(**data)
@@ -44,11 +44,11 @@ def holds(data: Mapping[str, Any], expected: Mapping[str, Any]) -> bool:
 
 
 def test_the_usual_layout_needs_no_question(tmp_path: Path) -> None:
-    assert holds(discovered_data(usual(tmp_path)), USUAL)
+    assert holds(find_data(usual(tmp_path)), USUAL)
 
 
 def test_it_may_lie_in_a_folder(tmp_path: Path) -> None:
-    data = discovered_data(usual(tmp_path, "data/"))
+    data = find_data(usual(tmp_path, "data/"))
     assert (data["train"], data["images"]) == ("data/train.csv", "data/images/train/{id}")
 
 
@@ -80,7 +80,7 @@ def test_names_of_tables_may_do_not_warn(tmp_path: Path) -> None:
     usual(tmp_path)
     (tmp_path / "train.csv").rename(tmp_path / "one.csv")
     (tmp_path / "sample_submission.csv").rename(tmp_path / "two.csv")
-    assert holds(discovered_data(tmp_path), {**USUAL, "train": "one.csv", "sample": "two.csv"})
+    assert holds(find_data(tmp_path), {**USUAL, "train": "one.csv", "sample": "two.csv"})
 
 
 def test_the_same_ids_in_train_and_test_are_distinguished_by_their_folders(tmp_path: Path) -> None:
@@ -91,7 +91,7 @@ def test_the_same_ids_in_train_and_test_are_distinguished_by_their_folders(tmp_p
     }
     images = [f"images/train/{n}.png" for n in range(30)] + [f"images/test/{n}.png" for n in range(12)]
     expected = {"images": "images/train/{id}", "test_images": "images/test/{id}"}
-    assert holds(discovered_data(make(tmp_path, files, images)), expected)
+    assert holds(find_data(make(tmp_path, files, images)), expected)
 
 
 def test_a_sample_with_a_column_a_class_names_the_label(tmp_path: Path) -> None:
@@ -104,7 +104,7 @@ def test_a_sample_with_a_column_a_class_names_the_label(tmp_path: Path) -> None:
             "sample_submission.csv": csv("image_id,cat,dog,eel", *(f"{name},0,0,0" for name in ids("t", 12))),
         },
     )
-    assert discovered_data(tmp_path)["label"] == "species"
+    assert find_data(tmp_path)["label"] == "species"
 
 
 def test_a_test_table_that_says_more_is_used_and_tells_the_group(tmp_path: Path) -> None:
@@ -126,20 +126,18 @@ def test_a_column_named_as_a_group_is_one_unless_test_shares_its_values(tmp_path
     usual(tmp_path)
     rows = [f"{name},{ANIMALS[n % 3]},p{n // 3}" for n, name in enumerate(ids("a", 30))]
     make(tmp_path, {"train.csv": csv("image_id,label,patient_id", *rows)})
-    assert discovered_data(tmp_path)["group"] == "patient_id"
+    assert find_data(tmp_path)["group"] == "patient_id"
     make(
         tmp_path,
         {"test.csv": csv("image_id,patient_id", *(f"{name},p{n}" for n, name in enumerate(ids("t", 12))))},
     )
-    assert discovered_data(tmp_path)["group"] is None
+    assert find_data(tmp_path)["group"] is None
 
 
 def test_a_path_column_is_the_pattern(tmp_path: Path) -> None:
     rows = [f"{n},pics/{ANIMALS[n % 3]}/{n}.png,{ANIMALS[n % 3]}" for n in range(30)]
     make(tmp_path, {"train.csv": csv("row_id,path,label", *rows)}, [row.split(",")[1] for row in rows])
-    assert holds(
-        discovered_data(tmp_path), {"id": "row_id", "images": "{path}", "label": "label", "sample": None}
-    )
+    assert holds(find_data(tmp_path), {"id": "row_id", "images": "{path}", "label": "label", "sample": None})
 
 
 def test_a_folder_named_by_a_column_is_part_of_the_pattern(tmp_path: Path) -> None:
@@ -149,7 +147,7 @@ def test_a_folder_named_by_a_column_is_part_of_the_pattern(tmp_path: Path) -> No
         {"train.csv": csv("id,label", *rows)},
         [f"train/{ANIMALS[n % 3]}/{n:03d}.jpg" for n in range(30)],
     )
-    assert holds(discovered_data(tmp_path), {"images": "train/{label}/{id}", "label": "label"})
+    assert holds(find_data(tmp_path), {"images": "train/{label}/{id}", "label": "label"})
 
 
 def test_a_folder_is_a_class(tmp_path: Path) -> None:
@@ -161,7 +159,7 @@ def test_a_folder_is_a_class(tmp_path: Path) -> None:
         images,
     )
     expected = {"train": "images/train", "sample": "sample_submission.csv", "test_images": "images/test/{id}"}
-    assert holds(discovered_data(tmp_path), expected)
+    assert holds(find_data(tmp_path), expected)
 
 
 def one_hot(root: Path, second: str = "0") -> Path:
@@ -177,7 +175,7 @@ def one_hot(root: Path, second: str = "0") -> Path:
 
 
 def test_a_training_column_a_class_is_one_label(tmp_path: Path) -> None:
-    data = discovered_data(one_hot(tmp_path))
+    data = find_data(one_hot(tmp_path))
     assert (data["label"], data["label_from"]) == ("label", {"one_hot": list(ANIMALS)})
     train = train_table(tmp_path, Data(**data))
     assert train.classes == ANIMALS
@@ -236,12 +234,12 @@ def test_several_labels_in_a_cell_are_found_and_said(separator: str, tmp_path: P
     ],
 )
 def test_names_of_several_words_stay_whole(cells: list[str], tmp_path: Path) -> None:
-    assert "label_separator" not in discovered_data(several(tmp_path, cells, sample=cells[0]))
+    assert "label_separator" not in find_data(several(tmp_path, cells, sample=cells[0]))
 
 
 def test_numbers_need_no_cell_of_their_own(tmp_path: Path) -> None:
     cells = ["7 12", "7 30 41", "12 30", "41 7", "12 41 30", "30 7 12 41"]
-    assert discovered_data(several(tmp_path, cells, sample="0"))["label_separator"] == " "
+    assert find_data(several(tmp_path, cells, sample="0"))["label_separator"] == " "
 
 
 def test_a_separator_that_is_given_is_taken(tmp_path: Path) -> None:
@@ -255,7 +253,7 @@ def test_a_separator_that_is_given_is_taken(tmp_path: Path) -> None:
 def test_a_class_may_hold_folders(tmp_path: Path, batches: int) -> None:
     images = [f"data/train/{ANIMALS[n % 3]}/batch{n % batches}/{n}.jpg" for n in range(30)]
     make(tmp_path, {}, [*images, *(f"data/test/{name}.jpg" for name in ids("t", 12))])
-    data = discovered_data(tmp_path)
+    data = find_data(tmp_path)
     assert data["train"] == "data/train"
     assert train_table(tmp_path, Data(**data)).classes == ANIMALS
 
@@ -271,7 +269,7 @@ def test_two_folders_of_classes_are_named(tmp_path: Path) -> None:
 def test_a_folder_beside_the_classes_is_none_of_them(tmp_path: Path) -> None:
     images = [f"all/flowers/{name}/{n}.jpg" for name in "xyz" for n in range(3)]
     make(tmp_path, {}, [*images, *(f"all/unlabelled/{n}.jpg" for n in range(9))])
-    assert discovered_data(tmp_path)["train"] == "all/flowers"
+    assert find_data(tmp_path)["train"] == "all/flowers"
 
 
 def masks(root: Path) -> Path:
@@ -291,7 +289,7 @@ def test_photos_of_a_row_need_only_the_labels_pattern(tmp_path: Path) -> None:
         discover(tmp_path)
     assert caught.value.code == "C20"
     assert "{file}" in caught.value.hint
-    data = discovered_data(tmp_path, label="{file}_{gender}")
+    data = find_data(tmp_path, label="{file}_{gender}")
     expected = {
         "train": "train/train.csv",
         "sample": "eval/info.csv",
@@ -315,7 +313,7 @@ def test_another_separator_and_encoding_are_found(tmp_path: Path) -> None:
     (tmp_path / "sample_submission.csv").write_bytes(
         (tmp_path / "sample_submission.csv").read_bytes().replace(b"cat", b"\xe9el")
     )
-    assert holds(discovered_data(tmp_path), {**USUAL, "sep": ";", "encoding": "cp1252"})
+    assert holds(find_data(tmp_path), {**USUAL, "sep": ";", "encoding": "cp1252"})
 
 
 @pytest.mark.parametrize("sample", ["ascii", "cp1252", "utf-8"])
@@ -328,7 +326,7 @@ def test_tables_of_two_encodings_are_read_together(sample: str, tmp_path: Path) 
     (tmp_path / "sample_submission.csv").write_bytes(text.encode(sample))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        assert holds(discovered_data(tmp_path), {**USUAL, "encoding": "cp1252"})
+        assert holds(find_data(tmp_path), {**USUAL, "encoding": "cp1252"})
         assert train_table(tmp_path, Data(**discover(tmp_path).data)).classes == ("cat", "dog", "\u00e9el")
 
 
@@ -337,7 +335,7 @@ def test_a_list_of_classes_has_no_separator(tmp_path: Path) -> None:
     for name in ("train.csv", "sample_submission.csv"):
         (tmp_path / name).write_text((tmp_path / name).read_text().replace(",", ";"))
     make(tmp_path, {"classes.csv": csv("name", "dog", "cat", "eel")})
-    assert discovered_data(tmp_path)["sep"] == ";"
+    assert find_data(tmp_path)["sep"] == ";"
     (tmp_path / "sample_submission.csv").write_text("image_id,label\nt00,cat\n")
     data = discover(tmp_path, {"sample": "sample_submission.csv"}).data
     assert (data["sep"], data["tables"]) == (",", {"train.csv": {"sep": ";"}})
@@ -357,7 +355,7 @@ def test_two_columns_that_could_be_the_label_are_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as caught:
         discover(tmp_path)
     assert [case.path for case in caught.value.cases] == ["first", "second"]
-    assert discovered_data(tmp_path, label="second")["label"] == "second"
+    assert find_data(tmp_path, label="second")["label"] == "second"
 
 
 def test_two_tables_that_could_be_the_training_rows_are_named(tmp_path: Path) -> None:
@@ -367,7 +365,7 @@ def test_two_tables_that_could_be_the_training_rows_are_named(tmp_path: Path) ->
         discover(tmp_path)
     assert {case.path for case in caught.value.cases} == {"train.csv", "train_b.csv"}
     assert "--train" in caught.value.hint
-    assert discovered_data(tmp_path, train="train_b.csv")["train"] == "train_b.csv"
+    assert find_data(tmp_path, train="train_b.csv")["train"] == "train_b.csv"
 
 
 def test_a_folder_without_a_competition_is_reported_what_is_missing(tmp_path: Path) -> None:
@@ -380,7 +378,7 @@ def test_a_folder_without_a_competition_is_reported_what_is_missing(tmp_path: Pa
 
 def test_what_is_given_is_taken(tmp_path: Path) -> None:
     usual(tmp_path)
-    data = discovered_data(tmp_path, group="label", images="images/train/{image_id}.jpg")
+    data = find_data(tmp_path, group="label", images="images/train/{image_id}.jpg")
     assert (data["group"], data["images"]) == ("label", "images/train/{image_id}.jpg")
     with pytest.raises(ConfigError, match=r"--train: no table 'trian\.csv'; did you mean 'train\.csv'"):
         discover(tmp_path, {"train": "trian.csv"})

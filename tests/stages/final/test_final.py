@@ -238,10 +238,16 @@ def test_what_does_not_fit_is_left_out_before_it_starts(fresh: Path) -> None:
 
 def test_a_time_in_which_nothing_fits_names_the_least_one(fresh: Path) -> None:
     paced(fresh, 100)
-    with pytest.raises(ConfigError, match=r"C34 .*the fastest needs 0\.033") as raised:
+    with pytest.raises(ConfigError, match=r"C34 .*the fastest needs 0\.033") as error_info:
         plan(Workspace.open(fresh), MEMBERS, "mean", hours=0.03, clock=lambda: 0.0)
-    assert raised.value.exit_code == 2
-    plan(Workspace.open(fresh), MEMBERS, "mean", hours=float(raised.value.hint.split()[1]), clock=lambda: 0.0)
+    assert error_info.value.exit_code == 2
+    plan(
+        Workspace.open(fresh),
+        MEMBERS,
+        "mean",
+        hours=float(error_info.value.hint.split()[1]),
+        clock=lambda: 0.0,
+    )
 
 
 def test_where_epochs_take_longer_than_planned_the_last_network_is_left_out(fresh: Path) -> None:

@@ -72,14 +72,14 @@ def test_a_row_of_a_group_belongs_to_it_where_the_test_table_names_groups() -> N
 
 
 def test_a_chain_of_any_links_is_followed() -> None:
-    related = kin(
+    related_ids = kin(
         hashes=("h", "i", "j", "h", "k", "l"),
         pairs=((3, 4),),
         people=("p", "q", "r"),
         theirs=("", "s", "s"),
         group="person",
     )
-    assert related == [["x", "y", "z"], []]  # a = x, x looks like y, y and z are of one person
+    assert related_ids == [["x", "y", "z"], []]  # a = x, x looks like y, y and z are of one person
 
 
 @pytest.mark.parametrize("group", ["auto", "scene"])

@@ -121,9 +121,9 @@ def test_a_limit_that_is_reached_meanwhile_is_named(kit: Kit, workspace: Workspa
     site.competition["maxDailySubmissions"] = 1
     plan = sending.plan_upload(workspace, 1)
     site.add("other.csv", "by hand")
-    with pytest.raises(KitError, match="no submissions left for digits: 1 sent today") as raised:
+    with pytest.raises(KitError, match="no submissions left for digits: 1 sent today") as error_info:
         sending.send_submission(plan)
-    assert raised.value.code == "R23"
+    assert error_info.value.code == "R23"
 
 
 def test_a_submission_that_is_not_listed_was_not_sent(kit: Kit, workspace: Workspace, site: Site) -> None:
