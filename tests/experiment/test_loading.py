@@ -139,7 +139,7 @@ def test_a_student_trains_resumes_and_labels_the_next_round(
     monkeypatch.chdir(taught(school))
     arguments = ["train", "--name", "student", "pseudo_labels=pseudo_labels/first", "epochs=1"]
     assert command([*arguments, "--dry-run"]) == 0
-    assert "{0: (33, 30), 1: (33, 30)}" in capsys.readouterr().out
+    assert "0: 33 train, 30 held out; 1: 33 train, 30 held out" in capsys.readouterr().out
     assert command(arguments) == 0
     assert command(arguments) == 0
     assert "runs/student is finished" in capsys.readouterr().err
