@@ -327,10 +327,10 @@ def test_a_file_that_holds_no_folds_is_refused(tmp_path: Path, text: str) -> Non
 
 def imbalance(rows: Table, numbers: np.ndarray, folds: int) -> float:
     """Mean over folds and classes of how far a class's rows are from an equal share, in parts of that share."""
-    made = np.zeros((folds, len(rows.classes)))
+    fold_counts = np.zeros((folds, len(rows.classes)))
     assert rows.labels is not None
-    np.add.at(made, (numbers, rows.labels), 1)
-    return float(np.abs(made * folds / rows.counts() - 1).mean())
+    np.add.at(fold_counts, (numbers, rows.labels), 1)
+    return float(np.abs(fold_counts * folds / rows.counts() - 1).mean())
 
 
 def sklearn_imbalance(rows: Table, seed: int) -> float:

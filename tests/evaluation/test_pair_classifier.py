@@ -23,7 +23,7 @@ from kit.stages.retrieval.pair_sampling import sample_pairs
 
 
 @pytest.fixture
-def told() -> tuple[np.ndarray, np.ndarray]:
+def pair_data() -> tuple[np.ndarray, np.ndarray]:
     """Features of 200 pairs and whether each is of one class."""
     rng = np.random.default_rng(0)
     same = np.arange(200) % 2 == 0
@@ -39,23 +39,23 @@ def test_features_by_hand_whichever_comes_first() -> None:
 
 
 def test_a_classifier_is_scikit_learns_standardised_logistic_regression(
-    told: tuple[np.ndarray, np.ndarray],
+    pair_data: tuple[np.ndarray, np.ndarray],
 ) -> None:
-    given, same = told
-    judge = PairClassifier().fit(given[None], same)
+    given, same = pair_data
+    classifier = PairClassifier().fit(given[None], same)
     theirs = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000)).fit(given, same)
-    np.testing.assert_allclose(judge.blend(given[None]), theirs.predict_proba(given), atol=1e-6)
-    text = json.dumps({"judges": {"test": judge.spec()}})
+    np.testing.assert_allclose(classifier.blend(given[None]), theirs.predict_proba(given), atol=1e-6)
+    text = json.dumps({"judges": {"test": classifier.spec()}})
     np.testing.assert_array_equal(
-        read_pair_classifiers(text)["test"].blend(given[None]), judge.blend(given[None])
+        read_pair_classifiers(text)["test"].blend(given[None]), classifier.blend(given[None])
     )
 
 
 @pytest.mark.parametrize("spoiled", [{"weights": [1.0]}, {"intercept": "x"}, {"centre": None}])
 def test_a_spoiled_file_is_no_classifier(
-    told: tuple[np.ndarray, np.ndarray], spoiled: dict[str, object]
+    pair_data: tuple[np.ndarray, np.ndarray], spoiled: dict[str, object]
 ) -> None:
-    spec = {**PairClassifier().fit(told[0][None], told[1]).spec(), **spoiled}
+    spec = {**PairClassifier().fit(pair_data[0][None], pair_data[1]).spec(), **spoiled}
     with pytest.raises((ValueError, TypeError)):
         read_pair_classifiers(json.dumps({"judges": {"test": spec}}))
 
@@ -82,9 +82,9 @@ def test_equal_probabilities_are_decided_alike_and_all_may_be_the_same() -> None
 
 
 def test_a_feature_that_never_varies_is_left_as_scikit_learn_leaves_it(
-    told: tuple[np.ndarray, np.ndarray],
+    pair_data: tuple[np.ndarray, np.ndarray],
 ) -> None:
-    given, same = told
+    given, same = pair_data
     given = np.concatenate([given, np.full((200, 1), 3.0)], axis=1)
     fitted = PairClassifier().fit(given[None], same)
     theirs = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000)).fit(given, same)

@@ -229,8 +229,8 @@ def test_a_fitted_ensembler_is_scored_on_rows_it_was_not_fitted_on(workspace: Wo
 def test_class_shares_are_those_of_all_labelled_rows(workspace: Workspace) -> None:
     """A run of some folds predicts few rows; here three of ant and two of bee, of the table's three of each class."""
     write_run(workspace.root, "a", rows=[0, 1, 3, 4, 6])
-    made = json.loads(submit_blend(workspace, ["a"], "prior_matching").record.read_text())["ensembler"]
-    assert made["shares"] == pytest.approx([1 / 3, 1 / 3, 1 / 3])
+    recipe = json.loads(submit_blend(workspace, ["a"], "prior_matching").record.read_text())["ensembler"]
+    assert recipe["shares"] == pytest.approx([1 / 3, 1 / 3, 1 / 3])
 
 
 def test_identical_images_are_fitted_and_scored_on_together(workspace: Workspace) -> None:

@@ -78,7 +78,7 @@ def test_a_row_is_wrong_by_its_class_or_by_any_of_its_labels() -> None:
 def test_a_member_brings_what_the_blend_loses_without_it(tmp_path: Path) -> None:
     workspace = competition(tmp_path)
     write_run(tmp_path, "c", wrong=[0, 1, 5], sure=0.9)
-    found = diversity(workspace, ["a", "b", "c"])
+    result = diversity(workspace, ["a", "b", "c"])
     stack = [
         Predictions.read(tmp_path / "runs" / name / "predictions" / "plain" / "oof.parquet").probabilities
         for name in "abc"
@@ -88,27 +88,27 @@ def test_a_member_brings_what_the_blend_loses_without_it(tmp_path: Path) -> None
     def score(which: list[int]) -> float:
         return float(accuracy_score(truth, np.mean([stack[n] for n in which], axis=0).argmax(1)))
 
-    assert found.score == score([0, 1, 2])
+    assert result.score == score([0, 1, 2])
     without = [score([1, 2]), score([0, 2]), score([0, 1])]
-    assert [one.value for one in found.gains] == pytest.approx([found.score - one for one in without])
+    assert [one.value for one in result.gains] == pytest.approx([result.score - one for one in without])
     assert len(set(without)) > 1
-    assert [one.over for one in found.gains] == ["without a@plain", "without b@plain", "without c@plain"]
+    assert [one.over for one in result.gains] == ["without a@plain", "without b@plain", "without c@plain"]
 
 
 def test_a_fitted_ensembler_is_cross_fitted_with_and_without(tmp_path: Path) -> None:
     workspace = competition(tmp_path)
     write_run(tmp_path, "c", wrong=[0, 1, 2])
-    found = diversity(workspace, ["a", "b", "c"], {"name": "single"})
-    assert (found.ensembler, found.score) == ("single", 1)
+    result = diversity(workspace, ["a", "b", "c"], {"name": "single"})
+    assert (result.ensembler, result.score) == ("single", 1)
     # without a: fold 0 goes to c, which is best on the others and wrong on all of it; the others to b, wrong once
-    assert [one.value for one in found.gains] == pytest.approx([4 / 9, 0, 0])
-    assert [(one.low, one.high) for one in found.gains[1:]] == [(0, 0), (0, 0)]
+    assert [one.value for one in result.gains] == pytest.approx([4 / 9, 0, 0])
+    assert [(one.low, one.high) for one in result.gains[1:]] == [(0, 0), (0, 0)]
 
 
 def test_one_member_alone_brings_nothing_to_compare(tmp_path: Path) -> None:
-    found = diversity(competition(tmp_path), ["a"])
-    assert (found.gains, found.correlation.tolist()) == ((), [[1]])
-    assert Image.open(io.BytesIO(png(found))).size[0] > 200
+    result = diversity(competition(tmp_path), ["a"])
+    assert (result.gains, result.correlation.tolist()) == ((), [[1]])
+    assert Image.open(io.BytesIO(png(result))).size[0] > 200
 
 
 def drawn_diversity(count: int) -> Diversity:
@@ -147,8 +147,8 @@ def test_the_command_shows_draws_and_writes_no_submission(
     assert "mean of all members: accuracy 1.0000 on 9 out-of-fold rows" in said.err
     assert not workspace.submissions.exists()
     assert run(["plot", "members", "a", "b", "--ensembler", "single", "--json"]) == 0
-    found = json.loads(capsys.readouterr().out)
-    assert (found["ensembler"], found["members"]) == ("single", ["a@plain", "b@plain"])
-    assert len(found["gains"]) == 2
-    assert found["overlap"] == [[1, 0], [0, 1]]
+    report = json.loads(capsys.readouterr().out)
+    assert (report["ensembler"], report["members"]) == ("single", ["a@plain", "b@plain"])
+    assert len(report["gains"]) == 2
+    assert report["overlap"] == [[1, 0], [0, 1]]
     assert run(["plot", "members", "a", "--out", "x.jpg"]) == 2

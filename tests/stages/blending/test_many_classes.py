@@ -32,10 +32,10 @@ def test_scores_and_their_bootstrap_are_sklearns(name: str) -> None:
     assert score_decisions(metric, truth, said, 30, weights) == pytest.approx(
         PEERS[name](truth, said, weights)
     )
-    found = bootstrap.resample_scores(metric, truth, [shares, other])
+    scores = bootstrap.resample_scores(metric, truth, [shares, other])
     times = next(bootstrap._weights(np.arange(120), 1, 0, None))
     rows = np.repeat(np.arange(120), times)
-    assert found[0, 1] == pytest.approx(PEERS[name](truth[rows], other.argmax(axis=1)[rows], None))
+    assert scores[0, 1] == pytest.approx(PEERS[name](truth[rows], other.argmax(axis=1)[rows], None))
 
 
 @pytest.mark.parametrize("name", PEERS)
