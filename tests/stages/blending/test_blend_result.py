@@ -60,6 +60,12 @@ def test_the_table_has_a_row_for_each_member_the_mean_and_the_blend(workspace: W
     assert frame["gain"].tolist() == pytest.approx([0, -1 / 9, 0, 0])  # over the best member
 
 
+def test_gains_in_the_table_are_over_the_best_member_and_not_the_mean(tmp_path: Path) -> None:
+    frame = submit_blend(competition(tmp_path, metric="log_loss"), ["a", "b"]).to_frame()
+    a, mean = -np.log(0.8), -(8 * np.log(0.7) + np.log(0.5)) / 9
+    assert frame["gain"].tolist()[2:] == pytest.approx([a - mean] * 2, abs=1e-6)
+
+
 def test_progress_has_two_parts(workspace: Workspace) -> None:
     work = ResultOf(blend.with_progress(workspace, ["a", "b"]))
     assert [(step.done, step.total) for step in work] == [(0, 2), (1, 2)]

@@ -68,6 +68,11 @@ def test_the_text_says_why_there_is_no_score_and_the_table_which_member(workspac
     }
 
 
+def test_progress_has_one_of_two_parts(workspace: Workspace) -> None:
+    steps = list(blend.with_progress(workspace, ["a", "b"]))
+    assert [(step.done, step.total) for step in steps] == [(1, 2)]
+
+
 def test_weights_are_those_given(tmp_path: Path) -> None:
     workspace = without_folds(competition(tmp_path, header="id,ant,bee,cat", cells=",0.3,0.3,0.4"))
     submitted = submit(workspace, {"name": "weighted", "weights": [3, 1]})
