@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from kit.config.workspace import Workspace
+from kit.data.predictions import Predictions
 from kit.data.table import Table, train_table
 from kit.errors import ConfigError, InvalidError
 from kit.kinds import Ensembler
@@ -335,3 +337,57 @@ def test_members_of_other_folds_than_one_another_are_blended_by_their_means(tmp_
     predictions = blend_test_rows(read_members(workspace, ["a", "b"]), Ensembler.open(DOUBLED), TEST)
     mean = (np.array([0.1, 0.45, 0.45]) + np.array([0.1, 0.8, 0.1])) / 2 * [1, 1, 2]
     assert predictions.probabilities[1] == pytest.approx(mean / mean.sum())
+
+
+def test_three_folds_are_blended_one_by_one(tmp_path: Path) -> None:
+    workspace = competition(tmp_path)
+    file = workspace.runs / "a" / "predictions" / "plain" / "test.parquet"
+    test = Predictions.read(file)
+    third = replace(test.take(test.folds == 0), folds=np.full(len(TEST), 2))
+    both = replace(
+        test,
+        ids=np.concatenate([test.ids, third.ids]),
+        folds=np.concatenate([test.folds, third.folds]),
+        probabilities=np.concatenate([test.probabilities, third.probabilities]),
+    )
+    both.write(file)
+    (member,) = read_members(workspace, ["a"])
+    blended = blend_test_rows([member], Ensembler.open("mean"), TEST)
+    assert blended.probabilities[1] == pytest.approx([0.1, (0.8 + 0.1 + 0.8) / 3, (0.1 + 0.8 + 0.1) / 3])
+
+
+RULE = {"name": "assignment", "group": ["plate"]}
+
+
+def plates(answers: bool) -> Table:
+    """The test rows: two plates, each with two images or answers of which the members predict one class."""
+    frame = pd.DataFrame({"id": TEST, "plate": ["p", "q", "q", "p"]})
+    rows = Table(np.array(TEST), [Path("nowhere")] * 4, CLASSES, frame=frame)
+    return replace(rows, answers=np.array(["x", "y", "z", "x"])) if answers else rows
+
+
+def test_a_rule_for_related_rows_acts_on_the_final_rows(tmp_path: Path) -> None:
+    (member,) = read_members(competition(tmp_path), ["a"])
+    free = blend_test_rows([member], Ensembler.open("mean"), TEST)
+    assert free.probabilities.argmax(axis=1).tolist() == [0, 1, 1, 0]  # bee and cat are even: the first
+    ruled = blend_test_rows([member], Ensembler.open(RULE), TEST, plates(answers=False))
+    classes = ruled.probabilities.argmax(axis=1).tolist()
+    assert sorted(classes[1:3]) == [1, 2]  # each class once in a plate
+    assert classes[0] != classes[3]
+    turned = blend_test_rows([member], Ensembler.open(RULE), TEST[::-1], plates(answers=False))
+    assert sorted(turned.probabilities.argmax(axis=1)[1:3].tolist()) == [1, 2]
+
+
+def test_an_answer_takes_part_once_in_a_rule_for_related_rows(tmp_path: Path) -> None:
+    (member,) = read_members(competition(tmp_path), ["a"])
+    ruled = blend_test_rows([member], Ensembler.open(RULE), TEST, plates(answers=True))
+    classes = ruled.probabilities.argmax(axis=1).tolist()
+    assert classes[0] == classes[3] == 0  # two images of the answer x
+    assert sorted(classes[1:3]) == [1, 2]
+
+
+def test_a_rule_for_related_rows_needs_each_row_in_the_test_table(tmp_path: Path) -> None:
+    (member,) = read_members(competition(tmp_path), ["a"])
+    with pytest.raises(InvalidError, match="D41 1 rows of the sample are not in the test table") as caught:
+        blend_test_rows([member], Ensembler.open(RULE), TEST, plates(answers=False).take([0, 1, 2]))
+    assert [case.id for case in caught.value.cases] == ["a,b"]
