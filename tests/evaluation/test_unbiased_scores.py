@@ -133,12 +133,13 @@ def test_a_blend_with_all_weight_on_one_member_claims_no_gain(spec: dict[str, ob
     assert "shown" not in recommendation(result)
 
 
-def test_thresholds_on_one_member_are_more_than_the_member() -> None:
+@pytest.mark.parametrize("factor", [4, 1.001])
+def test_thresholds_on_one_member_are_more_than_the_member(factor: float) -> None:
     members, _ = drawn(0, 2, 200, 4, signal=1.0)
     factors = {
         "name": "class_factors",
         "base": {"name": "weighted", "weights": [1, 0]},
-        "factors": [4, 1, 1, 1],
+        "factors": [factor, 1, 1, 1],
     }
     recipe = Ensembler.open(factors)
     assert sole_member(recipe, members, recipe.blend(members)) is None
