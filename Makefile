@@ -38,7 +38,7 @@ coverage: $(INSTALLED)  ## the share of kit's lines that the tests run, with the
 	@$(BIN)/coverage html --quiet --directory .coverage-html
 	@echo "the lines that no test runs: .coverage-html/index.html"
 
-mutate: $(INSTALLED)  ## changes folds, scores and blending one operator at a time, and lists what no test notices; 1 hour
+mutate: $(INSTALLED)  ## changes folds, scores and blending one operator at a time, and lists what no test notices; 2 hours
 	@OMP_NUM_THREADS=1 $(BIN)/python -m tools.mutate --jobs 2
 
 test-matrix:  ## the tests on each installed Python, on the lowest versions of setup.cfg and on Colab's

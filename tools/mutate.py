@@ -32,6 +32,7 @@ BLENDING = (
     "tests/stages/blending/test_members.py",
     "tests/stages/blending/test_blend.py",
     "tests/stages/blending/test_blend_result.py",
+    "tests/stages/blending/test_unscored.py",
     "tests/stages/blending/test_diversity.py",
     "tests/commands/test_blend.py",
 )
@@ -57,7 +58,6 @@ TESTS = {
     "kit/evaluation/pair_classifier.py": ("tests/evaluation/test_pair_classifier.py",),
     "kit/evaluation/standard_error.py": ("tests/stages/leaderboard/test_noise.py",),
     "kit/stages/blending/*.py": BLENDING,
-    "kit/stages/blending/unscored.py": ("tests/stages/blending/test_unscored.py",),
     "kit/stages/blending/scores.py": ("tests/evaluation/test_unbiased_scores.py",),
 }
 SKIPPED = ("kit/stages/blending/heat_map.py",)  # colours and sizes of a picture
