@@ -14,7 +14,7 @@ from kit.commands._console import echo, print_json, show_progress
 def command(run: str, name: str, as_json: bool) -> None:
     """Join heads on cached embeddings with their networks.
 
-        The new run reads images, as other runs do. So kit tta and kit bundle accept it, and init_from starts
+    The new run reads images, as other runs do. So kit tta and kit bundle accept it, and init_from starts
     fine-tuning from it.
 
     \b

@@ -4,11 +4,20 @@ from __future__ import annotations
 
 import pytest
 import torch
-from torchvision.transforms.functional import InterpolationMode, five_crop, hflip, resize, ten_crop
 
+from kit.device import torch_internals
 from kit.kinds import Views
 from kit.model.predict import open_views
 from kit.plugins.views._crops import grid_crops
+
+torch_internals.prepare_torchvision()
+from torchvision.transforms.functional import (  # noqa: E402 - it must be prepared first
+    InterpolationMode,
+    five_crop,
+    hflip,
+    resize,
+    ten_crop,
+)
 
 IMAGES = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
 
