@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
@@ -139,7 +140,9 @@ class _LoaderRun:
             self.loads += _time_steps(_batches(stage), lambda batch: len(batch), steps, self.setting.device)
         stage = self._stage()
         learner, plan = new_learner(self.setting, 0), plan_of(self.setting, 0)
-        events = fit.fit(learner, [replace(stage, epochs=1_000_000)], plan, self.setting.precision)
+        # the last epoch ends with batch norm's statistics, so it is not among the timed ones
+        epochs = math.ceil((WARM_UP_STEPS + steps) / stage.batches.steps) + 1
+        events = fit.fit(learner, [replace(stage, epochs=epochs)], plan, self.setting.precision)
         done = (event for event in events if isinstance(event, fit.StepEvent))
         with closing(stage.batches):
             self.trains += _time_steps(done, lambda step: step.rows, steps, self.setting.device)

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 from kit.commands._menu import run
+from kit.config.workspace import Workspace
 from kit.device import memory
+from kit.engine import fit
 from kit.engine.batches import Batch
+from kit.engine.learner import Learner
 from kit.stages.profiling import loader_speed
-from kit.stages.profiling.loader_speed import LoaderResult, WorkerRate, _powers
+from kit.stages.profiling.loader_speed import LoaderResult, WorkerRate, _powers, measure_loader
 
 
 def speed_of(used: int, *trained: float) -> LoaderResult:
@@ -48,6 +52,25 @@ def test_the_command_measures_and_leaves_no_run_behind(
     assert not (competition / "runs").exists()
     assert run(["bench", "loader", "--workers", "0", "--steps", "3"]) == 0
     assert "used, fastest" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("steps", "epochs"), [(3, 3), (30, 10)])  # of 4 steps, after 3 steps of warm-up
+def test_a_fit_is_as_long_as_the_timed_steps_need(
+    steps: int, epochs: int, competition: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The learning rates of a fit are a list, which a million epochs of a large table do not fit into memory."""
+    planned: list[int] = []
+    real = fit.fit
+
+    def note_epochs(learner: Learner, stages: Sequence[fit.FitStage], *rest: Any) -> Iterator[fit.Event]:
+        planned.extend(stage.epochs for stage in stages)
+        return real(learner, stages, *rest)
+
+    monkeypatch.setattr(fit, "fit", note_epochs)
+    overrides = ["batch_size=8", "splitter.folds=2"]  # 30 of 60 rows
+    result = measure_loader(Workspace.open(competition, overrides), [0], steps)
+    assert planned == [epochs] * 2
+    assert result.rates[0].trained > 0
 
 
 def test_a_negative_number_is_refused(competition: Path, inside: Callable[[Path], None]) -> None:
