@@ -77,10 +77,11 @@ def validate_config(
     raw: Mapping[str, Any], text: str = "", file: str = "config.json"
 ) -> tuple[Competition, Experiment]:
     """Returns both models from config.json's object. Raises ConfigError, naming each key and its line."""
-    unknown = [key for key in raw if key not in keys()]
+    known = keys()
+    unknown = [key for key in raw if key not in known]
     if unknown:
         cases = [
-            Case(f"unknown key{did_you_mean(key, keys(), CONFIG_KEYS[''])}{_at(text, key)}", key)
+            Case(f"unknown key{did_you_mean(key, known, CONFIG_KEYS[''])}{_at(text, key)}", key)
             for key in unknown[:MAX_CASES]
         ]
         cases += [Case("unknown key", key) for key in unknown[MAX_CASES:]]
