@@ -28,7 +28,7 @@ lint: $(INSTALLED)  ## style and types
 	@$(BIN)/python -m tools.commit_subjects
 
 test: lint  ## style, types, and every test; three processes keep two cores busy, since tests wait for commands
-	@$(BIN)/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
+	@PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
 
 coverage: $(INSTALLED)  ## the share of kit's lines that the tests run, with their subprocesses; slow below Python 3.12
 	@$(BIN)/coverage erase
