@@ -45,9 +45,11 @@ def recommendation(comparison: Comparison) -> str:
     """Returns whether the blend's gains are significant, in lines, and the simpler choice if they are not."""
     if comparison.sole is not None:
         return f"{comparison.explain_sole()}; kit blend {comparison.sole}"
-    best, mean, top = comparison.blend.gains
-    over = [best] if comparison.blend_is_mean else [best, mean]
-    lines = [f"the blend's gain over the {gain.over} {describe_significance(gain)}" for gain in over]
+    top = comparison.blend.gains[2]
+    lines = [
+        f"the blend's gain over the {gain.over} {describe_significance(gain)}"
+        for gain in comparison.claimed_gains
+    ]
     lines.insert(1, f"over {top.over}, the best member on all rows: {_gain(top, comparison.blend)}")
     if comparison.recommended == comparison.best:
         lines.append(f"simpler choice: {comparison.best} alone, kit blend {comparison.best}")

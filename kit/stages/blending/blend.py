@@ -96,9 +96,8 @@ class BlendResult(Displayed):
             return [first]
         if comparison.sole is not None:
             return [first, comparison.explain_sole()]
-        best, mean, _ = comparison.blend.gains
-        gains = [best] if comparison.blend_is_mean else [best, mean]
-        return [first, *(f"over the {gain.over}: {format_gain(gain)}" for gain in gains)]
+        gains = [f"over the {gain.over}: {format_gain(gain)}" for gain in comparison.claimed_gains]
+        return [first, *gains]
 
     def to_frame(self) -> pd.DataFrame:
         """Returns a row per member, for the mean and for the blend: its scores, and the gain over the best member."""

@@ -61,6 +61,11 @@ class Comparison:
     by_groups: bool
     sole: str | None = None  # the member that has all the weight, so that the blend is this member
 
+    @property
+    def claimed_gains(self) -> tuple[Gain, ...]:
+        """The blend's gains over the best member and over the mean; without the latter if the blend is the mean."""
+        return self.blend.gains[:1] if self.blend_is_mean else self.blend.gains[:2]
+
     def explain_sole(self) -> str:
         """Returns why a blend with all the weight on one member has no gain."""
         return f"all weight is on {self.sole}, so the blend equals this member and has no gain"
