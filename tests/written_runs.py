@@ -90,13 +90,19 @@ def competition(root: Path, *, cells: str = ",ant", header: str = "id,label", **
 
 def answer_competition(root: Path, **config: Any) -> Workspace:
     """The competition, with one label and one answer for the three images of a person."""
-    workspace = competition(root, data={"answer": "person", "group": None}, **config)
+    data = {"answer": "person", "group": None, "test": "data/test.csv"}
+    workspace = competition(root, data=data, **config)
     lines = [f"t{row},{('ant', 'bee', 'cat')[row // 3]},p{row // 3}" for row in range(9)]
     (root / "data" / "train.csv").write_text("\n".join(["id,label,person", *lines]) + "\n")
     (root / "data" / "test.csv").write_text('id,person\n007,x\n1e5,x\nNA,y\n"a,b",y\n')
     (root / "data" / "sample_submission.csv").write_text("person,ant,bee,cat\nx,0.2,0.3,0.5\ny,0.2,0.3,0.5\n")
-    path = root / "config.json"
-    written = json.loads(path.read_text())
-    written["data"]["test"] = "data/test.csv"
-    path.write_text(json.dumps(written))
-    return Workspace.open(workspace.root)
+    return workspace
+
+
+def without_folds(workspace: Workspace, run: str = "b") -> Workspace:
+    """Makes a run one that was imported without folds."""
+    folder = workspace.runs / run
+    (folder / "folds.csv").unlink()
+    (folder / "predictions" / "plain" / "oof.parquet").unlink()
+    (folder / "manifest.json").write_text('{"asked": {"imported": {}}}')
+    return workspace

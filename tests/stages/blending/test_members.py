@@ -27,7 +27,7 @@ from kit.stages.blending.members import (
     read_test_rows,
     row_clusters,
 )
-from tests.written_runs import CLASSES, FOLDS, TEST, answer_competition, competition, write_run
+from tests.written_runs import CLASSES, FOLDS, TEST, answer_competition, competition, without_folds, write_run
 
 
 @pytest.fixture
@@ -95,10 +95,7 @@ def test_missing_predictions_name_the_command_that_makes_them(workspace: Workspa
 
 
 def test_an_import_without_folds_is_read_only_on_request(workspace: Workspace) -> None:
-    folder = workspace.runs / "b"
-    (folder / "folds.csv").unlink()
-    (folder / "predictions" / "plain" / "oof.parquet").unlink()
-    (folder / "manifest.json").write_text('{"asked": {"imported": {}}}')
+    without_folds(workspace)
     with pytest.raises(InvalidError, match="D43 runs/b was imported without folds"):
         read_members(workspace, ["runs/b"])
     (member,) = read_members(workspace, ["runs/b"], allow_unverified=True)

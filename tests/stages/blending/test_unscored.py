@@ -15,21 +15,12 @@ from kit.errors import ConfigError, DataError, InvalidError
 from kit.stages.blending.blend import blend
 from kit.stages.blending.unscored import UnscoredSubmission
 from kit.stages.submission.board import Board
-from tests.written_runs import TEST, answer_competition, competition, write_run
+from tests.written_runs import TEST, answer_competition, competition, without_folds, write_run
 
 
 @pytest.fixture
 def workspace(tmp_path: Path) -> Workspace:
     return without_folds(competition(tmp_path))
-
-
-def without_folds(workspace: Workspace, run: str = "b") -> Workspace:
-    """Makes a run one that was imported without folds."""
-    folder = workspace.runs / run
-    (folder / "folds.csv").unlink()
-    (folder / "predictions" / "plain" / "oof.parquet").unlink()
-    (folder / "manifest.json").write_text('{"asked": {"imported": {}}}')
-    return workspace
 
 
 def submit(
