@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from kit.commands import _console
+from kit.commands._member_arguments import split_members
 from kit.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -37,8 +38,7 @@ def command(
     from kit.stages.blending.unscored import UnscoredSubmission
     from kit.stages.submission.upload import upload_command
 
-    runs = [text for text in members if "=" not in text]
-    overrides = [text for text in members if "=" in text]
+    runs, overrides = split_members(members)
     if ensembler is not None:
         if any(text.startswith("ensembler=") for text in overrides):
             raise ConfigError("give either --ensembler or ensembler=, not both", code="C05")

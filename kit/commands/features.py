@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from kit.commands import _console
+from kit.commands._member_arguments import GROUP, split_members
 
 
 @click.command()
@@ -17,10 +18,7 @@ from kit.commands import _console
     type=click.Path(path_type=Path),
     help="File of the training rows, .csv or .parquet.",
 )
-@click.option(
-    "--group",
-    help="Column of the groups for z-scores and ranks. By default data.group, if both tables have it.",
-)
+@GROUP
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def command(members: tuple[str, ...], out: Path, group: str | None, as_json: bool) -> None:
     """Write out-of-fold probabilities, columns and group statistics as a table.
@@ -38,8 +36,8 @@ def command(members: tuple[str, ...], out: Path, group: str | None, as_json: boo
     from kit.config.workspace import Workspace
     from kit.stages.second_level.features import write_features
 
-    runs = [text for text in members if "=" not in text]
-    workspace = Workspace.find(".", [text for text in members if "=" in text])
+    runs, overrides = split_members(members)
+    workspace = Workspace.find(".", overrides)
     result = _console.show_progress(write_features.with_progress(workspace, runs, out, group))
     for line in result.describe():
         _console.echo(line)

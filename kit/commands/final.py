@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from kit.commands._console import console, echo, print_json, print_result, show_progress
+from kit.commands._member_arguments import split_members
 from kit.commands._time import TIME, parse_time
 
 if TYPE_CHECKING:
@@ -69,8 +70,8 @@ def command(
     from kit.stages.final.final import plan_request, run_final
 
     stop = Stop(echo, deadline=parse_time(duration))
-    workspace = Workspace.find(".", [text for text in members if "=" in text])
-    runs = [text for text in members if "=" not in text]
+    runs, overrides = split_members(members)
+    workspace = Workspace.find(".", overrides)
     numbers = parse_numbers(seeds, "--seeds") or ()
     planned = plan_request(
         workspace, runs, record, ensembler, numbers, hours, top_k, resumes=duration is not None

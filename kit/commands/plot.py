@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from kit.commands._console import echo, print_json, show_progress
+from kit.commands._member_arguments import split_members
 
 if TYPE_CHECKING:
     from kit.stages.figures.plot import PlotResult
@@ -152,8 +153,7 @@ def members(members: tuple[str, ...], out: Path, ensembler: str | None, as_json:
     from kit.config.workspace import Workspace
     from kit.stages.figures.plot import plot_members
 
-    runs = [text for text in members if "=" not in text]
-    overrides = [text for text in members if "=" in text]
+    runs, overrides = split_members(members)
     overrides = [*([f"ensembler={ensembler}"] if ensembler else []), *overrides]
     result = plot_members(Workspace.find(overrides=overrides), runs, out)
     if result.diversity is not None and not as_json:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from kit.commands import _console
+from kit.commands._member_arguments import GROUP, split_members
 
 
 @click.command()
@@ -16,10 +17,7 @@ from kit.commands import _console
     show_default=True,
     help="Library of the trees: scikit-learn, lightgbm, xgboost or catboost.",
 )
-@click.option(
-    "--group",
-    help="Column of the groups for z-scores and ranks. By default data.group, if both tables have it.",
-)
+@GROUP
 @click.option(
     "--seeds", type=click.IntRange(1), default=1, show_default=True, help="Number of models to average."
 )
@@ -51,8 +49,8 @@ def command(
     from kit.stages.second_level.stack import stack
     from kit.stages.second_level.trees import read_options
 
-    runs = [text for text in members if "=" not in text]
-    workspace = Workspace.find(".", [text for text in members if "=" in text])
+    runs, overrides = split_members(members)
+    workspace = Workspace.find(".", overrides)
     work = stack.with_progress(workspace, runs, name, model, group, seeds, read_options(options))
     result = _console.show_progress(work)
     for line in result.describe():
